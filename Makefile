@@ -1,0 +1,30 @@
+# Two commands on a fresh machine: make demo, make test.
+# Each makes .venv where missing, installs the pinned versions once, and runs.
+
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+VENV := .venv
+RUN := $(VENV)/bin/python
+READY := $(VENV)/.ready
+
+.PHONY: demo test clean
+
+demo: $(READY)  ## train on the built-in competition, blend, write the submission
+	$(RUN) -m pipeline.cv --model linear --model minilm
+	$(RUN) -m pipeline.ensemble
+	$(RUN) -m demo.leaderboard
+
+test: $(READY)  ## all that must hold before main moves
+	$(RUN) -m ruff format --check .
+	$(RUN) -m ruff check .
+	$(RUN) -m mypy
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -q -n 2
+
+$(READY): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; name one: make PYTHON=/path/to/python"; exit 2; }
+	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check -e ".[demo,dev]" -c constraints.txt
+	@touch $(READY)
+
+clean:  ## remove the environment; everything trained stays
+	rm -rf $(VENV)

@@ -1,0 +1,14 @@
+"""Foldstack: from a competition's csv files to a submission whose score you can believe.
+
+Stages, one command each:
+
+    init      looks at the files, writes configs/NAME.yaml, says what it saw
+    folds     freezes the folds to folds/NAME.csv with their passport
+    cv        trains models fold by fold, leaves out-of-fold predictions in oof/NAME/RUN/
+    ensemble  fits blend weights on them, scores them honestly, writes submissions/
+
+Axis letters, used alone in docstrings everywhere: n train rows, m test rows, h holdout rows,
+s texts per row, k prediction columns, K folds, R repeats, M models, B batch, T tokens, H hidden.
+"""
+
+__version__ = "0.1.0"

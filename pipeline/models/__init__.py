@@ -1,0 +1,1 @@
+"""One fold in, predictions out."""

@@ -1,0 +1,84 @@
+"""Where every artefact lives. Pure: nothing here touches the disk.
+
+Names that come from people (competitions, models, hub ids) are mapped to safe file names, so no
+name can lead outside its folder.
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+RESERVED = {"con", "prn", "aux", "nul"}  # device names on Windows
+
+
+def safe_name(name: str) -> str:
+    """*name* if it is a safe file name, else a safe form of it with a hash that keeps it unique.
+
+    >>> safe_name("minilm"), safe_name("klue/roberta-large")
+    ('minilm', 'klue_roberta-large-d67e9a')
+    """
+    if SAFE.fullmatch(name) and name.lower() not in RESERVED and ".." not in name:
+        return name
+    cleaned = re.sub(r"\.\.+|[^A-Za-z0-9._-]", "_", name).strip("._-")[:60] or "run"
+    return f"{cleaned}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
+
+
+@dataclass(frozen=True)
+class Paths:
+    """The files of one competition under one root."""
+
+    root: Path
+    competition: str
+    """The competition's name, as in its config."""
+
+    @property
+    def _name(self) -> str:
+        return safe_name(self.competition)
+
+    @property
+    def folds_csv(self) -> Path:
+        """The frozen folds: id, fold, group."""
+        return self.root / "folds" / f"{self._name}.csv"
+
+    @property
+    def passport(self) -> Path:
+        """What the frozen folds were made from."""
+        return self.root / "folds" / f"{self._name}.json"
+
+    @property
+    def runs(self) -> Path:
+        """Folder of this competition's runs: predictions only, small enough to share."""
+        return self.root / "oof" / self._name
+
+    def run(self, run: str) -> Path:
+        """Folder of one run's predictions."""
+        return self.runs / safe_name(run)
+
+    def run_manifest(self, run: str) -> Path:
+        """Written last: it exists only when the run is complete."""
+        return self.run(run) / "run.json"
+
+    def fold_predictions(self, run: str, seed: int, repeat: int, fold: int) -> Path:
+        """The .npz of one fold; its manifest lies beside it as .json."""
+        return self.run(run) / f"seed-{seed}" / f"{part_name(repeat, fold)}.npz"
+
+    def fold_workspace(self, run: str, seed: int, repeat: int, fold: int) -> Path:
+        """Weights and logs of one fold: large, private to a machine, not in git."""
+        folder = self.root / "runs" / self._name / safe_name(run) / f"seed-{seed}"
+        return folder / part_name(repeat, fold)
+
+    @property
+    def submissions(self) -> Path:
+        """Folder of leaderboard files."""
+        return self.root / "submissions"
+
+
+def part_name(repeat: int, fold: int) -> str:
+    """The file stem of one fold of one repeat.
+
+    >>> part_name(0, 3), part_name(1, 3)
+    ('fold-3', 'repeat-1-fold-3')
+    """
+    return f"fold-{fold}" if repeat == 0 else f"repeat-{repeat}-fold-{fold}"

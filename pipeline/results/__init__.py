@@ -1,0 +1,1 @@
+"""Predictions in, submission out: numpy, scipy and scikit-learn only, never torch."""

@@ -1,0 +1,1 @@
+"""How a fold runs, and how a run is made of folds."""
