@@ -240,19 +240,21 @@ def build(parser: ArgumentParser, namespace: Namespace, kind: type[Section]) -> 
     return kind(**{name: values[name] for name in names})
 
 
-def read_section(kind: type[Section], path: Path, overrides: Sequence[str] = ()) -> Section:
-    """Build the dataclass *kind* from a YAML file and KEY=VALUE *overrides*.
+def read_section(kind: type[Section], path: Path | None, overrides: Sequence[str] = ()) -> Section:
+    """Build the dataclass *kind* from a YAML file (or none) and KEY=VALUE *overrides*.
 
     Raises UsageError naming the file and, for an unknown key, the nearest known one.
     """
     parser = Parser("config", "")
-    parser.add_argument("--config", action="config")
-    parser.add_class_arguments(kind, None)
     options = [f"--{override}" for override in overrides]
+    if path is not None:
+        parser.add_argument("--config", action="config")
+        options = ["--config", str(path), *options]
+    parser.add_class_arguments(kind, None)
     try:
-        return build(parser, parser.read(["--config", str(path), *options]), kind)
+        return build(parser, parser.read(options), kind)
     except UsageError as error:
-        raise UsageError(f"{path}: {error}") from error
+        raise UsageError(f"{path}: {error}" if path else str(error)) from error
 
 
 def _with_config_file(argv: list[str]) -> list[str]:

@@ -1,88 +1,196 @@
-"""Model recipes: a name on the command line -> the frozen settings of one model.
+"""Find a recipe: a name on the command line -> the frozen settings of one model.
 
-`--model` takes a recipe's name (configs/models/NAME.yaml), a Hugging Face id (a revision may follow
-an @) or a local folder with a saved backbone.
+`--model` takes, in this order:
+
+1. a recipe's name: ROOT/configs/models/NAME.yaml, else the one shipped with the package;
+2. a local folder with a saved backbone (it holds config.json);
+3. a Hugging Face id, org/name or org/name@revision. Where a shipped recipe uses that backbone, it
+   is the recipe; otherwise settings by size.
 """
 
-from dataclasses import dataclass
-from typing import Literal
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipeline.config import as_dict, read_section
+from pipeline.errors import UsageError
+from pipeline.models.settings import LinearRecipe, Recipe, TransformerRecipe
+from pipeline.paths import SAFE, safe_name
+
+__all__ = ["LinearRecipe", "Recipe", "TransformerRecipe", "available", "find", "run_name"]
+
+KINDS: dict[str, type[Recipe]] = {"linear": LinearRecipe, "transformer": TransformerRecipe}
+HUB_ID = re.compile(r"(?P<id>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(@(?P<revision>[\w./-]+))?")
+NOT_SETTINGS = ("name", "learner")
+BY_SIZE = {
+    "small": ["learning_rate=5e-5", "epochs=4"],
+    "base": ["learning_rate=3e-5", "epochs=4"],
+    "large": ["learning_rate=1e-5", "epochs=4"],
+}
+"""For a backbone nobody wrote a recipe for: within the grids of the BERT and RoBERTa papers
+(2e-5 to 5e-5, large models 1e-5 to 3e-5; 2 to 4 epochs), longer rather than shorter for the
+thousands of rows a competition has."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class LinearRecipe:
-    """Character and word n-grams with ridge (numbers) or logistic regression (classes)."""
+def find(name: str, root: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """The recipe that *name* means, with KEY=VALUE *overrides*, named after its run (`run_name`).
 
-    name: str = "linear"
-    """The recipe's name; names the run."""
-    learner: Literal["linear"] = "linear"
-    """Which kind of learner reads this file."""
-    char_ngrams: tuple[int, int] = (1, 4)
-    """Shortest and longest character n-gram."""
-    word_ngrams: tuple[int, int] = (1, 2)
-    """Shortest and longest word n-gram."""
-    buckets: int = 2**18
-    """Hash buckets per n-gram family."""
-    strengths: list[float] | None = None
-    """Regularisation strengths tried inside the training part; null for a standard grid."""
-    source: str = ""
-    """Where the settings come from."""
+    Raises UsageError for an unknown name, an unknown key or a value that does not fit.
+    """
+    origin = _origin(name, root)
+    shipped = _read(name, origin, root, ())
+    if not overrides:
+        return replace(shipped, name=run_name(shipped, shipped))
+    _check_keys(overrides, type(shipped), name)
+    recipe = _read(name, origin, root, overrides)
+    return replace(recipe, name=run_name(recipe, shipped))
 
 
-@dataclass(frozen=True, kw_only=True)
-class TransformerRecipe:
-    """A pretrained backbone, fine-tuned with a head of our own."""
-
-    name: str
-    """The recipe's name; names the run."""
-    learner: Literal["transformer"] = "transformer"
-    """Which kind of learner reads this file."""
-    backbone: str
-    """A Hugging Face id, a local folder, or package:NAME for weights in an installed package."""
-    revision: str | None = None
-    """Branch, tag or commit of a Hugging Face id."""
-    sha256: str | None = None
-    """Expected SHA-256 of model.safetensors; checked before loading where given."""
-    pairing: Literal["cross", "siamese"] = "cross"
-    """Pairs as one input (cross-encoder), or each text alone, joined as u, v, |u-v|, u*v."""
-    pooling: Literal["mean", "cls"] = "mean"
-    """Token states to one vector."""
-    max_length: int = 128
-    """Tokens per input, special tokens included; longer ones are truncated and counted."""
-    epochs: int = 3
-    """Passes over the training part; fixed in advance, the last one counts."""
-    batch_size: int = 32
-    """Rows per optimiser step, gradient accumulation included."""
-    micro_batch_size: int | None = None
-    """Most rows run through the model at once (gradient accumulation); null for no limit."""
-    length_groups: int = 4
-    """Into how many groups of like length the rows of a step are cut to save padding."""
-    learning_rate: float = 2e-5
-    """Peak rate of the backbone's last layer."""
-    head_learning_rate: float | None = None
-    """Peak rate of the head; null for the backbone's."""
-    layer_decay: float = 1.0
-    """Factor on the rate from each layer to the one below, in (0, 1]."""
-    weight_decay: float = 0.01
-    """AdamW decay of matrices; biases and norms get none."""
-    warmup_fraction: float = 0.1
-    """Share of the optimiser steps spent warming up, in [0, 1)."""
-    schedule: Literal["linear", "cosine", "constant"] = "linear"
-    """How the rate falls after the warm-up."""
-    max_gradient_norm: float = 1.0
-    """Gradients are scaled down to this norm; 0 for never."""
-    head_dropout: float = 0.1
-    """Dropout before the head, in [0, 1)."""
-    gradient_checkpointing: bool = False
-    """Recompute activations in the backward pass: less memory, about a third more time."""
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """Arithmetic of the forward pass; auto is bf16 where it is real, else fp16 on a GPU."""
-    loss: Literal["auto", "mse", "bce", "huber"] = "auto"
-    """auto: mse for numbers, cross-entropy for classes. bce on numbers treats the label, scaled to
-    its range, as a probability."""
-    predict_batch_size: int = 64
-    """Rows per forward pass when predicting."""
-    source: str = ""
-    """Where the settings come from."""
+def run_name(recipe: Recipe, shipped: Recipe) -> str:
+    """*shipped*'s name as a file name; where *recipe* differs, with six hex digits of how."""
+    own, theirs = as_dict(recipe), as_dict(shipped)
+    changed = {key: value for key, value in own.items() if value != theirs.get(key)}
+    for key in ("name", "source"):
+        changed.pop(key, None)
+    if not changed:
+        return safe_name(shipped.name)
+    text = json.dumps(changed, sort_keys=True, ensure_ascii=False)
+    return f"{safe_name(shipped.name)}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
 
 
-Recipe = LinearRecipe | TransformerRecipe
+def available(root: Path) -> list[str]:
+    """Names of the recipes in ROOT/configs/models and of those shipped, sorted."""
+    folders = (root / "configs" / "models", shipped_folder())
+    return sorted({file.stem for folder in folders for file in folder.glob("*.yaml")})
+
+
+def shipped_folder() -> Path:
+    """Where the recipes lie that come with the package: inside a wheel, else in the checkout."""
+    package = Path(__file__).parents[1]
+    installed = package / "configs" / "models"
+    return installed if installed.is_dir() else package.parent / "configs" / "models"
+
+
+def _origin(name: str, root: Path) -> Path | re.Match[str]:
+    """A recipe's YAML file, a backbone's folder or a hub id; UsageError for anything else."""
+    if file := _recipe_file(name, root):
+        return file
+    folder = Path(name).expanduser()
+    if (folder / "config.json").is_file():
+        return folder
+    if folder.is_dir():
+        raise UsageError(
+            f"--model {name} is a folder without config.json. Expected a backbone as "
+            "save_pretrained writes it: config.json, model.safetensors and the tokenizer's files."
+        )
+    if match := HUB_ID.fullmatch(name):
+        return _shipped_for(match, root) or match
+    close = get_close_matches(name.lower(), available(root), n=3, cutoff=0.4)
+    hint = f"did you mean {' or '.join(close)}? " if close else ""
+    raise UsageError(
+        f"there is no model {name!r}; {hint}--model takes a recipe "
+        f"({', '.join(available(root)) or 'none is there'}), a Hugging Face id such as "
+        "klue/roberta-base (a revision may follow an @), or a local folder with config.json."
+    )
+
+
+def _recipe_file(name: str, root: Path) -> Path | None:
+    if not SAFE.fullmatch(name):
+        return None
+    folders = (root / "configs" / "models", shipped_folder())
+    candidates = (folder / f"{name}.yaml" for folder in folders)
+    return next((file for file in candidates if file.is_file()), None)
+
+
+def _shipped_for(match: re.Match[str], root: Path) -> Path | None:
+    """The recipe shipped for a hub id, unless another revision than its own is asked for."""
+    if match["revision"] is not None:
+        return None
+    return _recipe_with_backbone(match["id"], root)
+
+
+def _recipe_with_backbone(backbone: str, root: Path) -> Path | None:
+    for file in sorted(shipped_folder().glob("*.yaml")):
+        if _load(file).get("backbone") == backbone:
+            return _recipe_file(file.stem, root)
+    return None
+
+
+def _read(name: str, origin: Path | re.Match[str], root: Path, overrides: Sequence[str]) -> Recipe:
+    """The recipe at *origin*, overrides last."""
+    if isinstance(origin, re.Match):
+        id_, revision = origin["id"], origin["revision"]
+        own = [f"name={name}", f"backbone={id_}", f"revision={revision or 'null'}", "sha256=null"]
+        if base := _recipe_with_backbone(id_, root):
+            return read_section(TransformerRecipe, base, [*own, *overrides])
+        size = _size_of_name(id_)
+    elif origin.is_dir():
+        folder = origin.resolve()
+        place = hashlib.sha256(str(folder).encode()).hexdigest()[:6]
+        own = [f"name={folder.name}-{place}", f"backbone={folder}"]
+        size = _size_of_config(folder)
+    else:
+        return _read_file(origin, overrides)
+    source = f"source=settings for a {size} backbone, by its size; not tuned for it"
+    return read_section(TransformerRecipe, None, [*own, source, *BY_SIZE[size], *overrides])
+
+
+def _read_file(file: Path, overrides: Sequence[str]) -> Recipe:
+    learner = _load(file).get("learner")
+    if learner not in KINDS:
+        raise UsageError(f"{file}: learner is {learner!r}; expected one of: {', '.join(KINDS)}")
+    recipe = read_section(KINDS[learner], file, [f"name={file.stem}", *overrides])
+    if (written := _load(file).get("name", file.stem)) != file.stem:
+        raise UsageError(
+            f"{file}: name is {written!r}, but a recipe is named after its file. "
+            "Rename the file or delete the line."
+        )
+    return recipe
+
+
+def _load(file: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file} is not a YAML file: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict):
+        raise UsageError(f"{file} holds no settings; expected lines such as 'learner: transformer'")
+    return values
+
+
+def _check_keys(overrides: Sequence[str], kind: type[Recipe], name: str) -> None:
+    known = [field.name for field in fields(kind) if field.name not in NOT_SETTINGS]
+    for override in overrides:
+        key, equals, _ = override.partition("=")
+        if not equals:
+            raise UsageError(f"{override!r} is not a setting; expected KEY=VALUE, such as epochs=1")
+        if key not in known:
+            close = get_close_matches(key, known, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
+            raise UsageError(f"the model {name} has no setting {key!r}; {hint}")
+
+
+def _size_of_name(id_: str) -> str:
+    """small, base or large, read from a hub id: nothing is downloaded to name a run."""
+    words = re.split(r"[^a-z0-9]+", id_.lower())
+    if any(word in ("large", "xl", "xlarge", "xxl", "xxlarge") for word in words):
+        return "large"
+    small = ("small", "mini", "tiny", "xsmall", "minilm", "distil", "distilbert", "distilroberta")
+    return "small" if any(word in small for word in words) else "base"
+
+
+def _size_of_config(folder: Path) -> str:
+    """small, base or large from the width that config.json states."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        hidden = int(config.get("hidden_size", config.get("dim", 768)))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise UsageError(f"{folder / 'config.json'} is not a backbone's config: {error}") from error
+    return "large" if hidden >= 1024 else "small" if hidden <= 512 else "base"

@@ -1,0 +1,152 @@
+"""The settings of one model: what a recipe holds.
+
+Each field is a key of configs/models/NAME.yaml and can be changed on the command line
+(`--set KEY=VALUE`). A recipe is frozen and checked whole when it is made.
+"""
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from pipeline.errors import UsageError, raise_if
+
+LEAST = {
+    "max_length": 4,
+    "epochs": 1,
+    "batch_size": 1,
+    "micro_batch_size": 1,
+    "length_groups": 1,
+    "predict_batch_size": 1,
+}
+"""Smallest value of each count. Four tokens: a pair of one token each would need five, but a
+single short text fits."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinearRecipe:
+    """Character and word n-grams with ridge (numbers) or logistic regression (classes)."""
+
+    name: str = "linear"
+    """The recipe's name; names the run."""
+    learner: Literal["linear"] = "linear"
+    """Which kind of learner reads this file."""
+    char_ngrams: tuple[int, int] = (1, 4)
+    """Shortest and longest character n-gram."""
+    word_ngrams: tuple[int, int] = (1, 2)
+    """Shortest and longest word n-gram."""
+    buckets: int = 2**18
+    """Hash buckets per n-gram family."""
+    strengths: list[float] | None = None
+    """Regularisation strengths tried inside the training part; null for a standard grid."""
+    source: str = ""
+    """Where the settings come from."""
+
+    def __post_init__(self) -> None:
+        problems = []
+        for field, (shortest, longest) in {
+            "char_ngrams": self.char_ngrams,
+            "word_ngrams": self.word_ngrams,
+        }.items():
+            if not 1 <= shortest <= longest:
+                problems.append(
+                    f"{field} is [{shortest}, {longest}]; expected the shortest length (at "
+                    "least 1), then the longest"
+                )
+        if self.buckets < 1:
+            problems.append(f"buckets is {self.buckets}; it must be at least 1")
+        if self.strengths is not None and not (
+            self.strengths and all(0 < strength < math.inf for strength in self.strengths)
+        ):
+            problems.append(f"strengths is {self.strengths}; expected numbers above 0, or null")
+        raise_if(problems, UsageError, f"the settings of {self.name!r} do not hold")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformerRecipe:
+    """A pretrained backbone, fine-tuned with a head of our own."""
+
+    name: str
+    """The recipe's name; names the run."""
+    learner: Literal["transformer"] = "transformer"
+    """Which kind of learner reads this file."""
+    backbone: str
+    """A Hugging Face id, a local folder, or package:NAME for weights in an installed package."""
+    revision: str | None = None
+    """Branch, tag or commit of a Hugging Face id."""
+    sha256: str | None = None
+    """Expected SHA-256 of model.safetensors; checked before loading where given."""
+    pairing: Literal["cross", "siamese"] = "cross"
+    """Pairs as one input (cross-encoder), or each text alone, joined as u, v, |u-v|, u*v."""
+    pooling: Literal["mean", "cls"] = "mean"
+    """Token states to one vector."""
+    max_length: int = 128
+    """Tokens per input, special tokens included; longer ones are truncated and counted."""
+    epochs: int = 3
+    """Passes over the training part; fixed in advance, the last one counts."""
+    batch_size: int = 32
+    """Rows per optimiser step, gradient accumulation included."""
+    micro_batch_size: int | None = None
+    """Most rows run through the model at once (gradient accumulation); null for no limit."""
+    length_groups: int = 4
+    """Into how many groups of like length the rows of a step are cut to save padding."""
+    learning_rate: float = 2e-5
+    """Peak rate of the backbone's last layer."""
+    head_learning_rate: float | None = None
+    """Peak rate of the head; null for the backbone's."""
+    layer_decay: float = 1.0
+    """Factor on the rate from each layer to the one below, in (0, 1]."""
+    weight_decay: float = 0.01
+    """AdamW decay of matrices; biases and norms get none."""
+    warmup_fraction: float = 0.1
+    """Share of the optimiser steps spent warming up, in [0, 1)."""
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    """How the rate falls after the warm-up."""
+    max_gradient_norm: float = 1.0
+    """Gradients are scaled down to this norm; 0 for never."""
+    head_dropout: float = 0.1
+    """Dropout before the head, in [0, 1)."""
+    gradient_checkpointing: bool = False
+    """Recompute activations in the backward pass: less memory, about a third more time."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """Arithmetic of the forward pass; auto is bf16 where it is real, else fp16 on a GPU."""
+    loss: Literal["auto", "mse", "bce", "huber"] = "auto"
+    """auto: mse for numbers, cross-entropy for classes. bce on numbers treats the label, scaled to
+    its range, as a probability."""
+    predict_batch_size: int = 64
+    """Rows per forward pass when predicting."""
+    source: str = ""
+    """Where the settings come from."""
+
+    def __post_init__(self) -> None:
+        problems = [
+            f"{name} is {value}; it must be {rule}"
+            for name, value, holds, rule in self._rules()
+            if not holds
+        ]
+        if not self.backbone.strip():
+            problems.append("backbone is empty; name a Hugging Face id, a folder or package:NAME")
+        if self.sha256 is not None and not re.fullmatch(r"[0-9a-f]{64}", self.sha256):
+            problems.append(f"sha256 is {self.sha256!r}; expected 64 hex digits, or null")
+        raise_if(problems, UsageError, f"the settings of {self.name!r} do not hold")
+
+    def _rules(self) -> Iterator[tuple[str, float, bool, str]]:
+        """Each number with whether it holds and what it must be."""
+        for name, least in LEAST.items():
+            value = getattr(self, name)
+            yield name, value, value is None or value >= least, f"at least {least}"
+        for name in ("learning_rate", "head_learning_rate"):
+            value = getattr(self, name)
+            yield name, value, value is None or 0 < value < math.inf, "above 0"
+        for name in ("weight_decay", "max_gradient_norm"):
+            value = getattr(self, name)
+            yield name, value, 0 <= value < math.inf, "0 or above"
+        for name in ("warmup_fraction", "head_dropout"):
+            value = getattr(self, name)
+            yield name, value, 0 <= value < 1, "a share: at least 0 and below 1"
+        decay = self.layer_decay
+        yield "layer_decay", decay, 0 < decay <= 1, "above 0, at most 1"
+
+
+Recipe = LinearRecipe | TransformerRecipe
