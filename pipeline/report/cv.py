@@ -1,0 +1,100 @@
+"""What `pipeline.cv` prints: the first lines, a line per fold, the table at the end."""
+
+import statistics
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table as Grid
+
+from pipeline.files import free_bytes, size_text
+from pipeline.training.job import Job, Part
+from pipeline.training.progress import clock_text
+
+
+def first_lines(job: Job, tokens: str, missing: int) -> list[str]:
+    """Device, precision, batch, rows, tokens, folds and free disk, before anything is trained."""
+    facts = job.factory.facts()
+    tables, folds = job.tables, job.folds
+    more = [
+        f"{len(table)} {name}"
+        for name, table in (("extra", tables.extra), ("holdout", tables.holdout))
+        if table is not None
+    ]
+    rows = ", ".join([f"{len(tables.train)} train", f"{len(tables.test)} test", *more])
+    total = len(list(job.parts()))
+    done = f"{total - missing} of {total} finished before" if missing < total else "none finished"
+    return [
+        f"{job.run} on {job.competition.name}",
+        f"  device   {facts.get('device', 'cpu')}",
+        f"  learner  {facts.get('summary', job.recipe.learner)}",
+        f"  rows     {rows}",
+        *([f"  input    {tokens}"] if tokens else []),
+        f"  folds    {folds.count} × {len(folds.fold_of_row)} repeats × {len(job.seeds)} seeds, "
+        f"passport {folds.digest[:12]}, {done}",
+        f"  disk     {size_text(free_bytes(job.paths.root))} free",
+    ]
+
+
+def fold_line(part: Part, manifest: Mapping[str, Any]) -> str:
+    """One finished fold."""
+    score = manifest["score"]
+    value = (
+        f"{manifest['metric']} undefined" if score is None else f"{manifest['metric']} {score:.4f}"
+    )
+    seconds = clock_text(sum(manifest["seconds"].values()))
+    return f"  {part.name}  {value}  {seconds}  {memory_text(manifest['peak_memory'])}"
+
+
+def memory_text(peak: Mapping[str, int]) -> str:
+    """Peak memory for people.
+
+    >>> memory_text({"ram": 1_200_000_000, "gpu": 300_000_000})
+    'ram 1.2 GB, gpu 300.0 MB'
+    """
+    return ", ".join(f"{name} {size_text(size)}" for name, size in peak.items())
+
+
+def summary(manifests: Mapping[str, Mapping[str, Any]]) -> Grid:
+    """A table of finished runs: fold scores, mean and spread, pooled score, time, memory."""
+    metric = next(iter(manifests.values()))["metric"]
+    grid = Grid(title=f"{metric} on held-out rows", title_justify="left", box=None, pad_edge=False)
+    grid.add_column("run", no_wrap=True)
+    grid.add_column("fold scores", no_wrap=True)
+    with_holdout = any(manifest.get("holdout_score") is not None for manifest in manifests.values())
+    names = ["mean ± sd", "pooled", *(["holdout"] if with_holdout else []), "s/fold", "peak/fold"]
+    for name in names:
+        grid.add_column(name, justify="right", no_wrap=True)
+    for name, manifest in manifests.items():
+        scores = [score for score in manifest["fold_scores"] if score is not None]
+        spread = f" ± {statistics.stdev(scores):.4f}" if len(scores) > 1 else ""
+        peak = max(manifest["peak_memory"].values(), key=lambda part: sum(part.values()))
+        grid.add_row(
+            name,
+            " ".join(number(score) for score in manifest["fold_scores"]),
+            f"{statistics.fmean(scores):.4f}{spread}" if scores else "–",
+            number(manifest["oof_score"]),
+            *([number(manifest.get("holdout_score"))] if with_holdout else []),
+            f"{statistics.fmean(manifest['seconds'].values()):.0f}",
+            memory_text(peak),
+        )
+    return grid
+
+
+def number(score: float | None) -> str:
+    """A score with four decimals, or a dash.
+
+    >>> number(0.91234), number(None)
+    ('0.9123', '–')
+    """
+    return "–" if score is None else f"{score:.4f}"
+
+
+def print_summary(manifests: Mapping[str, Mapping[str, Any]], console: Console) -> None:
+    """Print `summary` and what its two kinds of score are."""
+    console.print(summary(manifests))
+    console.print(
+        "mean ± sd: over the folds' own scores; pooled: all out-of-fold predictions scored at once "
+        "(the score an ensemble builds on).",
+        soft_wrap=True,
+    )

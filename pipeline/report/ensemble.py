@@ -1,0 +1,238 @@
+"""What `pipeline.ensemble` prints: members, methods, the choice and why, the submission."""
+
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table as Grid
+
+from pipeline.results.assess import Assessment, MethodLine
+from pipeline.results.decide import Clip
+from pipeline.results.outcome import Outcome
+from pipeline.results.provenance import finite, scores
+from pipeline.results.submission import Written
+
+SHOWN = 12  # members in the correlation matrix; more do not fit a terminal
+VERDICTS = {
+    "real": "real: the whole interval is above 0",
+    "undecided": "undecided: the interval holds 0, the gain may be luck",
+    "no": "no: blending does not beat the best single model here",
+}
+
+
+def print_outcome(outcome: Outcome, console: Console) -> None:
+    """Print all that was found, before anything is written."""
+
+    def say(line: str = "") -> None:
+        console.print(line, markup=False, soft_wrap=True)
+
+    for line in _first_lines(outcome):
+        say(line)
+    say()
+    console.print(_members(outcome))
+    console.print(_methods(outcome.assessment))
+    for line in _conclusion(outcome):
+        say(line)
+    say()
+    if len(outcome.members.names) > 1:
+        console.print(_correlation(outcome.assessment))
+    for line in _decision(outcome):
+        say(line)
+
+
+def print_submission(
+    outcome: Outcome, written: Written | None, message: str, console: Console
+) -> None:
+    """Print where the submission lies and how to send it."""
+
+    def say(line: str) -> None:
+        console.print(line, markup=False, soft_wrap=True)
+
+    if written is None:
+        say("dry run: nothing was written")
+        return
+    if written.reused:
+        say(f"the same bytes as {written.path}, which stands for them: nothing new was written")
+    else:
+        say(f"wrote {written.path} and {written.path.with_suffix('.json').name}")
+    say(f"submit it: {submit_command(outcome.competition.name, written.path, message)}")
+
+
+def submit_command(competition: str, path: Path, message: str) -> str:
+    """The Kaggle client's command line, ready to be pasted.
+
+    >>> submit_command("sts", Path("submissions/sts-001-mean.csv"), "mean of 2 runs")
+    "kaggle competitions submit sts -f submissions/sts-001-mean.csv -m 'mean of 2 runs'"
+    """
+    words = ["kaggle", "competitions", "submit", competition, "-f", str(path), "-m", message]
+    return shlex.join(words)
+
+
+def as_json(outcome: Outcome, written: Written | None, message: str) -> dict[str, Any]:
+    """Everything that is printed, as plain values."""
+    assessment = outcome.assessment
+    holdout = outcome.holdout.members if outcome.holdout else [None] * len(assessment.members)
+    return {
+        "competition": outcome.competition.name,
+        "passport": outcome.passport,
+        "rows": outcome.rows,
+        "groups": outcome.groups,
+        "requested": assessment.requested,
+        "method": assessment.method,
+        "reason": assessment.reason,
+        "scores": scores(outcome),
+        "members": [
+            {
+                "name": line.name,
+                "score": line.score,
+                "fold_scores": line.fold_scores,
+                "weight": line.weight,
+                "cost_without": line.cost_without,
+                "holdout": score,
+            }
+            for line, score in zip(assessment.members, holdout, strict=True)
+        ],
+        "intercept": assessment.blend.intercept.tolist(),
+        "methods": [_method_values(line) for line in assessment.methods],
+        "error_correlation": assessment.correlation.tolist(),
+        "form": outcome.form.kind,
+        "clip": None if outcome.clip is None else vars(outcome.clip),
+        "notes": outcome.notes,
+        "submission": None if written is None else str(written.path),
+        "reused": written is not None and written.reused,
+        "submit": None
+        if written is None
+        else submit_command(outcome.competition.name, written.path, message),
+    }
+
+
+def _method_values(line: MethodLine) -> dict[str, Any]:
+    gain = line.over_best
+    return {
+        "name": line.name,
+        "in_sample": line.in_sample,
+        "honest": line.honest,
+        "optimism": line.optimism,
+        "over_best_single": finite(gain.difference),
+        "error": gain.error,
+        "interval_95": [finite(gain.low), finite(gain.high)],
+    }
+
+
+def _first_lines(outcome: Outcome) -> Iterator[str]:
+    metric, count = outcome.metric, len(outcome.members.names)
+    better = "larger" if metric.greater_is_better else "smaller"
+    runs = "1 run" if count == 1 else f"{count} runs"
+    yield f"{outcome.competition.name}: {runs}, scored by {metric.name} ({better} is better)"
+    folds = outcome.members.manifests[0]["folds"]
+    rows = ", ".join(f"{number} {name}" for name, number in outcome.rows.items())
+    yield f"  rows     {rows}; {folds} folds, {outcome.groups} groups"
+    yield f"  folds    passport {outcome.passport[:16]}, the same for every run"
+    for note in outcome.notes:
+        yield f"  note     {note}"
+
+
+def _members(outcome: Outcome) -> Grid:
+    grid = _grid("Members", "run", "score", "fold mean", "weight", "loss without it")
+    assessment, holdout = outcome.assessment, outcome.holdout
+    if holdout is not None:
+        grid.add_column("holdout", justify="right")
+    for place, line in enumerate(assessment.members):
+        more = [] if holdout is None else [_number(holdout.members[place])]
+        cells = [_number(line.score), _number(line.fold_mean), f"{line.weight:.3f}"]
+        grid.add_row(line.name, *cells, _signed(line.cost_without), *more)
+    if holdout is not None:
+        name = f"ensemble ({assessment.method})"
+        grid.add_row(name, "", "", "", "", _number(holdout.ensemble))
+    return grid
+
+
+def _methods(assessment: Assessment) -> Grid:
+    columns = ("in-sample", "honest", "difference", "gain over best", "± se")
+    grid = _grid("Methods", "method", *columns)
+    for line in assessment.methods:
+        mark = " *" if line.name == assessment.method else ""
+        gain = line.over_best
+        grid.add_row(
+            line.name + mark,
+            _number(line.in_sample),
+            _number(line.honest),
+            _signed(line.optimism),
+            "" if line.name == "best" else _signed(gain.difference),
+            "" if line.name == "best" else f"{gain.error:.4f}",
+        )
+    return grid
+
+
+def _conclusion(outcome: Outcome) -> Iterator[str]:
+    assessment, line = outcome.assessment, outcome.assessment.headline
+    gain = line.over_best
+    yield "in-sample: fitted and scored on the same rows; honest: whatever was chosen was chosen"
+    yield "without the fold it is scored on; difference: how much in-sample flatters"
+    yield ""
+    yield f"method   {assessment.method}: {assessment.reason}"
+    if assessment.wavers:
+        yield f"         without one fold at a time the choice is: {', '.join(assessment.nested)}"
+    yield f"honest   {_number(line.honest)} (in-sample {_number(line.in_sample)})"
+    if len(assessment.members) > 1:
+        yield (
+            f"gain     {gain.difference:+.4f} over the best single model, 95 % interval "
+            f"{gain.low:+.4f} to {gain.high:+.4f}; {VERDICTS[assessment.verdict]}"
+        )
+
+
+def _correlation(assessment: Assessment) -> Grid:
+    order = sorted(range(len(assessment.members)), key=lambda i: -assessment.members[i].weight)
+    shown = sorted(order[:SHOWN])
+    title = "Correlation of errors"
+    if len(shown) < len(order):
+        title += f" (the {SHOWN} members with the most weight; --json has all)"
+    grid = _grid(title, "", *(str(place + 1) for place in shown))
+    for row in shown:
+        cells = [f"{assessment.correlation[row, column]:.2f}" for column in shown]
+        grid.add_row(f"{row + 1} {assessment.members[row].name}", *cells)
+    return grid
+
+
+def _decision(outcome: Outcome) -> Iterator[str]:
+    numbers = outcome.competition.task.problem == "regression"
+    kind = {
+        ("value", True): "numbers as predicted",
+        ("label", True): "nearest whole numbers",
+        ("value", False): "probabilities",
+        ("label", False): "classes",
+    }[outcome.form.kind, numbers]
+    yield f"written  {kind} in {', '.join(outcome.form.columns)}"
+    for note in outcome.form.notes:
+        yield f"  note   {note}"
+    if outcome.clip is not None:
+        yield f"clipping {_clip(outcome.clip, outcome)}"
+
+
+def _clip(clip: Clip, outcome: Outcome) -> str:
+    low, high = outcome.competition.task.label_range or (0.0, 0.0)
+    done = "applied" if clip.applied else "not applied"
+    return (
+        f"to the label range {low:g} to {high:g} {done}: {clip.outside} out-of-fold rows lie "
+        f"outside, clipping them changes the honest {outcome.metric.name} by {clip.effect:+.2g} "
+        "(above 0 is better)"
+    )
+
+
+def _grid(title: str, first: str, *columns: str) -> Grid:
+    grid = Grid(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    grid.add_column(first, overflow="fold")
+    for column in columns:
+        grid.add_column(column, justify="right")
+    return grid
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"
+
+
+def _signed(value: float | None) -> str:
+    return "–" if value is None else f"{value:+.4f}"
