@@ -1,0 +1,181 @@
+"""Comma- or tab-separated text to rows, by RFC 4180 and strictly.
+
+The csv module does the parsing. What it lets pass is checked here: rows with a field too many or
+too few, quotes that are never closed, and rows swallowed between two stray quotes. Every problem
+of the text is found in one go, each with the number of the line its row starts in.
+"""
+
+import csv
+import io
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+from pipeline.data.findings import Findings
+
+SEPARATORS = {",": "a comma", ";": "a semicolon", "\t": "a tab"}
+SNIFFED_ROWS = 50
+MAX_RESTARTS = 50
+"""After so many broken quotes the rest of a file is not looked at."""
+
+UNBALANCED = (
+    "unbalanced quotes (a field that starts with a quote must end with one, and quotes inside it "
+    "must be doubled)"
+)
+
+
+@dataclass
+class Rows:
+    """The rows of one text."""
+
+    header: list[str] = field(default_factory=list)
+    cells: list[str] = field(default_factory=list)
+    """Fields of all rows that have as many as the header, row after row."""
+    found: Findings = field(default_factory=Findings)
+    notes: list[str] = field(default_factory=list)
+
+
+def parse_csv(text: str) -> Rows:
+    """Rows of comma-separated text; a semicolon or tab instead is noticed, and said in a note."""
+    lines = _lines(text)
+    separator = sniff(lines)
+    rows = _parse(lines, separator)
+    if separator != ",":
+        rows.notes.append(f"fields are separated by {SEPARATORS[separator]}, not by a comma")
+    return rows
+
+
+def parse_tsv(text: str) -> Rows:
+    """Rows of tab-separated text, with quotes as in csv or, where that cannot be, without.
+
+    Many tab-separated files know no quoting, so a text may begin with a lone quote. Quotes are
+    taken as plain characters if that makes every line a whole row and quoting does not.
+    """
+    lines = _lines(text)
+    quoted = _parse(lines, "\t")
+    if '"' not in text:
+        return quoted
+    plain = _parse(lines, "\t", quoted=False)
+    if plain.found.sentences() or (
+        not quoted.found.sentences() and len(quoted.cells) == len(plain.cells)
+    ):
+        return quoted
+    plain.notes.append("quotes are plain characters in this file, they do not enclose fields")
+    return plain
+
+
+def sniff(lines: Sequence[str]) -> str:
+    """The separator whose first rows all have as many fields as the header, two at least.
+
+    A comma wins over others. Where none fits, the one that cuts the header into most fields.
+
+    >>> sniff(["id;text\\n", "1;a, b\\n"])
+    ';'
+    """
+    counts = {}
+    for separator in SEPARATORS:
+        with _long_fields():
+            reader = csv.reader(lines[: 4 * SNIFFED_ROWS], delimiter=separator)
+            first = [row for row in reader if row][:SNIFFED_ROWS]
+        counts[separator] = [len(row) for row in first] or [0]
+    even = [
+        separator
+        for separator, found in counts.items()
+        if found[0] > 1 and set(found) == {found[0]}
+    ]
+    return even[0] if even else max(SEPARATORS, key=lambda separator: counts[separator][0])
+
+
+def _lines(text: str) -> list[str]:
+    # not str.splitlines: that also cuts at form feeds and at U+2028
+    return list(io.StringIO(text, newline=""))
+
+
+@contextmanager
+def _long_fields() -> Iterator[None]:
+    previous = csv.field_size_limit(sys.maxsize)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(previous)
+
+
+def _parse(lines: list[str], separator: str, quoted: bool = True) -> Rows:
+    result = Rows()
+    blank = 0
+    with _long_fields():
+        records = _records(lines, separator, quoted, result.found)
+        for begin, end, record in records:
+            if not record:
+                blank += 1
+            elif not result.header:
+                result.header = record
+            elif len(record) == len(result.header):
+                result.cells += record
+                if end - begin > 2:
+                    _check_swallowed(lines[begin + 1 : end - 1], begin, record, separator, result)
+            else:
+                _add_count(len(record), begin, result)
+    if blank:
+        result.notes.append(f"{blank:,} blank line{'s' if blank > 1 else ''} skipped")
+    return result
+
+
+def _records(
+    lines: list[str], separator: str, quoted: bool, found: Findings
+) -> Iterator[tuple[int, int, list[str]]]:
+    """(first line, line after the last, fields) of each record, lines counted from 0.
+
+    After a broken quote it goes on with the next line, so that later problems are found too.
+    """
+    quoting: Final = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
+    start = 0
+    for _ in range(MAX_RESTARTS):
+        rest = (lines[position] for position in range(start, len(lines)))
+        reader = csv.reader(rest, delimiter=separator, quoting=quoting, strict=True)
+        begin = start
+        try:
+            for record in reader:
+                end = start + reader.line_num
+                yield begin, end, record
+                begin = end
+            return
+        except csv.Error:
+            found.add(UNBALANCED, f"line {begin + 1}")
+            start = begin + 1
+    found.add("too many broken quotes, the rest was not read", f"from line {start + 1}")
+
+
+def _add_count(count: int, begin: int, result: Rows) -> None:
+    expected = len(result.header)
+    kind = "surplus" if count > expected else "missing"
+    result.found.add(
+        f"rows with {kind} fields (the header has {expected})", f"line {begin + 1} has {count}"
+    )
+
+
+def _check_swallowed(
+    inner: list[str], begin: int, record: list[str], separator: str, result: Rows
+) -> None:
+    """Rows inside a quoted field: two stray quotes far apart can hide what lies between them."""
+    shape = _shape(record[0])
+    if "9" not in shape:
+        return
+    for line in inner:
+        fields = next(csv.reader([line], delimiter=separator), [])
+        if len(fields) != len(record) or _shape(fields[0]) != shape:
+            return
+    if len(inner) > 2:
+        result.found.add(UNBALANCED, f"line {begin + 1} (it swallows {len(inner)} rows)")
+    else:
+        result.notes.append(
+            f"line {begin + 1}: a quoted field holds what looks like a row; is a quote missing?"
+        )
+
+
+def _shape(text: str) -> str:
+    """A text with digits and letters made alike: ids of one file tend to have one shape."""
+    return re.sub(r"[^\W\d_]", "a", re.sub(r"\d", "9", text))

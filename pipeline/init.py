@@ -1,0 +1,172 @@
+"""Look at a competition's folder, write configs/NAME.yaml and say what was seen.
+
+    python -m pipeline.init data/my-competition
+    python -m pipeline.init data/my-competition --target score --metric rmse
+
+Whatever it cannot decide it asks for, naming the flag and the candidates.
+"""
+
+import json
+import os
+import re
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from pipeline.command import run
+from pipeline.config import Competition, Parser, Problem, as_dict, read_section
+from pipeline.errors import UsageError
+from pipeline.files import commit_text
+from pipeline.paths import safe_name
+
+if TYPE_CHECKING:
+    from jsonargparse import Namespace
+
+    from pipeline.data.detect import Detected, Wishes
+    from pipeline.data.inspect import Inspection
+
+
+def parser() -> Parser:
+    """The command's options; --help needs no heavy import."""
+    options = Parser("init", (__doc__ or "").replace("\n\n    python", "\n    python"))
+    options.add_argument("dir", metavar="DIR", help="folder with train, test, sample submission")
+    options.add_argument("--name", help="the competition's name; the folder's if not given")
+    for role, what in (
+        ("train", "labelled rows"),
+        ("test", "rows to predict"),
+        ("sample", "sample submission"),
+    ):
+        options.add_argument(f"--{role}", metavar="FILE", help=f"file in DIR: {what}")
+    for role, what in (
+        ("holdout", "labelled, scored, never trained on; if not given, dev, valid … files"),
+        ("extra", "labelled, trained on in every fold, never scored"),
+    ):
+        _repeatable(options, f"--{role}", "FILE", what)
+    options.add_argument("--id", metavar="COLUMN", help="names a row")
+    _repeatable(options, "--text", "COLUMN", "text of a row; twice for pairs")
+    _repeatable(options, "--target", "COLUMN", "what is predicted")
+    options.add_argument("--problem", choices=list(get_args(Problem)), help="kind of target")
+    options.add_argument("--metric", help="a name from docs/metrics.md, or module:function")
+    options.add_argument("--folds", type=int, help="number of folds; 5 if not given")
+    options.add_argument("--seed", type=int, help="seed of the folds; 42 if not given")
+    options.add_argument("--encoding", default="utf-8", help="text encoding of all files")
+    options.add_argument("--force", action="store_true", help="overwrite an existing config")
+    options.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+    return options
+
+
+def _repeatable(options: Parser, flag: str, value: str, what: str) -> None:
+    options.add_argument(flag, action="append", metavar=value, help=f"{what}; repeatable")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code."""
+    args = parser().read(sys.argv[1:] if argv is None else argv)
+    root, folder = Path(args.root), Path(args.dir)
+    name = args.name or default_name(folder)
+    config = root / "configs" / f"{safe_name(name)}.yaml"
+    if config.exists() and not args.force:
+        raise UsageError(
+            f"{config} is there already. --force overwrites it, --name writes another one."
+        )
+    from pipeline.data.configfile import render
+    from pipeline.data.detect import detect
+    from pipeline.data.inspect import look
+    from pipeline.data.tables import load
+    from pipeline.results.metrics import fitting, get_metric
+
+    detected = detect(folder, _wishes(args, name), speller(folder, root))
+    task = detected.competition.task
+    get_metric(task.metric, task, root)
+    tables = load(detected.competition, root)
+    commit_text(config, render(detected.competition, detected.reasons, fitting(task.problem)))
+    competition = read_section(Competition, config)
+    inspection = look(competition, tables, root, detected.headers)
+    if args.json:
+        print(json.dumps(_as_json(config, detected, tables.notes, inspection)))
+    else:
+        _show(config, detected, tables.notes, inspection)
+        print(f"\nNext:\n  {_next_command(config, args)}")
+    return 0
+
+
+def _wishes(args: "Namespace", name: str) -> "Wishes":
+    from pipeline.data.detect import Wishes
+
+    return Wishes(
+        name=name,
+        train=args.train,
+        test=args.test,
+        sample=args.sample,
+        holdout=args.holdout or [],
+        extra=args.extra or [],
+        id=args.id,
+        texts=args.text or [],
+        targets=args.target or [],
+        problem=args.problem,
+        metric=args.metric,
+        folds=args.folds,
+        seed=args.seed,
+        encoding=args.encoding,
+    )
+
+
+def default_name(folder: Path) -> str:
+    """The folder's name as a safe file name.
+
+    >>> default_name(Path("data/My Competition (2024)"))
+    'My-Competition-2024'
+    """
+    name = folder.resolve().name
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._") or safe_name(name)
+
+
+def speller(folder: Path, root: Path) -> Callable[[Path], str]:
+    """How paths are written: from *root* where *folder* is in it or was given relatively."""
+    inside = folder.resolve().is_relative_to(root.resolve())
+
+    def spell(path: Path) -> str:
+        if inside or not folder.is_absolute():
+            return Path(os.path.relpath(path.resolve(), root.resolve())).as_posix()
+        return str(path.absolute())
+
+    return spell
+
+
+def _as_json(
+    config: Path, detected: "Detected", notes: Sequence[str], inspection: "Inspection"
+) -> dict[str, Any]:
+    return {
+        "config": str(config),
+        "competition": as_dict(detected.competition),
+        "reasons": detected.reasons,
+        "notes": list(notes),
+        "inspection": inspection.as_dict(),
+    }
+
+
+def _show(
+    config: Path, detected: "Detected", notes: Sequence[str], inspection: "Inspection"
+) -> None:
+    from pipeline.data.configfile import summary
+    from pipeline.report.inspection import show, writable
+
+    lines = [f"{config} is written. What was chosen, and why:", ""]
+    lines.append(summary(detected.competition, detected.reasons))
+    if notes:
+        lines += ["", "Noticed in the files:", *(f"  {note}" for note in notes)]
+    print(writable("\n".join(lines), sys.stdout.encoding or "utf-8"), end="\n\n")
+    show(inspection, sys.stdout)
+
+
+def _next_command(config: Path, args: "Namespace") -> str:
+    command = ["python", "-m", "pipeline.cv"]
+    if args.root != ".":
+        command += ["--root", args.root]
+    return shlex.join([*command, "--config", str(config), "--model", "linear"])
+
+
+if __name__ == "__main__":
+    raise SystemExit(run(main))
