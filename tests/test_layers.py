@@ -25,6 +25,7 @@ BESIDE = {("results", "models"), ("models", "results")}  # one floor, and strang
 USES_TORCH = {
     "data/datamodule.py",
     "models/backbone.py",
+    "models/finetune.py",
     "models/hardware.py",
     "models/heads.py",
     "models/losses.py",

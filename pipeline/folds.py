@@ -1,0 +1,65 @@
+"""Freeze a competition's folds, or check that the frozen ones still fit; show how even they are.
+
+    python -m pipeline.folds --config configs/NAME.yaml
+    python -m pipeline.folds --config configs/NAME.yaml --folds.file my-folds.csv
+
+The first use of a competition freezes its folds (pipeline.cv does it too); every later one only
+checks them. To freeze other folds, delete folds/NAME.csv and folds/NAME.json.
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.command import run
+from pipeline.config import Parser
+
+
+def parser() -> Parser:
+    """The command's options; --help needs no heavy import."""
+    options = Parser("folds", (__doc__ or "").replace("\n\n    python", "\n    python"))
+    options.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+    options.add_competition()
+    return options
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code."""
+    options = parser()
+    args = options.read(sys.argv[1:] if argv is None else argv)
+    competition = options.competition(args)
+    from rich.console import Console
+
+    from pipeline.data.folds import frozen
+    from pipeline.data.tables import load
+    from pipeline.paths import Paths
+    from pipeline.report.folds import facts, grid, lines
+
+    root = Path(args.root)
+    paths = Paths(root, competition.name)
+    tables = load(competition, root)
+    known = paths.passport.exists()
+    folds = frozen(competition, paths, tables.train, tables.extra)
+    found = facts(folds, competition, tables.train)
+    state = "checked" if known else "frozen"
+    if args.json:
+        files = {"csv": str(paths.folds_csv), "passport": str(paths.passport)}
+        print(json.dumps({"state": state, **found, "files": files}, ensure_ascii=False))
+        return 0
+    console = Console(highlight=False)
+    for line in lines(found, competition, tables.train.source):
+        console.print(line, markup=False, soft_wrap=True)
+    console.print(grid(found, competition, tables.train))
+    console.print(
+        "largest deviation: of a stratum's share of the fold from its share of all rows",
+        soft_wrap=True,
+    )
+    news = "still fit; nothing was written" if known else "are frozen: keep both files in git"
+    console.print(f"{paths.folds_csv} and {paths.passport.name} {news}", soft_wrap=True)
+    console.print(f"digest {folds.digest}", soft_wrap=True)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(run(main))

@@ -1,0 +1,30 @@
+"""From a recipe to the factory of its learners. torch is loaded only for those that need it."""
+
+from pipeline.config import Competition
+from pipeline.models.learner import LearnerFactory
+from pipeline.models.recipes import LinearRecipe, Recipe, TransformerRecipe
+
+
+def check_weights(recipe: Recipe) -> None:
+    """Raise at once, before anything is trained, where the recipe's weights cannot be had."""
+    if isinstance(recipe, TransformerRecipe):
+        from pipeline.models.weights import locate
+
+        locate(recipe)
+
+
+def make_factory(recipe: Recipe, competition: Competition) -> LearnerFactory:
+    """The factory for *recipe*; raises UsageError or BusyError where its weights are not there."""
+    outputs = len(competition.outputs)
+    match recipe:
+        case LinearRecipe():
+            from pipeline.models.linear import LinearFactory
+
+            return LinearFactory(recipe, competition.task, outputs)
+        case TransformerRecipe():
+            from pipeline.models.hardware import detect
+            from pipeline.models.transformer import TransformerFactory
+            from pipeline.training.trainer import make_trainer
+
+            hardware = detect(recipe.precision)
+            return TransformerFactory(recipe, competition.task, outputs, hardware, make_trainer)

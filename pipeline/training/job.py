@@ -1,0 +1,115 @@
+"""What one run is asked to do, and the settings that make its predictions comparable."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from pipeline.config import Competition, as_dict
+from pipeline.data.folds import Folds
+from pipeline.data.table import Table
+from pipeline.data.tables import Tables
+from pipeline.models.learner import LearnerFactory
+from pipeline.models.recipes import Recipe
+from pipeline.paths import Paths, part_name
+
+
+class Part(NamedTuple):
+    """One training: a seed, a repeat and the fold held out."""
+
+    seed: int
+    repeat: int
+    fold: int
+
+    @property
+    def name(self) -> str:
+        """Names its files below the run's folder.
+
+        >>> Part(42, 0, 3).name
+        'seed-42/fold-3'
+        """
+        return f"seed-{self.seed}/{part_name(self.repeat, self.fold)}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One model on one competition's frozen folds."""
+
+    run: str
+    """Names the run's folders."""
+    competition: Competition
+    recipe: Recipe
+    tables: Tables
+    folds: Folds
+    factory: LearnerFactory
+    paths: Paths
+    seeds: Sequence[int]
+    keep_weights: bool = True
+
+    def parts(self, seeds: Sequence[int] | None = None) -> Iterator[Part]:
+        """Every training of the run, fold by fold."""
+        for seed in self.seeds if seeds is None else seeds:
+            for repeat in range(len(self.folds.fold_of_row)):
+                for fold in range(self.folds.count):
+                    yield Part(seed, repeat, fold)
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """Everything that the predictions of a part depend on, beside its seed."""
+        return {
+            "recipe": {
+                key: value for key, value in as_dict(self.recipe).items() if key != "source"
+            },
+            "passport": self.folds.digest,
+            "task": as_dict(self.competition.task),
+            "columns": as_dict(self.competition.columns),
+            "test_rows": rows_digest(self.tables.test),
+            "extra_rows": rows_digest(self.tables.extra),
+            "holdout_rows": rows_digest(self.tables.holdout),
+        }
+
+
+def rows_digest(table: Table | None) -> str | None:
+    """SHA-256 over ids, texts, features and targets in their order; None for no table."""
+    if table is None:
+        return None
+    digest = hashlib.sha256()
+    for column in (table.ids, *table.texts.T, *(table.features[key] for key in table.features)):
+        digest.update(json.dumps(column.tolist(), ensure_ascii=True).encode())
+    if table.targets is not None:
+        digest.update(table.targets.tobytes())
+    return digest.hexdigest()
+
+
+def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """The settings that differ, as "recipe.epochs: 3 before, 2 now"; metric and form aside.
+
+    The metric and the submission's form do not change a prediction, so they may change freely.
+
+    >>> differences({"recipe": {"epochs": 3}}, {"recipe": {"epochs": 2}})
+    ['recipe.epochs: 3 before, 2 now']
+    """
+    first, second = _flat(before), _flat(now)
+    harmless = {"task.metric", "task.submit"}
+    return [
+        f"{key}: {_short(first.get(key))} before, {_short(second.get(key))} now"
+        for key in sorted(first.keys() | second.keys())
+        if key not in harmless and first.get(key) != second.get(key)
+    ]
+
+
+def _flat(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in nested.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 40 else f"{text[:12]}…"

@@ -1,0 +1,141 @@
+"""How far a run is, for people: a live line on a terminal, a plain line now and then elsewhere.
+
+Everything goes to stderr; nothing here influences the training.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from pipeline.training.job import Part
+
+PLAIN_EVERY_SECONDS = 20.0
+LIVE_EVERY_SECONDS = 0.25
+
+
+class Progress:
+    """Times the trainings of one run; `watch` gives the Watch of one of them."""
+
+    def __init__(
+        self,
+        run: str,
+        trainings: int,
+        console: Console,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.run = run
+        self.trainings = trainings
+        self.console = console
+        self.clock = clock
+        self.finished_seconds: list[float] = []
+        self.live: Live | None = None
+
+    def __enter__(self) -> "Progress":
+        if self.console.is_terminal:
+            self.live = Live(console=self.console, refresh_per_second=4, transient=True)
+            self.live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.live is not None:
+            self.live.stop()
+
+    def watch(self, part: Part) -> "FoldWatch":
+        """The Watch of the next training."""
+        return FoldWatch(self, part)
+
+    def finished(self, seconds: float) -> None:
+        """One training ended after that many seconds."""
+        self.finished_seconds.append(seconds)
+
+    def run_left(self, fold_left: float | None, fold_total: float | None) -> float | None:
+        """Seconds until the run ends: this fold's rest and the mean fold for those to come."""
+        if fold_left is None or fold_total is None:
+            return None
+        known = [*self.finished_seconds, fold_total]
+        to_come = max(0, self.trainings - len(known))
+        return fold_left + to_come * sum(known) / len(known)
+
+    @contextmanager
+    def pause(self) -> Iterator[None]:
+        """Take the live line away while something is printed to stdout."""
+        if self.live is not None:
+            self.live.stop()
+        yield
+        if self.live is not None:
+            self.live.start()
+
+    def show(self, line: str) -> None:
+        """Replace the live line, or print a plain one."""
+        if self.live is not None:
+            self.live.update(Text(line, no_wrap=True, overflow="ellipsis"))
+        else:
+            self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+class FoldWatch:
+    """The Watch of one training (see pipeline.models.learner.Watch)."""
+
+    def __init__(self, progress: Progress, part: Part) -> None:
+        self.progress = progress
+        self.part = part
+        self.began = self.phase_began = self.shown = progress.clock()
+        self.name, self.total = "", 0
+        self.steps = self.rows = self.tokens = 0
+
+    def phase(self, name: str, total: int) -> None:
+        """A phase of *total* steps begins."""
+        self.name, self.total = name, total
+        self.steps = self.rows = self.tokens = 0
+        self.phase_began = self.progress.clock()
+
+    def advance(self, steps: int = 1, rows: int = 0, tokens: int = 0) -> None:
+        """Count; show a line when it is time for one."""
+        self.steps += steps
+        self.rows += rows
+        self.tokens += tokens
+        live = self.progress.live is not None
+        every = LIVE_EVERY_SECONDS if live else PLAIN_EVERY_SECONDS
+        if self.progress.clock() - self.shown >= every:
+            self.shown = self.progress.clock()
+            self.progress.show(self.line())
+
+    def say(self, message: str) -> None:
+        """Print a lasting line."""
+        text = f"  {self.progress.run} {self.part.name}: {message}"
+        self.progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def line(self) -> str:
+        """Where this training stands: fold, phase, step, speed, time left."""
+        now = self.progress.clock()
+        spent = max(now - self.phase_began, 1e-9)
+        share = min(1.0, self.steps / self.total) if self.total else 0.0
+        pieces = [
+            f"{self.progress.run} {self.part.name}",
+            f"{self.name} {self.steps}/{self.total} ({share:.0%})",
+        ]
+        if self.rows:
+            pieces.append(f"{self.rows / spent:.0f} rows/s")
+        if self.tokens:
+            pieces.append(f"{self.tokens / spent:.0f} tokens/s")
+        left = spent * (1 - share) / share if share else None
+        total = None if left is None else now - self.began + left
+        run_left = self.progress.run_left(left, total)
+        if left is not None and run_left is not None:
+            pieces.append(f"left: fold {clock_text(left)}, run {clock_text(run_left)}")
+        return "  ".join(pieces)
+
+
+def clock_text(seconds: float) -> str:
+    """A duration for people.
+
+    >>> clock_text(59.6), clock_text(3725)
+    ('1:00', '1:02:05')
+    """
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"

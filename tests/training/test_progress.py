@@ -1,0 +1,67 @@
+import io
+
+from rich.console import Console
+
+from pipeline.training.job import Part
+from pipeline.training.progress import Progress
+
+
+class Clock:
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def plain(clock, trainings=5):
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=False, width=200)
+    return Progress("minilm", trainings, console, clock), stream
+
+
+def test_a_line_names_run_fold_step_speed_and_time_left():
+    clock = Clock()
+    progress, _ = plain(clock)
+    watch = progress.watch(Part(42, 0, 1))
+    watch.phase("train", 40)
+    clock.now = 10.0
+    watch.advance(steps=10, rows=320, tokens=6400)
+    assert watch.line() == (
+        "minilm seed-42/fold-1  train 10/40 (25%)  32 rows/s  640 tokens/s  "
+        "left: fold 0:30, run 3:10"
+    )
+
+
+def test_the_estimate_for_the_run_uses_the_folds_that_ended():
+    clock = Clock()
+    progress, _ = plain(clock, trainings=3)
+    progress.finished(20.0)
+    watch = progress.watch(Part(42, 0, 1))
+    watch.phase("train", 10)
+    clock.now = 5.0
+    watch.advance(steps=5)
+    assert "left: fold 0:05, run 0:20" in watch.line()  # 5 left, then one more of (20 + 10) / 2
+
+
+def test_without_a_terminal_a_plain_line_comes_now_and_then():
+    clock = Clock()
+    progress, stream = plain(clock)
+    with progress:
+        watch = progress.watch(Part(42, 0, 0))
+        watch.phase("train", 100)
+        for second in range(60):
+            clock.now = float(second)
+            watch.advance()
+        watch.say("3 of 80 rows were truncated")
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == 3
+    assert lines[-1] == "  minilm seed-42/fold-0: 3 of 80 rows were truncated"
+    assert "\x1b" not in stream.getvalue()
+
+
+def test_a_phase_without_steps_shows_no_estimate():
+    progress, _ = plain(Clock())
+    watch = progress.watch(Part(42, 0, 0))
+    watch.phase("predict", 0)
+    assert watch.line() == "minilm seed-42/fold-0  predict 0/0 (0%)"
