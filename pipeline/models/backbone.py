@@ -1,0 +1,64 @@
+"""The network that is trained: a pretrained backbone, pooling, and a head of our own.
+
+Notation: B rows, T tokens, H hidden size, o outputs, u inputs per row.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from torch import Tensor, nn
+
+from pipeline.models.heads import Head, pool
+
+Encoded = Mapping[str, Tensor]
+"""One text of B rows: input_ids, attention_mask and what else the backbone reads, each (B, T)."""
+
+
+class Network(nn.Module):
+    """Texts in, outputs out."""
+
+    def __init__(self, backbone: nn.Module, head: Head, pooling: Literal["mean", "cls"]) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = head
+        self.pooling = pooling
+
+    def forward(self, inputs: Sequence[Encoded]) -> Tensor:
+        """The u inputs of B rows (a cross-encoded pair is one input) -> (B, o)."""
+        return self.head([self.vector(encoded) for encoded in inputs])
+
+    def vector(self, encoded: Encoded) -> Tensor:
+        """(B, H): one input's pooled token states."""
+        states = self.backbone(**encoded).last_hidden_state
+        return pool(states, encoded["attention_mask"], self.pooling)
+
+
+class Pristine:
+    """A backbone as it was loaded, lent to one learner after the other."""
+
+    def __init__(self, backbone: nn.Module) -> None:
+        self.backbone = backbone
+        self.weights = {name: value.clone() for name, value in backbone.state_dict().items()}
+        self.lent = 0
+        """How often `restore` was called: only the last borrower holds true weights."""
+
+    def restore(self) -> int:
+        """Copy the loaded weights back, bit for bit; return the borrower's number.
+
+        The backbone is then on the CPU, in training mode, and without gradients.
+        """
+        self.backbone.cpu().train().zero_grad(set_to_none=True)
+        self.backbone.load_state_dict(self.weights)
+        self.lent += 1
+        return self.lent
+
+    @property
+    def hidden(self) -> int:
+        """H."""
+        config: Any = self.backbone.config
+        return int(config.hidden_size)
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers the backbone holds."""
+        return sum(parameter.numel() for parameter in self.backbone.parameters())

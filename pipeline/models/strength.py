@@ -1,0 +1,134 @@
+"""How strongly the linear learner is held back, chosen inside the training part.
+
+Rows are cut into inner folds by a hash of their text, so copies of a text never stand on both
+sides. Strengths are tried from strong to weak until the held-out loss rises. The held-out scores
+of the best one are kept: from them a softmax learns how sure to be.
+"""
+
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import logsumexp
+
+from pipeline.data.table import Table
+from pipeline.models.glm import Design, Loss, fit_glm, loss_sum
+from pipeline.models.ngrams import tidy
+
+STANDARD: dict[Loss, tuple[float, ...]] = {
+    "squared": (30.0, 10.0, 3.0, 1.0, 0.3, 0.1),
+    "sigmoid": (3.0, 1.0, 0.3, 0.1, 0.03, 0.01),
+}
+"""Penalties tried on n-gram weights; inputs have length one per row."""
+DENSE = 100.0
+"""Penalty on the weights of dense numbers, whose spread is one."""
+INNER_FOLDS = 3
+ENOUGH_HELD_OUT = 2_000
+"""Rows after which no further inner fold is held out: the choice would not change."""
+MOST_ROWS = 30_000
+"""More rows than this do not change it either."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One strength, and what its learners said about rows they had not seen."""
+
+    strength: float
+    loss: float
+    """Per held-out row; infinite where nothing could be held out."""
+    scores: np.ndarray
+    """(h, k)."""
+    answers: np.ndarray
+    """(h, k) targets of the held-out rows."""
+    weights: list[np.ndarray]
+    """Per inner fold, (d + p, k)."""
+
+
+def row_hashes(table: Table) -> np.ndarray:
+    """(n,) int64: equal where the texts of two rows are alike, in whichever order."""
+    hashes = [
+        min(zlib.crc32(tidy(text).encode("utf-8", "surrogatepass")) for text in row)
+        for row in table.texts.tolist()
+    ]
+    return np.array(hashes, dtype=np.int64)
+
+
+def try_strengths(
+    design: Design,
+    targets: np.ndarray,
+    loss: Loss,
+    hashes: np.ndarray,
+    strengths: Sequence[float] | None,
+    tell: Callable[[], None],
+) -> list[Trial]:
+    """Trials over the inner folds of *design*'s n rows, the best one first.
+
+    *targets* is (n, k), *hashes* (n,) from `row_hashes`, *strengths* None for the standard ones.
+    *tell* is called after each trial. Where all texts are alike nothing can be held out: then
+    there is one trial, of the middle strength.
+    """
+    grid = sorted(strengths or STANDARD[loss], reverse=True)
+    kept = np.flatnonzero(hashes // INNER_FOLDS % -(-len(hashes) // MOST_ROWS) == 0)
+    fold_of_row = hashes[kept] % INNER_FOLDS
+    if len(np.unique(fold_of_row)) < INNER_FOLDS:
+        return [Trial(grid[len(grid) // 2], np.inf, targets[:0], targets[:0], [])]
+    parts = _parts(design, targets, kept, fold_of_row)
+    trials: list[Trial] = []
+    for strength in grid:
+        trials.append(_try(parts, loss, strength, trials[-1].weights if trials else None))
+        tell()
+        if len(trials) > 1 and trials[-1].loss >= trials[-2].loss:
+            break
+    return sorted(trials, key=lambda trial: trial.loss)
+
+
+Part = tuple[Design, np.ndarray, Design, np.ndarray]
+"""Inputs and targets to fit on, inputs and targets held out."""
+
+
+def _parts(
+    design: Design, targets: np.ndarray, kept: np.ndarray, fold_of_row: np.ndarray
+) -> list[Part]:
+    """As many inner folds as it takes to hold out enough rows."""
+    parts: list[Part] = []
+    for fold in range(INNER_FOLDS):
+        fit, held_out = kept[fold_of_row != fold], kept[fold_of_row == fold]
+        parts.append((design.rows(fit), targets[fit], design.rows(held_out), targets[held_out]))
+        if sum(len(part[3]) for part in parts) >= ENOUGH_HELD_OUT:
+            break
+    return parts
+
+
+def _try(parts: list[Part], loss: Loss, strength: float, starts: list[np.ndarray] | None) -> Trial:
+    weights = [
+        fit_glm(inputs, targets, loss, DENSE, strength, start)
+        for (inputs, targets, _, _), start in zip(parts, starts or [None] * len(parts), strict=True)
+    ]
+    scores = [part[2].times(fitted) for part, fitted in zip(parts, weights, strict=True)]
+    answers = np.concatenate([part[3] for part in parts])
+    total = loss_sum(np.concatenate(scores), answers, loss)
+    return Trial(strength, total / len(answers), np.concatenate(scores), answers, weights)
+
+
+def softmax(scores: np.ndarray) -> np.ndarray:
+    """(n, k) probabilities; rows sum to one."""
+    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+
+def softmax_slope(scores: np.ndarray, log_prior: np.ndarray, is_class: np.ndarray) -> float:
+    """The factor in softmax(factor · scores + log_prior) that held-out rows find most likely.
+
+    *scores* is (h, k), *log_prior* (k,), *is_class* (h, k) one-hot. At least one, and 10 where
+    there are no rows.
+    """
+    if not len(scores):
+        return 10.0
+
+    def surprise(power: float) -> float:
+        sure = np.exp(power) * scores.astype(np.float64) + log_prior
+        return float((logsumexp(sure, axis=1) - sure[is_class]).mean())
+
+    return float(np.exp(minimize_scalar(surprise, bounds=(0, 5), method="bounded").x))

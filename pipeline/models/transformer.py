@@ -1,0 +1,96 @@
+"""The transformers of one run: a backbone loaded once, fine-tuned anew for every fold.
+
+Every learner starts from the pristine weights, copied back bit for bit, and a head drawn from its
+own seed. They share one backbone in memory, so only the newest learner is live.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+import transformers
+
+from pipeline.config import TaskConfig
+from pipeline.data.table import Table
+from pipeline.data.tokens import TokenStore
+from pipeline.models.backbone import Pristine
+from pipeline.models.finetune import MakeTrainer, Shared, TransformerLearner
+from pipeline.models.hardware import Hardware
+from pipeline.models.learner import Watch
+from pipeline.models.losses import check_loss
+from pipeline.models.settings import TransformerRecipe
+from pipeline.models.weights import fetch, load_backbone, load_tokenizer, locate
+
+
+class TransformerFactory:
+    """A `pipeline.models.learner.LearnerFactory`."""
+
+    def __init__(
+        self,
+        recipe: TransformerRecipe,
+        task: TaskConfig,
+        outputs: int,
+        hardware: Hardware,
+        make_trainer: MakeTrainer,
+    ) -> None:
+        """Load what all folds share, downloading it where it is not on this machine yet.
+
+        *outputs* is the number of prediction columns, k. Raises UsageError where the recipe does
+        not fit the task, the backbone or the hardware.
+        """
+        check_loss(task, recipe.loss)
+        torch.set_num_threads(hardware.threads)
+        self.weights = fetch(locate(recipe))
+        self.shared = Shared(
+            recipe=recipe,
+            task=task,
+            outputs=outputs,
+            hardware=hardware,
+            make_trainer=make_trainer,
+            store=TokenStore(load_tokenizer(self.weights), recipe.max_length, recipe.pairing),
+            pristine=Pristine(load_backbone(self.weights, recipe.gradient_checkpointing)),
+        )
+
+    def prepare(self, tables: Sequence[Table], watch: Watch) -> str:
+        """Tokenise every row of *tables* once; the line says how many tokens, and how many cut."""
+        store, limit = self.shared.store, self.shared.recipe.max_length
+        rows = np.unique(np.concatenate([store.rows(table.texts).ravel() for table in tables]))
+        lengths, cut = store.lengths(rows), store.truncated(rows)
+        line = (
+            f"{len(rows):,} distinct inputs, {lengths.sum():,} tokens, "
+            f"{lengths.mean():.0f} on average, {lengths.max()} at most"
+        )
+        return f"{line}; {cut:,} ({cut / len(rows):.1%}) truncated to {limit}" if cut else line
+
+    def make(self, seed: int) -> TransformerLearner:
+        """A fresh learner. Those made before lose their weights and refuse to predict."""
+        return TransformerLearner(self.shared, seed)
+
+    def load(self, folder: Path) -> TransformerLearner:
+        """The learner that `TransformerLearner.save` wrote; it is the live one then."""
+        return TransformerLearner.restore(self.shared, folder)
+
+    def disk_bytes(self) -> int:
+        """Bytes that the saved weights of one fold take: four per number of the backbone."""
+        return 4 * self.shared.pristine.parameters
+
+    def facts(self) -> dict[str, Any]:
+        """Device, precision, size, digests, versions."""
+        hardware = self.shared.hardware
+        return {
+            "device": str(hardware),
+            "precision": hardware.precision,
+            "threads": hardware.threads,
+            "backbone": self.weights.origin,
+            "backbone_sha256": self.weights.digest,
+            "parameters": self.shared.pristine.parameters,
+            "tokenizer_canary": self.shared.store.canary(),
+            "versions": {
+                "torch": torch.__version__,
+                "transformers": transformers.__version__,
+                "pytorch-lightning": pl.__version__,
+            },
+        }

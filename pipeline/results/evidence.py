@@ -1,0 +1,183 @@
+"""What methods may ask about members: moments and gains on any set of folds.
+
+A method is fitted on a set of folds and scored on others; nothing here hands out rows of a fold
+that was not asked for. Metrics that need only second moments are scored from them, whatever the
+number of rows; all others take the row-wise way behind the same two questions, `steps` and `gain`.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
+
+import numpy as np
+
+from pipeline.results.blended import Blend, expand
+from pipeline.results.levels import FEW, QUICK
+from pipeline.results.metrics import Metric, MetricError
+from pipeline.results.moments import GAINS, Moments, Pair, combine, measure, pair, varied
+
+FoldSet = frozenset[int]
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """Out-of-fold predictions of M members, the truth, and the folds."""
+
+    names: list[str]
+    """(M,)."""
+    oof: Sequence[np.ndarray]
+    """M arrays (n, k)."""
+    truth: np.ndarray
+    """Targets as the metric takes them: (n, 1) class numbers for multiclass, else (n, k)."""
+    fold_of_row: np.ndarray
+    """(n,)."""
+    group_of_row: np.ndarray
+    """(n,) rows that belong together; no group is in two folds."""
+    metric: Metric
+    problem: str
+    by_fold: Mapping[int, Moments]
+    """Moments of the members and the target, fold by fold."""
+    _cache: dict[tuple[str, FoldSet], Any] = field(default_factory=dict, repr=False)
+    _latest: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def gather(
+        cls,
+        names: list[str],
+        oof: Sequence[np.ndarray],
+        truth: np.ndarray,
+        fold_of_row: np.ndarray,
+        group_of_row: np.ndarray,
+        metric: Metric,
+        problem: str,
+    ) -> "Evidence":
+        """Evidence with its moments measured: the one pass over all rows."""
+        target = expand(truth, problem, oof[0].shape[1])
+        by_fold = {}
+        for fold in np.unique(fold_of_row).tolist():
+            rows = np.flatnonzero(fold_of_row == fold)
+            by_fold[fold] = measure([member[rows] for member in oof], target[rows])
+        return cls(names, oof, truth, fold_of_row, group_of_row, metric, problem, by_fold)
+
+    @property
+    def folds(self) -> FoldSet:
+        """All folds."""
+        return frozenset(self.by_fold)
+
+    @property
+    def uses_moments(self) -> bool:
+        """Whether the metric is scored from moments alone."""
+        return self.problem == "regression" and self.metric.name in GAINS
+
+    def without(self, member: int) -> "Evidence":
+        """The same rows with one member left out."""
+        kept = [place for place in range(len(self.names)) if place != member]
+        return replace(
+            self,
+            names=[self.names[position] for position in kept],
+            oof=[self.oof[position] for position in kept],
+            by_fold={
+                fold: moments.keep(np.array(kept, dtype=int))
+                for fold, moments in self.by_fold.items()
+            },
+            _cache={},
+            _latest={},
+        )
+
+    def moments(self, folds: FoldSet) -> Moments:
+        """The moments of all rows of *folds*."""
+        key = ("moments", folds)
+        if key not in self._cache:
+            self._cache[key] = combine([self.by_fold[fold] for fold in sorted(folds)])
+        return cast(Moments, self._cache[key])
+
+    def column_weights(self, folds: FoldSet) -> np.ndarray:
+        """(k,) how much the squared error of each column counts where columns are added up.
+
+        Several numbers or labels count alike, whatever their spread. The classes of one label are
+        left as they are: a class with three rows must not weigh as much as one with a thousand.
+        """
+        spread = self.moments(folds).scatter[:, -1, -1]
+        if self.problem == "multiclass" or not spread.any():
+            return np.ones(len(spread))
+        return np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 0)
+
+    def rows(self, folds: FoldSet) -> np.ndarray:
+        """Positions of the rows of *folds*, in row order."""
+        key = ("rows", folds)
+        if key not in self._cache:
+            self._cache[key] = np.flatnonzero(np.isin(self.fold_of_row, sorted(folds)))
+        return cast(np.ndarray, self._cache[key])
+
+    def steps(self, folds: FoldSet, counts: np.ndarray) -> np.ndarray:
+        """(M,) the gain on *folds* of picking each member once more, after *counts* picks (M,).
+
+        The first pick is scored exactly; later ones of rank metrics on many rows by levels.
+        """
+        if self.uses_moments:
+            return _steps_by_moments(self.moments(folds), counts, self.metric.name)
+        rows, members = self._part(folds)
+        truth, size = self.truth[rows], counts.sum() + 1
+        total = Blend(counts, np.zeros(members[0].shape[1])).of(members)
+        if size > 1 and len(rows) > FEW and self.metric.name in QUICK:
+            target = expand(truth, self.problem, total.shape[1])
+            quick = QUICK[self.metric.name]
+            return np.array([quick(target, (total + member) / size) for member in members])
+        return np.array([self._gain(truth, (total + member) / size) for member in members])
+
+    def _part(self, folds: FoldSet) -> tuple[np.ndarray, list[np.ndarray]]:
+        """Positions and members of the rows of *folds*; only the last answer is kept."""
+        if self._latest.get("folds") != folds:
+            rows = self.rows(folds)
+            self._latest.update(folds=folds, part=(rows, [member[rows] for member in self.oof]))
+        return cast(tuple[np.ndarray, list[np.ndarray]], self._latest["part"])
+
+    def gain(self, blends: Mapping[int, Blend]) -> float:
+        """The gain pooled over folds, each predicted by its own blend; -inf where undefined."""
+        if self.uses_moments:
+            parts = [
+                self.by_fold[fold].blend(blend.weights, blend.intercept)
+                for fold, blend in blends.items()
+            ]
+            return float(GAINS[self.metric.name](pair(combine(parts))))
+        rows, predicted = self.predict(blends)
+        return self._gain(self.truth[rows], predicted)
+
+    def _gain(self, truth: np.ndarray, predicted: np.ndarray) -> float:
+        try:
+            return self.metric.gain(truth, predicted)
+        except MetricError:  # a candidate that cannot be scored is worse than any that can
+            return -math.inf
+
+    def predict(self, blends: Mapping[int, Blend]) -> tuple[np.ndarray, np.ndarray]:
+        """Row positions (n_S,) and predictions (n_S, k), each fold predicted by its own blend."""
+        rows = self.rows(frozenset(blends))
+        predicted = np.full((len(rows), self.oof[0].shape[1]), np.nan)
+        for fold, blend in blends.items():
+            here = self.fold_of_row[rows] == fold
+            members = [member[rows[here]] for member in self.oof]
+            predicted[here] = blend.predict(members, self.problem)
+        return rows, predicted
+
+
+def _steps_by_moments(moments: Moments, counts: np.ndarray, metric: str) -> np.ndarray:
+    size = counts.sum() + 1
+    members, cross = moments.scatter[:, :-1, :-1], moments.scatter[:, :-1, -1]
+    mean, target_mean = moments.mean[:, :-1], moments.mean[:, -1:]
+    toward = members @ counts  # (k, M)
+    own = np.diagonal(members, axis1=1, axis2=2)
+    squares = ((toward @ counts)[:, None] + 2 * toward + own) / size**2
+    blended_mean = ((mean @ counts)[:, None] + mean) / size
+    target_squares = np.broadcast_to(moments.scatter[:, -1, -1:], squares.shape)
+    known = varied(squares, blended_mean, moments.count)
+    known &= varied(target_squares, target_mean, moments.count)
+    candidates = Pair(
+        count=np.full(len(counts), moments.count),
+        bias=(blended_mean - target_mean).T,
+        pp=squares.T,
+        py=(((cross @ counts)[:, None] + cross) / size).T,
+        yy=target_squares.T,
+        varied=known.T,
+    )
+    return GAINS[metric](candidates)

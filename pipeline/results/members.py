@@ -1,0 +1,177 @@
+"""Runs as members of one ensemble, and the proof that they belong together.
+
+Predictions made on different folds, rows or labels cannot be scored as one ensemble: a row would be
+judged by weights that have seen it. So every run must carry the digest of today's frozen folds, and
+the rows in its files must be the ones that these folds hold out.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from pipeline.errors import ArtifactError, raise_if
+from pipeline.files import read_arrays, read_json
+from pipeline.paths import Paths
+from pipeline.results.oof import Run, read_run
+
+EXAMPLES = 5
+NEEDED = ("name", "passport", "outputs", "seeds", "repeats", "folds", "parts")
+
+
+class FrozenFolds(Protocol):
+    """What is asked of the frozen folds (`pipeline.data.folds.Folds`)."""
+
+    @property
+    def ids(self) -> np.ndarray:
+        """(n,) str."""
+
+    @property
+    def fold_of_row(self) -> np.ndarray:
+        """(R, n)."""
+
+    @property
+    def group_of_row(self) -> np.ndarray:
+        """(n,)."""
+
+    @property
+    def digest(self) -> str:
+        """Names these folds and the rows and labels they were made from."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Members:
+    """M runs on the same folds, their rows in the order asked for."""
+
+    names: list[str]
+    manifests: list[dict[str, Any]]
+    oof: list[np.ndarray]
+    """M arrays (n, k)."""
+    test: list[np.ndarray]
+    """M arrays (m, k): the mean over seeds, repeats and folds."""
+    holdout: list[np.ndarray]
+    """M arrays (h, k)."""
+
+
+def read_members(
+    paths: Paths,
+    runs: Sequence[str],
+    folds: FrozenFolds,
+    outputs: Sequence[str],
+    test_ids: np.ndarray,
+    holdout_ids: np.ndarray,
+) -> Members:
+    """Read the *runs* (folder names), their out-of-fold rows in the order of folds.ids.
+
+    Raises ArtifactError where runs come from different folds, hold other rows than these folds
+    hold out, have their columns in another order, or are damaged.
+    """
+    manifests = {name: _manifest(paths, name) for name in runs}
+    _check_passports(paths, manifests, folds)
+    problems = []
+    for name, manifest in manifests.items():
+        if manifest["outputs"] != list(outputs):
+            problems.append(
+                f"run {name} predicts the columns {manifest['outputs']}, today's config "
+                f"asks for {list(outputs)}: train it again"
+            )
+        problems += _foreign_rows(paths, name, manifest, folds)
+    raise_if(problems, ArtifactError)
+    found = [read_run(paths.runs / name, folds.ids, test_ids, holdout_ids) for name in runs]
+    raise_if([text for run in found for text in _not_finite(run)], ArtifactError)
+    return Members(
+        names=[run.name for run in found],
+        manifests=[run.manifest for run in found],
+        oof=[run.oof for run in found],
+        test=[run.test.mean(axis=0, dtype=float) for run in found],
+        holdout=[run.holdout.mean(axis=0, dtype=float) for run in found],
+    )
+
+
+def _manifest(paths: Paths, run: str) -> dict[str, Any]:
+    path = paths.run_manifest(run)
+    manifest = read_json(path)
+    if missing := [name for name in NEEDED if name not in manifest]:
+        raise ArtifactError(
+            f"{path} lacks {', '.join(missing)}: it is damaged. Run the model's pipeline.cv "
+            "command again, finished folds are kept"
+        )
+    return manifest
+
+
+def _not_finite(run: Run) -> list[str]:
+    parts = {"test": run.test, "holdout": run.holdout}
+    return [
+        f"run {run.name} has {count} predictions of {kind} rows that are not finite: train it again"
+        for kind, values in parts.items()
+        if (count := int((~np.isfinite(values)).sum()))
+    ]
+
+
+def _check_passports(
+    paths: Paths, manifests: Mapping[str, Mapping[str, Any]], folds: FrozenFolds
+) -> None:
+    """Refuse runs of other folds, naming both digests and the first rows that differ."""
+    foreign = {name: each for name, each in manifests.items() if each["passport"] != folds.digest}
+    if not foreign:
+        return
+    native = [name for name in manifests if name not in foreign]
+    lines = [
+        "these runs were not made on the same folds, so they cannot be scored as one ensemble:",
+        f"  - {folds.digest[:16]} ({paths.folds_csv.name}, today): {', '.join(native) or 'no run'}",
+    ]
+    for name, manifest in foreign.items():
+        lines.append(f"  - {manifest['passport'][:16]}: {name}; {_moved(paths, name, folds)}")
+    out = ", ".join(foreign)
+    keep = f", or leave out {out}: --runs {' '.join(native)}" if native else ""
+    raise ArtifactError("\n".join([*lines, f"Train {out} again on today's folds (--fresh){keep}"]))
+
+
+def _moved(paths: Paths, run: str, folds: FrozenFolds) -> str:
+    """How the held-out rows of a run differ from those of today's folds."""
+    then = {
+        row_id: fold
+        for fold, ids in held_out_ids(paths, run, read_json(paths.run_manifest(run))).items()
+        for row_id in ids
+        if fold[0] == 0
+    }
+    now = dict(zip(folds.ids.tolist(), folds.fold_of_row[0].tolist(), strict=True))
+    other = [row_id for row_id in now if row_id in then and then[row_id][1] != now[row_id]]
+    if other:
+        first = ", ".join(
+            f"{row_id} (fold {then[row_id][1]}, now {now[row_id]})" for row_id in other[:EXAMPLES]
+        )
+        return f"{len(other)} of {len(now)} rows are in another fold, first {first}"
+    alone = sorted(set(then) ^ set(now))
+    if alone:
+        return f"{len(alone)} rows are only in one of them, first {', '.join(alone[:EXAMPLES])}"
+    return "every row is in the same fold, but labels or texts have changed since"
+
+
+def _foreign_rows(
+    paths: Paths, run: str, manifest: Mapping[str, Any], folds: FrozenFolds
+) -> list[str]:
+    """Problems of a run whose files hold other rows than the folds it claims to be made on."""
+    problems = []
+    for (repeat, fold), found in held_out_ids(paths, run, manifest).items():
+        expected = folds.ids[folds.fold_of_row[repeat] == fold].tolist()
+        if strange := sorted(set(found) ^ set(expected)):
+            problems.append(
+                f"run {run} claims the passport {folds.digest[:16]}, but its fold {fold} holds "
+                f"other rows than that fold, first {', '.join(strange[:EXAMPLES])}: train it again"
+            )
+    return problems
+
+
+def held_out_ids(
+    paths: Paths, run: str, manifest: Mapping[str, Any]
+) -> dict[tuple[int, int], list[str]]:
+    """(repeat, fold) -> ids in the run's file of its first seed."""
+    return {
+        (repeat, fold): read_arrays(
+            paths.fold_predictions(run, manifest["seeds"][0], repeat, fold)
+        )["valid_ids"].tolist()
+        for repeat in range(manifest["repeats"])
+        for fold in range(manifest["folds"])
+    }

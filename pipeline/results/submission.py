@@ -1,0 +1,136 @@
+"""The submission guard: a file joined on id to the sample, whole and right, or no file at all.
+
+Header, ids and their order are the sample's. Anything missing, extra, duplicated or not finite is
+refused before a byte is written. The file is byte-faithful: ids and classes stand in it as they
+stand in the competition's files, so it is *not* escaped against spreadsheet formulas.
+
+    submissions/COMP-001-METHOD.csv     what the leaderboard gets; numbered, never overwritten
+    submissions/COMP-001-METHOD.json    where it came from
+"""
+
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from pipeline.errors import DataError, raise_if
+from pipeline.files import claim, commit_bytes, commit_json, sha256
+from pipeline.paths import safe_name
+
+EXAMPLES = 5
+
+
+class Sample(Protocol):
+    """What is asked of the sample submission (`pipeline.data.sample.Sample`)."""
+
+    @property
+    def id_column(self) -> str:
+        """Name of the id column."""
+
+    @property
+    def columns(self) -> list[str]:
+        """(c,) names of the other columns."""
+
+    @property
+    def ids(self) -> np.ndarray:
+        """(m,) str."""
+
+    @property
+    def values(self) -> np.ndarray:
+        """(m, c) str: what stands in the other columns."""
+
+
+def check(ids: Sequence[str], sample_ids: Sequence[str], predicted: np.ndarray) -> None:
+    """Raise DataError unless *predicted* (m, k), rows as *ids*, fits the sample's ids one to one.
+
+    All problems are told at once, each with its count and first ids.
+    """
+    problems = []
+    for where, found in (("sample submission", sample_ids), ("test file", ids)):
+        twice = [name for name, count in Counter(found).items() if count > 1]
+        problems += _counted(twice, f"ids stand more than once in the {where}")
+    known, wanted = set(ids), set(sample_ids)
+    missing = [name for name in dict.fromkeys(sample_ids) if name not in known]
+    surplus = [name for name in dict.fromkeys(ids) if name not in wanted]
+    problems += _counted(missing, "ids of the sample submission have no prediction")
+    problems += _counted(surplus, "predicted ids are not in the sample submission")
+    finite = np.isfinite(predicted).all(axis=1)
+    broken = [name for name, good in zip(ids, finite, strict=True) if not good]
+    problems += _counted(broken, "rows have a prediction that is not finite")
+    raise_if(problems, DataError, "no submission was written")
+
+
+def _counted(names: Sequence[str], what: str) -> list[str]:
+    if not names:
+        return []
+    return [f"{len(names)} {what}, first {', '.join(map(repr, names[:EXAMPLES]))}"]
+
+
+def build(sample: Sample, ids: Sequence[str], filled: Mapping[str, Sequence[str]]) -> bytes:
+    """The file: RFC 4180 quoting, LF line ends, UTF-8.
+
+    Args:
+        sample: gives header, ids, order, and the texts of columns that are not filled.
+        ids: (m,) the rows of *filled*, in any order.
+        filled: column -> (m,) texts.
+    """
+    place_of = {name: place for place, name in enumerate(ids)}
+    sample_ids = sample.ids.tolist()
+    order = [place_of[name] for name in sample_ids]
+    columns: list[Sequence[str]] = [sample_ids]
+    for position, name in enumerate(sample.columns):
+        given = filled.get(name)
+        kept = sample.values[:, position].tolist()
+        columns.append(kept if given is None else [given[place] for place in order])
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([sample.id_column, *sample.columns])
+    writer.writerows(zip(*columns, strict=True))
+    return text.getvalue().encode("utf-8")
+
+
+@dataclass(frozen=True)
+class Written:
+    """Where a submission lies."""
+
+    path: Path
+    sha256: str
+    reused: bool
+    """Whether an older file with the same bytes stands for it."""
+
+
+def write(
+    folder: Path, competition: str, method: str, content: bytes, provenance: Mapping[str, Any]
+) -> Written:
+    """Write *content* under the next free number, then *provenance* beside it.
+
+    Bytes that an earlier file of the competition already holds are not written again.
+    """
+    with claim(folder / f".{safe_name(competition)}.lock", f"a submission of {competition}"):
+        earlier = existing(folder, competition)
+        number = max(earlier, default=0) + 1
+        path = folder / f"{safe_name(competition)}-{number:03d}-{method}.csv"
+        for old in earlier.values():
+            if old.stat().st_size == len(content) and old.read_bytes() == content:
+                if old.with_suffix(".json").exists():
+                    return Written(old, sha256(old), reused=True)
+                path = old  # its writer was stopped between the two files
+        digest = commit_bytes(path, content)
+        commit_json(path.with_suffix(".json"), {"file": path.name, "sha256": digest, **provenance})
+    return Written(path, digest, reused=False)
+
+
+def existing(folder: Path, competition: str) -> dict[int, Path]:
+    """Number -> file of the submissions of *competition* that are there."""
+    name = re.compile(re.escape(safe_name(competition)) + r"-(\d{3,})-[a-z]+\.csv")
+    found = {}
+    for path in sorted(folder.glob("*.csv")):
+        if fits := name.fullmatch(path.name):
+            found[int(fits.group(1))] = path
+    return found

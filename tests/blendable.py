@@ -1,0 +1,182 @@
+"""A small competition on disk with trained runs, made in a moment: for tests of the ensemble.
+
+    toy = make(tmp_path, "regression", "pearson")
+    toy.add_run("good", noise=0.5)
+
+Predictions are the truth plus noise; everything else (files, frozen folds, parts and manifests) is
+what `pipeline.cv` leaves behind.
+"""
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.config import Competition, read_section
+from pipeline.data.folds import Folds, frozen
+from pipeline.data.tables import Tables, load
+from pipeline.files import commit_json
+from pipeline.paths import Paths
+from pipeline.results.metrics import get_metric
+from pipeline.results.oof import FoldPredictions, commit_fold
+from tests.results.toys import CLASSES, member, truth_of
+
+WORDS = ["river", "stone", "quiet", "engine", "paper", "window", "garden", "market", "signal"]
+WORDS += ["winter", "bridge", "yellow"]
+TARGETS = {"multilabel": ["toxic", "insult", "threat"]}
+
+
+@dataclass
+class Toy:
+    """One competition under *root*."""
+
+    root: Path
+    competition: Competition
+    paths: Paths
+    tables: Tables
+    folds: Folds
+    truth: dict[str, np.ndarray]
+    """File (train, test, dev) -> targets."""
+
+    def add_run(self, name: str, noise: float, seed: int = 1, **more: Any) -> None:
+        """Commit a complete run whose predictions know the truth up to *noise*."""
+        parts = {
+            f"seed-42/fold-{fold}": self.add_fold(name, fold, noise, seed)
+            for fold in range(self.folds.count)
+        }
+        metric = get_metric(self.competition.task.metric, self.competition.task)
+        manifest = {
+            "name": name,
+            "competition": self.competition.name,
+            "passport": self.folds.digest,
+            "recipe": {"name": name},
+            "outputs": self.competition.outputs,
+            "seeds": [42],
+            "repeats": 1,
+            "folds": self.folds.count,
+            "selection": "last-epoch",
+            "parts": parts,
+            "metric": metric.name,
+        }
+        commit_json(self.paths.run_manifest(name), manifest | more)
+
+    def add_fold(self, name: str, fold: int, noise: float, seed: int = 1) -> str:
+        """Commit one fold of a run; the digest of its predictions."""
+        rows = self.folds.fold_of_row[0] == fold
+        predicted = {
+            file: self._predict(file, noise, [seed, place, fold * (file != "train")])
+            for place, file in enumerate(self.truth)
+        }
+        holdout = self.tables.holdout
+        path = self.paths.fold_predictions(name, 42, 0, fold)
+        none = np.empty((0, predicted["train"].shape[1]))
+        predictions = FoldPredictions(
+            valid_ids=self.folds.ids[rows],
+            valid=predicted["train"][rows],
+            test_ids=self.tables.test.ids,
+            test=predicted["test"],
+            holdout_ids=self.folds.ids[:0] if holdout is None else holdout.ids,
+            holdout=none if holdout is None else predicted["dev"],
+        )
+        commit_fold(path, predictions, {"fold": fold})
+        return str(json.loads(path.with_suffix(".json").read_text())["predictions_sha256"])
+
+    def _predict(self, file: str, noise: float, seed: list[int]) -> np.ndarray:
+        return member(self.competition.task.problem, self.truth[file], noise, seed)
+
+    def arguments(self, *more: str) -> list[str]:
+        """What the command is called with."""
+        return ["--root", str(self.root), "--config", "toy", *more]
+
+
+def make(
+    root: Path,
+    problem: str,
+    metric: str,
+    n: int = 120,
+    m: int = 30,
+    targets: Sequence[str] | None = None,
+    sample: tuple[list[str], list[str]] | None = None,
+    holdout: bool = False,
+    task: str = "",
+    texts: int = 1,
+) -> Toy:
+    """Write the files of a competition and freeze its folds.
+
+    *sample* gives the columns after the id and what they show; *task* is more YAML for the task.
+    """
+    names = list(targets or TARGETS.get(problem, ["label"]))
+    files = {"train": n, "test": m} | ({"dev": 40} if holdout else {})
+    truth = {
+        file: truth_of(problem, rows, len(names), seed)
+        for seed, (file, rows) in enumerate(files.items())
+    }
+    columns = [f"text{place}" for place in range(texts)]
+    for file, values in truth.items():
+        labels = [] if file == "test" else names
+        ids = [f"{file}-{row:04d}" for row in range(len(values))]
+        rows = [
+            _row(row_id, values[row], problem, columns, labels) for row, row_id in enumerate(ids)
+        ]
+        _write(root / "data" / f"{file}.csv", ["id", *columns, *labels], rows)
+    header, shown = sample or (names, ["0.5"] * len(names))
+    lines = [[f"test-{row:04d}", *shown] for row in range(m)]
+    _write(root / "data" / "sample.csv", ["id", *header], lines)
+    _write_config(root, problem, metric, names, columns, holdout, task)
+    competition = read_section(Competition, root / "configs" / "toy.yaml")
+    tables, paths = load(competition, root), Paths(root, "toy")
+    return Toy(root, competition, paths, tables, frozen(competition, paths, tables.train), truth)
+
+
+def _row(
+    row_id: str, values: np.ndarray, problem: str, columns: list[str], labels: list[str]
+) -> list[str]:
+    random = np.random.default_rng([int(row_id[-4:]), len(row_id)])
+    texts = [" ".join(random.choice(WORDS, size=12)) for _ in columns]
+    if problem == "multiclass":
+        return [row_id, *texts, *(CLASSES[int(values[0])] for _ in labels)]
+    number = str if problem == "regression" else lambda value: str(int(value))
+    return [row_id, *texts, *(number(float(values[place])) for place in range(len(labels)))]
+
+
+def _write(path: Path, header: list[str], rows: list[list[str]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream).writerows([header, *rows])
+
+
+def _write_config(
+    root: Path,
+    problem: str,
+    metric: str,
+    names: list[str],
+    columns: list[str],
+    holdout: bool,
+    task: str,
+) -> None:
+    classes = {"binary": '["0", "1"]', "multiclass": f"[{', '.join(CLASSES)}]"}.get(problem, "[]")
+    more = "\n  holdout: [data/dev.csv]" if holdout else ""
+    (root / "configs").mkdir()
+    (root / "configs" / "toy.yaml").write_text(
+        f"""name: toy
+data:
+  train: data/train.csv
+  test: data/test.csv
+  sample_submission: data/sample.csv{more}
+columns:
+  id: id
+  texts: [{", ".join(columns)}]
+  targets: [{", ".join(names)}]
+task:
+  problem: {problem}
+  metric: {metric}
+  classes: {classes}
+  {task}
+folds:
+  count: 4
+"""
+    )

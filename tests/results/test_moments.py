@@ -1,0 +1,124 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.results.blended import Blend
+from pipeline.results.metrics import get_metric
+from pipeline.results.moments import GAINS, combine, measure, pair
+from tests.results.toys import evidence_of, gather, member, task_of, truth_of
+
+MOMENT_METRICS = sorted(GAINS)
+
+
+def rowwise(evidence, blends):
+    rows, predicted = evidence.predict(blends)
+    return evidence.metric.gain(evidence.truth[rows], predicted)
+
+
+def test_moments_are_counts_means_and_scatter_as_numpy_has_them():
+    truth = truth_of("regression", 50, 2)
+    members = [member("regression", truth, 1.0, seed) for seed in range(3)]
+    found = measure(members, truth)
+    for column in range(2):
+        table = np.stack([*(each[:, column] for each in members), truth[:, column]])
+        np.testing.assert_allclose(found.mean[column], table.mean(axis=1))
+        np.testing.assert_allclose(found.scatter[column] / 49, np.cov(table))
+
+
+@given(cut=st.integers(1, 59))
+@settings(max_examples=20, deadline=None)
+def test_moments_of_two_parts_combine_to_those_of_the_whole(cut):
+    truth = truth_of("regression", 60, 2)
+    oof = member("regression", truth, 1.0, 1) + 7
+    parts = [measure([oof[:cut]], truth[:cut]), measure([oof[cut:]], truth[cut:])]
+    whole, joined = measure([oof], truth), combine(parts)
+    assert joined.count == whole.count
+    np.testing.assert_allclose(joined.mean, whole.mean)
+    np.testing.assert_allclose(joined.scatter, whole.scatter)
+
+
+@pytest.mark.parametrize("metric", MOMENT_METRICS)
+@pytest.mark.parametrize("k", [1, 3])
+def test_a_blend_scores_the_same_by_moments_as_row_by_row(metric, k):
+    evidence = evidence_of("regression", metric, k=k)
+    random = np.random.default_rng(0)
+    blends = {
+        fold: Blend(random.normal(1, 1, size=4), random.normal(size=k)) for fold in evidence.folds
+    }
+    assert evidence.uses_moments
+    assert evidence.gain(blends) == pytest.approx(rowwise(evidence, blends), abs=1e-8, rel=1e-8)
+
+
+@pytest.mark.parametrize("metric", MOMENT_METRICS)
+def test_badly_scaled_members_score_the_same_by_moments_as_row_by_row(metric):
+    truth = 1e4 + truth_of("regression", 200, 1)
+    oof = [
+        1e4 + 1e-3 * (truth - 1e4) + 1e-4 * member("regression", truth * 0, 1.0, 1),
+        1e6 * truth + member("regression", truth * 0, 1e6, 2),
+        truth + member("regression", truth * 0, 0.5, 3),
+    ]
+    evidence = gather("regression", metric, oof, truth)
+    blend = Blend(np.array([0.3, 2e-7, 0.5]), np.array([5.0]))
+    blends = dict.fromkeys(evidence.folds, blend)
+    assert evidence.gain(blends) == pytest.approx(rowwise(evidence, blends), rel=1e-8, abs=1e-8)
+
+
+@pytest.mark.parametrize("metric", MOMENT_METRICS)
+@pytest.mark.parametrize("k", [1, 2])
+def test_a_greedy_step_is_scored_as_the_mean_it_would_make(metric, k):
+    evidence = evidence_of("regression", metric, k=k)
+    counts = np.array([2.0, 0.0, 1.0, 0.0])
+    folds = frozenset([0, 2])
+    rows = evidence.rows(folds)
+    expected = [
+        evidence.metric.gain(
+            evidence.truth[rows],
+            Blend((counts + np.eye(4)[j]) / 4, np.zeros(k)).of([m[rows] for m in evidence.oof]),
+        )
+        for j in range(4)
+    ]
+    np.testing.assert_allclose(evidence.steps(folds, counts), expected, rtol=1e-9)
+
+
+def test_a_constant_member_is_worse_than_any_other_for_pearson():
+    truth = truth_of("regression", 40, 1)
+    evidence = gather("regression", "pearson", [np.full_like(truth, 0.1), -truth], truth)
+    gains = evidence.steps(evidence.folds, np.zeros(2))
+    assert gains.tolist() == [-np.inf, pytest.approx(-1.0)]
+
+
+def test_float32_members_are_summed_in_float64():
+    truth = truth_of("regression", 200_000, 1)
+    oof = (1000 + member("regression", truth, 1.0, 1)).astype(np.float32)
+    found = measure([oof], truth).scatter[0, 0, 0]
+    assert found == pytest.approx(np.var(oof.astype(float)) * len(oof), rel=1e-12)
+
+
+def test_errors_are_the_scatter_of_prediction_minus_target():
+    evidence = evidence_of("regression", "rmse", k=2)
+    columns = np.array([2.0, 0.5])
+    found = evidence.moments(evidence.folds).errors(columns)
+    errors = np.stack([each - evidence.truth for each in evidence.oof])
+    centred = errors - errors.mean(axis=1, keepdims=True)
+    np.testing.assert_allclose(found, np.einsum("c,inc,jnc->ij", columns, centred, centred))
+
+
+def test_leaving_a_member_out_cuts_the_moments_instead_of_measuring_anew():
+    evidence = evidence_of("regression", "rmse", k=2)
+    cut = evidence.without(1)
+    anew = gather(
+        "regression", "rmse", [evidence.oof[i] for i in (0, 2, 3)], np.asarray(evidence.truth)
+    )
+    assert cut.names == ["m0", "m2", "m3"]
+    for fold in evidence.folds:
+        np.testing.assert_allclose(cut.by_fold[fold].scatter, anew.by_fold[fold].scatter)
+
+
+def test_the_metrics_of_moments_are_those_of_the_metrics_room():
+    truth = truth_of("regression", 80, 2)
+    predicted = member("regression", truth, 1.0, 5)
+    moments = measure([predicted], truth).blend(np.ones(1), np.zeros(2))
+    for name, gain in GAINS.items():
+        metric = get_metric(name, task_of("regression", name))
+        assert float(gain(pair(moments))) == pytest.approx(metric.gain(truth, predicted))
