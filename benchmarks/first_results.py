@@ -119,3 +119,7 @@ def check_submission(path: Path, folder: Path) -> int:
     assert [row[0] for row in rows] == [row[0] for row in sample], "ids differ"
     assert all(len(row) == len(rows[0]) and all(row) for row in rows), "an empty field"
     return len(rows) - 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,4 +1,4 @@
-"""Folds against scikit-learn's StratifiedGroupKFold: balance and seconds; groups against brute force.
+"""Folds against scikit-learn's StratifiedGroupKFold; near sentences against brute force.
 
     python benchmarks/folds.py                    # competition folders under ../shared/data
     python benchmarks/folds.py --data DIR --write

@@ -23,32 +23,33 @@ from pipeline.files import commit_text
 from pipeline.seeding import derive_seed
 
 SEED = 24
+"""Of ten tried, one by which word overlap says about as much in train as in test."""
 TRAIN_ROWS = 1000
 TEST_ROWS = 400
 """An even number: half of them are public."""
 KINDS = {
-    "same": Kind(0.22, 4.4, 5.0),
-    "copy": Kind(0.05, 4.7, 5.0),
-    "less": Kind(0.16, 3.4, 4.2),
-    "differs": Kind(0.11, 2.1, 3.1),
-    "number": Kind(0.06, 2.3, 3.1),
-    "denied": Kind(0.06, 1.0, 1.8),
+    "same": Kind(0.21, 4.4, 5.0),
+    "copy": Kind(0.06, 4.7, 5.0),
+    "less": Kind(0.15, 3.4, 4.2),
+    "differs": Kind(0.09, 2.1, 3.1),
+    "number": Kind(0.09, 1.8, 2.6),
+    "denied": Kind(0.06, 0.9, 1.7),
     "turned": Kind(0.05, 1.3, 2.3),
-    "topic": Kind(0.09, 0.7, 1.5),
+    "topic": Kind(0.08, 0.7, 1.5),
     "lookalike": Kind(0.06, 0.1, 0.5),
-    "unrelated": Kind(0.14, 0.0, 0.3),
+    "unrelated": Kind(0.15, 0.0, 0.3),
 }
 """The kinds of pairs (demo/pairs.py): share of all rows, lowest and highest true similarity."""
 JUDGES = Judges(
     count=11,
     disagreement=0.7,
     lenience={
-        "home": -0.35,
+        "home": -0.6,
         "kitchen": 0.0,
-        "news": -0.2,
+        "news": -0.35,
         "office": 0.1,
-        "sport": 0.2,
-        "travel": 0.35,
+        "sport": 0.3,
+        "travel": 0.55,
     },
 )
 AGAIN = 0.02

@@ -58,7 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     competition = options.competition(args)
     outcome, content = _read_and_assess(args, competition)
     message = args.message or _message(outcome)
-    from pipeline.report.ensemble import as_json, print_outcome, print_submission
+    from pipeline.report.ensemble import print_outcome, print_submission
+    from pipeline.report.ensemble_json import as_json
 
     console = _console(to_stderr=bool(args.json))
     print_outcome(outcome, console)

@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         console.print(line, markup=False, soft_wrap=True)
     console.print(grid(found, competition, tables.train))
     console.print(
-        "largest deviation: of a stratum's share of the fold from its share of all rows",
+        "off by: largest difference of a stratum's share of the fold from its share of all rows",
         soft_wrap=True,
     )
     news = "still fit; nothing was written" if known else "are frozen: keep both files in git"

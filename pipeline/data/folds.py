@@ -166,12 +166,12 @@ def _refused(paths: Paths, problems: list[str]) -> ArtifactError:
 
 
 def _linked(folds: Folds, competition: Competition, train: Table, extra: Table) -> Folds:
-    """*folds* with the groups of train and extra rows together. A frozen group stays whole."""
-    empty = np.full(len(extra), "", dtype=object)
-    columns = [np.concatenate([folds.group_of_row.astype(str).astype(object), empty])]
-    for name in competition.folds.group_columns:
-        columns.append(np.concatenate([train.features[name], extra.features.get(name, empty)]))
+    """*folds* with the groups of train and extra rows together."""
+    settings, empty = competition.folds, np.full(len(extra), "", dtype=object)
+    columns = [
+        np.concatenate([train.features[name], extra.features.get(name, empty)])
+        for name in settings.group_columns
+    ]
     texts = np.concatenate([train.texts, extra.texts])
-    settings = competition.folds
     group = connect(texts, settings.groups, settings.near_threshold, columns)
     return replace(folds, linked_group=group[: len(train)], extra_group=group[len(train) :])

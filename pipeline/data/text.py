@@ -33,10 +33,10 @@ def normalise(text: str) -> str:
     >>> normalise("..."), normalise("C#"), normalise(" ")
     ('...', 'c#', '')
     """
-    if not text.isascii():
-        text = INVISIBLE.sub("", unicodedata.normalize("NFKC", text).casefold())
-        text = unicodedata.normalize("NFKC", text)  # casefold may undo it: "ᾳ", "ŉ"
-    text = " ".join(INVISIBLE.sub("", text.casefold()).split())
+    text = unicodedata.normalize("NFKC", text).casefold()
+    if not text.isascii():  # folding may take characters apart, invisible ones may stand between
+        text = unicodedata.normalize("NFKC", INVISIBLE.sub("", text))
+    text = " ".join(INVISIBLE.sub("", text).split())
     return text.strip(EDGE + " ") or text
 
 

@@ -20,7 +20,7 @@ Loss = Literal["squared", "sigmoid"]
 
 NEWTON_STEPS = 30
 CG_STEPS = 200
-ROUGH: dict[Loss, float] = {"squared": 1e-3, "sigmoid": 0.3}
+ROUGH: dict[Loss, float] = {"squared": 3e-3, "sigmoid": 0.3}
 """How far conjugate gradients bring the residual down; Newton's next step mends the rest."""
 CLOSE = 1e-4
 """A logistic fit ends when a step promises to lower the sum by less than this share of it."""
@@ -148,7 +148,7 @@ class _Problem:
         return _Inverse(factor, bend * self.squares + self.penalty[self.d :])
 
     def _solve(self, bend: np.ndarray, right: np.ndarray) -> np.ndarray:
-        """(d + p, k): conjugate gradients for Hessian · x = *right*; *bend* (n, k) is the loss's."""
+        """(d + p, k): Hessian · x = *right*, solved; *bend* (n, k) is the loss's curvature."""
         inverse = self._inverse(max(float(bend.mean()), 1e-6))
         x, residual, direction = np.zeros_like(right), right, inverse(right)
         energy = _dot(residual, direction)

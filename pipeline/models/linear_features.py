@@ -8,7 +8,6 @@ further columns come in one-hot, and the common ones with slopes of their own on
 Notation: s texts per row, q dense numbers, v values, V of them with slopes, d and p as in `glm`.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -25,6 +24,7 @@ from pipeline.models.overlap import (
     surface,
     text_blocks,
 )
+from pipeline.models.values import one_hot, shared_values
 
 Sides = list[list[sparse.csr_array]]
 """Per text of a row, per n-gram family: (n, buckets) counts."""
@@ -92,7 +92,7 @@ class Features:
     def _part(self, table: Table, counter: NgramCounter) -> tuple[np.ndarray, sparse.csr_array]:
         sides = count_sides(table, counter)
         weighted = weigh(sides, self.buckets, self.rarity)
-        known = self._one_hot(table)
+        known = one_hot(table, self.values)
         bent = _bend(_numbers(table, sides, weighted), self.knots)
         scaled = np.clip((bent - self.mean) / self.spread, -LIMIT, LIMIT)
         q = self.knots.shape[1]
@@ -100,20 +100,6 @@ class Features:
         dense = np.hstack([np.ones((len(table), 1)), scaled, *slopes]).astype(np.float32)
         ngrams = sparse.hstack([*_blocks(weighted, counter), known], format="csr")
         return dense, sparse.csr_array(ngrams.astype(np.float32))
-
-    def _one_hot(self, table: Table) -> sparse.csr_array:
-        """(n, v); a value that training did not see is left out."""
-        place = {value: number for number, value in enumerate(self.values.tolist())}
-        cells = [
-            (row, place[value])
-            for name in sorted(table.features)
-            for row, value in enumerate(_named(name, table.features[name]))
-            if value in place
-        ]
-        where = np.array(cells, dtype=np.int32).reshape(len(cells), 2)
-        ones = np.ones(len(cells), dtype=np.float32)
-        shape = (len(table), len(self.values))
-        return sparse.csr_array(sparse.coo_array((ones, (where[:, 0], where[:, 1])), shape=shape))
 
 
 def learn_features(train: Table, counter: NgramCounter) -> Features:
@@ -127,7 +113,7 @@ def learn_features(train: Table, counter: NgramCounter) -> Features:
     knots = np.quantile(dense, QUANTILES, axis=0).astype(np.float32)
     bent = _bend(dense, knots)
     spread = bent.std(axis=0, dtype=np.float64)
-    values = _values(train)
+    values = shared_values(train)
     common = [value for value, count in values if count >= ENOUGH_ROWS]
     return Features(
         buckets=buckets,
@@ -210,17 +196,3 @@ def _blocks(weighted: Sides, counter: NgramCounter) -> list[sparse.csr_array]:
         of_unit = text_blocks(*texts) if len(texts) == 1 else pair_blocks(*texts)
         blocks += [weight * block for block in of_unit]
     return blocks
-
-
-def _values(train: Table) -> list[tuple[str, int]]:
-    """Values that rows share, commonest first, of columns that do not differ in most rows."""
-    found: Counter[str] = Counter()
-    for name in sorted(train.features):
-        counts = Counter(_named(name, train.features[name]))
-        if len(counts) <= len(train) / 2:
-            found.update({value: count for value, count in counts.items() if count > 1})
-    return sorted(found.items(), key=lambda item: (-item[1], item[0]))
-
-
-def _named(name: str, column: np.ndarray) -> list[str]:
-    return [f"{name}={value}" for value in column.tolist()]

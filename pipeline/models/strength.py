@@ -1,8 +1,7 @@
 """How strongly the linear learner is held back, chosen inside the training part.
 
 Rows are cut into inner folds by a hash of their text, so copies of a text never stand on both
-sides. Strengths are tried from strong to weak until the held-out loss rises. The held-out scores
-of the best one are kept: from them a softmax learns how sure to be.
+sides. Strengths are tried from strong to weak until the held-out loss rises.
 """
 
 import zlib
@@ -10,11 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize_scalar
-from scipy.special import logsumexp
 
 from pipeline.data.table import Table
-from pipeline.models.glm import Design, Loss, fit_glm, loss_sum
+from pipeline.models.glm import Design, Loss, fit_glm
 from pipeline.models.ngrams import tidy
 
 STANDARD: dict[Loss, tuple[float, ...]] = {
@@ -31,13 +28,17 @@ MOST_ROWS = 30_000
 """More rows than this do not change it either."""
 
 
+Judge = Callable[[np.ndarray, np.ndarray], float]
+"""(scores (h, k), targets (h, k)) of held-out rows -> loss per row."""
+
+
 @dataclass(frozen=True)
 class Trial:
     """One strength, and what its learners said about rows they had not seen."""
 
     strength: float
     loss: float
-    """Per held-out row; infinite where nothing could be held out."""
+    """Per held-out row; NaN where nothing could be held out."""
     scores: np.ndarray
     """(h, k)."""
     answers: np.ndarray
@@ -60,24 +61,25 @@ def try_strengths(
     targets: np.ndarray,
     loss: Loss,
     hashes: np.ndarray,
-    strengths: Sequence[float] | None,
+    strengths: Sequence[float],
+    judge: Judge,
     tell: Callable[[], None],
 ) -> list[Trial]:
     """Trials over the inner folds of *design*'s n rows, the best one first.
 
-    *targets* is (n, k), *hashes* (n,) from `row_hashes`, *strengths* None for the standard ones.
-    *tell* is called after each trial. Where all texts are alike nothing can be held out: then
-    there is one trial, of the middle strength.
+    *targets* is (n, k), *hashes* (n,) from `row_hashes`. *tell* is called after each trial. Where
+    there are too few different texts to hold any out, the one trial is of the middle strength.
     """
-    grid = sorted(strengths or STANDARD[loss], reverse=True)
+    grid = sorted(strengths, reverse=True)
     kept = np.flatnonzero(hashes // INNER_FOLDS % -(-len(hashes) // MOST_ROWS) == 0)
     fold_of_row = hashes[kept] % INNER_FOLDS
     if len(np.unique(fold_of_row)) < INNER_FOLDS:
-        return [Trial(grid[len(grid) // 2], np.inf, targets[:0], targets[:0], [])]
+        return [Trial(grid[len(grid) // 2], np.nan, targets[:0], targets[:0], [])]
     parts = _parts(design, targets, kept, fold_of_row)
     trials: list[Trial] = []
     for strength in grid:
-        trials.append(_try(parts, loss, strength, trials[-1].weights if trials else None))
+        starts = trials[-1].weights if trials else [None] * len(parts)
+        trials.append(_try(parts, loss, strength, starts, judge))
         tell()
         if len(trials) > 1 and trials[-1].loss >= trials[-2].loss:
             break
@@ -101,34 +103,17 @@ def _parts(
     return parts
 
 
-def _try(parts: list[Part], loss: Loss, strength: float, starts: list[np.ndarray] | None) -> Trial:
+def _try(
+    parts: list[Part],
+    loss: Loss,
+    strength: float,
+    starts: Sequence[np.ndarray | None],
+    judge: Judge,
+) -> Trial:
     weights = [
         fit_glm(inputs, targets, loss, DENSE, strength, start)
-        for (inputs, targets, _, _), start in zip(parts, starts or [None] * len(parts), strict=True)
+        for (inputs, targets, _, _), start in zip(parts, starts, strict=True)
     ]
-    scores = [part[2].times(fitted) for part, fitted in zip(parts, weights, strict=True)]
-    answers = np.concatenate([part[3] for part in parts])
-    total = loss_sum(np.concatenate(scores), answers, loss)
-    return Trial(strength, total / len(answers), np.concatenate(scores), answers, weights)
-
-
-def softmax(scores: np.ndarray) -> np.ndarray:
-    """(n, k) probabilities; rows sum to one."""
-    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
-
-
-def softmax_slope(scores: np.ndarray, log_prior: np.ndarray, is_class: np.ndarray) -> float:
-    """The factor in softmax(factor · scores + log_prior) that held-out rows find most likely.
-
-    *scores* is (h, k), *log_prior* (k,), *is_class* (h, k) one-hot. At least one, and 10 where
-    there are no rows.
-    """
-    if not len(scores):
-        return 10.0
-
-    def surprise(power: float) -> float:
-        sure = np.exp(power) * scores.astype(np.float64) + log_prior
-        return float((logsumexp(sure, axis=1) - sure[is_class]).mean())
-
-    return float(np.exp(minimize_scalar(surprise, bounds=(0, 5), method="bounded").x))
+    said = [part[2].times(fitted) for part, fitted in zip(parts, weights, strict=True)]
+    scores, answers = np.concatenate(said), np.concatenate([part[3] for part in parts])
+    return Trial(strength, judge(scores, answers), scores, answers, weights)

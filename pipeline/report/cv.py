@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from pipeline.files import free_bytes, size_text
+from pipeline.models.recipes import LinearRecipe, Recipe
 from pipeline.training.job import Job, Part
 from pipeline.training.progress import clock_text
 
@@ -27,13 +28,34 @@ def first_lines(job: Job, tokens: str, missing: int) -> list[str]:
     return [
         f"{job.run} on {job.competition.name}",
         f"  device   {facts.get('device', 'cpu')}",
-        f"  learner  {facts.get('summary', job.recipe.learner)}",
+        f"  learner  {learner_text(job.recipe, facts)}",
         f"  rows     {rows}",
         *([f"  input    {tokens}"] if tokens else []),
         f"  folds    {folds.count} × {len(folds.fold_of_row)} repeats × {len(job.seeds)} seeds, "
         f"passport {folds.digest[:12]}, {done}",
         f"  disk     {size_text(free_bytes(job.paths.root))} free",
     ]
+
+
+def learner_text(recipe: Recipe, facts: Mapping[str, Any]) -> str:
+    """Precision and effective batch of a transformer, the solver of a linear learner.
+
+    >>> learner_text(LinearRecipe(), {"precision": "fp32"})
+    'n-grams of 1 to 4 characters and 1 to 2 words, precision fp32, all rows at once'
+    """
+    precision = f"precision {facts.get('precision', 'fp32')}"
+    if isinstance(recipe, LinearRecipe):
+        (a, b), (c, d) = recipe.char_ngrams, recipe.word_ngrams
+        return (
+            f"n-grams of {a} to {b} characters and {c} to {d} words, {precision}, all rows at once"
+        )
+    at_once = (
+        "" if recipe.micro_batch_size is None else f", at most {recipe.micro_batch_size} at once"
+    )
+    return (
+        f"{recipe.backbone} ({recipe.pairing}), {precision}, effective batch {recipe.batch_size} "
+        f"rows{at_once}, {recipe.epochs} epochs, rate {recipe.learning_rate:g}"
+    )
 
 
 def fold_line(part: Part, manifest: Mapping[str, Any]) -> str:

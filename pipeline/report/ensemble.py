@@ -3,16 +3,14 @@
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table as Grid
 
-from pipeline.results.assess import Assessment, MethodLine
+from pipeline.results.assess import Assessment
 from pipeline.results.decide import Clip
 from pipeline.results.outcome import Outcome
-from pipeline.results.provenance import finite, scores
 from pipeline.results.submission import Written
 
 SHOWN = 12  # members in the correlation matrix; more do not fit a terminal
@@ -71,57 +69,6 @@ def submit_command(competition: str, path: Path, message: str) -> str:
     return shlex.join(words)
 
 
-def as_json(outcome: Outcome, written: Written | None, message: str) -> dict[str, Any]:
-    """Everything that is printed, as plain values."""
-    assessment = outcome.assessment
-    holdout = outcome.holdout.members if outcome.holdout else [None] * len(assessment.members)
-    return {
-        "competition": outcome.competition.name,
-        "passport": outcome.passport,
-        "rows": outcome.rows,
-        "groups": outcome.groups,
-        "requested": assessment.requested,
-        "method": assessment.method,
-        "reason": assessment.reason,
-        "scores": scores(outcome),
-        "members": [
-            {
-                "name": line.name,
-                "score": line.score,
-                "fold_scores": line.fold_scores,
-                "weight": line.weight,
-                "cost_without": line.cost_without,
-                "holdout": score,
-            }
-            for line, score in zip(assessment.members, holdout, strict=True)
-        ],
-        "intercept": assessment.blend.intercept.tolist(),
-        "methods": [_method_values(line) for line in assessment.methods],
-        "error_correlation": assessment.correlation.tolist(),
-        "form": outcome.form.kind,
-        "clip": None if outcome.clip is None else vars(outcome.clip),
-        "notes": outcome.notes,
-        "submission": None if written is None else str(written.path),
-        "reused": written is not None and written.reused,
-        "submit": None
-        if written is None
-        else submit_command(outcome.competition.name, written.path, message),
-    }
-
-
-def _method_values(line: MethodLine) -> dict[str, Any]:
-    gain = line.over_best
-    return {
-        "name": line.name,
-        "in_sample": line.in_sample,
-        "honest": line.honest,
-        "optimism": line.optimism,
-        "over_best_single": finite(gain.difference),
-        "error": gain.error,
-        "interval_95": [finite(gain.low), finite(gain.high)],
-    }
-
-
 def _first_lines(outcome: Outcome) -> Iterator[str]:
     metric, count = outcome.metric, len(outcome.members.names)
     better = "larger" if metric.greater_is_better else "smaller"
@@ -162,7 +109,7 @@ def _methods(assessment: Assessment) -> Grid:
             _number(line.honest),
             _signed(line.optimism),
             "" if line.name == "best" else _signed(gain.difference),
-            "" if line.name == "best" else f"{gain.error:.4f}",
+            "" if line.name == "best" else f"{gain.error:.5f}",
         )
     return grid
 
@@ -179,8 +126,8 @@ def _conclusion(outcome: Outcome) -> Iterator[str]:
     yield f"honest   {_number(line.honest)} (in-sample {_number(line.in_sample)})"
     if len(assessment.members) > 1:
         yield (
-            f"gain     {gain.difference:+.4f} over the best single model, 95 % interval "
-            f"{gain.low:+.4f} to {gain.high:+.4f}; {VERDICTS[assessment.verdict]}"
+            f"gain     {gain.difference:+.5f} over the best single model, 95 % interval "
+            f"{gain.low:+.5f} to {gain.high:+.5f}; {VERDICTS[assessment.verdict]}"
         )
 
 
@@ -235,4 +182,5 @@ def _number(value: float | None) -> str:
 
 
 def _signed(value: float | None) -> str:
-    return "–" if value is None else f"{value:+.4f}"
+    """A difference: one digit more than a score, since it is what the eye compares."""
+    return "–" if value is None else f"{value:+.5f}"

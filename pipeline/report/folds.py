@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from rich.box import SIMPLE_HEAD
 from rich.table import Table as Grid
 from rich.text import Text
 
@@ -108,22 +109,28 @@ def grid(found: dict[str, Any], competition: Competition, train: Table) -> Grid:
     numbers = competition.task.problem == "regression"
     whole = target_means(train, np.full(len(train), True), competition)
     shown = list(whole) if len(whole) <= WIDEST else []
-    table = Grid(title="held-out rows", title_justify="left", pad_edge=False)
+    table = Grid(
+        title="held-out rows",
+        title_justify="left",
+        pad_edge=False,
+        collapse_padding=True,
+        box=SIMPLE_HEAD,
+    )
     extra = "extra_rows_in_training" in found["table"][0]
-    heads = ["rows", *((f"mean {name}" if numbers else name) for name in shown)]
-    heads += ["largest deviation", *(["extra rows in training"] if extra else [])]
+    heads = ["rows", "off by", *((f"mean {name}" if numbers else name) for name in shown)]
+    heads += ["extra rows in training"] if extra else []
     table.add_column("fold", no_wrap=True)
     for head in heads:
-        table.add_column(Text(head), justify="right")
+        table.add_column(Text(head, overflow="fold"), justify="right", min_width=6)
 
     def cells(means: dict[str, float]) -> list[str]:
-        return [f"{means[name]:.4f}" if numbers else f"{means[name]:.2%}" for name in shown]
+        return [f"{means[name]:.4f}" if numbers else f"{means[name]:.1%}" for name in shown]
 
     for line in found["table"]:
         name = str(line["fold"]) if found["repeats"] == 1 else f"{line['repeat']}: {line['fold']}"
         more = [str(line["extra_rows_in_training"])] if extra else []
         deviation = f"{line['largest_deviation']:.3%}"
-        table.add_row(name, str(line["rows"]), *cells(line["targets"]), deviation, *more)
+        table.add_row(name, str(line["rows"]), deviation, *cells(line["targets"]), *more)
     table.add_section()
-    table.add_row("all", str(found["rows"]), *cells(whole))
+    table.add_row("all", str(found["rows"]), "", *cells(whole))
     return table

@@ -13,7 +13,6 @@ from typing import Any, cast
 import numpy as np
 
 from pipeline.results.blended import Blend, expand
-from pipeline.results.levels import FEW, QUICK
 from pipeline.results.metrics import Metric, MetricError
 from pipeline.results.moments import GAINS, Moments, Pair, combine, measure, pair, varied
 
@@ -111,19 +110,12 @@ class Evidence:
         return cast(np.ndarray, self._cache[key])
 
     def steps(self, folds: FoldSet, counts: np.ndarray) -> np.ndarray:
-        """(M,) the gain on *folds* of picking each member once more, after *counts* picks (M,).
-
-        The first pick is scored exactly; later ones of rank metrics on many rows by levels.
-        """
+        """(M,) the gain on *folds* of picking each member once more, after *counts* picks (M,)."""
         if self.uses_moments:
             return _steps_by_moments(self.moments(folds), counts, self.metric.name)
         rows, members = self._part(folds)
         truth, size = self.truth[rows], counts.sum() + 1
         total = Blend(counts, np.zeros(members[0].shape[1])).of(members)
-        if size > 1 and len(rows) > FEW and self.metric.name in QUICK:
-            target = expand(truth, self.problem, total.shape[1])
-            quick = QUICK[self.metric.name]
-            return np.array([quick(target, (total + member) / size) for member in members])
         return np.array([self._gain(truth, (total + member) / size) for member in members])
 
     def _part(self, folds: FoldSet) -> tuple[np.ndarray, list[np.ndarray]]:

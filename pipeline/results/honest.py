@@ -50,8 +50,8 @@ class Choice:
         if best == self.method:
             return "best honest score, and nothing simpler is within a standard error of it"
         return (
-            f"{best} is {self.behind[self.method]:.4f} better, which is within the standard error "
-            f"of that difference ({self.spread[self.method]:.4f}), so the simpler {self.method}"
+            f"{best} is {self.behind[self.method]:.5f} better, which is within the standard error "
+            f"of that difference ({self.spread[self.method]:.5f}), so the simpler {self.method}"
         )
 
 

@@ -84,7 +84,7 @@ def get_metric(name: str, task: TaskConfig, root: Path | None = None) -> Metric:
     known = {known for formulas_ in FORMULAS.values() for known in formulas_}
     fit = ", ".join(fitting(task.problem))
     if name not in known:
-        close = get_close_matches(name.lower().replace("_", "-"), sorted(known), n=1, cutoff=0.5)
+        close = get_close_matches(name.lower(), sorted(known), n=1, cutoff=0.5)
         hint = f"did you mean {close[0]!r}? " if close else ""
         raise UsageError(
             f"there is no metric {name!r}; {hint}For a {task.problem} problem there are: {fit}, or "

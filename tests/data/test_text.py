@@ -1,5 +1,7 @@
 """Normalising texts: what counts as the same, and what does not."""
 
+import unicodedata
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -21,6 +23,14 @@ TRICKY = st.text(
 def test_normalising_twice_is_normalising_once(text):
     once = normalise(text)
     assert normalise(once) == once
+
+
+@pytest.mark.parametrize("character", "ǰΐŉßẖᾳİſﬁϓẛ")
+def test_characters_that_case_folding_takes_apart_are_put_together_again(character):
+    once = normalise(f"a{character}b")
+    assert normalise(once) == once
+    assert unicodedata.is_normalized("NFKC", once)
+    assert normalise(f"a{character.upper()}b") == once or character == "ŉ"
 
 
 @pytest.mark.parametrize(

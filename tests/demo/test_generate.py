@@ -129,7 +129,9 @@ def test_sentences_stand_in_several_pairs_and_groups_stay_small():
 
 
 def test_some_rows_ask_nearly_the_same_again():
-    loose = [tuple(text.lower().strip(" .!?") for text in pair) for pair in sides(committed("train.csv"))]
+    loose = [
+        tuple(text.lower().strip(" .!?") for text in pair) for pair in sides(committed("train.csv"))
+    ]
     different = {(first, second) for first, second in loose if first != second}
     assert {(second, first) for first, second in different} & different
 

@@ -132,6 +132,29 @@ def test_equal_members_with_independent_errors_are_averaged():
     assert gain.high - gain.low == pytest.approx(2 * 1.96 * gain.error, rel=0.1)
 
 
+def test_the_interval_covers_the_true_gain_about_as_often_as_it_says():
+    """Eighty small competitions whose best single model is beyond doubt; truth from many rows."""
+
+    def world(seed, n):
+        random = np.random.default_rng([seed, n])
+        signal = random.normal(size=(n, 1))
+        oof = [signal + noise * random.normal(size=(n, 1)) for noise in (0.4, 0.9, 1.0)]
+        return signal + 0.5 * random.normal(size=(n, 1)), oof
+
+    truth, oof = world(0, 200_000)
+    blend, best = np.mean(oof, axis=0)[:, 0], oof[0][:, 0]
+    true_gain = np.corrcoef(blend, truth[:, 0])[0, 1] - np.corrcoef(best, truth[:, 0])[0, 1]
+    found = []
+    for seed in range(80):
+        truth, oof = world(seed, 300)
+        evidence = gather("regression", "pearson", oof, truth)
+        found.append(gain_over(Nest(evidence, seed), "mean", "best"))
+    covered = np.mean([gain.low <= true_gain <= gain.high for gain in found])
+    spread = np.std([gain.difference for gain in found])
+    assert 0.88 <= covered <= 1
+    assert np.mean([gain.error for gain in found]) == pytest.approx(spread, rel=0.25)
+
+
 def test_two_folds_leave_only_methods_without_weights_to_choose_inside():
     evidence = evidence_of("regression", "rmse", n=96, folds=2)
     nest = Nest(evidence, seed=0)

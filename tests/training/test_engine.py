@@ -144,7 +144,9 @@ def read(job: Job):
 
 def test_no_row_is_predicted_by_a_learner_that_trained_on_it(tmp_path):
     job = make_job(tmp_path, Eavesdropper)
-    with pytest.raises(Exception, match="all predictions are the same"):  # zeros everywhere: Pearson is undefined
+    with pytest.raises(
+        Exception, match="all predictions are the same"
+    ):  # zeros everywhere: Pearson is undefined
         run(job)
     for part in job.parts():
         fold, _ = read_fold(job.paths.fold_predictions(job.run, *part))
