@@ -58,7 +58,7 @@ def run_all(args: argparse.Namespace) -> dict[str, Any]:
     folder = args.folder.resolve()
     steps: dict[str, float] = {}
     extra = ["--folds", args.folds] if args.folds else []
-    step(steps, "init", ["init", str(folder), "--root", str(root), "--json", *extra])
+    step(steps, "init", ["init", str(folder), "--root", str(root), "--force", "--json", *extra])
     config = ["--root", str(root), "--config", f"configs/{folder.name}.yaml"]
     runs: dict[str, Any] = {}
     for model in args.model or ["linear", "minilm"]:

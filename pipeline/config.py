@@ -5,14 +5,16 @@ nearest known one. The result is frozen, and callers hand on the piece that is n
 """
 
 import re
+from argparse import RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
+from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace, set_parsing_settings
 
+from pipeline import __version__
 from pipeline.errors import UsageError, raise_if
 
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
@@ -175,13 +177,20 @@ def as_dict(section: Any) -> dict[str, Any]:
     return dict(plain(asdict(section)))
 
 
+class _Help(RawDescriptionHelpFormatter, DefaultHelpFormatter):
+    """Keep the lines of a description, such as examples, as they are."""
+
+
 class Parser(ArgumentParser):
     """A command's parser: options it adds itself, --root, and where asked a competition's."""
 
     def __init__(self, command: str, description: str, **more: Any) -> None:
         super().__init__(
             prog=f"python -m pipeline.{command}",
+            usage="%(prog)s [options]",
             description=description,
+            formatter_class=_Help,
+            version=__version__,
             exit_on_error=False,
             allow_abbrev=False,
             **more,

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 def parser() -> Parser:
     """The command's options; --help needs no heavy import."""
-    options = Parser("cv", (__doc__ or "").replace("\n\n    python", "\n    python"))
+    options = Parser("cv", __doc__ or "")
     options.add_argument(
         "--model",
         action="append",

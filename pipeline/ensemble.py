@@ -29,7 +29,7 @@ METHODS = ("auto", "best", "mean", "simplex", "greedy", "ridge")
 
 def parser() -> Parser:
     """The command's options; --help needs no heavy import."""
-    options = Parser("ensemble", (__doc__ or "").replace("\n\n    python", "\n    python"))
+    options = Parser("ensemble", __doc__ or "")
     options.add_argument(
         "--runs", nargs="+", default=[], metavar="RUN", help="default: every complete run"
     )

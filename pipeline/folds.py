@@ -18,7 +18,7 @@ from pipeline.config import Parser
 
 def parser() -> Parser:
     """The command's options; --help needs no heavy import."""
-    options = Parser("folds", (__doc__ or "").replace("\n\n    python", "\n    python"))
+    options = Parser("folds", __doc__ or "")
     options.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     options.add_competition()
     return options

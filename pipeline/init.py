@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 def parser() -> Parser:
     """The command's options; --help needs no heavy import."""
-    options = Parser("init", (__doc__ or "").replace("\n\n    python", "\n    python"))
+    options = Parser("init", __doc__ or "")
     options.add_argument("dir", metavar="DIR", help="folder with train, test, sample submission")
     options.add_argument("--name", help="the competition's name; the folder's if not given")
     for role, what in (
@@ -80,6 +80,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     detected = detect(folder, _wishes(args, name), speller(folder, root))
     task = detected.competition.task
     get_metric(task.metric, task, root)
+    root.mkdir(
+        parents=True, exist_ok=True
+    )  # "../data" means nothing under a folder that is not there
     tables = load(detected.competition, root)
     commit_text(config, render(detected.competition, detected.reasons, fitting(task.problem)))
     competition = read_section(Competition, config)

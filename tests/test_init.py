@@ -195,3 +195,8 @@ def test_a_token_tag_competition_is_politely_refused(root, capsys):
     assert run(main, [str(SHARED / "klue-ner")]) == 3
     assert "token-tagging competition" in capsys.readouterr().err
     assert not (root / "configs").exists()
+
+
+def test_a_root_that_is_not_there_yet_is_made(root):
+    assert main(["data/disaster", "--root", "new/root"]) == 0
+    assert (root / "new" / "root" / "configs" / "disaster.yaml").exists()

@@ -10,6 +10,7 @@ import numpy as np
 
 from pipeline.config import Competition
 from pipeline.data.balance import table as count_table
+from pipeline.data.groups import looser
 from pipeline.data.table import Table
 
 
@@ -18,7 +19,7 @@ class Classes:
     """One division of the rows into classes."""
 
     names: list[str]
-    """(c,) for messages, such as: class 'economy', rows without label 'toxic'."""
+    """(c,) for messages, such as: class 'economy', label 'toxic' = 1."""
     class_of_row: np.ndarray
     """(n,) 0 … c - 1."""
 
@@ -33,7 +34,7 @@ def divisions(train: Table, competition: Competition) -> list[Classes]:
         case "multilabel":
             return [
                 Classes(
-                    names=[f"rows without label {name!r}", f"rows with label {name!r}"],
+                    names=[f"label {name!r} = 0", f"label {name!r} = 1"],
                     class_of_row=column,
                 )
                 for name, column in zip(competition.columns.targets, numbers.T, strict=True)
@@ -67,22 +68,22 @@ def target_problems(train: Table, competition: Competition) -> list[str]:
 def group_problems(train: Table, groups: np.ndarray, competition: Competition) -> list[str]:
     """Classes whose rows all stand in one group: held out, none would be left to train on."""
     problems = []
+    way_out = looser(competition.folds.groups, competition.folds.group_columns)
     for name, rows, amount in _spread_of_classes(train, groups, competition):
         if amount == 1:
             shown = ", ".join(map(str, train.ids[rows[:3]])) + (", …" if len(rows) > 3 else "")
-            why, way_out = (
+            why, ways = (
                 (f"has a single row ({shown})", "")
                 if len(rows) == 1
                 else (
                     f"stands in a single group of rows that stay together ({shown})",
-                    " If they need not stay together, set folds.groups to exact or none, or "
-                    "take columns out of folds.group_columns.",
+                    f" If they need not stay together, {way_out}.",
                 )
             )
             problems.append(
                 f"{name} of {train.source} {why}: the fold that holds it out would train without "
                 "it. Join it with another class, take its rows out of the file, or add rows of it."
-                + way_out
+                + ways
             )
     return problems
 

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pipeline.config import FoldsConfig
 from pipeline.data.balance import table as count_table
 from pipeline.data.classes import Classes, missing_from_training
+from pipeline.data.groups import looser
 
 NAMED = 5
 """So many offending ids are named."""
@@ -49,10 +51,11 @@ def fold_problems(
     fold_of_row: np.ndarray,
     group_of_row: np.ndarray,
     ids: np.ndarray,
-    count: int,
+    folds: FoldsConfig,
     classes: Sequence[Classes],
 ) -> list[str]:
-    """What is wrong with one assignment (n,) to *count* folds; [] where nothing is."""
+    """What is wrong with one assignment (n,) for the config's *folds*; [] where nothing is."""
+    count = folds.count
     found = np.unique(fold_of_row)
     if found.tolist() != list(range(count)):
         given = ", ".join(map(str, found.tolist()[:20]))
@@ -62,17 +65,19 @@ def fold_problems(
         elif found.tolist() == list(range(len(found))):
             hint = f". If that is meant, set folds.count to {len(found)}"
         return [f"there are the folds {given}, expected 0 to {count - 1}{hint}"]
-    problems = _cut_groups(fold_of_row, group_of_row, ids)
+    problems = _cut_groups(fold_of_row, group_of_row, ids, folds)
     for division in classes:
         for number, fold in missing_from_training(fold_of_row, division):
             problems.append(
-                f"fold {fold} holds out all {division.names[number]}: "
+                f"fold {fold} holds out every row of {division.names[number]}: "
                 "its learner would train without it"
             )
     return problems
 
 
-def _cut_groups(fold_of_row: np.ndarray, group_of_row: np.ndarray, ids: np.ndarray) -> list[str]:
+def _cut_groups(
+    fold_of_row: np.ndarray, group_of_row: np.ndarray, ids: np.ndarray, folds: FoldsConfig
+) -> list[str]:
     cut = np.flatnonzero((count_table(group_of_row, fold_of_row) > 0).sum(axis=1) > 1)
     if not len(cut):
         return []
@@ -87,5 +92,5 @@ def _cut_groups(fold_of_row: np.ndarray, group_of_row: np.ndarray, ids: np.ndarr
     more = f" and {len(cut) - 3} more groups" if len(cut) > 3 else ""
     return [
         f"rows that belong together stand in different folds: {'; '.join(examples)}{more}. "
-        "Put them into one fold, or set folds.groups to exact or none if they may be separated"
+        f"Put them into one fold; or, if they may be, {looser(folds.groups, folds.group_columns)}"
     ]

@@ -85,6 +85,18 @@ def describe(group_of_row: np.ndarray) -> GroupFacts:
     )
 
 
+def looser(how: How, columns: Sequence[str]) -> str:
+    """What to change in the config so that fewer rows stay together.
+
+    >>> looser("near", []), looser("none", ["author"])
+    ('set folds.groups to exact or none', 'take author out of folds.group_columns')
+    """
+    ways = {"near": "set folds.groups to exact or none", "exact": "set folds.groups to none"}
+    told = [ways[how]] if how in ways else []
+    told += [f"take {', '.join(columns)} out of folds.group_columns"] if columns else []
+    return " or ".join(told)
+
+
 def first_appearance(labels: np.ndarray) -> np.ndarray:
     """Any (n,) labels as numbers 0 … in the order in which they first appear.
 

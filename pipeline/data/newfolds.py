@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.config import Competition
+from pipeline.config import Competition, FoldsConfig
 from pipeline.data.assign import assign
 from pipeline.data.classes import (
     Classes,
@@ -21,7 +21,7 @@ from pipeline.data.classes import (
 )
 from pipeline.data.foldcheck import fold_problems, places, row_problems
 from pipeline.data.foldfile import read_fold_file
-from pipeline.data.groups import connect, describe
+from pipeline.data.groups import connect, describe, looser
 from pipeline.data.strata import strata
 from pipeline.data.table import Table
 from pipeline.errors import DataError, raise_if
@@ -53,8 +53,8 @@ def new_folds(competition: Competition, train: Table, root: Path) -> NewFolds:
     if (amount := int(groups.max()) + 1) < folds.count:
         problems.append(
             f"the {len(train)} rows of {train.source} form {amount} groups of rows that stay "
-            f"together, fewer than the {folds.count} folds. Set folds.count to at most {amount}, "
-            "or folds.groups to exact or none if they need not stay together."
+            f"together, fewer than the {folds.count} folds. Set folds.count to at most {amount}; "
+            f"or, if they need not stay together, {looser(folds.groups, folds.group_columns)}."
         )
     raise_if(problems, DataError, "no folds can be made")
     if folds.file:
@@ -65,7 +65,7 @@ def new_folds(competition: Competition, train: Table, root: Path) -> NewFolds:
     return NewFolds(
         fold_of_row=fold_of_row,
         group_of_row=groups,
-        notes=notes + _size_notes(groups, folds.count, train),
+        notes=notes + _size_notes(groups, folds, train),
     )
 
 
@@ -90,7 +90,7 @@ def _assigned(competition: Competition, train: Table, groups: np.ndarray) -> np.
         assignment = np.empty(len(train), dtype=np.int64)
         assignment[order] = assign(stratum[order], groups[order], folds.count, seed)
         assignment = spread(assignment, groups, classes)
-        problems += fold_problems(assignment, groups, train.ids, folds.count, classes)
+        problems += fold_problems(assignment, groups, train.ids, folds, classes)
         assignments.append(assignment)
     raise_if(problems, DataError, "no folds can be made; another folds.seed or folds.count may do")
     return np.stack(assignments)
@@ -127,20 +127,21 @@ def _from_file(
     fold_of_row = given.fold_of_row[0, places(given.ids, train.ids)]
     found = divisions(train, competition)
     raise_if(
-        fold_problems(fold_of_row, groups, train.ids, competition.folds.count, found),
+        fold_problems(fold_of_row, groups, train.ids, competition.folds, found),
         DataError,
         f"the folds of {path} cannot be used",
     )
     return np.asarray(fold_of_row)
 
 
-def _size_notes(groups: np.ndarray, count: int, train: Table) -> list[str]:
+def _size_notes(groups: np.ndarray, folds: FoldsConfig, train: Table) -> list[str]:
     facts = describe(groups)
-    if facts.largest * count <= len(groups):
+    if facts.largest * folds.count <= len(groups):
         return []
     first = train.ids[np.flatnonzero(groups == facts.largest_group)[0]]
     return [
         f"the largest group of rows that stay together has {facts.largest} rows (the one of "
-        f"{first}), more than a fold should have ({len(groups) // count}): the folds cannot be "
-        "even. If those rows may be separated, set folds.groups to exact or none"
+        f"{first}), more than a fold should have ({len(groups) // folds.count}): the folds "
+        "cannot be even. If those rows may be separated, "
+        f"{looser(folds.groups, folds.group_columns)}"
     ]

@@ -82,20 +82,17 @@ def fit_glm(
     loss: Loss,
     dense_penalty: float,
     ngram_penalty: float,
-    start: np.ndarray | None = None,
 ) -> np.ndarray:
     """(d + p, k) float32 weights that minimise loss + half the penalties times squared weights.
 
     *targets* is (n, k), 0/1 for the sigmoid. The intercept (dense column 0) is all but free.
-    A logistic fit may *start* at weights of another penalty: quicker, to the same end.
     """
     problem = _Problem(design, targets.astype(np.float32), loss, dense_penalty, ngram_penalty)
     width = design.dense.shape[1] + design.ngrams.shape[1]
     weights = np.zeros((width, targets.shape[1]), np.float32)
+    scores = np.zeros(targets.shape, np.float32)
     if loss == "squared":
-        return problem.newton_step(weights, design.times(weights))[0]
-    weights = weights if start is None else start
-    scores = design.times(weights)
+        return problem.newton_step(weights, scores)[0]
     for _ in range(NEWTON_STEPS):
         step, promise = problem.newton_step(weights, scores)
         weights, scores = problem.search(weights, scores, step)

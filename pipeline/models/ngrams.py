@@ -72,9 +72,7 @@ def _count_chunk(texts: list[str], family: Family, buckets: int) -> sparse.csr_a
     columns = (hashes % np.uint64(buckets)).astype(np.int32)
     ones = np.ones(len(columns), dtype=np.float32)
     places = (row_of_ngram.astype(np.int32), columns)
-    counts = sparse.coo_array((ones, places), shape=(len(texts), buckets)).tocsr()
-    counts.sum_duplicates()
-    return counts
+    return sparse.coo_array((ones, places), shape=(len(texts), buckets)).tocsr()
 
 
 def _words(codes: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -94,7 +92,7 @@ def _words(codes: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]
 def _rolling(symbols: np.ndarray, rows: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     """Hash and row of every run of *size* symbols that lies within one row."""
     count = max(len(symbols) - size + 1, 0)
-    hashes = np.full(count, size, dtype=np.uint64)
+    hashes = np.zeros(count, dtype=np.uint64)
     for step in range(size):
         hashes = hashes * BASE + symbols[step : step + count]
     first, last = rows[:count], rows[size - 1 : size - 1 + count]

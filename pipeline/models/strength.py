@@ -43,8 +43,6 @@ class Trial:
     """(h, k)."""
     answers: np.ndarray
     """(h, k) targets of the held-out rows."""
-    weights: list[np.ndarray]
-    """Per inner fold, (d + p, k)."""
 
 
 def row_hashes(table: Table) -> np.ndarray:
@@ -74,12 +72,11 @@ def try_strengths(
     kept = np.flatnonzero(hashes // INNER_FOLDS % -(-len(hashes) // MOST_ROWS) == 0)
     fold_of_row = hashes[kept] % INNER_FOLDS
     if len(np.unique(fold_of_row)) < INNER_FOLDS:
-        return [Trial(grid[len(grid) // 2], np.nan, targets[:0], targets[:0], [])]
+        return [Trial(grid[len(grid) // 2], np.nan, targets[:0], targets[:0])]
     parts = _parts(design, targets, kept, fold_of_row)
     trials: list[Trial] = []
     for strength in grid:
-        starts = trials[-1].weights if trials else [None] * len(parts)
-        trials.append(_try(parts, loss, strength, starts, judge))
+        trials.append(_try(parts, loss, strength, judge))
         tell()
         if len(trials) > 1 and trials[-1].loss >= trials[-2].loss:
             break
@@ -103,17 +100,12 @@ def _parts(
     return parts
 
 
-def _try(
-    parts: list[Part],
-    loss: Loss,
-    strength: float,
-    starts: Sequence[np.ndarray | None],
-    judge: Judge,
-) -> Trial:
-    weights = [
-        fit_glm(inputs, targets, loss, DENSE, strength, start)
-        for (inputs, targets, _, _), start in zip(parts, starts, strict=True)
-    ]
-    said = [part[2].times(fitted) for part, fitted in zip(parts, weights, strict=True)]
-    scores, answers = np.concatenate(said), np.concatenate([part[3] for part in parts])
-    return Trial(strength, judge(scores, answers), scores, answers, weights)
+def _try(parts: list[Part], loss: Loss, strength: float, judge: Judge) -> Trial:
+    scores = np.concatenate(
+        [
+            held_out.times(fit_glm(inputs, targets, loss, DENSE, strength))
+            for inputs, targets, held_out, _ in parts
+        ]
+    )
+    answers = np.concatenate([part[3] for part in parts])
+    return Trial(strength, judge(scores, answers), scores, answers)

@@ -199,7 +199,7 @@ def test_a_group_larger_than_a_fold_is_noted(paths):
         (
             competition("multilabel", targets=["a", "b"]),
             toy(targets=[[row % 2, 0] for row in range(30)]),
-            "train.csv has no row of rows with label 'b'",
+            "train.csv has no row of label 'b' = 1",
         ),
         (
             competition("multiclass", ["a", "b", "c"]),
@@ -365,7 +365,7 @@ def test_own_folds_that_hide_a_class_from_a_learner_are_refused(paths, tmp_path)
     write_own(tmp_path / "own.csv", GOOD)
     label = [0 if row % 3 else 1 for row in range(30)]
     config = competition("binary", ["no", "yes"], file="own.csv")
-    assert "fold 0 holds out all class 'yes'" in refusal(
+    assert "fold 0 holds out every row of class 'yes'" in refusal(
         DataError, config, paths, toy(targets=label)
     )
 

@@ -64,13 +64,14 @@ def test_sigmoid_loss_is_logistic_regression_for_each_output(k):
         np.testing.assert_allclose(found[:, column], expected, atol=0.01)
 
 
-def test_a_start_changes_nothing_but_the_way():
+def test_a_step_that_goes_too_far_is_shortened():
     design, scores, _ = toy()
-    targets = (scores > 1).astype(float)
-    cold = fit_glm(design, targets, "sigmoid", DENSE, NGRAMS)
-    far = fit_glm(design, targets, "sigmoid", DENSE, 100 * NGRAMS)
-    warm = fit_glm(design, targets, "sigmoid", DENSE, NGRAMS, start=far)
-    np.testing.assert_allclose(design.times(warm), design.times(cold), atol=0.05)
+    problem = glm._Problem(design, (scores > 1).astype(np.float32), "sigmoid", DENSE, NGRAMS)
+    weights, there = np.zeros((65, 1), np.float32), np.zeros((150, 1), np.float32)
+    step, _ = problem.newton_step(weights, there)
+    moved = problem.search(weights, there, 1000 * step)
+    assert problem.height(*moved) < problem.height(weights, there)
+    np.testing.assert_allclose(moved[1], design.times(moved[0]), rtol=1e-3, atol=1e-3)
 
 
 def test_classes_that_a_line_parts_do_not_blow_up():

@@ -65,6 +65,12 @@ def test_common_ngrams_spread_evenly_over_few_buckets():
     assert per_bucket.max() < 60
 
 
+def test_characters_a_power_of_two_apart_do_not_meet_in_one_bucket():
+    texts = [chr(0x4E00 + 64 * number) for number in range(64)]
+    counts = count_ngrams(texts, ("char", 1), 64)
+    assert len(set(counts.indices.tolist())) > 30
+
+
 def test_texts_are_counted_alike_in_one_chunk_or_in_many(monkeypatch):
     texts = [tidy(text) for text in TEXTS]
     whole = count_ngrams(texts, ("char", 3), 512)
