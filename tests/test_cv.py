@@ -7,14 +7,22 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipeline.command import run
+from pipeline.config import Competition, read_section
 from pipeline.cv import main
+from pipeline.data.tables import load
 from pipeline.files import sha256
+from pipeline.models.learner import Silent
+from pipeline.models.recipes import find
+from pipeline.results.oof import read_fold
 from pipeline.seeding import generator
+from pipeline.training.factories import make_factory
 from tests.tiny import tiny_backbone
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -186,6 +194,26 @@ def test_kill_9_and_the_same_command_again_give_the_same_bytes(root, tmp_path_fa
         child.send_signal(signal.SIGKILL)
     assert cv(root, "--model", "linear") == 0
     assert predictions(root) == golden
+
+
+@pytest.mark.parametrize("kind", ["linear", "transformer"])
+def test_predicting_again_from_the_saved_weights_gives_the_saved_predictions(root, kind):
+    texts = [text for row in pairs(60, "train") for text in row[1:3]]
+    model = "linear" if kind == "linear" else str(tiny_backbone(root / "tiny", texts))
+    cv(root, "--model", model, "--only-fold", "1")
+    competition = read_section(Competition, root / "configs" / "default.yaml")
+    factory = make_factory(find(model, root), competition)
+    tables = load(competition, root)
+    (path,) = root.glob("oof/toy/*/seed-42/fold-1.npz")
+    saved, _ = read_fold(path)
+    learner = factory.load(
+        root / "runs" / path.relative_to(root / "oof").with_suffix("") / "weights"
+    )
+    held_out = tables.train.rows(np.isin(tables.train.ids, saved.valid_ids))
+    np.testing.assert_array_equal(held_out.ids, saved.valid_ids)
+    again = learner.predict(replace(held_out, targets=None), Silent())
+    np.testing.assert_array_equal(again, saved.valid)
+    np.testing.assert_array_equal(learner.predict(tables.test, Silent()), saved.test)
 
 
 def test_a_local_backbone_is_fine_tuned_per_fold_with_several_seeds(root, capsys):

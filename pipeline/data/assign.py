@@ -19,7 +19,7 @@ from pipeline.seeding import generator
 
 SIZE_WEIGHT = 0.1
 """Weight of the fold sizes in the harm, beside 1 for each stratum."""
-STARTS = 4
+STARTS = 12
 """Orders of the groups that are tried; the most even result counts."""
 FEW_GROUPS = 30_000
 """With more groups the first start is even enough."""
