@@ -38,6 +38,7 @@ def main() -> int:
     parser.add_argument("--set", action="append", default=[], help="passed to the transformer's cv")
     parser.add_argument("--seed", default="42", help="training seed")
     parser.add_argument("--model", action="append", help="default: linear and minilm")
+    parser.add_argument("--note", default="", help="what else ran on the machine; kept and printed")
     parser.add_argument("--write", action="store_true", help="keep the figures and render the page")
     args = parser.parse_args()
     if args.folder is not None:
@@ -70,6 +71,7 @@ def run_all(args: argparse.Namespace) -> dict[str, Any]:
     return {
         "competition": folder.name,
         "command": shlex.join(["python", "benchmarks/first_results.py", *public_arguments(args)]),
+        "note": args.note,
         "machine": {
             "cores": len(os.sched_getaffinity(0)),
             "threads": os.environ.get("OMP_NUM_THREADS", "all"),

@@ -162,7 +162,8 @@ def _run(job: "Job", args: "Namespace", console: "Console") -> dict[str, Any] | 
     from pipeline.training.progress import Progress
     from pipeline.training.space import check_space
 
-    metric = get_metric(job.competition.task.metric, job.competition.task)
+    task = job.competition.task
+    metric = get_metric(task.metric, task, job.paths.root)
     if args.fresh and not args.dry_run:
         _ask_before_deleting(job, args)
         start_over(job, args.only_fold)
