@@ -5,6 +5,7 @@ nearest known one. The result is frozen, and callers hand on the piece that is n
 """
 
 import re
+import sys
 from argparse import RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -182,7 +183,7 @@ class _Help(RawDescriptionHelpFormatter, DefaultHelpFormatter):
 
 
 class Parser(ArgumentParser):
-    """A command's parser: options it adds itself, --root, and where asked a competition's."""
+    """A command's parser: --root, --json, its own options, and where asked a competition's."""
 
     def __init__(self, command: str, description: str, **more: Any) -> None:
         super().__init__(
@@ -198,15 +199,17 @@ class Parser(ArgumentParser):
         self.add_argument(
             "--root", default=".", help="configs/, folds/, oof/, runs/, submissions/ lie under it"
         )
+        self.add_argument("--json", action="store_true", help="print one JSON object on stdout")
 
     def add_competition(self) -> None:
         """Add --config and every field of a `Competition`."""
         self.add_argument("--config", action="config", help=f"default: ROOT/{DEFAULT_CONFIG}")
         self.add_class_arguments(Competition, None)
 
-    def read(self, argv: Sequence[str]) -> Namespace:
-        """Parse *argv*; UsageError, with the nearest known name, for anything unknown."""
-        arguments = list(argv)
+    def read(self, argv: Sequence[str] | None = None) -> Namespace:
+        """Parse *argv* (default: this process's); UsageError, with the nearest known name, for
+        anything unknown."""
+        arguments = list(sys.argv[1:] if argv is None else argv)
         if any(action.dest == "config" for action in self._actions):
             arguments = _with_config_file(arguments)
         try:

@@ -68,7 +68,6 @@ def parser() -> Parser:
         "--no-weights", action="store_true", help="do not keep the trained weights under runs/"
     )
     options.add_argument("--dry-run", action="store_true", help="say what would be trained")
-    options.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     options.add_competition()
     return options
 
@@ -76,12 +75,12 @@ def parser() -> Parser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     options = parser()
-    args = options.read(sys.argv[1:] if argv is None else argv)
+    args = options.read(argv)
     competition = options.competition(args)
     _check(args, competition)
     from pipeline.report.page import page
 
-    console = page(stderr=bool(args.json))
+    console = page(sys.stderr if args.json else sys.stdout)
     manifests = {}
     for job in _jobs(args, competition):
         if (manifest := _run(job, args, console)) is not None:
@@ -176,19 +175,19 @@ def _run(job: "Job", args: "Namespace", console: "Console") -> dict[str, Any] | 
     ]
     counted = job.factory.prepare(tables, Silent()) if missing else ""
     for line in first_lines(job, counted, len(missing)):
-        console.print(line, markup=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
     if args.dry_run:
         todo = ", ".join(part.name for part in missing) or "nothing"
-        console.print(f"  would train {todo}", markup=False, soft_wrap=True)
+        console.print(f"  would train {todo}", soft_wrap=True)
         return None
 
-    with Progress(job.run, len(missing), page(stderr=True)) as progress:
+    with Progress(job.run, len(missing), page(sys.stderr)) as progress:
 
         def announce(part: "Part", manifest: dict[str, Any]) -> None:
             if part in missing:
                 progress.finished(sum(manifest["seconds"].values()))
             with progress.pause():
-                console.print(fold_line(part, manifest), markup=False, soft_wrap=True)
+                console.print(fold_line(part, manifest), soft_wrap=True)
 
         return cross_validate(job, metric, progress.watch, announce, args.only_fold)
 
@@ -219,11 +218,11 @@ def _finish(
 
     paths = Paths(Path(args.root), competition.name)
     print_summary(manifests, console)
-    console.print(f"predictions in {paths.runs}, weights and logs in {paths.root / 'runs'}")
+    console.print(f"predictions in {paths.runs}, weights and logs in {paths.workspaces}")
     root = [] if args.root == "." else ["--root", str(args.root)]
     config = [] if args.config is None else ["--config", str(args.config[0])]
     again = shlex.join(["python", "-m", "pipeline.ensemble", *root, *config])
-    console.print(f"next: {again}", markup=False, soft_wrap=True)
+    console.print(f"next: {again}", soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,6 @@ from pipeline.config import Competition, Parser
 
 if TYPE_CHECKING:
     from jsonargparse import Namespace
-    from rich.console import Console
 
     from pipeline.results.outcome import Outcome
     from pipeline.results.submission import Written
@@ -46,7 +45,6 @@ def parser() -> Parser:
     )
     options.add_argument("--message", metavar="TEXT", help="the message of the submit line")
     options.add_argument("--dry-run", action="store_true", help="show everything, write nothing")
-    options.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     options.add_competition()
     return options
 
@@ -54,14 +52,15 @@ def parser() -> Parser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     options = parser()
-    args = options.read(sys.argv[1:] if argv is None else argv)
+    args = options.read(argv)
     competition = options.competition(args)
     outcome, content = _read_and_assess(args, competition)
     message = args.message or _message(outcome)
     from pipeline.report.ensemble import print_outcome, print_submission
     from pipeline.report.ensemble_json import as_json
+    from pipeline.report.page import page
 
-    console = _console(to_stderr=bool(args.json))
+    console = page(sys.stderr if args.json else sys.stdout)
     print_outcome(outcome, console)
     written = None if args.dry_run else _write(args, outcome, content, message)
     print_submission(outcome, written, message, console)
@@ -69,14 +68,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         answer = as_json(outcome, written, message)
         print(json.dumps(answer, ensure_ascii=False, allow_nan=False))
     return 0
-
-
-def _console(to_stderr: bool) -> "Console":
-    """A console as wide as its terminal; where there is none, wide enough for every table."""
-    from rich.console import Console
-
-    stream = sys.stderr if to_stderr else sys.stdout
-    return Console(file=stream, highlight=False, width=None if stream.isatty() else 160)
 
 
 def _read_and_assess(args: "Namespace", competition: Competition) -> "tuple[Outcome, bytes]":

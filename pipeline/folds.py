@@ -8,7 +8,6 @@ checks them. To freeze other folds, delete folds/NAME.csv and folds/NAME.json.
 """
 
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,7 +18,6 @@ from pipeline.config import Parser
 def parser() -> Parser:
     """The command's options; --help needs no heavy import."""
     options = Parser("folds", __doc__ or "")
-    options.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     options.add_competition()
     return options
 
@@ -27,14 +25,13 @@ def parser() -> Parser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     options = parser()
-    args = options.read(sys.argv[1:] if argv is None else argv)
+    args = options.read(argv)
     competition = options.competition(args)
-    from rich.console import Console
-
     from pipeline.data.folds import frozen
     from pipeline.data.tables import load
     from pipeline.paths import Paths
     from pipeline.report.folds import facts, grid, lines
+    from pipeline.report.page import page
 
     root = Path(args.root)
     paths = Paths(root, competition.name)
@@ -47,9 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         files = {"csv": str(paths.folds_csv), "passport": str(paths.passport)}
         print(json.dumps({"state": state, **found, "files": files}, ensure_ascii=False))
         return 0
-    console = Console(highlight=False)
+    console = page()
     for line in lines(found, competition, tables.train.source):
-        console.print(line, markup=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
     console.print(grid(found, competition, tables.train))
     console.print(
         "off by: largest difference of a stratum's share of the fold from its share of all rows",

@@ -53,7 +53,6 @@ def parser() -> Parser:
     options.add_argument("--seed", type=int, help="seed of the folds; 42 if not given")
     options.add_argument("--encoding", default="utf-8", help="text encoding of all files")
     options.add_argument("--force", action="store_true", help="overwrite an existing config")
-    options.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     return options
 
 
@@ -63,7 +62,7 @@ def _repeatable(options: Parser, flag: str, value: str, what: str) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
-    args = parser().read(sys.argv[1:] if argv is None else argv)
+    args = parser().read(argv)
     root, folder = Path(args.root), Path(args.dir)
     name = args.name or default_name(folder)
     config = root / "configs" / f"{safe_name(name)}.yaml"

@@ -64,10 +64,14 @@ class Paths:
         """The .npz of one fold; its manifest lies beside it as .json."""
         return self.run(run) / f"seed-{seed}" / f"{part_name(repeat, fold)}.npz"
 
+    @property
+    def workspaces(self) -> Path:
+        """Folder of this competition's weights and logs."""
+        return self.root / "runs" / self._name
+
     def fold_workspace(self, run: str, seed: int, repeat: int, fold: int) -> Path:
         """Weights and logs of one fold: large, private to a machine, not in git."""
-        folder = self.root / "runs" / self._name / safe_name(run) / f"seed-{seed}"
-        return folder / part_name(repeat, fold)
+        return self.workspaces / safe_name(run) / f"seed-{seed}" / part_name(repeat, fold)
 
     @property
     def submissions(self) -> Path:

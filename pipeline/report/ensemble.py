@@ -25,7 +25,7 @@ def print_outcome(outcome: Outcome, console: Console) -> None:
     """Print all that was found, before anything is written."""
 
     def say(line: str = "") -> None:
-        console.print(line, markup=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
 
     for line in _first_lines(outcome):
         say(line)
@@ -47,7 +47,7 @@ def print_submission(
     """Print where the submission lies and how to send it."""
 
     def say(line: str) -> None:
-        console.print(line, markup=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
 
     if written is None:
         say("dry run: nothing was written")

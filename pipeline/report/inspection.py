@@ -1,10 +1,9 @@
 """Print the look at a competition: about a screen and a half, short where all is well."""
 
-import os
 import sys
 from typing import IO
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table as Grid
 from rich.text import Text
@@ -14,6 +13,7 @@ from pipeline.report.inspection_copies import copies, overlap
 from pipeline.report.inspection_machine import machine
 from pipeline.report.inspection_rows import files, target, texts
 from pipeline.report.inspection_signals import alike, alone
+from pipeline.report.page import page
 from pipeline.report.section import Section
 
 WIDTH = 100
@@ -28,9 +28,7 @@ def show(inspection: Inspection, stream: IO[str] | None = None) -> None:
     Styled on a terminal, plain text elsewhere; what the stream's encoding cannot write is replaced.
     """
     stream = stream or sys.stdout
-    console = Console(file=stream, markup=False, highlight=False, emoji=False, soft_wrap=False)
-    if not console.is_terminal and "COLUMNS" not in os.environ:
-        console.width = WIDTH
+    console = page(stream, WIDTH)
     encoding = getattr(stream, "encoding", None) or "utf-8"
     with console.capture() as captured:
         for section in sections(inspection):

@@ -38,20 +38,22 @@ def cross_validate(
     for part in job.parts():
         if only_folds and part.fold not in only_folds:
             continue
-        if not is_finished(job, part):
+        manifest = finished_part(job, part)
+        if manifest is None:
             train_fold(job, part, metric, watch(part))
-        announce(part, read_fold(job.paths.fold_predictions(job.run, *part))[1])
+            manifest = read_fold(job.paths.fold_predictions(job.run, *part))[1]
+        announce(part, manifest)
     return finish(job, metric) if not unfinished(job) else None
 
 
-def is_finished(job: Job, part: Part) -> bool:
-    """Whether the part's predictions are there, whole, and made under the job's settings.
+def finished_part(job: Job, part: Part) -> dict[str, Any] | None:
+    """The part's manifest where its predictions are there and whole; None where they are not.
 
-    Raises ArtifactError naming what differs where they were made under others.
+    Raises ArtifactError naming what differs where they were made under other settings.
     """
     path = job.paths.fold_predictions(job.run, *part)
     if not path.with_suffix(".json").exists():
-        return False
+        return None
     manifest = read_fold(path)[1]
     if changed := differences(manifest["settings"], job.settings):
         listing = "\n".join(f"  - {line}" for line in changed)
@@ -60,12 +62,12 @@ def is_finished(job: Job, part: Part) -> bool:
             "Set them back, or train anew with --fresh (this deletes the run's finished folds), "
             "or give the recipe another name to keep both."
         )
-    return True
+    return manifest
 
 
 def unfinished(job: Job) -> list[Part]:
     """The parts of the job that are still missing."""
-    return [part for part in job.parts() if not is_finished(job, part)]
+    return [part for part in job.parts() if finished_part(job, part) is None]
 
 
 def start_over(job: Job, only_folds: Sequence[int] = ()) -> None:
@@ -112,7 +114,7 @@ def _complete_seeds(job: Job) -> list[int]:
     return sorted(
         seed
         for seed in found | set(job.seeds)
-        if all(is_finished(job, part) for part in job.parts([seed]))
+        if all(finished_part(job, part) for part in job.parts([seed]))
     )
 
 

@@ -18,7 +18,7 @@ def needed_bytes(job: Job, missing: list[Part]) -> dict[Path, int]:
     weights = job.factory.disk_bytes() if job.keep_weights else 0
     return {
         job.paths.runs: rows * row_bytes * len(missing),
-        job.paths.fold_workspace(job.run, 0, 0, 0).parents[2]: weights * len(missing),
+        job.paths.workspaces: weights * len(missing),
     }
 
 

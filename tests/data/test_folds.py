@@ -358,7 +358,10 @@ def test_a_missing_fold_file_or_column_is_named(paths, tmp_path):
 def test_own_folds_may_cut_groups_where_the_config_says_so(paths, tmp_path):
     write_own(tmp_path / "own.csv", GOOD)
     train = toy(texts=["a"] * 30)
-    frozen(competition(file="own.csv", groups="none"), paths, train)
+    folds = frozen(competition(file="own.csv", groups="none"), paths, train)
+    own = dict(GOOD)
+    expected = [int(own[row_id]) for row_id in train.ids]
+    np.testing.assert_array_equal(folds.fold_of_row[0], expected)
 
 
 def test_own_folds_that_hide_a_class_from_a_learner_are_refused(paths, tmp_path):

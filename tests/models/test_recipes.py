@@ -224,10 +224,11 @@ def test_every_numeric_setting_has_a_rule():
 
 
 def test_the_limits_themselves_are_allowed():
-    TransformerRecipe(
+    recipe = TransformerRecipe(
         name="x", backbone="org/x", warmup_fraction=0, head_dropout=0, layer_decay=1, epochs=1,
         weight_decay=0, max_gradient_norm=0, max_length=4, micro_batch_size=1,
     )  # fmt: skip
+    assert recipe.max_length == 4
 
 
 def test_all_problems_of_a_recipe_are_told_at_once():
