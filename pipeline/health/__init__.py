@@ -1,0 +1,1 @@
+"""Whether what lies on the disk is whole and belongs together; nothing here changes a file."""

@@ -1,0 +1,101 @@
+"""What to do about a run: which files to delete, which command to run, and what it costs."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from pipeline.errors import PipelineError
+from pipeline.files import read_json
+from pipeline.health.advice import Commands, lasting, model_options
+from pipeline.health.names import Part
+from pipeline.paths import Paths
+
+Manifests = Mapping[Part, Mapping[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mending:
+    """Advice for one run."""
+
+    paths: Paths
+    run: str
+    recipe: Any = None
+    """As a manifest of the run holds it."""
+    took: Mapping[Part, float] = field(default_factory=dict)
+    """Seconds that finished folds took."""
+
+    def command(self, parts: Iterable[Part]) -> str:
+        """The command that trains what is missing of the seeds of *parts*."""
+        seeds = {part.seed for part in parts}
+        if not self._model:
+            return f"the pipeline.cv command that you trained run {self.run} with"
+        return Commands(self.paths.root, self.paths.competition).cv(self._model, seeds)
+
+    @cached_property
+    def _model(self) -> list[str]:
+        return model_options(self.paths.root, self.run, self.recipe)
+
+    def again(self, part: Part) -> str:
+        """Bring one damaged fold back."""
+        npz = self.paths.fold_predictions(self.run, *part)
+        return (
+            f"Restore both files of the fold (git, or a teammate's copy); or delete {npz} and "
+            f"{npz.with_suffix('.json').name}, then run: {self.command([part])} "
+            f"({part.said} of run {self.run} is trained again{self._lasting([part])})."
+        )
+
+    def all_again(self, parts: Sequence[Part]) -> str:
+        """Train *parts*, which are all there is of the run."""
+        return (
+            f"delete {self.paths.run(self.run)}, then run: {self.command(parts)} "
+            f"(all {len(parts)} finished folds of run {self.run} are trained again"
+            f"{self._lasting(parts)})."
+        )
+
+    def go_on(self, missing: Sequence[Part], done: str = "") -> str:
+        """The command for what is *missing*, and its cost; *done* says what of it is saved."""
+        count = f"{len(missing)} fold{'' if len(missing) == 1 else 's'} to train"
+        return f"{self.command(missing)} ({count}{self._lasting(missing)}{done})."
+
+    def manifest_again(self, parts: Sequence[Part], first: str = "") -> str:
+        """Have run.json written from the finished folds; *first* is to be done before."""
+        start = f"{first}, then run" if first else "Run"
+        return (
+            f"{start}: {self.command(parts)} (writes run.json; no finished fold is trained again)."
+        )
+
+    def _lasting(self, parts: Sequence[Part]) -> str:
+        if not self.took:
+            return ""
+        usual = median(self.took.values())
+        return lasting(sum(self.took.get(part, usual) for part in parts))
+
+
+def mending(paths: Paths, run: str, parts: Iterable[Part]) -> Mending:
+    """Advice for *run*, from what the manifests of its *parts* tell where they can be read."""
+    manifests = {part: _manifest(paths.fold_predictions(run, *part)) for part in parts}
+    recipes = [
+        settings.get("recipe")
+        for manifest in manifests.values()
+        if isinstance(settings := manifest.get("settings"), Mapping)
+    ]
+    return Mending(paths=paths, run=run, recipe=next(iter(recipes), None), took=_took(manifests))
+
+
+def _manifest(path: Path) -> Mapping[str, Any]:
+    try:
+        return read_json(path.with_suffix(".json"))
+    except (PipelineError, OSError, ValueError, RecursionError):  # told where the part is checked
+        return {}
+
+
+def _took(manifests: Manifests) -> dict[Part, float]:
+    took = {}
+    for part, manifest in manifests.items():
+        seconds = manifest.get("seconds")
+        if isinstance(seconds, Mapping):
+            took[part] = float(sum(s for s in seconds.values() if isinstance(s, int | float)))
+    return took

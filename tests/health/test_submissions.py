@@ -1,0 +1,83 @@
+"""Submissions, their provenance and the runs they were made from."""
+
+import json
+import shutil
+
+import pytest
+
+from tests.sound import RUN, SUBMISSION, edit, examine, sound, spoil
+
+RECORD = SUBMISSION.with_suffix(".json")
+
+
+@pytest.fixture
+def root(tmp_path):
+    return sound(tmp_path)
+
+
+def problem_of(root, path):
+    answer = examine(root)
+    assert answer.code == 5
+    (found,) = answer.problems
+    assert found["path"] == str(path)
+    return found
+
+
+def test_a_changed_submission_is_not_to_be_sent(root):
+    spoil(root / SUBMISSION)
+    found = problem_of(root, SUBMISSION)
+    assert found["what"].startswith("has changed since it was written")
+    assert found["todo"].startswith("Do not send it.")
+
+
+def test_a_submission_without_provenance_says_how_to_get_it(root):
+    (root / RECORD).unlink()
+    answer = examine(root)
+    assert answer.code == 0
+    (found,) = [note for note in answer.notes if note["path"] == str(SUBMISSION)]
+    assert found["what"].startswith("has no provenance beside it")
+    assert found["todo"].startswith("Do not send it as it is.")
+    assert "python -m pipeline.ensemble --root " in found["todo"]
+
+
+def test_a_csv_of_ones_own_is_a_problem_and_a_readme_is_not(root):
+    (root / "submissions/README.md").write_text("")
+    assert examine(root).code == 0
+    (root / "submissions/mine.csv").write_text("")
+    assert (
+        "is not named as pipeline.ensemble names"
+        in problem_of(root, "submissions/mine.csv")["what"]
+    )
+
+
+def test_provenance_without_its_submission_is_a_problem(root):
+    (root / SUBMISSION).unlink()
+    assert problem_of(root, SUBMISSION)["what"] == "is missing, its provenance is there"
+
+
+def test_provenance_of_another_file_is_a_problem(root):
+    for suffix in (".csv", ".json"):
+        shutil.copy(
+            root / SUBMISSION.with_suffix(suffix), root / f"submissions/toy-002-best{suffix}"
+        )
+    found = problem_of(root, "submissions/toy-002-best.json")
+    assert found["what"] == "is the provenance of toy-001-best.csv"
+
+
+def test_provenance_without_a_digest_is_a_problem(root):
+    edit(root / RECORD, sha256=None)
+    assert "does not hold the SHA-256" in problem_of(root, RECORD)["what"]
+
+
+def test_a_submission_whose_runs_have_changed_cannot_be_rebuilt(root):
+    members = json.loads((root / RECORD).read_text())["members"]
+    members[0]["parts"]["seed-42/fold-1"] = "0" * 64
+    edit(root / RECORD, members=members)
+    (found,) = examine(root).notes
+    assert found["path"] == str(SUBMISSION)
+    assert found["what"] == (
+        "cannot be rebuilt from today's runs: linear has other predictions than then"
+    )
+    (root / RUN).unlink()
+    whats = [note["what"] for note in examine(root).notes if note["path"] == str(SUBMISSION)]
+    assert whats == ["cannot be rebuilt from today's runs: linear has no run.json to read any more"]
