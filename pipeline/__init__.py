@@ -7,6 +7,8 @@ Stages, one command each:
     cv        trains models fold by fold, leaves out-of-fold predictions in oof/NAME/RUN/
     ensemble  fits blend weights on them, scores them honestly, writes submissions/
 
+and `doctor`, which says whether what they left is whole.
+
 Axis letters, used alone in docstrings everywhere: n train rows, m test rows, h holdout rows,
 s texts per row, k prediction columns, K folds, R repeats, M models, B batch, T tokens, H hidden.
 """

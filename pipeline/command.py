@@ -15,34 +15,33 @@
 
 import os
 import shlex
-import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
 
-from pipeline.errors import INTERRUPTED, TERMINATED, PipelineError, ResourceError
+from pipeline.errors import INTERRUPTED, PipelineError, ResourceError
 from pipeline.files import as_resource_error
+from pipeline.stopping import STOP, Stopped
 
 Main = Callable[[Sequence[str] | None], int]
 
 
-class Terminated(BaseException):
-    """SIGTERM arrived. Not an Exception, so that no library mistakes it for a failed attempt."""
-
-
 def run(main: Main, argv: Sequence[str] | None = None) -> int:
     """Call *main* and turn whatever ends it into an exit code, with a message on stderr."""
-    previous = signal.signal(signal.SIGTERM, _terminate)
+    with STOP.listening():
+        return _guarded(main, argv)
+
+
+def _guarded(main: Main, argv: Sequence[str] | None) -> int:
     try:
         return main(argv)
     except PipelineError as error:
         return _say(str(error), error.exit_code)
-    except KeyboardInterrupt:
-        return _say(f"stopped by Ctrl-C. {_again()}", INTERRUPTED)
-    except Terminated:
-        return _say(f"stopped by SIGTERM. {_again()}", TERMINATED)
+    except Stopped as stopped:
+        return _say(f"stopped by {stopped}. {_again()}", stopped.exit_code, prefix="")
+    except KeyboardInterrupt:  # raised without a signal
+        return _say(f"stopped by Ctrl-C. {_again()}", INTERRUPTED, prefix="")
     except BrokenPipeError:  # "… | head" has read enough
         _close_stdout()
         return 0
@@ -54,8 +53,6 @@ def run(main: Main, argv: Sequence[str] | None = None) -> int:
             return _say(str(resource), resource.exit_code)
         traceback.print_exc()
         return _say("this is a bug in Foldstack, please report it with the lines above", 1)
-    finally:
-        signal.signal(signal.SIGTERM, previous)
 
 
 def command_line() -> str:
@@ -64,17 +61,13 @@ def command_line() -> str:
     return shlex.join(["python", "-m", f"pipeline.{module}", *sys.argv[1:]])
 
 
-def _terminate(signum: int, frame: FrameType | None) -> None:
-    raise Terminated
-
-
 def _again() -> str:
-    return f"Finished folds are kept; the same command goes on:\n  {command_line()}"
+    return f"What is finished or saved is kept; the same command goes on:\n  {command_line()}"
 
 
-def _say(message: str, code: int) -> int:
+def _say(message: str, code: int, prefix: str = "error: ") -> int:
     try:
-        print(f"error: {message}" if code < INTERRUPTED else message, file=sys.stderr)
+        print(f"{prefix}{message}", file=sys.stderr)
     except (BrokenPipeError, ValueError):  # nobody is listening any more
         pass
     return code

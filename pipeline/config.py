@@ -10,6 +10,7 @@ from argparse import RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from difflib import get_close_matches
+from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -219,6 +220,10 @@ class Parser(ArgumentParser):
                 raise
             raise UsageError(self._explain(str(error))) from error
 
+    def parse_path(self, path: str | PathLike[str], *args: Any, **more: Any) -> Namespace:
+        """Parse a config file; jsonargparse itself would read it in the locale's encoding."""
+        return self.parse_string(_text_of(Path(path)), Path(path).name, *args, **more)
+
     def competition(self, namespace: Namespace) -> Competition:
         """The frozen competition of a namespace that `read` returned."""
         return build(self, namespace, Competition)
@@ -283,6 +288,17 @@ def _with_config_file(argv: list[str]) -> list[str]:
         hint = f"There are: {', '.join(there)}." if there else "Write one: python -m pipeline.init"
         raise UsageError(f"there is no config {wanted} under {root.resolve()}. {hint}")
     return ["--config", str(found), *_without("--config", argv)]
+
+
+def _text_of(path: Path) -> str:
+    """A config's text, which is UTF-8 whatever the locale says."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = path.read_bytes()[: error.start].count(b"\n") + 1
+        raise UsageError(
+            f"the config {path} is not UTF-8 (line {line}). Save it as UTF-8 in your editor."
+        ) from error
 
 
 def _value_of(option: str, argv: Sequence[str]) -> str | None:

@@ -4,29 +4,26 @@
     python -m pipeline.cv --config configs/NAME.yaml --model minilm --model klue/roberta-large
     python -m pipeline.cv --model minilm --set epochs=2 --seed 42 43
 
-The same command again goes on where the last one stopped; a finished fold is not trained twice.
+The same command again goes on where the last one stopped, in the middle of a fold too; a finished
+fold is not trained twice.
 """
 
 import json
 import shlex
 import sys
-import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from argparse import SUPPRESS
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.command import run
 from pipeline.config import Competition, Parser
-from pipeline.errors import UsageError
+from pipeline.errors import BusyError, DivergedError, PipelineError, UsageError, raise_if
 
 if TYPE_CHECKING:
     from jsonargparse import Namespace
     from rich.console import Console
 
-    from pipeline.data.folds import Folds
-    from pipeline.data.tables import Tables
-    from pipeline.paths import Paths
     from pipeline.training.job import Job, Part
 
 
@@ -68,87 +65,131 @@ def parser() -> Parser:
         "--no-weights", action="store_true", help="do not keep the trained weights under runs/"
     )
     options.add_argument("--dry-run", action="store_true", help="say what would be trained")
+    options.add_argument(
+        "--time-limit",
+        metavar="11h30m",
+        help="save and end with status 75 before so much time is over",
+    )
+    options.add_argument(
+        "--checkpoint-every", default="10m", metavar="TIME", help="0s: after every step"
+    )
+    options.add_argument(
+        "--on-nan",
+        default="stop",
+        choices=["stop", "rollback", "skip-fold"],
+        help="after NaN or infinity: end; go back to the start of the epoch with half the rate; "
+        "or go on with the other folds",
+    )
+    options.add_argument(
+        "--min-free-gb", type=float, default=0.5, help="leave so much of every disk free"
+    )
+    options.add_argument(
+        "--deterministic",
+        action="store_true",
+        help="the same bits every time on a GPU too, at some cost (a CPU always gives them)",
+    )
+    options.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="train so many folds side by side"
+    )
+    options.add_argument("--worker", type=int, help=SUPPRESS)
     options.add_competition()
     return options
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
     options = parser()
-    args = options.read(argv)
+    args = options.read(arguments)
     competition = options.competition(args)
     _check(args, competition)
+    if args.worker:
+        return _as_worker(args, competition)
+    if args.workers > 1 and not args.dry_run:
+        _work_side_by_side(args, competition, arguments)
+        args.fresh = False
     from pipeline.report.page import page
 
     console = page(sys.stderr if args.json else sys.stdout)
-    manifests = {}
-    for job in _jobs(args, competition):
-        if (manifest := _run(job, args, console)) is not None:
-            manifests[job.run] = manifest
+    manifests = _run_all(args, competition, console)
     if not args.dry_run:
         _finish(args, competition, manifests, console)
     return 0
 
 
+def _as_worker(args: "Namespace", competition: Competition) -> int:
+    """Train what nobody else holds; the leader tells how it all ended."""
+    from pipeline.report.page import page
+    from pipeline.stopping import Stopped
+
+    try:
+        _run_all(args, competition, page())
+    except (BusyError, Stopped) as ended:
+        return ended.exit_code
+    return 0
+
+
+def _run_all(
+    args: "Namespace", competition: Competition, console: "Console"
+) -> dict[str, dict[str, Any]]:
+    """Train every model; the manifests of the complete runs, by name."""
+    from pipeline.training.wiring import jobs_of
+
+    manifests = {}
+    postponed: list[PipelineError] = []
+    for job in jobs_of(args, competition):
+        try:
+            if (manifest := _run(job, args, console)) is not None:
+                manifests[job.run] = manifest
+        except (BusyError, DivergedError) as error:  # the other models are trained all the same
+            if isinstance(error, DivergedError) and args.on_nan != "skip-fold":
+                raise
+            postponed.append(error)
+    raise_if([str(error) for error in postponed], type(postponed[0]) if postponed else BusyError)
+    return manifests
+
+
 def _check(args: "Namespace", competition: Competition) -> None:
     """Refuse what can be seen to be wrong before any file is read."""
+    problems = []
     if not args.model:
         from pipeline.models.recipes import available
 
         names = ", ".join(available(Path(args.root)))
-        raise UsageError(f"--model is missing: which model? Recipes: {names}")
+        problems.append(f"--model is missing: which model? Recipes: {names}")
     unknown = [fold for fold in args.only_fold if not 0 <= fold < competition.folds.count]
     if unknown:
-        raise UsageError(
-            f"--only-fold {unknown[0]}: the folds are 0 to {competition.folds.count - 1}"
-        )
+        last = competition.folds.count - 1
+        problems.append(f"--only-fold {unknown[0]}: the folds are 0 to {last}")
+    if args.workers < 1:
+        problems.append(f"--workers {args.workers}: expected 1 or more")
+    if args.min_free_gb < 0:
+        problems.append(f"--min-free-gb {args.min_free_gb:g}: expected 0 or more")
+    raise_if(problems, UsageError)
 
 
-def _jobs(args: "Namespace", competition: Competition) -> "Iterator[Job]":
-    """One job per model. Every recipe is looked up before the first job is yielded; weights are
-    loaded one model at a time."""
-    from pipeline.data.tables import load
-    from pipeline.models.recipes import find
-    from pipeline.paths import Paths
-    from pipeline.training.factories import check_weights, make_factory
-    from pipeline.training.job import Job
+def _work_side_by_side(
+    args: "Namespace", competition: Competition, arguments: Sequence[str]
+) -> None:
+    """Let --workers processes train what is missing; they print what they finish."""
+    from pipeline.report.page import page
+    from pipeline.stopping import STOP
+    from pipeline.training.crew import Crew
+    from pipeline.training.engine import start_over, unfinished
+    from pipeline.training.space import check_space
+    from pipeline.training.wiring import jobs_of
 
-    root = Path(args.root)
-    recipes = {
-        recipe.name: recipe for recipe in (find(m, root, args.set or []) for m in args.model)
-    }
-    for recipe in recipes.values():
-        check_weights(recipe)
-    tables = load(competition, root)
-    paths = Paths(root, competition.name)
-    folds = _folds(competition, paths, tables, keep=not args.dry_run)
-    for name, recipe in recipes.items():
-        yield Job(
-            run=name,
-            competition=competition,
-            recipe=recipe,
-            tables=tables,
-            folds=folds,
-            factory=make_factory(recipe, competition),
-            paths=paths,
-            seeds=sorted(set(args.seed)),
-            keep_weights=not args.no_weights,
-        )
-
-
-def _folds(competition: Competition, paths: "Paths", tables: "Tables", keep: bool) -> "Folds":
-    """The frozen folds; where there are none and *keep* is false, those that would be frozen."""
-    from pipeline.data.folds import frozen
-    from pipeline.paths import Paths
-
-    if keep or paths.passport.exists():
-        return frozen(competition, paths, tables.train, tables.extra)
-    own_file = competition.folds.file
-    absolute = None if own_file is None else str((paths.root / own_file).absolute())
-    trial = replace(competition, folds=replace(competition.folds, file=absolute))
-    with tempfile.TemporaryDirectory() as folder:
-        elsewhere = Paths(Path(folder), competition.name)
-        return frozen(trial, elsewhere, tables.train, tables.extra)
+    leases: dict[str, Path] = {}
+    for job in jobs_of(args, competition):
+        if args.fresh:
+            _ask_before_deleting(job, args)
+            start_over(job, args.only_fold)
+        missing = unfinished(job, args.only_fold)
+        check_space(job, missing, args.workers)
+        leases |= {f"{part.name} of {job.run}": job.workspace(part).lease for part in missing}
+    if leases:
+        say = page(sys.stderr).print
+        Crew(args.workers, arguments, leases, STOP, lambda line: say(line, soft_wrap=True)).work()
 
 
 def _run(job: "Job", args: "Namespace", console: "Console") -> dict[str, Any] | None:
@@ -166,26 +207,23 @@ def _run(job: "Job", args: "Namespace", console: "Console") -> dict[str, Any] | 
     if args.fresh and not args.dry_run:
         _ask_before_deleting(job, args)
         start_over(job, args.only_fold)
-    missing = [p for p in unfinished(job) if not args.only_fold or p.fold in args.only_fold]
-    check_space(job, missing)
-    tables = [
-        table
-        for table in (job.tables.train, job.tables.test, job.tables.extra, job.tables.holdout)
-        if table is not None
-    ]
-    counted = job.factory.prepare(tables, Silent()) if missing else ""
-    for line in first_lines(job, counted, len(missing)):
+    missing = unfinished(job, args.only_fold)
+    check_space(job, missing, args.workers)
+    counted = job.factory.prepare(job.tables.all, Silent()) if missing else ""
+    for line in [] if args.worker else first_lines(job, counted, len(unfinished(job))):
         console.print(line, soft_wrap=True)
     if args.dry_run:
         todo = ", ".join(part.name for part in missing) or "nothing"
         console.print(f"  would train {todo}", soft_wrap=True)
         return None
 
-    with Progress(job.run, len(missing), page(sys.stderr)) as progress:
+    with Progress(job.run, len(missing), page(sys.stderr), live=not args.worker) as progress:
 
-        def announce(part: "Part", manifest: dict[str, Any]) -> None:
-            if part in missing:
+        def announce(part: "Part", manifest: dict[str, Any], new: bool) -> None:
+            if new:
                 progress.finished(sum(manifest["seconds"].values()))
+            elif args.worker or args.workers > 1:  # whoever trained it has printed it
+                return
             with progress.pause():
                 console.print(fold_line(part, manifest), soft_wrap=True)
 
@@ -210,7 +248,7 @@ def _finish(
     from pipeline.report.cv import print_summary
 
     if args.json:
-        print(json.dumps({"competition": competition.name, "runs": manifests}, ensure_ascii=False))
+        print(json.dumps({"competition": competition.name, "runs": manifests}))
     if not manifests:
         console.print("no run is complete yet: train the folds that are missing", soft_wrap=True)
         return

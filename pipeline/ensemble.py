@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     print_submission(outcome, written, message, console)
     if args.json:
         answer = as_json(outcome, written, message)
-        print(json.dumps(answer, ensure_ascii=False, allow_nan=False))
+        print(json.dumps(answer, allow_nan=False))
     return 0
 
 

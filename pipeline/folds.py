@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     state = "checked" if known else "frozen"
     if args.json:
         files = {"csv": str(paths.folds_csv), "passport": str(paths.passport)}
-        print(json.dumps({"state": state, **found, "files": files}, ensure_ascii=False))
+        print(json.dumps({"state": state, **found, "files": files}))
         return 0
     console = page()
     for line in lines(found, competition, tables.train.source):

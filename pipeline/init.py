@@ -90,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(json.dumps(_as_json(config, detected, tables.notes, inspection)))
     else:
         _show(config, detected, tables.notes, inspection)
-        print(f"\nNext:\n  {_next_command(config, args)}")
+        _print(f"\nNext:\n  {_next_command(config, args)}")
     return 0
 
 
@@ -153,14 +153,20 @@ def _show(
     config: Path, detected: "Detected", notes: Sequence[str], inspection: "Inspection"
 ) -> None:
     from pipeline.data.configfile import summary
-    from pipeline.report.inspection import show, writable
+    from pipeline.report.inspection import show
 
     lines = [f"{config} is written. What was chosen, and why:", ""]
     lines.append(summary(detected.competition, detected.reasons))
     if notes:
         lines += ["", "Noticed in the files:", *(f"  {note}" for note in notes)]
-    print(writable("\n".join(lines), sys.stdout.encoding or "utf-8"), end="\n\n")
+    _print("\n".join(lines) + "\n")
     show(inspection, sys.stdout)
+
+
+def _print(text: str) -> None:
+    from pipeline.report.page import writable
+
+    print(writable(text, sys.stdout.encoding or "utf-8"))
 
 
 def _next_command(config: Path, args: "Namespace") -> str:

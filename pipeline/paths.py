@@ -6,11 +6,13 @@ name can lead outside its folder.
 
 import hashlib
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
-RESERVED = {"con", "prn", "aux", "nul"}  # device names on Windows
+SAFE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,78}[A-Za-z0-9_-])?")  # Windows drops a last dot
+RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
+"""Device names on Windows, whatever their suffix."""
 
 
 def safe_name(name: str) -> str:
@@ -19,10 +21,13 @@ def safe_name(name: str) -> str:
     >>> safe_name("minilm"), safe_name("klue/roberta-large")
     ('minilm', 'klue_roberta-large-d67e9a')
     """
-    if SAFE.fullmatch(name) and name.lower() not in RESERVED and ".." not in name:
+    if SAFE.fullmatch(name) and not RESERVED.fullmatch(name) and ".." not in name:
         return name
     cleaned = re.sub(r"\.\.+|[^A-Za-z0-9._-]", "_", name).strip("._-")[:60] or "run"
-    return f"{cleaned}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
+    if RESERVED.fullmatch(cleaned):
+        cleaned = f"run_{cleaned}"
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{cleaned}-{digest[:6]}"
 
 
 @dataclass(frozen=True)
@@ -70,13 +75,58 @@ class Paths:
         return self.root / "runs" / self._name
 
     def fold_workspace(self, run: str, seed: int, repeat: int, fold: int) -> Path:
-        """Weights and logs of one fold: large, private to a machine, not in git."""
+        """Folder of one fold's `Workspace`: large, private to a machine, not in git."""
         return self.workspaces / safe_name(run) / f"seed-{seed}" / part_name(repeat, fold)
 
     @property
     def submissions(self) -> Path:
         """Folder of leaderboard files."""
         return self.root / "submissions"
+
+
+def _nothing() -> None:
+    """Nobody else can hold the workspace."""
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Where one fold is trained."""
+
+    folder: Path
+    fingerprint: str = ""
+    """A digest of all that the training depends on: nothing made under another is taken up."""
+    check: Callable[[], None] = _nothing
+    """Raises BusyError where the claim on the folder was lost: then nothing may be written."""
+
+    @property
+    def logs(self) -> Path:
+        """TensorBoard events."""
+        return self.folder / "logs"
+
+    @property
+    def checkpoints(self) -> Path:
+        """States to go on from; empty once the fold is finished."""
+        return self.folder / "checkpoints"
+
+    @property
+    def weights(self) -> Path:
+        """The trained learner."""
+        return self.folder / "weights"
+
+    @property
+    def trained(self) -> Path:
+        """Written after the weights: says what they were trained under."""
+        return self.folder / "trained.json"
+
+    @property
+    def events(self) -> Path:
+        """What happened, a JSON object a line."""
+        return self.folder / "events.jsonl"
+
+    @property
+    def lease(self) -> Path:
+        """The claim of whoever trains the fold."""
+        return self.folder / "fold.lease"
 
 
 def part_name(repeat: int, fold: int) -> str:

@@ -15,6 +15,7 @@ from pipeline.errors import (
     ResourceError,
     UsageError,
 )
+from pipeline.stopping import Stopped, by_signal
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -50,6 +51,32 @@ def test_each_kind_of_failure_has_its_exit_code_and_no_traceback(error, code, ca
     )
 
 
+@pytest.mark.parametrize(
+    ("stopped", "code"),
+    [
+        (Stopped("the time limit of 11h30m", 75), 75),
+        (by_signal(signal.SIGINT), 130),
+        (by_signal(signal.SIGTERM), 143),
+    ],
+)
+def test_a_command_that_was_stopped_prints_itself_to_be_typed_again(
+    stopped, code, capsys, monkeypatch
+):
+    monkeypatch.setattr(sys, "argv", ["/x/cv.py", "--model", "a b"])
+    assert run(failing(stopped)) == code
+    assert capsys.readouterr().err == (
+        f"stopped by {stopped}. What is finished or saved is kept; the same command goes on:\n"
+        "  python -m pipeline.cv --model 'a b'\n"
+    )
+
+
+def test_a_full_disk_that_a_library_hides_is_no_bug_of_ours(capsys):
+    hidden = RuntimeError("unexpected pos")
+    hidden.__context__ = OSError(28, "No space left on device")
+    assert run(failing(hidden)) == 4
+    assert "no space left" in capsys.readouterr().err
+
+
 def test_a_bug_of_ours_shows_its_traceback(capsys):
     assert run(failing(ZeroDivisionError("oops"))) == 1
     assert "Traceback" in capsys.readouterr().err
@@ -69,13 +96,22 @@ sys.exit(run(main))"""
     return subprocess.Popen([sys.executable, "-c", script], env=environment, **more)
 
 
-def test_sigterm_exits_143_and_says_how_to_go_on():
+@pytest.mark.parametrize(
+    ("number", "code", "name"),
+    [
+        (signal.SIGTERM, 143, "SIGTERM"),
+        (signal.SIGINT, 130, "Ctrl-C"),
+        (signal.SIGHUP, 143, "SIGHUP"),
+    ],
+)
+def test_a_signal_has_its_exit_code_and_says_how_to_go_on(number, code, name):
     body = "    import time\n    print('up', flush=True)\n    time.sleep(60)"
     with child(body, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.readline()
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(number)
         message = process.stderr.read().decode()
-    assert process.returncode == 143
+    assert process.returncode == code
+    assert message.startswith(f"stopped by {name}. ")
     assert "the same command goes on" in message
 
 

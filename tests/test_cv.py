@@ -1,12 +1,9 @@
 """`python -m pipeline.cv` as a person runs it, on a small competition of pairs."""
 
-import csv
 import json
 import os
-import signal
-import subprocess
+import shutil
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,63 +14,25 @@ from pipeline.command import run
 from pipeline.config import Competition, read_section
 from pipeline.cv import main
 from pipeline.data.tables import load
-from pipeline.files import sha256
+from pipeline.files import read_json
+from pipeline.leases import lease
 from pipeline.models.learner import Silent
 from pipeline.models.recipes import find
 from pipeline.results.oof import read_fold
-from pipeline.seeding import generator
 from pipeline.training.factories import make_factory
-from tests.tiny import tiny_backbone
-
-ROOT = Path(__file__).resolve().parents[1]
-SUBJECTS = ["cat", "dog", "bird", "horse", "fish", "child", "nurse", "pilot"]
-VERBS = ["sleeps", "runs", "sings", "waits", "reads", "falls"]
-PLACES = ["garden", "kitchen", "river", "station", "market", "forest"]
-CONFIG = """
-name: toy
-data: {train: train.csv, test: test.csv, sample_submission: sample.csv}
-columns: {id: id, texts: [sentence_1, sentence_2], targets: [label]}
-task: {problem: regression, metric: pearson, label_range: [0, 5]}
-folds: {count: 3, bins: 3, groups: exact}
-"""
+from pipeline.training.rules import Rules
+from tests.toy import command, predictions, toy_competition
 
 
-def sentence(random) -> str:
-    return f"a {random.choice(SUBJECTS)} {random.choice(VERBS)} in the {random.choice(PLACES)}"
-
-
-def pairs(n: int, name: str) -> list[tuple[str, str, str, str]]:
-    """The label is how many of the three words the sentences share, from 0 to 5."""
-    random, rows = generator(0, name), []
-    for number in range(n):
-        first, second = sentence(random), sentence(random)
-        if random.random() < 0.5:
-            second = first.rsplit(" ", 1)[0] + f" {random.choice(PLACES)}"
-        shared = len(set(first.split()) & set(second.split())) - 3
-        label = str(max(0, shared) * 5 / 3)
-        rows.append((f"{name}-{number:03}", f"{first} {number}", f"{second} {number}", label))
-    return rows
-
-
-def write(path: Path, header: list[str], rows: list[tuple]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        csv.writer(stream, lineterminator="\n").writerows([header, *rows])
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory) -> Path:
+    return toy_competition(tmp_path_factory.mktemp("toy"))
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    columns = ["id", "sentence_1", "sentence_2", "label"]
-    write(tmp_path / "train.csv", columns, pairs(60, "train"))
-    test = pairs(12, "test")
-    write(tmp_path / "test.csv", columns[:3], [row[:3] for row in test])
-    write(tmp_path / "sample.csv", ["id", "target"], [(row[0], "0.0") for row in test])
-    (tmp_path / "configs").mkdir()
-    (tmp_path / "configs" / "default.yaml").write_text(CONFIG)
+def root(toy, tmp_path) -> Path:
+    shutil.copytree(toy, tmp_path, dirs_exist_ok=True)
     return tmp_path
-
-
-def predictions(root: Path) -> dict[str, str]:
-    return {str(path.relative_to(root)): sha256(path) for path in sorted(root.glob("oof/**/*.npz"))}
 
 
 def cv(root: Path, *argv: str) -> int:
@@ -140,6 +99,10 @@ def test_one_fold_only_leaves_the_run_open(root, capsys):
         (["--model", "linear", "--set", "bukets=3"], 2, "did you mean 'buckets'?"),
         (["--model", "linear", "--task.metric", "pearsn"], 2, "pearson"),
         (["--model", "linear", "--data.train", "nope.csv"], 3, "nope.csv"),
+        (["--model", "linear", "--time-limit", "soon"], 2, "--time-limit soon: expected a dur"),
+        (["--model", "linear", "--checkpoint-every", "1x"], 2, "--checkpoint-every 1x"),
+        (["--model", "linear", "--workers", "0"], 2, "--workers 0: expected 1 or more"),
+        (["--model", "linear", "--min-free-gb", "1e9"], 4, "are to stay free (--min-free-gb)"),
     ],
 )
 def test_a_mistake_gets_a_sentence_and_its_exit_code(root, capsys, argv, code, message):
@@ -178,31 +141,53 @@ def test_changed_labels_are_refused_naming_the_row(root, capsys):
     assert "train-002" in capsys.readouterr().err
 
 
-def test_kill_9_and_the_same_command_again_give_the_same_bytes(root, tmp_path_factory):
+def test_kill_9_and_the_same_command_again_give_the_same_bytes(root):
     cv(root, "--model", "linear")
     golden = predictions(root)
-    for path in golden:
-        (root / path).unlink()
-        (root / path).with_suffix(".json").unlink()
-    (root / "oof" / "toy" / "linear" / "run.json").unlink()
-    command = [sys.executable, "-m", "pipeline.cv", "--root", str(root), "--model", "linear"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as child:
-        first = root / "oof" / "toy" / "linear" / "seed-42" / "fold-0.json"
-        while not first.exists() and child.poll() is None:
-            time.sleep(0.01)
-        child.send_signal(signal.SIGKILL)
+    shutil.rmtree(root / "oof")
+    shutil.rmtree(root / "runs")
+    killed = command(root, "cv", "--model", "linear", fault="trained:2:kill9")
+    assert killed.returncode == -9
+    assert list(predictions(root)) == ["oof/toy/linear/seed-42/fold-0.npz"]
+    first = (root / "oof/toy/linear/seed-42/fold-0.npz").stat().st_mtime_ns
     assert cv(root, "--model", "linear") == 0
     assert predictions(root) == golden
+    assert (root / "oof/toy/linear/seed-42/fold-0.npz").stat().st_mtime_ns == first
+    events = read_json(root / "oof/toy/linear/run.json")["events"]["seed-42/fold-1"]
+    assert [event["what"] for event in events] == ["started", "started", "resumed"]
+    assert not list(root.rglob(".tmp-*"))
+
+
+def test_a_fold_that_another_process_holds_is_left_to_it(root, capsys):
+    (root / "configs" / "models" / "words.yaml").write_text("learner: linear\nbuckets: 1024\n")
+    held = root / "runs" / "toy" / "linear" / "seed-42" / "fold-1" / "fold.lease"
+    with lease(held, "it"):
+        assert cv(root, "--model", "linear", "--model", "words") == 75
+    assert f"being written by process {os.getpid()}" in capsys.readouterr().err
+    assert [path.split("/")[2:] for path in predictions(root)] == [
+        ["linear", "seed-42", "fold-0.npz"],
+        ["linear", "seed-42", "fold-2.npz"],
+        *(["words", "seed-42", f"fold-{fold}.npz"] for fold in range(3)),
+    ]
+    assert cv(root, "--model", "linear") == 0
+
+
+def test_the_time_limit_ends_with_75_and_the_command_to_go_on_with(root, capsys, monkeypatch):
+    monkeypatch.setattr("pipeline.stopping.STOP.deadline", None)
+    monkeypatch.setattr("pipeline.stopping.STOP.limit", "")
+    assert cv(root, "--model", "linear", "--time-limit", "0s") == 75
+    error = capsys.readouterr().err
+    assert "stopped by the time limit of 0s" in error
+    assert "the same command goes on" in error
+    assert predictions(root) == {}
 
 
 @pytest.mark.parametrize("kind", ["linear", "transformer"])
 def test_predicting_again_from_the_saved_weights_gives_the_saved_predictions(root, kind):
-    texts = [text for row in pairs(60, "train") for text in row[1:3]]
-    model = "linear" if kind == "linear" else str(tiny_backbone(root / "tiny", texts))
+    model = "linear" if kind == "linear" else "tiny"
     cv(root, "--model", model, "--only-fold", "1")
     competition = read_section(Competition, root / "configs" / "default.yaml")
-    factory = make_factory(find(model, root), competition)
+    factory = make_factory(find(model, root), competition, Rules())
     tables = load(competition, root)
     (path,) = root.glob("oof/toy/*/seed-42/fold-1.npz")
     saved, _ = read_fold(path)
@@ -217,8 +202,7 @@ def test_predicting_again_from_the_saved_weights_gives_the_saved_predictions(roo
 
 
 def test_a_local_backbone_is_fine_tuned_per_fold_with_several_seeds(root, capsys):
-    texts = [text for row in pairs(60, "train") for text in row[1:3]]
-    backbone = tiny_backbone(root / "tiny", texts)
+    backbone = root / "backbone"
     settings = ["--set", "epochs=1", "--set", "batch_size=8", "--seed", "1", "2"]
     assert cv(root, "--model", str(backbone), *settings, "--json") == 0
     (manifest,) = json.loads(capsys.readouterr().out)["runs"].values()

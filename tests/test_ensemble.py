@@ -123,7 +123,8 @@ def test_the_page_says_what_was_read_chosen_and_written(toy, capsys):
         "kaggle competitions submit toy -f ",
     ):
         assert piece in page
-    assert max(map(len, page.splitlines())) < 200
+    lines = [line for line in page.splitlines() if str(toy.root) not in line]
+    assert max(map(len, lines)) < 200
 
 
 def test_the_provenance_names_everything_the_file_was_made_from(toy):

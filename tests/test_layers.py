@@ -11,27 +11,39 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "pipeline"
 FLOORS = [
-    "errors seeding paths",
+    "errors seeding paths faults temporaries",
+    "guard stopping",
     "files",
-    "command config",
+    "leases command config",
     "data",
     "models results",
-    "training",
+    "training health",
     "report",
-    "__init__ __main__ init folds cv ensemble",
+    "__init__ __main__ init folds cv ensemble doctor",
 ]
 HEIGHT = {room: height for height, rooms in enumerate(FLOORS) for room in rooms.split()}
 BESIDE = {("results", "models"), ("models", "results")}  # one floor, and strangers to each other
 USES_TORCH = {
     "data/datamodule.py",
+    "models/arithmetic.py",
     "models/backbone.py",
     "models/finetune.py",
+    "models/finite.py",
     "models/hardware.py",
     "models/heads.py",
+    "models/learnt.py",
+    "models/limits.py",
     "models/losses.py",
+    "models/micro.py",
     "models/module.py",
     "models/optim.py",
+    "models/step.py",
+    "models/tensorfile.py",
     "models/transformer.py",
+    "training/checkpointio.py",
+    "training/logger.py",
+    "training/saving.py",
+    "training/telling.py",
     "training/trainer.py",
 }
 HEAVY = {"torch", "pytorch_lightning", "transformers", "torchmetrics", "tokenizers"}
@@ -89,7 +101,7 @@ def test_every_torch_room_exists():
     assert {name for name in USES_TORCH if not (PACKAGE / name).exists()} == set()
 
 
-@pytest.mark.parametrize("command", ["init", "folds", "ensemble", "cv"])
+@pytest.mark.parametrize("command", ["init", "folds", "ensemble", "doctor", "cv"])
 def test_help_answers_without_torch_and_without_heavy_imports(command):
     code = (
         "import sys, contextlib, io\n"

@@ -1,16 +1,17 @@
 """A fold's rows as Lightning takes them: Dataset, sampler, collate, LightningDataModule.
 
     Dataset   a row -> its tokens, target and position
-    sampler   an epoch's micro-groups, in the order of its plan (see `sampler`)
-    collate   the rows of a group -> one padded batch
+    sampler   one optimiser step after the other (see `sampler`)
+    collate   the rows of a step -> its micro-groups, each one padded batch
     module    one loader per purpose
 
-A batch says which rows it holds. Predictions are put where their row's position says, never in the
-order in which batches happened to come.
+A batch says which rows it holds, and a step which one it is. Predictions are put where their row's
+position says, never in the order in which batches happened to come.
 
 Shapes: B rows of a group, T tokens, u inputs per row (see `tokens`), k targets.
 """
 
+import itertools
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -20,7 +21,7 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from pipeline.data.sampler import Batching, ByLength, MicroGroups, Pick
+from pipeline.data.sampler import Batching, ByLength, Pick, Steps
 from pipeline.data.table import Table
 from pipeline.data.tokens import TokenStore
 
@@ -60,25 +61,37 @@ class RowDataset(Dataset[Item]):
         return self.store.lengths(self.rows).sum(axis=1)
 
 
+def collate_step(items: Sequence[Item], pad_id: int, type_ids: bool) -> dict[str, Any]:
+    """The rows of one optimiser step.
+
+    Returns:
+        step: its number, counted from 0 over all epochs.
+        groups: its micro-groups, each as `collate` makes them, with `weight`, its share of the
+        step's rows.
+    """
+    groups: list[dict[str, Any]] = []
+    for _, members in itertools.groupby(items, key=lambda item: item.pick.group):
+        group = list(members)
+        weight = {"weight": len(group) / len(items)}
+        groups.append(collate(group, pad_id, type_ids) | weight)
+    return {"step": items[0].pick.step, "groups": groups}
+
+
 def collate(items: Sequence[Item], pad_id: int, type_ids: bool) -> dict[str, Any]:
-    """The rows of one group as one batch.
+    """B rows as one batch.
 
     Returns:
         inputs: u dicts of input_ids and attention_mask (B, T) int64, with *type_ids* also
         token_type_ids, each padded to its own longest text.
+        lengths: (u, B) numpy int64, the tokens of each input of each row, padding aside.
         targets: as the encoder made them, float32 or int64; absent where there are none.
         rows: (B,) int64 positions in the table.
-        tokens: how many real tokens the inputs hold, padding aside.
-        weight: the group's share of its optimiser step's rows.
     """
+    columns = list(zip(*(item.inputs for item in items), strict=True))
     batch: dict[str, Any] = {
-        "inputs": [
-            _pad(column, pad_id, type_ids)
-            for column in zip(*(item.inputs for item in items), strict=True)
-        ],
+        "inputs": [_pad(column, pad_id, type_ids) for column in columns],
+        "lengths": np.array([[len(tokens) for tokens, _ in column] for column in columns]),
         "rows": torch.tensor([item.pick.position for item in items]),
-        "tokens": sum(len(tokens) for item in items for tokens, _ in item.inputs),
-        "weight": sum(item.pick.share for item in items),
     }
     targets = [item.target for item in items if item.target is not None]
     if targets:
@@ -128,23 +141,18 @@ class FoldDataModule(pl.LightningDataModule):
             for name, table in {"train": train, "valid": valid, "test": test}.items()
             if table is not None
         }
-        self.sampler: MicroGroups | None = None
+        self.steps: Steps | None = None
         if "train" in self.datasets:
-            self.sampler = MicroGroups(self.datasets["train"].lengths(), recipe, seed)
+            self.steps = Steps(self.datasets["train"].lengths(), recipe, seed)
 
-    @property
-    def micro_groups(self) -> int:
-        """Batches per optimiser step: what Lightning calls accumulate_grad_batches."""
-        return 1 if self.sampler is None else self.sampler.groups_per_step
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Optimiser steps of one epoch."""
-        return 0 if self.sampler is None else self.sampler.steps_per_epoch
+    def start_at(self, step: int) -> None:
+        """Train from this optimiser step on; the ones before were taken."""
+        assert self.steps is not None, "there is nothing to train on"
+        self.steps.first = step
 
     def train_dataloader(self) -> Loader | list[Loader]:
-        """Micro-groups in the order of the plan of the trainer's epoch (see `MicroGroups`)."""
-        return [] if self.sampler is None else self._loader("train", self.sampler)
+        """The optimiser steps that are still to be taken (see `sampler`)."""
+        return [] if self.steps is None else self._loader("train", self.steps, collate_step)
 
     def val_dataloader(self) -> Loader | list[Loader]:
         """The held-out rows, in batches of like length."""
@@ -161,14 +169,16 @@ class FoldDataModule(pl.LightningDataModule):
     def _by_length(self, name: str) -> Loader | list[Loader]:
         if name not in self.datasets:
             return []
-        return self._loader(name, ByLength(self.datasets[name].lengths(), self.recipe))
+        return self._loader(name, ByLength(self.datasets[name].lengths(), self.recipe), collate)
 
-    def _loader(self, name: str, batches: MicroGroups | ByLength) -> Loader:
+    def _loader(
+        self, name: str, batches: Steps | ByLength, collate_fn: Callable[..., dict[str, Any]]
+    ) -> Loader:
         return DataLoader(
             self.datasets[name],
             batch_sampler=batches,
             collate_fn=partial(
-                collate, pad_id=self.store.pad_id, type_ids=self.store.uses_type_ids
+                collate_fn, pad_id=self.store.pad_id, type_ids=self.store.uses_type_ids
             ),
             pin_memory=torch.cuda.is_available(),
         )

@@ -74,8 +74,9 @@ def _refuse_wrong_family(content: bytes, codec: str, found: str) -> None:
     head = content[:SAMPLE_BYTES]
     if head.count(0) > max(3, NUL_SHARE * len(head)):
         raise DataError(_advice(found, _guess_utf16(head)))
-    if codec in SINGLE_BYTE and not head.isascii():
-        better = "utf-8" if _decodes(content, "utf-8") else guess(_lines_from(content, 0))
+    if codec in SINGLE_BYTE and (foreign := re.search(rb"[\x80-\xff]", content)):
+        sample = _lines_from(content, foreign.start())
+        better = "utf-8" if _decodes(content, "utf-8") else guess(sample)
         if better not in (None, "cp1252"):
             raise DataError(_advice(found, better))
 
@@ -101,8 +102,9 @@ def _advice(found: str, guessed: str | None) -> str:
         return f"{found}, and its encoding could not be guessed. Convert the file to UTF-8."
     spoken = {"cp949": "CP949 (EUC-KR)", "cp1252": "latin-1 (cp1252)"}.get(guessed, guessed.upper())
     return (
-        f"{found}; it looks like {spoken}. Use --encoding {guessed} (data.encoding in the config), "
-        "or convert the file to UTF-8."
+        f"{found}; it looks like {spoken}. Say so with --data.encoding {guessed} "
+        f"(for pipeline.init --encoding {guessed}), or write data.encoding: {guessed} into the "
+        "config, or convert the file to UTF-8."
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.data.decode import guess
 from pipeline.errors import PipelineError
 
 DIGITS = re.compile("[0-9]{1,9}")
@@ -61,7 +62,13 @@ def read_fold_file(path: Path, repeats: int, error: type[PipelineError]) -> Fold
             header, *lines = list(csv.reader(stream, strict=True)) or [[]]
     except FileNotFoundError as cause:
         raise error(f"the fold file {path} is missing") from cause
-    except (OSError, UnicodeDecodeError, csv.Error) as cause:
+    except UnicodeDecodeError as cause:
+        looks = guess(path.read_bytes())
+        raise error(
+            f"the fold file {path} is not UTF-8{f', it looks like {looks}' if looks else ''}. "
+            "Save it as UTF-8."
+        ) from cause
+    except (OSError, csv.Error) as cause:
         raise error(f"the fold file {path} cannot be read: {cause}") from cause
     wanted = ["id", *fold_columns(repeats)]
     if absent := [name for name in wanted if name not in header]:

@@ -70,11 +70,11 @@ def new_folds(competition: Competition, train: Table, root: Path) -> NewFolds:
 
 
 def _table_problems(train: Table, competition: Competition) -> list[str]:
-    if len(train) < competition.folds.count:
-        return [
-            f"{train.source} has {len(train)} rows, fewer than the {competition.folds.count} "
-            f"folds. Set folds.count to at most {max(len(train), 2)}, or get more rows."
-        ]
+    count, folds = len(train), competition.folds.count
+    if count < folds:
+        rows = "1 row" if count == 1 else f"{count} rows"
+        fewer = f"Set folds.count to at most {count}, or get" if count > 1 else "Get"
+        return [f"{train.source} has {rows}, fewer than the {folds} folds. {fewer} more rows."]
     return target_problems(train, competition)
 
 

@@ -1,4 +1,9 @@
-"""In which order a loader asks for rows: the plans of `batches` as Lightning's batch samplers."""
+"""In which order a loader asks for rows: the plans of `batches` as batch samplers.
+
+Lightning sees one long epoch: the optimiser steps that are still to be taken, of all epochs of the
+recipe. A training that goes on at step s is a training over the steps from s, and every batch says
+which step it is; nothing depends on where a counter of the Trainer's stands.
+"""
 
 import math
 from collections.abc import Iterator
@@ -6,11 +11,15 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from pipeline.data.batches import micro_groups, plan, predict_plan
+from pipeline.data.batches import plan, predict_plan
 
 
 class Batching(Protocol):
     """The settings of a recipe that decide on batches."""
+
+    @property
+    def epochs(self) -> int:
+        """Passes over the rows."""
 
     @property
     def batch_size(self) -> int:
@@ -34,54 +43,37 @@ class Pick(NamedTuple):
 
     position: int
     """The row's position in its table."""
-    share: float
-    """The row's share of its optimiser step: one over the step's rows."""
+    group: int = 0
+    """The row's micro-group in its optimiser step."""
+    step: int = 0
+    """The optimiser step, counted from 0 over all epochs."""
 
 
-class MicroGroups:
-    """The micro-groups of one epoch after the other, each a batch of picks.
+class Steps:
+    """The optimiser steps of all epochs, each the picks of its micro-groups one after another."""
 
-    `groups_per_step` is Lightning's accumulate_grad_batches: every step has so many groups, a short
-    last one may have fewer.
-    """
-
-    def __init__(
-        self, lengths: np.ndarray, settings: Batching, seed: int, epoch: int = 0, skip: int = 0
-    ) -> None:
-        """*lengths* (n,): tokens of each row. Serve *epoch* from its group number *skip* on."""
-        self.lengths, self.settings, self.seed = lengths, settings, seed
-        self.groups_per_step = micro_groups(
-            len(lengths), settings.batch_size, settings.length_groups, settings.micro_batch_size
-        )
-        self.steps_per_epoch = math.ceil(len(lengths) / settings.batch_size)
-        self._serve(epoch, skip)
-
-    @property
-    def sampler(self) -> "MicroGroups":
-        """Itself: Lightning looks here for `set_epoch`, which it calls before every epoch."""
-        return self
-
-    def set_epoch(self, epoch: int) -> None:
-        """Serve *epoch*, from its beginning unless it is the one that is being served."""
-        if epoch != self.epoch:
-            self._serve(epoch, 0)
+    def __init__(self, lengths: np.ndarray, settings: Batching, seed: int, first: int = 0) -> None:
+        """*lengths* (n,): tokens of each row. Serve the steps from number *first* on."""
+        self.lengths, self.settings, self.seed, self.first = lengths, settings, seed, first
+        self.per_epoch = math.ceil(len(lengths) / settings.batch_size)
+        self.total = settings.epochs * self.per_epoch
 
     def __len__(self) -> int:
-        return sum(len(step) for step in self._steps) - self.skip
+        return self.total - self.first
 
     def __iter__(self) -> Iterator[list[Pick]]:
-        number = 0
-        for step in self._steps:
-            share = 1 / sum(len(group) for group in step)
-            for group in step:
-                if number >= self.skip:
-                    yield [Pick(int(row), share) for row in group]
-                number += 1
+        for epoch in range(self.first // max(1, self.per_epoch), self.settings.epochs):
+            for number, groups in enumerate(self._plan(epoch), start=epoch * self.per_epoch):
+                if number >= self.first:
+                    yield [
+                        Pick(int(row), group, number)
+                        for group, rows in enumerate(groups)
+                        for row in rows
+                    ]
 
-    def _serve(self, epoch: int, skip: int) -> None:
-        self.epoch, self.skip = epoch, skip
+    def _plan(self, epoch: int) -> list[list[np.ndarray]]:
         own = self.settings
-        self._steps = plan(
+        return plan(
             self.seed,
             epoch,
             len(self.lengths),
@@ -104,4 +96,4 @@ class ByLength:
 
     def __iter__(self) -> Iterator[list[Pick]]:
         for batch in self._batches:
-            yield [Pick(int(row), 1 / len(batch)) for row in batch]
+            yield [Pick(int(row)) for row in batch]

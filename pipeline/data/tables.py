@@ -44,6 +44,12 @@ class Tables:
     notes: tuple[str, ...] = ()
     """What was noticed in the files and is no error."""
 
+    @property
+    def all(self) -> list[Table]:
+        """Those that are there."""
+        tables = (self.train, self.test, self.extra, self.holdout)
+        return [table for table in tables if table is not None]
+
 
 def load(competition: Competition, root: Path) -> Tables:
     """Read and check every file of *competition*; relative paths start at *root*.

@@ -15,7 +15,8 @@ import hashlib
 import itertools
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version
 from typing import Any, Literal
 
 import numpy as np
@@ -31,6 +32,7 @@ CONTROL = {
     if chr(code) not in "\t\n\r"
 }
 SURROGATE = re.compile("[\ud800-\udfff]")
+LIBRARIES = ("tokenizers", "transformers")
 CANARY_TEXTS = (
     "The quick brown fox, 3.14 times!",
     "고양이가 소파에서 자고 있다. ㅋㅋㅋ",
@@ -121,6 +123,27 @@ class TokenStore:
             "special": self.tokenizer.all_special_ids,
         }
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+
+    def identity(self) -> dict[str, str]:
+        """The canary and the versions of the libraries that made it, to be kept with weights."""
+        return {"canary": self.canary(), **{name: version(name) for name in LIBRARIES}}
+
+    def check(self, saved: Mapping[str, str], where: str) -> None:
+        """Raise ArtifactError where *saved*, the `identity` kept at *where*, gives other tokens."""
+        now = self.identity()
+        if saved["canary"] != now["canary"]:
+            then, today = (
+                ", ".join(f"{name} {each.get(name, 'unknown')}" for name in LIBRARIES)
+                for each in (saved, now)
+            )
+            means = (
+                "Install those versions" if then != today else "Use the backbone's files of then"
+            )
+            raise ArtifactError(
+                f"the tokenizer output changed: {where} was made with {saved['canary']} ({then}), "
+                f"here the same texts give {now['canary']} ({today}). {means}, or train again with "
+                "--fresh."
+            )
 
     def _add(self, new: list[Input]) -> None:
         if not new:

@@ -14,6 +14,9 @@ from pipeline.files import sha256
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+SETTINGS = ("config.json", "tokenizer_config.json", "processor_config.json")
+ADAPTER = "adapter_config.json"
+"""transformers would load another repository, and weights that no digest covers, because of it."""
 VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
 CONVERT = """python - <<'END'
 import torch, safetensors.torch
@@ -37,11 +40,13 @@ def check(folder: Path, origin: str, expected_sha256: str | None, remedy: str = 
     """
     config = _json(folder / "config.json")
     problems = [
-        f"it needs code of its own ({name} has auto_map), which is never run; "
+        f"it needs code of its own ({name} has {key}), which is never run; "
         "choose a backbone that transformers knows by itself"
-        for name in ("config.json", "tokenizer_config.json")
-        if "auto_map" in _json(folder / name)
+        for name in SETTINGS
+        for key in _code(_json(folder / name))
     ]
+    if (folder / ADAPTER).is_file():
+        problems.append(f"it is an adapter ({ADAPTER}); merge it into its backbone first")
     if not config:
         problems.append(f"{folder / 'config.json'} is missing")
     if config.get("is_encoder_decoder"):
@@ -103,6 +108,21 @@ def _digest(files: list[Path]) -> str:
     return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
+def _code(settings: Any) -> list[str]:
+    """The keys in *settings*, however deep, that make transformers load code from elsewhere."""
+    if isinstance(settings, list):
+        return [key for inner in settings for key in _code(inner)]
+    if not isinstance(settings, dict):
+        return []
+    found = ["auto_map"] if "auto_map" in settings else []
+    found += [
+        key
+        for key in ("attn_implementation", "_attn_implementation", "experts_implementation")
+        if "/" in str(settings.get(key, ""))  # the name of a compiled kernel on the hub
+    ]
+    return found + [key for inner in settings.values() for key in _code(inner)]
+
+
 def _conversion(folder: Path) -> str:
     if not (folder / "pytorch_model.bin").is_file():
         return (
@@ -120,7 +140,7 @@ def _json(path: Path) -> dict[str, Any]:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ArtifactError(f"{path} is damaged: {error}") from error
     if not isinstance(value, dict):
         raise ArtifactError(f"{path} is damaged: it holds no JSON object")

@@ -18,7 +18,9 @@ from pipeline.files import size_text
 
 Accelerator = Literal["cpu", "cuda", "mps"]
 Asked = Literal["auto", "fp32", "bf16", "fp16"]
-Arithmetic = Literal["fp32", "bf16", "fp16"]
+Word = Literal["fp32", "bf16", "fp16"]
+Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+"""A `Word` as Lightning says it; 16-mixed trains with a scaled loss."""
 CPU_INFO = Path("/proc/cpuinfo")
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 REAL_BF16_FLAGS = {"avx512_bf16", "amx_bf16"}
@@ -31,12 +33,16 @@ class Hardware:
     accelerator: Accelerator
     name: str
     """The device's name for people."""
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"]
-    """In Lightning's words; 16-mixed trains with a gradient scaler."""
+    precision: Precision
+    """Of the forward pass."""
     threads: int
     """CPU threads that torch computes with."""
     memory: int
     """Bytes of the device's memory."""
+    bf16: bool = False
+    """Whether it really computes in bf16, rather than emulating it."""
+    deterministic: bool = True
+    """Whether only algorithms are used that give the same bits every time."""
 
     def __str__(self) -> str:
         """The line a command opens with."""
@@ -44,10 +50,11 @@ class Hardware:
         return f"{self.accelerator} ({self.name}, {size_text(self.memory)}{threads})"
 
 
-def detect(precision: Asked = "auto") -> Hardware:
+def detect(precision: Asked = "auto", deterministic: bool = False) -> Hardware:
     """The best device of this machine, with the *precision* that was asked for.
 
-    UsageError where the device cannot compute in it.
+    A CPU is always used in a deterministic way, a GPU where that is asked for: it costs time there.
+    UsageError where the device cannot compute in the precision.
     """
     accelerator: Accelerator = "cpu"
     if torch.cuda.is_available():
@@ -55,8 +62,9 @@ def detect(precision: Asked = "auto") -> Hardware:
     elif torch.backends.mps.is_available():
         accelerator = "mps"
     name = _device_name(accelerator)
-    arithmetic = choose_precision(precision, accelerator, name, _real_bf16(accelerator))
-    words: Mapping[Arithmetic, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
+    bf16 = _real_bf16(accelerator)
+    chosen = choose_precision(precision, accelerator, name, bf16)
+    words: Mapping[Word, Precision] = {
         "fp32": "32-true",
         "bf16": "bf16-mixed",
         "fp16": "16-mixed",
@@ -64,15 +72,15 @@ def detect(precision: Asked = "auto") -> Hardware:
     return Hardware(
         accelerator=accelerator,
         name=name,
-        precision=words[arithmetic],
+        precision=words[chosen],
         threads=usable_threads(torch.get_num_threads(), os.environ, _text(CPU_QUOTA)),
         memory=_memory(accelerator),
+        bf16=bf16,
+        deterministic=deterministic or accelerator == "cpu",
     )
 
 
-def choose_precision(
-    asked: Asked, accelerator: Accelerator, name: str, real_bf16: bool
-) -> Arithmetic:
+def choose_precision(asked: Asked, accelerator: Accelerator, name: str, real_bf16: bool) -> Word:
     """The arithmetic for *asked* on a device; UsageError where it is impossible there.
 
     auto is bf16 on a GPU that really computes in it (emulated, it is slower than fp32), fp16 on

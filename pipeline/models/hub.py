@@ -5,12 +5,17 @@ network; a download names the exact command that does it beforehand.
 """
 
 import shlex
+from collections.abc import Sequence
+from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
-from pipeline.errors import BusyError, UsageError
+from pipeline.errors import BusyError, ResourceError, UsageError
+from pipeline.files import as_resource_error, free_bytes, size_text
 from pipeline.models.checkpoint import is_complete
 
 FILES = ["*.json", "*.txt", "*.model", "model.safetensors", "model-*.safetensors"]
+REFUSED = (401, 403)
 IN_FOLDERS = ["*/*"]
 """Copies for other runtimes (onnx/, openvino/) lie in folders; the backbone itself does not."""
 
@@ -40,10 +45,11 @@ def cached(repository: str, revision: str | None) -> Path | None:
 def download(repository: str, revision: str | None) -> Path:
     """Fetch *repository* into the cache.
 
-    Raises BusyError where the hub does not answer, UsageError where it has no such thing or where
-    HF_HUB_OFFLINE forbids to ask.
+    Raises BusyError where the hub does not answer, UsageError where it has no such thing, does not
+    give it away or HF_HUB_OFFLINE forbids to ask, ResourceError where the cache is too full or
+    cannot be written.
     """
-    from huggingface_hub import errors, is_offline_mode, snapshot_download
+    from huggingface_hub import HfApi, constants, errors, is_offline_mode, snapshot_download
 
     what = repository if revision is None else f"{repository} at revision {revision}"
     get = command(repository, revision)
@@ -53,6 +59,14 @@ def download(repository: str, revision: str | None) -> Path:
             f"download it first:\n  {get}\nor unset HF_HUB_OFFLINE."
         )
     try:
+        # snapshot_download asks the same first, but would wait for the answer for ever
+        about = HfApi().repo_info(
+            repository,
+            revision=revision,
+            timeout=constants.HF_HUB_ETAG_TIMEOUT,
+            files_metadata=True,
+        )
+        _check_space(what, getattr(about, "siblings", None) or [], Path(constants.HF_HUB_CACHE))
         return Path(
             snapshot_download(
                 repository, revision=revision, allow_patterns=FILES, ignore_patterns=IN_FOLDERS
@@ -73,11 +87,32 @@ def download(repository: str, revision: str | None) -> Path:
             f"{repository} has no revision {revision}; see "
             f"https://huggingface.co/{repository}/commits/main"
         ) from error
-    except (errors.LocalEntryNotFoundError, errors.HTTPError, ConnectionError) as error:
+    except (errors.HTTPError, OSError) as error:
+        if resource := as_resource_error(error, Path(constants.HF_HUB_CACHE)):
+            raise resource from error
+        if (status := _status(error)) in REFUSED:
+            raise UsageError(
+                f"the hub refuses {what} (HTTP {status}): the token it was asked with is not valid "
+                "here. Log in again with: hf auth login (or set or unset HF_TOKEN)."
+            ) from error
         raise BusyError(
             f"cannot download {what}: {_reason(error)}. Try again later, or where there is a "
             f"network run:\n  {get}"
         ) from error
+
+
+def _check_space(what: str, files: Sequence[Any], cache: Path) -> None:
+    """Raise ResourceError where the *cache* cannot hold the *files* that would be downloaded."""
+    need = sum(
+        file.size or 0
+        for file in files
+        if "/" not in file.rfilename and any(fnmatch(file.rfilename, part) for part in FILES)
+    )
+    if need > (free := free_bytes(cache)):
+        raise ResourceError(
+            f"{what} takes {size_text(need)} in {cache}, {size_text(free)} are free. Free some "
+            "space, or set HF_HOME to a folder on another disk."
+        )
 
 
 def command(repository: str, revision: str | None) -> str:
@@ -95,6 +130,12 @@ def no_safetensors(repository: str, revision: str | None) -> str:
         f"Pickles are never loaded here.{tried} The hub often keeps a converted copy as a pull "
         f"request: look at {there}, then use {repository}@refs/pr/1 (its number)."
     )
+
+
+def _status(error: BaseException) -> int | None:
+    """The HTTP status that is behind *error*, if there is one."""
+    response = getattr(error.__cause__ or error, "response", None)
+    return getattr(response, "status_code", None)
 
 
 def _reason(error: BaseException) -> str:

@@ -1,37 +1,42 @@
 """The contract between the fold engine and whatever learns: one fold in, predictions out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from pipeline.data.table import Table
+from pipeline.paths import Workspace
 
 
 class Watch(Protocol):
     """Told about progress; never influences it."""
 
-    def phase(self, name: str, total: int) -> None:
-        """A phase ("train", "predict") of *total* steps begins."""
+    def phase(self, name: str, total: int, done: int = 0, per_epoch: int = 0) -> None:
+        """A phase ("train", "predict") of *total* steps begins, *done* of them taken before.
+
+        *per_epoch*: steps of an epoch, where the phase has epochs.
+        """
 
     def advance(self, steps: int = 1, rows: int = 0, tokens: int = 0) -> None:
         """That many steps of the phase are done; they held so many rows and real tokens."""
 
-    def say(self, message: str) -> None:
-        """Something a person should know happened (texts truncated, precision changed)."""
+    def event(self, what: str, message: str, **facts: Any) -> None:
+        """Something a person should know happened: *what* in a word or two ("resumed", "batch
+        halved"), a *message* to print, and JSON-ready *facts* for the manifest."""
 
 
 class Silent:
     """A Watch that tells nobody."""
 
-    def phase(self, name: str, total: int) -> None:
+    def phase(self, name: str, total: int, done: int = 0, per_epoch: int = 0) -> None:
         """Do nothing."""
 
     def advance(self, steps: int = 1, rows: int = 0, tokens: int = 0) -> None:
         """Do nothing."""
 
-    def say(self, message: str) -> None:
+    def event(self, what: str, message: str, **facts: Any) -> None:
         """Do nothing."""
 
 
@@ -42,8 +47,15 @@ class Learner(Protocol):
     def facts(self) -> dict[str, Any]:
         """JSON-ready facts for the fold's manifest: what was chosen, counted, used."""
 
-    def fit(self, train: Table, logs: Path, watch: Watch) -> None:
-        """Learn from *train*, whose targets are there; write logs only under the folder *logs*."""
+    def fit(
+        self, train: Table, workspace: Workspace, watch: Watch, rate_scale: float = 1.0
+    ) -> None:
+        """Learn from *train*, whose targets are there; write only below *workspace*.
+
+        Where the workspace holds a checkpoint of this very training, go on from it. *rate_scale*
+        is a factor on the learning rate, where there is one. Raises DivergedError for NaN or
+        infinity; `facts` then hold the "rate_scale" it was trained with.
+        """
 
     def predict(self, table: Table, watch: Watch) -> np.ndarray:
         """(len(table), k) float32, row by row in the table's order.
@@ -77,3 +89,10 @@ class LearnerFactory(Protocol):
 
     def disk_bytes(self) -> int:
         """Bytes that the saved weights of one fold take."""
+
+    def checkpoint_bytes(self) -> int:
+        """Bytes of one checkpoint of a training; 0 where there are none."""
+
+    def remember(self, facts: Mapping[str, Any]) -> None:
+        """Start the learners to come at what an earlier fold has learnt about this machine: rows
+        that fit into memory, a precision that does not overflow. *facts*: its `Learner.facts`."""

@@ -6,7 +6,7 @@ share nothing but n-gram counts. The same rows give the same weights, whatever t
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from pipeline.models.linear_features import Features, chunks, learn_features
 from pipeline.models.ngrams import Family, NgramCounter, Unit
 from pipeline.models.settings import LinearRecipe
 from pipeline.models.strength import DENSE, STANDARD, row_hashes, try_strengths
+from pipeline.paths import Workspace
 from pipeline.seeding import generator
 
 ONE = 1  # thread for BLAS: small products gain nothing from more, and sums keep their order
@@ -60,6 +61,13 @@ class LinearFactory:
         """A generous estimate: every bucket of every n-gram family in use."""
         return len(self.counter.families) * self.recipe.buckets * (12 + 4 * self.outputs)
 
+    def checkpoint_bytes(self) -> int:
+        """None: a fit takes seconds."""
+        return 0
+
+    def remember(self, facts: Mapping[str, Any]) -> None:
+        """Nothing is learnt about the machine."""
+
 
 class LinearLearner:
     """A `pipeline.models.learner.Learner`."""
@@ -72,7 +80,9 @@ class LinearLearner:
         self.weights = np.empty((0, 0), dtype=np.float32)
 
     @threadpool_limits.wrap(limits=ONE)
-    def fit(self, train: Table, logs: Path, watch: Watch) -> None:
+    def fit(
+        self, train: Table, workspace: Workspace, watch: Watch, rate_scale: float = 1.0
+    ) -> None:
         """Learn from *train*; DataError where its targets are all the same."""
         started = time.monotonic()
         train = self._affordable(train, watch)
@@ -128,11 +138,11 @@ class LinearLearner:
     def restore(cls, factory: LinearFactory, folder: Path) -> "LinearLearner":
         """The learner saved in *folder*; ArtifactError where it is damaged or of another recipe."""
         content = read_json(folder / "linear.json")
-        if content["inputs"] != (wanted := _inputs(factory.recipe)):
+        if (found := content.get("inputs")) != (wanted := _inputs(factory.recipe)):
             raise ArtifactError(
-                f"{folder} was saved with {content['inputs']}, but the recipe asks for {wanted}"
+                f"{folder} was saved with {found}, but the recipe asks for {wanted}"
             )
-        arrays = read_arrays(folder / "linear.npz", expected_sha256=content["sha256"])
+        arrays = read_arrays(folder / "linear.npz", expected_sha256=str(content.get("sha256")))
         learner = cls(factory, seed=0)
         learner.weights, learner.facts = arrays["weights"], content["facts"]
         learner.features = Features.from_arrays(arrays)
@@ -148,7 +158,11 @@ class LinearLearner:
         if ngrams <= MOST_NGRAMS:
             return train
         rows = max(1, len(train) * MOST_NGRAMS // ngrams)
-        watch.say(f"learns from {rows:,} of {len(train):,} rows; all would not fit into memory")
+        watch.event(
+            "fewer rows",
+            f"learns from {rows:,} of {len(train):,} rows; all would not fit into memory",
+            rows=rows,
+        )
         drawn = generator(self.seed, "linear-rows").permutation(len(train))[:rows]
         return train.rows(np.sort(drawn))
 

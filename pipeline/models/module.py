@@ -1,28 +1,28 @@
-"""One fold's training as Lightning sees it: steps, optimiser, loss log, divergence check.
-
-An optimiser step takes a batch in micro-groups of rows of like length. Each group's mean loss is
-weighted by its share of the step's rows, so the summed gradient is that of the whole batch.
-"""
+"""One fold's training as Lightning sees it: steps, optimiser, loss log, what a checkpoint holds."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 from torchmetrics import MeanMetric
 
-from pipeline.errors import DivergedError
+from pipeline.faults import reach
+from pipeline.models.arithmetic import Arithmetic
 from pipeline.models.backbone import Network
+from pipeline.models.hardware import Hardware
+from pipeline.models.learner import Silent, Watch
+from pipeline.models.learnt import Learnt
+from pipeline.models.limits import Limits
 from pipeline.models.losses import TargetCodec
+from pipeline.models.micro import Batch, free_memory, is_out_of_memory, micro_batches, most_rows
 from pipeline.models.optim import make_optimizer
 from pipeline.models.settings import TransformerRecipe
-from pipeline.seeding import derive_seed
+from pipeline.models.step import Stepper
 
-Batch = Mapping[str, Any]
 LOG_EVERY = 50
 """Optimiser steps between two points of the training log; reading a loss waits for the GPU."""
 
@@ -37,11 +37,12 @@ class Counts:
     padded_tokens: int = 0
     """Padding included."""
 
-    def add(self, batch: Batch) -> None:
-        """Count a batch, by its shapes alone."""
-        self.rows += len(batch["rows"])
-        self.tokens += batch["tokens"]
-        self.padded_tokens += sum(each["attention_mask"].numel() for each in batch["inputs"])
+    def add(self, groups: list[Batch]) -> None:
+        """Count a step, by its shapes alone."""
+        for group in groups:
+            self.rows += len(group["rows"])
+            self.tokens += int(group["lengths"].sum())
+            self.padded_tokens += sum(each["attention_mask"].numel() for each in group["inputs"])
 
 
 class TextModule(pl.LightningModule):
@@ -52,54 +53,61 @@ class TextModule(pl.LightningModule):
         network: Network,
         codec: TargetCodec,
         recipe: TransformerRecipe,
+        hardware: Hardware,
+        *,
         seed: int = 0,
         steps: int = 1,
-        micro_groups: int = 1,
+        learnt: Learnt | None = None,
+        rate_scale: float = 1.0,
+        watch: Watch | None = None,
     ) -> None:
-        """Take *steps* optimiser steps of at most *micro_groups* batches each."""
+        """Take *steps* optimiser steps. *learnt* is known of the machine, *rate_scale* times the
+        recipe's rates are used, and *watch* is told when something has to give way."""
         super().__init__()
+        self.automatic_optimization = False  # a step is taken again where something gives way
         self.network = network
         self.codec = codec
         self.recipe = recipe
-        self.seed = seed
-        self.steps = steps
-        self.micro_groups = micro_groups
+        self.hardware = hardware
+        self.limits = Limits(recipe, learnt or Learnt(), watch or Silent())
+        precision = self.limits.learnt.precision or hardware.precision
+        self.stepper = Stepper(
+            network,
+            codec,
+            Arithmetic(hardware.accelerator, precision, hardware.bf16),
+            self.limits,
+            seed=seed,
+            steps=steps,
+            rate_scale=rate_scale,
+        )
         self.eval_loss = MeanMetric(nan_strategy=math.nan)  # a NaN stays one
         self.counts = Counts()
         self.last_train_loss = math.nan
         self._loss_sum: Tensor | float = 0.0
-        self._loss_weight = 0.0
+        self._loss_steps = 0
 
     def forward(self, batch: Batch) -> Tensor:
         """(B, o) outputs."""
-        return self.network(batch["inputs"])
+        with self.stepper.arithmetic.context():
+            return self.network(batch["inputs"])
+
+    def configure_optimizers(self) -> Optimizer:
+        """AdamW; its rates are set before every step."""
+        return make_optimizer(self.network.backbone, self.network.head, self.recipe)
 
     def on_fit_start(self) -> None:
         """Turn dropout on: from_pretrained leaves it off, and Lightning leaves it as it is."""
         self.network.train()
 
-    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Make the dropout of a step a pure function of its place in the run."""
-        torch.manual_seed(derive_seed(self.seed, "dropout", self.current_epoch, batch_idx))
-
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """The micro-group's part of the batch's mean loss.
-
-        Lightning divides by accumulate_grad_batches, also in an epoch's last step, which may have
-        fewer groups; multiplying by the same number leaves the plain weighted sum.
-        """
-        loss = self.codec.mean_loss(self(batch), batch["targets"])
-        # kept on the device: one NaN stays in the sum, so it need not be looked for at every step
-        self._loss_sum = self._loss_sum + loss.detach() * batch["weight"]
-        self._loss_weight += batch["weight"]
-        return loss * (batch["weight"] * self.micro_groups)
-
-    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        """Count; now and then log the mean loss since the last time, waiting for the device."""
-        self.counts.add(batch)
-        last = batch_idx + 1 == self.trainer.num_training_batches
-        stepped = last or (batch_idx + 1) % self.micro_groups == 0
-        if last or (stepped and self.global_step % LOG_EVERY == 0):
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        """Take the optimiser step that the batch is for; count it, and log now and then."""
+        groups = batch["groups"]
+        loss = self.stepper.take(batch["step"], groups, self.optimizers(), self.manual_backward)
+        # kept on the device: looking at it would wait
+        self._loss_sum, self._loss_steps = self._loss_sum + loss, self._loss_steps + 1
+        self.counts.add(groups)
+        # here rather than in a hook of the batch's end, which comes after a checkpoint is saved
+        if self.stepper.done == self.stepper.steps or self.stepper.done % LOG_EVERY == 0:
             self._log_train_loss()
 
     def on_train_end(self) -> None:
@@ -109,14 +117,43 @@ class TextModule(pl.LightningModule):
             optimizer.state.clear()
 
     def _log_train_loss(self) -> None:
-        loss = float(self._loss_sum) / self._loss_weight
-        self._loss_sum, self._loss_weight = 0.0, 0.0
-        check_loss_is_finite(loss, self.global_step, self.recipe)
-        self.last_train_loss = loss
+        """Log the mean loss since the last time; this waits for the device."""
+        self.last_train_loss = float(self._loss_sum) / self._loss_steps
+        self._loss_sum, self._loss_steps = 0.0, 0
         if self.trainer.logger is not None:
             rates = [group["lr"] for group in self.trainer.optimizers[0].param_groups]
-            values = {"train_loss": loss, "learning_rate": max(rates)}
-            self.trainer.logger.log_metrics(values, step=self.global_step)
+            values = {"train_loss": self.last_train_loss, "learning_rate": max(rates)}
+            self.trainer.logger.log_metrics(values, step=self.stepper.done)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what is neither in the weights nor in the optimiser."""
+        checkpoint["training"] = self.stepper.state() | {
+            "counts": asdict(self.counts),
+            "last_train_loss": self.last_train_loss,
+            "loss_sum": torch.as_tensor(self._loss_sum),
+            "loss_steps": self._loss_steps,
+            "machine": self._machine(),
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take up what `on_save_checkpoint` added."""
+        state = checkpoint["training"]
+        self.stepper.restore(state)
+        self.counts = Counts(**state["counts"])
+        self.last_train_loss = state["last_train_loss"]
+        self._loss_sum, self._loss_steps = state["loss_sum"].to(self.device), state["loss_steps"]
+        if (before := state["machine"]) != (now := self._machine()):
+            self.limits.watch.event(
+                "machine changed",
+                f"the steps before were taken on {before}, those to come on {now}: the result may "
+                "differ in its last digits from that of one machine",
+                before=before,
+                now=now,
+            )
+
+    def _machine(self) -> str:
+        """What the last digits of a result depend on."""
+        return f"{self.hardware}, torch {torch.__version__}"
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log the loss on held-out rows; only where a loader for them is given."""
@@ -133,52 +170,24 @@ class TextModule(pl.LightningModule):
 
     def predict_step(self, batch: Batch, batch_idx: int) -> tuple[Tensor, Tensor]:
         """Row positions (B,) and their predictions (B, o), float32, on the CPU."""
-        return batch["rows"].cpu(), self.codec.decode(self(batch)).cpu()
+        values = self._predict(batch)
+        if self.stepper.arithmetic.scaler is not None and not values.isfinite().all():
+            self.stepper.leave_fp16("predicting")
+            values = self._predict(batch)
+        return batch["rows"].cpu(), values
 
-    def configure_optimizers(self) -> Any:
-        """AdamW, its rate moved after every optimiser step."""
-        optimizer, schedule = make_optimizer(
-            self.network.backbone,
-            self.network.head,
-            self.recipe,
-            self.steps,
-            fused=self.trainer.precision != "16-mixed",
-        )
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
-
-    def configure_gradient_clipping(
-        self,
-        optimizer: Optimizer,
-        gradient_clip_val: float | None = None,
-        gradient_clip_algorithm: str | None = None,
-    ) -> None:
-        """Scale the gradients down to a norm of at most *gradient_clip_val*.
-
-        Lightning's own way refuses fused optimisers in mixed precision. They are used here without
-        a gradient scaler only, where gradients are what they seem.
-        """
-        if gradient_clip_val:
-            torch.nn.utils.clip_grad_norm_(self.network.parameters(), gradient_clip_val)
-
-
-def check_loss_is_finite(loss: float, step: int, recipe: TransformerRecipe) -> None:
-    """Raise DivergedError, with what to try, where *loss* is NaN or infinite."""
-    if not math.isfinite(loss):
-        raise DivergedError(f"the training loss is {loss} at or before step {step}. {_try(recipe)}")
-
-
-def check_weights_are_finite(module: nn.Module, recipe: TransformerRecipe) -> None:
-    """Raise DivergedError, with what to try, where a weight is NaN or infinite."""
-    if not torch.stack([weight.isfinite().all() for weight in module.parameters()]).all():
-        raise DivergedError(f"training ended with weights that are not finite. {_try(recipe)}")
-
-
-def _try(recipe: TransformerRecipe) -> str:
-    more = "" if recipe.precision == "fp32" else ", or precision fp32"
-    return (
-        f"Try a learning_rate below {recipe.learning_rate:g}, a warmup_fraction above "
-        f"{recipe.warmup_fraction:g}, a max_gradient_norm of 1 or less{more}."
-    )
+    def _predict(self, batch: Batch) -> Tensor:
+        """Decoded outputs, of fewer rows at once where memory runs out."""
+        failure = ""
+        try:
+            reach("predict")
+            parts = micro_batches([batch], self.limits.learnt.predict_rows)
+            return torch.cat([self.codec.decode(self(part)).cpu() for part in parts])
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            failure = str(error)
+        free_memory()
+        rows = most_rows([batch], self.limits.learnt.predict_rows)
+        self.limits.predict_fewer(rows, failure)
+        return self._predict(batch)

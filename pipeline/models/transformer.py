@@ -4,12 +4,14 @@ Every learner starts from the pristine weights, copied back bit for bit, and a h
 own seed. They share one backbone in memory, so only the newest learner is live.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
+import tokenizers
 import torch
 import transformers
 
@@ -17,9 +19,10 @@ from pipeline.config import TaskConfig
 from pipeline.data.table import Table
 from pipeline.data.tokens import TokenStore
 from pipeline.models.backbone import Pristine
-from pipeline.models.finetune import MakeTrainer, Shared, TransformerLearner
+from pipeline.models.finetune import Fitter, Shared, TransformerLearner
 from pipeline.models.hardware import Hardware
 from pipeline.models.learner import Watch
+from pipeline.models.learnt import Learnt
 from pipeline.models.losses import check_loss
 from pipeline.models.settings import TransformerRecipe
 from pipeline.models.weights import fetch, load_backbone, load_tokenizer, locate
@@ -34,7 +37,7 @@ class TransformerFactory:
         task: TaskConfig,
         outputs: int,
         hardware: Hardware,
-        make_trainer: MakeTrainer,
+        fitter: Fitter,
     ) -> None:
         """Load what all folds share, downloading it where it is not on this machine yet.
 
@@ -49,7 +52,7 @@ class TransformerFactory:
             task=task,
             outputs=outputs,
             hardware=hardware,
-            make_trainer=make_trainer,
+            fitter=fitter,
             store=TokenStore(load_tokenizer(self.weights), recipe.max_length, recipe.pairing),
             pristine=Pristine(load_backbone(self.weights, recipe.gradient_checkpointing)),
         )
@@ -77,12 +80,22 @@ class TransformerFactory:
         """Bytes that the saved weights of one fold take: four per number of the backbone."""
         return 4 * self.shared.pristine.parameters
 
+    def checkpoint_bytes(self) -> int:
+        """Bytes of one checkpoint: weights and AdamW's two moments."""
+        return 3 * self.disk_bytes()
+
+    def remember(self, facts: Mapping[str, Any]) -> None:
+        """Start the learners to come at the sizes and precision that an earlier one ended at."""
+        learnt = self.shared.learnt.joined(Learnt.of(facts))
+        self.shared = replace(self.shared, learnt=learnt)
+
     def facts(self) -> dict[str, Any]:
         """Device, precision, size, digests, versions."""
         hardware = self.shared.hardware
         return {
             "device": str(hardware),
             "precision": hardware.precision,
+            "deterministic": hardware.deterministic,
             "threads": hardware.threads,
             "backbone": self.weights.origin,
             "backbone_sha256": self.weights.digest,
@@ -91,6 +104,7 @@ class TransformerFactory:
             "versions": {
                 "torch": torch.__version__,
                 "transformers": transformers.__version__,
+                "tokenizers": tokenizers.__version__,
                 "pytorch-lightning": pl.__version__,
             },
         }

@@ -13,13 +13,11 @@ from pipeline.report.inspection_copies import copies, overlap
 from pipeline.report.inspection_machine import machine
 from pipeline.report.inspection_rows import files, target, texts
 from pipeline.report.inspection_signals import alike, alone
-from pipeline.report.page import page
+from pipeline.report.page import page, writable
 from pipeline.report.section import Section
 
 WIDTH = 100
 """Columns where there is no terminal to ask."""
-PLAIN = {"█": "#", "→": "->", "…": "~", "–": "-"}
-"""What stands for our own signs where the output's encoding lacks them."""
 
 
 def show(inspection: Inspection, stream: IO[str] | None = None) -> None:
@@ -73,17 +71,3 @@ def _grid(section: Section, encoding: str) -> Grid:
     for row in section.rows:
         grid.add_row(*(Text(writable(cell, encoding)) for cell in row))
     return grid
-
-
-def writable(text: str, encoding: str) -> str:
-    """*text* as a stream in *encoding* can write it.
-
-    >>> writable("→ 안녕 █", "ascii"), writable("→ 안녕", "cp949")
-    ('-> ?? #', '→ 안녕')
-    """
-    try:
-        text.encode(encoding)
-    except UnicodeEncodeError:
-        for sign, plain in PLAIN.items():
-            text = text.replace(sign, plain)
-    return text.encode(encoding, "replace").decode(encoding)

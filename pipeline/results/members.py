@@ -12,12 +12,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from pipeline.errors import ArtifactError, raise_if
-from pipeline.files import read_arrays, read_json
 from pipeline.paths import Paths
-from pipeline.results.oof import Run, read_run
+from pipeline.results.manifest import read_manifest
+from pipeline.results.oof import Run, read_fold, read_run
 
 EXAMPLES = 5
-NEEDED = ("name", "passport", "outputs", "seeds", "repeats", "folds", "parts")
 
 
 class FrozenFolds(Protocol):
@@ -67,7 +66,7 @@ def read_members(
     Raises ArtifactError where runs come from different folds, hold other rows than these folds
     hold out, have their columns in another order, or are damaged.
     """
-    manifests = {name: _manifest(paths, name) for name in runs}
+    manifests = {name: read_manifest(paths.runs / name) for name in runs}
     _check_passports(paths, manifests, folds)
     problems = []
     for name, manifest in manifests.items():
@@ -81,23 +80,12 @@ def read_members(
     found = [read_run(paths.runs / name, folds.ids, test_ids, holdout_ids) for name in runs]
     raise_if([text for run in found for text in _not_finite(run)], ArtifactError)
     return Members(
-        names=[run.name for run in found],
+        names=list(runs),
         manifests=[run.manifest for run in found],
         oof=[run.oof for run in found],
         test=[run.test.mean(axis=0, dtype=float) for run in found],
         holdout=[run.holdout.mean(axis=0, dtype=float) for run in found],
     )
-
-
-def _manifest(paths: Paths, run: str) -> dict[str, Any]:
-    path = paths.run_manifest(run)
-    manifest = read_json(path)
-    if missing := [name for name in NEEDED if name not in manifest]:
-        raise ArtifactError(
-            f"{path} lacks {', '.join(missing)}: it is damaged. Run the model's pipeline.cv "
-            "command again, finished folds are kept"
-        )
-    return manifest
 
 
 def _not_finite(run: Run) -> list[str]:
@@ -122,17 +110,19 @@ def _check_passports(
         f"  - {folds.digest[:16]} ({paths.folds_csv.name}, today): {', '.join(native) or 'no run'}",
     ]
     for name, manifest in foreign.items():
-        lines.append(f"  - {manifest['passport'][:16]}: {name}; {_moved(paths, name, folds)}")
+        lines.append(
+            f"  - {manifest['passport'][:16]}: {name}; {_moved(paths, name, manifest, folds)}"
+        )
     out = ", ".join(foreign)
     keep = f", or leave out {out}: --runs {' '.join(native)}" if native else ""
     raise ArtifactError("\n".join([*lines, f"Train {out} again on today's folds (--fresh){keep}"]))
 
 
-def _moved(paths: Paths, run: str, folds: FrozenFolds) -> str:
+def _moved(paths: Paths, run: str, manifest: Mapping[str, Any], folds: FrozenFolds) -> str:
     """How the held-out rows of a run differ from those of today's folds."""
     then = {
         row_id: fold
-        for fold, ids in held_out_ids(paths, run, read_json(paths.run_manifest(run))).items()
+        for fold, ids in held_out_ids(paths, run, manifest, manifest["seeds"][0]).items()
         for row_id in ids
         if fold[0] == 0
     }
@@ -152,26 +142,30 @@ def _moved(paths: Paths, run: str, folds: FrozenFolds) -> str:
 def _foreign_rows(
     paths: Paths, run: str, manifest: Mapping[str, Any], folds: FrozenFolds
 ) -> list[str]:
-    """Problems of a run whose files hold other rows than the folds it claims to be made on."""
+    """Problems of a run whose files, of any seed, hold other rows than the folds it claims."""
+    known = len(folds.fold_of_row)
+    if manifest["repeats"] != known:
+        return [f"run {run} has {manifest['repeats']} repeats, today's folds have {known}"]
     problems = []
-    for (repeat, fold), found in held_out_ids(paths, run, manifest).items():
-        expected = folds.ids[folds.fold_of_row[repeat] == fold].tolist()
-        if strange := sorted(set(found) ^ set(expected)):
-            problems.append(
-                f"run {run} claims the passport {folds.digest[:16]}, but its fold {fold} holds "
-                f"other rows than that fold, first {', '.join(strange[:EXAMPLES])}: train it again"
-            )
+    for seed in manifest["seeds"]:
+        for (repeat, fold), found in held_out_ids(paths, run, manifest, seed).items():
+            expected = folds.ids[folds.fold_of_row[repeat] == fold].tolist()
+            if strange := sorted(set(found) ^ set(expected)):
+                problems.append(
+                    f"run {run} claims the passport {folds.digest[:16]}, but its fold {fold} of "
+                    f"seed {seed} holds other rows than that fold, first "
+                    f"{', '.join(strange[:EXAMPLES])}: train it again"
+                )
     return problems
 
 
 def held_out_ids(
-    paths: Paths, run: str, manifest: Mapping[str, Any]
+    paths: Paths, run: str, manifest: Mapping[str, Any], seed: int
 ) -> dict[tuple[int, int], list[str]]:
-    """(repeat, fold) -> ids in the run's file of its first seed."""
-    return {
-        (repeat, fold): read_arrays(
-            paths.fold_predictions(run, manifest["seeds"][0], repeat, fold)
-        )["valid_ids"].tolist()
-        for repeat in range(manifest["repeats"])
-        for fold in range(manifest["folds"])
-    }
+    """(repeat, fold) -> ids in the run's file of one *seed*."""
+    found = {}
+    for repeat in range(manifest["repeats"]):
+        for fold in range(manifest["folds"]):
+            predictions, _ = read_fold(paths.fold_predictions(run, seed, repeat, fold))
+            found[repeat, fold] = predictions.valid_ids.tolist()
+    return found

@@ -5,11 +5,11 @@
     oof/COMP/RUN/seed-42/fold-0.json   the fold's manifest, written after the .npz
     oof/COMP/RUN/run.json              the run's manifest, written last: exists = complete
 
-Rows are known by id. A run is read into arrays filled with NaN and then checked complete, so a
-missing row cannot pass for a zero.
+Rows are known by id. Whatever is read is checked whole: a row that is missing, doubled or foreign
+is refused, and so is a part that other predictions could have been put into.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,9 @@ import numpy as np
 
 from pipeline.errors import ArtifactError, raise_if
 from pipeline.files import commit_arrays, commit_json, read_arrays, read_json
+from pipeline.results.align import aligned, differences
+from pipeline.results.manifest import FORMAT, check_format, read_manifest
+from pipeline.results.origin import check_one_origin
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,18 +54,35 @@ def commit_fold(path: Path, predictions: FoldPredictions, manifest: Mapping[str,
             for name, value in arrays.items()
         },
     )
-    commit_json(path.with_suffix(".json"), {**manifest, "predictions_sha256": digest})
+    content = {"format": FORMAT, **manifest, "predictions_sha256": digest}
+    commit_json(path.with_suffix(".json"), content)
 
 
 def read_fold(path: Path) -> tuple[FoldPredictions, dict[str, Any]]:
     """A committed fold and its manifest; ArtifactError where it is missing, damaged or changed."""
     manifest = read_json(path.with_suffix(".json"))
-    arrays = read_arrays(path, expected_sha256=manifest.get("predictions_sha256"))
-    if missing := [name for name in ARRAYS if name not in arrays]:
-        raise ArtifactError(
-            f"{path} lacks {', '.join(missing)}; delete it and train the fold again"
-        )
+    check_format(manifest, path.with_suffix(".json"))
+    arrays = read_arrays(path, expected_sha256=str(manifest.get("predictions_sha256")))
+    raise_if(_misshapen(arrays), ArtifactError, f"{path} holds no predictions of one fold")
     return FoldPredictions(**{name: arrays[name] for name in ARRAYS}), manifest
+
+
+def _misshapen(arrays: Mapping[str, np.ndarray]) -> list[str]:
+    """What keeps *arrays* from being those of `FoldPredictions`."""
+    if missing := [name for name in ARRAYS if name not in arrays]:
+        return [f"it lacks {', '.join(missing)}; delete it and train the fold again"]
+    problems = []
+    for name in ("valid", "test", "holdout"):
+        ids, values = arrays[f"{name}_ids"], arrays[name]
+        if ids.dtype.kind != "U" or ids.ndim != 1:
+            problems.append(f"{name}_ids is {ids.dtype} {ids.shape}, expected one text per row")
+        elif values.dtype.kind != "f" or values.shape != (len(ids), *arrays["valid"].shape[1:2]):
+            problems.append(
+                f"{name} is {values.dtype} {values.shape}, expected numbers for {len(ids)} rows"
+            )
+        elif len(set(ids.tolist())) < len(ids):
+            problems.append(f"{name}_ids names a row twice")
+    return problems
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +101,7 @@ class Run:
 
 def read_run(folder: Path, ids: np.ndarray, test_ids: np.ndarray, holdout_ids: np.ndarray) -> Run:
     """Read a complete run, its rows put into the order of the given ids; see `assemble`."""
-    return assemble(folder, read_json(folder / "run.json"), ids, test_ids, holdout_ids)
+    return assemble(folder, read_manifest(folder), ids, test_ids, holdout_ids)
 
 
 def assemble(
@@ -93,31 +113,39 @@ def assemble(
 ) -> Run:
     """Join the parts that *manifest* lists, checked against the digests it holds.
 
-    Raises ArtifactError where a part is missing or damaged, or where the run's rows are not
-    exactly those asked for; the message names the first ids that differ.
+    Raises ArtifactError where a part is missing or damaged, where the parts were not made with the
+    same backbone and tokenizer, or where the run's rows are not exactly those asked for; the
+    message names the first ids that differ.
     """
     total = np.zeros((len(ids), len(manifest["outputs"])))
     count = np.zeros(len(ids), dtype=int)
     position = {row_id: place for place, row_id in enumerate(ids)}
     test, holdout = [], []
+    fold_manifests: dict[str, dict[str, Any]] = {}
     for part, digest in manifest["parts"].items():
-        fold, fold_manifest = read_fold(folder / f"{part}.npz")
-        if fold_manifest["predictions_sha256"] != digest:
+        fold, fold_manifests[part] = read_fold(folder / f"{part}.npz")
+        if fold_manifests[part]["predictions_sha256"] != digest:
             raise ArtifactError(
                 f"{folder / part}.npz is not the file that {folder / 'run.json'} was made from. "
                 "Run the model's pipeline.cv command again."
             )
+        if fold.valid.shape[1] != total.shape[1]:
+            raise ArtifactError(
+                f"{folder / part}.npz predicts {fold.valid.shape[1]} columns, but "
+                f"{folder / 'run.json'} names {manifest['outputs']}. Train the fold again."
+            )
         unknown = [row_id for row_id in fold.valid_ids.tolist() if row_id not in position]
-        raise_if(_differences("training", [], unknown), ArtifactError, str(folder))
+        raise_if(differences("training", [], unknown), ArtifactError, str(folder))
         rows = np.array([position[row_id] for row_id in fold.valid_ids.tolist()], dtype=int)
         total[rows] += fold.valid
         count[rows] += 1
-        test.append(_aligned(fold.test, fold.test_ids, test_ids, f"{folder / part}.npz: test"))
+        test.append(aligned(fold.test, fold.test_ids, test_ids, f"{folder / part}.npz: test"))
         where = f"{folder / part}.npz: holdout"
-        holdout.append(_aligned(fold.holdout, fold.holdout_ids, holdout_ids, where))
+        holdout.append(aligned(fold.holdout, fold.holdout_ids, holdout_ids, where))
+    check_one_origin(str(folder), fold_manifests)
     expected = len(manifest["seeds"]) * manifest["repeats"]
     wrong = [str(ids[place]) for place in np.flatnonzero(count != expected)]
-    raise_if(_differences("training", wrong, []), ArtifactError, str(folder))
+    raise_if(differences("training", wrong, []), ArtifactError, str(folder))
     oof = total / expected
     if not np.isfinite(oof).all():
         first = ids[np.flatnonzero(~np.isfinite(oof).all(axis=1))[:3]].tolist()
@@ -129,30 +157,6 @@ def assemble(
         test=np.stack(test),
         holdout=np.stack(holdout),
     )
-
-
-def _aligned(
-    values: np.ndarray, found_ids: np.ndarray, wanted_ids: np.ndarray, where: str
-) -> np.ndarray:
-    """*values* (rows as *found_ids*) put into the order of *wanted_ids*."""
-    position = {row_id: place for place, row_id in enumerate(found_ids.tolist())}
-    wanted = wanted_ids.tolist()
-    missing = [row_id for row_id in wanted if row_id not in position]
-    surplus = sorted(set(position) - set(wanted))
-    raise_if(_differences("its", missing, surplus), ArtifactError, where)
-    aligned = values[[position[row_id] for row_id in wanted]] if wanted else values[:0]
-    return np.asarray(aligned)
-
-
-def _differences(kind: str, missing: Sequence[str], surplus: Sequence[str]) -> list[str]:
-    problems = []
-    if missing:
-        problems.append(
-            f"{len(missing)} of {kind} rows have no prediction, or more than one: {missing[:5]}"
-        )
-    if surplus:
-        problems.append(f"{len(surplus)} of {kind} rows are not in today's files: {surplus[:5]}")
-    return problems
 
 
 def complete_runs(runs: Path) -> list[str]:

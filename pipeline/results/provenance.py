@@ -37,7 +37,7 @@ def provenance(outcome: Outcome, message: str) -> dict[str, Any]:
     assessment = outcome.assessment
     members = [
         {
-            "name": manifest["name"],
+            "name": line.name,
             "weight": line.weight,
             "oof_score": line.score,
             "recipe": manifest.get("recipe"),

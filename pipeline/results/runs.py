@@ -5,8 +5,8 @@ from pathlib import Path
 
 from pipeline.config import FoldsConfig
 from pipeline.errors import UsageError, raise_if
-from pipeline.files import read_json
 from pipeline.paths import Paths, part_name
+from pipeline.results.manifest import read_manifest
 from pipeline.results.oof import complete_runs
 
 BEST_ON_VALID = "best-on-valid"
@@ -74,7 +74,7 @@ def _without_chosen_epochs(
     paths: Paths, names: list[str], named: bool, force: bool, notes: list[str]
 ) -> tuple[list[str], list[str]]:
     """Leave out, refuse or, by force, keep runs that picked their checkpoints on held-out rows."""
-    manifests = {name: read_json(paths.runs / name / "run.json") for name in names}
+    manifests = {name: read_manifest(paths.runs / name) for name in names}
     chosen = [name for name in names if manifests[name].get("selection") == BEST_ON_VALID]
     why = "its checkpoints were chosen on the held-out rows, so its scores are too good"
     if force:

@@ -20,7 +20,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from pipeline.errors import DataError, raise_if
-from pipeline.files import claim, commit_bytes, commit_json, sha256
+from pipeline.files import commit_bytes, commit_json, sha256
+from pipeline.leases import lease
 from pipeline.paths import safe_name
 
 EXAMPLES = 5
@@ -112,7 +113,7 @@ def write(
 
     Bytes that an earlier file of the competition already holds are not written again.
     """
-    with claim(folder / f".{safe_name(competition)}.lock", f"a submission of {competition}"):
+    with lease(folder / f".{safe_name(competition)}.lease", f"a submission of {competition}"):
         earlier = existing(folder, competition)
         number = max(earlier, default=0) + 1
         path = folder / f"{safe_name(competition)}-{number:03d}-{method}.csv"

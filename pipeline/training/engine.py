@@ -12,15 +12,20 @@ import numpy as np
 
 from pipeline import __version__
 from pipeline.config import as_dict
-from pipeline.errors import ArtifactError
+from pipeline.errors import ArtifactError, BusyError, DivergedError, raise_if
+from pipeline.faults import reach
 from pipeline.files import commit_json, read_json
+from pipeline.guard import refuse_links
 from pipeline.models.learner import Watch
+from pipeline.results.manifest import FORMAT
 from pipeline.results.metrics import Metric, MetricError
 from pipeline.results.oof import assemble, read_fold
+from pipeline.results.origin import check_one_origin
 from pipeline.training.fold import train_fold
 from pipeline.training.job import Job, Part, differences
 
-Announce = Callable[[Part, dict[str, Any]], None]
+Announce = Callable[[Part, dict[str, Any], bool], None]
+"""Called with a part, its manifest, and whether it was trained now and here."""
 
 
 def cross_validate(
@@ -32,18 +37,56 @@ def cross_validate(
 ) -> dict[str, Any] | None:
     """Train every part that is not finished, then commit and return the run's manifest.
 
-    *announce* is called with each part and its manifest as it is there, trained now or before.
-    Returns None while parts outside *only_folds* are missing.
+    *announce* is called with each part that is finished, trained now or before. A part that another
+    process holds is passed over. Returns None while parts outside *only_folds* are missing. Raises,
+    after the other parts, BusyError where some are still held by others, and DivergedError where
+    some diverged and the rules say to skip them.
     """
-    for part in job.parts():
-        if only_folds and part.fold not in only_folds:
-            continue
-        manifest = finished_part(job, part)
-        if manifest is None:
-            train_fold(job, part, metric, watch(part))
-            manifest = read_fold(job.paths.fold_predictions(job.run, *part))[1]
-        announce(part, manifest)
+    refuse_links(job.paths.run(job.run))
+    held: dict[Part, str] = {}
+    diverged: list[str] = []
+    for part in wanted(job, only_folds):
+        new = finished_part(job, part) is None
+        if new:
+            job.rules.stop.check()
+            try:
+                train_fold(job, part, metric, watch(part))
+            except BusyError as error:
+                held[part] = str(error)
+                continue
+            except DivergedError as error:
+                if job.rules.on_nan != "skip-fold":
+                    raise
+                diverged.append(f"{part.name}: {error}")
+                continue
+        _tell(job, part, new, announce)
+    headline = f"{len(diverged)} of {len(list(job.parts()))} folds of {job.run} diverged, skipped"
+    raise_if(diverged, DivergedError, headline)
+    finished_by_others = [part for part in held if finished_part(job, part) is not None]
+    for part in finished_by_others:
+        _tell(job, part, False, announce)
+        del held[part]
+    raise_if(list(held.values()), BusyError)
     return finish(job, metric) if not unfinished(job) else None
+
+
+def _tell(job: Job, part: Part, new: bool, announce: Announce) -> None:
+    """A part is finished: what it learnt about the machine is remembered, and it is announced.
+
+    Checkpoints that a kill between its commit and its tidying up left are deleted.
+    """
+    manifest = finished_part(job, part)
+    assert manifest is not None
+    job.checkpoints_of(part).clear()
+    here = job.factory.facts().get("device")
+    if manifest.get("factory", {}).get("device") == here:  # what fits elsewhere says nothing
+        job.factory.remember(manifest["learner"])
+    announce(part, manifest, new)
+
+
+def wanted(job: Job, only_folds: Sequence[int] = ()) -> list[Part]:
+    """The parts of the job, or those of some folds."""
+    return [part for part in job.parts() if not only_folds or part.fold in only_folds]
 
 
 def finished_part(job: Job, part: Part) -> dict[str, Any] | None:
@@ -51,7 +94,7 @@ def finished_part(job: Job, part: Part) -> dict[str, Any] | None:
 
     Raises ArtifactError naming what differs where they were made under other settings.
     """
-    path = job.paths.fold_predictions(job.run, *part)
+    path = job.predictions(part)
     if not path.with_suffix(".json").exists():
         return None
     manifest = read_fold(path)[1]
@@ -62,24 +105,24 @@ def finished_part(job: Job, part: Part) -> dict[str, Any] | None:
             "Set them back, or train anew with --fresh (this deletes the run's finished folds), "
             "or give the recipe another name to keep both."
         )
+    today = {"factory": job.factory.facts()}
+    check_one_origin(f"run {job.run}", {part.name: manifest, "today's": today})
     return manifest
 
 
-def unfinished(job: Job) -> list[Part]:
-    """The parts of the job that are still missing."""
-    return [part for part in job.parts() if finished_part(job, part) is None]
+def unfinished(job: Job, only_folds: Sequence[int] = ()) -> list[Part]:
+    """The parts, of all folds or of some, that are still missing."""
+    return [part for part in wanted(job, only_folds) if finished_part(job, part) is None]
 
 
 def start_over(job: Job, only_folds: Sequence[int] = ()) -> None:
     """Delete the job's finished parts; run.json first, so that no half run looks whole."""
     job.paths.run_manifest(job.run).unlink(missing_ok=True)
-    for part in job.parts():
-        if only_folds and part.fold not in only_folds:
-            continue
-        path = job.paths.fold_predictions(job.run, *part)
+    for part in wanted(job, only_folds):
+        path = job.predictions(part)
         path.with_suffix(".json").unlink(missing_ok=True)
         path.unlink(missing_ok=True)
-        shutil.rmtree(job.paths.fold_workspace(job.run, *part), ignore_errors=True)
+        shutil.rmtree(job.workspace(part).folder, ignore_errors=True)
 
 
 def finish(job: Job, metric: Metric) -> dict[str, Any]:
@@ -87,6 +130,7 @@ def finish(job: Job, metric: Metric) -> dict[str, Any]:
     seeds = _complete_seeds(job)
     parts = {part.name: _part_manifest(job, part) for part in job.parts(seeds)}
     manifest: dict[str, Any] = {
+        "format": FORMAT,
         "name": job.run,
         "competition": job.competition.name,
         "passport": job.folds.digest,
@@ -100,10 +144,15 @@ def finish(job: Job, metric: Metric) -> dict[str, Any]:
         "part_scores": {name: part["score"] for name, part in parts.items()},
         "seconds": {name: sum(part["seconds"].values()) for name, part in parts.items()},
         "peak_memory": {name: part["peak_memory"] for name, part in parts.items()},
+        "events": {name: part.get("events", []) for name, part in parts.items()},
+        "deterministic": all(
+            part.get("factory", {}).get("deterministic", True) for part in parts.values()
+        ),
         "foldstack": __version__,
     }
     manifest |= _scores(job, manifest, metric)
     commit_json(job.paths.run_manifest(job.run), manifest)
+    reach("run")
     return manifest
 
 
@@ -119,7 +168,7 @@ def _complete_seeds(job: Job) -> list[int]:
 
 
 def _part_manifest(job: Job, part: Part) -> dict[str, Any]:
-    return read_json(job.paths.fold_predictions(job.run, *part).with_suffix(".json"))
+    return read_json(job.predictions(part).with_suffix(".json"))
 
 
 def _scores(job: Job, manifest: dict[str, Any], metric: Metric) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from pipeline.config import Competition
 from pipeline.models.learner import LearnerFactory
 from pipeline.models.recipes import LinearRecipe, Recipe, TransformerRecipe
+from pipeline.training.rules import Rules
 
 
 def check_weights(recipe: Recipe) -> None:
@@ -13,7 +14,7 @@ def check_weights(recipe: Recipe) -> None:
         locate(recipe)
 
 
-def make_factory(recipe: Recipe, competition: Competition) -> LearnerFactory:
+def make_factory(recipe: Recipe, competition: Competition, rules: Rules) -> LearnerFactory:
     """The factory for *recipe*; raises UsageError or BusyError where its weights are not there."""
     outputs = len(competition.outputs)
     match recipe:
@@ -24,7 +25,8 @@ def make_factory(recipe: Recipe, competition: Competition) -> LearnerFactory:
         case TransformerRecipe():
             from pipeline.models.hardware import detect
             from pipeline.models.transformer import TransformerFactory
-            from pipeline.training.trainer import make_trainer
+            from pipeline.training.trainer import FoldFitter
 
-            hardware = detect(recipe.precision)
-            return TransformerFactory(recipe, competition.task, outputs, hardware, make_trainer)
+            hardware = detect(recipe.precision, rules.deterministic)
+            fitter = FoldFitter(hardware, rules)
+            return TransformerFactory(recipe, competition.task, outputs, hardware, fitter)

@@ -1,5 +1,6 @@
 """Train one fold and commit what it says about the rows it has not seen."""
 
+import os
 import platform
 import time
 from dataclasses import replace
@@ -9,48 +10,89 @@ import numpy as np
 
 from pipeline import __version__
 from pipeline.data.table import Table, concatenate
-from pipeline.errors import DivergedError
-from pipeline.files import claim, sweep
+from pipeline.errors import ArtifactError, DivergedError
+from pipeline.faults import reach
+from pipeline.files import commit_json, read_json
+from pipeline.leases import lease
 from pipeline.models.learner import Learner, Watch
+from pipeline.paths import Workspace
+from pipeline.results.manifest import FORMAT
 from pipeline.results.metrics import Metric, MetricError
 from pipeline.results.oof import FoldPredictions, commit_fold
-from pipeline.seeding import derive_seed
+from pipeline.training.diverging import fit_through
 from pipeline.training.job import Job, Part
+from pipeline.training.journal import Journal
 from pipeline.training.logs import log_fold
 from pipeline.training.memory import peak_bytes, reset_peak
 
 
 def train_fold(job: Job, part: Part, metric: Metric, watch: Watch) -> None:
-    """Fit a fresh learner on the rows outside the fold and commit its predictions.
+    """Fit a learner on the rows outside the fold and commit its predictions; idempotent.
 
-    Raises BusyError where another process holds the fold, DivergedError where a prediction is not
-    finite. Nothing of the fold is visible before all of it is.
+    Goes on from the checkpoint, or the trained weights, that an earlier attempt left. Raises
+    BusyError where another process holds the fold, DivergedError for NaN or infinity. Nothing of
+    the fold is visible before all of it is.
     """
-    path = job.paths.fold_predictions(job.run, *part)
-    workspace = job.paths.fold_workspace(job.run, *part)
-    with claim(workspace / "fold.lock", f"{part.name} of run {job.run}"):
-        sweep(path.parent)
-        sweep(workspace / "weights")
-        reset_peak()
-        started = time.monotonic()
-        learner = job.factory.make(derive_seed(part.seed, "learner", part.repeat, part.fold))
-        train = training_table(job, part)
-        learner.fit(train, workspace / "logs", watch)
-        fitted = time.monotonic()
-        if job.keep_weights:
-            learner.save(workspace / "weights")
-        predictions = _predict(job, part, learner, watch)
-        seconds = {"fit": fitted - started, "predict": time.monotonic() - fitted}
-        manifest = _manifest(job, part, learner, metric, predictions) | {
-            "train_rows": len(train),
-            "seconds": {name: round(value, 3) for name, value in seconds.items()},
-            "peak_memory": peak_bytes(),
-        }
-        try:
-            log_fold(workspace / "logs", manifest)
-        except OSError as error:  # a log that cannot be written must not cost a trained fold
-            watch.say(f"no TensorBoard log: {error}")
-        commit_fold(path, predictions, manifest)
+    workspace = job.workspace(part)
+    with lease(workspace.lease, f"{part.name} of run {job.run}") as held:
+        if job.predictions(part).with_suffix(".json").exists():  # by another, while we waited
+            return
+        workspace = replace(workspace, check=held.check)
+        _train(job, part, metric, workspace, watch)
+
+
+def _train(job: Job, part: Part, metric: Metric, workspace: Workspace, watch: Watch) -> None:
+    path = job.predictions(part)
+    journal = Journal(workspace.events, watch)
+    journal.record("started", f"process {os.getpid()} on {platform.node()}", at=time.time())
+    reset_peak()
+    started = time.monotonic()
+    train = training_table(job, part)
+    learner = _trained(job, workspace, journal)
+    if learner is None:
+        learner = fit_through(job, part, train, workspace, journal)
+        _keep(job, learner, workspace)
+    reach("trained")
+    fitted = time.monotonic()
+    predictions = _predict(job, part, learner, journal)
+    reach("predicted")
+    seconds = {"fit": fitted - started, "predict": time.monotonic() - fitted}
+    manifest = _manifest(job, part, learner, metric, predictions) | {
+        "train_rows": len(train),
+        "seconds": {name: round(value, 3) for name, value in seconds.items()},
+        "peak_memory": peak_bytes(),
+    }
+    try:
+        log_fold(workspace.logs, manifest)
+    except OSError as error:  # a log that cannot be written must not cost a trained fold
+        journal.event("no log", f"no TensorBoard log: {error}")
+    workspace.check()
+    commit_fold(path, predictions, manifest | {"events": journal.entries()})
+    reach("fold")
+    job.checkpoints_of(part).clear()
+
+
+def _keep(job: Job, learner: Learner, workspace: Workspace) -> None:
+    """Save the trained weights, and then that they are all there."""
+    if job.keep_weights:
+        workspace.check()
+        learner.save(workspace.weights)
+        commit_json(workspace.trained, {"settings": workspace.fingerprint})
+
+
+def _trained(job: Job, workspace: Workspace, watch: Watch) -> Learner | None:
+    """The learner of an attempt that was trained, but not predicted with; None where none was."""
+    if not workspace.trained.exists():
+        return None
+    try:
+        if read_json(workspace.trained).get("settings") != workspace.fingerprint:
+            return None
+        learner = job.factory.load(workspace.weights)
+    except ArtifactError as error:
+        watch.event("weights refused", f"{error} It is trained again")
+        return None
+    watch.event("resumed", "was trained before; it goes on with the predictions")
+    return learner
 
 
 def training_table(job: Job, part: Part) -> Table:
@@ -101,6 +143,7 @@ def _manifest(
     except MetricError as error:
         score, undefined = None, str(error)
     return {
+        "format": FORMAT,
         "run": job.run,
         "seed": part.seed,
         "repeat": part.repeat,

@@ -3,8 +3,9 @@
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline.config import Competition, as_dict
@@ -13,7 +14,13 @@ from pipeline.data.table import Table
 from pipeline.data.tables import Tables
 from pipeline.models.learner import LearnerFactory
 from pipeline.models.recipes import Recipe
-from pipeline.paths import Paths, part_name
+from pipeline.paths import Paths, Workspace, part_name
+from pipeline.results.origin import SAME
+from pipeline.training.checkpoints import Checkpoints
+from pipeline.training.rules import Rules
+
+HARMLESS = {"task.metric", "task.submit"}
+"""Settings that change no prediction, so they may change freely."""
 
 
 class Part(NamedTuple):
@@ -47,6 +54,7 @@ class Job:
     paths: Paths
     seeds: Sequence[int]
     keep_weights: bool = True
+    rules: Rules = field(default_factory=Rules)
 
     def parts(self, seeds: Sequence[int] | None = None) -> Iterator[Part]:
         """Every training of the run, fold by fold."""
@@ -54,6 +62,27 @@ class Job:
             for repeat in range(len(self.folds.fold_of_row)):
                 for fold in range(self.folds.count):
                     yield Part(seed, repeat, fold)
+
+    def predictions(self, part: Part) -> Path:
+        """The .npz of a part; its manifest lies beside it as .json."""
+        return self.paths.fold_predictions(self.run, *part)
+
+    def workspace(self, part: Part) -> Workspace:
+        """Where a part is trained."""
+        content = json.dumps([*part, self._made_from])
+        fingerprint = hashlib.sha256(content.encode()).hexdigest()
+        return Workspace(self.paths.fold_workspace(self.run, *part), fingerprint)
+
+    @cached_property
+    def _made_from(self) -> dict[str, Any]:
+        """All that a training depends on: settings, and the files behind their names."""
+        flat, facts = _flat(self.settings), self.factory.facts()
+        settings = {key: flat[key] for key in sorted(flat.keys() - HARMLESS)}
+        return settings | {key: facts.get(key) for key in SAME}
+
+    def checkpoints_of(self, part: Part) -> Checkpoints:
+        """The states a part's training can go on from."""
+        return Checkpoints(self.workspace(part), self.rules.on_nan == "rollback")
 
     @cached_property
     def settings(self) -> dict[str, Any]:
@@ -84,19 +113,16 @@ def rows_digest(table: Table | None) -> str | None:
 
 
 def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """The settings that differ, as "recipe.epochs: 3 before, 2 now"; metric and form aside.
-
-    The metric and the submission's form do not change a prediction, so they may change freely.
+    """The settings that differ, as "recipe.epochs: 3 before, 2 now"; the harmless aside.
 
     >>> differences({"recipe": {"epochs": 3}}, {"recipe": {"epochs": 2}})
     ['recipe.epochs: 3 before, 2 now']
     """
     first, second = _flat(before), _flat(now)
-    harmless = {"task.metric", "task.submit"}
     return [
         f"{key}: {_short(first.get(key))} before, {_short(second.get(key))} now"
         for key in sorted(first.keys() | second.keys())
-        if key not in harmless and first.get(key) != second.get(key)
+        if key not in HARMLESS and first.get(key) != second.get(key)
     ]
 
 

@@ -6,6 +6,7 @@ Everything goes to stderr; nothing here influences the training.
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.live import Live
@@ -26,16 +27,19 @@ class Progress:
         trainings: int,
         console: Console,
         clock: Callable[[], float] = time.monotonic,
+        live: bool = True,
     ) -> None:
+        """*live*: replace one line where *console* is a terminal, rather than print many."""
         self.run = run
         self.trainings = trainings
         self.console = console
         self.clock = clock
+        self.wants_live = live and console.is_terminal
         self.finished_seconds: list[float] = []
         self.live: Live | None = None
 
     def __enter__(self) -> "Progress":
-        if self.console.is_terminal:
+        if self.wants_live:
             self.live = Live(console=self.console, refresh_per_second=4, transient=True)
             self.live.start()
         return self
@@ -74,7 +78,7 @@ class Progress:
         if self.live is not None:
             self.live.update(Text(line, no_wrap=True, overflow="ellipsis"))
         else:
-            self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+            self.console.print(line, soft_wrap=True)
 
 
 class FoldWatch:
@@ -84,12 +88,12 @@ class FoldWatch:
         self.progress = progress
         self.part = part
         self.began = self.phase_began = self.shown = progress.clock()
-        self.name, self.total = "", 0
+        self.name, self.total, self.before, self.per_epoch = "", 0, 0, 0
         self.steps = self.rows = self.tokens = 0
 
-    def phase(self, name: str, total: int) -> None:
-        """A phase of *total* steps begins."""
-        self.name, self.total = name, total
+    def phase(self, name: str, total: int, done: int = 0, per_epoch: int = 0) -> None:
+        """A phase of *total* steps begins, *done* of them taken before."""
+        self.name, self.total, self.before, self.per_epoch = name, total, done, per_epoch
         self.steps = self.rows = self.tokens = 0
         self.phase_began = self.progress.clock()
 
@@ -104,25 +108,27 @@ class FoldWatch:
             self.shown = self.progress.clock()
             self.progress.show(self.line())
 
-    def say(self, message: str) -> None:
+    def event(self, what: str, message: str, **facts: Any) -> None:
         """Print a lasting line."""
         text = f"  {self.progress.run} {self.part.name}: {message}"
-        self.progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self.progress.console.print(text, soft_wrap=True)
 
     def line(self) -> str:
-        """Where this training stands: fold, phase, step, speed, time left."""
+        """Where this training stands: fold, epoch, step, speed, time left."""
         now = self.progress.clock()
         spent = max(now - self.phase_began, 1e-9)
-        share = min(1.0, self.steps / self.total) if self.total else 0.0
-        pieces = [
-            f"{self.progress.run} {self.part.name}",
-            f"{self.name} {self.steps}/{self.total} ({share:.0%})",
-        ]
+        done = self.before + self.steps
+        share = min(1.0, done / self.total) if self.total else 0.0
+        pieces = [f"{self.progress.run} {self.part.name}", self.name]
+        if self.per_epoch:
+            epochs = -(-self.total // self.per_epoch)
+            pieces.append(f"epoch {min(epochs, done // self.per_epoch + 1)}/{epochs}")
+        pieces.append(f"step {done}/{self.total} ({share:.0%})")
         if self.rows:
             pieces.append(f"{self.rows / spent:.0f} rows/s")
         if self.tokens:
             pieces.append(f"{self.tokens / spent:.0f} tokens/s")
-        left = spent * (1 - share) / share if share else None
+        left = spent * (self.total - done) / self.steps if self.steps and self.total else None
         total = None if left is None else now - self.began + left
         run_left = self.progress.run_left(left, total)
         if left is not None and run_left is not None:

@@ -1,82 +1,111 @@
-"""Lightning's Trainer as a fold uses it: quiet, without checkpoints, stoppable, TensorBoard on."""
+"""Lightning's Trainer as a fold uses it: quiet, saving its state, stoppable, TensorBoard on."""
 
 import logging
 import signal
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.loggers import TensorBoardLogger
-from pytorch_lightning.utilities.exceptions import SIGTERMException
+import torch
 
-from pipeline.errors import TERMINATED
+from pipeline.data.datamodule import FoldDataModule
 from pipeline.models.hardware import Hardware
 from pipeline.models.learner import Watch
-from pipeline.models.settings import TransformerRecipe
+from pipeline.models.module import TextModule
+from pipeline.paths import Workspace
+from pipeline.training.checkpointio import CommittedCheckpoints
+from pipeline.training.checkpoints import Checkpoints
+from pipeline.training.logger import FoldLogger
+from pipeline.training.rules import Rules
+from pipeline.training.saving import Saving
+from pipeline.training.telling import Telling
 
 CHATTER = "pytorch_lightning.utilities.rank_zero"
 """Lightning's logger for devices found, tips about its products, and "max_epochs reached"."""
 
 
-def make_trainer(
-    recipe: TransformerRecipe,
-    hardware: Hardware,
-    micro_groups: int,
-    logs: Path | None,
-    watch: Watch,
-) -> pl.Trainer:
-    """A trainer for one fit or one prediction.
+class FoldFitter:
+    """Fits and predicts with Lightning under the *rules* of a run."""
 
-    An optimiser step takes *micro_groups* batches. TensorBoard events go to *logs*; None (for
-    predictions) writes nothing. On a CPU only deterministic algorithms are allowed.
-    """
-    logging.getLogger(CHATTER).setLevel(logging.WARNING)
-    return FoldTrainer(
-        accelerator=hardware.accelerator,
-        devices=1,
-        precision=hardware.precision,
-        max_epochs=recipe.epochs,
-        accumulate_grad_batches=micro_groups,
-        gradient_clip_val=recipe.max_gradient_norm or None,
-        deterministic=hardware.accelerator == "cpu",
-        logger=False if logs is None else fold_logger(logs),
-        callbacks=[Forward(watch)],
-        # the learner saves its weights itself, through a commit that survives a full disk
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,
-        # what is logged, and how often, is the module's business
-        log_every_n_steps=1,
-    )
+    def __init__(self, hardware: Hardware, rules: Rules) -> None:
+        self.hardware, self.rules = hardware, rules
 
+    def fit(
+        self, module: TextModule, data: FoldDataModule, workspace: Workspace, watch: Watch
+    ) -> None:
+        """Take all steps, from the furthest state that the workspace holds, if any.
 
-def fold_logger(logs: Path) -> TensorBoardLogger:
-    """Events straight in *logs*; what a killed training of the same fold left is hidden by them."""
-    return TensorBoardLogger(logs.parent, name=logs.name, version="", purge_step=0)
+        Raises Stopped, with the state saved, where the command is asked to end.
+        """
+        assert data.steps is not None
+        per_epoch = data.steps.per_epoch
+        checkpoints = Checkpoints(workspace, self.rules.on_nan == "rollback")
+        files = CommittedCheckpoints(self.rules.min_free_bytes)
+        saving = Saving(workspace, checkpoints, files, self.rules, watch, per_epoch)
+        found = checkpoints.newest(watch)
+        start = 0 if found is None else found.step
+        if start:
+            message = f"goes on after step {start} of {data.steps.total}"
+            watch.event("resumed", message, step=start)
+        data.start_at(start)
+        logger = FoldLogger(workspace.logs, start, watch)
+        trainer = self._trainer([Telling(watch, per_epoch), saving], files, logger)
+        with self.rules.stop.at_boundaries():
+            trainer.fit(module, datamodule=data, ckpt_path=None if found is None else found.path)
+
+    def predict(self, module: TextModule, data: FoldDataModule, watch: Watch) -> Any:
+        """What `module.predict_step` returns, batch by batch; writes nothing."""
+        checks = Telling(watch, 0, self.rules.stop)
+        return self._trainer([checks]).predict(module, datamodule=data)
+
+    def _trainer(
+        self,
+        callbacks: list[pl.Callback],
+        files: CommittedCheckpoints | None = None,
+        logger: FoldLogger | None = None,
+    ) -> "FoldTrainer":
+        logging.getLogger(CHATTER).setLevel(logging.WARNING)
+        hardware = self.hardware
+        if hardware.deterministic and hardware.accelerator == "cuda":
+            # the backward pass of the fast attention kernels adds up in no fixed order
+            torch.backends.cuda.enable_flash_sdp(False)
+            torch.backends.cuda.enable_mem_efficient_sdp(False)
+        return FoldTrainer(
+            accelerator=hardware.accelerator,
+            devices=1,
+            # the module's own arithmetic decides on the precision, as it may have to change it
+            precision="32-true",
+            # one long epoch: the steps of all epochs that are still to be taken
+            max_epochs=1,
+            deterministic=hardware.deterministic,
+            plugins=[] if files is None else [files],
+            logger=logger or False,
+            callbacks=callbacks,
+            # when to save is decided in Saving, how in CommittedCheckpoints
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+            # what is logged, and how often, is the module's business
+            log_every_n_steps=1,
+        )
 
 
 class FoldTrainer(pl.Trainer):
-    """A Trainer that lets Ctrl-C and SIGTERM through to its caller."""
+    """A Trainer that leaves signals and exits to its caller."""
+
+    def __init__(self, **settings: Any) -> None:
+        own = OwnSignals(signal.getsignal(signal.SIGTERM))
+        super().__init__(**{**settings, "callbacks": [own, *settings["callbacks"]]})
 
     def fit(self, *args: Any, **kwargs: Any) -> None:
         """See pl.Trainer.fit."""
         with stoppable(), quiet():
             super().fit(*args, **kwargs)
-
-    def validate(self, *args: Any, **kwargs: Any) -> Any:
-        """See pl.Trainer.validate."""
-        with stoppable(), quiet():
-            return super().validate(*args, **kwargs)
-
-    def test(self, *args: Any, **kwargs: Any) -> Any:
-        """See pl.Trainer.test."""
-        with stoppable(), quiet():
-            return super().test(*args, **kwargs)
 
     def predict(self, *args: Any, **kwargs: Any) -> Any:
         """See pl.Trainer.predict."""
@@ -84,14 +113,34 @@ class FoldTrainer(pl.Trainer):
             return super().predict(*args, **kwargs)
 
 
+class OwnSignals(pl.Callback):
+    """Puts the handler of SIGTERM back that was there before the Trainer's own.
+
+    Lightning's would end the training without a saved state if the signal came between two steps.
+    """
+
+    def __init__(self, handler: Any) -> None:
+        self.handler = handler
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """The Trainer has set its own by now."""
+        self._put_back()
+
+    def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """The Trainer has set its own by now."""
+        self._put_back()
+
+    def _put_back(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self.handler)
+
+
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Undo Lightning's own exits: status 1 after Ctrl-C, and after SIGTERM 0, which means done."""
+    """Undo Lightning's exit with status 1 after Ctrl-C, and its ignoring of further ones."""
     interrupt_handler = signal.getsignal(signal.SIGINT)
     try:
         yield
-    except SIGTERMException:
-        raise SystemExit(TERMINATED) from None
     except SystemExit as stopped:
         if isinstance(stopped.__context__, KeyboardInterrupt):
             raise KeyboardInterrupt from None
@@ -110,50 +159,9 @@ def quiet() -> Iterator[None]:
         warnings.filterwarnings("ignore", message=".*does not have many workers")
         # the epoch is fixed in advance, so nothing is validated while training
         warnings.filterwarnings("ignore", message=".*have no `val_dataloader`")
-        warnings.filterwarnings("ignore", message="Total length of `list` across ranks is zero")
+        warnings.filterwarnings("ignore", message="Total length of .* across ranks is zero")
         # every row is predicted: rows are put in place by position, and gaps would stay NaN
         warnings.filterwarnings("ignore", message="You are using a custom batch sampler")
         # Lightning 2.6 asks torch.utils._pytree in a way that torch 2.13 has renamed
         warnings.filterwarnings("ignore", "`isinstance.treespec, LeafSpec.`", FutureWarning)
         yield
-
-
-class Forward(pl.Callback):
-    """Tells a Watch what the Trainer does; counts from shapes alone, so it never waits."""
-
-    def __init__(self, watch: Watch) -> None:
-        self.watch = watch
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Announce the optimiser steps of all epochs."""
-        steps_per_epoch = -(-trainer.num_training_batches // trainer.accumulate_grad_batches)
-        self.watch.phase("train", int(steps_per_epoch) * (trainer.max_epochs or 1))
-
-    def on_train_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-    ) -> None:
-        """Count the rows; the step with its last micro-group."""
-        last = batch_idx + 1 == trainer.num_training_batches
-        stepped = last or (batch_idx + 1) % trainer.accumulate_grad_batches == 0
-        self.watch.advance(int(stepped), rows=len(batch["rows"]), tokens=batch["tokens"])
-
-    def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Announce the batches."""
-        self.watch.phase("predict", int(sum(trainer.num_predict_batches)))
-
-    def on_predict_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Count the rows."""
-        self.watch.advance(rows=len(batch["rows"]), tokens=batch["tokens"])

@@ -1,7 +1,5 @@
 """A fold as Lightning takes it: padded batches, epochs in plan order, rows known by position."""
 
-import contextlib
-import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -10,16 +8,17 @@ import pytorch_lightning as pl
 import torch
 
 from pipeline.data.batches import plan
-from pipeline.data.datamodule import FoldDataModule, RowDataset, collate
-from pipeline.data.sampler import MicroGroups, Pick
+from pipeline.data.datamodule import FoldDataModule, RowDataset, collate, collate_step
+from pipeline.data.sampler import Pick
 from pipeline.data.table import Table
 from pipeline.data.tokens import TokenStore
 from pipeline.models.settings import TransformerRecipe
+from tests.fitting import advice_ignored, plain_trainer
 from tests.tiny import tiny_tokenizer
 
 WORDS = ["a", "cat", "sleeps", "on", "the", "mat", "while", "dogs", "bark", "at", "small", "birds"]
 RECIPE = TransformerRecipe(
-    name="x", backbone="org/x", batch_size=8, length_groups=3, predict_batch_size=5
+    name="x", backbone="org/x", epochs=2, batch_size=8, length_groups=3, predict_batch_size=5
 )
 
 
@@ -44,12 +43,20 @@ def data(recipe=RECIPE, **tables) -> FoldDataModule:
     return FoldDataModule(store(recipe.pairing), recipe, seed=3, **tables)
 
 
-def test_a_batch_pads_each_text_to_its_own_longest_and_masks_the_padding():
-    kept = store("siamese")
+def two_rows(pairing="siamese") -> RowDataset:
     texts = np.array([["a cat", "birds"], ["a", "the small birds bark"]], dtype=object)
     rows = Table(ids=np.array(["p", "q"], dtype=object), texts=texts)
-    dataset = RowDataset(kept, rows, None)
-    batch = collate([dataset[Pick(1, 0.25)], dataset[Pick(0, 0.25)]], kept.pad_id, True)
+    return RowDataset(store(pairing), rows, None)
+
+
+def rows_of(step) -> list[list[int]]:
+    return [group["rows"].tolist() for group in step["groups"]]
+
+
+def test_a_batch_pads_each_text_to_its_own_longest_and_masks_the_padding():
+    dataset = two_rows()
+    kept = dataset.store
+    batch = collate([dataset[Pick(1)], dataset[Pick(0)]], kept.pad_id, True)
     first, second = batch["inputs"]
     expected = kept.tokenizer(["a", "a cat"], padding=True, return_tensors="pt")
     for name in ("input_ids", "attention_mask", "token_type_ids"):
@@ -57,9 +64,18 @@ def test_a_batch_pads_each_text_to_its_own_longest_and_masks_the_padding():
     assert second["input_ids"].shape == (2, 6)
     assert second["attention_mask"].sum(1).tolist() == [6, 3]
     assert batch["rows"].tolist() == [1, 0]
-    assert batch["weight"] == 0.5
-    assert batch["tokens"] == 3 + 4 + 6 + 3
-    assert "targets" not in batch
+    assert batch["lengths"].tolist() == [[3, 4], [6, 3]]
+    assert not {"targets", "weight"} & set(batch)
+
+
+def test_a_step_is_its_groups_each_padded_by_itself_with_its_share_of_the_rows():
+    dataset = two_rows()
+    items = [dataset[Pick(at, group, 7)] for at, group in [(0, 0), (1, 1), (1, 1), (0, 2)]]
+    step = collate_step(items, dataset.store.pad_id, True)
+    assert step["step"] == 7
+    assert rows_of(step) == [[0], [1, 1], [0]]
+    assert [group["weight"] for group in step["groups"]] == [0.25, 0.5, 0.25]
+    assert [group["inputs"][1]["input_ids"].shape[1] for group in step["groups"]] == [3, 6, 3]
 
 
 @pytest.mark.parametrize("kind", ["bert", "roberta"])
@@ -76,74 +92,69 @@ def test_a_cross_encoded_batch_is_what_the_tokenizer_itself_would_pad(kind):
             torch.testing.assert_close(batch["inputs"][0][name], value)
 
 
+def groups_of(module):
+    return [group for step in module.train_dataloader() for group in step["groups"]]
+
+
 def test_targets_go_with_their_rows_as_the_encoder_made_them():
-    module = data(train=table(20), target_encoder=lambda y: y / 10)
-    for batch in module.train_dataloader():
-        assert batch["targets"].dtype == torch.float32
-        torch.testing.assert_close(batch["targets"][:, 0], batch["rows"].float() / 10)
-    module = data(train=table(20), target_encoder=lambda y: y[:, 0].astype(np.int32))
-    for batch in module.train_dataloader():
-        assert batch["targets"].dtype == torch.int64
-        torch.testing.assert_close(batch["targets"], batch["rows"])
+    for group in groups_of(data(train=table(20), target_encoder=lambda y: y / 10)):
+        assert group["targets"].dtype == torch.float32
+        torch.testing.assert_close(group["targets"][:, 0], group["rows"].float() / 10)
+    encoder = lambda y: y[:, 0].astype(np.int32)  # noqa: E731
+    for group in groups_of(data(train=table(20), target_encoder=encoder)):
+        assert group["targets"].dtype == torch.int64
+        torch.testing.assert_close(group["targets"], group["rows"])
 
 
 def test_weights_of_a_step_sum_to_one_and_follow_the_rows():
-    module = data(train=table(8 * 3 + 5))
-    batches = list(module.train_dataloader())
-    assert (module.micro_groups, module.steps_per_epoch) == (3, 4)
-    assert len(batches) == len(module.train_dataloader())
-    for at in range(0, len(batches), 3):
-        step = batches[at : at + 3]
-        rows = sum(len(batch["rows"]) for batch in step)
-        assert rows == (8 if at < 9 else 5)
-        for batch in step:
-            assert batch["weight"] == pytest.approx(len(batch["rows"]) / rows)
+    module = data(replace(RECIPE, epochs=1), train=table(8 * 3 + 5))
+    steps = list(module.train_dataloader())
+    assert len(steps) == len(module.train_dataloader()) == module.steps.total == 4
+    for step in steps:
+        sizes = [len(rows) for rows in rows_of(step)]
+        assert sum(sizes) == (5 if step["step"] == 3 else 8)
+        weights = [group["weight"] for group in step["groups"]]
+        assert weights == pytest.approx([size / sum(sizes) for size in sizes])
 
 
-def test_the_loader_follows_the_plan():
-    rows = table(30)
-    module = data(train=rows)
+def test_the_loader_follows_the_plan_of_each_epoch_and_numbers_the_steps():
+    module = data(train=table(30))
     lengths = module.datasets["train"].lengths()
-    expected = [group.tolist() for step in plan(3, 0, 30, 8, lengths, 3) for group in step]
-    assert [batch["rows"].tolist() for batch in module.train_dataloader()] == expected
+    expected = [
+        [group.tolist() for group in step]
+        for epoch in range(2)
+        for step in plan(3, epoch, 30, 8, lengths, 3)
+    ]
+    steps = list(module.train_dataloader())
+    assert [rows_of(step) for step in steps] == expected
+    assert [step["step"] for step in steps] == list(range(8))
+
+
+def test_a_training_that_goes_on_gets_the_steps_that_were_not_taken():
+    module = data(train=table(30))
+    whole = [(step["step"], rows_of(step)) for step in module.train_dataloader()]
+    module.start_at(5)
+    rest = [(step["step"], rows_of(step)) for step in module.train_dataloader()]
+    assert rest == whole[5:]
+    assert len(module.train_dataloader()) == 3
 
 
 def test_the_length_of_a_row_is_that_of_all_its_inputs():
-    kept = store("siamese")
-    texts = np.array([["a cat", "birds"], ["a", "the small birds bark"]], dtype=object)
-    dataset = RowDataset(kept, Table(ids=np.array(["p", "q"], dtype=object), texts=texts), None)
-    assert dataset.lengths().tolist() == [4 + 3, 3 + 6]
-
-
-def test_a_sampler_taken_up_in_the_middle_serves_the_rest_and_then_whole_epochs():
-    lengths = np.arange(1, 31)
-    whole = list(MicroGroups(lengths, RECIPE, 3, epoch=2))
-    late = MicroGroups(lengths, RECIPE, 3, epoch=2, skip=4)
-    assert len(late) == len(whole) - 4
-    late.set_epoch(2)
-    assert list(late) == whole[4:]
-    late.set_epoch(3)
-    assert list(late) == list(MicroGroups(lengths, RECIPE, 3, epoch=3))
-    assert list(late) != whole
+    assert two_rows().lengths().tolist() == [4 + 3, 3 + 6]
 
 
 class Seen(pl.LightningModule):
-    """Notes which rows come when, and predicts each row's first token and position."""
+    """Notes which rows come when, and predicts each row's tokens and position."""
 
     def __init__(self) -> None:
         super().__init__()
+        self.automatic_optimization = False
         self.weight = torch.nn.Parameter(torch.zeros(1))
-        self.epochs: dict[int, list[list[int]]] = {}
-        self.steps: list[int] = []
+        self.steps: list[tuple[int, list[list[int]]]] = []
         self.checked: list[int] = []
 
     def training_step(self, batch, batch_idx):
-        self.epochs.setdefault(self.current_epoch, []).append(batch["rows"].tolist())
-        return (self.weight * batch["weight"]).sum()
-
-    def optimizer_step(self, epoch, batch_idx, optimizer, optimizer_closure):
-        optimizer.step(optimizer_closure)
-        self.steps.append(batch_idx)
+        self.steps.append((batch["step"], rows_of(batch)))
 
     def validation_step(self, batch, batch_idx):
         self.checked += batch["rows"].tolist()
@@ -155,55 +166,21 @@ class Seen(pl.LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.1)
 
 
-def trainer(accumulate: int, epochs: int, reload_every: int = 0) -> pl.Trainer:
-    return pl.Trainer(
-        accelerator="cpu",
-        max_epochs=epochs,
-        accumulate_grad_batches=accumulate,
-        reload_dataloaders_every_n_epochs=reload_every,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-    )
-
-
-@contextlib.contextmanager
-def advice_ignored():
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-        warnings.filterwarnings("ignore", message="You defined a `validation_step`")
-        warnings.filterwarnings("ignore", message="Total length of `list` across ranks is zero")
-        warnings.filterwarnings("ignore", message="You are using a custom batch sampler")
-        warnings.filterwarnings("ignore", message=".*treespec, LeafSpec")
-        yield
-
-
-@pytest.mark.parametrize("reload_every", [0, 1])
-def test_lightning_gets_every_epoch_in_the_order_of_its_own_plan(reload_every):
-    rows, seen = table(8 * 2 + 3), Seen()
-    module = data(train=rows)
-    with advice_ignored():
-        trainer(module.micro_groups, 3, reload_every).fit(seen, datamodule=module)
-    lengths = module.datasets["train"].lengths()
-    for epoch in range(3):
-        expected = [g.tolist() for step in plan(3, epoch, 19, 8, lengths, 3) for g in step]
-        assert seen.epochs[epoch] == expected
-    assert seen.epochs[0] != seen.epochs[1]
-
-
-def test_lightning_steps_once_per_batch_of_the_recipe_also_in_a_short_last_one():
+@pytest.mark.parametrize("first", [0, 4])
+def test_lightning_takes_one_batch_per_step_in_the_order_of_the_plans(first):
     seen, module = Seen(), data(train=table(8 * 2 + 3))
+    expected = [(step["step"], rows_of(step)) for step in module.train_dataloader()]
+    module.start_at(first)
     with advice_ignored():
-        trainer(module.micro_groups, 2).fit(seen, datamodule=module)
-    assert len(seen.steps) == 2 * module.steps_per_epoch == 6
+        plain_trainer().fit(seen, datamodule=module)
+    assert seen.steps == expected[first:]
+    assert len(expected) == 6, "a short last batch of an epoch is a step too"
 
 
 def test_every_row_is_validated_once():
     seen, module = Seen(), data(train=table(8), valid=table(13, seed=1))
     with advice_ignored():
-        trainer(module.micro_groups, 1).fit(seen, datamodule=module)
+        plain_trainer().fit(seen, datamodule=module)
     assert sorted(seen.checked) == list(range(13))
 
 
@@ -213,7 +190,7 @@ def test_predictions_land_on_their_row_though_batches_come_by_length(pairing, pa
     rows = table(23, labelled=False, pairs=pairs)
     module = data(replace(RECIPE, pairing=pairing), test=rows)
     with advice_ignored():
-        parts = trainer(1, 1).predict(Seen(), datamodule=module)
+        parts = plain_trainer().predict(Seen(), datamodule=module)
     found = np.full(23, np.nan)
     order = []
     for positions, values in parts:

@@ -189,7 +189,7 @@ def test_a_group_larger_than_a_fold_is_noted(paths):
     ("config", "table", "sentence"),
     [
         (competition(count=5), toy(4), "train.csv has 4 rows, fewer than the 5 folds"),
-        (competition(), toy(1), "train.csv has 1 rows, fewer than the 3 folds"),
+        (competition(), toy(1), "train.csv has 1 row, fewer than the 3 folds. Get more rows"),
         (competition(), toy(targets=[2.5] * 30), "every row of train.csv has label 2.5"),
         (
             competition("binary", ["no", "yes"]),

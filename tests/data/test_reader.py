@@ -93,8 +93,9 @@ def test_another_encoding_is_refused_with_the_guess_that_then_reads_it(
     message = refusal(path)
     assert message.startswith("train.csv is not utf-8")
     assert message.endswith(
-        f"it looks like {spoken}. Use --encoding {guessed} (data.encoding in the config), "
-        "or convert the file to UTF-8."
+        f"it looks like {spoken}. Say so with --data.encoding {guessed} (for pipeline.init "
+        f"--encoding {guessed}), or write data.encoding: {guessed} into the config, or convert the "
+        "file to UTF-8."
     )
     assert rows(path, guessed) == [["1", "안녕하세요 반갑습니다"], ["2", "오늘 날씨가 좋네요"]]
 
@@ -118,7 +119,13 @@ def test_an_encoding_that_takes_any_byte_does_not_turn_korean_into_signs(
     file, wrong, written, guessed
 ):
     content = KOREAN + f"3,{'가나다' * 200}\n"
-    assert f"--encoding {guessed} " in refusal(file(content.encode(written)), wrong)
+    assert f"--data.encoding {guessed} " in refusal(file(content.encode(written)), wrong)
+
+
+@pytest.mark.parametrize("written", ["utf-8", "cp949"])
+def test_one_korean_row_after_a_megabyte_of_ascii_is_no_latin_1(file, written):
+    content = "id,text\n" + "1,plain\n" * 150_000 + "2,안녕하세요 반갑습니다\n"
+    assert f"--data.encoding {written} " in refusal(file(content.encode(written)), "latin-1")
 
 
 def test_a_given_encoding_that_does_not_fit_is_refused(file):

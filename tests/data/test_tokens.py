@@ -218,6 +218,21 @@ def test_the_canary_stays_with_the_tokenizer_and_changes_with_its_output():
     assert store(tokenizer=swapped).canary() != store().canary()
 
 
+def test_weights_of_another_tokenizer_are_refused_naming_both_versions():
+    saved = store().identity()
+    store(max_length=9).check(saved, "runs/x/weights")
+    store().check(saved | {"tokenizers": "0.0.1"}, "runs/x/weights")  # other release, same tokens
+    then = saved | {"canary": "c" * 16, "tokenizers": "0.22.1", "transformers": "5.10.0"}
+    with pytest.raises(ArtifactError) as caught:
+        store().check(then, "runs/x/weights")
+    assert str(caught.value) == (
+        "the tokenizer output changed: runs/x/weights was made with cccccccccccccccc "
+        "(tokenizers 0.22.1, transformers 5.10.0), here the same texts give "
+        f"{saved['canary']} (tokenizers {saved['tokenizers']}, transformers "
+        f"{saved['transformers']}). Install those versions, or train again with --fresh."
+    )
+
+
 @pytest.mark.parametrize(("max_length", "step"), [(128, 7), (24, 3)])
 def test_real_pairs_read_as_the_tokenizer_has_them_one_by_one(max_length, step):
     if not STSB.exists():

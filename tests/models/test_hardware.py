@@ -56,6 +56,7 @@ def test_a_machine_without_gpu_trains_in_float32_with_torchs_threads(monkeypatch
     assert found.threads == torch.get_num_threads()
     assert found.name
     assert found.memory > 2**28
+    assert found.deterministic
 
 
 def test_a_gpu_is_used_in_half_precision_where_its_bf16_is_emulated(monkeypatch):
@@ -74,7 +75,9 @@ def test_a_gpu_is_used_in_half_precision_where_its_bf16_is_emulated(monkeypatch)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: Properties)
     found = detect("auto")
     assert asked == [False]
-    assert found.precision == "16-mixed"
+    assert (found.precision, found.bf16) == ("16-mixed", False)
+    assert not found.deterministic
+    assert detect("auto", deterministic=True).deterministic
     assert str(found) == "cuda (Tesla T4, 15.0 GB)"
 
 
@@ -84,8 +87,10 @@ def test_the_bf16_of_a_cpu_is_real_only_with_its_instructions(monkeypatch, tmp_p
     monkeypatch.setattr(hardware, "CPU_INFO", info)
     info.write_text("model name\t: Box 3000\nflags\t\t: fpu avx512_bf16 avx2\n")
     found = detect("bf16")
-    assert (found.name, found.precision) == ("Box 3000", "bf16-mixed")
+    assert (found.name, found.precision, found.bf16) == ("Box 3000", "bf16-mixed", True)
+    assert detect("fp32").bf16
     info.write_text("model name\t: Box 2000\nflags\t\t: fpu avx2\n")
+    assert not detect("fp32").bf16
     with pytest.raises(UsageError, match=r"cpu \(Box 2000\) computes in fp32 only"):
         detect("bf16")
 

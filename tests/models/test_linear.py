@@ -9,11 +9,14 @@ import pytest
 from pipeline.config import TaskConfig
 from pipeline.data.table import Table
 from pipeline.errors import ArtifactError, DataError
+from pipeline.files import commit_json, read_json, sha256
 from pipeline.models import linear, ngrams
 from pipeline.models.learner import Silent
 from pipeline.models.linear import LinearFactory
 from pipeline.models.settings import LinearRecipe
+from pipeline.paths import Workspace
 from pipeline.results.metrics import get_metric
+from tests.test_guard import npz, object_array
 
 ANIMALS = ["cat", "dog", "owl", "eel", "ant", "bee", "cow", "hen"]
 RECIPE = LinearRecipe(buckets=2**12)
@@ -69,7 +72,7 @@ def pairs(n=150, seed=0):
 def fitted(train, problem, k, folder, recipe=RECIPE):
     factory = LinearFactory(recipe, task_of(problem, "rmse"), k)
     learner = factory.make(0)
-    learner.fit(train, folder, Silent())
+    learner.fit(train, Workspace(folder), Silent())
     return factory, learner
 
 
@@ -185,7 +188,7 @@ def test_the_same_rows_give_the_same_bytes_whatever_the_seed(tmp_path):
     found = []
     for seed in (1, 2):
         learner = factory.make(seed)
-        learner.fit(train, tmp_path, Silent())
+        learner.fit(train, Workspace(tmp_path), Silent())
         found.append(predictions(learner, train).tobytes())
     assert found[0] == found[1]
 
@@ -195,9 +198,9 @@ def test_what_was_counted_before_changes_nothing(tmp_path):
     fresh, learner = fitted(train, "regression", 1, tmp_path)
     used = LinearFactory(RECIPE, fresh.task, 1)
     used.counter.count([ngrams.tidy(text) for text in other.texts.ravel()])
-    used.make(0).fit(other, tmp_path, Silent())
+    used.make(0).fit(other, Workspace(tmp_path), Silent())
     again = used.make(0)
-    again.fit(train, tmp_path, Silent())
+    again.fit(train, Workspace(tmp_path), Silent())
     assert predictions(again, train).tobytes() == predictions(learner, train).tobytes()
 
 
@@ -212,7 +215,7 @@ def test_predicting_other_rows_in_between_changes_nothing(tmp_path):
     train = pairs()
     factory = LinearFactory(RECIPE, task_of("regression", "rmse"), 1)
     learner = factory.make(0)
-    learner.fit(train, tmp_path, Silent())
+    learner.fit(train, Workspace(tmp_path), Silent())
     before = learner.weights.copy()
     first = predictions(learner, train)
     predictions(learner, pairs(seed=9))
@@ -363,26 +366,38 @@ def test_damaged_weights_are_refused(tmp_path):
         factory.load(tmp_path)
 
 
+def test_weights_with_a_pickle_inside_are_refused_and_it_is_never_run(tmp_path):
+    train, k = toy("binary")
+    factory, learner = fitted(train, "binary", k, tmp_path)
+    learner.save(tmp_path)
+    npz(tmp_path / "linear.npz", {"weights": object_array(tmp_path / "marker")})
+    facts = read_json(tmp_path / "linear.json")
+    commit_json(tmp_path / "linear.json", facts | {"sha256": sha256(tmp_path / "linear.npz")})
+    with pytest.raises(ArtifactError, match="holds Python objects, and pickles are never loaded"):
+        factory.load(tmp_path)
+    assert not (tmp_path / "marker").exists()
+
+
 class Log(Silent):
     def __init__(self):
-        self.total, self.done, self.said, self.phases = 0, 0, [], []
+        self.total, self.done, self.events, self.phases = 0, 0, [], []
 
-    def phase(self, name, total):
+    def phase(self, name, total, done=0, per_epoch=0):
         self.phases.append(name)
-        self.total, self.done = total, 0
+        self.total, self.done = total, done
 
     def advance(self, steps=1, rows=0, tokens=0):
         self.done += steps
 
-    def say(self, message):
-        self.said.append(message)
+    def event(self, what, message, **facts):
+        self.events.append((what, message, facts))
 
 
 def test_progress_ends_where_it_was_said_to_end(tmp_path):
     noise = np.random.default_rng(1).normal(size=(150, 1))  # stops at a strong strength
     train = replace(toy("binary")[0], targets=noise)
     learner, log = LinearFactory(RECIPE, task_of("regression", "rmse"), 1).make(0), Log()
-    learner.fit(train, tmp_path, log)
+    learner.fit(train, Workspace(tmp_path), log)
     assert len(learner.facts["inner_losses"]) < 6
     assert log.done == log.total
     learner.predict(train, log)
@@ -397,11 +412,22 @@ def test_more_text_than_fits_into_memory_is_drawn_from_and_said(tmp_path, monkey
     found = []
     for seed in (1, 1, 2):
         learner = factory.make(seed)
-        learner.fit(train, tmp_path, log)
+        learner.fit(train, Workspace(tmp_path), log)
         found.append(predictions(learner, train).tobytes())
     assert learner.facts["rows"] < 150
-    assert f"learns from {learner.facts['rows']} of 150 rows" in log.said[0]
+    what, message, facts = log.events[0]
+    assert (what, facts) == ("fewer rows", {"rows": learner.facts["rows"]})
+    assert f"learns from {learner.facts['rows']} of 150 rows" in message
     assert found[0] == found[1] != found[2]
+
+
+def test_nothing_is_learnt_about_the_machine_and_no_checkpoint_is_made(tmp_path):
+    factory = LinearFactory(RECIPE, task_of("binary", "auc"), 1)
+    learner = factory.make(0)
+    learner.fit(toy("binary")[0], Workspace(tmp_path / "fold"), Silent(), rate_scale=0.5)
+    factory.remember(learner.facts)
+    assert factory.checkpoint_bytes() == 0
+    assert not (tmp_path / "fold").exists()
 
 
 def test_rows_are_predicted_alike_in_one_chunk_or_in_many(tmp_path, monkeypatch):

@@ -1,19 +1,21 @@
-"""What Lightning is told about one fold's training."""
+"""A fold's training as Lightning runs it, with a real backbone."""
 
 import pytest
 import torch
-from torch.utils.data import DataLoader
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from transformers import AutoModel, AutoTokenizer
 
 from pipeline.errors import DivergedError
+from pipeline.models import module as module_file
 from pipeline.models.backbone import Network
-from pipeline.models.hardware import Hardware
 from pipeline.models.heads import Head
-from pipeline.models.learner import Silent
 from pipeline.models.losses import TargetCodec
-from pipeline.models.module import TextModule, check_weights_are_finite
+from pipeline.models.module import TextModule
 from pipeline.models.settings import TransformerRecipe
-from pipeline.training.trainer import make_trainer
+from pipeline.paths import Workspace
+from pipeline.training.rules import Rules
+from pipeline.training.trainer import FoldFitter
+from tests.fitting import CPU, Given, Listener, advice_ignored, as_loader, plain_trainer
 from tests.tiny import tiny_backbone
 
 TEXTS = ["a", "a cat", "a cat sleeps", "a cat sleeps here", "the dog", "the dog barks at a cat"]
@@ -25,7 +27,7 @@ def folder(tmp_path):
     return tiny_backbone(tmp_path / "tiny", TEXTS)
 
 
-def make_module(folder, dropout=0.0, steps=1, micro_groups=1, seed=0, **changes):
+def make_module(folder, dropout=0.0, steps=1, seed=0, **changes):
     backbone = AutoModel.from_pretrained(
         folder,
         add_pooling_layer=False,
@@ -34,164 +36,136 @@ def make_module(folder, dropout=0.0, steps=1, micro_groups=1, seed=0, **changes)
     )
     network = Network(backbone, Head(16, 1, 1, dropout, seed=0), "mean")
     recipe = TransformerRecipe(name="t", backbone="t", **{"epochs": 1, **changes})
-    return TextModule(network, CODEC, recipe, seed, steps, micro_groups)
+    return TextModule(network, CODEC, recipe, CPU, seed=seed, steps=steps, watch=Listener())
 
 
-def batch_of(folder, rows, share=1.0, target=1.0):
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+def batch_of(folder, rows, target=1.0):
+    encoded = AutoTokenizer.from_pretrained(folder)(
+        [TEXTS[row] for row in rows], padding=True, return_tensors="pt"
+    )
     return {
-        "inputs": [dict(tokenizer([TEXTS[r] for r in rows], padding=True, return_tensors="pt"))],
+        "inputs": [dict(encoded)],
+        "lengths": encoded["attention_mask"].sum(1)[None].numpy(),
         "targets": torch.tensor([[target * row] for row in rows]),
         "rows": torch.tensor(rows),
-        "weight": share,
-        "tokens": sum(len(TEXTS[row].split()) + 2 for row in rows),
     }
 
 
-def trainer_for(module):
-    cpu = Hardware(accelerator="cpu", name="x", precision="32-true", threads=1, memory=1)
-    return make_trainer(module.recipe, cpu, module.micro_groups, None, Silent())
+def step_of(folder, number, *groups, target=1.0):
+    total = sum(map(len, groups))
+    batches = [batch_of(folder, rows, target) for rows in groups]
+    return {
+        "step": number,
+        "groups": [batch | {"weight": len(batch["rows"]) / total} for batch in batches],
+    }
 
 
-def loader(batches):
-    return DataLoader(batches, batch_size=None)
-
-
-def train(module, batches):
-    trainer_for(module).fit(module, loader(batches))
+def train(module, steps, folder, **rules):
+    fitter = FoldFitter(CPU, Rules(**rules))
+    fitter.fit(module, Given(steps), Workspace(folder / "fold"), module.limits.watch)
 
 
 class Recorder(TextModule):
-    """Keeps the gradients each optimiser step was taken with."""
+    """Keeps the gradients and rates that each optimiser step was taken with."""
 
     def on_before_optimizer_step(self, optimizer):
-        self.gradients = getattr(self, "gradients", [])
-        self.gradients.append([p.grad.clone() for p in self.network.parameters()])
+        gradients = torch.cat([weight.grad.flatten() for weight in self.network.parameters()])
+        self.noted = [*getattr(self, "noted", []), (gradients, optimizer.param_groups[0]["lr"])]
 
 
-def gradients_of(folder, batches, micro_groups):
-    module = make_module(folder, micro_groups=micro_groups, steps=9, max_gradient_norm=0.0)
+def recorded(folder, *steps, **settings):
+    module = make_module(folder, max_gradient_norm=0.0, steps=len(steps), **settings)
     module.__class__ = Recorder
-    train(module, batches)
-    return module.gradients
+    train(module, steps, folder)
+    return module.noted
 
 
-def same(first, second):
-    for ours, theirs in zip(first, second, strict=True):
-        torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=0)
-
-
-def test_micro_groups_together_have_the_gradient_of_the_whole_padded_batch(folder):
-    whole = gradients_of(folder, [batch_of(folder, [0, 1, 2, 3, 4, 5])], 1)
-    cut = gradients_of(
-        folder,
-        [
-            batch_of(folder, [0], 1 / 6),
-            batch_of(folder, [1, 4], 2 / 6),
-            batch_of(folder, [2, 3, 5], 3 / 6),
-        ],
-        3,
-    )
-    assert len(whole) == len(cut) == 1
-    same(whole[0], cut[0])
+@pytest.mark.parametrize("groups", [[[0], [1, 4], [2, 3, 5]], [[2], [5]]])
+def test_micro_groups_together_have_the_gradient_of_the_whole_padded_batch(folder, groups):
+    ((cut, _),) = recorded(folder, step_of(folder, 0, *groups))
+    ((whole, _),) = recorded(folder, step_of(folder, 0, [row for group in groups for row in group]))
+    torch.testing.assert_close(cut, whole, atol=1e-6, rtol=0)
 
 
 def test_a_last_step_of_fewer_groups_weighs_no_less(folder):
-    whole = gradients_of(folder, [batch_of(folder, [2, 5])], 1)
-    cut = gradients_of(folder, [batch_of(folder, [2], 1 / 2), batch_of(folder, [5], 1 / 2)], 3)
-    assert len(cut) == 1
-    same(whole[0], cut[0])
-
-
-def test_dropout_is_active_in_training_and_off_when_predicting(folder):
-    module = make_module(folder, dropout=0.5, steps=2, epochs=2)
-    module.network.eval()  # as from_pretrained leaves it
-    seen = []
-    forward = module.network.forward
-
-    def spy(inputs):
-        seen.append(all(part.training for part in module.network.modules()))
-        return forward(inputs)
-
-    module.network.forward = spy
-    train(module, [batch_of(folder, [0, 1, 2])])
-    assert seen == [True, True]
-    trainer_for(module).predict(module, loader([batch_of(folder, [0, 1, 2])]))
-    assert seen == [True, True, False]
-
-
-def test_a_steps_dropout_depends_on_seed_epoch_and_place_alone(folder):
-    def losses(seed, disturb=0):
-        module = make_module(folder, dropout=0.5, seed=seed, steps=4, learning_rate=1e-12, epochs=2)
-        seen = []
-        step = module.training_step
-
-        def spy(batch, batch_idx):
-            loss = step(batch, batch_idx)
-            seen.append(loss.item())
-            return loss
-
-        module.training_step = spy
-        torch.manual_seed(disturb)
-        train(module, [batch_of(folder, [0, 1, 2, 5])] * 2)
-        return seen
-
-    first = losses(seed=1)
-    assert losses(seed=1, disturb=9) == first
-    assert len(set(first)) == 4
-    assert losses(seed=2) != first
+    steps = [step_of(folder, 0, [0], [1], [3]), step_of(folder, 1, [2], [5])]
+    noted = recorded(folder, *steps, learning_rate=1e-12)
+    whole = recorded(folder, step_of(folder, 0, [2, 5]))
+    assert len(noted) == 2
+    torch.testing.assert_close(noted[1][0], whole[0][0], atol=1e-6, rtol=0)
 
 
 def test_the_rate_moves_once_per_optimiser_step_not_per_micro_group(folder):
-    batches = [batch_of(folder, [row], 1 / 2) for row in range(6)]
-    module = make_module(folder, steps=3, micro_groups=2, learning_rate=0.03, warmup_fraction=0.0)
-    rates = []
-    module.on_before_optimizer_step = lambda optimizer: rates.append(
-        optimizer.param_groups[0]["lr"]
+    steps = [step_of(folder, number, [2 * number], [2 * number + 1]) for number in range(3)]
+    noted = recorded(folder, *steps, learning_rate=0.03, warmup_fraction=0.0)
+    assert [rate for _, rate in noted] == pytest.approx([0.03, 0.02, 0.01])
+
+
+def test_dropout_is_active_in_training_and_off_when_predicting(folder):
+    module = make_module(folder, dropout=0.5, steps=2)
+    module.network.eval()  # as from_pretrained leaves it
+    seen = []
+    module.network.register_forward_pre_hook(
+        lambda network, args: seen.append(all(part.training for part in network.modules()))
     )
-    train(module, batches)
-    assert rates == pytest.approx([0.03, 0.02, 0.01])
+    train(module, [step_of(folder, number, [0, 1, 2]) for number in range(2)], folder)
+    assert seen == [True, True]
+    data = Given(test=[batch_of(folder, [0, 1, 2])])
+    FoldFitter(CPU, Rules()).predict(module, data, Listener())
+    assert seen == [True, True, False]
 
 
-@pytest.mark.parametrize("fused", [True, False])
-def test_gradients_are_scaled_down_to_the_norm_asked_for(folder, fused):
-    module = make_module(folder)
-    for parameter in module.network.parameters():
-        parameter.grad = torch.ones_like(parameter)
-    optimizer = torch.optim.AdamW(module.network.parameters(), fused=fused)
-    module.configure_gradient_clipping(optimizer, gradient_clip_val=0.5)
-    norm = torch.cat([p.grad.flatten() for p in module.network.parameters()]).norm()
-    assert norm.item() == pytest.approx(0.5, rel=1e-4)
-    module.configure_gradient_clipping(optimizer, gradient_clip_val=None)
-    assert norm == torch.cat([p.grad.flatten() for p in module.network.parameters()]).norm()
+def test_a_steps_dropout_depends_on_seed_and_step_alone(folder):
+    def losses(seed, disturb):
+        module = make_module(folder, dropout=0.5, seed=seed, steps=4, learning_rate=1e-12)
+        seen, take = [], module.stepper.take
+
+        def spy(step, *rest):
+            torch.manual_seed(disturb + step)
+            seen.append(take(step, *rest).item())
+            return torch.tensor(seen[-1])
+
+        module.stepper.take = spy
+        train(module, [step_of(folder, number, [0, 1], [2, 5]) for number in range(4)], folder)
+        return seen
+
+    first = losses(seed=1, disturb=0)
+    assert losses(seed=1, disturb=9) == first
+    assert len(set(first)) == 4
+    assert losses(seed=2, disturb=0) != first
 
 
 def test_the_training_loss_that_is_kept_is_the_mean_over_rows_since_the_last_point(folder):
-    module = make_module(folder, micro_groups=2, learning_rate=1e-12)
+    module = make_module(folder, learning_rate=1e-12)
     with torch.no_grad():
         module.network.head.linear.weight.zero_()
-    train(module, [batch_of(folder, [1], 1 / 3), batch_of(folder, [2, 3], 2 / 3)])
+    train(module, [step_of(folder, 0, [1], [2, 3])], folder)
     assert module.last_train_loss == pytest.approx((1 + 4 + 9) / 3, rel=1e-6)
+
+
+def test_the_loss_is_logged_now_and_then_and_at_the_end(folder, monkeypatch):
+    monkeypatch.setattr(module_file, "LOG_EVERY", 2)
+    module = make_module(folder, learning_rate=1e-9, steps=5, schedule="constant")
+    with torch.no_grad():
+        module.network.head.linear.weight.zero_()
+    train(module, [step_of(folder, number, [number]) for number in range(5)], folder)
+    events = EventAccumulator(str(folder / "fold" / "logs"))
+    events.Reload()
+    losses = {event.step: event.value for event in events.Scalars("train_loss")}
+    assert losses == pytest.approx({2: (0 + 1) / 2, 4: (4 + 9) / 2, 5: 16}, abs=1e-4)
+    rates = [event.value for event in events.Scalars("learning_rate")]
+    assert rates == pytest.approx([1e-9] * 3)
 
 
 @pytest.mark.parametrize("target", [float("nan"), float("inf")])
 def test_a_diverged_training_is_an_error_that_says_what_to_try(folder, target):
     module = make_module(folder, learning_rate=0.5)
     with pytest.raises(DivergedError) as caught:
-        train(module, [batch_of(folder, [1, 2], target=target)])
+        train(module, [step_of(folder, 0, [1, 2], target=target)], folder)
     assert str(caught.value) == (
-        f"the training loss is {target} at or before step 1. Try a learning_rate below 0.5, a "
-        "warmup_fraction above 0.1, a max_gradient_norm of 1 or less, or precision fp32."
+        "the training loss or its gradient is nan at step 1 of 1. Try a learning_rate below 0.5, "
+        "a warmup_fraction above 0.1, a max_gradient_norm of 1 or less, or precision fp32."
     )
-
-
-def test_weights_that_are_not_finite_are_an_error_too(folder):
-    module = make_module(folder, precision="fp32")
-    check_weights_are_finite(module, module.recipe)
-    with torch.no_grad():
-        module.network.head.linear.weight[0, 3] = float("nan")
-    with pytest.raises(DivergedError, match=r"training ended with weights that are not finite"):
-        check_weights_are_finite(module, module.recipe)
 
 
 def test_predictions_carry_their_rows_and_are_decoded(folder):
@@ -210,18 +184,18 @@ def test_a_given_validation_loader_logs_the_mean_loss_of_its_rows(folder):
     module = make_module(folder)
     with torch.no_grad():
         module.network.head.linear.weight.zero_()
-    trainer = trainer_for(module)
-    batches = [batch_of(folder, [1]), batch_of(folder, [2, 3])]
-    found = trainer.validate(module, loader(batches), verbose=False)
-    assert found == [{"valid_loss": pytest.approx((1 + 4 + 9) / 3)}]
-    found = trainer.test(module, loader(batches), verbose=False)
-    assert found == [{"test_loss": pytest.approx((1 + 4 + 9) / 3)}]
+    loader = as_loader([batch_of(folder, [1]), batch_of(folder, [2, 3])])
+    with advice_ignored():
+        found = plain_trainer().validate(module, loader, verbose=False)
+        assert found == [{"valid_loss": pytest.approx((1 + 4 + 9) / 3)}]
+        found = plain_trainer().test(module, loader, verbose=False)
+        assert found == [{"test_loss": pytest.approx((1 + 4 + 9) / 3)}]
 
 
 def test_nothing_but_the_weights_is_kept_after_training(folder):
     module = make_module(folder)
     before = module.network.head.linear.weight.clone()
-    train(module, [batch_of(folder, [1, 2])])
+    train(module, [step_of(folder, 0, [1, 2])], folder)
     assert not torch.equal(module.network.head.linear.weight, before)
     assert all(parameter.grad is None for parameter in module.network.parameters())
     assert not module.trainer.optimizers[0].state

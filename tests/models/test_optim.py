@@ -8,7 +8,13 @@ from torch import nn
 from transformers import AutoModel
 
 from pipeline.models.heads import Head
-from pipeline.models.optim import layer_depths, make_optimizer, parameter_groups, rate_factor
+from pipeline.models.optim import (
+    layer_depths,
+    make_optimizer,
+    parameter_groups,
+    rate_factor,
+    set_rates,
+)
 from pipeline.models.settings import TransformerRecipe
 from tests.tiny import tiny_backbone
 
@@ -121,17 +127,29 @@ def test_depths_are_read_from_the_names_of_common_architectures(name, depth):
 @pytest.mark.parametrize("steps", [1, 2, 10])
 @pytest.mark.parametrize("warmup_fraction", [0.0, 0.1, 0.5, 0.99])
 def test_every_step_that_is_taken_moves_the_weights(schedule, steps, warmup_fraction):
-    module = nn.Linear(2, 1)
     asked = recipe(learning_rate=0.1, schedule=schedule, warmup_fraction=warmup_fraction)
-    optimizer, scheduler = make_optimizer(module, nn.Linear(1, 1), asked, steps)
-    rates = []
-    for _ in range(steps):
-        module(torch.ones(1, 2)).sum().backward()
-        rates.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        scheduler.step()
+    optimizer = make_optimizer(nn.Linear(2, 1), nn.Linear(1, 1), asked)
+    rates = [set_rates(optimizer, asked, step, steps) for step in range(steps)]
     assert min(rates) > 0
     assert max(rates) == pytest.approx(0.1)
+
+
+def test_the_rates_are_a_function_of_the_step_whatever_was_set_before(tmp_path):
+    asked = recipe(learning_rate=0.1, head_learning_rate=0.3, layer_decay=0.5, warmup_fraction=0.2)
+    optimizer = make_optimizer(backbone_of(tmp_path), Head(16, 1, 1, 0.1, seed=0), asked)
+    peaks = [group["lr"] for group in optimizer.param_groups]
+    assert len(set(peaks)) == 4
+
+    def rates(step, scale=1.0):
+        highest = set_rates(optimizer, asked, step, 10, scale)
+        found = [group["lr"] for group in optimizer.param_groups]
+        assert highest == max(found)
+        return found
+
+    for step in (7, 0, 2, 7, 9):
+        share = rate_factor(step, 10, 2, "linear")
+        assert rates(step) == pytest.approx([share * peak for peak in peaks])
+        assert rates(step, 0.25) == pytest.approx([0.25 * share * peak for peak in peaks])
 
 
 def test_the_rate_climbs_then_falls_to_nothing():
@@ -144,12 +162,13 @@ def test_the_rate_climbs_then_falls_to_nothing():
     assert [rate_factor(step, 10, 0, "constant") for step in range(10)] == [1.0] * 10
 
 
-def test_fused_and_plain_adamw_take_the_same_steps():
+def test_the_fused_kernel_takes_the_steps_of_the_plain_one():
     torch.manual_seed(0)
-    first = nn.Linear(4, 3)
+    asked, first = recipe(learning_rate=0.1), nn.Linear(4, 3)
     second, head = copy.deepcopy(first), nn.Linear(1, 1)
-    fused = make_optimizer(first, head, recipe(learning_rate=0.1), 5)[0]
-    plain = make_optimizer(second, head, recipe(learning_rate=0.1), 5, fused=False)[0]
+    fused = make_optimizer(first, head, asked)
+    assert fused.defaults["fused"]
+    plain = torch.optim.AdamW(parameter_groups(second, head, asked), fused=False)
     for step in range(5):
         for module, optimizer in ((first, fused), (second, plain)):
             optimizer.zero_grad()

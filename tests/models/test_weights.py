@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+from argparse import Namespace
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 
@@ -415,7 +416,7 @@ def test_every_answer_of_the_hub_becomes_advice(
     def answer(*args, **kwargs):
         raise http_error(kind, status)
 
-    monkeypatch.setattr("huggingface_hub.snapshot_download", answer)
+    monkeypatch.setattr("huggingface_hub.HfApi.repo_info", answer)
     with pytest.raises(expected, match=re.escape(message)):
         fetch(weights)
 
@@ -425,6 +426,7 @@ def test_a_hub_backbone_without_safetensors_points_to_the_converted_copy(
 ):
     weights = locate(recipe("org/tiny"))
     (tiny / "model.safetensors").unlink()
+    monkeypatch.setattr("huggingface_hub.HfApi.repo_info", lambda *a, **k: Namespace(siblings=[]))
     monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *a, **k: str(tiny))
     with pytest.raises(UsageError, match="org/tiny@refs/pr/1"):
         fetch(weights)

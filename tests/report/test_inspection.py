@@ -13,7 +13,8 @@ from pipeline.data.inspection.copies import Groups
 from pipeline.data.sample import made_up
 from pipeline.data.table import Table
 from pipeline.data.tables import Tables
-from pipeline.report.inspection import show, writable
+from pipeline.report.inspection import show
+from pipeline.report.page import writable
 
 WORDS = ["sun", "rain", "tree", "house", "river", "stone", "bread", "cloud", "horse", "light"]
 HEADERS = {"train": ["id", "text", "label"], "test": ["id", "text"]}

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from pipeline.errors import BusyError, DataError
-from pipeline.files import claim
+from pipeline.leases import lease
 from pipeline.results.submission import build, check, existing, write
 from tests.results.test_decide import SampleOf
 
@@ -130,6 +130,6 @@ def test_other_competitions_and_other_files_do_not_count(tmp_path):
 
 
 def test_two_writers_at_once_are_told_apart(tmp_path):
-    with claim(tmp_path / ".toy.lock", "a submission"), pytest.raises(BusyError):
+    with lease(tmp_path / ".toy.lease", "a submission"), pytest.raises(BusyError):
         write(tmp_path, "toy", "mean", b"x", {})
     assert not list(tmp_path.glob("*.csv"))

@@ -1,145 +1,28 @@
 """The fold engine with learners whose right answers are obvious."""
 
 from dataclasses import replace
-from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import PredefinedSplit, cross_val_predict
 
-from pipeline.config import ColumnsConfig, Competition, DataConfig, FoldsConfig, TaskConfig
-from pipeline.data.folds import frozen
-from pipeline.data.sample import Sample
-from pipeline.data.table import Table
-from pipeline.data.tables import Tables
-from pipeline.errors import ArtifactError, BusyError, DivergedError
-from pipeline.files import claim, commit_json, sha256
-from pipeline.models.learner import Silent
+from pipeline.errors import ArtifactError, DivergedError
+from pipeline.files import sha256
 from pipeline.models.recipes import LinearRecipe
-from pipeline.paths import Paths
-from pipeline.results.metrics import get_metric
-from pipeline.results.oof import complete_runs, read_fold, read_run
-from pipeline.training.engine import cross_validate, finish, start_over, unfinished
-from pipeline.training.job import Job, Part
-
-COMPETITION = Competition(
-    name="toy",
-    data=DataConfig(train="train.csv", test="test.csv", sample_submission="sample.csv"),
-    columns=ColumnsConfig(id="id", texts=["text"], targets=["label"]),
-    task=TaskConfig(problem="regression", metric="pearson", label_range=(0, 5)),
-    folds=FoldsConfig(count=3, bins=2, groups="exact"),
+from pipeline.results.oof import complete_runs, read_fold
+from pipeline.training.engine import finish, start_over, unfinished
+from pipeline.training.job import Part
+from tests.training.toys import (
+    METRIC,
+    Eavesdropper,
+    Factory,
+    LengthRidge,
+    make_job,
+    read,
+    run,
+    table,
 )
-
-
-def table(n: int, prefix: str, labelled: bool = True) -> Table:
-    words = [f"row {number} of {prefix}" + " and more" * (number % 4) for number in range(n)]
-    return Table(
-        ids=np.array([f"{prefix}{number}" for number in range(n)], dtype=object),
-        texts=np.array([[text] for text in words], dtype=object),
-        targets=np.array([[float(number % 6)] for number in range(n)]) if labelled else None,
-    )
-
-
-class Eavesdropper:
-    """Predicts 1 for a row it was trained on and 0 for any other."""
-
-    facts: ClassVar[dict] = {}
-
-    def fit(self, train, logs, watch):
-        assert train.targets is not None
-        self.heard = set(train.ids)
-
-    def predict(self, table, watch):
-        assert table.targets is None, "a learner must not be shown the answers"
-        return np.array([[float(row_id in self.heard)] for row_id in table.ids])
-
-    def save(self, folder):
-        commit_json(folder / "heard.json", {"ids": sorted(self.heard)})
-
-
-class LengthRidge(Eavesdropper):
-    """Ridge on the length of the text."""
-
-    @staticmethod
-    def features(table):
-        return np.array([[len(text)] for text in table.texts[:, 0]], dtype=float)
-
-    def fit(self, train, logs, watch):
-        self.heard = set(train.ids)
-        self.model = Ridge().fit(self.features(train), train.targets)
-
-    def predict(self, table, watch):
-        return self.model.predict(self.features(table)).reshape(len(table), 1)
-
-
-class Factory:
-    def __init__(self, kind=LengthRidge):
-        self.kind = kind
-        self.made: list = []
-        self.seeds: list[int] = []
-
-    def make(self, seed):
-        self.seeds.append(seed)
-        self.made.append(self.kind())
-        return self.made[-1]
-
-    def facts(self):
-        return {"device": "cpu"}
-
-    def prepare(self, tables, watch):
-        return ""
-
-    def load(self, folder):
-        raise AssertionError("not needed here")
-
-    def disk_bytes(self):
-        return 1000
-
-
-def make_job(root: Path, kind=LengthRidge, seeds=(42,), extra=None, **changes) -> Job:
-    train = table(31, "tr")
-    tables = Tables(
-        train=train,
-        test=table(7, "te", labelled=False),
-        extra=extra,
-        holdout=table(5, "ho"),
-        sample=Sample(
-            id_column="id",
-            columns=["target"],
-            ids=table(7, "te").ids,
-            values=np.full((7, 1), "0.0", dtype=object),
-        ),
-    )
-    paths = Paths(root, "toy")
-    settings = {
-        "run": "spy",
-        "competition": COMPETITION,
-        "recipe": LinearRecipe(),
-        "tables": tables,
-        "folds": frozen(COMPETITION, paths, train, extra),
-        "factory": Factory(kind),
-        "paths": paths,
-        "seeds": list(seeds),
-    }
-    return Job(**(settings | changes))
-
-
-METRIC = get_metric("pearson", COMPETITION.task)
-
-
-def run(job: Job, **more):
-    told: list[str] = []
-    manifest = cross_validate(
-        job, METRIC, lambda part: Silent(), lambda part, _: told.append(part.name), **more
-    )
-    return manifest, told
-
-
-def read(job: Job):
-    tables = job.tables
-    return read_run(job.paths.run(job.run), tables.train.ids, tables.test.ids, tables.holdout.ids)
 
 
 def test_no_row_is_predicted_by_a_learner_that_trained_on_it(tmp_path):
@@ -277,13 +160,6 @@ def test_a_prediction_that_is_not_finite_stops_the_fold_and_keeps_the_others(tmp
     broken = int(job.folds.fold_of_row[0][0])
     finished = [part.fold for part in job.parts() if part not in unfinished(job)]
     assert finished == list(range(broken))
-
-
-def test_a_fold_that_somebody_else_trains_is_busy(tmp_path):
-    job = make_job(tmp_path)
-    lock = job.paths.fold_workspace("spy", 42, 0, 0) / "fold.lock"
-    with claim(lock, "it"), pytest.raises(BusyError, match="seed-42/fold-0 of run spy"):
-        run(job)
 
 
 def test_a_changed_prediction_file_is_refused(tmp_path):

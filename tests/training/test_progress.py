@@ -28,9 +28,43 @@ def test_a_line_names_run_fold_step_speed_and_time_left():
     clock.now = 10.0
     watch.advance(steps=10, rows=320, tokens=6400)
     assert watch.line() == (
-        "minilm seed-42/fold-1  train 10/40 (25%)  32 rows/s  640 tokens/s  "
+        "minilm seed-42/fold-1  train  step 10/40 (25%)  32 rows/s  640 tokens/s  "
         "left: fold 0:30, run 3:10"
     )
+
+
+def test_a_phase_with_epochs_names_the_one_it_is_in():
+    progress, _ = plain(Clock())
+    watch = progress.watch(Part(42, 0, 1))
+    watch.phase("train", 40, per_epoch=10)
+    shown = []
+    for _ in range(40):
+        shown.append(watch.line().split("  ")[2])
+        watch.advance()
+    assert [shown.count(f"epoch {number}/4") for number in (1, 2, 3, 4)] == [10, 10, 10, 10]
+    assert watch.line().split("  ")[2:4] == ["epoch 4/4", "step 40/40 (100%)"]
+
+
+def test_steps_that_were_taken_before_count_as_done_but_not_as_speed():
+    clock = Clock()
+    progress, _ = plain(clock, trainings=1)
+    watch = progress.watch(Part(42, 0, 1))
+    watch.phase("train", 40, done=30, per_epoch=20)
+    assert watch.line() == "minilm seed-42/fold-1  train  epoch 2/2  step 30/40 (75%)"
+    clock.now = 10.0
+    watch.advance(steps=5, rows=50)
+    assert watch.line() == (
+        "minilm seed-42/fold-1  train  epoch 2/2  step 35/40 (88%)  5 rows/s  "
+        "left: fold 0:10, run 0:10"
+    )
+
+
+def test_a_worker_shows_no_live_line_on_a_terminal_it_shares_with_others():
+    console = Console(file=io.StringIO(), force_terminal=True, width=200)
+    with Progress("minilm", 1, console, Clock(), live=False) as progress:
+        assert progress.live is None
+    with Progress("minilm", 1, console, Clock()) as progress:
+        assert progress.live is not None
 
 
 def test_the_estimate_for_the_run_uses_the_folds_that_ended():
@@ -53,7 +87,7 @@ def test_without_a_terminal_a_plain_line_comes_now_and_then():
         for second in range(60):
             clock.now = float(second)
             watch.advance()
-        watch.say("3 of 80 rows were truncated")
+        watch.event("truncated", "3 of 80 rows were truncated", inputs=3)
     lines = stream.getvalue().splitlines()
     assert len(lines) == 3
     assert lines[-1] == "  minilm seed-42/fold-0: 3 of 80 rows were truncated"
@@ -64,4 +98,4 @@ def test_a_phase_without_steps_shows_no_estimate():
     progress, _ = plain(Clock())
     watch = progress.watch(Part(42, 0, 0))
     watch.phase("predict", 0)
-    assert watch.line() == "minilm seed-42/fold-0  predict 0/0 (0%)"
+    assert watch.line() == "minilm seed-42/fold-0  predict  step 0/0 (0%)"

@@ -8,75 +8,53 @@ import textwrap
 from pathlib import Path
 
 import pytest
-import pytorch_lightning as pl
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from torch import nn
-from torch.utils.data import DataLoader
 
-from pipeline.models.hardware import Hardware
-from pipeline.models.learner import Silent
-from pipeline.models.settings import TransformerRecipe
-from pipeline.training.trainer import make_trainer
-
-CPU = Hardware(accelerator="cpu", name="x", precision="32-true", threads=1, memory=1)
-BATCH = {"rows": torch.arange(3), "tokens": 5}
+from pipeline.models import module
+from pipeline.stopping import Stop, Stopped
+from pipeline.training.rules import Rules
+from tests.toy import environment
+from tests.training.fitting import Bench, Listener, make_backbone
 
 
-class Toy(pl.LightningModule):
-    """One number that is pushed down; *at* is called in every training step."""
-
-    def __init__(self, at=lambda: None):
-        super().__init__()
-        self.number = nn.Parameter(torch.tensor(1.0))
-        self.at = at
-
-    def training_step(self, batch, batch_idx):
-        self.at()
-        if self.trainer.logger:
-            self.trainer.logger.log_metrics(
-                {"number": float(self.number.detach())}, step=self.global_step
-            )
-        return self.number * 1.0
-
-    def predict_step(self, batch, batch_idx):
-        return batch["rows"]
-
-    def configure_optimizers(self):
-        return torch.optim.SGD(self.parameters(), lr=0.1)
+@pytest.fixture(scope="module")
+def backbone(tmp_path_factory):
+    return make_backbone(tmp_path_factory.mktemp("backbone"))
 
 
-class Listener(Silent):
-    def __init__(self):
-        self.heard = []
-
-    def phase(self, name, total):
-        self.heard.append((name, total))
-
-    def advance(self, steps=1, rows=0, tokens=0):
-        self.heard.append((steps, rows, tokens))
+def kill(number):
+    os.kill(os.getpid(), number)
 
 
-def trainer_for(micro_groups=1, logs=None, watch=None, **changes):
-    recipe = TransformerRecipe(name="t", backbone="t", **{"epochs": 1, **changes})
-    return make_trainer(recipe, CPU, micro_groups, logs, watch or Silent())
+def often(**more):
+    """Rules under which every step is saved."""
+    return Rules(**{"checkpoint_seconds": 0.0, "stop": Stop(), **more})
 
 
-def batches(count):
-    return DataLoader([BATCH] * count, batch_size=None)
+def test_every_optimiser_step_is_told_once_and_the_short_last_one_too(tmp_path, backbone):
+    watch, bench = Listener(), Bench(tmp_path, backbone, rows=6, batch_size=4)
+    bench.fit(watch)
+    phase, *steps = watch.heard
+    assert phase == ("train", 4, 0, 2)
+    assert [step[:2] for step in steps] == [(1, 4), (1, 2), (1, 4), (1, 2)]
+    store = bench.factory.shared.store
+    tokens = int(store.lengths(store.rows(bench.train.texts)).sum())
+    assert [steps[0][2] + steps[1][2], steps[2][2] + steps[3][2]] == [tokens, tokens]
 
 
-def test_steps_are_told_once_per_group_of_batches_and_the_short_last_one_too():
+def test_the_recipe_decides_on_the_epochs(tmp_path, backbone):
     watch = Listener()
-    trainer_for(micro_groups=2, watch=watch, epochs=2).fit(Toy(), batches(3))
-    epoch = [(0, 3, 5), (1, 3, 5), (1, 3, 5)]
-    assert watch.heard == [("train", 4), *epoch, *epoch]
+    Bench(tmp_path, backbone, epochs=4).fit(watch)
+    assert watch.heard[0] == ("train", 16, 0, 4)
+    assert len(watch.heard) == 17
 
 
-def test_batches_that_were_predicted_are_told():
-    watch = Listener()
-    trainer_for(watch=watch).predict(Toy(), batches(2))
-    assert watch.heard == [("predict", 2), (1, 3, 5), (1, 3, 5)]
+def test_batches_that_were_predicted_are_told(tmp_path, backbone):
+    bench, watch = Bench(tmp_path, backbone, predict_batch_size=4), Listener()
+    bench.fit().predict(bench.test, watch)
+    assert watch.heard[0] == ("predict", 2, 0, 0)
+    assert [told[:2] for told in watch.heard[1:]] == [(1, 4), (1, 2)]
 
 
 @pytest.fixture
@@ -87,103 +65,189 @@ def ctrl_c():
     signal.signal(signal.SIGINT, before)
 
 
-def test_ctrl_c_reaches_the_caller_and_works_again_afterwards(ctrl_c):
-
-    def interrupt():
-        os.kill(os.getpid(), signal.SIGINT)
-
+def test_ctrl_c_reaches_the_caller_and_works_again_afterwards(tmp_path, backbone, ctrl_c):
+    bench = Bench(tmp_path, backbone)
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
-            trainer_for().fit(Toy(interrupt), batches(2))
+            bench.fit(Listener(lambda step: kill(signal.SIGINT)))
         assert signal.getsignal(signal.SIGINT) is ctrl_c
 
 
-class Terminated(BaseException):
-    """What a command raises in its handler of SIGTERM."""
+def test_sigterm_reaches_the_caller_through_its_own_handler_at_once(tmp_path, backbone):
+    class Terminated(BaseException):
+        pass
 
-
-def test_sigterm_reaches_the_caller_through_its_own_handler_at_once():
     def terminate(signum, frame):
         raise Terminated
 
-    steps = []
-
-    def at():
-        steps.append(1)
-        os.kill(os.getpid(), signal.SIGTERM)
-
+    watch = Listener(lambda step: kill(signal.SIGTERM))
     before = signal.signal(signal.SIGTERM, terminate)
     try:
         with pytest.raises(Terminated):
-            trainer_for().fit(Toy(at), batches(4))
+            Bench(tmp_path, backbone).fit(watch)
         assert signal.getsignal(signal.SIGTERM) is terminate
     finally:
         signal.signal(signal.SIGTERM, before)
-    assert len(steps) == 1
+    assert len(watch.heard) == 2
 
 
-def test_sigterm_without_a_handler_does_not_end_with_status_0():
-    with pytest.raises(SystemExit) as caught:
-        trainer_for().fit(Toy(lambda: os.kill(os.getpid(), signal.SIGTERM)), batches(4))
-    assert caught.value.code == 143
+@pytest.mark.parametrize(
+    ("number", "reason"), [(signal.SIGTERM, "SIGTERM"), (signal.SIGINT, "Ctrl-C")]
+)
+def test_a_signal_saves_at_the_boundary_and_the_same_training_goes_on_from_there(
+    tmp_path, backbone, number, reason
+):
+    undisturbed = Bench(tmp_path / "golden", backbone).predictions()
+    bench = Bench(tmp_path, backbone)
+    watch = Listener(lambda step: kill(number) if step == 3 else None)
+    with pytest.raises(Stopped, match=reason), bench.rules.stop.listening():
+        bench.fit(watch)
+    (event,) = watch.events
+    assert event == ("stopped", {"message": f"{reason}: saved after step 3 of 8"})
+    again = Listener()
+    assert Bench(tmp_path, backbone).predictions(again) == undisturbed
+    assert again.events == [("resumed", {"message": "goes on after step 3 of 8", "step": 3})]
+    assert again.heard[0] == ("train", 8, 3, 4)
+    assert len(again.heard) == 6
 
 
-def test_an_exit_of_somebody_else_is_left_alone():
-    def leave():
+def test_the_time_limit_saves_at_the_boundary_with_time_left_to_save(tmp_path, backbone):
+    class Clock:
+        now = 0.0
+
+        def __call__(self):
+            return self.now
+
+    clock = Clock()
+    rules = Rules(stop=Stop(clock))
+    rules.stop.set_limit("1000s")
+
+    def pass_time(step):
+        clock.now = {1: 0.0, 2: 999.99999}.get(step, 2000.0)
+
+    watch = Listener(pass_time)
+    with pytest.raises(Stopped, match="the time limit of 1000s") as caught:
+        Bench(tmp_path, backbone, rules=rules).fit(watch)
+    assert caught.value.exit_code == 75
+    assert watch.events[0][1]["message"].endswith("saved after step 2 of 8")
+
+
+def test_a_prediction_ends_between_two_batches(tmp_path, backbone):
+    bench = Bench(tmp_path, backbone, predict_batch_size=2)
+    learner = bench.fit()
+    watch = Listener(lambda step: bench.rules.stop.set_limit("0s"))
+    with pytest.raises(Stopped):
+        learner.predict(bench.test, watch)
+    assert len(watch.heard) == 2
+
+
+def test_an_exit_of_somebody_else_is_left_alone(tmp_path, backbone):
+    def leave(step):
         raise SystemExit(7)
 
     with pytest.raises(SystemExit) as caught:
-        trainer_for().fit(Toy(leave), batches(1))
+        Bench(tmp_path, backbone).fit(Listener(leave))
     assert caught.value.code == 7
 
 
-def test_events_lie_in_the_folder_given_and_nothing_else_is_written(tmp_path, monkeypatch):
+def test_events_lie_in_the_folder_given_and_nothing_else_is_written(
+    tmp_path, backbone, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
-    trainer_for(logs=tmp_path / "fold-0" / "logs").fit(Toy(), batches(2))
-    trainer_for().predict(Toy(), batches(1))
+    bench = Bench(tmp_path, backbone)
+    bench.predictions()
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert {path.parent for path in files} == {tmp_path / "fold-0" / "logs"}
+    assert {path.parent for path in files} == {bench.workspace.logs}
     assert any(path.name.startswith("events.out.tfevents") for path in files)
-    assert not [path for path in files if path.suffix == ".ckpt"]
 
 
-def test_a_fold_that_is_trained_again_hides_the_events_of_the_one_that_was_killed(tmp_path):
-    trainer_for(logs=tmp_path / "logs").fit(Toy(), batches(8))
-    first = {path.name for path in (tmp_path / "logs").glob("events*")}
-    trainer_for(logs=tmp_path / "logs").fit(Toy(), batches(2))
-    assert len({path.name for path in (tmp_path / "logs").glob("events*")} - first) == 1
-    events = EventAccumulator(str(tmp_path / "logs"))
+def test_checkpoints_are_written_as_often_as_the_rules_say_but_not_at_the_end(tmp_path, backbone):
+    bench = Bench(tmp_path, backbone, rules=often())
+    bench.fit()
+    names = sorted(path.stem for path in bench.workspace.checkpoints.glob("*.json"))
+    assert names == ["step-00000006", "step-00000007"]
+    seldom = Bench(tmp_path / "seldom", backbone)
+    seldom.fit()
+    assert not seldom.workspace.checkpoints.exists()
+
+
+def test_the_claim_is_looked_at_before_every_save(tmp_path, backbone):
+    class Lost(Exception):
+        pass
+
+    asked = []
+
+    def check():
+        asked.append(1)
+        if len(asked) == 3:
+            raise Lost
+
+    bench = Bench(tmp_path, backbone, rules=often())
+    bench.workspace = type(bench.workspace)(bench.workspace.folder, "mine", check)
+    with pytest.raises(Lost):
+        bench.fit()
+    names = sorted(path.stem for path in bench.workspace.checkpoints.glob("*.json"))
+    assert names == ["step-00000001", "step-00000002"]
+
+
+def logged_steps(tmp_path):
+    events = EventAccumulator(str(tmp_path / "fold-0" / "logs"))
     events.Reload()
-    assert [event.step for event in events.Scalars("number")] == [0, 1]
+    return [event.step for event in events.Scalars("train_loss")]
 
 
-def test_on_a_cpu_only_deterministic_algorithms_are_allowed():
+def test_what_was_logged_and_not_saved_is_hidden_and_nothing_else(tmp_path, backbone, monkeypatch):
+    monkeypatch.setattr(module, "LOG_EVERY", 1)
+
+    class Killed(Exception):
+        pass
+
+    def die(step):
+        if step == 5:  # which is logged, but not saved
+            raise Killed
+
+    with pytest.raises(Killed):
+        Bench(tmp_path, backbone, rules=often()).fit(Listener(die))
+    Bench(tmp_path, backbone, rules=often()).fit()
+    assert len(list(tmp_path.rglob("events*"))) == 2
+    assert logged_steps(tmp_path) == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
+def test_a_fold_that_is_trained_anew_hides_the_events_of_the_one_before(
+    tmp_path, backbone, monkeypatch
+):
+    monkeypatch.setattr(module, "LOG_EVERY", 1)
+    Bench(tmp_path, backbone).fit()
+    Bench(tmp_path, backbone, epochs=1).fit()
+    assert logged_steps(tmp_path) == [1, 2, 3, 4]
+
+
+def test_on_a_cpu_only_deterministic_algorithms_are_allowed(tmp_path, backbone):
     torch.use_deterministic_algorithms(False)
-    trainer_for()
+    Bench(tmp_path, backbone).fit()
     assert torch.are_deterministic_algorithms_enabled()
 
 
-def test_the_recipe_decides_on_epochs_clipping_and_precision():
-    trainer = trainer_for(micro_groups=3, epochs=4, max_gradient_norm=0.7)
-    assert (trainer.max_epochs, trainer.accumulate_grad_batches) == (4, 3)
-    assert trainer.gradient_clip_val == 0.7
-    assert trainer.precision == "32-true"
-    assert trainer_for(max_gradient_norm=0.0).gradient_clip_val is None
-
-
-def test_training_and_predicting_say_nothing_by_themselves(tmp_path):
+def test_training_is_silent_and_sigterm_without_a_handler_is_no_success(tmp_path, backbone):
     script = textwrap.dedent("""
+        import os, signal, sys
         from pathlib import Path
-        from tests.training.test_trainer import Toy, batches, trainer_for
+        from tests.training.fitting import Bench, Listener
 
-        trainer_for(logs=Path(r"{logs}")).fit(Toy(), batches(2))
-        trainer_for().predict(Toy(), batches(2))
-    """).format(logs=tmp_path / "logs")
+        folder, backbone = map(Path, sys.argv[1:])
+        Bench(folder, backbone).predictions()
+        (folder / "done").touch()
+        kill = lambda step: os.kill(os.getpid(), signal.SIGTERM)
+        Bench(folder, backbone).fit(Listener(kill))
+    """)
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", script],
+        [sys.executable, "-W", "error", "-c", script, str(tmp_path), str(backbone)],
         capture_output=True,
         text=True,
         cwd=Path(__file__).parents[2],
+        env=environment(),
         check=False,
     )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (done.stdout, done.stderr) == ("", "")
+    assert (tmp_path / "done").exists()
+    assert done.returncode == -signal.SIGTERM

@@ -1,0 +1,119 @@
+"""One writer at a time: a lease that ends with its holder, on whatever machine that was.
+
+The holder refreshes a small file; who finds it unchanged for LEASE_SECONDS, by its own clock, takes
+it over. A holder of the same machine that is dead is found out at once. Clocks of different
+machines are never compared. (filelock's SoftFileLease; unlike a lock of the kernel it works on
+shared disks.)
+"""
+
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+from filelock import SoftFileLease, Timeout
+
+from pipeline.errors import BusyError
+from pipeline.files import as_resource_error
+
+LEASE_SECONDS = 60.0
+POLL_SECONDS = 0.5
+
+
+class Lease:
+    """A claim that may be lost: by a machine asleep for too long, or a disk that went away."""
+
+    def __init__(self, lock: SoftFileLease, what: str) -> None:
+        self._lock, self._what = lock, what
+
+    def check(self) -> None:
+        """Raise BusyError where somebody else has taken the claim over: nothing may be written."""
+        if self._lock.compromise is not None:
+            raise BusyError(
+                f"the claim on {self._what} was lost ({self._lock.compromise.reason}): this "
+                f"process did not refresh {self._lock.lock_file} for {LEASE_SECONDS:.0f} s. "
+                "Another may have taken it over, so nothing more is written here. "
+                "Start the same command again."
+            )
+
+
+@contextmanager
+def lease(path: Path, what: str) -> Iterator[Lease]:
+    """Hold *path* while *what* is written; BusyError where a living process holds it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = SoftFileLease(path, lease_duration=LEASE_SECONDS, thread_local=False)
+        _acquire(lock, path)
+    except Timeout:
+        raise BusyError(
+            f"{what} is being written by {holder(path)}. Wait for it, or stop it and start again."
+        ) from None
+    except OSError as error:
+        raise as_resource_error(error, path) or error from error
+    try:
+        yield Lease(lock, what)
+    finally:
+        lock.release()
+
+
+def _acquire(lock: SoftFileLease, path: Path) -> None:
+    """Take the claim at once, or, from another machine's holder, once it has stood still."""
+    seen = _marker(path)
+    owner = lock.owner
+    if seen is None or owner is None or owner.hostname == _this_machine():
+        _acquire_here(lock, path)
+        return
+    lock.acquire(
+        timeout=2 * LEASE_SECONDS,
+        poll_interval=POLL_SECONDS,
+        cancel_check=lambda: _marker(path) not in (None, seen),  # refreshed: its holder lives
+    )
+
+
+def _acquire_here(lock: SoftFileLease, path: Path) -> None:
+    """Take the claim or not: a dead holder of this machine is found out at once."""
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        if _marker(path) is not None:
+            raise
+        # a disk that cannot exchange two names (NFS): the dead holder's file was only deleted
+        lock.acquire(timeout=0)
+
+
+@cache
+def _this_machine() -> str:
+    """What filelock calls this machine: its name and, where there are any, its container's."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        SoftFileLease(Path(folder) / "lease", thread_local=False) as lock,
+    ):
+        return "" if lock.owner is None else lock.owner.hostname
+
+
+def _marker(path: Path) -> tuple[int, int] | None:
+    """What changes when a lease is refreshed or taken over."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
+def holder_pid(path: Path) -> int | None:
+    """The process that holds, or held when it died, the lease at *path*."""
+    return SoftFileLease(path, lease_duration=LEASE_SECONDS, thread_local=False).pid
+
+
+def holder(path: Path) -> str:
+    """Who holds the lease at *path*, for people."""
+    owner = SoftFileLease(path, lease_duration=LEASE_SECONDS, thread_local=False).owner
+    if owner is None:
+        return "another process"
+    try:
+        age = max(0.0, time.time() - path.stat().st_mtime)
+    except OSError:
+        age = 0.0
+    return f"process {owner.pid} on {owner.hostname} (last sign of life {age:.0f} s ago)"

@@ -1,0 +1,38 @@
+"""What one fold finds out about its machine, the next one need not."""
+
+import json
+
+import pytest
+
+from pipeline.config import as_dict
+from pipeline.models.learnt import Learnt
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "both"),
+    [
+        ({}, {}, {}),
+        ({}, {"micro_rows": 4, "precision": "32-true"}, {"micro_rows": 4, "precision": "32-true"}),
+        (
+            {"micro_rows": 8},
+            {"micro_rows": 4, "predict_rows": 9},
+            {"micro_rows": 4, "predict_rows": 9},
+        ),
+        ({"precision": "bf16-mixed"}, {"precision": "32-true"}, {"precision": "32-true"}),
+        (
+            {"precision": "bf16-mixed"},
+            {"predict_rows": 1},
+            {"precision": "bf16-mixed", "predict_rows": 1},
+        ),
+    ],
+)
+def test_together_they_know_the_smaller_sizes_and_the_wider_precision(first, second, both):
+    one, other = Learnt(**first), Learnt(**second)
+    assert one.joined(other) == other.joined(one) == Learnt(**both)
+    assert one.joined(one) == one
+
+
+def test_facts_that_went_through_json_tell_it_again():
+    learnt = Learnt(micro_rows=4, precision="bf16-mixed")
+    assert Learnt.of(json.loads(json.dumps({"learnt": as_dict(learnt)}))) == learnt
+    assert Learnt.of({"loss": "mse"}) == Learnt()

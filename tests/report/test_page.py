@@ -1,0 +1,40 @@
+"""The page outlives its reader, and writes what the stream can take."""
+
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from pipeline.report.page import page
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_what_is_printed_after_the_reader_left_goes_nowhere():
+    script = "from pipeline.report.page import page\npage().print('a')\nprint('b')\nexit(7)"
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=False,
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (7, b"")
+
+
+def test_signs_that_the_encoding_lacks_are_replaced():
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    page(stream).print("3 × 2 ± 1 → 안녕")
+    stream.seek(0)
+    assert stream.read() == "3 x 2 +- 1 -> ??\n"
+
+
+def test_any_sign_is_left_alone_where_the_encoding_has_it():
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    page(stream).print("3 × 2 ± 1 → 안녕")
+    stream.seek(0)
+    assert stream.read() == "3 × 2 ± 1 → 안녕\n"
