@@ -10,8 +10,8 @@ undisturbed run. One line of JSON per trial that failed; the last line counts th
 KIND and COUNT:
     enospc    the n-th file operation fails as on a full disk; COUNT trials evenly over all n
     kill9     the process is killed in front of the n-th file operation; likewise
-    points    the process is killed at every point that `pipeline.faults` names, at its first,
-              second, fourth … time; COUNT is not used
+    points    the process is killed at a point that `pipeline.faults` names, at its first, second,
+              fourth … time; COUNT trials evenly over all points and times
     sigkill   kill -9 from outside, at COUNT random times
     sigterm   SIGTERM from outside, at COUNT random times
 
@@ -31,9 +31,9 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import pipeline
 from pipeline import cv, doctor, ensemble, faults
@@ -41,6 +41,7 @@ from pipeline.command import run
 from tests.faults.operations import Operations
 from tests.toy import predictions
 
+Item = TypeVar("Item")
 TIMES = (1, 2, 4, 8, 16)
 """At which time a point is struck."""
 
@@ -90,14 +91,14 @@ def trials(root: Path, model: str, kind: str, count: int) -> Iterator[Trial]:
     """What is to be tried."""
     if kind in ("enospc", "kill9"):
         total = count_operations(root, model)
-        print(json.dumps({"operations": total}), flush=True)
         codes = (0, 4) if kind == "enospc" else (-signal.SIGKILL,)
-        for at in sorted({1 + total * trial // count for trial in range(count)}):
-            yield Trial(f"{kind} {at}", Operations(root, kind, at).install, codes)
+        for at in evenly(range(1, total + 1), count):
+            yield Trial(f"{kind} {at} of {total}", Operations(root, kind, at).install, codes)
     elif kind == "points":
-        for point, most in reached_points(root, model).items():
-            for at in [at for at in TIMES if at <= most]:
-                yield Trial(f"{point}:{at}", strike(point, at), (-signal.SIGKILL,))
+        reached = reached_points(root, model).items()
+        places = [(point, at) for point, most in reached for at in TIMES if at <= most]
+        for point, at in evenly(places, count):
+            yield Trial(f"{point}:{at}", strike(point, at), (-signal.SIGKILL,))
     else:
         number = {"sigkill": signal.SIGKILL, "sigterm": signal.SIGTERM}[kind]
         began = time.monotonic()
@@ -109,6 +110,12 @@ def trials(root: Path, model: str, kind: str, count: int) -> Iterator[Trial]:
             after = draw.uniform(0, seconds)
             codes = (0, -signal.SIGKILL, 143)
             yield Trial(f"{kind} after {after:.2f} s", lambda: None, codes, after, number)
+
+
+def evenly(items: Sequence[Item], count: int) -> list[Item]:
+    """At most *count* of the items, the first among them, at even distances."""
+    chosen = sorted({len(items) * trial // count for trial in range(count)})
+    return [items[place] for place in chosen]
 
 
 def strike(point: str, at: int) -> Callable[[], None]:
