@@ -7,7 +7,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: demo test clean
+.PHONY: demo test faults clean
 
 demo: $(READY)  ## train on the built-in competition, blend, write the submission
 	$(RUN) -m pipeline.cv --model linear
@@ -20,6 +20,9 @@ test: $(READY)  ## all that must hold before main moves
 	$(RUN) -m ruff check .
 	$(RUN) -m mypy
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -q -n 2
+
+faults: $(READY)  ## the nightly run: 60 trials of each kind of fault, about an hour
+	FAULT_TRIALS=60 OMP_NUM_THREADS=1 $(RUN) -m pytest -q -n 2 tests/faults
 
 $(READY): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; name one: make PYTHON=/path/to/python"; exit 2; }

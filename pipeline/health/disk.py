@@ -33,8 +33,13 @@ def oddities(root: Path, folder: Path, deep: bool = True) -> Iterator[Finding]:
 
 
 def link(root: Path, path: Path) -> Iterator[Finding]:
-    """A problem where *path* is a link that leads out of *root* or nowhere, or any in oof/."""
-    if why := _link_problem(root, path):
+    """A problem where *path* is a link that leads out of *root* or nowhere, or any in oof/.
+
+    runs/ itself may be one: weights are large, and private to the machine.
+    """
+    if path == root / "runs" and path.is_symlink() and path.is_dir():
+        yield note(path, f"is a link to {path.readlink()}", "Nothing; it is not shared.")
+    elif why := _link_problem(root, path):
         advice = f"Put the real thing in its place, or delete the link, {LOOK_AGAIN}."
         yield problem(path, why, advice)
 

@@ -52,13 +52,21 @@ def test_leftovers_of_another_machine_are_told_apart(root, name):
     assert "of another machine" in found["what"]
 
 
-@pytest.mark.parametrize("name", ["oof", "runs", "oof/toy/linear", str(WORK / "fold-0")])
+@pytest.mark.parametrize("name", ["oof", "oof/toy/linear", str(WORK / "fold-0")])
 def test_a_link_out_of_the_root_is_a_problem(root, tmp_path, name):
     (root / name).rename(tmp_path / "outside")
     (root / name).symlink_to(tmp_path / "outside")
     found = [problem for problem in examine(root).problems if problem["path"] == name]
     assert len(found) == 1
     assert found[0]["what"].startswith("is a link that leads out of ")
+
+
+def test_runs_may_lie_on_another_disk(root, tmp_path):
+    (root / "runs").rename(tmp_path / "scratch")
+    (root / "runs").symlink_to(tmp_path / "scratch")
+    answer = examine(root)
+    assert answer.code == 0
+    assert [note["path"] for note in answer.notes] == ["runs"]
 
 
 def test_a_linked_file_and_a_link_to_nowhere_are_problems(root, tmp_path):

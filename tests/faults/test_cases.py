@@ -1,0 +1,71 @@
+"""Single faults, seen from outside: the exit code, the words, and the same command again."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.toy import command, environment, predictions, toy_competition
+
+
+@pytest.fixture(scope="module")
+def golden(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The bytes of an undisturbed run of `linear`."""
+    root = toy_competition(tmp_path_factory.mktemp("golden"))
+    assert command(root, "cv", "--model", "linear").returncode == 0
+    return predictions(root)
+
+
+@pytest.mark.parametrize("kind", ["enospc", "edquot", "erofs"])
+@pytest.mark.parametrize("nth", [3, 7])
+def test_a_save_that_fails_ends_with_4_and_the_same_command_goes_on(tmp_path, golden, kind, nth):
+    root = toy_competition(tmp_path)
+    done = command(root, "cv", "--model", "linear", fault=f"commit-write:{nth}:{kind}")
+    assert done.returncode == 4
+    assert "Traceback" not in done.stderr
+    words = "cannot write" if kind == "erofs" else "no space left to write"
+    assert words in done.stderr
+    assert str(root) in done.stderr
+    assert not list(root.rglob(".tmp-*"))
+    assert command(root, "cv", "--model", "linear").returncode == 0
+    assert predictions(root) == golden
+
+
+def test_memory_that_runs_out_once_costs_no_step_and_is_told_everywhere(tmp_path):
+    root = toy_competition(tmp_path)
+    done = command(root, "cv", "--model", "tiny", fault="micro-batch:3:oom")
+    assert done.returncode == 0
+    told = "out of memory at step 2 with 7 rows at once; from here on at most 3"
+    assert told in done.stderr
+    manifest = json.loads((root / "oof" / "toy" / "tiny" / "run.json").read_text())
+    (event,) = [e for e in manifest["events"]["seed-42/fold-0"] if e["what"] == "batch halved"]
+    assert (event["step"], event["rows_before"], event["rows"]) == (1, 7, 3)
+    fold = json.loads((root / "oof" / "toy" / "tiny" / "seed-42" / "fold-2.json").read_text())
+    assert fold["learner"]["learnt"]["micro_rows"] == 3
+    assert fold["learner"]["steps"] == 10
+
+
+def test_two_at_once_share_the_folds_and_change_no_byte(tmp_path, golden):
+    root = toy_competition(tmp_path)
+    argv = [sys.executable, "-m", "pipeline.cv", "--root", str(root), "--model", "linear"]
+    both = [
+        subprocess.Popen(argv, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for _ in range(2)
+    ]
+    ends = [(process.communicate()[1].decode(), process.returncode) for process in both]
+    assert {code for _, code in ends} <= {0, 75}
+    assert 0 in {code for _, code in ends}
+    for words, code in ends:
+        assert code == 0 or "is being written by process" in words
+    assert predictions(root) == golden
+    assert (root / "oof" / "toy" / "linear" / "run.json").exists()
+
+
+def test_a_time_limit_that_is_over_says_how_to_go_on(tmp_path: Path) -> None:
+    root = toy_competition(tmp_path)
+    done = command(root, "cv", "--model", "linear", "--time-limit", "0s")
+    assert done.returncode == 75
+    assert "stopped by the time limit of 0s" in done.stderr
+    assert f"python -m pipeline.cv --root {root} --model linear --time-limit 0s" in done.stderr
