@@ -2,8 +2,8 @@
 
 The tensors lie in the file under their path, the keys that lead to them (a dict of weights keeps
 its names); the tree they belong to (dicts, lists, numbers, texts) is JSON in the header.
-safetensors' own writer would hold all bytes at once, which for a checkpoint of a large model is
-more than a small machine has; its reader is used as it is.
+The library's writer opens files by itself and has its own words for a full disk; this one writes to
+the stream of `files.commit`, tensor by tensor. The library's reader is used as it is.
 Format: https://huggingface.co/docs/safetensors (an 8-byte length, a JSON header, the tensors).
 """
 
