@@ -68,7 +68,7 @@ def _again() -> str:
 def _say(message: str, code: int, prefix: str = "error: ") -> int:
     try:
         print(f"{prefix}{message}", file=sys.stderr)
-    except (BrokenPipeError, ValueError):  # nobody is listening any more
+    except (OSError, ValueError):  # nobody is listening any more
         pass
     return code
 

@@ -9,6 +9,7 @@ fold is not trained twice.
 """
 
 import json
+import os
 import shlex
 import sys
 from argparse import SUPPRESS
@@ -120,8 +121,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _as_worker(args: "Namespace", competition: Competition) -> int:
     """Train what nobody else holds; the leader tells how it all ended."""
     from pipeline.report.page import page
-    from pipeline.stopping import Stopped
+    from pipeline.stopping import STOP, Stopped
 
+    STOP.leader = os.getppid()
     try:
         _run_all(args, competition, page())
     except (BusyError, Stopped) as ended:

@@ -35,7 +35,7 @@ POINTS = (
     "run",
 )
 """What may stand before the first colon."""
-KINDS = ("kill9", "term", "int", "raise", "enospc", "edquot", "erofs", "oom", "nan", "hang")
+KINDS = ("kill9", "term", "int", "raise", "enospc", "edquot", "erofs", "eio", "oom", "nan", "hang")
 """What may stand after the second; "nan" is for the caller to act on."""
 
 
@@ -89,7 +89,7 @@ def _strike(point: str, kind: str) -> bool:
             raise Injected(f"injected at {point}")
         case "oom":
             raise sys.modules["torch"].OutOfMemoryError(f"CUDA out of memory (injected at {point})")
-        case "enospc" | "edquot" | "erofs":
+        case "enospc" | "edquot" | "erofs" | "eio":
             number = getattr(errno, kind.upper())
             raise OSError(number, os.strerror(number), point)
     return kind == "nan"

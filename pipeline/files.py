@@ -26,7 +26,8 @@ from pipeline.guard import check_archive
 from pipeline.temporaries import new_name, sweep
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ESTALE}
+UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ESTALE, errno.EIO}
+IN_THE_WAY = {errno.ENOTDIR, errno.EEXIST, errno.EISDIR}
 
 
 def commit(path: Path, write: Callable[[IO[bytes]], object]) -> str:
@@ -54,7 +55,8 @@ def commit(path: Path, write: Callable[[IO[bytes]], object]) -> str:
     except Exception as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
-        raise as_resource_error(error, path) or error from error
+        raise_resource_error(error, path)
+        raise
     return digest
 
 
@@ -68,13 +70,21 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def raise_resource_error(error: BaseException, path: Path) -> None:
+    """Raise the ResourceError that *error*, met while writing *path*, really is, if it is one."""
+    if resource := as_resource_error(error, path):
+        raise resource from error
+
+
 def as_resource_error(error: BaseException, path: Path) -> ResourceError | None:
     """The ResourceError that *error* really is, looked for down its chain of causes.
 
     torch.save hides an OSError(ENOSPC) in the context of a RuntimeError.
     """
     cause: BaseException | None = error
-    while cause is not None:
+    seen: set[int] = set()
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
         if isinstance(cause, OSError) and cause.errno in FULL:
             return ResourceError(
                 f"no space left to write {path} ({_free_text(path)} free). "
@@ -84,6 +94,11 @@ def as_resource_error(error: BaseException, path: Path) -> ResourceError | None:
             return ResourceError(
                 f"cannot write {path}: {os.strerror(cause.errno or 0).lower()}. "
                 "Make the folder writable, or choose another with --root."
+            )
+        if isinstance(cause, OSError) and cause.errno in IN_THE_WAY:
+            return ResourceError(
+                f"cannot write {path}: {os.strerror(cause.errno or 0).lower()}. A file stands "
+                "where a folder is needed, or the other way round; move it out of the way."
             )
         cause = cause.__cause__ or cause.__context__
     return None

@@ -16,7 +16,7 @@ from pathlib import Path
 from filelock import SoftFileLease, Timeout
 
 from pipeline.errors import BusyError
-from pipeline.files import as_resource_error
+from pipeline.files import raise_resource_error
 
 LEASE_SECONDS = 60.0
 POLL_SECONDS = 0.5
@@ -51,7 +51,8 @@ def lease(path: Path, what: str) -> Iterator[Lease]:
             f"{what} is being written by {holder(path)}. Wait for it, or stop it and start again."
         ) from None
     except OSError as error:
-        raise as_resource_error(error, path) or error from error
+        raise_resource_error(error, path)
+        raise
     try:
         yield Lease(lock, what)
     finally:
@@ -59,10 +60,13 @@ def lease(path: Path, what: str) -> Iterator[Lease]:
 
 
 def _acquire(lock: SoftFileLease, path: Path) -> None:
-    """Take the claim at once, or, from another machine's holder, once it has stood still."""
+    """Take the claim at once; from a holder on another machine, or one that a power cut left
+    without a name, once it has stood still."""
     seen = _marker(path)
     owner = lock.owner
-    if seen is None or owner is None or owner.hostname == _this_machine():
+    if owner is None and seen is not None and _stands_still(path, seen):
+        lock.force_break()  # filelock itself would wait for an empty one for ever
+    if owner is None or owner.hostname == _this_machine():
         _acquire_here(lock, path)
         return
     lock.acquire(
@@ -70,6 +74,16 @@ def _acquire(lock: SoftFileLease, path: Path) -> None:
         poll_interval=POLL_SECONDS,
         cancel_check=lambda: _marker(path) not in (None, seen),  # refreshed: its holder lives
     )
+
+
+def _stands_still(path: Path, seen: tuple[int, int]) -> bool:
+    """Whether the marker stays as it was *seen* for the time of a lease."""
+    until = time.monotonic() + LEASE_SECONDS
+    while time.monotonic() < until:
+        time.sleep(min(POLL_SECONDS, LEASE_SECONDS))
+        if _marker(path) != seen:
+            return False
+    return True
 
 
 def _acquire_here(lock: SoftFileLease, path: Path) -> None:
@@ -111,7 +125,7 @@ def holder(path: Path) -> str:
     """Who holds the lease at *path*, for people."""
     owner = SoftFileLease(path, lease_duration=LEASE_SECONDS, thread_local=False).owner
     if owner is None:
-        return "another process"
+        return f"another process ({path} does not say which)"
     try:
         age = max(0.0, time.time() - path.stat().st_mtime)
     except OSError:

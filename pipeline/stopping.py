@@ -4,6 +4,7 @@ Outside of training a signal ends the command at once. While steps are taken it 
 training looks at every step boundary, saves and ends there. A second signal ends it at once.
 """
 
+import contextlib
 import os
 import re
 import signal
@@ -42,6 +43,8 @@ class Stop:
         self.asked: Stopped | None = None
         self.limit = ""
         self.deadline: float | None = None
+        self.leader: int | None = None
+        """The process that this one works for: where it is gone, the work ends."""
         self._waits = False
 
     def set_limit(self, text: str) -> None:
@@ -54,8 +57,9 @@ class Stop:
         if not self._waits or self.asked is not None:
             raise stopped
         self.asked = stopped
-        # print is not safe in a signal handler
-        os.write(2, f"\n{stopped}: saving at the next step; once more stops at once\n".encode())
+        message = f"\n{stopped}: saving at the next step; once more stops at once\n"
+        with contextlib.suppress(OSError):  # the terminal may be gone, which is why we are here
+            os.write(2, message.encode())  # print is not safe in a signal handler
 
     @contextmanager
     def at_boundaries(self) -> Iterator[None]:
@@ -68,6 +72,8 @@ class Stop:
 
     def due(self, reserve: float = 0.0) -> Stopped | None:
         """Why to end now, if at all; *reserve* seconds are still needed to save."""
+        if self.leader is not None and os.getppid() != self.leader:
+            return Stopped("the end of its leader", TERMINATED)
         late = self.deadline is not None and self.clock() + reserve >= self.deadline
         if self.asked is None and late:
             return Stopped(f"the time limit of {self.limit}", BusyError.exit_code)

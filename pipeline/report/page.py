@@ -25,6 +25,13 @@ class Page(Console):
         # the interpreter flushes the stream once more at exit; let that go nowhere as well
         os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
 
+    def _check_buffer(self) -> None:
+        """Everything is written from here: a terminal that went away says EIO, not EPIPE."""
+        try:
+            super()._check_buffer()
+        except OSError:
+            self.on_broken_pipe()
+
 
 class Writable:
     """A stream to which any text can be written, whatever its encoding; see `writable`."""

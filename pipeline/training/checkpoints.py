@@ -70,6 +70,7 @@ class Checkpoints:
 
         A file without its manifest was never finished and is deleted without a word.
         """
+        refused = self._without_sense(watch)
         for path in set(self.folder.glob(f"*{SUFFIX}")) - {one.path for one in self._committed()}:
             path.unlink()
         for checkpoint in self._committed():
@@ -78,7 +79,19 @@ class Checkpoints:
                 return checkpoint
             watch.event("checkpoint refused", f"{checkpoint.path.name} {problem}")
             _delete(checkpoint)
+            refused = True
+        if refused:
+            watch.event("starts anew", "no checkpoint is left to go on from: the fold starts anew")
         return None
+
+    def _without_sense(self, watch: Watch) -> bool:
+        """Delete and tell manifests that cannot be read; whether there were any."""
+        known = {one.manifest for one in self._committed()}
+        strange = sorted(set(self.folder.glob("step-*.json")) - known)
+        for manifest in strange:
+            watch.event("checkpoint refused", f"{manifest.name} is damaged; it is passed over")
+            manifest.unlink()
+        return bool(strange)
 
     def roll_back(self) -> int:
         """Delete every state but the last from the start of an epoch; its step, 0 for none."""
@@ -113,11 +126,11 @@ class Checkpoints:
         """What keeps a checkpoint from being used, in words; empty for nothing."""
         manifest = read_json(checkpoint.manifest)
         if manifest.get("settings") != self.fingerprint:
-            return "was made with other settings or rows; it is deleted"
+            return "was made with other settings, rows or backbone files; it is deleted"
         if not checkpoint.path.exists():
-            return "is missing, though its manifest is there; the one before is used"
+            return "is missing, though its manifest is there; it is passed over"
         if sha256(checkpoint.path) != manifest.get("sha256"):
-            return "is damaged (its SHA-256 is not that of its manifest); the one before is used"
+            return "is damaged (its SHA-256 is not that of its manifest); it is passed over"
         return ""
 
     def _thin(self) -> None:

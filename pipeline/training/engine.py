@@ -6,6 +6,7 @@ never mixed with folds of other settings.
 
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from pipeline.errors import ArtifactError, BusyError, DivergedError, raise_if
 from pipeline.faults import reach
 from pipeline.files import commit_json, read_json
 from pipeline.guard import refuse_links
+from pipeline.leases import lease
 from pipeline.models.learner import Watch
 from pipeline.results.manifest import FORMAT
 from pipeline.results.metrics import Metric, MetricError
@@ -116,13 +118,24 @@ def unfinished(job: Job, only_folds: Sequence[int] = ()) -> list[Part]:
 
 
 def start_over(job: Job, only_folds: Sequence[int] = ()) -> None:
-    """Delete the job's finished parts; run.json first, so that no half run looks whole."""
-    job.paths.run_manifest(job.run).unlink(missing_ok=True)
-    for part in wanted(job, only_folds):
-        path = job.predictions(part)
-        path.with_suffix(".json").unlink(missing_ok=True)
-        path.unlink(missing_ok=True)
-        shutil.rmtree(job.workspace(part).folder, ignore_errors=True)
+    """Delete the job's finished parts and what they were made with.
+
+    BusyError, and nothing is deleted, where another process trains one of them. run.json goes
+    first, so that no half run looks whole.
+    """
+    parts = wanted(job, only_folds)
+    with ExitStack() as claims:
+        for part in parts:
+            claims.enter_context(lease(job.workspace(part).lease, f"{part.name} of {job.run}"))
+        job.paths.run_manifest(job.run).unlink(missing_ok=True)
+        for part in parts:
+            path, workspace = job.predictions(part), job.workspace(part)
+            path.with_suffix(".json").unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
+            workspace.trained.unlink(missing_ok=True)
+            workspace.events.unlink(missing_ok=True)
+            for folder in (workspace.checkpoints, workspace.weights, workspace.logs):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def finish(job: Job, metric: Metric) -> dict[str, Any]:

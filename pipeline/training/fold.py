@@ -76,6 +76,7 @@ def _keep(job: Job, learner: Learner, workspace: Workspace) -> None:
     """Save the trained weights, and then that they are all there."""
     if job.keep_weights:
         workspace.check()
+        workspace.trained.unlink(missing_ok=True)  # it speaks of other weights
         learner.save(workspace.weights)
         commit_json(workspace.trained, {"settings": workspace.fingerprint})
 
@@ -86,6 +87,7 @@ def _trained(job: Job, workspace: Workspace, watch: Watch) -> Learner | None:
         return None
     try:
         if read_json(workspace.trained).get("settings") != workspace.fingerprint:
+            workspace.trained.unlink()
             return None
         learner = job.factory.load(workspace.weights)
     except ArtifactError as error:

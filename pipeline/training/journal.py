@@ -1,11 +1,12 @@
 """What happened to a fold, a JSON object a line, kept through every kill of its process."""
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
 
 from pipeline.faults import reach
-from pipeline.files import as_resource_error
+from pipeline.files import raise_resource_error
 from pipeline.models.learner import Watch
 
 
@@ -39,19 +40,19 @@ class Journal:
             with self.path.open("ab") as stream:
                 stream.write(("\n" + line if torn else line).encode())
         except OSError as error:
-            raise as_resource_error(error, self.path) or error from error
+            raise_resource_error(error, self.path)
+            raise
 
     def entries(self) -> list[dict[str, Any]]:
-        """Every event so far; a line that was torn by a kill is left out."""
+        """Every event so far; a line that is torn, or could not go into a manifest, is left out."""
         if not self.path.exists():
             return []
         found = []
         # not splitlines: a message may hold other line separators, such as U+2028
         for line in self.path.read_text(encoding="utf-8", errors="replace").split("\n"):
-            try:
+            with contextlib.suppress(ValueError, RecursionError):
                 entry = json.loads(line)
-            except json.JSONDecodeError:
-                continue
-            if isinstance(entry, dict):
-                found.append(entry)
+                json.dumps(entry, ensure_ascii=False, allow_nan=False).encode()
+                if isinstance(entry, dict):
+                    found.append(entry)
         return found

@@ -81,13 +81,15 @@ def _too_full(wanted: list[Need], spare: int) -> list[str]:
     need = int(sum(each.size for each in wanted) * HEADROOM) + spare
     if need <= (free := free_bytes(folder)):
         return []
+    folders = " and ".join(dict.fromkeys(str(each.folder) for each in wanted))
     listing = ", ".join(f"{each.what} {size_text(each.size)}" for each in wanted)
     left = f", and {size_text(spare)} are to stay free (--min-free-gb)" if spare else ""
     elsewhere = "use another --root, or keep no weights: --no-weights"
     if folder == Path(tempfile.gettempdir()):
         elsewhere = "or name another folder in TMPDIR"
     return [
-        f"{folder} needs {size_text(need)} ({listing}{left}), {size_text(free)} are free. "
+        f"the disk of {folders} needs {size_text(need)} ({listing}{left}), {size_text(free)} are "
+        "free. "
         f"Free some space, {elsewhere}"
     ]
 
