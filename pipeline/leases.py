@@ -13,13 +13,14 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from filelock import SoftFileLease, Timeout
+from filelock import LeaseSettingsMismatch, SoftFileLease, Timeout
 
 from pipeline.errors import BusyError
 from pipeline.files import raise_resource_error
 
 LEASE_SECONDS = 60.0
 POLL_SECONDS = 0.5
+LOOKS = 5
 
 
 class Lease:
@@ -27,16 +28,29 @@ class Lease:
 
     def __init__(self, lock: SoftFileLease, what: str) -> None:
         self._lock, self._what = lock, what
+        self._mine = _inode(Path(lock.lock_file))
 
     def check(self) -> None:
         """Raise BusyError where somebody else has taken the claim over: nothing may be written."""
-        if self._lock.compromise is not None:
+        if self._lock.compromise is not None or self._is_anothers():
             raise BusyError(
-                f"the claim on {self._what} was lost ({self._lock.compromise.reason}): this "
-                f"process did not refresh {self._lock.lock_file} for {LEASE_SECONDS:.0f} s. "
+                f"the claim on {self._what} was lost: this process did not refresh "
+                f"{self._lock.lock_file} for {LEASE_SECONDS:.0f} s, or somebody deleted it. "
                 "Another may have taken it over, so nothing more is written here. "
                 "Start the same command again."
             )
+
+    def _is_anothers(self) -> bool:
+        """Whether the marker is not the one of this claim; a contender's look at it takes a moment.
+
+        The heartbeat finds out as well, but only when it beats: too late for who has just slept.
+        """
+        path = Path(self._lock.lock_file)
+        for _ in range(LOOKS):
+            if _inode(path) == self._mine:
+                return False
+            time.sleep(POLL_SECONDS / LOOKS)
+        return True
 
 
 @contextmanager
@@ -46,7 +60,7 @@ def lease(path: Path, what: str) -> Iterator[Lease]:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = SoftFileLease(path, lease_duration=LEASE_SECONDS, thread_local=False)
         _acquire(lock, path)
-    except Timeout:
+    except (Timeout, LeaseSettingsMismatch):
         raise BusyError(
             f"{what} is being written by {holder(path)}. Wait for it, or stop it and start again."
         ) from None
@@ -105,6 +119,15 @@ def _this_machine() -> str:
         SoftFileLease(Path(folder) / "lease", thread_local=False) as lock,
     ):
         return "" if lock.owner is None else lock.owner.hostname
+
+
+def _inode(path: Path) -> tuple[int, int] | None:
+    """Which file a marker is."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _marker(path: Path) -> tuple[int, int] | None:

@@ -40,6 +40,7 @@ class Stop:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
+        self.began = clock()
         self.asked: Stopped | None = None
         self.limit = ""
         self.deadline: float | None = None
@@ -48,12 +49,18 @@ class Stop:
         self._waits = False
 
     def set_limit(self, text: str) -> None:
-        """End *text* (such as 11h30m) from now; UsageError where it is no duration."""
-        self.limit, self.deadline = text, self.clock() + seconds_of(text, "--time-limit")
+        """End *text* (such as 11h30m) after this process began; UsageError where it is none."""
+        self.limit, self.deadline = text, self.began + seconds_of(text, "--time-limit")
+
+    def left(self) -> float | None:
+        """Seconds until the time limit; None where there is none."""
+        return None if self.deadline is None else max(0.0, self.deadline - self.clock())
 
     def handle(self, number: int, frame: FrameType | None) -> None:
         """Take a signal: ask where somebody looks at `due`, else raise."""
         stopped = by_signal(number)
+        if self._waits and self.asked is not None and number == signal.SIGHUP:
+            return  # a terminal that goes away says so more than once
         if not self._waits or self.asked is not None:
             raise stopped
         self.asked = stopped

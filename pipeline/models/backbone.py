@@ -3,7 +3,10 @@
 Notation: B rows, T tokens, H hidden size, o outputs, u inputs per row.
 """
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, Literal
 
 from torch import Tensor, nn
@@ -51,6 +54,13 @@ class Pristine:
         self.backbone.load_state_dict(self.weights)
         self.lent += 1
         return self.lent
+
+    @cached_property
+    def config_digest(self) -> str:
+        """A hash of the settings the backbone was built with (dropout, norms …): 16 hex digits."""
+        config: Any = self.backbone.config
+        content = json.dumps(config.to_diff_dict(), sort_keys=True, default=str)
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
 
     @property
     def hidden(self) -> int:

@@ -102,7 +102,7 @@ class TransformerLearner:
         self._report_truncated(train, watch)
         # Every draw below has a seed of its own; this covers what a backbone may draw unseen.
         pl.seed_everything(derive_seed(self.seed, "fit") % 2**32, verbose=False)
-        with module.limits.memory("before the first step"):
+        with module.limits.memory("outside of a step"):
             shared.fitter.fit(module, data, workspace, watch)
         module.stepper.check_finite()
         self.counted |= _facts(module) | {"seconds": round(time.monotonic() - started, 3)}
@@ -113,7 +113,7 @@ class TransformerLearner:
         module.limits.watch = watch
         data = FoldDataModule(shared.store, shared.recipe, self.seed, test=table)
         predictions = np.full((len(table), shared.outputs), np.nan, dtype=np.float32)
-        with module.limits.memory("before the first prediction"):
+        with module.limits.memory("outside of a batch"):
             batches = shared.fitter.predict(module, data, watch)
         for rows, values in batches:
             predictions[rows.numpy()] = values.numpy()

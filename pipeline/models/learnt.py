@@ -6,9 +6,6 @@ from typing import Any
 
 from pipeline.models.hardware import Precision
 
-WIDEST: tuple[Precision, ...] = ("32-true", "bf16-mixed")
-"""What is left of fp16, the surest first."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Learnt:
@@ -22,11 +19,14 @@ class Learnt:
     """What was computed in after fp16 overflowed."""
 
     def joined(self, other: "Learnt") -> "Learnt":
-        """What both have found out: the smaller sizes, the wider precision."""
+        """What a third training starts with: the smaller sizes.
+
+        It finds its precision by itself, at the cost of a step: so no fold's numbers depend on
+        whether another, that overflowed, was trained before it.
+        """
         return Learnt(
             micro_rows=_least(self.micro_rows, other.micro_rows),
             predict_rows=_least(self.predict_rows, other.predict_rows),
-            precision=next((p for p in WIDEST if p in (self.precision, other.precision)), None),
         )
 
     @classmethod

@@ -81,8 +81,9 @@ class Limits:
 
     def no_memory(self, when: str, failure: str) -> NoReturn:
         """Raise ResourceError saying *when* memory ran out, and what to try."""
+        said = failure.partition("\n")[0][:120] or "no reason given"
         raise ResourceError(
-            f"the device ran out of memory {when} ({failure.splitlines()[0][:120]}). Three ways "
-            f"out: a max_length below {self.recipe.max_length}; gradient_checkpointing: true or a "
-            "smaller backbone; a device with more memory, or one that nobody else is using."
+            f"the device ran out of memory {when} ({said}). Three ways out: a max_length below "
+            f"{self.recipe.max_length}; gradient_checkpointing: true or a smaller backbone; a "
+            "device with more memory, or one that nobody else is using."
         )

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+import transformers
 from torch import Tensor
 from torch.optim import Optimizer
 from torchmetrics import MeanMetric
@@ -153,7 +154,9 @@ class TextModule(pl.LightningModule):
 
     def _machine(self) -> str:
         """What the last digits of a result depend on."""
-        return f"{self.hardware}, torch {torch.__version__}"
+        way = "deterministic" if self.hardware.deterministic else "not deterministic"
+        versions = f"torch {torch.__version__}, transformers {transformers.__version__}"
+        return f"{self.hardware}, {self.hardware.precision}, {way}, {versions}"
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log the loss on held-out rows; only where a loader for them is given."""

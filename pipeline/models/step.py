@@ -63,14 +63,14 @@ class Stepper:
     ) -> Tensor | None:
         """The step's loss; None where something gave way and nothing was changed."""
         optimizer.zero_grad(set_to_none=True)
-        failure = ""
+        failure: str | None = None
         try:
             loss = self._accumulate(step, groups, backward)
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
             failure = str(error)
-        if failure:  # out of the except block: its traceback kept the tensors alive
+        if failure is not None:  # out of the except block: its traceback kept the tensors alive
             optimizer.zero_grad(set_to_none=True)
             free_memory()
             rows = most_rows(groups, self.limits.learnt.micro_rows)

@@ -85,7 +85,7 @@ class TransformerFactory:
         return 3 * self.disk_bytes()
 
     def remember(self, facts: Mapping[str, Any]) -> None:
-        """Start the learners to come at the sizes and precision that an earlier one ended at."""
+        """Start the learners to come at the sizes that an earlier one ended at."""
         learnt = self.shared.learnt.joined(Learnt.of(facts))
         self.shared = replace(self.shared, learnt=learnt)
 
@@ -99,6 +99,7 @@ class TransformerFactory:
             "threads": hardware.threads,
             "backbone": self.weights.origin,
             "backbone_sha256": self.weights.digest,
+            "backbone_config": self.shared.pristine.config_digest,
             "parameters": self.shared.pristine.parameters,
             "tokenizer_canary": self.shared.store.canary(),
             "versions": {

@@ -12,6 +12,7 @@ from pipeline.errors import ArtifactError
 SAME = {
     "tokenizer_canary": "the tokenizer output changed",
     "backbone_sha256": "the backbone's weights changed",
+    "backbone_config": "the backbone's config.json changed",
 }
 """Facts of a part's factory that may not differ, and what happened where they do."""
 

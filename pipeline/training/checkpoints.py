@@ -11,6 +11,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pipeline.errors import ArtifactError
 from pipeline.faults import reach
@@ -72,7 +73,7 @@ class Checkpoints:
         """
         refused = self._without_sense(watch)
         for path in set(self.folder.glob(f"*{SUFFIX}")) - {one.path for one in self._committed()}:
-            path.unlink()
+            path.unlink(missing_ok=True)
         for checkpoint in self._committed():
             problem = self._problem(checkpoint)
             if not problem:
@@ -90,7 +91,7 @@ class Checkpoints:
         strange = sorted(set(self.folder.glob("step-*.json")) - known)
         for manifest in strange:
             watch.event("checkpoint refused", f"{manifest.name} is damaged; it is passed over")
-            manifest.unlink()
+            manifest.unlink(missing_ok=True)
         return bool(strange)
 
     def roll_back(self) -> int:
@@ -104,8 +105,8 @@ class Checkpoints:
         return kept
 
     def clear(self) -> None:
-        """Delete all: the fold is finished."""
-        for path in (*self.folder.glob("*.json"), *self.folder.glob(f"*{SUFFIX}")):
+        """Delete all, what other machines left too: the fold is finished."""
+        for path in self.folder.glob("*"):
             path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             self.folder.rmdir()
@@ -124,7 +125,12 @@ class Checkpoints:
 
     def _problem(self, checkpoint: Checkpoint) -> str:
         """What keeps a checkpoint from being used, in words; empty for nothing."""
-        manifest = read_json(checkpoint.manifest)
+        try:
+            return self._difference(checkpoint, read_json(checkpoint.manifest))
+        except OSError as error:
+            return f"cannot be read ({error}); it is passed over"
+
+    def _difference(self, checkpoint: Checkpoint, manifest: dict[str, Any]) -> str:
         if manifest.get("settings") != self.fingerprint:
             return "was made with other settings, rows or backbone files; it is deleted"
         if not checkpoint.path.exists():

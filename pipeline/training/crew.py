@@ -55,7 +55,8 @@ class Crew:
     ) -> None:
         """*count* workers, or as many as folds are missing; *argv* are the leader's arguments to
         pipeline.cv, and *leases* says where the claim on each missing fold lies."""
-        self.count, self.argv = min(count, len(leases)), of_worker(argv)
+        self.asked, self.count = count, min(count, len(leases))
+        self.argv = of_worker(argv)
         self.leases, self.stop, self.say = leases, stop, say
         # what the leader prints with --json is for a program to read
         self.stdout = sys.stderr if "--json" in argv else None
@@ -132,7 +133,9 @@ class Crew:
 
     def _start(self, number: int) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "pipeline.cv", *self.argv, "--worker", str(number)]
-        share = max(1, (os.cpu_count() or 1) // self.count)
+        if (left := self.stop.left()) is not None:
+            command += ["--time-limit", f"{left:.0f}s"]
+        share = max(1, (os.cpu_count() or 1) // self.asked)  # the same whatever is missing
         environment = {"OMP_NUM_THREADS": str(share), **os.environ}
         return subprocess.Popen(
             command,
@@ -146,18 +149,19 @@ class Crew:
 
 
 def of_worker(argv: Sequence[str]) -> list[str]:
-    """A leader's arguments without what is the leader's alone: --workers, --fresh and --json.
+    """A leader's arguments without what is the leader's alone.
 
-    >>> of_worker(["--model", "linear", "--workers", "2", "--fresh"])
+    >>> of_worker(["--model", "linear", "--workers", "2", "--fresh", "--time-limit=9h"])
     ['--model', 'linear']
     """
     kept: list[str] = []
     skip = False
     for argument in argv:
+        option, _, value = argument.partition("=")
         if skip:
             skip = False
-        elif argument == "--workers":
-            skip = True
-        elif argument not in ("--fresh", "--json") and not argument.startswith("--workers="):
+        elif option in ("--workers", "--time-limit"):
+            skip = not value
+        elif option not in ("--fresh", "--json"):
             kept.append(argument)
     return kept

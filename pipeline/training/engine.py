@@ -4,6 +4,7 @@ The same call again goes on where the last one stopped: a finished fold is never
 never mixed with folds of other settings.
 """
 
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -172,7 +173,8 @@ def finish(job: Job, metric: Metric) -> dict[str, Any]:
 def _complete_seeds(job: Job) -> list[int]:
     """The job's seeds and those of earlier calls whose every part is finished, ascending."""
     folder = job.paths.run(job.run)
-    found = {int(path.name.removeprefix("seed-")) for path in folder.glob("seed-*")}
+    named = [re.fullmatch(r"seed-(-?\d+)", path.name) for path in folder.glob("seed-*")]
+    found = {int(name[1]) for name in named if name}
     return sorted(
         seed
         for seed in found | set(job.seeds)

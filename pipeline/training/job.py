@@ -78,7 +78,8 @@ class Job:
         """All that a training depends on: settings, and the files behind their names."""
         flat, facts = _flat(self.settings), self.factory.facts()
         settings = {key: flat[key] for key in sorted(flat.keys() - HARMLESS)}
-        return settings | {key: facts.get(key) for key in SAME}
+        rows = {"train_rows": rows_digest(self.tables.train)}  # their order too: plans are by place
+        return settings | rows | {key: facts.get(key) for key in SAME}
 
     def checkpoints_of(self, part: Part) -> Checkpoints:
         """The states a part's training can go on from."""

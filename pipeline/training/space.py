@@ -43,10 +43,13 @@ def needs(job: Job, missing: list[Part], workers: int = 1) -> list[Need]:
     kept = KEEP + 1 + (job.rules.on_nan == "rollback")
     checkpoints = kept * job.factory.checkpoint_bytes() * min(workers, folds)
     runs = job.paths.workspaces
+    # of an earlier attempt, which the free space lacks already
+    there = sum(_size(job.paths.fold_workspace(job.run, *part)) for part in missing)
     found = [
         Need(folder=job.paths.runs, size=rows * row_bytes * folds, what="predictions"),
         Need(folder=runs, size=weights * folds, what=f"weights of {folds} folds"),
         Need(folder=runs, size=checkpoints, what=f"{kept} checkpoints"),
+        Need(folder=runs, size=-there, what="there already"),
         Need(folder=runs, size=LOG_BYTES * folds, what="logs"),
         Need(folder=Path(tempfile.gettempdir()), size=TEMPORARY_BYTES, what="temporary files"),
     ]
@@ -121,6 +124,11 @@ def _unwritable(folder: Path, root: Path) -> str:
     except (OSError, ResourceError) as error:
         return str(as_resource_error(error, probe) or error)
     return ""
+
+
+def _size(folder: Path) -> int:
+    """Bytes of the files in *folder* and below."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def _existing(folder: Path) -> Path:

@@ -69,6 +69,8 @@ class FoldFitter:
     ) -> "FoldTrainer":
         logging.getLogger(CHATTER).setLevel(logging.WARNING)
         hardware = self.hardware
+        # nothing here reads memory that it has not written, so it need not be filled with NaN first
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         if hardware.deterministic and hardware.accelerator == "cuda":
             # the backward pass of the fast attention kernels adds up in no fixed order
             torch.backends.cuda.enable_flash_sdp(False)

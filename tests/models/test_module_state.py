@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+import transformers
 
 from pipeline.models import module as module_file
 from pipeline.models.learnt import Learnt
@@ -93,7 +94,9 @@ def test_another_machine_is_told_with_both_names(tmp_path):
     later.on_load_checkpoint(content)
     ((what, message, facts),) = later.limits.watch.events
     before, now = (
-        f"cpu ({name}, 1 B, 1 threads), torch {torch.__version__}" for name in ("x", "another")
+        f"cpu ({name}, 1 B, 1 threads), 32-true, deterministic, torch {torch.__version__}, "
+        f"transformers {transformers.__version__}"
+        for name in ("x", "another")
     )
     assert (what, facts) == ("machine changed", {"before": before, "now": now})
     assert message == (

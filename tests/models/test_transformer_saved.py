@@ -84,7 +84,7 @@ def test_any_safetensors_reader_finds_the_weights_by_their_names(bert, tmp_path)
 
 def test_a_saved_learner_knows_what_it_had_learnt_about_the_machine(bert, tmp_path):
     first = factory_for(bert)
-    first.remember({"learnt": {"predict_rows": 2, "precision": "bf16-mixed"}})
+    first.shared = replace(first.shared, learnt=Learnt(predict_rows=2, precision="bf16-mixed"))
     learner = fitted(first, pairs(16), tmp_path)
     predicted = learner.predict(pairs(5), WATCH)
     learner.save(tmp_path)

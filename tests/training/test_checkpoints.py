@@ -92,7 +92,7 @@ def test_a_damaged_one_is_told_and_the_one_before_is_used(tmp_path, damage):
     step, ((what, facts),) = newest(checkpoints)
     assert (step, what) == (5, "checkpoint refused")
     assert facts["message"].startswith("step-00000010.safetensors is damaged")
-    assert facts["message"].endswith("the one before is used")
+    assert facts["message"].endswith("it is passed over")
     assert steps(checkpoints) == [5]
     assert newest(checkpoints) == (5, [])  # told once
 
@@ -103,7 +103,8 @@ def test_where_all_are_damaged_there_is_none(tmp_path):
         save(checkpoints, step)
         checkpoints.path(step).write_bytes(b"")
     step, events = newest(checkpoints)
-    assert (step, len(events)) == (None, 2)
+    assert step is None
+    assert [what for what, _ in events] == ["checkpoint refused"] * 2 + ["starts anew"]
     assert list(checkpoints.folder.iterdir()) == []
 
 
@@ -124,7 +125,9 @@ def test_a_file_whose_manifest_was_not_written_counts_for_nothing(tmp_path, mani
     save(checkpoints, 10)
     path = checkpoints.path(10).with_suffix(".json")
     path.unlink() if manifest is None else path.write_text(manifest)
-    assert newest(checkpoints) == (5, [])
+    step, events = newest(checkpoints)
+    assert step == 5
+    assert [what for what, _ in events] == ["checkpoint refused"] * (manifest is not None)
     assert not checkpoints.path(10).exists()
     save(checkpoints, 10)
     assert newest(checkpoints) == (10, [])
@@ -133,9 +136,9 @@ def test_a_file_whose_manifest_was_not_written_counts_for_nothing(tmp_path, mani
 def test_those_of_other_settings_are_refused_and_told(tmp_path):
     save(checkpoints_of(tmp_path, "others"), 5)
     checkpoints = checkpoints_of(tmp_path)
-    step, ((what, facts),) = newest(checkpoints)
-    assert (step, what) == (None, "checkpoint refused")
-    assert "was made with other settings or rows; it is deleted" in facts["message"]
+    step, ((what, facts), (then, _)) = newest(checkpoints)
+    assert (step, what, then) == (None, "checkpoint refused", "starts anew")
+    assert "was made with other settings, rows or backbone files" in facts["message"]
     assert list(checkpoints.folder.iterdir()) == []
 
 
