@@ -80,7 +80,7 @@ def _acquire(lock: SoftFileLease, path: Path) -> None:
     owner = lock.owner
     if owner is None and seen is not None and _stands_still(path, seen):
         lock.force_break()  # filelock itself would wait for an empty one for ever
-    if owner is None or owner.hostname == _this_machine():
+    if owner is None or owner.hostname == this_machine():
         _acquire_here(lock, path)
         return
     lock.acquire(
@@ -112,7 +112,7 @@ def _acquire_here(lock: SoftFileLease, path: Path) -> None:
 
 
 @cache
-def _this_machine() -> str:
+def this_machine() -> str:
     """What filelock calls this machine: its name and, where there are any, its container's."""
     with (
         tempfile.TemporaryDirectory() as folder,

@@ -1,15 +1,13 @@
 """Who trains a fold right now: the marker of a lease, read without taking the lease."""
 
-import socket
-import tempfile
 import time
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from filelock import SoftFileLease
 
 from pipeline.health.finding import LOOK_AGAIN, Finding, note
+from pipeline.leases import this_machine
 from pipeline.temporaries import alive
 
 
@@ -41,7 +39,7 @@ def holder(path: Path) -> Holder | None:
     return Holder(
         process=owner.pid,
         host=owner.hostname,
-        here=owner.hostname == _this_machine(),
+        here=owner.hostname == this_machine(),
         silent=max(0.0, time.time() - path.stat().st_mtime),
         limit=owner.lease_duration or lease.lease_duration,
     )
@@ -69,16 +67,3 @@ def lease_note(path: Path, what: str, finished: bool) -> tuple[bool, list[Findin
     what_was = f"is the lease of {who}, {why}"
     gone = f"Delete it: {what} is finished." if finished else "Nothing: the next run takes it over."
     return False, [note(path, what_was, gone)]
-
-
-@cache
-def _this_machine() -> str:
-    """What a lease calls this machine: its name and, where there is one, its container's."""
-    try:
-        with (
-            tempfile.TemporaryDirectory() as folder,
-            SoftFileLease(Path(folder) / "lease", thread_local=False) as lease,
-        ):
-            return socket.gethostname() if lease.owner is None else lease.owner.hostname
-    except OSError:  # nowhere to write
-        return socket.gethostname()
