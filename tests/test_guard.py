@@ -160,5 +160,5 @@ def test_a_link_is_refused_with_where_it_leads(tmp_path, place):
 def test_folders_and_files_are_no_links(tmp_path):
     (tmp_path / "run" / "seed-42").mkdir(parents=True)
     (tmp_path / "run" / "run.json").write_text("{}")
-    refuse_links(tmp_path / "run")
-    refuse_links(tmp_path / "not there")
+    assert refuse_links(tmp_path / "run") is None
+    assert refuse_links(tmp_path / "not there") is None

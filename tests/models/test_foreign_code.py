@@ -78,7 +78,7 @@ def test_a_kernel_from_the_hub_is_code_as_well(tiny, key):
 
 def test_an_attention_that_transformers_has_is_none(tiny):
     change(tiny / "config.json", attn_implementation="eager")
-    load_backbone(locate(recipe(tiny)))
+    assert load_backbone(locate(recipe(tiny))).config._attn_implementation == "eager"
 
 
 def test_an_adapter_is_refused_because_its_weights_come_from_elsewhere(tiny):
