@@ -12,7 +12,6 @@ import json
 import os
 import shlex
 import sys
-from argparse import SUPPRESS
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.command import run
 from pipeline.config import Competition, Parser
 from pipeline.errors import BusyError, DivergedError, PipelineError, UsageError, raise_if
+from pipeline.training.options import add_options, check_options
 
 if TYPE_CHECKING:
     from jsonargparse import Namespace
@@ -31,68 +31,7 @@ if TYPE_CHECKING:
 def parser() -> Parser:
     """The command's options; --help needs no heavy import."""
     options = Parser("cv", __doc__ or "")
-    options.add_argument(
-        "--model",
-        action="append",
-        metavar="NAME",
-        help="a recipe of configs/models/, a Hugging Face id (@revision) or a folder; repeatable",
-    )
-    options.add_argument(
-        "--set",
-        action="append",
-        metavar="KEY=VALUE",
-        help="change a setting of the recipes, such as epochs=1; repeatable",
-    )
-    options.add_argument(
-        "--seed",
-        type=int,
-        nargs="+",
-        default=[42],
-        help="train once per seed; predictions are averaged and each is kept",
-    )
-    options.add_argument(
-        "--only-fold",
-        type=int,
-        nargs="+",
-        default=[],
-        metavar="FOLD",
-        help="train these folds only",
-    )
-    options.add_argument(
-        "--fresh", action="store_true", help="delete the finished folds of these models first"
-    )
-    options.add_argument("--yes", action="store_true", help="do not ask before deleting")
-    options.add_argument(
-        "--no-weights", action="store_true", help="do not keep the trained weights under runs/"
-    )
-    options.add_argument("--dry-run", action="store_true", help="say what would be trained")
-    options.add_argument(
-        "--time-limit",
-        metavar="11h30m",
-        help="save and end with status 75 before so much time is over",
-    )
-    options.add_argument(
-        "--checkpoint-every", default="10m", metavar="TIME", help="0s: after every step"
-    )
-    options.add_argument(
-        "--on-nan",
-        default="stop",
-        choices=["stop", "rollback", "skip-fold"],
-        help="after NaN or infinity: end; go back to the start of the epoch with half the rate; "
-        "or go on with the other folds",
-    )
-    options.add_argument(
-        "--min-free-gb", type=float, default=0.5, help="leave so much of every disk free"
-    )
-    options.add_argument(
-        "--deterministic",
-        action="store_true",
-        help="the same bits every time on a GPU too, at some cost (a CPU always gives them)",
-    )
-    options.add_argument(
-        "--workers", type=int, default=1, metavar="N", help="train so many folds side by side"
-    )
-    options.add_argument("--worker", type=int, help=SUPPRESS)
+    add_options(options)
     options.add_competition()
     return options
 
@@ -103,11 +42,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser()
     args = options.read(arguments)
     competition = options.competition(args)
-    _check(args, competition)
+    check_options(args, competition)
     if args.worker:
         return _as_worker(args, competition)
-    if args.workers > 1 and not args.dry_run:
-        _work_side_by_side(args, competition, arguments)
+    if (args.workers > 1 or args.cluster) and not args.dry_run:
+        _hand_out(args, competition, arguments)
         args.fresh = False
     from pipeline.report.page import page
 
@@ -151,52 +90,33 @@ def _run_all(
     return manifests
 
 
-def _check(args: "Namespace", competition: Competition) -> None:
-    """Refuse what can be seen to be wrong before any file is read."""
-    problems = []
-    if not args.model:
-        from pipeline.models.recipes import available
-
-        names = ", ".join(available(Path(args.root)))
-        problems.append(f"--model is missing: which model? Recipes: {names}")
-    unknown = [fold for fold in args.only_fold if not 0 <= fold < competition.folds.count]
-    if unknown:
-        last = competition.folds.count - 1
-        problems.append(f"--only-fold {unknown[0]}: the folds are 0 to {last}")
-    if args.workers < 1:
-        problems.append(f"--workers {args.workers}: expected 1 or more")
-    if args.min_free_gb < 0:
-        problems.append(f"--min-free-gb {args.min_free_gb:g}: expected 0 or more")
-    raise_if(problems, UsageError)
-
-
-def _work_side_by_side(
-    args: "Namespace", competition: Competition, arguments: Sequence[str]
-) -> None:
-    """Let --workers processes train what is missing; they print what they finish."""
+def _hand_out(args: "Namespace", competition: Competition, arguments: Sequence[str]) -> None:
+    """Let --workers processes, or a --cluster, train what is missing; they tell what they do."""
     from pipeline.report.page import page
-    from pipeline.stopping import STOP
-    from pipeline.training.crew import Crew
     from pipeline.training.engine import start_over, unfinished
+    from pipeline.training.missing import missing_of
     from pipeline.training.space import check_space
-    from pipeline.training.wiring import jobs_of
+    from pipeline.training.wide import on_cluster, side_by_side
+    from pipeline.training.wiring import jobs_of, models_of
 
-    leases: dict[str, Path] = {}
+    models, missing = models_of(args), []
     for job in jobs_of(args, competition):
         if args.fresh:
             _ask_before_deleting(job, args)
             start_over(job, args.only_fold)
-        missing = unfinished(job, args.only_fold)
-        check_space(job, missing, args.workers)
-        leases |= {f"{part.name} of {job.run}": job.workspace(part).lease for part in missing}
-    if leases:
-        say = page(sys.stderr).print
-        Crew(args.workers, arguments, leases, STOP, lambda line: say(line, soft_wrap=True)).work()
+        parts = unfinished(job, args.only_fold)
+        if not parts:
+            continue
+        _prepare(job)  # the others find it done
+        check_space(job, parts, len(parts) if args.cluster else args.workers)
+        missing.append(missing_of(job, models[job.run], parts))
+    say = page(sys.stderr).print
+    work = on_cluster if args.cluster else side_by_side
+    work(args, arguments, missing, lambda line: say(line, soft_wrap=True))
 
 
 def _run(job: "Job", args: "Namespace", console: "Console") -> dict[str, Any] | None:
     """Train what is missing of one model; its manifest, or None while folds are missing."""
-    from pipeline.models.learner import Silent
     from pipeline.report.cv import first_lines, fold_line
     from pipeline.report.page import page
     from pipeline.results.metrics import get_metric
@@ -210,8 +130,8 @@ def _run(job: "Job", args: "Namespace", console: "Console") -> dict[str, Any] | 
         _ask_before_deleting(job, args)
         start_over(job, args.only_fold)
     missing = unfinished(job, args.only_fold)
-    check_space(job, missing, args.workers)
-    counted = job.factory.prepare(job.tables.all, Silent()) if missing else ""
+    counted = _prepare(job) if missing else ""
+    check_space(job, missing, args.workers)  # after the token store, which takes space as well
     for line in [] if args.worker else first_lines(job, counted, len(unfinished(job))):
         console.print(line, soft_wrap=True)
     if args.dry_run:
@@ -224,12 +144,20 @@ def _run(job: "Job", args: "Namespace", console: "Console") -> dict[str, Any] | 
         def announce(part: "Part", manifest: dict[str, Any], new: bool) -> None:
             if new:
                 progress.finished(sum(manifest["seconds"].values()))
-            elif args.worker or args.workers > 1:  # whoever trained it has printed it
+            elif args.worker or args.workers > 1 or args.cluster:  # printed by who trained it
                 return
             with progress.pause():
                 console.print(fold_line(part, manifest), soft_wrap=True)
 
         return cross_validate(job, metric, progress.watch, announce, args.only_fold)
+
+
+def _prepare(job: "Job") -> str:
+    """What all folds share, told on stderr where it takes its time; a line about the texts."""
+    from pipeline.report.page import page
+    from pipeline.training.preparing import Preparing
+
+    return job.factory.prepare(job.tables.all, Preparing(job.run, page(sys.stderr)))
 
 
 def _ask_before_deleting(job: "Job", args: "Namespace") -> None:

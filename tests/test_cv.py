@@ -14,6 +14,7 @@ from pipeline.command import run
 from pipeline.config import Competition, read_section
 from pipeline.cv import main
 from pipeline.data.tables import load
+from pipeline.data.tokenise import Tokeniser
 from pipeline.files import read_json
 from pipeline.leases import lease
 from pipeline.models.learner import Silent
@@ -75,6 +76,27 @@ def test_a_dry_run_writes_nothing(root, capsys):
     assert "would train seed-42/fold-0, seed-42/fold-1, seed-42/fold-2" in out
 
 
+def test_texts_are_tokenised_once_for_all_seeds_and_later_commands(root, capsys, monkeypatch):
+    asked = []
+    encode = Tokeniser.encode
+    monkeypatch.setattr(
+        Tokeniser, "encode", lambda self, inputs: asked.append(len(inputs)) or encode(self, inputs)
+    )
+    assert cv(root, "--model", "tiny", "--dry-run") == 0
+    assert not (root / "runs").exists()
+    asked.clear()
+    assert cv(root, "--model", "tiny", "--only-fold", "0") == 0
+    assert asked == [60 + 12]  # train and test, no two alike
+    assert cv(root, "--model", "tiny", "--seed", "1", "2", "--only-fold", "1") == 0
+    assert asked == [72]
+    (store,) = (root / "runs" / "tokens").iterdir()
+    (store / "tokens.npy").write_bytes(b"")
+    capsys.readouterr()
+    assert cv(root, "--model", "tiny", "--only-fold", "2") == 0
+    assert asked == [72, 72]
+    assert "is cut off: tokens.npy has 0 bytes" in capsys.readouterr().err
+
+
 def test_json_is_one_object_on_stdout_and_words_go_to_stderr(root, capsys):
     assert cv(root, "--model", "linear", "--json") == 0
     streams = capsys.readouterr()
@@ -102,6 +124,10 @@ def test_one_fold_only_leaves_the_run_open(root, capsys):
         (["--model", "linear", "--time-limit", "soon"], 2, "--time-limit soon: expected a dur"),
         (["--model", "linear", "--checkpoint-every", "1x"], 2, "--checkpoint-every 1x"),
         (["--model", "linear", "--workers", "0"], 2, "--workers 0: expected 1 or more"),
+        (["--model", "linear", "--workers-per-gpu", "0"], 2, "--workers-per-gpu 0: expected 1"),
+        (["--model", "linear", "--cluster", "auto", "--workers", "2"], 2, "exclude each other"),
+        (["--model", "linear", "--cluster-cpus", "0"], 2, "--cluster-cpus 0: expected more than"),
+        (["--model", "linear", "--cluster-gpus", "-1"], 2, "--cluster-gpus -1: expected 0 or more"),
         (["--model", "linear", "--min-free-gb", "1e9"], 4, "are to stay free (--min-free-gb)"),
     ],
 )
@@ -110,6 +136,13 @@ def test_a_mistake_gets_a_sentence_and_its_exit_code(root, capsys, argv, code, m
     error = capsys.readouterr().err
     assert message in error
     assert "Traceback" not in error
+    assert predictions(root) == {}
+
+
+def test_more_workers_than_gpus_are_refused_where_the_model_uses_them(root, capsys, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    assert cv(root, "--model", "tiny", "--workers", "2") == 2
+    assert "this machine shows 1 GPU, for 1 worker each" in capsys.readouterr().err
     assert predictions(root) == {}
 
 

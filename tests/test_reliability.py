@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-NOT_BUILT = "28"  # a cluster
 LINES = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8").splitlines()
 ROWS = [line.strip("| ").split(" | ") for line in LINES if re.match(r"\| \d+ \|", line)]
 NAMED = [
@@ -29,7 +28,7 @@ def test_every_fault_has_its_row_in_order():
 
 def test_every_row_names_a_test():
     with_tests = {number for number, _, _ in NAMED}
-    assert [row[0] for row in ROWS if row[0] not in with_tests] == [NOT_BUILT]
+    assert [row[0] for row in ROWS if row[0] not in with_tests] == []
 
 
 @pytest.mark.parametrize("path", sorted({path for _, path, _ in NAMED}))

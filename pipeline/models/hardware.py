@@ -15,6 +15,7 @@ import torch
 
 from pipeline.errors import UsageError
 from pipeline.files import size_text
+from pipeline.models.cores import cpu_quota
 
 Accelerator = Literal["cpu", "cuda", "mps"]
 Asked = Literal["auto", "fp32", "bf16", "fp16"]
@@ -22,7 +23,6 @@ Word = Literal["fp32", "bf16", "fp16"]
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 """A `Word` as Lightning says it; 16-mixed trains with a scaled loss."""
 CPU_INFO = Path("/proc/cpuinfo")
-CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 REAL_BF16_FLAGS = {"avx512_bf16", "amx_bf16"}
 
 
@@ -73,7 +73,7 @@ def detect(precision: Asked = "auto", deterministic: bool = False) -> Hardware:
         accelerator=accelerator,
         name=name,
         precision=words[chosen],
-        threads=usable_threads(torch.get_num_threads(), os.environ, _text(CPU_QUOTA)),
+        threads=usable_threads(torch.get_num_threads(), os.environ, cpu_quota()),
         memory=_memory(accelerator),
         bf16=bf16,
         deterministic=deterministic or accelerator == "cpu",
@@ -103,21 +103,19 @@ def choose_precision(asked: Asked, accelerator: Accelerator, name: str, real_bf1
     return asked
 
 
-def usable_threads(default: int, environment: Mapping[str, str], cpu_quota: str) -> int:
+def usable_threads(default: int, environment: Mapping[str, str], quota: float | None) -> int:
     """Threads to compute with: OMP_NUM_THREADS where set, else no more than a container's share.
 
-    *cpu_quota* is the text of a cgroup's cpu.max: microseconds of CPU time per period of so many.
-    More threads than that are put to sleep in the middle of every step.
+    *quota* is that share in cores; None for all of them.
 
-    >>> usable_threads(64, {}, "200000 100000"), usable_threads(64, {}, "max 100000")
+    >>> usable_threads(64, {}, 1.5), usable_threads(64, {}, None)
     (2, 64)
-    >>> usable_threads(3, {"OMP_NUM_THREADS": "3"}, "200000 100000")
+    >>> usable_threads(3, {"OMP_NUM_THREADS": "3"}, 2.0)
     3
     """
-    quota, _, period = cpu_quota.partition(" ")
-    if environment.get("OMP_NUM_THREADS") or not (quota.isdigit() and period.strip().isdigit()):
+    if environment.get("OMP_NUM_THREADS") or quota is None:
         return default
-    return max(1, min(default, math.ceil(int(quota) / int(period))))
+    return max(1, min(default, math.ceil(quota)))
 
 
 def _real_bf16(accelerator: Accelerator) -> bool:

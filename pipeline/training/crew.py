@@ -17,6 +17,8 @@ from pathlib import Path
 from pipeline.errors import BusyError, PipelineError, ResourceError
 from pipeline.leases import holder_pid
 from pipeline.stopping import Stop, Stopped
+from pipeline.training.handing import of_worker
+from pipeline.training.shares import environment_of
 
 LIVES = 3
 """How often a worker may be killed before it is left dead."""
@@ -52,12 +54,14 @@ class Crew:
         leases: Mapping[str, Path],
         stop: Stop,
         say: Callable[[str], None],
+        gpus: Sequence[str] = (),
     ) -> None:
         """*count* workers, or as many as folds are missing; *argv* are the leader's arguments to
-        pipeline.cv, and *leases* says where the claim on each missing fold lies."""
+        pipeline.cv, and *leases* says where the claim on each missing fold lies. Each worker
+        sees one of the *gpus*, in turn."""
         self.asked, self.count = count, min(count, len(leases))
         self.argv = of_worker(argv)
-        self.leases, self.stop, self.say = leases, stop, say
+        self.leases, self.stop, self.say, self.gpus = leases, stop, say, gpus
         # what the leader prints with --json is for a program to read
         self.stdout = sys.stderr if "--json" in argv else None
         self.failures: list[WorkerError] = []
@@ -135,33 +139,13 @@ class Crew:
         command = [sys.executable, "-m", "pipeline.cv", *self.argv, "--worker", str(number)]
         if (left := self.stop.left()) is not None:
             command += ["--time-limit", f"{left:.0f}s"]
-        share = max(1, (os.cpu_count() or 1) // self.asked)  # the same whatever is missing
-        environment = {"OMP_NUM_THREADS": str(share), **os.environ}
         return subprocess.Popen(
             command,
-            env=environment,
+            # by the number asked for: the same share of the cores whatever is missing
+            env=environment_of(number, self.asked, self.gpus, os.environ),
             stdin=subprocess.DEVNULL,
             stdout=self.stdout,
             # Ctrl-C on a terminal reaches the leader alone, which passes it on: twice would be
             # a second one, which ends a worker at once
             process_group=0,
         )
-
-
-def of_worker(argv: Sequence[str]) -> list[str]:
-    """A leader's arguments without what is the leader's alone.
-
-    >>> of_worker(["--model", "linear", "--workers", "2", "--fresh", "--time-limit=9h"])
-    ['--model', 'linear']
-    """
-    kept: list[str] = []
-    skip = False
-    for argument in argv:
-        option, _, value = argument.partition("=")
-        if skip:
-            skip = False
-        elif option in ("--workers", "--time-limit"):
-            skip = not value
-        elif option not in ("--fresh", "--json"):
-            kept.append(argument)
-    return kept

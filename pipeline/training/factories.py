@@ -1,5 +1,7 @@
 """From a recipe to the factory of its learners. torch is loaded only for those that need it."""
 
+from pathlib import Path
+
 from pipeline.config import Competition
 from pipeline.models.learner import LearnerFactory
 from pipeline.models.recipes import LinearRecipe, Recipe, TransformerRecipe
@@ -14,8 +16,13 @@ def check_weights(recipe: Recipe) -> None:
         locate(recipe)
 
 
-def make_factory(recipe: Recipe, competition: Competition, rules: Rules) -> LearnerFactory:
-    """The factory for *recipe*; raises UsageError or BusyError where its weights are not there."""
+def make_factory(
+    recipe: Recipe, competition: Competition, rules: Rules, tokens: Path | None = None
+) -> LearnerFactory:
+    """The factory for *recipe*; raises UsageError or BusyError where its weights are not there.
+
+    *tokens* is the folder of the token stores; without it they stay in memory.
+    """
     outputs = len(competition.outputs)
     match recipe:
         case LinearRecipe():
@@ -29,4 +36,4 @@ def make_factory(recipe: Recipe, competition: Competition, rules: Rules) -> Lear
 
             hardware = detect(recipe.precision, rules.deterministic)
             fitter = FoldFitter(hardware, rules)
-            return TransformerFactory(recipe, competition.task, outputs, hardware, fitter)
+            return TransformerFactory(recipe, competition.task, outputs, hardware, fitter, tokens)

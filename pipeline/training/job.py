@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from pipeline.config import Competition, as_dict
 from pipeline.data.folds import Folds
@@ -14,30 +14,12 @@ from pipeline.data.table import Table
 from pipeline.data.tables import Tables
 from pipeline.models.learner import LearnerFactory
 from pipeline.models.recipes import Recipe
-from pipeline.paths import Paths, Workspace, part_name
+from pipeline.nested import flat, short
+from pipeline.paths import Part, Paths, Workspace
+from pipeline.results.manifest import HARMLESS, MANNER
 from pipeline.results.origin import SAME
 from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.rules import Rules
-
-HARMLESS = {"task.metric", "task.submit"}
-"""Settings that change no prediction, so they may change freely."""
-
-
-class Part(NamedTuple):
-    """One training: a seed, a repeat and the fold held out."""
-
-    seed: int
-    repeat: int
-    fold: int
-
-    @property
-    def name(self) -> str:
-        """Names its files below the run's folder.
-
-        >>> Part(42, 0, 3).name
-        'seed-42/fold-3'
-        """
-        return f"seed-{self.seed}/{part_name(self.repeat, self.fold)}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,8 +58,8 @@ class Job:
     @cached_property
     def _made_from(self) -> dict[str, Any]:
         """All that a training depends on: settings, and the files behind their names."""
-        flat, facts = _flat(self.settings), self.factory.facts()
-        settings = {key: flat[key] for key in sorted(flat.keys() - HARMLESS)}
+        table, facts = flat(self.settings), self.factory.facts()
+        settings = {key: table[key] for key in sorted(table.keys() - HARMLESS)}
         rows = {"train_rows": rows_digest(self.tables.train)}  # their order too: plans are by place
         return settings | rows | {key: facts.get(key) for key in SAME}
 
@@ -114,29 +96,16 @@ def rows_digest(table: Table | None) -> str | None:
 
 
 def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """The settings that differ, as "recipe.epochs: 3 before, 2 now"; the harmless aside.
+    """The settings that differ, as "recipe.epochs: 3 before, 2 now".
+
+    Those that leave predictions, or their meaning, as they are do not count.
 
     >>> differences({"recipe": {"epochs": 3}}, {"recipe": {"epochs": 2}})
     ['recipe.epochs: 3 before, 2 now']
     """
-    first, second = _flat(before), _flat(now)
+    first, second = flat(before), flat(now)
     return [
-        f"{key}: {_short(first.get(key))} before, {_short(second.get(key))} now"
+        f"{key}: {short(first.get(key))} before, {short(second.get(key))} now"
         for key in sorted(first.keys() | second.keys())
-        if key not in HARMLESS and first.get(key) != second.get(key)
+        if key not in HARMLESS | MANNER and first.get(key) != second.get(key)
     ]
-
-
-def _flat(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in nested.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = value
-    return flat
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 40 else f"{text[:12]}…"

@@ -21,6 +21,7 @@ from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.logger import FoldLogger
 from pipeline.training.rules import Rules
 from pipeline.training.saving import Saving
+from pipeline.training.staying import StayingDevice
 from pipeline.training.telling import Telling
 
 CHATTER = "pytorch_lightning.utilities.rank_zero"
@@ -69,15 +70,17 @@ class FoldFitter:
     ) -> "FoldTrainer":
         logging.getLogger(CHATTER).setLevel(logging.WARNING)
         hardware = self.hardware
+        on_gpu = hardware.accelerator == "cuda"
         # nothing here reads memory that it has not written, so it need not be filled with NaN first
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-        if hardware.deterministic and hardware.accelerator == "cuda":
+        if hardware.deterministic and on_gpu:
             # the backward pass of the fast attention kernels adds up in no fixed order
             torch.backends.cuda.enable_flash_sdp(False)
             torch.backends.cuda.enable_mem_efficient_sdp(False)
         return FoldTrainer(
             accelerator=hardware.accelerator,
             devices=1,
+            strategy=StayingDevice(torch.device("cuda", 0)) if on_gpu else "auto",
             # the module's own arithmetic decides on the precision, as it may have to change it
             precision="32-true",
             # one long epoch: the steps of all epochs that are still to be taken
@@ -164,6 +167,8 @@ def quiet() -> Iterator[None]:
         warnings.filterwarnings("ignore", message="Total length of .* across ranks is zero")
         # every row is predicted: rows are put in place by position, and gaps would stay NaN
         warnings.filterwarnings("ignore", message="You are using a custom batch sampler")
+        # packed texts are nested tensors to a GPU; what is used of them is tested
+        warnings.filterwarnings("ignore", "The PyTorch API of nested tensors", UserWarning)
         # Lightning 2.6 asks torch.utils._pytree in a way that torch 2.13 has renamed
         warnings.filterwarnings("ignore", "`isinstance.treespec, LeafSpec.`", FutureWarning)
         yield

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pipeline.config import Competition
 from pipeline.data.folds import Folds, frozen
 from pipeline.data.tables import Tables, load
-from pipeline.models.recipes import Recipe, find
+from pipeline.models.recipes import Recipe, TransformerRecipe, find
 from pipeline.paths import Paths
 from pipeline.stopping import STOP, seconds_of
 from pipeline.training.factories import check_weights, make_factory
@@ -42,6 +42,20 @@ def recipes_of(args: "Namespace") -> dict[str, Recipe]:
     return {recipe.name: recipe for recipe in found}
 
 
+def models_of(args: "Namespace") -> dict[str, str]:
+    """What --model calls each recipe, by the recipe's name."""
+    root = Path(args.root)
+    return {find(model, root, args.set or []).name: model for model in args.model}
+
+
+def _planned(recipe: Recipe, elsewhere: bool) -> Recipe:
+    """*recipe* as this machine can make it; where it is trained *elsewhere*, the precision asked
+    for need not be possible here."""
+    if elsewhere and isinstance(recipe, TransformerRecipe):
+        return replace(recipe, precision="auto")
+    return recipe
+
+
 def jobs_of(args: "Namespace", competition: Competition) -> Iterator[Job]:
     """One job per model. Every recipe is looked up, and the folds are frozen, before the first is
     yielded; weights are loaded one model at a time."""
@@ -50,6 +64,7 @@ def jobs_of(args: "Namespace", competition: Competition) -> Iterator[Job]:
     tables = load(competition, root)
     paths = Paths(root, competition.name)
     folds = frozen_folds(competition, paths, tables, keep=not args.dry_run)
+    tokens = None if args.dry_run else paths.tokens
     for name, recipe in recipes.items():
         yield Job(
             run=name,
@@ -57,7 +72,7 @@ def jobs_of(args: "Namespace", competition: Competition) -> Iterator[Job]:
             recipe=recipe,
             tables=tables,
             folds=folds,
-            factory=make_factory(recipe, competition, rules),
+            factory=make_factory(_planned(recipe, bool(args.cluster)), competition, rules, tokens),
             paths=paths,
             seeds=sorted(set(args.seed)),
             keep_weights=not args.no_weights,

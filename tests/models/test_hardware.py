@@ -96,11 +96,11 @@ def test_the_bf16_of_a_cpu_is_real_only_with_its_instructions(monkeypatch, tmp_p
 
 
 def test_a_containers_share_of_cpus_limits_the_threads_unless_they_were_asked_for():
-    assert usable_threads(8, {}, "150000 100000") == 2
-    assert usable_threads(8, {}, "10000 100000") == 1
-    assert usable_threads(2, {}, "800000 100000") == 2
-    assert usable_threads(8, {"OMP_NUM_THREADS": "8"}, "200000 100000") == 8
-    assert usable_threads(8, {}, "") == 8
+    assert usable_threads(8, {}, 1.5) == 2
+    assert usable_threads(8, {}, 0.1) == 1
+    assert usable_threads(2, {}, 8.0) == 2
+    assert usable_threads(8, {"OMP_NUM_THREADS": "8"}, 2.0) == 8
+    assert usable_threads(8, {}, None) == 8
 
 
 def test_the_line_for_people_names_device_memory_and_threads():

@@ -6,7 +6,6 @@ bench = Bench(tmp_path, backbone, rows=6)      one training without a job around
 
 from pathlib import Path
 
-from pipeline.models.hardware import Hardware
 from pipeline.models.settings import TransformerRecipe
 from pipeline.models.transformer import TransformerFactory
 from pipeline.paths import Workspace
@@ -14,10 +13,10 @@ from pipeline.stopping import Stop
 from pipeline.training.job import Job
 from pipeline.training.rules import Rules
 from pipeline.training.trainer import FoldFitter
+from tests.fitting import CPU
 from tests.tiny import tiny_backbone
 from tests.training.toys import COMPETITION, Told, make_job, table
 
-CPU = Hardware(accelerator="cpu", name="x", precision="32-true", threads=1, memory=1)
 SETTINGS = {"epochs": 2, "batch_size": 8, "learning_rate": 0.001, "max_length": 32}
 
 

@@ -15,7 +15,8 @@ from pipeline import cv
 from pipeline.command import run
 from pipeline.stopping import STOP, Stop, Stopped, by_signal
 from pipeline.training import crew
-from pipeline.training.crew import Crew, WorkerError, of_worker
+from pipeline.training.crew import Crew, WorkerError
+from pipeline.training.handing import of_worker
 from tests.toy import environment, predictions, toy_competition
 
 
@@ -221,6 +222,27 @@ def test_ctrl_c_on_a_terminal_does_not_reach_a_worker_past_its_leader(tmp_path, 
     with made._start(1) as worker:
         assert os.getpgid(worker.pid) != os.getpgrp()
         assert worker.wait() == 0
+
+
+def test_a_worker_that_is_started_again_gets_the_gpu_it_had(tmp_path, monkeypatch):
+    monkeypatch.setattr(crew, "POLL_SECONDS", 0.02)
+    python = tmp_path / "python"
+    # worker 2 is killed once; every life notes what it sees
+    python.write_text(
+        "#!/bin/sh\n"
+        f'for number in "$@"; do :; done; seen={tmp_path}/seen-$number\n'
+        'echo "$CUDA_VISIBLE_DEVICES $OMP_NUM_THREADS" >> "$seen"\n'
+        '[ "$number" = 2 ] && [ "$(wc -l < "$seen")" = 1 ] && kill -9 $$\n'
+        "exit 0\n"
+    )
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    leases = {f"fold-{n}": Path(f"/none/{n}") for n in range(3)}
+    gpus = ["GPU-aaaa", "MIG-bbbb"]
+    Crew(3, [], leases, Stop(), lambda line: None, gpus).work()
+    seen = [(tmp_path / f"seen-{number}").read_text() for number in (1, 2, 3)]
+    assert seen == ["GPU-aaaa 3\n", "MIG-bbbb 3\n" * 2, "GPU-aaaa 3\n"]
 
 
 def test_what_is_the_leaders_alone_is_not_handed_on():

@@ -1,0 +1,56 @@
+"""How many cores a process may use, from affinity and cgroups of both versions."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pipeline.models import cores
+from pipeline.models.cores import cpu_quota, usable_cores
+
+
+def machine(folder: Path, own: str, files: dict[str, str]) -> tuple[Path, Path]:
+    """A /sys/fs/cgroup and a /proc/self/cgroup with that content."""
+    groups, cgroup = folder / "groups", folder / "cgroup"
+    cgroup.write_text(own)
+    for name, text in files.items():
+        path = groups / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return groups, cgroup
+
+
+@pytest.mark.parametrize(
+    ("own", "files", "expected"),
+    [
+        ("0::/\n", {"cpu.max": "150000 100000\n"}, 1.5),
+        ("0::/\n", {"cpu.max": "max 100000\n"}, None),
+        # the group above is the narrower one
+        ("0::/a/b\n", {"a/b/cpu.max": "400000 100000\n", "a/cpu.max": "200000 100000\n"}, 2.0),
+        # inside a container the path of the host is not there
+        ("0::/docker/abc\n", {"cpu.max": "300000 100000\n"}, 3.0),
+        (
+            "4:cpu,cpuacct:/docker/abc\n1:name=systemd:/x\n",
+            {"cpu,cpuacct/cpu.cfs_quota_us": "50000\n", "cpu,cpuacct/cpu.cfs_period_us": "100000"},
+            0.5,
+        ),
+        (
+            "4:cpu,cpuacct:/job\n",
+            {"cpu/job/cpu.cfs_quota_us": "400000\n", "cpu/job/cpu.cfs_period_us": "100000\n"},
+            4.0,
+        ),
+        ("4:cpu:/\n", {"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
+        ("0::/../above\n", {"cpu.max": "200000 100000\n"}, 2.0),
+        ("nonsense\n", {"cpu.max": "also nonsense\n"}, None),
+        ("", {}, None),
+    ],
+)
+def test_the_share_of_a_container_is_found_in_both_versions(tmp_path, own, files, expected):
+    assert cpu_quota(*machine(tmp_path, own, files)) == expected
+
+
+@pytest.mark.parametrize(("quota", "expected"), [(None, 3), (1.5, 2), (0.1, 1), (64.0, 3)])
+def test_a_process_uses_no_more_cores_than_it_may_run_on(monkeypatch, quota, expected):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 4, 5}, raising=False)
+    monkeypatch.setattr(cores, "cpu_quota", lambda: quota)
+    assert usable_cores() == expected
