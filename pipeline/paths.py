@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 SAFE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,78}[A-Za-z0-9_-])?")  # Windows drops a last dot
 RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
@@ -28,6 +29,33 @@ def safe_name(name: str) -> str:
         cleaned = f"run_{cleaned}"
     digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
     return f"{cleaned}-{digest[:6]}"
+
+
+class Part(NamedTuple):
+    """One training: a seed, a repeat and the fold held out."""
+
+    seed: int
+    repeat: int
+    fold: int
+
+    @property
+    def name(self) -> str:
+        """Names its files below the run's folder, and the part in run.json.
+
+        >>> Part(42, 0, 3).name, Part(42, 1, 3).name
+        ('seed-42/fold-3', 'seed-42/repeat-1-fold-3')
+        """
+        return f"seed-{self.seed}/{part_name(self.repeat, self.fold)}"
+
+    @property
+    def said(self) -> str:
+        """For a sentence.
+
+        >>> Part(42, 0, 3).said, Part(42, 1, 3).said
+        ('fold 3 (seed 42)', 'fold 3 (seed 42, repeat 1)')
+        """
+        repeat = f", repeat {self.repeat}" if self.repeat else ""
+        return f"fold {self.fold} (seed {self.seed}{repeat})"
 
 
 @dataclass(frozen=True)
@@ -77,6 +105,11 @@ class Paths:
     def fold_workspace(self, run: str, seed: int, repeat: int, fold: int) -> Path:
         """Folder of one fold's `Workspace`: large, private to a machine, not in git."""
         return self.workspaces / safe_name(run) / f"seed-{seed}" / part_name(repeat, fold)
+
+    @property
+    def tokens(self) -> Path:
+        """Folder of the token stores, which all competitions of the root share."""
+        return self.root / "runs" / "tokens"
 
     @property
     def submissions(self) -> Path:

@@ -76,6 +76,15 @@ def examine(root: Path, *more: str) -> Answer:
     return Answer(code, answer["findings"], answer["sections"])
 
 
+def problem_of(root: Path, path: Path | str, *more: str) -> dict[str, str]:
+    """The only problem there is, which is that of *path*."""
+    answer = examine(root, *more)
+    assert answer.code == 5
+    (found,) = answer.problems
+    assert found["path"] == str(path)
+    return found
+
+
 def edit(path: Path, **changes: Any) -> None:
     """Change fields of a JSON file; None deletes one."""
     content = json.loads(path.read_text()) | changes

@@ -387,6 +387,13 @@ def test_all_classes_with_fewer_rows_than_folds_can_still_be_trained(folder):
     folder.count = 4
     rare(folder, ["a", "b", "rare"] * 2)
     whole_way(folder)
+    held_out = [
+        row_id
+        for path in sorted(folder.root.glob("oof/**/*.npz"))
+        for row_id in read_fold(path)[0].valid_ids
+    ]
+    assert sorted(held_out) == [f"tr{n}" for n in range(6)]
+    assert [row[0] for row in folder.submission()] == ["id", *(f"te{n}" for n in range(6))]
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,17 @@ positions 0 … n - 1. Rows of unlike length never swap steps, and every row com
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 
 from pipeline.seeding import generator
 
-Plan = list[list[np.ndarray]]
+Step = list[np.ndarray]
+Plan = list[Step]
+BLOCK = 4096
+"""Steps that are cut together: enough to be fast, and a long epoch is never planned at once."""
 
 
 def plan(
@@ -43,16 +47,35 @@ def plan(
         Steps of exactly `micro_groups(…)` groups each, the longest rows first. A short last step
         has proportionally fewer, so its groups are as large as the others.
     """
+    return list(steps_of(seed, epoch, rows, batch_size, lengths, groups, micro_batch_size))
+
+
+def steps_of(
+    seed: int,
+    epoch: int,
+    rows: int,
+    batch_size: int,
+    lengths: np.ndarray,
+    groups: int,
+    micro_batch_size: int | None = None,
+    first: int = 0,
+) -> Iterator[Step]:
+    """The steps of `plan` from number *first* on, one after the other, cut BLOCK at a time.
+
+    Beside the shuffled row numbers, memory does not grow with the rows.
+    """
+    if not rows:
+        return
     shuffled = generator(seed, "shuffle", epoch).permutation(rows)
     size = min(batch_size, rows)
     count = micro_groups(rows, batch_size, groups, micro_batch_size)
-    whole = rows - rows % size if rows else 0
-    full = shuffled[:whole].reshape(-1, size) if rows else shuffled.reshape(0, 1)
-    steps = _cut(full, lengths, count, micro_batch_size)
-    if rest := rows - whole:
-        last = shuffled[whole:].reshape(1, rest)
-        steps += _cut(last, lengths, math.ceil(rest * count / size), micro_batch_size)
-    return steps
+    whole = rows // size
+    full = shuffled[: whole * size].reshape(whole, size)
+    for at in range(first, whole, BLOCK):
+        yield from _cut(full[at : at + BLOCK], lengths, count, micro_batch_size)
+    if (rest := rows - whole * size) and first <= whole:
+        last = shuffled[-rest:].reshape(1, rest)
+        yield from _cut(last, lengths, math.ceil(rest * count / size), micro_batch_size)
 
 
 def micro_groups(
@@ -87,14 +110,13 @@ def useful_share(steps: Sequence[Sequence[np.ndarray]], lengths: np.ndarray) -> 
 
 def _cut(
     batches: np.ndarray, lengths: np.ndarray, count: int, micro_batch_size: int | None
-) -> Plan:
+) -> Iterator[Step]:
     """Cut each of S batches (S, B) into *count* groups of like length with the least padding."""
-    if not batches.size:
-        return []
     order = np.argsort(-lengths[batches], axis=1, kind="stable")
     batches = np.take_along_axis(batches, order, axis=1)
     ends = _ends(lengths[batches], count, micro_batch_size or batches.shape[1])
-    return [list(np.split(batch, cuts[:-1])) for batch, cuts in zip(batches, ends, strict=True)]
+    for batch, cuts in zip(batches, ends.tolist(), strict=True):
+        yield [batch[start:end] for start, end in pairwise([0, *cuts])]
 
 
 def _ends(lengths: np.ndarray, count: int, most: int) -> np.ndarray:

@@ -52,9 +52,21 @@ class RowDataset(Dataset[Item]):
         return len(self.rows)
 
     def __getitem__(self, pick: Pick) -> Item:
-        inputs = [self.store.tokens(row) for row in self.rows[pick.position]]
-        target = None if self.targets is None else self.targets[pick.position]
-        return Item(inputs, target, pick)
+        return self.__getitems__([pick])[0]
+
+    def __getitems__(self, picks: Sequence[Pick]) -> list[Item]:
+        """All rows of a batch at once, as torch's loaders ask for them."""
+        rows = self.rows[[pick.position for pick in picks]]
+        columns = [self._tokens(column) for column in rows.T]
+        return [
+            Item(list(inputs), None if self.targets is None else self.targets[pick.position], pick)
+            for pick, *inputs in zip(picks, *columns, strict=True)
+        ]
+
+    def _tokens(self, rows: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+        ids, types, lengths = self.store.gather(rows)
+        ends = np.cumsum(lengths)[:-1]
+        return list(zip(np.split(ids, ends), np.split(types, ends), strict=True))
 
     def lengths(self) -> np.ndarray:
         """(n,) tokens of each row, over all its inputs."""

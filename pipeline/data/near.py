@@ -92,7 +92,7 @@ def bands(threshold: float) -> tuple[int, int]:
 
 def _signatures(sentences: Sequence[str]) -> np.ndarray:
     """(n, PERMUTATIONS) MinHashes."""
-    found = np.empty((len(sentences), PERMUTATIONS), dtype=np.uint64)
+    found = np.empty((len(sentences), PERMUTATIONS), dtype=np.uint32)  # all that they have
     every = (ngrams(sentence) for sentence in sentences)
     for row, minhash in enumerate(MinHash.generator(every, num_perm=PERMUTATIONS, hashfunc=_hash)):
         found[row] = minhash.hashvalues

@@ -23,6 +23,7 @@ from pipeline.data.foldcheck import named
 from pipeline.data.table import Table
 from pipeline.data.text import VERSION, normalise_all
 from pipeline.errors import ArtifactError
+from pipeline.nested import flat
 
 FORMAT = 1
 KEPT = 3
@@ -134,7 +135,7 @@ def recipe_problems(passport: Mapping[str, Any], competition: Competition) -> li
     problems = []
     if (used := passport["versions"]["normalise"]) != VERSION:
         problems.append(f"texts were compared by rules {used}, this version has rules {VERSION}")
-    before, now = _flat(passport["recipe"]), _flat(recipe(competition))
+    before, now = flat(passport["recipe"]), flat(recipe(competition))
     for name in sorted(before.keys() | now.keys()):
         if before.get(name) != now.get(name):
             problems.append(
@@ -179,13 +180,3 @@ def _smallest_ids(ids: np.ndarray, group_of_row: np.ndarray) -> list[str]:
 def _checksum(content: Mapping[str, Any]) -> str:
     text = json.dumps(content, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in nested.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat

@@ -6,12 +6,13 @@ which step it is; nothing depends on where a counter of the Trainer's stands.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from pipeline.data.batches import plan, predict_plan
+from pipeline.data.batches import Step, predict_plan, steps_of
+from pipeline.data.grouping import fewest_groups, within
 
 
 class Batching(Protocol):
@@ -30,8 +31,12 @@ class Batching(Protocol):
         """Most rows of a micro-group; None for no limit."""
 
     @property
-    def length_groups(self) -> int:
-        """Micro-groups per step."""
+    def micro_tokens(self) -> int:
+        """Most tokens of a micro-group, padding included."""
+
+    @property
+    def length_groups(self) -> int | None:
+        """Micro-groups per step; None for as many as the lengths ask for."""
 
     @property
     def predict_batch_size(self) -> int:
@@ -57,30 +62,34 @@ class Steps:
         self.lengths, self.settings, self.seed, self.first = lengths, settings, seed, first
         self.per_epoch = math.ceil(len(lengths) / settings.batch_size)
         self.total = settings.epochs * self.per_epoch
+        self.groups = settings.length_groups or fewest_groups(lengths, settings.batch_size)
 
     def __len__(self) -> int:
         return self.total - self.first
 
     def __iter__(self) -> Iterator[list[Pick]]:
-        for epoch in range(self.first // max(1, self.per_epoch), self.settings.epochs):
-            for number, groups in enumerate(self._plan(epoch), start=epoch * self.per_epoch):
-                if number >= self.first:
-                    yield [
-                        Pick(int(row), group, number)
-                        for group, rows in enumerate(groups)
-                        for row in rows
-                    ]
+        number = self.first
+        for epoch in range(number // max(1, self.per_epoch), self.settings.epochs):
+            for whole in self._plan(epoch, number - epoch * self.per_epoch):
+                groups = within(whole, self.lengths, self.settings.micro_tokens)
+                yield [
+                    Pick(int(row), group, number)
+                    for group, rows in enumerate(groups)
+                    for row in rows
+                ]
+                number += 1
 
-    def _plan(self, epoch: int) -> list[list[np.ndarray]]:
+    def _plan(self, epoch: int, first: int) -> Iterable[Step]:
         own = self.settings
-        return plan(
+        return steps_of(
             self.seed,
             epoch,
             len(self.lengths),
             own.batch_size,
             self.lengths,
-            own.length_groups,
+            self.groups,
             own.micro_batch_size,
+            first,
         )
 
 
@@ -89,7 +98,8 @@ class ByLength:
 
     def __init__(self, lengths: np.ndarray, settings: Batching) -> None:
         """*lengths* (n,): tokens of each row."""
-        self._batches = predict_plan(lengths, settings.predict_batch_size)
+        batches = predict_plan(lengths, settings.predict_batch_size)
+        self._batches = within(batches, lengths, settings.micro_tokens)
 
     def __len__(self) -> int:
         return len(self._batches)

@@ -1,212 +1,164 @@
 """Texts as token numbers, each distinct input tokenised once for all folds, epochs and seeds.
 
-An input is what the backbone reads at once: a pair as one input (pairing "cross"), or each text
-alone ("siamese"). The store is keyed by the input's content, so a fold's rows, another seed's rows
-and a test row with the same texts share one entry.
+`keep` tokenises whole tables at once, into files that every worker and every later command with
+the same texts opens instead (see `tokenfiles`); they are mapped, so only the rows that are asked
+for are read. Inputs that come later are kept in memory beside them.
 
-Texts are cleaned by one rule before they are tokenised: control characters (NUL among them) are
-removed, except those that separate words, which become a space; lone surrogates become U+FFFD.
-Everything else (emoji, joiners, right-to-left text) is the tokenizer's business.
+An input is what the backbone reads at once: a pair as one input (pairing "cross"), or each text
+alone ("siamese"). It is known by its content (see `inputs`), so a fold's rows, another seed's rows
+and a test row with the same texts share one entry.
 
 Shapes: n rows, s texts per row, u inputs per row (1 for "cross", s for "siamese").
 """
 
-import hashlib
-import itertools
-import json
-import re
-from collections.abc import Iterable, Mapping
-from importlib.metadata import version
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from pipeline.errors import ArtifactError, UsageError
+from pipeline.data.inputs import NOTHING, Pairing, clean, distinct, inputs_of, keys_of
+from pipeline.data.shelf import Shelf, empty, joined
+from pipeline.data.tokencache import Teller, in_memory, on_disk
+from pipeline.data.tokenfiles import name_of
+from pipeline.data.tokenise import Tokeniser
 
-Input = tuple[str, ...]
-CHUNK = 16_384
+__all__ = ["TokenStore", "clean"]
+CHUNK = 4_096
 """Inputs handed to the tokenizer at once: parallel enough, and its objects are not kept."""
-CONTROL = {
-    code: " " if chr(code).isspace() else None
-    for code in (*range(0x20), *range(0x7F, 0xA0))
-    if chr(code) not in "\t\n\r"
-}
-SURROGATE = re.compile("[\ud800-\udfff]")
-LIBRARIES = ("tokenizers", "transformers")
-CANARY_TEXTS = (
-    "The quick brown fox, 3.14 times!",
-    "고양이가 소파에서 자고 있다. ㅋㅋㅋ",
-    "猫はソファで寝ている",
-    "قطة تنام على الأريكة",
-    "Größe naïve Ωμέγα Привет 👩\u200d👩\u200d👧",
-    "",
-)
-
-
-def clean(text: str) -> str:
-    """*text* without control characters and lone surrogates.
-
-    >>> clean("a\\x00b\\x0cc\\td"), clean("\\ud83d")
-    ('ab c\\td', '\ufffd')
-    """
-    if text.isprintable():  # the usual case, and fast
-        return text
-    return SURROGATE.sub("\ufffd", text.translate(CONTROL))
 
 
 class TokenStore:
-    """The token numbers of every distinct input seen so far, in flat arrays with offsets."""
+    """The token numbers of every distinct input seen so far."""
 
     def __init__(
-        self, tokenizer: Any, max_length: int, pairing: Literal["cross", "siamese"]
+        self, tokenizer: Any, max_length: int, pairing: Pairing, cache: Path | None = None
     ) -> None:
-        """Wrap a fast Hugging Face tokenizer.
+        """Wrap a fast Hugging Face tokenizer; *cache* is the folder that `keep` writes below.
 
         Raises UsageError where *max_length* is more than the backbone takes, ArtifactError where
         the tokenizer does not add the special tokens it defines.
         """
-        if max_length > tokenizer.model_max_length:
-            raise UsageError(
-                f"max_length is {max_length}, but the backbone takes at most "
-                f"{tokenizer.model_max_length} tokens. Set max_length={tokenizer.model_max_length} "
-                "or less; longer texts are truncated and counted."
-            )
-        self.tokenizer = tokenizer
-        self.max_length = max_length
-        self.pairing = pairing
+        self.tokenizer, self.max_length, self.pairing = tokenizer, max_length, pairing
+        self._tokeniser, self._cache = Tokeniser(tokenizer, max_length), cache
         self.pad_id = int(tokenizer.pad_token_id or 0)
-        self.uses_type_ids = "token_type_ids" in tokenizer.model_input_names
-        self._row_of: dict[Input, int] = {}
-        self._ids = np.empty(0, np.int32)
-        self._type_ids = np.empty(0, np.int8)
-        self._starts = np.zeros(1, np.int64)
-        self._truncated = np.empty(0, bool)
-        _check_special_tokens(tokenizer)
+        self.uses_type_ids = self._tokeniser.uses_type_ids
+        self._kept, self._more = empty(self._tokeniser.record), empty(self._tokeniser.record)
+        self._kept_index = self._more_index = NOTHING
 
     def __len__(self) -> int:
-        return len(self._row_of)
+        return len(self._kept) + len(self._more)
+
+    def keep(self, tables: Sequence[np.ndarray], tell: Teller) -> np.ndarray:
+        """Tokenise all *tables*, texts (n, s) each, or open the files where that was done before.
+
+        Returns the store rows (m,) of their distinct inputs. Rows handed out earlier stay valid:
+        a store that is not empty keeps what is new in memory.
+        """
+        inputs = np.concatenate([inputs_of(texts, self.pairing) for texts in tables])
+        keys = keys_of(inputs)
+        first = distinct(keys)
+        keys = np.ascontiguousarray(keys[:, first])
+        if len(self) or not len(first):
+            return self._rows_of(inputs[first], keys)
+        make = partial(self._encoded, inputs[first], tell)
+        if self._cache is None:
+            self._kept_index, self._kept = in_memory(keys, make)
+        else:
+            folder = self._cache / name_of(self._tokeniser.facts(), keys)
+            record = self._tokeniser.record
+            self._kept_index, self._kept = on_disk(folder, record, keys, make, tell)
+        return np.arange(len(self._kept))
 
     def rows(self, texts: np.ndarray) -> np.ndarray:
         """Store rows (n, u), int64, of the inputs that *texts* (n, s) make; new ones are added."""
-        inputs = [_inputs(row, self.pairing) for row in texts.tolist()]
-        distinct = dict.fromkeys(itertools.chain.from_iterable(inputs))
-        self._add([item for item in distinct if item not in self._row_of])
-        found = [[self._row_of[item] for item in row] for row in inputs]
+        inputs = inputs_of(texts, self.pairing)
         per_row = 1 if self.pairing == "cross" else texts.shape[1]
-        return np.array(found, dtype=np.int64).reshape(len(texts), per_row)
+        return self._rows_of(inputs, keys_of(inputs)).reshape(len(texts), per_row)
 
     def lengths(self, rows: np.ndarray) -> np.ndarray:
         """Tokens of each of the store rows *rows* (any shape), special tokens included; int64."""
-        return self._starts[rows + 1] - self._starts[rows]
+        mine, more = self._parted(rows)
+        found = np.empty(rows.shape, dtype=np.int64)
+        found[mine] = self._kept.lengths(rows[mine])
+        found[~mine] = self._more.lengths(more)
+        return found
 
     def truncated(self, rows: np.ndarray) -> int:
         """How many of the store rows *rows* (any shape) lost tokens to max_length."""
-        return int(self._truncated[rows].sum())
+        mine, more = self._parted(rows)
+        return int(self._kept.truncated[rows[mine]].sum() + self._more.truncated[more].sum())
 
     def tokens(self, row: int) -> tuple[np.ndarray, np.ndarray]:
         """Token numbers (T,) int32 and token types (T,) int8 of one store row."""
-        part = slice(self._starts[row], self._starts[row + 1])
-        return self._ids[part], self._type_ids[part]
+        later = row - len(self._kept)
+        return self._split(self._kept.slice(row) if later < 0 else self._more.slice(later))
+
+    def gather(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The tokens of the store rows *rows* (r,), one row after the other; only they are read.
+
+        Returns:
+            Token numbers (N,) int32, token types (N,) int8, and the length (r,) int64 of each row;
+            N is their sum.
+        """
+        mine, more = self._parted(rows)
+        lengths = self.lengths(rows)
+        if mine.all():
+            return *self._split(self._kept.gather(rows)), lengths
+        whose = np.repeat(mine, lengths)
+        records = np.empty(len(whose), self._tokeniser.record)
+        records[whose] = self._kept.gather(rows[mine])
+        records[~whose] = self._more.gather(more)
+        return *self._split(records), lengths
 
     def canary(self) -> str:
-        """A hash that changes when the tokenizer's output does: 16 hex digits.
-
-        Kept with predictions: after an upgrade of the tokenizers library the same text may become
-        other tokens, and predictions from before and after must not be mixed unseen.
-        """
-        singles = self.tokenizer(list(CANARY_TEXTS))
-        pairs = self.tokenizer(list(CANARY_TEXTS), list(reversed(CANARY_TEXTS)))
-        facts = {
-            "singles": singles["input_ids"],
-            "pairs": pairs["input_ids"],
-            "types": pairs["token_type_ids"] if self.uses_type_ids else None,
-            "special": self.tokenizer.all_special_ids,
-        }
-        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+        """A hash that changes when the tokenizer's output does: 16 hex digits."""
+        return self._tokeniser.canary()
 
     def identity(self) -> dict[str, str]:
         """The canary and the versions of the libraries that made it, to be kept with weights."""
-        return {"canary": self.canary(), **{name: version(name) for name in LIBRARIES}}
+        return self._tokeniser.identity()
 
     def check(self, saved: Mapping[str, str], where: str) -> None:
         """Raise ArtifactError where *saved*, the `identity` kept at *where*, gives other tokens."""
-        now = self.identity()
-        if saved["canary"] != now["canary"]:
-            then, today = (
-                ", ".join(f"{name} {each.get(name, 'unknown')}" for name in LIBRARIES)
-                for each in (saved, now)
-            )
-            means = (
-                "Install those versions" if then != today else "Use the backbone's files of then"
-            )
-            raise ArtifactError(
-                f"the tokenizer output changed: {where} was made with {saved['canary']} ({then}), "
-                f"here the same texts give {now['canary']} ({today}). {means}, or train again with "
-                "--fresh."
-            )
+        self._tokeniser.check(saved, where)
 
-    def _add(self, new: list[Input]) -> None:
-        if not new:
-            return
-        parts = [self._encode(new[at : at + CHUNK]) for at in range(0, len(new), CHUNK)]
-        ids, type_ids, lengths, truncated = (
-            np.concatenate(arrays) for arrays in zip(*parts, strict=True)
-        )
-        self._row_of.update(zip(new, range(len(self), len(self) + len(new)), strict=True))
-        self._ids = np.concatenate([self._ids, ids])
-        self._type_ids = np.concatenate([self._type_ids, type_ids])
-        ends = self._starts[-1] + np.cumsum(lengths)
-        self._starts = np.concatenate([self._starts, ends])
-        self._truncated = np.concatenate([self._truncated, truncated])
+    def _rows_of(self, inputs: np.ndarray, keys: np.ndarray) -> np.ndarray:
+        """Store rows (m,) of *inputs* (m, w) known by *keys* (2, m); new ones are added."""
+        rows = self._find(keys)
+        new = np.flatnonzero(rows < 0)
+        if len(new):
+            first = new[np.sort(distinct(keys[:, new]))]
+            self._add(inputs[first], keys[:, first])
+            rows[new] = self._find(keys[:, new])
+        return rows
 
-    def _encode(self, inputs: list[Input]) -> tuple[np.ndarray, ...]:
-        """Token numbers and types, both flat, then length and "truncated" of each input."""
-        columns = [list(column) for column in zip(*inputs, strict=True)]
-        encodings = self.tokenizer(
-            *columns, truncation="longest_first", max_length=self.max_length
-        ).encodings
-        ids = [encoding.ids or [self._stand_in()] for encoding in encodings]
-        types = (
-            [encoding.type_ids or [0] for encoding in encodings]
-            if self.uses_type_ids
-            else [[0] * len(tokens) for tokens in ids]
-        )
-        return (
-            _flat(ids, np.int32),
-            _flat(types, np.int8),
-            np.array([len(tokens) for tokens in ids], np.int64),
-            np.array([bool(encoding.overflowing) for encoding in encodings]),
-        )
+    def _find(self, keys: np.ndarray) -> np.ndarray:
+        rows, later = self._kept_index.find(keys), self._more_index.find(keys)
+        return np.where(later < 0, rows, later)
 
-    def _stand_in(self) -> int:
-        """The token of an input that has none: an empty text, and no special tokens around it."""
-        candidates = (self.tokenizer.unk_token_id, self.tokenizer.eos_token_id)
-        return next((token for token in candidates if token is not None), self.pad_id)
+    def _add(self, inputs: np.ndarray, keys: np.ndarray) -> None:
+        rows = np.arange(len(self), len(self) + len(inputs))
+        self._more = joined([self._more, *self._encoded(inputs)])
+        self._more_index = self._more_index.joined(keys, rows)
 
+    def _encoded(self, inputs: np.ndarray, tell: Teller | None = None) -> Iterator[Shelf]:
+        """The tokens of *inputs* (m, w), CHUNK of them at a time."""
+        if tell is not None:
+            tell.phase("tokenise", len(inputs))
+        for at in range(0, len(inputs), CHUNK):
+            part = self._tokeniser.encode(inputs[at : at + CHUNK])
+            yield part
+            if tell is not None:
+                tell.advance(len(part))
 
-def _inputs(texts: list[str], pairing: str) -> list[Input]:
-    cleaned = [clean(text) for text in texts]
-    return [tuple(cleaned)] if pairing == "cross" else [(text,) for text in cleaned]
+    def _parted(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Which of *rows* are of the kept shelf, and the places of the others on theirs."""
+        mine = rows < len(self._kept)
+        return mine, rows[~mine] - len(self._kept)
 
-
-def _flat(lists: Iterable[list[int]], dtype: type[np.generic]) -> np.ndarray:
-    return np.fromiter(itertools.chain.from_iterable(lists), dtype)
-
-
-def _check_special_tokens(tokenizer: Any) -> None:
-    """A tokenizer that defines [CLS] or [SEP] must add them; some releases forgot to."""
-    found = set(tokenizer("a")["input_ids"])
-    lost = [
-        str(token)
-        for token, number in (
-            (tokenizer.cls_token, tokenizer.cls_token_id),
-            (tokenizer.sep_token, tokenizer.sep_token_id),
-        )
-        if number is not None and number not in found
-    ]
-    if lost:
-        raise ArtifactError(
-            f"the tokenizer defines {' and '.join(lost)} but does not add them, so the "
-            "backbone would read what it was not trained on. Install another version of "
-            "transformers, or use a folder whose tokenizer.json has the template."
-        )
+    def _split(self, records: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Numbers, int32, and types, int8, of records of tokens."""
+        types = records["type"] if self.uses_type_ids else np.zeros(len(records), np.int8)
+        return records["id"].astype(np.int32), np.ascontiguousarray(types, np.int8)

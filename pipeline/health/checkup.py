@@ -12,6 +12,7 @@ from pipeline.health.listing import Listing, list_root
 from pipeline.health.names import unsafe
 from pipeline.health.run import check_run
 from pipeline.health.submissions import check_submission
+from pipeline.health.tokens import check_tokens
 from pipeline.paths import Paths
 
 FOLDERS = ("folds", "oof", "runs", "submissions")
@@ -38,6 +39,8 @@ def checkup(scope: Scope) -> list[Section]:
     there = list_root(scope.root).only(scope.competitions, scope.runs)
     sections = [section for name in there.runs for section in _competition(scope, there, name)]
     sections += [*_submissions(scope, there), *_other_files(scope, there)]
+    if not scope.competitions and not scope.runs:
+        sections += check_tokens(scope.root, scope.quick)
     sections.sort(key=lambda section: (section.competition == "", section.competition))
     return list(_each_once(sections))
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from pipeline.data.tokenfiles import NAME
 from pipeline.errors import UsageError, raise_if
 from pipeline.health.finding import Finding, attempt
 from pipeline.health.names import ours, stranger
@@ -61,6 +62,10 @@ def list_root(root: Path) -> Listing:
         findings += more
         for competition in competitions:
             found, more = _folders(competition)
+            if competition == root / "runs" / "tokens":  # or the runs of a competition of that name
+                found = [run for run in found if not NAME.fullmatch(run.name)]
+                if not found:
+                    continue
             findings += more
             runs.setdefault(competition.name, set()).update(run.name for run in found)
     files, more = submissions(root / "submissions")

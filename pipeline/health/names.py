@@ -6,40 +6,12 @@ Hidden files and READMEs are everybody's and not looked at.
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from pipeline.health.finding import Finding, note, problem
-from pipeline.paths import part_name, safe_name
+from pipeline.paths import Part, part_name, safe_name
 
 SEED = re.compile(r"seed-(-?\d+)")
 PART = re.compile(r"(?:repeat-(\d+)-)?fold-(\d+)")
-
-
-class Part(NamedTuple):
-    """One training: a seed, a repeat and the fold held out."""
-
-    seed: int
-    repeat: int
-    fold: int
-
-    @property
-    def name(self) -> str:
-        """As run.json names it.
-
-        >>> Part(42, 1, 3).name
-        'seed-42/repeat-1-fold-3'
-        """
-        return f"seed-{self.seed}/{part_name(self.repeat, self.fold)}"
-
-    @property
-    def said(self) -> str:
-        """For a sentence.
-
-        >>> Part(42, 0, 3).said, Part(42, 1, 3).said
-        ('fold 3 (seed 42)', 'fold 3 (seed 42, repeat 1)')
-        """
-        repeat = f", repeat {self.repeat}" if self.repeat else ""
-        return f"fold {self.fold} (seed {self.seed}{repeat})"
 
 
 def entries(folder: Path) -> list[Path]:

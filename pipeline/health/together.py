@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -12,12 +12,12 @@ from pipeline.health.frozen import Frozen
 from pipeline.health.mending import Mending
 from pipeline.health.names import Part
 from pipeline.health.part import Fold
+from pipeline.nested import flat, short
+from pipeline.results.manifest import HARMLESS, MANNER
 from pipeline.results.origin import check_one_origin
 
 Again = Callable[[Part], str]
 """What brings one part back, and what it costs."""
-HARMLESS = {"task.metric", "task.submit"}
-"""Settings that change no prediction, so they may change freely."""
 
 
 def check_together(folds: Sequence[Fold], frozen: Frozen, mend: Mending) -> Iterator[Finding]:
@@ -25,7 +25,7 @@ def check_together(folds: Sequence[Fold], frozen: Frozen, mend: Mending) -> Iter
     known = frozen.digest
     yield from _other_folds(folds, frozen, mend)
     native = [fold for fold in folds if not known or _passport(fold) == known]
-    yield from _settings(folds, mend.again, HARMLESS | ({"passport"} if known else set()))
+    yield from _settings(folds, mend.again, HARMLESS | MANNER | ({"passport"} if known else set()))
     yield from _rows(native, frozen, mend.again)
     yield from _asked(folds, mend.again)
     yield from _origin(folds, mend)
@@ -58,17 +58,17 @@ def _other_folds(folds: Sequence[Fold], frozen: Frozen, mend: Mending) -> Iterat
 
 def _settings(folds: Sequence[Fold], again: Again, leave_out: set[str]) -> Iterator[Finding]:
     """A problem for each fold whose settings are not those of most folds."""
-    flat = [_flat(fold.settings) for fold in folds]
+    tables = [flat(fold.settings) for fold in folds]
     texts = [
-        json.dumps({key: each[key] for key in sorted(each.keys() - leave_out)}) for each in flat
+        json.dumps({key: each[key] for key in sorted(each.keys() - leave_out)}) for each in tables
     ]
     usual = Counter(texts).most_common(1)[0][0] if texts else ""
-    for fold, own, text in zip(folds, flat, texts, strict=True):
+    for fold, own, text in zip(folds, tables, texts, strict=True):
         if text == usual:
             continue
         common = json.loads(usual)
         differs = [
-            f"{key} {_short(own.get(key))} (elsewhere {_short(common.get(key))})"
+            f"{key} {short(own.get(key))} (elsewhere {short(common.get(key))})"
             for key in sorted((own.keys() | common.keys()) - leave_out)
             if own.get(key) != common.get(key)
         ]
@@ -141,18 +141,3 @@ def _origin(folds: Sequence[Fold], mend: Mending) -> Iterator[Finding]:
 
 def _all(mend: Mending, folds: Sequence[Fold]) -> str:
     return mend.all_again([fold.part for fold in folds])
-
-
-def _flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in nested.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = value
-    return flat
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 40 else f"{text[:12]}…"

@@ -9,9 +9,11 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal
 
+import numpy as np
 from torch import Tensor, nn
 
 from pipeline.models.heads import Head, pool
+from pipeline.models.packing import Packing
 
 Encoded = Mapping[str, Tensor]
 """One text of B rows: input_ids, attention_mask and what else the backbone reads, each (B, T)."""
@@ -20,19 +22,37 @@ Encoded = Mapping[str, Tensor]
 class Network(nn.Module):
     """Texts in, outputs out."""
 
-    def __init__(self, backbone: nn.Module, head: Head, pooling: Literal["mean", "cls"]) -> None:
+    def __init__(
+        self,
+        backbone: nn.Module,
+        head: Head,
+        pooling: Literal["mean", "cls"],
+        packing: Packing | None = None,
+    ) -> None:
+        """With *packing*, nothing is computed for padding."""
         super().__init__()
         self.backbone = backbone
         self.head = head
         self.pooling = pooling
+        self.packing = packing
 
-    def forward(self, inputs: Sequence[Encoded]) -> Tensor:
-        """The u inputs of B rows (a cross-encoded pair is one input) -> (B, o)."""
-        return self.head([self.vector(encoded) for encoded in inputs])
+    def forward(self, inputs: Sequence[Encoded], lengths: np.ndarray | None = None) -> Tensor:
+        """The u inputs of B rows (a cross-encoded pair is one input) -> (B, o).
 
-    def vector(self, encoded: Encoded) -> Tensor:
-        """(B, H): one input's pooled token states."""
-        states = self.backbone(**encoded).last_hidden_state
+        *lengths* (u, B): the real tokens of each. Without them they are read off the masks, which
+        waits for the device.
+        """
+        known = [None] * len(inputs) if lengths is None else lengths
+        return self.head([self.vector(*each) for each in zip(inputs, known, strict=True)])
+
+    def vector(self, encoded: Encoded, lengths: np.ndarray | None = None) -> Tensor:
+        """(B, H): one input's pooled token states; its rows have *lengths* (B,)."""
+        if lengths is None:
+            lengths = encoded["attention_mask"].sum(1).cpu().numpy()
+        if self.packing is None:
+            states = self.backbone(**encoded).last_hidden_state
+        else:
+            states = self.packing.states(self.backbone, encoded, lengths)
         return pool(states, encoded["attention_mask"], self.pooling)
 
 
@@ -48,9 +68,9 @@ class Pristine:
     def restore(self) -> int:
         """Copy the loaded weights back, bit for bit; return the borrower's number.
 
-        The backbone is then on the CPU, in training mode, and without gradients.
+        The backbone is then in training mode and without gradients, on the device where it was.
         """
-        self.backbone.cpu().train().zero_grad(set_to_none=True)
+        self.backbone.train().zero_grad(set_to_none=True)
         self.backbone.load_state_dict(self.weights)
         self.lent += 1
         return self.lent

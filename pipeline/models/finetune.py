@@ -16,12 +16,14 @@ from pipeline.data.tokens import TokenStore
 from pipeline.errors import ArtifactError
 from pipeline.files import commit, commit_json, read_json, sha256
 from pipeline.models.backbone import Network, Pristine
+from pipeline.models.graphs import Graphs
 from pipeline.models.hardware import Hardware
 from pipeline.models.heads import Head
 from pipeline.models.learner import Watch
 from pipeline.models.learnt import Learnt
 from pipeline.models.losses import TargetCodec, fit_codec
 from pipeline.models.module import TextModule
+from pipeline.models.packing import Packing
 from pipeline.models.settings import TransformerRecipe
 from pipeline.models.tensorfile import read, write
 from pipeline.paths import Workspace
@@ -54,8 +56,19 @@ class Shared:
     fitter: Fitter
     store: TokenStore
     pristine: Pristine
+    packing: Packing | None = None
+    """How the backbone runs texts without padding; None where it cannot."""
+    graphs: Graphs | None = None
+    """Where the recipe asks for CUDA graphs, and can have them."""
+    no_graphs: str | None = None
+    """Why it cannot."""
     learnt: Learnt = field(default_factory=Learnt)
     """Of the machine, by the folds before."""
+
+    @property
+    def batching(self) -> TransformerRecipe:
+        """The settings of batches: what is packed need not be cut by length."""
+        return self.recipe if self.packing is None else replace(self.recipe, length_groups=1)
 
 
 class TransformerLearner:
@@ -94,24 +107,28 @@ class TransformerLearner:
         shared, recipe = self.shared, self.shared.recipe
         codec = fit_codec(shared.task, recipe.loss, train.targets)
         data = FoldDataModule(
-            shared.store, recipe, self.seed, train=train, target_encoder=codec.encode
+            shared.store, shared.batching, self.seed, train=train, target_encoder=codec.encode
         )
         assert data.steps is not None
         steps = data.steps.total
         module = self._build(codec, train.texts.shape[1], steps, rate_scale, watch)
-        self._report_truncated(train, watch)
+        self._report_truncated(data.datasets["train"].rows, watch)
+        if shared.no_graphs:
+            watch.event("no graphs", f"CUDA graphs are not used: {shared.no_graphs}")
         # Every draw below has a seed of its own; this covers what a backbone may draw unseen.
         pl.seed_everything(derive_seed(self.seed, "fit") % 2**32, verbose=False)
         with module.limits.memory("outside of a step"):
             shared.fitter.fit(module, data, workspace, watch)
         module.stepper.check_finite()
+        if shared.graphs is not None:
+            self.counted["graphs"] = dict(shared.graphs.counts)
         self.counted |= _facts(module) | {"seconds": round(time.monotonic() - started, 3)}
 
     def predict(self, table: Table, watch: Watch) -> np.ndarray:
         """(len(table), k) float32; see `pipeline.models.learner.Learner`."""
         module, shared = self._fitted(), self.shared
         module.limits.watch = watch
-        data = FoldDataModule(shared.store, shared.recipe, self.seed, test=table)
+        data = FoldDataModule(shared.store, shared.batching, self.seed, test=table)
         predictions = np.full((len(table), shared.outputs), np.nan, dtype=np.float32)
         with module.limits.memory("outside of a batch"):
             batches = shared.fitter.predict(module, data, watch)
@@ -166,9 +183,11 @@ class TransformerLearner:
         inputs = texts if recipe.pairing == "siamese" else 1
         hidden, outputs = shared.pristine.hidden, shared.outputs
         head = Head(hidden, inputs, outputs, recipe.head_dropout, self.seed)
+        if shared.graphs is not None:
+            head = shared.graphs.head(head)
         self.texts = texts
         self.module = TextModule(
-            Network(shared.pristine.backbone, head, recipe.pooling),
+            Network(shared.pristine.backbone, head, recipe.pooling, shared.packing),
             codec,
             recipe,
             shared.hardware,
@@ -177,6 +196,7 @@ class TransformerLearner:
             learnt=shared.learnt,
             rate_scale=rate_scale,
             watch=watch,
+            graphs=shared.graphs,
         )
         return self.module
 
@@ -190,8 +210,7 @@ class TransformerLearner:
             )
         return self.module
 
-    def _report_truncated(self, train: Table, watch: Watch) -> None:
-        rows = self.shared.store.rows(train.texts)
+    def _report_truncated(self, rows: np.ndarray, watch: Watch) -> None:
         cut = self.shared.store.truncated(rows)
         self.counted |= {"truncated_inputs": cut, "truncated_share": cut / max(1, rows.size)}
         if cut:
@@ -210,6 +229,7 @@ def _facts(module: TextModule) -> dict[str, Any]:
         "steps": module.stepper.steps,
         "rows": counts.rows,
         "tokens": counts.tokens,
+        "packed": module.network.packing is not None,
         "useful_token_share": round(counts.tokens / counts.padded_tokens, 4),
         "train_loss": module.last_train_loss,
         "loss": module.codec.loss,

@@ -50,6 +50,15 @@ class Limits:
             rows=rows // 2,
         )
 
+    def leave_graphs(self, step: int, failure: str) -> None:
+        """A step with CUDA graphs ran out of memory, or could not be captured."""
+        said = failure.partition("\n")[0][:200]
+        self.watch.event(
+            "graphs left",
+            f"CUDA graphs failed at step {step + 1} ({said}); from here on without",
+            step=step,
+        )
+
     def changed_precision(self, when: str, before: Precision, now: Precision) -> None:
         """Numbers overflowed in *before*."""
         self.learnt = replace(self.learnt, precision=now)

@@ -14,6 +14,7 @@ from torchmetrics import MeanMetric
 from pipeline.faults import reach
 from pipeline.models.arithmetic import Arithmetic
 from pipeline.models.backbone import Network
+from pipeline.models.graphs import Graphs
 from pipeline.models.hardware import Hardware
 from pipeline.models.learner import Silent, Watch
 from pipeline.models.learnt import Learnt
@@ -36,14 +37,16 @@ class Counts:
     tokens: int = 0
     """Real ones."""
     padded_tokens: int = 0
-    """Padding included."""
+    """Those computed, padding included."""
 
-    def add(self, groups: list[Batch]) -> None:
+    def add(self, groups: list[Batch], packed: bool) -> None:
         """Count a step, by its shapes alone."""
         for group in groups:
+            real = int(group["lengths"].sum())
+            padded = sum(each["attention_mask"].numel() for each in group["inputs"])
             self.rows += len(group["rows"])
-            self.tokens += int(group["lengths"].sum())
-            self.padded_tokens += sum(each["attention_mask"].numel() for each in group["inputs"])
+            self.tokens += real
+            self.padded_tokens += real if packed else padded
 
 
 class TextModule(pl.LightningModule):
@@ -61,9 +64,11 @@ class TextModule(pl.LightningModule):
         learnt: Learnt | None = None,
         rate_scale: float = 1.0,
         watch: Watch | None = None,
+        graphs: Graphs | None = None,
     ) -> None:
         """Take *steps* optimiser steps. *learnt* is known of the machine, *rate_scale* times the
-        recipe's rates are used, and *watch* is told when something has to give way."""
+        recipe's rates are used, *watch* is told when something has to give way, and *graphs* are
+        those of the run, where there are any."""
         super().__init__()
         self.automatic_optimization = False  # a step is taken again where something gives way
         self.network = network
@@ -80,6 +85,7 @@ class TextModule(pl.LightningModule):
             seed=seed,
             steps=steps,
             rate_scale=rate_scale,
+            graphs=graphs,
         )
         self.eval_loss = MeanMetric(nan_strategy=math.nan)  # a NaN stays one
         self.counts = Counts()
@@ -90,7 +96,7 @@ class TextModule(pl.LightningModule):
     def forward(self, batch: Batch) -> Tensor:
         """(B, o) outputs."""
         with self.stepper.arithmetic.context():
-            return self.network(batch["inputs"])
+            return self.network(batch["inputs"], batch["lengths"])
 
     def configure_optimizers(self) -> Optimizer:
         """AdamW; its rates are set before every step."""
@@ -106,7 +112,7 @@ class TextModule(pl.LightningModule):
         loss = self.stepper.take(batch["step"], groups, self.optimizers(), self.manual_backward)
         # kept on the device: looking at it would wait
         self._loss_sum, self._loss_steps = self._loss_sum + loss, self._loss_steps + 1
-        self.counts.add(groups)
+        self.counts.add(groups, packed=self.network.packing is not None)
         # here rather than in a hook of the batch's end, which comes after a checkpoint is saved
         if self.stepper.done == self.stepper.steps or self.stepper.done % LOG_EVERY == 0:
             self._log_train_loss()

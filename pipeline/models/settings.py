@@ -17,6 +17,7 @@ LEAST = {
     "epochs": 1,
     "batch_size": 1,
     "micro_batch_size": 1,
+    "micro_tokens": 1,
     "length_groups": 1,
     "predict_batch_size": 1,
 }
@@ -89,8 +90,16 @@ class TransformerRecipe:
     """Rows per optimiser step, gradient accumulation included."""
     micro_batch_size: int | None = None
     """Most rows run through the model at once (gradient accumulation); null for no limit."""
-    length_groups: int = 4
-    """Into how many groups of like length the rows of a step are cut to save padding."""
+    micro_tokens: int = 16_384
+    """Most tokens run through the model at once, a group's padding included: bounds the memory."""
+    packing: bool = True
+    """Run the texts of a step as one row without padding where the backbone allows it; else, and
+    where this is false, they are cut into groups of like length."""
+    length_groups: int | None = None
+    """Into how many such groups; null for the fewest that leave a twentieth of padding."""
+    cuda_graphs: bool = False
+    """On a GPU, record forward and backward once per batch shape and replay them for all steps and
+    folds: thousands of launches become one. Needs packing; not measured yet."""
     learning_rate: float = 2e-5
     """Peak rate of the backbone's last layer."""
     head_learning_rate: float | None = None

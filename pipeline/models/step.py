@@ -8,25 +8,22 @@ process where this one was killed.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from pipeline.faults import reach
 from pipeline.models.arithmetic import Arithmetic, clip
 from pipeline.models.backbone import Network
 from pipeline.models.finite import FiniteCheck, all_finite
+from pipeline.models.gradient import Backward, Gradient
+from pipeline.models.graphs import CaptureFailed, Graphs
 from pipeline.models.learnt import Learnt
 from pipeline.models.limits import Limits
 from pipeline.models.losses import TargetCodec
-from pipeline.models.micro import Batch, free_memory, is_out_of_memory, micro_batches, most_rows
+from pipeline.models.micro import Batch, free_memory, is_out_of_memory, most_rows
 from pipeline.models.optim import set_rates
-from pipeline.seeding import derive_seed
-
-Backward = Callable[[Tensor], None]
 
 
 class Stepper:
@@ -42,10 +39,13 @@ class Stepper:
         seed: int,
         steps: int,
         rate_scale: float,
+        graphs: Graphs | None = None,
     ) -> None:
-        """*steps* in all; *rate_scale* times the recipe's rates are used."""
-        self.network, self.codec, self.arithmetic, self.limits = network, codec, arithmetic, limits
-        self.seed, self.steps, self.rate_scale = seed, steps, rate_scale
+        """*steps* in all; *rate_scale* times the recipe's rates are used. With *graphs*, full
+        micro-batches are replayed instead of run."""
+        self.network, self.arithmetic, self.limits = network, arithmetic, limits
+        self.steps, self.rate_scale = steps, rate_scale
+        self.gradient = Gradient(network, codec, arithmetic, limits, seed, graphs)
         self.finite = FiniteCheck(self._complain)
         self.done = 0
 
@@ -62,19 +62,17 @@ class Stepper:
         self, step: int, groups: list[Batch], optimizer: Any, backward: Backward
     ) -> Tensor | None:
         """The step's loss; None where something gave way and nothing was changed."""
-        optimizer.zero_grad(set_to_none=True)
         failure: str | None = None
         try:
-            loss = self._accumulate(step, groups, backward)
+            self.gradient.clear(groups, optimizer)
+            loss = self.gradient.of(step, groups, backward)
         except RuntimeError as error:
-            if not is_out_of_memory(error):
+            if not (is_out_of_memory(error) or isinstance(error, CaptureFailed)):
                 raise
             failure = str(error)
         if failure is not None:  # out of the except block: its traceback kept the tensors alive
             optimizer.zero_grad(set_to_none=True)
-            free_memory()
-            rows = most_rows(groups, self.limits.learnt.micro_rows)
-            self.limits.train_fewer(step, rows, failure)
+            self._give_way(step, groups, failure)
             return None
         self.arithmetic.unscale(optimizer)
         norm = clip(self.network, self.limits.recipe.max_gradient_norm)
@@ -90,25 +88,20 @@ class Stepper:
         self.arithmetic.taken()
         return loss
 
+    def _give_way(self, step: int, groups: list[Batch], failure: str) -> None:
+        """Be ready to take the step again with less: without graphs, else fewer rows at once."""
+        left = self.gradient.leave_graphs()
+        free_memory()
+        if left:
+            self.limits.leave_graphs(step, failure)
+            return
+        rows = most_rows(groups, self.limits.learnt.micro_rows)
+        self.limits.train_fewer(step, rows, failure)
+
     def _update(self, step: int, optimizer: Any) -> None:
         """Move the weights. The first time this takes memory for the moments, twice the weights."""
         with self.limits.memory(f"updating the weights at step {step + 1}"):
             optimizer.step()
-
-    def _accumulate(self, step: int, groups: list[Batch], backward: Backward) -> Tensor:
-        """Sum the gradients of the step's micro-batches; the batch's mean loss, detached."""
-        total = torch.zeros((), device=groups[0]["rows"].device)
-        for number, batch in enumerate(micro_batches(groups, self.limits.learnt.micro_rows)):
-            torch.manual_seed(derive_seed(self.seed, "dropout", step, number))
-            reach("micro-batch")
-            with self.arithmetic.context():
-                outputs = self.network(batch["inputs"])
-            loss = self.codec.mean_loss(outputs, batch["targets"]) * batch["weight"]
-            if reach("loss"):
-                loss = loss * math.nan
-            backward(self.arithmetic.scaled(loss))
-            total += loss.detach()
-        return total
 
     def leave_fp16(self, when: str) -> None:
         """Numbers of the model itself overflowed: compute in a wider precision from here on."""

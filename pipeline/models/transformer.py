@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytorch_lightning as pl
 import tokenizers
 import torch
@@ -19,11 +18,14 @@ from pipeline.config import TaskConfig
 from pipeline.data.table import Table
 from pipeline.data.tokens import TokenStore
 from pipeline.models.backbone import Pristine
+from pipeline.models.captures import CudaCapture
 from pipeline.models.finetune import Fitter, Shared, TransformerLearner
+from pipeline.models.graphs import Graphs, refusal
 from pipeline.models.hardware import Hardware
 from pipeline.models.learner import Watch
 from pipeline.models.learnt import Learnt
 from pipeline.models.losses import check_loss
+from pipeline.models.packing import packable
 from pipeline.models.settings import TransformerRecipe
 from pipeline.models.weights import fetch, load_backbone, load_tokenizer, locate
 
@@ -38,29 +40,40 @@ class TransformerFactory:
         outputs: int,
         hardware: Hardware,
         fitter: Fitter,
+        tokens: Path | None = None,
     ) -> None:
         """Load what all folds share, downloading it where it is not on this machine yet.
 
-        *outputs* is the number of prediction columns, k. Raises UsageError where the recipe does
-        not fit the task, the backbone or the hardware.
+        *outputs* is the number of prediction columns, k; *tokens* the folder of the token stores,
+        None for memory only. Raises UsageError where the recipe does not fit the task, the backbone
+        or the hardware.
         """
         check_loss(task, recipe.loss)
         torch.set_num_threads(hardware.threads)
         self.weights = fetch(locate(recipe))
+        pristine = Pristine(load_backbone(self.weights, recipe.gradient_checkpointing))
+        packing = packable(pristine.backbone) if recipe.packing else None
+        refused = refusal(recipe, hardware, packing) if recipe.cuda_graphs else None
+        graphed = recipe.cuda_graphs and not refused
         self.shared = Shared(
             recipe=recipe,
             task=task,
             outputs=outputs,
             hardware=hardware,
             fitter=fitter,
-            store=TokenStore(load_tokenizer(self.weights), recipe.max_length, recipe.pairing),
-            pristine=Pristine(load_backbone(self.weights, recipe.gradient_checkpointing)),
+            store=TokenStore(
+                load_tokenizer(self.weights), recipe.max_length, recipe.pairing, tokens
+            ),
+            pristine=pristine,
+            packing=packing,
+            graphs=Graphs(CudaCapture, recipe.max_length) if graphed else None,
+            no_graphs=refused,
         )
 
     def prepare(self, tables: Sequence[Table], watch: Watch) -> str:
         """Tokenise every row of *tables* once; the line says how many tokens, and how many cut."""
         store, limit = self.shared.store, self.shared.recipe.max_length
-        rows = np.unique(np.concatenate([store.rows(table.texts).ravel() for table in tables]))
+        rows = store.keep([table.texts for table in tables], watch)
         lengths, cut = store.lengths(rows), store.truncated(rows)
         line = (
             f"{len(rows):,} distinct inputs, {lengths.sum():,} tokens, "

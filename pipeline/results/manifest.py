@@ -13,10 +13,18 @@ from pipeline import __version__
 from pipeline.errors import ArtifactError
 from pipeline.files import read_json
 from pipeline.guard import refuse_links
-from pipeline.paths import part_name
+from pipeline.paths import Part
 
 FORMAT = 1
 """Of run.json and of a fold's manifest; the releases up to 0.1 did not write it down."""
+HARMLESS = {"task.metric", "task.submit"}
+"""Settings that change no prediction, so they may change freely."""
+MANNER = {
+    f"recipe.{name}"
+    for name in ("micro_batch_size", "micro_tokens", "packing", "length_groups", "cuda_graphs")
+}
+"""Settings of how a step's rows are run: its rows and its gradient stay, so folds trained with
+others go together; a training does not go on with others, as dropout would draw other numbers."""
 NEEDED: dict[str, type] = {
     "name": str,
     "passport": str,
@@ -55,7 +63,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 def part_names(manifest: Mapping[str, Any]) -> set[str]:
     """The parts that a run of these seeds, repeats and folds has."""
     return {
-        f"seed-{seed}/{part_name(repeat, fold)}"
+        Part(seed, repeat, fold).name
         for seed in manifest["seeds"]
         for repeat in range(manifest["repeats"])
         for fold in range(manifest["folds"])

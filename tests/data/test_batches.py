@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.data.batches import micro_groups, plan, predict_plan, useful_share
+from pipeline.data.batches import micro_groups, plan, predict_plan, steps_of, useful_share
 
 numbers = st.integers(1, 40)
 
@@ -60,6 +60,24 @@ def test_two_epochs_and_two_seeds_are_shuffled_differently():
     lengths = lengths_of(100)
     plans = [steps_as_sets(plan(*key, 100, 16, lengths, 4)) for key in [(1, 0), (1, 1), (2, 0)]]
     assert all(one != other for one, other in itertools.combinations(plans, 2))
+
+
+@pytest.mark.parametrize("rows", [1, 96, 100])
+@pytest.mark.parametrize("block", [1, 2, 5, 99])
+def test_an_epoch_cut_in_blocks_from_any_step_on_is_the_same_plan(monkeypatch, rows, block):
+    lengths = lengths_of(rows)
+    whole = [[group.tolist() for group in step] for step in plan(1, 0, rows, 8, lengths, 3, 5)]
+    monkeypatch.setattr("pipeline.data.batches.BLOCK", block)
+    for first in range(len(whole) + 2):
+        rest = steps_of(1, 0, rows, 8, lengths, 3, 5, first)
+        assert [[group.tolist() for group in step] for step in rest] == whole[first:]
+
+
+def test_a_long_epoch_is_not_planned_before_its_first_step():
+    lengths = lengths_of(400_000)
+    start = time.perf_counter()
+    next(steps_of(0, 0, 400_000, 16, lengths, 8))
+    assert time.perf_counter() - start < 0.25  # all of it takes about a second
 
 
 def test_which_rows_share_a_step_has_nothing_to_do_with_their_length():

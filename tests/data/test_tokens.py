@@ -11,6 +11,7 @@ from tokenizers.processors import TemplateProcessing
 
 from pipeline.data.tokens import TokenStore, clean
 from pipeline.errors import ArtifactError, UsageError
+from pipeline.models.learner import Silent
 from tests.tiny import LONGEST, tiny_tokenizer
 
 WORDS = ["a cat sleeps on the mat", "a dog barks", "birds sing"]
@@ -33,12 +34,29 @@ class Counting:
         self.tokenizer = tokenizer
         self.asked = 0
 
-    def __call__(self, texts, *more, **how):
-        self.asked += 1 if isinstance(texts, str) else len(texts)
-        return self.tokenizer(texts, *more, **how)
+    def __call__(self, *texts, **how):
+        return self.tokenizer(*texts, **how)
 
     def __getattr__(self, name):
         return getattr(self.tokenizer, name)
+
+    @property
+    def backend_tokenizer(self):
+        return Batches(self)
+
+
+class Batches:
+    """Its backend, which is what the store asks."""
+
+    def __init__(self, counting) -> None:
+        self.counting = counting
+
+    def encode_batch_fast(self, inputs):
+        self.counting.asked += len(inputs)
+        return self.counting.tokenizer.backend_tokenizer.encode_batch_fast(inputs)
+
+    def __getattr__(self, name):
+        return getattr(self.counting.tokenizer.backend_tokenizer, name)
 
 
 def ids(kept: TokenStore, row: int) -> list[int]:
@@ -115,6 +133,29 @@ def test_lengths_have_the_shape_of_the_rows_and_count_special_tokens():
     kept = store("siamese")
     rows = kept.rows(texts_of(("a cat", "birds"), ("", "a cat sleeps")))
     np.testing.assert_array_equal(kept.lengths(rows), [[4, 3], [2, 5]])
+
+
+@pytest.mark.parametrize("kind", ["bert", "roberta"])
+@pytest.mark.parametrize("pairing", ["cross", "siamese"])
+def test_gathered_rows_stand_one_after_the_other(kind, pairing):
+    kept = store(pairing, tokenizer=tiny_tokenizer(WORDS, kind))
+    kept.rows(texts_of(("a cat", "birds"), ("a dog barks", "a"), ("", "birds sing")))
+    rows = np.array([2, 0, 2, 1])
+    ids_, types, lengths = kept.gather(rows)
+    np.testing.assert_array_equal(ids_, np.concatenate([kept.tokens(row)[0] for row in rows]))
+    np.testing.assert_array_equal(types, np.concatenate([kept.tokens(row)[1] for row in rows]))
+    np.testing.assert_array_equal(lengths, kept.lengths(rows))
+    assert (ids_.dtype, types.dtype, lengths.dtype) == (np.int32, np.int8, np.int64)
+    assert [len(part) for part in kept.gather(rows[:0])] == [0, 0, 0]
+
+
+def test_a_large_vocabulary_gets_wider_numbers():
+    words = [f"w{number}" for number in range(70_000)]
+    large = tiny_tokenizer([" ".join(words)])
+    kept = store(tokenizer=large)
+    rows = kept.rows(texts_of((words[-1], "w9999")))
+    assert ids(kept, rows[0, 0]) == large(words[-1], "w9999")["input_ids"]
+    assert max(ids(kept, rows[0, 0])) > 2**16
 
 
 def test_long_pairs_lose_the_end_of_the_longer_text_and_are_counted():

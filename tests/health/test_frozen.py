@@ -11,7 +11,7 @@ from pipeline.data.foldfile import FoldFile, read_fold_file
 from pipeline.data.table import Table
 from pipeline.errors import ArtifactError
 from pipeline.health.assignment import FORMAT, FULL, KEPT, checksum, digest, row_hashes
-from tests.sound import examine, sound
+from tests.sound import examine, problem_of, sound
 
 CSV, JSON = "folds/toy.csv", "folds/toy.json"
 
@@ -19,15 +19,6 @@ CSV, JSON = "folds/toy.csv", "folds/toy.json"
 @pytest.fixture
 def root(tmp_path):
     return sound(tmp_path)
-
-
-def problem_of(root, path):
-    """The only problem there is, which is that of *path*."""
-    answer = examine(root)
-    assert answer.code == 5
-    (found,) = answer.problems
-    assert found["path"] == path
-    return found
 
 
 def test_the_digest_is_the_one_that_the_passport_computes():

@@ -7,7 +7,18 @@ import numpy as np
 import pytest
 
 from pipeline.health.names import Part
-from tests.sound import OOF, RUN, edit, edit_settings, examine, recommit, resign, sound, spoil
+from tests.sound import (
+    OOF,
+    RUN,
+    edit,
+    edit_settings,
+    examine,
+    problem_of,
+    recommit,
+    resign,
+    sound,
+    spoil,
+)
 
 NPZ, JSON = f"{OOF}/fold-1.npz", f"{OOF}/fold-1.json"
 
@@ -20,15 +31,6 @@ def root(tmp_path):
 def arrays(root, part="fold-1"):
     with np.load(root / OOF / f"{part}.npz") as archive:
         return dict(archive)
-
-
-def problem_of(root, path):
-    """The only problem there is, which is that of *path*."""
-    answer = examine(root)
-    assert answer.code == 5
-    (found,) = answer.problems
-    assert found["path"] == path
-    return found
 
 
 def note_of(root, path):

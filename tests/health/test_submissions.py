@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from tests.sound import RUN, SUBMISSION, edit, examine, sound, spoil
+from tests.sound import RUN, SUBMISSION, edit, examine, problem_of, sound, spoil
 
 RECORD = SUBMISSION.with_suffix(".json")
 
@@ -13,14 +13,6 @@ RECORD = SUBMISSION.with_suffix(".json")
 @pytest.fixture
 def root(tmp_path):
     return sound(tmp_path)
-
-
-def problem_of(root, path):
-    answer = examine(root)
-    assert answer.code == 5
-    (found,) = answer.problems
-    assert found["path"] == str(path)
-    return found
 
 
 def test_a_changed_submission_is_not_to_be_sent(root):

@@ -18,7 +18,7 @@ from pipeline.health.weights import SAVED
 from pipeline.models import linear
 from pipeline.paths import Workspace
 from pipeline.training.checkpoints import Checkpoints
-from tests.sound import OOF, RUN, WORK, dead_process, edit, examine, sound, spoil
+from tests.sound import OOF, RUN, WORK, dead_process, edit, examine, problem_of, sound, spoil
 
 FOLD = WORK / "fold-1"
 WEIGHTS, CHECKPOINTS = FOLD / "weights", FOLD / "checkpoints"
@@ -46,14 +46,6 @@ def transformer_weights(root):
     (folder / "weights.safetensors").write_bytes(TENSORS)
     digest = hashlib.sha256(TENSORS).hexdigest()
     (folder / "learner.json").write_text(json.dumps({"weights_sha256": digest}))
-
-
-def problem_of(root, path, *more):
-    answer = examine(root, *more)
-    assert answer.code == 5
-    (found,) = answer.problems
-    assert found["path"] == str(path)
-    return found
 
 
 def note_of(root, path):

@@ -49,6 +49,7 @@ def factory_for(
     task: TaskConfig = SCORES,
     outputs: int = 1,
     hardware: Any = CPU,
+    tokens: Path | None = None,
     **changes: Any,
 ) -> TransformerFactory:
     """Of a recipe that is trained in about a second."""
@@ -61,7 +62,8 @@ def factory_for(
         **changes,
     }
     recipe = TransformerRecipe(name="toy", backbone=str(folder), **settings)
-    return TransformerFactory(recipe, task, outputs, hardware, FoldFitter(hardware, Rules()))
+    fitter = FoldFitter(hardware, Rules())
+    return TransformerFactory(recipe, task, outputs, hardware, fitter, tokens)
 
 
 def fitted(

@@ -192,6 +192,7 @@ BAD = [
     ("epochs", 0, "at least 1"),
     ("batch_size", 0, "at least 1"),
     ("micro_batch_size", 0, "at least 1"),
+    ("micro_tokens", 0, "at least 1"),
     ("length_groups", 0, "at least 1"),
     ("predict_batch_size", 0, "at least 1"),
     ("learning_rate", 0.0, "above 0"),

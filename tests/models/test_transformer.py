@@ -82,6 +82,17 @@ def test_all_distinct_inputs_are_tokenised_once_before_the_folds(folders):
     )
 
 
+def test_predictions_do_not_depend_on_where_the_tokens_are_kept(folders, tmp_path):
+    train, test = pairs(16), pairs(5, seed=3)
+    found = set()
+    for tokens in (None, tmp_path / "tokens", tmp_path / "tokens"):  # memory, written, found again
+        factory = factory_for(folders["bert"], tokens=tokens)
+        factory.prepare([train], WATCH)
+        found.add(fitted(factory, train, tmp_path).predict(test, WATCH).tobytes())
+    assert len(found) == 1
+    assert len(list((tmp_path / "tokens").iterdir())) == 1
+
+
 def test_a_learner_that_was_not_fitted_refuses_to_predict(folders):
     with pytest.raises(RuntimeError, match="not fitted"):
         factory_for(folders["bert"]).make(1).predict(pairs(4), WATCH)

@@ -29,11 +29,11 @@ def full_beyond(monkeypatch):
     forward = Network.forward
 
     def install(training, predicting):
-        def limited(network, inputs):
+        def limited(network, inputs, lengths):
             rows = len(inputs[0]["input_ids"])
             if rows > (training if network.training else predicting):
                 raise torch.OutOfMemoryError("CUDA out of memory")
-            return forward(network, inputs)
+            return forward(network, inputs, lengths)
 
         monkeypatch.setattr(Network, "forward", limited)
 
@@ -45,8 +45,8 @@ def overflowing(monkeypatch):
     """A model with activations beyond 65,504, as DeBERTa's may be."""
     forward = Network.forward
 
-    def enlarged(network, inputs):
-        outputs = forward(network, inputs)
+    def enlarged(network, inputs, lengths):
+        outputs = forward(network, inputs, lengths)
         return functional.linear(outputs, torch.tensor([[1e8]])) / 1e8
 
     monkeypatch.setattr(Network, "forward", enlarged)
