@@ -48,7 +48,7 @@ def main() -> int:
         found = [dict(zip(names, row, strict=True)) for row in zip(*encoded.values(), strict=True)]
         if job["target"] in rows:
             for row, label in zip(found, rows[job["target"]], strict=True):
-                row["label"] = float(label)
+                row["label"] = label / job["label_scale"]
         return found
 
     sets = [encode(rows) for rows in (frame[~held_out], frame[held_out], test)]
@@ -65,7 +65,8 @@ def main() -> int:
     valid, tested = (trainer.predict(rows).predictions[:, 0] for rows in sets[1:])
     marks["predicting"] = time.perf_counter()
     ids = frame[job["id"]][held_out].to_numpy(dtype=str)
-    np.savez(job["out"] + ".npz", valid_ids=ids, valid=valid, test=tested)
+    scale = job["label_scale"]
+    np.savez(job["out"] + ".npz", valid_ids=ids, valid=scale * valid, test=scale * tested)
     trainer.save_model(job["out"])
     marks["saving"] = time.perf_counter()
     print(json.dumps(parts(marks)))

@@ -7,7 +7,7 @@ import pytorch_lightning as pl
 import torch
 from clock import Boundaries, Seen, Training
 from peers import Ticking, encode, load_classifier, load_tokenizer, predictor, settings
-from stsb import Pairs, backbone_folder
+from stsb import LABEL_SCALE, Pairs, backbone_folder
 from torch import Tensor
 from torch.utils.data import DataLoader
 from transformers import DataCollatorWithPadding, get_linear_schedule_with_warmup
@@ -37,7 +37,7 @@ def cross_encoder(pairs: Pairs, recipe: TransformerRecipe, seed: int) -> Trainin
     )
     first, second = pairs.train.texts.T.tolist()
     assert pairs.train.targets is not None
-    labels = pairs.train.targets[:, 0].tolist()
+    labels = (pairs.train.targets[:, 0] / LABEL_SCALE).tolist()
     clock, seen = Boundaries(), Seen()
     own = CrossEncoderTrainer(
         model=model,

@@ -1,8 +1,7 @@
 """The parts that the peers are built of: rows, model, arguments, and what was really run.
 
 All from transformers, with the settings of our recipe: the same weights and tokenizer, rates,
-batch, truncation and clipping. Labels are trained on as they stand in the file, as run_glue.py
-does.
+batch, truncation and clipping, and labels scaled as ours are (`stsb.LABEL_SCALE`).
 """
 
 import tempfile
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from clock import Boundaries
-from stsb import backbone_folder
+from stsb import LABEL_SCALE, backbone_folder
 from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
@@ -47,7 +46,7 @@ def encode(table: Table, tokenizer: Any, recipe: TransformerRecipe, padding: Any
     rows = [dict(zip(columns, each, strict=True)) for each in zip(*columns.values(), strict=True)]
     if table.targets is not None:
         for row, label in zip(rows, table.targets[:, 0].tolist(), strict=True):
-            row["label"] = label
+            row["label"] = label / LABEL_SCALE
     return rows
 
 

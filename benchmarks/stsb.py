@@ -21,6 +21,10 @@ OURS = "ours"
 """Our engine's name among the contenders."""
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
+LABEL_SCALE = 5.0
+"""Peers are trained on labels from 0 to 1, as ours is inside. On labels from 0 to 5, as run_glue.py
+leaves them, the Trainer with dynamic padding learnt more slowly: Pearson on 400 rows of dev.csv
+0.73 in place of 0.86 after 88 steps (one seed each)."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import whole_job_parts
 from children import ask, environment
-from stsb import Pairs, backbone_folder, recipe
+from stsb import LABEL_SCALE, Pairs, backbone_folder, recipe
 
 NAME = "stsb-some"
 FOLDS = 5
@@ -81,6 +81,7 @@ def peer(args: argparse.Namespace, data: Path, frozen: Path, root: Path) -> dict
             "id": "id",
             "texts": ["sentence1", "sentence2"],
             "target": "score",
+            "label_scale": LABEL_SCALE,
             "backbone": backbone_folder(),
             "max_length": recipe().max_length,
             "arguments": arguments | {"output_dir": str(root / f"peer-{fold}")},

@@ -11,7 +11,6 @@ from tokenizers.processors import TemplateProcessing
 
 from pipeline.data.tokens import TokenStore, clean
 from pipeline.errors import ArtifactError, UsageError
-from pipeline.models.learner import Silent
 from tests.tiny import LONGEST, tiny_tokenizer
 
 WORDS = ["a cat sleeps on the mat", "a dog barks", "birds sing"]
