@@ -65,7 +65,7 @@ class Stepper:
         failure: str | None = None
         try:
             self.gradient.clear(groups, optimizer)
-            loss = self.gradient.of(step, groups, backward)
+            loss = self._accumulate(step, groups, backward)
         except RuntimeError as error:
             if not (is_out_of_memory(error) or isinstance(error, CaptureFailed)):
                 raise
@@ -87,6 +87,10 @@ class Stepper:
         self._update(step, optimizer)
         self.arithmetic.taken()
         return loss
+
+    def _accumulate(self, step: int, groups: list[Batch], backward: Backward) -> Tensor:
+        """Sum the gradients of the step's micro-batches; the batch's mean loss, detached."""
+        return self.gradient.of(step, groups, backward)
 
     def _give_way(self, step: int, groups: list[Batch], failure: str) -> None:
         """Be ready to take the step again with less: without graphs, else fewer rows at once."""

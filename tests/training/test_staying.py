@@ -1,11 +1,14 @@
 """The strategy that leaves a module on its device."""
 
+from dataclasses import replace
+
+import pytest
 import pytorch_lightning as pl
 import torch
 
 from pipeline.training import trainer as trainer_file
 from pipeline.training.staying import StayingDevice
-from tests.fitting import advice_ignored, as_loader
+from tests.fitting import CPU, advice_ignored, as_loader
 
 
 class Module(pl.LightningModule):
@@ -55,11 +58,11 @@ def test_nothing_is_carried_away_and_the_moments_are_gone():
     assert torch.equal(predicted, expected)
 
 
-def test_it_is_for_gpus_only(monkeypatch):
-    from tests.fitting import CPU
-
+@pytest.mark.parametrize(("accelerator", "stays"), [("cpu", False), ("mps", False), ("cuda", True)])
+def test_it_is_for_cuda_only(monkeypatch, accelerator, stays):
     asked = {}
     monkeypatch.setattr(trainer_file, "FoldTrainer", lambda **settings: asked.update(settings))
-    fitter = trainer_file.FoldFitter(CPU, None)
-    fitter._trainer([])
-    assert asked["strategy"] == "auto"
+    hardware = replace(CPU, accelerator=accelerator, deterministic=False)
+    trainer_file.FoldFitter(hardware, None)._trainer([])
+    assert isinstance(asked["strategy"], StayingDevice) == stays
+    assert stays or asked["strategy"] == "auto"
