@@ -17,6 +17,7 @@ import transformers
 from pipeline.config import TaskConfig
 from pipeline.data.table import Table
 from pipeline.data.tokens import TokenStore
+from pipeline.models.allocator import keep_memory
 from pipeline.models.backbone import Pristine
 from pipeline.models.captures import CudaCapture
 from pipeline.models.finetune import Fitter, Shared, TransformerLearner
@@ -50,6 +51,8 @@ class TransformerFactory:
         """
         check_loss(task, recipe.loss)
         torch.set_num_threads(hardware.threads)
+        if hardware.accelerator == "cpu":
+            keep_memory()
         self.weights = fetch(locate(recipe))
         pristine = Pristine(load_backbone(self.weights, recipe.gradient_checkpointing))
         packing = packable(pristine.backbone) if recipe.packing else None

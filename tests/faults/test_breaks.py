@@ -52,6 +52,7 @@ def test_a_terminal_that_goes_away_leaves_a_saved_state(tmp_path):
     argv = [sys.executable, "-m", "pipeline.cv", "--root", str(root), "--model", "tiny"]
     child, terminal = pty.fork()
     if child == 0:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests themselves may run under nohup
         os.execvpe(sys.executable, [*argv, "--set", "epochs=2000"], environment())
     logs = root / "runs" / "toy"
     while not list(logs.glob("*/seed-42/fold-0/logs/events*")):
