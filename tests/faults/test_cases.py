@@ -35,15 +35,15 @@ def test_a_save_that_fails_ends_with_4_and_the_same_command_goes_on(tmp_path, go
 
 def test_memory_that_runs_out_once_costs_no_step_and_is_told_everywhere(tmp_path):
     root = toy_competition(tmp_path)
-    done = command(root, "cv", "--model", "tiny", fault="micro-batch:3:oom")
+    done = command(root, "cv", "--model", "tiny", fault="micro-batch:2:oom")
     assert done.returncode == 0
-    told = "out of memory at step 2 with 7 rows at once; from here on at most 3"
+    told = "out of memory at step 2 with 8 rows at once; from here on at most 4"
     assert told in done.stderr
     manifest = json.loads((root / "oof" / "toy" / "tiny" / "run.json").read_text())
     (event,) = [e for e in manifest["events"]["seed-42/fold-0"] if e["what"] == "batch halved"]
-    assert (event["step"], event["rows_before"], event["rows"]) == (1, 7, 3)
+    assert (event["step"], event["rows_before"], event["rows"]) == (1, 8, 4)
     fold = json.loads((root / "oof" / "toy" / "tiny" / "seed-42" / "fold-2.json").read_text())
-    assert fold["learner"]["learnt"]["micro_rows"] == 3
+    assert fold["learner"]["learnt"]["micro_rows"] == 4
     assert fold["learner"]["steps"] == 10
 
 
