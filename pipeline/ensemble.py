@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from pipeline.results.outcome import Outcome
     from pipeline.results.submission import Written
 
-METHODS = ("auto", "best", "mean", "simplex", "greedy", "ridge")
+METHODS = (
+    *("auto", "best", "mean", "rank-mean", "simplex", "greedy", "greedy-bag"),
+    *("nonnegative-ridge", "ridge", "logistic", "slices", "layers"),
+)
 
 
 def parser() -> Parser:
@@ -37,6 +40,12 @@ def parser() -> Parser:
         choices=METHODS,
         default="auto",
         help="auto takes the simplest method whose honest score is within noise of the best",
+    )
+    options.add_argument(
+        "--slice-by",
+        metavar="COLUMN",
+        help="the column whose values may get weights of their own; default: the first of "
+        "columns.features that has 2 to 20 values; '' for none",
     )
     options.add_argument(
         "--force",
@@ -105,7 +114,9 @@ def _read_and_assess(args: "Namespace", competition: Competition) -> "tuple[Outc
         members,
         args.method,
         form,
+        test=tables.test,
         holdout=holdout,
+        slice_by=args.slice_by,
         notes=[*tables.notes, *notes],
     )
     return outcome, fill(outcome, tables.test.ids.tolist(), tables.sample)

@@ -19,7 +19,7 @@ FLOORS = [
     "models results",
     "training health",
     "report",
-    "__init__ __main__ init folds cv ensemble doctor",
+    "__init__ __main__ init folds cv ensemble doctor team worth ledger rebuild finalists",
 ]
 HEIGHT = {room: height for height, rooms in enumerate(FLOORS) for room in rooms.split()}
 BESIDE = {("results", "models"), ("models", "results")}  # one floor, and strangers to each other

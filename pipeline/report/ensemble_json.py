@@ -33,7 +33,7 @@ def as_json(outcome: Outcome, written: Written | None, message: str) -> dict[str
             }
             for line, score in zip(assessment.members, holdout, strict=True)
         ],
-        "intercept": assessment.blend.intercept.tolist(),
+        "blend": assessment.blend.details(),
         "methods": [_method_values(line) for line in assessment.methods],
         "error_correlation": assessment.correlation.tolist(),
         "form": outcome.form.kind,

@@ -5,17 +5,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.results.blended import Blend
+from pipeline.results.blended import Predictor
 from pipeline.results.evidence import Evidence
 from pipeline.results.honest import (
     AUTO,
-    METHODS,
     Gain,
     Nest,
     cost_of_leaving_out,
     error_correlation,
     gain_over,
 )
+from pipeline.results.methods import methods_for
 from pipeline.results.metrics import Metric, MetricError
 
 SAME_MODEL = 0.9999  # error correlation from which two members count as one model
@@ -64,10 +64,10 @@ class Assessment:
     requested: str
     method: str
     reason: str
-    blend: Blend
+    blend: Predictor
     nested: list[str]
     """(K,) the method that is chosen without each fold."""
-    honest_blends: dict[int, Blend]
+    honest_blends: dict[int, Predictor]
     """Fold -> the blend that was fitted without it."""
     correlation: np.ndarray
     """(M, M) of the members' errors."""
@@ -98,7 +98,7 @@ class Assessment:
 def assess(evidence: Evidence, requested: str, seed: int) -> Assessment:
     """Fit, choose and score; *requested* is a method's name or "auto"."""
     alone = len(evidence.names) == 1
-    methods = ["best"] if alone and requested in (AUTO, "best") else list(METHODS)
+    methods = ["best"] if alone and requested in (AUTO, "best") else methods_for(evidence)
     nest = Nest(evidence, seed, methods)
     folds = evidence.folds
     method, reason, nested = requested, "as asked for", [requested] * len(folds)
@@ -108,7 +108,7 @@ def assess(evidence: Evidence, requested: str, seed: int) -> Assessment:
         reason = "there is one run" if alone else choice.reason
         nested = [nest.choose(folds - {fold}).method for fold in sorted(folds)]
     blend = nest.fit(method, folds)
-    listed = [*methods, AUTO] if requested == AUTO else methods
+    listed = [*methods, *({requested} - set(methods))]
     return Assessment(
         members=_members(nest, method, blend),
         methods=[_method(nest, name) for name in listed],
@@ -141,7 +141,7 @@ def as_score(metric: Metric, gain: float) -> float | None:
     return gain if metric.greater_is_better else -gain
 
 
-def _members(nest: Nest, method: str, blend: Blend) -> list[MemberLine]:
+def _members(nest: Nest, method: str, blend: Predictor) -> list[MemberLine]:
     evidence = nest.evidence
     costs = cost_of_leaving_out(nest, method)
     lines = []

@@ -1,13 +1,34 @@
-"""What a blend is, and how it predicts."""
+"""What a blend is, and how it predicts.
+
+`Blend`, the weighted sum, is what most methods fit, and the only kind that can be scored from
+moments. Other kinds (`pools`, `slices`, `layers`) answer the same two questions row by row.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
+
+from pipeline.results.rows import Rows
 
 FLOOR = (
     0.001  # lowest probability of a blend that is no average: a false 0 would cost log-loss dear
 )
+
+
+class Predictor(Protocol):
+    """Fitted on some folds; predicts rows it has not seen."""
+
+    @property
+    def weights(self) -> np.ndarray:
+        """(M,) how much each member counts, for a person to read."""
+
+    def predict(self, rows: Rows, problem: str) -> np.ndarray:
+        """(n, k) predictions for *problem*: probabilities stay probabilities."""
+
+    def details(self) -> dict[str, Any]:
+        """All that was fitted, as plain values for JSON."""
 
 
 @dataclass(frozen=True)
@@ -33,17 +54,27 @@ class Blend:
                 total += weight * member
         return total
 
-    def predict(self, members: Sequence[np.ndarray], problem: str) -> np.ndarray:
+    def predict(self, rows: Rows, problem: str) -> np.ndarray:
         """(n, k) predictions for *problem*: probabilities stay probabilities.
 
         Averages of probabilities pass unchanged; ridge, which can leave the range, is brought back
         into it, for multiclass with rows that sum to one.
         """
-        values = self.of(members)
-        if problem == "regression" or self.is_average:
-            return values
-        kept = np.clip(values, FLOOR, 1 - FLOOR)
-        return kept / kept.sum(axis=1, keepdims=True) if problem == "multiclass" else kept
+        values = self.of(rows.members)
+        return values if self.is_average else within_range(values, problem)
+
+    def details(self) -> dict[str, Any]:
+        """Weights and intercept."""
+        return {"weights": self.weights.tolist(), "intercept": self.intercept.tolist()}
+
+
+def within_range(values: np.ndarray, problem: str) -> np.ndarray:
+    """(n, k) *values* as they are for numbers; else as probabilities, for multiclass with rows that
+    sum to one."""
+    if problem == "regression":
+        return values
+    kept = np.clip(values, FLOOR, 1 - FLOOR)
+    return np.asarray(kept / kept.sum(axis=1, keepdims=True)) if problem == "multiclass" else kept
 
 
 def expand(truth: np.ndarray, problem: str, k: int) -> np.ndarray:

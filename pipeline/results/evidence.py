@@ -12,9 +12,11 @@ from typing import Any, cast
 
 import numpy as np
 
-from pipeline.results.blended import Blend, expand
+from pipeline.results.blended import Blend, Predictor, expand
+from pipeline.results.facts import Facts
 from pipeline.results.metrics import Metric, MetricError
 from pipeline.results.moments import GAINS, Moments, Pair, combine, measure, pair, varied
+from pipeline.results.rows import Rows
 
 FoldSet = frozenset[int]
 
@@ -37,6 +39,8 @@ class Evidence:
     problem: str
     by_fold: Mapping[int, Moments]
     """Moments of the members and the target, fold by fold."""
+    facts: Facts | None = None
+    """About the n rows; None where nothing but predictions is known."""
     _cache: dict[tuple[str, FoldSet], Any] = field(default_factory=dict, repr=False)
     _latest: dict[str, Any] = field(default_factory=dict, repr=False)
 
@@ -50,6 +54,7 @@ class Evidence:
         group_of_row: np.ndarray,
         metric: Metric,
         problem: str,
+        facts: Facts | None = None,
     ) -> "Evidence":
         """Evidence with its moments measured: the one pass over all rows."""
         target = expand(truth, problem, oof[0].shape[1])
@@ -57,7 +62,7 @@ class Evidence:
         for fold in np.unique(fold_of_row).tolist():
             rows = np.flatnonzero(fold_of_row == fold)
             by_fold[fold] = measure([member[rows] for member in oof], target[rows])
-        return cls(names, oof, truth, fold_of_row, group_of_row, metric, problem, by_fold)
+        return cls(names, oof, truth, fold_of_row, group_of_row, metric, problem, by_fold, facts)
 
     @property
     def folds(self) -> FoldSet:
@@ -118,6 +123,11 @@ class Evidence:
         total = Blend(counts, np.zeros(members[0].shape[1])).of(members)
         return np.array([self._gain(truth, (total + member) / size) for member in members])
 
+    @property
+    def given(self) -> Rows:
+        """All rows as a blend may see them."""
+        return Rows(self.oof, self.facts)
+
     def _part(self, folds: FoldSet) -> tuple[np.ndarray, list[np.ndarray]]:
         """Positions and members of the rows of *folds*; only the last answer is kept."""
         if self._latest.get("folds") != folds:
@@ -125,12 +135,13 @@ class Evidence:
             self._latest.update(folds=folds, part=(rows, [member[rows] for member in self.oof]))
         return cast(tuple[np.ndarray, list[np.ndarray]], self._latest["part"])
 
-    def gain(self, blends: Mapping[int, Blend]) -> float:
+    def gain(self, blends: Mapping[int, Predictor]) -> float:
         """The gain pooled over folds, each predicted by its own blend; -inf where undefined."""
-        if self.uses_moments:
+        sums = {fold: blend for fold, blend in blends.items() if isinstance(blend, Blend)}
+        if self.uses_moments and len(sums) == len(blends):
             parts = [
                 self.by_fold[fold].blend(blend.weights, blend.intercept)
-                for fold, blend in blends.items()
+                for fold, blend in sums.items()
             ]
             return float(GAINS[self.metric.name](pair(combine(parts))))
         rows, predicted = self.predict(blends)
@@ -142,14 +153,13 @@ class Evidence:
         except MetricError:  # a candidate that cannot be scored is worse than any that can
             return -math.inf
 
-    def predict(self, blends: Mapping[int, Blend]) -> tuple[np.ndarray, np.ndarray]:
+    def predict(self, blends: Mapping[int, Predictor]) -> tuple[np.ndarray, np.ndarray]:
         """Row positions (n_S,) and predictions (n_S, k), each fold predicted by its own blend."""
         rows = self.rows(frozenset(blends))
         predicted = np.full((len(rows), self.oof[0].shape[1]), np.nan)
         for fold, blend in blends.items():
             here = self.fold_of_row[rows] == fold
-            members = [member[rows[here]] for member in self.oof]
-            predicted[here] = blend.predict(members, self.problem)
+            predicted[here] = blend.predict(self.given.take(rows[here]), self.problem)
         return rows, predicted
 
 

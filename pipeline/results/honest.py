@@ -11,21 +11,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pipeline.results.blend import best_single, greedy, mean, simplex
-from pipeline.results.blended import Blend
+from pipeline.results.blended import Predictor
 from pipeline.results.bootstrap import RESAMPLES, Draws, resampled_gains
 from pipeline.results.evidence import Evidence, FoldSet
-from pipeline.results.stack import ridge
-
-METHODS = {
-    "best": best_single,
-    "mean": mean,
-    "simplex": simplex,
-    "greedy": greedy,
-    "ridge": ridge,
-}
-"""From simple to flexible. Best and mean fit no weights. Simplex has one optimum that moves little
-when rows change; greedy takes steps, so it may jump; ridge may go negative."""
+from pipeline.results.methods import METHODS, UNFITTED, methods_for
 
 AUTO = "auto"
 NESTED_RESAMPLES = 200  # a standard error inside the nest decides ties; 200 give it to 5 %
@@ -61,22 +50,26 @@ class Nest:
 
     evidence: Evidence
     seed: int
-    methods: Sequence[str] = tuple(METHODS)
-    _fits: dict[tuple[str, FoldSet], Blend] = field(default_factory=dict, repr=False)
+    methods: Sequence[str] = ()
+    """Those that "auto" chooses from; none given: all that suit the problem."""
+    _fits: dict[tuple[str, FoldSet], Predictor] = field(default_factory=dict, repr=False)
     _choices: dict[FoldSet, Choice] = field(default_factory=dict, repr=False)
     _draws: dict[FoldSet, Draws] = field(default_factory=dict, repr=False)
     _resampled: dict[tuple[str, FoldSet], np.ndarray] = field(default_factory=dict, repr=False)
 
-    def fit(self, method: str, folds: FoldSet) -> Blend:
+    def __post_init__(self) -> None:
+        self.methods = self.methods or methods_for(self.evidence)
+
+    def fit(self, method: str, folds: FoldSet) -> Predictor:
         """The blend of *method* ("auto" too) fitted on *folds* alone."""
         if method == AUTO:
             method = self.choose(folds).method
         key = (method, folds)
         if key not in self._fits:
-            self._fits[key] = METHODS[method](self.evidence, folds)
+            self._fits[key] = METHODS[method].fit(self.evidence, folds)
         return self._fits[key]
 
-    def left_out(self, method: str, folds: FoldSet) -> dict[int, Blend]:
+    def left_out(self, method: str, folds: FoldSet) -> dict[int, Predictor]:
         """For each of *folds*, the blend fitted on the others."""
         return {fold: self.fit(method, folds - {fold}) for fold in sorted(folds)}
 
@@ -126,7 +119,7 @@ class Nest:
     def _compare_unfitted(self, folds: FoldSet) -> Choice:
         """With a single fold nothing can be left out, so only what fits no weights competes."""
         pooled = {}
-        for name in [name for name in self.methods if name in ("best", "mean")]:
+        for name in [name for name in self.methods if name in UNFITTED]:
             pooled[name] = self.evidence.gain(dict.fromkeys(folds, self.fit(name, folds)))
         best = max(pooled, key=lambda name: pooled[name])
         behind = {name: pooled[best] - gain for name, gain in pooled.items()}

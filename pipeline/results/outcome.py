@@ -10,9 +10,11 @@ from pipeline.data.table import Table
 from pipeline.results.assess import SAME_MODEL, Assessment, assess, score_or_none
 from pipeline.results.decide import Clip, measure_clip, render
 from pipeline.results.evidence import Evidence
+from pipeline.results.facts import Facts, facts_of
 from pipeline.results.form import Form
 from pipeline.results.members import FrozenFolds, Members
 from pipeline.results.metrics import Metric
+from pipeline.results.rows import Rows
 from pipeline.results.submission import Sample, build, check
 
 
@@ -43,6 +45,8 @@ class Outcome:
     clip: Clip | None
     """None where there is no label range to clip to."""
     holdout: Holdout | None
+    facts: Facts | None = None
+    """About the test rows."""
     notes: list[str] = field(default_factory=list)
     """What a person should know: runs left out, how the form was found, twins."""
 
@@ -55,11 +59,18 @@ def conclude(
     members: Members,
     method: str,
     form: Form,
+    test: Table | None = None,
     holdout: Table | None = None,
+    slice_by: str | None = None,
     notes: Sequence[str] = (),
 ) -> Outcome:
-    """Fit, choose and score; everything a submission needs except its bytes."""
-    truth = _truth(train, folds.ids)
+    """Fit, choose and score; everything a submission needs except its bytes.
+
+    Without *test*, nothing but predictions is known of any row.
+    """
+    train = _in_order(train, folds.ids)
+    assert train.targets is not None
+    truth, about = train.targets, _facts(train, test, holdout, slice_by)
     evidence = Evidence.gather(
         members.names,
         members.oof,
@@ -68,6 +79,7 @@ def conclude(
         folds.group_of_row,
         metric,
         competition.task.problem,
+        about.get("train"),
     )
     assessment = assess(evidence, method, competition.folds.seed)
     if assessment.headline.honest is None:  # let the metric say why it has no value
@@ -84,16 +96,28 @@ def conclude(
         assessment=assessment,
         form=form,
         clip=_clip(competition, evidence, assessment) if form.kind == "value" else None,
-        holdout=_score_holdout(evidence, holdout, members.holdout, assessment),
+        facts=about.get("test"),
+        holdout=_score_holdout(
+            evidence, holdout, members.holdout, about.get("holdout"), assessment
+        ),
         notes=[*notes, *_twins(assessment)],
     )
 
 
-def _truth(train: Table, ids: np.ndarray) -> np.ndarray:
-    """The targets (n, k) in the order of *ids*."""
-    assert train.targets is not None
-    place_of = {row_id: place for place, row_id in enumerate(train.ids.tolist())}
-    return train.targets[[place_of[row_id] for row_id in ids.tolist()]]
+def _in_order(table: Table, ids: np.ndarray) -> Table:
+    """The rows of *table* in the order of *ids*."""
+    place_of = {row_id: place for place, row_id in enumerate(table.ids.tolist())}
+    return table.rows(np.array([place_of[row_id] for row_id in ids.tolist()], dtype=int))
+
+
+def _facts(
+    train: Table, test: Table | None, holdout: Table | None, slice_by: str | None
+) -> dict[str, Facts]:
+    """File -> facts about its rows."""
+    if test is None:
+        return {}
+    tables = {"train": train, "test": test} | ({} if holdout is None else {"holdout": holdout})
+    return dict(zip(tables, facts_of(list(tables.values()), slice_by), strict=True))
 
 
 def _twins(assessment: Assessment) -> list[str]:
@@ -108,12 +132,13 @@ def _score_holdout(
     evidence: Evidence,
     holdout: Table | None,
     members: Sequence[np.ndarray],
+    facts: Facts | None,
     assessment: Assessment,
 ) -> Holdout | None:
     if holdout is None or holdout.targets is None:
         return None
     truth = holdout.targets
-    blended = assessment.blend.predict(members, evidence.problem)
+    blended = assessment.blend.predict(Rows(members, facts), evidence.problem)
     return Holdout(
         members=[score_or_none(evidence.metric, truth, member) for member in members],
         ensemble=score_or_none(evidence.metric, truth, blended),
@@ -132,7 +157,8 @@ def _clip(competition: Competition, evidence: Evidence, assessment: Assessment) 
 def fill(outcome: Outcome, test_ids: Sequence[str], sample: Sample) -> bytes:
     """The submission's bytes; DataError where the predictions do not fit the sample."""
     task = outcome.competition.task
-    predicted = outcome.assessment.blend.predict(outcome.members.test, task.problem)
+    rows = Rows(outcome.members.test, outcome.facts)
+    predicted = outcome.assessment.blend.predict(rows, task.problem)
     check(test_ids, sample.ids.tolist(), predicted)
     if outcome.clip is not None and outcome.clip.applied and task.label_range is not None:
         predicted = np.clip(predicted, *task.label_range)

@@ -52,7 +52,7 @@ def provenance(outcome: Outcome, message: str) -> dict[str, Any]:
         "method": assessment.method,
         "requested": assessment.requested,
         "members": members,
-        "intercept": assessment.blend.intercept.tolist(),
+        "blend": assessment.blend.details(),
         "form": outcome.form.kind,
         "clipped": outcome.clip is not None and outcome.clip.applied,
         "passport": outcome.passport,

@@ -11,6 +11,7 @@ from pipeline.results.honest import (
     error_correlation,
     gain_over,
 )
+from pipeline.results.methods import Method
 from tests.results.toys import evidence_of, gather, member, truth_of
 
 CASES = [
@@ -58,7 +59,7 @@ def test_the_honest_gain_is_that_of_a_plain_loop_over_the_folds(problem, metric,
     evidence = evidence_of(problem, metric, k=k, n=96)
     predicted = np.full((96, evidence.oof[0].shape[1]), np.nan)
     for fold in evidence.folds:
-        blend = METHODS[method](evidence, evidence.folds - {fold})
+        blend = METHODS[method].fit(evidence, evidence.folds - {fold})
         rows = evidence.fold_of_row == fold
         predicted[rows] = blend.of([each[rows] for each in evidence.oof])
     if problem != "regression" and method == "ridge":
@@ -94,7 +95,7 @@ def test_the_method_is_chosen_anew_without_each_fold():
     for fold, blend in nest.left_out(AUTO, evidence.folds).items():
         rest = evidence.folds - {fold}
         method = nest.choose(rest).method
-        np.testing.assert_array_equal(blend.weights, METHODS[method](evidence, rest).weights)
+        np.testing.assert_array_equal(blend.weights, METHODS[method].fit(evidence, rest).weights)
 
 
 def test_the_simplest_method_within_a_standard_error_of_the_best_is_chosen():
@@ -201,9 +202,9 @@ def test_each_fit_is_made_once(monkeypatch):
 
     def counted(evidence, folds):
         calls.append(folds)
-        return METHODS["mean"](evidence, folds)
+        return METHODS["mean"].fit(evidence, folds)
 
-    monkeypatch.setitem(honest.METHODS, "best", counted)
+    monkeypatch.setitem(honest.METHODS, "best", Method(counted))
     evidence = evidence_of("regression", "rmse", n=96)
     nest = Nest(evidence, seed=0)
     nest.choose(evidence.folds)
