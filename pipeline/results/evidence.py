@@ -6,7 +6,7 @@ number of rows; all others take the row-wise way behind the same two questions, 
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
@@ -70,19 +70,27 @@ class Evidence:
         return frozenset(self.by_fold)
 
     @property
+    def cells(self) -> int:
+        """How many predictions there are: rows x columns x members."""
+        return len(self.truth) * self.given.columns * len(self.names)
+
+    @property
     def uses_moments(self) -> bool:
         """Whether the metric is scored from moments alone."""
         return self.problem == "regression" and self.metric.name in GAINS
 
     def without(self, member: int) -> "Evidence":
         """The same rows with one member left out."""
-        kept = [place for place in range(len(self.names)) if place != member]
+        return self.keep([place for place in range(len(self.names)) if place != member])
+
+    def keep(self, members: Sequence[int]) -> "Evidence":
+        """The same rows with the *members* at these positions only."""
         return replace(
             self,
-            names=[self.names[position] for position in kept],
-            oof=[self.oof[position] for position in kept],
+            names=[self.names[position] for position in members],
+            oof=[self.oof[position] for position in members],
             by_fold={
-                fold: moments.keep(np.array(kept, dtype=int))
+                fold: moments.keep(np.array(members, dtype=int))
                 for fold, moments in self.by_fold.items()
             },
             _cache={},
@@ -106,6 +114,12 @@ class Evidence:
         if self.problem == "multiclass" or not spread.any():
             return np.ones(len(spread))
         return np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 0)
+
+    def remembered(self, key: tuple[str, FoldSet], make: Callable[[], Any]) -> Any:
+        """What *make* gives, made once."""
+        if key not in self._cache:
+            self._cache[key] = make()
+        return self._cache[key]
 
     def rows(self, folds: FoldSet) -> np.ndarray:
         """Positions of the rows of *folds*, in row order."""
@@ -144,7 +158,10 @@ class Evidence:
                 for fold, blend in sums.items()
             ]
             return float(GAINS[self.metric.name](pair(combine(parts))))
-        rows, predicted = self.predict(blends)
+        return self.gain_of(*self.predict(blends))
+
+    def gain_of(self, rows: np.ndarray, predicted: np.ndarray) -> float:
+        """The gain of predictions (n_S, k) for the rows at these positions; -inf if undefined."""
         return self._gain(self.truth[rows], predicted)
 
     def _gain(self, truth: np.ndarray, predicted: np.ndarray) -> float:

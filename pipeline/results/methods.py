@@ -12,9 +12,16 @@ from dataclasses import dataclass
 from pipeline.results.blend import best_single, greedy, mean, simplex
 from pipeline.results.blended import Predictor
 from pipeline.results.evidence import Evidence, FoldSet
-from pipeline.results.stack import ridge
+from pipeline.results.layers import layers
+from pipeline.results.pools import logistic
+from pipeline.results.rank_mean import ORDER_ONLY, rank_mean
+from pipeline.results.scales import on_one_scale
+from pipeline.results.slices import slices
+from pipeline.results.stack import nonnegative_ridge, ridge
 
 Fit = Callable[[Evidence, FoldSet], Predictor]
+MOST_CELLS = 20_000_000
+"""Rows x columns x members up to which "auto" tries methods that are scored row by row."""
 UNFITTED = ("best", "mean", "rank-mean")
 """Methods that one fold is enough for."""
 
@@ -33,13 +40,52 @@ class Method:
     """Whether "auto" may choose it for such a problem."""
 
 
+def _ordered(evidence: Evidence) -> bool:
+    """Whether the metric sees only the order of predictions."""
+    return evidence.metric.name in ORDER_ONLY
+
+
+def _probable(evidence: Evidence) -> bool:
+    """Whether predictions are probabilities."""
+    return evidence.problem != "regression" and evidence.cells <= MOST_CELLS
+
+
+def _sliced(evidence: Evidence) -> bool:
+    """Whether a column slices the rows."""
+    return _described(evidence) and evidence.facts is not None and bool(evidence.facts.levels)
+
+
+def _described(evidence: Evidence) -> bool:
+    """Whether there are facts about the rows."""
+    return evidence.facts is not None and evidence.cells <= MOST_CELLS
+
+
 METHODS: dict[str, Method] = {
-    "best": Method(best_single),
-    "mean": Method(mean),
-    "simplex": Method(simplex),
-    "greedy": Method(greedy),
-    "ridge": Method(ridge),
+    "best": Method(on_one_scale(best_single)),
+    "mean": Method(on_one_scale(mean)),
+    "rank-mean": Method(rank_mean, _ordered),
+    "simplex": Method(on_one_scale(simplex)),
+    "greedy": Method(on_one_scale(greedy)),
+    "nonnegative-ridge": Method(on_one_scale(nonnegative_ridge)),
+    "ridge": Method(on_one_scale(ridge)),
+    "logistic": Method(logistic, _probable),
+    "slices": Method(on_one_scale(slices), _sliced),
+    "layers": Method(on_one_scale(layers), _described),
 }
+
+
+def refusal(name: str, evidence: Evidence) -> str | None:
+    """Why the method cannot be fitted on *evidence* at all, or None."""
+    if name == "logistic" and evidence.problem == "regression":
+        return "logistic blends probabilities; this is a regression. ridge is its counterpart"
+    if name == "layers" and evidence.facts is None:
+        return "layers needs the rows' texts"
+    if name == "slices" and not (evidence.facts and evidence.facts.levels):
+        return (
+            "slices needs a column of train and test with 2 to 20 values, each in 50 rows or more: "
+            "name it in columns.features, or with --slice-by"
+        )
+    return None
 
 
 def methods_for(evidence: Evidence) -> list[str]:

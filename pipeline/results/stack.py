@@ -1,55 +1,78 @@
-"""Ridge stacking: weights of any sign and an intercept, pulled towards the plain mean.
+"""Ridge stacking: weights pulled towards the plain mean, of any sign or not below 0.
 
 The learner on top is kept linear and small: one weight per member, shared by all columns, so a
 problem with six labels or seven classes fits no more numbers than one with a single target, and a
 rare class cannot fit weights of its own to a handful of rows. Only the intercept is per column.
 
 The penalty is on the distance to equal weights, not to zero: an infinite strength gives the mean,
-and strength 0 ordinary least squares. The strength is chosen by leaving out one fold at a time
-*inside* the folds the stack is fitted on.
+and strength 0 ordinary least squares. Weights that may not be negative are those of Breiman,
+"Stacked Regressions" (Machine Learning 24, 1996), with that penalty.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.optimize import nnls
 
 from pipeline.results.blended import Blend
 from pipeline.results.evidence import Evidence, FoldSet
+from pipeline.results.moments import Moments
+from pipeline.results.tuned import tuned
 
 STRENGTHS = (1e3, 1e2, 1e1, 1e0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
-"""Tried from strong to weak, in units of a member's mean variance; of equals the stronger wins."""
+"""Tried from strong to weak, in units of a member's mean variance."""
 
-UNTUNED = 1e-2  # the strength where a single fold leaves nothing to choose it on
-
-
-def ridge(evidence: Evidence, folds: FoldSet) -> Blend:
-    """Ridge weights on *folds*, their strength chosen by the gain on folds left out in turn."""
-    return blends(evidence, folds, [best_strength(evidence, folds)])[0]
+UNTUNED = 5  # place of the strength taken where a single fold leaves nothing to choose it on
 
 
-def best_strength(evidence: Evidence, folds: FoldSet) -> float:
-    """The strength with the highest gain pooled over the folds left out in turn."""
-    if len(folds) < 2:
-        return UNTUNED
-    left_out = {fold: blends(evidence, folds - {fold}, STRENGTHS) for fold in folds}
-    gains = [
-        evidence.gain({fold: tried[place] for fold, tried in left_out.items()})
-        for place in range(len(STRENGTHS))
-    ]
-    return STRENGTHS[int(np.argmax(gains))]
-
-
-def blends(evidence: Evidence, folds: FoldSet, strengths: Sequence[float]) -> list[Blend]:
-    """One blend per strength, all from one eigendecomposition."""
+def blends(
+    evidence: Evidence, folds: FoldSet, strengths: Sequence[float] = STRENGTHS
+) -> list[Blend]:
+    """One blend per strength, weights of any sign, all from one eigendecomposition."""
     moments = evidence.moments(folds)
     members, toward = moments.pooled(evidence.column_weights(folds))
     even = np.full(len(members), 1 / len(members))
     values, vectors = np.linalg.eigh(members)
-    unit = max(float(np.trace(members)) / len(members), np.finfo(float).tiny)
     residual = vectors.T @ (toward - members @ even)
+    unit = _unit(members)
+    return [
+        _centred(moments, even + vectors @ (residual / (np.maximum(values, 0.0) + strength * unit)))
+        for strength in strengths
+    ]
+
+
+def nonnegative_blends(
+    evidence: Evidence, folds: FoldSet, strengths: Sequence[float] = STRENGTHS
+) -> list[Blend]:
+    """One blend per strength, no weight below 0.
+
+    |Rw - d|² + s |w - even|² with R'R the members' scatter: least squares over stacked rows.
+    """
+    moments = evidence.moments(folds)
+    members, toward = moments.pooled(evidence.column_weights(folds))
+    count, unit = len(members), _unit(members)
+    values, vectors = np.linalg.eigh(members)
+    spread = np.sqrt(np.maximum(values, 0.0))
+    seen = spread > spread.max() * np.finfo(float).eps * count
+    wanted = np.divide(vectors.T @ toward, spread, out=np.zeros(count), where=seen)
+    root = spread[:, None] * vectors.T
     found = []
     for strength in strengths:
-        weights = even + vectors @ (residual / (np.maximum(values, 0.0) + strength * unit))
-        intercept = moments.mean[:, -1] - moments.mean[:, :-1] @ weights
-        found.append(Blend(weights, intercept))
+        pull = np.sqrt(strength * unit)
+        rows = np.vstack([root, pull * np.eye(count)])
+        weights = nnls(rows, np.append(wanted, np.full(count, pull / count)))[0]
+        found.append(_centred(moments, weights))
     return found
+
+
+ridge = tuned("ridge", blends, UNTUNED)
+nonnegative_ridge = tuned("nonnegative-ridge", nonnegative_blends, UNTUNED)
+
+
+def _unit(members: np.ndarray) -> float:
+    return max(float(np.trace(members)) / len(members), np.finfo(float).tiny)
+
+
+def _centred(moments: Moments, weights: np.ndarray) -> Blend:
+    """The blend with the intercept that leaves no bias."""
+    return Blend(weights, moments.mean[:, -1] - moments.mean[:, :-1] @ weights)

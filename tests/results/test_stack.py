@@ -1,11 +1,25 @@
 import numpy as np
 import pytest
+from scipy.optimize import minimize
 from sklearn.linear_model import LinearRegression, Ridge
 
-from pipeline.results.stack import STRENGTHS, best_strength, blends, ridge
+from pipeline.results.stack import (
+    STRENGTHS,
+    blends,
+    nonnegative_blends,
+    nonnegative_ridge,
+    ridge,
+)
 from tests.results.toys import evidence_of, gather, member, truth_of
 
 FOLDS = frozenset([0, 1, 2])
+
+
+def best_strength(evidence, folds):
+    """The strength that ridge took."""
+    taken = ridge(evidence, folds).weights
+    tried = zip(STRENGTHS, blends(evidence, folds), strict=True)
+    return next(strength for strength, blend in tried if (blend.weights == taken).all())
 
 
 def stacked(evidence, folds):
@@ -92,3 +106,27 @@ def test_class_probabilities_stay_probabilities():
     assert raw.min() < 0, "the toy does not leave the range"
     assert predicted.min() > 0
     np.testing.assert_allclose(predicted.sum(axis=1), 1)
+
+
+@pytest.mark.parametrize("strength", [1e-3, 1.0])
+def test_nonnegative_weights_are_the_optimum_a_general_solver_finds(strength):
+    evidence = evidence_of("regression", "rmse", noises=(0.6, 0.8, 3.0), k=2)
+    features, targets = stacked(evidence, FOLDS)
+    unit = (features**2).sum() / features.shape[1]
+
+    def loss(weights):
+        fit = ((features @ weights - targets) ** 2).sum()
+        return fit + strength * unit * ((weights - 1 / 3) ** 2).sum()
+
+    start = np.full(3, 1 / 3)
+    wanted = minimize(loss, start, bounds=[(0, None)] * 3, options={"ftol": 1e-15, "gtol": 1e-12})
+    found = nonnegative_blends(evidence, FOLDS, [strength])[0]
+    np.testing.assert_allclose(found.weights, wanted.x, atol=1e-5)
+
+
+def test_a_member_that_points_the_wrong_way_gets_a_weight_below_zero_only_where_it_may():
+    truth = truth_of("regression", 200, 1)
+    shared = np.random.default_rng(5).normal(size=truth.shape)
+    evidence = gather("regression", "rmse", [truth + shared, 2.5 + shared], truth)
+    assert ridge(evidence, FOLDS).weights[1] < -0.5
+    assert nonnegative_ridge(evidence, FOLDS).weights.min() >= 0

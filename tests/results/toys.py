@@ -6,6 +6,7 @@ import numpy as np
 
 from pipeline.config import TaskConfig
 from pipeline.results.evidence import Evidence
+from pipeline.results.facts import Facts
 from pipeline.results.metrics import get_metric
 
 CLASSES = ["art", "business", "sport", "world"]
@@ -68,4 +69,12 @@ def gather(
         group_of_row,
         get_metric(metric, task_of(problem, metric)),
         problem,
+        facts(len(truth)),
     )
+
+
+def facts(n: int) -> Facts:
+    """Facts about n pairs of texts from two sources and a few rows of neither."""
+    random = np.random.default_rng(3)
+    texts = np.array([["ab " * int(size), "ab cd"] for size in random.integers(1, 9, n)], object)
+    return Facts(texts, random.choice([0, 0, 1, 1, -1], size=n), ["news", "talk"], "source")
