@@ -12,6 +12,7 @@ such as DeBERTa's, cannot.
 Notation: B rows of T tokens at most, N real tokens among them, h heads of d numbers.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,6 +22,7 @@ import transformers
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pipeline.models.dropout import drop, kept
 from pipeline.models.layout import Packed, pack
 from pipeline.models.pretrained import positions, quiet
 
@@ -95,15 +97,39 @@ def packed_attention(
 def _by_length(
     query: Tensor, key: Tensor, value: Tensor, packed: Packed, dropout: float, scale: float | None
 ) -> Tensor:
-    """(N, h, d) each: one call for all texts of a length, which needs neither mask nor copy."""
+    """(N, h, d) each: one product for all texts of a length, which needs neither mask nor copy."""
     tokens = [count * length for count, length in packed.shapes]
-    parts = zip(packed.shapes, *(each.split(tokens) for each in (query, key, value)), strict=True)
+    heads = query.shape[1]
+    masks = _masks(packed, heads, dropout) if dropout else [None] * len(tokens)
+    parts = zip(
+        packed.shapes, masks, *(each.split(tokens) for each in (query, key, value)), strict=True
+    )
     outputs = []
-    for shape, *three in parts:
+    for shape, mask, *three in parts:
         q, k, v = (part.unflatten(0, shape).transpose(1, 2) for part in three)
-        output = functional.scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=scale)
+        if mask is None:
+            output = functional.scaled_dot_product_attention(q, k, v, scale=scale)
+        else:
+            output = _attend(q, k, v, mask, dropout, scale)
         outputs.append(output.transpose(1, 2).flatten(0, 1))
     return torch.cat(outputs)
+
+
+def _masks(packed: Packed, heads: int, dropout: float) -> list[Tensor]:
+    """For each group of texts, which of its (texts, h, T, T) chances are kept; one draw for all."""
+    shapes = [(count, heads, length, length) for count, length in packed.shapes]
+    sizes = [math.prod(shape) for shape in shapes]
+    parts = kept(sum(sizes), dropout).split(sizes)
+    return [part.view(shape) for part, shape in zip(parts, shapes, strict=True)]
+
+
+def _attend(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor, dropout: float, scale: float | None
+) -> Tensor:
+    """(texts, h, T, d) each. With dropout torch's own has no kernel on a CPU, and more steps."""
+    factor = query.shape[-1] ** -0.5 if scale is None else scale
+    chances = torch.softmax((query * factor) @ key.transpose(-2, -1), dim=-1)
+    return drop(chances, dropout, mask) @ value
 
 
 def _jagged(

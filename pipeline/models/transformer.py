@@ -20,6 +20,7 @@ from pipeline.data.tokens import TokenStore
 from pipeline.models.allocator import keep_memory
 from pipeline.models.backbone import Pristine
 from pipeline.models.captures import CudaCapture
+from pipeline.models.dropout import use_cheap_dropout
 from pipeline.models.finetune import Fitter, Shared, TransformerLearner
 from pipeline.models.graphs import Graphs, refusal
 from pipeline.models.hardware import Hardware
@@ -51,10 +52,11 @@ class TransformerFactory:
         """
         check_loss(task, recipe.loss)
         torch.set_num_threads(hardware.threads)
-        if hardware.accelerator == "cpu":
-            keep_memory()
         self.weights = fetch(locate(recipe))
         pristine = Pristine(load_backbone(self.weights, recipe.gradient_checkpointing))
+        if hardware.accelerator == "cpu":
+            keep_memory()
+            use_cheap_dropout(pristine.backbone)
         packing = packable(pristine.backbone) if recipe.packing else None
         refused = refusal(recipe, hardware, packing) if recipe.cuda_graphs else None
         graphed = recipe.cuda_graphs and not refused
