@@ -28,6 +28,7 @@ USES_TORCH = {
     "models/arithmetic.py",
     "models/backbone.py",
     "models/captures.py",
+    "models/dropout.py",
     "models/finetune.py",
     "models/finite.py",
     "models/fixed.py",
