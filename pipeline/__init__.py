@@ -7,7 +7,9 @@ Stages, one command each:
     cv        trains models fold by fold, leaves out-of-fold predictions in oof/NAME/RUN/
     ensemble  fits blend weights on them, scores them honestly, writes submissions/
 
-and `doctor`, which says whether what they left is whole.
+Around them: `team` takes a team-mate's predictions in, `worth` says whether a candidate is worth
+adding, `ledger` keeps what was sent, `finalists` proposes the last two, `rebuild` makes a file
+again, and `doctor` says whether what they all left is whole.
 
 Axis letters, used alone in docstrings everywhere: n train rows, m test rows, h holdout rows,
 s texts per row, k prediction columns, K folds, R repeats, M models, B batch, T tokens, H hidden.

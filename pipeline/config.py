@@ -7,8 +7,9 @@ nearest known one. The result is frozen, and callers hand on the piece that is n
 import re
 import sys
 from argparse import RawDescriptionHelpFormatter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import date
 from difflib import get_close_matches
 from os import PathLike
 from pathlib import Path
@@ -134,6 +135,57 @@ class FoldsConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SubmissionsConfig:
+    """How many submissions there are, and on which rows they are scored."""
+
+    per_day: int | None = None
+    """Submissions a day; a day begins at midnight UTC."""
+    per: Literal["team", "member"] = "team"
+    """Whose the daily number is: the team's, or each member's."""
+    until: str | None = None
+    """The last day that takes submissions, as YYYY-MM-DD."""
+    public_share: float | None = None
+    """Share of the test rows that the public leaderboard scores, in (0, 1]."""
+    public_rows: int | None = None
+    """Number of those rows, where it is known better than their share."""
+    kaggle: str | None = None
+    """The competition's name in its address at Kaggle; default: name."""
+
+    def __post_init__(self) -> None:
+        problems = []
+        if self.per_day is not None and self.per_day < 1:
+            problems.append(f"submissions.per_day is {self.per_day}; it must be at least 1")
+        if self.until is not None:
+            try:
+                date.fromisoformat(self.until)
+            except ValueError:
+                problems.append(f"submissions.until is {self.until!r}; write it as 2026-03-31")
+        if self.public_share is not None and not 0 < self.public_share <= 1:
+            problems.append(
+                f"submissions.public_share is {self.public_share}; it must be above 0, at most 1"
+            )
+        if self.public_rows is not None and self.public_rows < 1:
+            problems.append(f"submissions.public_rows is {self.public_rows}; it must be at least 1")
+        if self.public_rows is not None and self.public_share is not None:
+            problems.append("submissions has public_share and public_rows; give one of them")
+        raise_if(problems, UsageError)
+
+    def rows(self, test_rows: int) -> tuple[int, int] | None:
+        """Public and private rows of a test file of *test_rows*; None where nothing was said.
+
+        >>> SubmissionsConfig(public_share=0.3).rows(1000)
+        (300, 700)
+        """
+        if self.public_rows is not None:
+            public = min(self.public_rows, test_rows)
+        elif self.public_share is not None:
+            public = max(1, round(self.public_share * test_rows))
+        else:
+            return None
+        return public, test_rows - public
+
+
+@dataclass(frozen=True, kw_only=True)
 class Competition:
     """One competition."""
 
@@ -143,6 +195,7 @@ class Competition:
     columns: ColumnsConfig
     task: TaskConfig
     folds: FoldsConfig = field(default_factory=FoldsConfig)
+    submissions: SubmissionsConfig = field(default_factory=SubmissionsConfig)
 
     def __post_init__(self) -> None:
         problems = []
@@ -272,6 +325,18 @@ def read_section(kind: type[Section], path: Path | None, overrides: Sequence[str
         return build(parser, parser.read(options), kind)
     except UsageError as error:
         raise UsageError(f"{path}: {error}" if path else str(error)) from error
+
+
+def from_dict(kind: type[Section], values: Mapping[str, Any]) -> Section:
+    """Build the dataclass *kind* from plain values, as `as_dict` gives them; UsageError where they
+    do not fit."""
+    parser = Parser("config", "")
+    parser.add_class_arguments(kind, None)
+    try:
+        namespace = parser.parse_object(dict(values))
+    except Exception as error:
+        raise UsageError(" ".join(str(error).split())) from error
+    return build(parser, namespace, kind)
 
 
 def _with_config_file(argv: list[str]) -> list[str]:

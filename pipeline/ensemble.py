@@ -11,16 +11,21 @@ import json
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.command import run
 from pipeline.config import Competition, Parser
+from pipeline.errors import UsageError
 
 if TYPE_CHECKING:
     from jsonargparse import Namespace
 
+    from pipeline.results.made import Made
     from pipeline.results.outcome import Outcome
+    from pipeline.results.sent.kaggle import Client
+    from pipeline.results.sent.sending import Sent
     from pipeline.results.submission import Written
 
 METHODS = (
@@ -52,8 +57,28 @@ def parser() -> Parser:
         action="store_true",
         help="blend runs whose checkpoints were chosen on the held-out rows, too",
     )
+    options.add_argument(
+        "--public-share",
+        type=float,
+        metavar="SHARE",
+        help="share of the test rows on the public leaderboard (submissions.public_share)",
+    )
     options.add_argument("--message", metavar="TEXT", help="the message of the submit line")
+    options.add_argument(
+        "--figure",
+        metavar="FILE",
+        help="draw errors, weights and scores into FILE (.png, .svg or .pdf)",
+    )
     options.add_argument("--dry-run", action="store_true", help="show everything, write nothing")
+    options.add_argument(
+        "--submit",
+        action="store_true",
+        help="send the file through Kaggle's client and enter it into the ledger once it is listed",
+    )
+    options.add_argument("--by", metavar="NAME", help="who sends it; default: the login's name")
+    options.add_argument(
+        "--wait", type=float, default=120.0, metavar="SECONDS", help="for Kaggle to list the file"
+    )
     options.add_competition()
     return options
 
@@ -62,78 +87,120 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     options = parser()
     args = options.read(argv)
-    competition = options.competition(args)
-    outcome, content = _read_and_assess(args, competition)
+    competition = _with_share(options.competition(args), args.public_share)
+    client = _client(args)
+    made = _make(args, competition)
+    outcome = made.outcome
     message = args.message or _message(outcome)
     from pipeline.report.ensemble import print_outcome, print_submission
     from pipeline.report.ensemble_json import as_json
+    from pipeline.report.ledger import print_sent
     from pipeline.report.page import page
 
     console = page(sys.stderr if args.json else sys.stdout)
     print_outcome(outcome, console)
-    written = None if args.dry_run else _write(args, outcome, content, message)
+    if args.figure:
+        _draw(outcome, Path(args.figure))
+    warnings = _warnings(args, made)
+    for line in warnings:
+        console.print(line, soft_wrap=True)
+    written = None if args.dry_run else _write(args, made, message)
     print_submission(outcome, written, message, console)
+    sent = None
+    if client is not None and written is not None:
+        sent = _send(args, client, outcome, written, message)
+        print_sent(sent, console)
     if args.json:
-        answer = as_json(outcome, written, message)
-        print(json.dumps(answer, allow_nan=False))
+        answer = as_json(outcome, written, message) | {"warnings": warnings}
+        print(json.dumps(answer | {"sent": sent and asdict(sent.entry)}, allow_nan=False))
     return 0
 
 
-def _read_and_assess(args: "Namespace", competition: Competition) -> "tuple[Outcome, bytes]":
-    """Read everything, fit, choose, score; the outcome and the submission's bytes."""
-    from pipeline.data.folds import read_frozen
-    from pipeline.data.tables import load
+def _client(args: "Namespace") -> "Client | None":
+    """Kaggle's client where the file is to be sent: asked for first, so that a missing one costs
+    no time."""
+    if not args.submit:
+        return None
+    if args.dry_run:
+        raise UsageError("--submit sends a file and --dry-run writes none; leave one of them out")
+    from pipeline.results.sent import kaggle
+
+    return kaggle.connect()
+
+
+def _with_share(competition: Competition, share: float | None) -> Competition:
+    """The competition with the public share that was given for this call."""
+    if share is None:
+        return competition
+    known = replace(competition.submissions, public_share=share, public_rows=None)
+    return replace(competition, submissions=known)
+
+
+def _make(args: "Namespace", competition: Competition) -> "Made":
+    """Find the runs; read everything, fit, choose, score; the outcome and the file's bytes."""
     from pipeline.paths import Paths
-    from pipeline.results.form import find_form
-    from pipeline.results.members import read_members
-    from pipeline.results.metrics import get_metric
-    from pipeline.results.outcome import conclude, fill
+    from pipeline.results.made import Asked, make
     from pipeline.results.runs import find_runs
 
     paths = Paths(Path(args.root), competition.name)
     train = _train_command(args)
     runs, notes = find_runs(paths, args.runs, args.force, competition.folds, train)
-    metric = get_metric(competition.task.metric, competition.task, paths.root)
-    tables = load(competition, paths.root)
-    form = find_form(competition, metric.needs, tables.sample)
-    folds = read_frozen(competition, paths, tables.train)
-    holdout = tables.holdout
-    members = read_members(
-        paths,
-        runs,
-        folds,
-        competition.outputs,
-        tables.test.ids,
-        tables.test.ids[:0] if holdout is None else holdout.ids,
-    )
-    outcome = conclude(
-        competition,
-        metric,
-        tables.train,
-        folds,
-        members,
-        args.method,
-        form,
-        test=tables.test,
-        holdout=holdout,
-        slice_by=args.slice_by,
-        notes=[*tables.notes, *notes],
-    )
-    return outcome, fill(outcome, tables.test.ids.tolist(), tables.sample)
+    asked = Asked(runs=runs, method=args.method, slice_by=args.slice_by)
+    return make(paths.root, competition, asked, notes)
 
 
-def _write(args: "Namespace", outcome: "Outcome", content: bytes, message: str) -> "Written":
+def _write(args: "Namespace", made: "Made", message: str) -> "Written":
     from pipeline.paths import Paths
     from pipeline.results.provenance import provenance
     from pipeline.results.submission import write
 
-    name, method = outcome.competition.name, outcome.assessment.method
+    name, method = made.outcome.competition.name, made.outcome.assessment.method
+    root = Path(args.root)
+    origin = provenance(made, message, root)
+    return write(Paths(root, name).submissions, name, method, made.content, origin)
+
+
+def _warnings(args: "Namespace", made: "Made") -> list[str]:
+    """What the guard says of the file beside those that were sent."""
+    from pipeline.paths import Paths
+    from pipeline.report.ledger import guard_lines
+    from pipeline.results.sent.guard import alike, sent_before
+
+    name = made.outcome.competition.name
     folder = Paths(Path(args.root), name).submissions
-    return write(folder, name, method, content, provenance(outcome, message))
+    before = sent_before(folder, name, made.content) if args.dry_run else None
+    return list(guard_lines(before, alike(folder, name, made.content)))
+
+
+def _send(
+    args: "Namespace", client: "Client", outcome: "Outcome", written: "Written", message: str
+) -> "Sent":
+    from pipeline.results.sent.sending import check_sendable, send_file
+
+    check_sendable(written.path, outcome.competition, args.by)
+    return send_file(
+        client,
+        written.path,
+        outcome.competition,
+        outcome.metric.name,
+        message,
+        args.by,
+        args.wait,
+    )
+
+
+def _draw(outcome: "Outcome", path: Path) -> None:
+    """Draw the picture, or say what is wrong with its name."""
+    if path.suffix not in (".png", ".svg", ".pdf"):
+        raise UsageError(f"--figure {path}: expected a name that ends in .png, .svg or .pdf")
+    from pipeline.report.ensemble_figure import draw
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draw(outcome, path, outcome.competition.folds.seed)
 
 
 def _message(outcome: "Outcome") -> str:
-    runs, honest = ", ".join(outcome.members.names), outcome.assessment.headline.honest
+    runs, honest = ", ".join(outcome.members.names), outcome.honest
     return f"{outcome.assessment.method} of {runs}; honest {outcome.metric.name} {honest:.4f}"
 
 

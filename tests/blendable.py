@@ -81,6 +81,7 @@ class Toy:
             test=predicted["test"],
             holdout_ids=self.folds.ids[:0] if holdout is None else holdout.ids,
             holdout=none if holdout is None else predicted["dev"],
+            valid_labels=None if self.folds.label_hash is None else self.folds.label_hash[rows],
         )
         commit_fold(path, predictions, {"fold": fold})
         return str(json.loads(path.with_suffix(".json").read_text())["predictions_sha256"])
@@ -104,13 +105,14 @@ def make(
     holdout: bool = False,
     task: str = "",
     texts: int = 1,
+    h: int = 40,
 ) -> Toy:
     """Write the files of a competition and freeze its folds.
 
     *sample* gives the columns after the id and what they show; *task* is more YAML for the task.
     """
     names = list(targets or TARGETS.get(problem, ["label"]))
-    files = {"train": n, "test": m} | ({"dev": 40} if holdout else {})
+    files = {"train": n, "test": m} | ({"dev": h} if holdout else {})
     truth = {
         file: truth_of(problem, rows, len(names), seed)
         for seed, (file, rows) in enumerate(files.items())

@@ -11,8 +11,9 @@ from pipeline.command import run
 from pipeline.ensemble import main
 from pipeline.files import read_json
 from pipeline.results.oof import read_run
+from tests import blendable
 from tests.blendable import Toy, make
-from tests.results.toys import CLASSES
+from tests.results.toys import CLASSES, member
 
 
 def call(toy: Toy, *more: str) -> int:
@@ -119,12 +120,71 @@ def test_the_page_says_what_was_read_chosen_and_written(toy, capsys):
         "in-sample",
         "over the best single model, 95 % interval",
         "Correlation of errors",
-        "clipping to the label range 0 to 5 not applied",
+        "to 0 … 5; ",
+        "decided  nothing: no decision clears its hurdle",
         "kaggle competitions submit toy -f ",
     ):
         assert piece in page
     lines = [line for line in page.splitlines() if str(toy.root) not in line]
     assert max(map(len, lines)) < 200
+
+
+BENT = [
+    ("binary", "f1", (["target"], ["0"]), "threshold"),
+    ("multiclass", "macro-f1", (["topic"], ["art"]), "offsets"),
+]
+
+
+@pytest.mark.parametrize(("problem", "metric", "sample", "name"), BENT)
+def test_what_was_decided_stands_in_the_file(
+    tmp_path, capsys, monkeypatch, problem, metric, sample, name
+):
+    """Members that lean to one side: at 0.5, or by the largest, they would be written otherwise."""
+
+    def leaning(problem, truth, noise, seed):
+        found = member(problem, truth, noise, seed)
+        return found**4 if problem == "binary" else found * np.array([6.0, 1, 1, 1])
+
+    monkeypatch.setattr(blendable, "member", leaning)
+    toy = make(tmp_path, problem, metric, n=400, m=60, sample=sample)
+    toy.add_run("m0", 0.8)
+    assert call(toy, "--method", "best") == 0
+    decisions = provenance(toy)["decisions"]
+    assert decisions["applied"] == name
+    assert f"decided  {name}: " in capsys.readouterr().out
+    run_ = read_run(
+        toy.paths.run("m0"), toy.folds.ids, toy.tables.test.ids, toy.tables.test.ids[:0]
+    )
+    predicted = run_.test.mean(axis=0, dtype=float)
+    if problem == "binary":
+        expected = [
+            str(int(value >= decisions["fitted"]["levels"][0])) for value in predicted[:, 0]
+        ]
+        plain = [str(int(value >= 0.5)) for value in predicted[:, 0]]
+    else:
+        offsets = np.array(decisions["fitted"]["offsets"])
+        expected = [CLASSES[place] for place in (np.log(predicted) + offsets).argmax(axis=1)]
+        plain = [CLASSES[place] for place in predicted.argmax(axis=1)]
+    found = [row[1] for row in submitted(toy)[1:]]
+    assert found == expected != plain
+    assert provenance(toy)["scores"]["honest"] > provenance(toy)["scores"]["honest_undecided"]
+
+
+def test_the_leaderboards_parts_are_told_and_kept(tmp_path, capsys):
+    toy = make(tmp_path, "regression", "pearson")
+    toy.add_run("m0", 0.8)
+    assert call(toy, "--public-share", "0.4") == 0
+    page = capsys.readouterr().out
+    expected = provenance(toy)["scores"]["expected"]
+    assert {name: part["rows"] for name, part in expected.items()} == {
+        "whole": 30, "public": 12, "private": 18,
+    }  # fmt: skip
+    for name, part in expected.items():
+        low, score, high = (f"{part[key]:.4f}" for key in ("low", "score", "high"))
+        assert low < score < high
+        assert f"{name:<7} {score} (90 %: {low} to {high}, {part['rows']} rows)" in page
+    assert call(toy, "--public-share", "1.4") == 2
+    assert "submissions.public_share is 1.4" in capsys.readouterr().err
 
 
 def test_the_provenance_names_everything_the_file_was_made_from(toy):
@@ -162,7 +222,7 @@ def test_json_is_one_object_and_the_page_goes_to_stderr(toy, capsys):
     answer = json.loads(printed.out)
     assert answer["method"] == "greedy"
     assert {each["name"] for each in answer["methods"]} == {
-        "best", "mean", "simplex", "greedy", "ridge",
+        "best", "mean", "simplex", "greedy", "nonnegative-ridge", "ridge", "layers",
     }  # fmt: skip
     assert len(answer["error_correlation"]) == 3
     assert "Members" in printed.err
@@ -177,7 +237,8 @@ def test_one_run_is_submitted_as_it_is(toy, capsys):
     assert call(toy, "--runs", "m1", "--json") == 0
     answer = json.loads(capsys.readouterr().out)
     assert (answer["method"], answer["reason"]) == ("best", "there is one run")
-    assert answer["scores"]["honest"] == answer["scores"]["in_sample"]
+    best = answer["methods"][0]
+    assert best["honest"] == best["in_sample"] == answer["scores"]["honest_undecided"]
     assert answer["members"][0]["cost_without"] is None
 
 
@@ -241,11 +302,12 @@ def test_mixed_passports_are_refused_naming_both_and_the_first_rows(toy, capsys)
     assert call(toy, "--runs", "m0", "m1") == 0
 
 
-def test_a_passport_of_the_same_folds_but_other_labels_is_refused(toy, capsys):
+def test_a_passport_of_the_same_folds_and_labels_but_other_texts_is_refused(toy, capsys):
     toy.add_run("old", 0.5, passport="e" * 64)
     assert call(toy) == 5
     message = capsys.readouterr().err
-    assert "every row is in the same fold, but labels or texts have changed since" in message
+    assert "in the same fold, but texts or groups have changed since" in message
+    assert "the labels are the same" in message
 
 
 def test_a_run_that_lies_about_its_folds_is_found_out(toy, capsys):
@@ -280,7 +342,7 @@ def test_a_run_that_chose_its_epochs_on_held_out_rows_needs_force(toy, capsys):
 def test_the_same_model_twice_is_flagged(toy, capsys):
     toy.add_run("twin", 0.6, seed=0)
     assert call(toy, "--dry-run") == 0
-    assert "m0 and twin make the same errors" in capsys.readouterr().out
+    assert "twin is left out: its predictions correlate" in capsys.readouterr().out
 
 
 def test_test_rows_that_are_not_finite_are_refused(toy, capsys):

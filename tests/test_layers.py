@@ -19,6 +19,7 @@ FLOORS = [
     "models results",
     "training health",
     "report",
+    "teamfile",
     "__init__ __main__ init folds cv ensemble doctor team worth ledger rebuild finalists",
 ]
 HEIGHT = {room: height for height, rooms in enumerate(FLOORS) for room in rooms.split()}
@@ -109,7 +110,11 @@ def test_every_torch_room_exists():
     assert {name for name in USES_TORCH if not (PACKAGE / name).exists()} == set()
 
 
-@pytest.mark.parametrize("command", ["init", "folds", "ensemble", "doctor", "cv"])
+COMMANDS = ["init", "folds", "ensemble", "doctor", "cv"]
+COMMANDS += ["team", "worth", "ledger", "rebuild", "finalists"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_help_answers_without_torch_and_without_heavy_imports(command):
     code = (
         "import sys, contextlib, io\n"

@@ -17,6 +17,7 @@ from pipeline.data.passport import (
     check_whole,
     draw_up,
     hash_rows,
+    label_hashes,
     recipe_problems,
     row_changes,
 )
@@ -46,6 +47,8 @@ class Folds:
     """(x,) the group of each extra row, in the numbers of *linked_group*."""
     linked_group: np.ndarray | None = None
     """(n,) groups of train and extra rows together; only to find out what extra rows touch."""
+    label_hash: np.ndarray | None = None
+    """(n, 3) uint8: first bytes of the hash of each row's id and targets, as in the passport."""
 
     def training_rows(self, repeat: int, fold: int) -> np.ndarray:
         """(n,) bool: rows that the learner of this fold is fitted on."""
@@ -140,6 +143,7 @@ def read_frozen(competition: Competition, paths: Paths, train: Table) -> Folds:
         count=passport["facts"]["folds"],
         digest=passport["digests"]["overall"],
         notes=tuple(passport["notes"]),
+        label_hash=label_hashes(passport)[place],
     )
 
 

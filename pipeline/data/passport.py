@@ -160,6 +160,11 @@ def row_changes(passport: Mapping[str, Any], train: Table, hashes: RowHashes) ->
     return problems
 
 
+def label_hashes(passport: Mapping[str, Any]) -> np.ndarray:
+    """(n, KEPT) bytes of the hash of each row's id and targets, in the order of the fold file."""
+    return np.frombuffer(b64decode(passport["rows"]["labels"]), np.uint8).reshape(-1, KEPT)
+
+
 def _hashes(ids: np.ndarray, contents: Iterable[str]) -> np.ndarray:
     digest = [
         hashlib.blake2b(

@@ -8,6 +8,7 @@ from pipeline.errors import UsageError
 from pipeline.health.disk import link, oddities
 from pipeline.health.finding import Finding, Section, guarded
 from pipeline.health.frozen import check_folds
+from pipeline.health.ledger import check_ledger
 from pipeline.health.listing import Listing, list_root
 from pipeline.health.names import unsafe
 from pipeline.health.run import check_run
@@ -79,6 +80,9 @@ def _submissions(scope: Scope, there: Listing) -> Iterator[Section]:
             for csv in files
             for finding in guarded(csv, check_submission(scope.root, csv, scope.quick))
         ]
+        if name:
+            folder = scope.root / "submissions"
+            findings += check_ledger(folder, name, scope.quick)
         count = f"{len(files)} file{'' if len(files) == 1 else 's'}"
         yield Section(competition=name, subject="submissions", counts=count, findings=findings)
 

@@ -26,9 +26,13 @@ class Mending:
     """As a manifest of the run holds it."""
     took: Mapping[Part, float] = field(default_factory=dict)
     """Seconds that finished folds took."""
+    given: bool = False
+    """Whether a team-mate gave it, so that nothing here can train it."""
 
     def command(self, parts: Iterable[Part]) -> str:
         """The command that trains what is missing of the seeds of *parts*."""
+        if self.given:
+            return f"python -m pipeline.team add FILE --name {self.run} --replace"
         seeds = {part.seed for part in parts}
         if not self._model:
             return f"the pipeline.cv command that you trained run {self.run} with"
@@ -77,12 +81,18 @@ class Mending:
 def mending(paths: Paths, run: str, parts: Iterable[Part]) -> Mending:
     """Advice for *run*, from what the manifests of its *parts* tell where they can be read."""
     manifests = {part: _manifest(paths.fold_predictions(run, *part)) for part in parts}
-    recipes = [
-        settings.get("recipe")
+    settings = [
+        found
         for manifest in manifests.values()
-        if isinstance(settings := manifest.get("settings"), Mapping)
+        if isinstance(found := manifest.get("settings"), Mapping)
     ]
-    return Mending(paths=paths, run=run, recipe=next(iter(recipes), None), took=_took(manifests))
+    return Mending(
+        paths=paths,
+        run=run,
+        recipe=next((each.get("recipe") for each in settings), None),
+        took=_took(manifests),
+        given=any("team" in each for each in settings),
+    )
 
 
 def _manifest(path: Path) -> Mapping[str, Any]:

@@ -10,11 +10,13 @@ from pipeline.errors import ArtifactError, PipelineError
 from pipeline.files import read_json
 from pipeline.health.advice import Commands
 from pipeline.health.finding import Finding, attempt, guarded, note, problem
+from pipeline.health.ledger import ledger_of, was_sent
 from pipeline.health.names import ours
 from pipeline.health.whole import not_as_written
 from pipeline.paths import Paths
+from pipeline.results.submission import METHOD
 
-NAME = re.compile(r"(?P<competition>.+)-\d{3,}-[a-z]+")
+NAME = re.compile(rf"(?P<competition>.+)-\d{{3,}}-{METHOD}")
 SUFFIXES = (".csv", ".json")
 
 
@@ -32,7 +34,8 @@ def check_submission(root: Path, csv: Path, quick: bool) -> Iterator[Finding]:
     """Look at one submission and the provenance beside it, of which one may be missing."""
     record, name = csv.with_suffix(".json"), competition_of(csv)
     if not record.exists():
-        yield _without_record(root, csv, name)
+        if name or not was_sent(csv, quick):
+            yield _without_record(root, csv, name)
         return
     where_from = f"Restore {record} (git, or a teammate's copy); or delete it and {csv.name}."
     content, failed = attempt(record, partial(_read, record), where_from)
@@ -49,7 +52,8 @@ def check_submission(root: Path, csv: Path, quick: bool) -> Iterator[Finding]:
 def _without_record(root: Path, csv: Path, name: str) -> Finding:
     if not name:
         what = "has no provenance beside it and is not named as pipeline.ensemble names its files"
-        return problem(csv, what, "Move it elsewhere if it is yours; or restore its name.")
+        advice = "Move it elsewhere if it is yours; or restore its name; or, if it was sent, enter "
+        return problem(csv, what, f"{advice}it: python -m pipeline.ledger add {csv.name}")
     command = Commands(root, name).ensemble()
     advice = (
         f"Do not send it as it is. Run: {command} (writes the provenance if the blend gives these "
@@ -102,6 +106,8 @@ def submissions(folder: Path) -> tuple[dict[str, list[Path]], list[Finding]]:
     paths, findings = attempt(folder, partial(ours, folder))
     found: dict[str, set[Path]] = {}
     for path in paths or []:
-        if path.suffix == ".csv" or competition_of(path):
+        if name := ledger_of(path):
+            found.setdefault(name, set())
+        elif path.suffix == ".csv" or competition_of(path):
             found.setdefault(competition_of(path), set()).add(path.with_suffix(".csv"))
     return {name: sorted(files) for name, files in sorted(found.items())}, findings

@@ -8,8 +8,9 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table as Grid
 
+from pipeline.report import decisions, leaderboard
 from pipeline.results.assess import Assessment
-from pipeline.results.decide import Clip
+from pipeline.results.gains import Gain
 from pipeline.results.outcome import Outcome
 from pipeline.results.submission import Written
 
@@ -37,7 +38,9 @@ def print_outcome(outcome: Outcome, console: Console) -> None:
     say()
     if len(outcome.members.names) > 1:
         console.print(_correlation(outcome.assessment))
-    for line in _decision(outcome):
+    if (grid := decisions.table(outcome.decided)) is not None:
+        console.print(grid)
+    for line in [*decisions.sentences(outcome), *leaderboard.sentences(outcome)]:
         say(line)
 
 
@@ -83,17 +86,18 @@ def _first_lines(outcome: Outcome) -> Iterator[str]:
 
 
 def _members(outcome: Outcome) -> Grid:
-    grid = _grid("Members", "run", "score", "fold mean", "weight", "loss without it")
+    columns = ("score", "fold mean", "weight", "loss without it", "95 % interval")
+    grid = _grid("Members", "run", *columns)
     assessment, holdout = outcome.assessment, outcome.holdout
     if holdout is not None:
         grid.add_column("holdout", justify="right")
     for place, line in enumerate(assessment.members):
         more = [] if holdout is None else [_number(holdout.members[place])]
         cells = [_number(line.score), _number(line.fold_mean), f"{line.weight:.3f}"]
-        grid.add_row(line.name, *cells, _signed(line.cost_without), *more)
+        grid.add_row(line.name, *cells, _signed(line.cost_without), _interval(line.worth), *more)
     if holdout is not None:
         name = f"ensemble ({assessment.method})"
-        grid.add_row(name, "", "", "", "", _number(holdout.ensemble))
+        grid.add_row(name, "", "", "", "", "", _number(holdout.ensemble))
     return grid
 
 
@@ -123,12 +127,31 @@ def _conclusion(outcome: Outcome) -> Iterator[str]:
     yield f"method   {assessment.method}: {assessment.reason}"
     if assessment.wavers:
         yield f"         without one fold at a time the choice is: {', '.join(assessment.nested)}"
-    yield f"honest   {_number(line.honest)} (in-sample {_number(line.in_sample)})"
+    in_sample = _number(outcome.in_sample)
+    yield f"honest   {_number(outcome.honest)} (in-sample {in_sample}){_with(outcome)}"
     if len(assessment.members) > 1:
         yield (
             f"gain     {gain.difference:+.5f} over the best single model, 95 % interval "
             f"{gain.low:+.5f} to {gain.high:+.5f}; {VERDICTS[assessment.verdict]}"
         )
+    if len(assessment.members) > 1 and assessment.method != "mean":
+        mean = assessment.over_mean
+        yield (
+            f"         {mean.difference:+.5f} over the plain mean, 95 % interval "
+            f"{mean.low:+.5f} to {mean.high:+.5f}: {mean.verdict}"
+        )
+
+
+def _with(outcome: Outcome) -> str:
+    """What the honest score holds besides the blend: decisions, their choice, the file's form."""
+    decided, before = outcome.decided, outcome.assessment.headline.honest
+    if outcome.honest == before:
+        return ""
+    if decided.form is not None:
+        return f", as the classes of the file; {_number(before)} as numbers"
+    if decided.decision is None:
+        return f", choosing decisions included; {_number(before)} if none had been tried"
+    return f", with the {decided.chosen} applied; {_number(before)} without"
 
 
 def _correlation(assessment: Assessment) -> Grid:
@@ -144,37 +167,16 @@ def _correlation(assessment: Assessment) -> Grid:
     return grid
 
 
-def _decision(outcome: Outcome) -> Iterator[str]:
-    numbers = outcome.competition.task.problem == "regression"
-    kind = {
-        ("value", True): "numbers as predicted",
-        ("label", True): "nearest whole numbers",
-        ("value", False): "probabilities",
-        ("label", False): "classes",
-    }[outcome.form.kind, numbers]
-    yield f"written  {kind} in {', '.join(outcome.form.columns)}"
-    for note in outcome.form.notes:
-        yield f"  note   {note}"
-    if outcome.clip is not None:
-        yield f"clipping {_clip(outcome.clip, outcome)}"
-
-
-def _clip(clip: Clip, outcome: Outcome) -> str:
-    low, high = outcome.competition.task.label_range or (0.0, 0.0)
-    done = "applied" if clip.applied else "not applied"
-    return (
-        f"to the label range {low:g} to {high:g} {done}: {clip.outside} out-of-fold rows lie "
-        f"outside, clipping them changes the honest {outcome.metric.name} by {clip.effect:+.2g} "
-        "(above 0 is better)"
-    )
-
-
 def _grid(title: str, first: str, *columns: str) -> Grid:
     grid = Grid(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     grid.add_column(first, overflow="fold")
     for column in columns:
         grid.add_column(column, justify="right")
     return grid
+
+
+def _interval(gain: Gain | None) -> str:
+    return "" if gain is None else f"{gain.low:+.5f} to {gain.high:+.5f}"
 
 
 def _number(value: float | None) -> str:

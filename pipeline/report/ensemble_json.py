@@ -5,7 +5,7 @@ from typing import Any
 from pipeline.report.ensemble import submit_command
 from pipeline.results.assess import MethodLine
 from pipeline.results.outcome import Outcome
-from pipeline.results.provenance import finite, scores
+from pipeline.results.provenance import decisions, finite, scores
 from pipeline.results.submission import Written
 
 
@@ -29,6 +29,8 @@ def as_json(outcome: Outcome, written: Written | None, message: str) -> dict[str
                 "fold_scores": line.fold_scores,
                 "weight": line.weight,
                 "cost_without": line.cost_without,
+                "cost_interval_95": line.worth
+                and [finite(line.worth.low), finite(line.worth.high)],
                 "holdout": score,
             }
             for line, score in zip(assessment.members, holdout, strict=True)
@@ -37,7 +39,7 @@ def as_json(outcome: Outcome, written: Written | None, message: str) -> dict[str
         "methods": [_method_values(line) for line in assessment.methods],
         "error_correlation": assessment.correlation.tolist(),
         "form": outcome.form.kind,
-        "clip": None if outcome.clip is None else vars(outcome.clip),
+        "decisions": decisions(outcome),
         "notes": outcome.notes,
         "submission": None if written is None else str(written.path),
         "reused": written is not None and written.reused,

@@ -1,13 +1,13 @@
 """What the look at the data says about the target and about test: what tells them apart."""
 
 from pipeline.data.inspect import Inspection
+from pipeline.data.inspection.alike import ALIKE, UNLIKE
 from pipeline.data.inspection.alone import Alone
 from pipeline.data.inspection.columns import Values
 from pipeline.report.section import Section, name, names, share
 
 SHOWN = 8
 STRONG = {"Pearson": 0.5, "AUC": 0.75, "accuracy": 0.5}
-ALIKE, UNLIKE = 0.55, 0.70
 MANY = 20
 """A column with more values than this is told by shares, not by names."""
 

@@ -1,24 +1,17 @@
 """Everything there is to say about an ensemble before it is submitted."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from pipeline.errors import UsageError
 from pipeline.results.blended import Predictor
 from pipeline.results.evidence import Evidence
-from pipeline.results.honest import (
-    AUTO,
-    Gain,
-    Nest,
-    cost_of_leaving_out,
-    error_correlation,
-    gain_over,
-)
-from pipeline.results.methods import methods_for
+from pipeline.results.gains import Gain, contributions, gain_over
+from pipeline.results.honest import AUTO, Nest, error_correlation
+from pipeline.results.methods import methods_for, refusal
 from pipeline.results.metrics import Metric, MetricError
-
-SAME_MODEL = 0.9999  # error correlation from which two members count as one model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +24,14 @@ class MemberLine:
     fold_scores: list[float | None]
     """(K,) of each fold alone; None where the metric is undefined there."""
     weight: float
-    cost_without: float | None
-    """Honest gain lost when it is left out and everything is fitted anew; below 0: it harms."""
+    worth: Gain | None
+    """Honest gain lost when it is left out and everything is fitted anew; below 0: it harms. None
+    where it is the only member, or of too many the least."""
+
+    @property
+    def cost_without(self) -> float | None:
+        """What it is worth, without its interval."""
+        return None if self.worth is None else self.worth.difference
 
     @property
     def fold_mean(self) -> float | None:
@@ -69,8 +68,12 @@ class Assessment:
     """(K,) the method that is chosen without each fold."""
     honest_blends: dict[int, Predictor]
     """Fold -> the blend that was fitted without it."""
+    over_mean: Gain
+    """Honest gain of what was requested over the plain mean."""
     correlation: np.ndarray
     """(M, M) of the members' errors."""
+    nest: Nest = field(repr=False)
+    """The fits that this was made from."""
 
     @property
     def headline(self) -> MethodLine:
@@ -87,16 +90,14 @@ class Assessment:
         """Whether blending pays: real, undecided or no."""
         return "no" if self.method == "best" else self.headline.over_best.verdict
 
-    @property
-    def twins(self) -> list[tuple[str, str]]:
-        """Pairs of members that make the same errors."""
-        names = [line.name for line in self.members]
-        first, second = np.nonzero(np.triu(self.correlation > SAME_MODEL, k=1))
-        return [(names[a], names[b]) for a, b in zip(first, second, strict=True)]
-
 
 def assess(evidence: Evidence, requested: str, seed: int) -> Assessment:
-    """Fit, choose and score; *requested* is a method's name or "auto"."""
+    """Fit, choose and score; *requested* is a method's name or "auto".
+
+    Raises UsageError where it cannot be fitted on such evidence.
+    """
+    if reason := refusal(requested, evidence):
+        raise UsageError(f"--method {requested}: {reason}")
     alone = len(evidence.names) == 1
     methods = ["best"] if alone and requested in (AUTO, "best") else methods_for(evidence)
     nest = Nest(evidence, seed, methods)
@@ -117,8 +118,10 @@ def assess(evidence: Evidence, requested: str, seed: int) -> Assessment:
         reason=reason,
         blend=blend,
         nested=nested,
+        over_mean=gain_over(nest, requested, "mean"),
         honest_blends=nest.left_out(requested, folds),
         correlation=error_correlation(evidence),
+        nest=nest,
     )
 
 
@@ -143,10 +146,10 @@ def as_score(metric: Metric, gain: float) -> float | None:
 
 def _members(nest: Nest, method: str, blend: Predictor) -> list[MemberLine]:
     evidence = nest.evidence
-    costs = cost_of_leaving_out(nest, method)
+    worths = contributions(nest, method)
     lines = []
-    for name, oof, weight, cost in zip(
-        evidence.names, evidence.oof, blend.weights, costs, strict=True
+    for name, oof, weight, worth in zip(
+        evidence.names, evidence.oof, blend.weights, worths, strict=True
     ):
         fold_rows = [evidence.rows(frozenset([fold])) for fold in sorted(evidence.folds)]
         lines.append(
@@ -158,7 +161,7 @@ def _members(nest: Nest, method: str, blend: Predictor) -> list[MemberLine]:
                     for rows in fold_rows
                 ],
                 weight=float(weight),
-                cost_without=cost,
+                worth=worth,
             )
         )
     return lines

@@ -4,10 +4,13 @@ Weights are non-negative and sum to one. They are fitted where every row was pre
 that had not seen it, then applied unchanged to other folds and to the test predictions.
 
 Greedy selection is Caruana et al., "Ensemble Selection from Libraries of Models" (ICML 2004),
-section 2, with replacement and without bagging. Simplex weights are the exact optimum for Pearson
-and squared error of one column and for log-loss; any other metric is not convex in the weights, so
-squared error stands in for it (each column divided by its target's spread, so that all count).
+section 2, with replacement; `bagging` adds their bags. Simplex weights are the exact optimum for
+Pearson and squared error of one column and for log-loss; any other metric is not convex in the
+weights, so squared error stands in for it (each column divided by its target's spread, so that all
+count).
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 from scipy.optimize import minimize, nnls
@@ -20,7 +23,8 @@ ROUNDS = 40
 PATIENCE = 10  # picks without a better ensemble after which greedy stops
 TIE = 1e-12  # relative difference below which two gains count as equal: rounding, not merit
 FLOOR = 1e-15  # smallest probability whose logarithm is taken
-NEGLIGIBLE = 1e-6  # simplex weights below this are solver dust and set to zero
+NEGLIGIBLE = 1e-6  # simplex weights below this, of members on one scale, are solver dust
+ROUNDING = 1e-13  # share of the target's squares below which a member's squared error is rounding
 
 
 def best_single(evidence: Evidence, folds: FoldSet) -> Blend:
@@ -41,11 +45,16 @@ def greedy(evidence: Evidence, folds: FoldSet) -> Blend:
     Members may be picked more than once; of equally good ones the first is taken; the best prefix
     of the picks counts.
     """
+    return _blend(evidence, select(evidence, folds))
+
+
+def select(evidence: Evidence, folds: FoldSet, among: Sequence[int] | None = None) -> np.ndarray:
+    """(M,) weights of one selection *among* these members; None: among all."""
     counts = np.zeros(len(evidence.names))
     picks: list[int] = []
     trajectory: list[float] = []
     for _ in range(ROUNDS):
-        gains = evidence.steps(folds, counts)
+        gains = evidence.steps(folds, counts, among)
         winner = _first_best(gains)
         counts[winner] += 1
         picks.append(winner)
@@ -53,7 +62,7 @@ def greedy(evidence: Evidence, folds: FoldSet) -> Blend:
         if len(picks) - _first_best(np.array(trajectory)) > PATIENCE:
             break
     kept = picks[: 1 + _first_best(np.array(trajectory))]
-    return _blend(evidence, np.bincount(kept, minlength=len(counts)) / len(kept))
+    return np.bincount(kept, minlength=len(counts)) / len(kept)
 
 
 def simplex(evidence: Evidence, folds: FoldSet) -> Blend:
@@ -77,13 +86,13 @@ def _first_best(gains: np.ndarray) -> int:
     return int(np.argmax(gains >= top - TIE * max(1.0, abs(top))))
 
 
-def _tidy(weights: np.ndarray) -> np.ndarray:
-    """Weights summing to one, solver dust removed; even weights where nothing is left."""
-    total = weights.sum()
+def _tidy(solved: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Weights *solved* x *scale* summing to one, dust removed; even where nothing is left."""
+    total = solved.sum()
     if not total > 0:
-        return np.full(len(weights), 1 / len(weights))
-    kept = np.where(weights / total < NEGLIGIBLE, 0.0, weights)
-    return kept / kept.sum()
+        return np.full(len(solved), 1 / len(solved))
+    kept = np.where(solved / total < NEGLIGIBLE, 0.0, solved * scale)
+    return np.asarray(kept / kept.sum())
 
 
 def _root(matrix: np.ndarray) -> np.ndarray:
@@ -102,7 +111,7 @@ def _best_direction(moments: Moments, columns: np.ndarray) -> np.ndarray:
     root = _root(members * scale * scale[:, None])
     # d solves R'd = b for d, so that |Rw - d|² has the gradient of the problem at hand
     wanted = np.linalg.lstsq(root.T, toward * scale, rcond=None)[0]
-    return _tidy(nnls(root, wanted)[0] * scale)
+    return _tidy(nnls(root, wanted)[0], scale)
 
 
 def _least_squares(moments: Moments, columns: np.ndarray) -> np.ndarray:
@@ -110,16 +119,19 @@ def _least_squares(moments: Moments, columns: np.ndarray) -> np.ndarray:
 
     With weights summing to one, the error of the blend is the blend of the errors, so it is a
     quadratic form w'Ew. Its minimum over the simplex has the direction of the minimum of
-    v'Ev + (1'v - 1)² over v >= 0: for any direction the second grows with the first.
+    v'Ev + (1'v - 1)² over v >= 0: for any direction the second grows with the first. It is solved
+    for v in units of each member's error, so that members of any size are told apart.
     """
     shift = moments.mean[:, :-1] - moments.mean[:, -1:]
     bias = moments.count * np.einsum("c,ci,cj->ij", columns, shift, shift)
     errors = moments.errors(columns) + bias
-    size = np.trace(errors) / len(errors)
-    if not size > 0:  # every member is right on every row
+    own = np.diagonal(errors)
+    least = ROUNDING * float(columns @ moments.scatter[:, -1, -1])
+    if not (own > least).any():  # every member is right on every row
         return np.full(len(errors), 1 / len(errors))
-    rows = np.vstack([_root(errors / size), np.ones(len(errors))])
-    return _tidy(nnls(rows, np.append(np.zeros(len(errors)), 1.0))[0])
+    scale = 1 / np.sqrt(np.maximum(own, max(least, ROUNDING * own.max())))
+    rows = np.vstack([_root(errors * np.outer(scale, scale)), scale / scale.max()])
+    return _tidy(nnls(rows, np.append(np.zeros(len(errors)), 1.0))[0], scale)
 
 
 def _likeliest_weights(evidence: Evidence, folds: FoldSet) -> np.ndarray:
@@ -140,7 +152,7 @@ def _likeliest_weights(evidence: Evidence, folds: FoldSet) -> np.ndarray:
         constraints={"type": "eq", "fun": lambda w: w.sum() - 1, "jac": np.ones_like},
         options={"maxiter": 200, "ftol": 1e-10},
     )
-    return _tidy(np.clip(found.x, 0.0, None))
+    return _tidy(np.clip(found.x, 0.0, None), np.ones(members))
 
 
 def _likelihoods(evidence: Evidence, folds: FoldSet) -> np.ndarray:

@@ -45,6 +45,16 @@ class Draws:
         counts = np.bincount(flat, minlength=resamples * blocks).reshape(resamples, blocks)
         return cls(block_of_row, counts.astype(float))
 
+    @property
+    def groups(self) -> float:
+        """How many groups of one size would tell as much: (Σ rows)² / Σ rows²."""
+        sizes = np.bincount(self.block_of_row).astype(float)
+        return float(sizes.sum() ** 2 / (sizes**2).sum())
+
+    def first(self, count: int) -> "Draws":
+        """The first *count* of them."""
+        return Draws(self.block_of_row, self.counts[:count])
+
 
 def resampled_gains(
     metric: Metric, problem: str, truth: np.ndarray, predicted: np.ndarray, draws: Draws

@@ -1,18 +1,16 @@
-"""From blended predictions to submitted values: rounded, cut, named, or as they are.
+"""From decided predictions to the texts of a submission: named, or numbers as they are.
 
-Whatever is done to a prediction is returned beside its measured effect, so that it can be printed.
+What is decided (thresholds, offsets, cut points, clip, rounding) comes before, in `decisions`: here
+the largest probability, 0.5 and the nearest whole number only read off what was decided.
 """
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
 from pipeline.config import TaskConfig
 from pipeline.results.form import Form
-from pipeline.results.metrics import Metric
 
-SCALE_FREE = ("pearson", "spearman")
 THRESHOLD = 0.5  # as in results.metrics
 
 
@@ -58,28 +56,3 @@ def number_texts(values: np.ndarray) -> list[str]:
     ['0.1', '3.0', '1e-07']
     """
     return [str(value) for value in values.astype(np.float32)]
-
-
-@dataclass(frozen=True)
-class Clip:
-    """Whether predictions are cut to the label range, and what that does."""
-
-    applied: bool
-    outside: int
-    """Out-of-fold rows that lie outside the range."""
-    effect: float
-    """Gain of clipping on the honest out-of-fold predictions; above 0 is better."""
-
-
-def measure_clip(
-    metric: Metric, truth: np.ndarray, predicted: np.ndarray, limits: tuple[float, float]
-) -> Clip:
-    """Measure clipping on honest predictions (n, k); apply it where it does not hurt.
-
-    An error in the label's unit can only shrink. Pearson and spearman see shape and order, where
-    clipping may as well hurt on other rows, so for them it is measured and never applied.
-    """
-    clipped = np.clip(predicted, *limits)
-    outside = int((clipped != predicted).any(axis=1).sum())
-    effect = metric.gain(truth, clipped) - metric.gain(truth, predicted) if outside else 0.0
-    return Clip(metric.name not in SCALE_FREE and effect >= 0, outside, effect)

@@ -15,7 +15,9 @@ import numpy as np
 from pipeline.results.blended import Blend, Predictor, expand
 from pipeline.results.facts import Facts
 from pipeline.results.metrics import Metric, MetricError
-from pipeline.results.moments import GAINS, Moments, Pair, combine, measure, pair, varied
+from pipeline.results.moments import Moments, combine, measure_by_fold
+from pipeline.results.pairs import GAINS, pair, step_gains
+from pipeline.results.picks import Climb, climb
 from pipeline.results.rows import Rows
 
 FoldSet = frozenset[int]
@@ -58,10 +60,7 @@ class Evidence:
     ) -> "Evidence":
         """Evidence with its moments measured: the one pass over all rows."""
         target = expand(truth, problem, oof[0].shape[1])
-        by_fold = {}
-        for fold in np.unique(fold_of_row).tolist():
-            rows = np.flatnonzero(fold_of_row == fold)
-            by_fold[fold] = measure([member[rows] for member in oof], target[rows])
+        by_fold = measure_by_fold(oof, target, fold_of_row)
         return cls(names, oof, truth, fold_of_row, group_of_row, metric, problem, by_fold, facts)
 
     @property
@@ -128,26 +127,34 @@ class Evidence:
             self._cache[key] = np.flatnonzero(np.isin(self.fold_of_row, sorted(folds)))
         return cast(np.ndarray, self._cache[key])
 
-    def steps(self, folds: FoldSet, counts: np.ndarray) -> np.ndarray:
-        """(M,) the gain on *folds* of picking each member once more, after *counts* picks (M,)."""
-        if self.uses_moments:
-            return _steps_by_moments(self.moments(folds), counts, self.metric.name)
-        rows, members = self._part(folds)
-        truth, size = self.truth[rows], counts.sum() + 1
-        total = Blend(counts, np.zeros(members[0].shape[1])).of(members)
-        return np.array([self._gain(truth, (total + member) / size) for member in members])
+    def steps(
+        self, folds: FoldSet, counts: np.ndarray, members: Sequence[int] | None = None
+    ) -> np.ndarray:
+        """(M,) the gain on *folds* of picking each member once more, after *counts* picks (M,).
+
+        -inf for those that are not among *members*; None asks for all.
+        """
+        if not self.uses_moments:
+            return self._climb(folds).steps(counts, members)
+        gains = step_gains(self.moments(folds), counts, self.metric.name)
+        if members is None:
+            return gains
+        asked = np.isin(np.arange(len(gains)), list(members))
+        return np.where(asked, gains, -math.inf)
 
     @property
     def given(self) -> Rows:
         """All rows as a blend may see them."""
         return Rows(self.oof, self.facts)
 
-    def _part(self, folds: FoldSet) -> tuple[np.ndarray, list[np.ndarray]]:
-        """Positions and members of the rows of *folds*; only the last answer is kept."""
+    def _climb(self, folds: FoldSet) -> Climb:
+        """Steps on the rows of *folds*; only the last one is kept."""
         if self._latest.get("folds") != folds:
             rows = self.rows(folds)
-            self._latest.update(folds=folds, part=(rows, [member[rows] for member in self.oof]))
-        return cast(tuple[np.ndarray, list[np.ndarray]], self._latest["part"])
+            members = [member[rows] for member in self.oof]
+            steps = climb(self.metric, self.problem, self.truth[rows], members)
+            self._latest.update(folds=folds, climb=steps)
+        return cast(Climb, self._latest["climb"])
 
     def gain(self, blends: Mapping[int, Predictor]) -> float:
         """The gain pooled over folds, each predicted by its own blend; -inf where undefined."""
@@ -178,25 +185,3 @@ class Evidence:
             here = self.fold_of_row[rows] == fold
             predicted[here] = blend.predict(self.given.take(rows[here]), self.problem)
         return rows, predicted
-
-
-def _steps_by_moments(moments: Moments, counts: np.ndarray, metric: str) -> np.ndarray:
-    size = counts.sum() + 1
-    members, cross = moments.scatter[:, :-1, :-1], moments.scatter[:, :-1, -1]
-    mean, target_mean = moments.mean[:, :-1], moments.mean[:, -1:]
-    toward = members @ counts  # (k, M)
-    own = np.diagonal(members, axis1=1, axis2=2)
-    squares = ((toward @ counts)[:, None] + 2 * toward + own) / size**2
-    blended_mean = ((mean @ counts)[:, None] + mean) / size
-    target_squares = np.broadcast_to(moments.scatter[:, -1, -1:], squares.shape)
-    known = varied(squares, blended_mean, moments.count)
-    known &= varied(target_squares, target_mean, moments.count)
-    candidates = Pair(
-        count=np.full(len(counts), moments.count),
-        bias=(blended_mean - target_mean).T,
-        pp=squares.T,
-        py=(((cross @ counts)[:, None] + cross) / size).T,
-        yy=target_squares.T,
-        varied=known.T,
-    )
-    return GAINS[metric](candidates)

@@ -73,6 +73,11 @@ def ranks(values: np.ndarray) -> np.ndarray:
     return result
 
 
+def mse(truth: np.ndarray, guess: np.ndarray) -> float:
+    """Mean squared error, over rows and columns."""
+    return float(((truth - guess) ** 2).mean())
+
+
 def rmse(truth: np.ndarray, guess: np.ndarray) -> float:
     """Mean over columns of the root mean squared error."""
     return float(np.sqrt(((truth - guess) ** 2).mean(axis=0)).mean())

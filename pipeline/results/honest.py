@@ -6,7 +6,7 @@ fold f: the methods are compared by leaving out one of the remaining folds at a 
 stands the in-sample score, of weights fitted and scored on the same rows, which can only flatter.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -56,6 +56,7 @@ class Nest:
     _choices: dict[FoldSet, Choice] = field(default_factory=dict, repr=False)
     _draws: dict[FoldSet, Draws] = field(default_factory=dict, repr=False)
     _resampled: dict[tuple[str, FoldSet], np.ndarray] = field(default_factory=dict, repr=False)
+    _by_fit: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         self.methods = self.methods or methods_for(self.evidence)
@@ -82,22 +83,40 @@ class Nest:
         blend = self.fit(method, self.evidence.folds)
         return self.evidence.gain(dict.fromkeys(self.evidence.folds, blend))
 
-    def resampled(self, method: str, folds: FoldSet) -> np.ndarray:
-        """(B,) that gain in each bootstrap draw; the draws are the same for every method."""
+    def beside(self, evidence: Evidence) -> "Nest":
+        """A nest over other members of the same rows, with the same draws."""
+        return Nest(evidence, self.seed, self.methods, _draws=self._draws)
+
+    def draws(self, folds: FoldSet) -> Draws:
+        """The bootstrap draws over the groups of *folds*: the same for every method."""
         if folds not in self._draws:
             count = RESAMPLES if folds == self.evidence.folds else NESTED_RESAMPLES
             groups = self.evidence.group_of_row[self.evidence.rows(folds)]
             self._draws[folds] = Draws.over(groups, self.seed, count)
+        return self._draws[folds]
+
+    def resampled(self, method: str, folds: FoldSet) -> np.ndarray:
+        """(B,) that gain in each bootstrap draw."""
         if (method, folds) not in self._resampled:
-            rows, predicted = self.evidence.predict(self.left_out(method, folds))
-            self._resampled[method, folds] = resampled_gains(
-                self.evidence.metric,
-                self.evidence.problem,
-                self.evidence.truth[rows],
-                predicted,
-                self._draws[folds],
-            )
+            blends, draws = self.left_out(method, folds), self.draws(folds)
+            self._resampled[method, folds] = self._drawn(blends, draws)
         return self._resampled[method, folds]
+
+    def resampled_by_fit(self, method: str) -> np.ndarray:
+        """(K, B') the gain in the first draws, were all rows predicted by one fit of the K."""
+        folds = self.evidence.folds
+        if method not in self._by_fit:
+            draws = self.draws(folds).first(NESTED_RESAMPLES)
+            fits = self.left_out(method, folds).values()
+            drawn = [self._drawn(dict.fromkeys(folds, fit), draws) for fit in fits]
+            self._by_fit[method] = np.array(drawn)
+        return self._by_fit[method]
+
+    def _drawn(self, blends: Mapping[int, Predictor], draws: Draws) -> np.ndarray:
+        rows, predicted = self.evidence.predict(blends)
+        truth = self.evidence.truth[rows]
+        metric, problem = self.evidence.metric, self.evidence.problem
+        return resampled_gains(metric, problem, truth, predicted, draws)
 
     def choose(self, folds: FoldSet) -> Choice:
         """Choose a method on *folds* alone: the simplest within a standard error of the best."""
@@ -112,7 +131,7 @@ class Nest:
         best = max(pooled, key=lambda name: pooled[name])
         behind = {name: pooled[best] - gain for name, gain in pooled.items()}
         top = self.resampled(best, folds)
-        spread = {name: _spread(top - self.resampled(name, folds)) for name in self.methods}
+        spread = {name: spread_of(top - self.resampled(name, folds)) for name in self.methods}
         chosen = next((name for name in self.methods if behind[name] <= spread[name]), best)
         return Choice(chosen, pooled, behind, spread)
 
@@ -126,59 +145,10 @@ class Nest:
         return Choice(best, pooled, behind, dict.fromkeys(pooled, 0.0))
 
 
-@dataclass(frozen=True)
-class Gain:
-    """By how much one set of predictions beats another on the same rows."""
-
-    difference: float
-    """In the metric's unit; above 0 is better."""
-    error: float
-    """Standard error over groups."""
-    low: float
-    high: float
-    """95 % interval."""
-
-    @property
-    def verdict(self) -> str:
-        """real, undecided or no."""
-        if self.low > 0:
-            return "real"
-        return "no" if self.high <= 0 else "undecided"
-
-
-def gain_over(nest: Nest, method: str, other: str) -> Gain:
-    """The honest gain of *method* over the method *other*, with its interval."""
-    folds = nest.evidence.folds
-    differences = nest.resampled(method, folds) - nest.resampled(other, folds)
-    known = differences[np.isfinite(differences)]
-    low, high = np.percentile(known, [2.5, 97.5]) if len(known) else (-np.inf, np.inf)
-    return Gain(
-        difference=nest.honest_gain(method) - nest.honest_gain(other),
-        error=_spread(differences),
-        low=float(low),
-        high=float(high),
-    )
-
-
-def _spread(differences: np.ndarray) -> float:
+def spread_of(differences: np.ndarray) -> float:
     """Standard deviation of the draws in which both gains are defined; 0 where none is."""
     known = differences[np.isfinite(differences)]
     return float(np.std(known)) if len(known) else 0.0
-
-
-def cost_of_leaving_out(nest: Nest, method: str) -> list[float | None]:
-    """(M,) how much honest gain is lost when a member is left out and everything is fitted anew.
-
-    Below 0: the ensemble is better without it. None where there is only one member.
-    """
-    members = len(nest.evidence.names)
-    if members == 1:
-        return [None]
-    whole = nest.honest_gain(method)
-    return [
-        whole - Nest(nest.evidence.without(member), nest.seed).honest_gain(method)
-        for member in range(members)
-    ]
 
 
 def error_correlation(evidence: Evidence) -> np.ndarray:

@@ -1,11 +1,11 @@
 """A second layer on top of a blend: a small correction from facts about the row.
 
-The first layer is the simplex blend, for probabilities the logistic stacker. The second sees its prediction, how far the members disagree,
-and a few facts (length, difference of lengths, words in common, the slice), and corrects: numbers
-by a linear term and by stretching, probabilities by their sharpness and their bias. It is trained
-on first-layer predictions whose weights were fitted without the row's fold, pulled towards no
-correction, and dropped where none is best on folds left out inside (stacked generalisation,
-Wolpert, Neural Networks 5, 1992).
+The first layer is the simplex blend, for probabilities the logistic stacker. The second sees its
+prediction, how far the members disagree, and a few facts (length, difference of lengths, words in
+common, the slice), and corrects: numbers by a linear term and by stretching, probabilities by their
+sharpness and their bias. It is trained on first-layer predictions whose weights were fitted without
+the row's fold, pulled towards no correction, and dropped where none is best on folds left out
+inside (stacked generalisation, Wolpert, Neural Networks 5, 1992).
 """
 
 from collections.abc import Sequence
@@ -92,6 +92,7 @@ def raw_features(rows: Rows) -> np.ndarray:
 def layers(evidence: Evidence, folds: FoldSet) -> Layered:
     """Both layers, fitted on *folds*."""
     assert evidence.facts is not None
+    _ = evidence.facts.values  # once for all rows, before they are cut into folds
     base = _base(evidence, folds)
     names = ["disagreement", *evidence.facts.names]
     rows, given = evidence.rows(folds), evidence.given.take(evidence.rows(folds))

@@ -34,6 +34,8 @@ NEEDED: dict[str, type] = {
     "folds": int,
     "parts": dict,
 }
+OPTIONAL: dict[str, type] = {"team": dict, "has_holdout": bool}
+"""Of a run that a team-mate gave: where it came from; whether it holds the holdout rows."""
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -45,7 +47,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     remedy = "it is damaged. Run the model's pipeline.cv command again, finished folds are kept"
     if missing := [name for name in NEEDED if name not in manifest]:
         raise ArtifactError(f"{path} lacks {', '.join(missing)}: {remedy}")
-    wrong = [name for name, kind in NEEDED.items() if not isinstance(manifest[name], kind)]
+    typed = NEEDED | {name: kind for name, kind in OPTIONAL.items() if name in manifest}
+    wrong = [name for name, kind in typed.items() if not isinstance(manifest[name], kind)]
     if not wrong and not all(isinstance(seed, int) for seed in manifest["seeds"]):
         wrong = ["seeds"]
     if wrong:

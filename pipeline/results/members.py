@@ -35,6 +35,10 @@ class FrozenFolds(Protocol):
         """(n,)."""
 
     @property
+    def label_hash(self) -> np.ndarray | None:
+        """(n, 3) uint8, or None where it is not known."""
+
+    @property
     def digest(self) -> str:
         """Names these folds and the rows and labels they were made from."""
 
@@ -51,6 +55,16 @@ class Members:
     """M arrays (m, k): the mean over seeds, repeats and folds."""
     holdout: list[np.ndarray]
     """M arrays (h, k)."""
+
+    def keep(self, places: Sequence[int]) -> "Members":
+        """The members at these positions only."""
+        return Members(
+            names=[self.names[place] for place in places],
+            manifests=[self.manifests[place] for place in places],
+            oof=[self.oof[place] for place in places],
+            test=[self.test[place] for place in places],
+            holdout=[self.holdout[place] for place in places],
+        )
 
 
 def read_members(
@@ -89,7 +103,9 @@ def read_members(
 
 
 def _not_finite(run: Run) -> list[str]:
-    parts = {"test": run.test, "holdout": run.holdout}
+    parts = {"test": run.test}
+    if run.manifest.get("has_holdout", True):
+        parts["holdout"] = run.holdout
     return [
         f"run {run.name} has {count} predictions of {kind} rows that are not finite: train it again"
         for kind, values in parts.items()
@@ -136,7 +152,28 @@ def _moved(paths: Paths, run: str, manifest: Mapping[str, Any], folds: FrozenFol
     alone = sorted(set(then) ^ set(now))
     if alone:
         return f"{len(alone)} rows are only in one of them, first {', '.join(alone[:EXAMPLES])}"
-    return "every row is in the same fold, but labels or texts have changed since"
+    return f"every row is in the same fold, but {_relabelled(paths, run, manifest, folds)}"
+
+
+def _relabelled(paths: Paths, run: str, manifest: Mapping[str, Any], folds: FrozenFolds) -> str:
+    """Which rows had another label when the *run* was made, as far as its files tell."""
+    unknown = "labels or texts have changed since"
+    if folds.label_hash is None:
+        return unknown
+    now = dict(zip(folds.ids.tolist(), map(bytes, folds.label_hash), strict=True))
+    then: dict[str, bytes] = {}
+    for fold in range(manifest["folds"]):
+        found, _ = read_fold(paths.fold_predictions(run, manifest["seeds"][0], 0, fold))
+        if found.valid_labels is None:
+            return unknown
+        then |= zip(found.valid_ids.tolist(), map(bytes, found.valid_labels), strict=True)
+    other = [row_id for row_id in now if then.get(row_id) != now[row_id]]
+    if not other:
+        return "texts or groups have changed since; the labels are the same"
+    return (
+        f"{len(other)} of {len(now)} rows have another label since, first "
+        f"{', '.join(other[:EXAMPLES])}"
+    )
 
 
 def _foreign_rows(

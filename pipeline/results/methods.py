@@ -9,6 +9,7 @@ row.
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pipeline.results.bagging import greedy_bag
 from pipeline.results.blend import best_single, greedy, mean, simplex
 from pipeline.results.blended import Predictor
 from pipeline.results.evidence import Evidence, FoldSet
@@ -22,6 +23,10 @@ from pipeline.results.stack import nonnegative_ridge, ridge
 Fit = Callable[[Evidence, FoldSet], Predictor]
 MOST_CELLS = 20_000_000
 """Rows x columns x members up to which "auto" tries methods that are scored row by row."""
+CROWD = 15
+"""Members from which greedy is tried in bags. In simulated worlds of 200 rows (12 each) bags took
+0.010 to 0.013 off the true rmse with 20 members and 0.015 to 0.048 with 60; with six they did not
+always."""
 UNFITTED = ("best", "mean", "rank-mean")
 """Methods that one fold is enough for."""
 
@@ -45,6 +50,12 @@ def _ordered(evidence: Evidence) -> bool:
     return evidence.metric.name in ORDER_ONLY
 
 
+def _crowded(evidence: Evidence) -> bool:
+    """Whether there are so many members that greedy, left alone, picks by luck."""
+    few_rows = evidence.uses_moments or evidence.cells <= MOST_CELLS
+    return len(evidence.names) >= CROWD and few_rows
+
+
 def _probable(evidence: Evidence) -> bool:
     """Whether predictions are probabilities."""
     return evidence.problem != "regression" and evidence.cells <= MOST_CELLS
@@ -66,6 +77,7 @@ METHODS: dict[str, Method] = {
     "rank-mean": Method(rank_mean, _ordered),
     "simplex": Method(on_one_scale(simplex)),
     "greedy": Method(on_one_scale(greedy)),
+    "greedy-bag": Method(on_one_scale(greedy_bag), _crowded),
     "nonnegative-ridge": Method(on_one_scale(nonnegative_ridge)),
     "ridge": Method(on_one_scale(ridge)),
     "logistic": Method(logistic, _probable),

@@ -35,6 +35,8 @@ class Metric:
     needs: Needs
     """What a leaderboard of this metric wants: a number or probability, or a class."""
     formula: Score
+    label_range: tuple[float, float] | None = None
+    """Of qwk of a regression: the labels that predictions are rounded to; None: the targets'."""
 
     def score(self, y_true: np.ndarray, y_pred: np.ndarray) -> float:
         """The metric of raw predictions *y_pred* (n, k) for the targets *y_true*.
@@ -95,10 +97,12 @@ def get_metric(name: str, task: TaskConfig, root: Path | None = None) -> Metric:
             f"the metric {name!r} does not fit a {task.problem} problem. There are: {fit}."
         )
     formula = FORMULAS[task.problem][name]
-    if name == "qwk" and task.problem == "regression":
-        formula = partial(_rounded_kappa, task.label_range)
+    label_range = task.label_range if name == "qwk" and task.problem == "regression" else None
+    if label_range is not None:
+        formula = partial(_rounded_kappa, label_range)
     needs: Needs = "label" if name in {"accuracy", "f1", "macro-f1", "qwk"} else "value"
-    return Metric(name, name not in {"rmse", "mae", "mcrmse", "log-loss"}, needs, formula)
+    greater_is_better = name not in {"rmse", "mse", "mae", "mcrmse", "log-loss"}
+    return Metric(name, greater_is_better, needs, formula, label_range)
 
 
 def _rounded_kappa(
@@ -130,6 +134,7 @@ FORMULAS: Mapping[str, Mapping[str, Score]] = {
         "pearson": formulas.pearson,
         "spearman": formulas.spearman,
         "rmse": formulas.rmse,
+        "mse": formulas.mse,
         "mae": formulas.mae,
         "r2": formulas.r2,
         "mcrmse": formulas.rmse,

@@ -39,21 +39,25 @@ class FoldPredictions:
     """(h,) str; h = 0 where the competition has no holdout file."""
     holdout: np.ndarray
     """(h, k)."""
+    valid_labels: np.ndarray | None = None
+    """(n_f, 3) uint8: the hash of each row's id and targets that the passport keeps; None in files
+    from before 0.2. It names the rows whose labels have changed since."""
 
 
-ARRAYS = tuple(FoldPredictions.__dataclass_fields__)
+LABELS = "valid_labels"
+ARRAYS = tuple(name for name in FoldPredictions.__dataclass_fields__ if name != LABELS)
 
 
 def commit_fold(path: Path, predictions: FoldPredictions, manifest: Mapping[str, Any]) -> None:
     """Write one fold's predictions to *path* (.npz), then its manifest beside it (.json)."""
     arrays = {name: getattr(predictions, name) for name in ARRAYS}
-    digest = commit_arrays(
-        path,
-        {
-            name: value.astype(np.str_) if name.endswith("ids") else value.astype(np.float32)
-            for name, value in arrays.items()
-        },
-    )
+    typed = {
+        name: value.astype(np.str_) if name.endswith("ids") else value.astype(np.float32)
+        for name, value in arrays.items()
+    }
+    if predictions.valid_labels is not None:
+        typed[LABELS] = predictions.valid_labels.astype(np.uint8)
+    digest = commit_arrays(path, typed)
     content = {"format": FORMAT, **manifest, "predictions_sha256": digest}
     commit_json(path.with_suffix(".json"), content)
 
@@ -64,7 +68,8 @@ def read_fold(path: Path) -> tuple[FoldPredictions, dict[str, Any]]:
     check_format(manifest, path.with_suffix(".json"))
     arrays = read_arrays(path, expected_sha256=str(manifest.get("predictions_sha256")))
     raise_if(_misshapen(arrays), ArtifactError, f"{path} holds no predictions of one fold")
-    return FoldPredictions(**{name: arrays[name] for name in ARRAYS}), manifest
+    found = {name: arrays[name] for name in (*ARRAYS, LABELS) if name in arrays}
+    return FoldPredictions(**found), manifest
 
 
 def _misshapen(arrays: Mapping[str, np.ndarray]) -> list[str]:
@@ -82,6 +87,9 @@ def _misshapen(arrays: Mapping[str, np.ndarray]) -> list[str]:
             )
         elif len(set(ids.tolist())) < len(ids):
             problems.append(f"{name}_ids names a row twice")
+    labels = arrays.get(LABELS)
+    if labels is not None and (labels.dtype != np.uint8 or len(labels) != len(arrays["valid_ids"])):
+        problems.append(f"{LABELS} is {labels.dtype} {labels.shape}, expected bytes for each row")
     return problems
 
 
@@ -141,7 +149,10 @@ def assemble(
         count[rows] += 1
         test.append(aligned(fold.test, fold.test_ids, test_ids, f"{folder / part}.npz: test"))
         where = f"{folder / part}.npz: holdout"
-        holdout.append(aligned(fold.holdout, fold.holdout_ids, holdout_ids, where))
+        if manifest.get("has_holdout", True):
+            holdout.append(aligned(fold.holdout, fold.holdout_ids, holdout_ids, where))
+        else:  # a team-mate's file without those rows
+            holdout.append(np.full((len(holdout_ids), total.shape[1]), np.nan, np.float32))
     check_one_origin(str(folder), fold_manifests)
     expected = len(manifest["seeds"]) * manifest["repeats"]
     wrong = [str(ids[place]) for place in np.flatnonzero(count != expected)]

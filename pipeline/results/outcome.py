@@ -1,5 +1,6 @@
 """From members to an assessed ensemble, and from there to the bytes of a submission."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -7,14 +8,21 @@ import numpy as np
 
 from pipeline.config import Competition
 from pipeline.data.table import Table
-from pipeline.results.assess import SAME_MODEL, Assessment, assess, score_or_none
-from pipeline.results.decide import Clip, measure_clip, render
+from pipeline.results.assess import Assessment, as_score, assess, score_or_none
+from pipeline.results.decide import render
+from pipeline.results.decisions.choose import Decided
+from pipeline.results.decisions.nested import decide_on
 from pipeline.results.evidence import Evidence
+from pipeline.results.expected.leaderboard import Labelled, Leaderboard, leaderboard
+from pipeline.results.expected.sampling import Scored
 from pipeline.results.facts import Facts, facts_of
 from pipeline.results.form import Form
 from pipeline.results.members import FrozenFolds, Members
 from pipeline.results.metrics import Metric
+from pipeline.results.prune import redundant
+from pipeline.results.rank_mean import ORDER_ONLY, WRONG_TOOL
 from pipeline.results.rows import Rows
+from pipeline.results.scales import find_scale
 from pipeline.results.submission import Sample, build, check
 
 
@@ -40,15 +48,34 @@ class Outcome:
     seen_range: tuple[float, float]
     """Lowest and highest target of train."""
     members: Members
+    evidence: Evidence
+    """Members and truth, rows in the order of the frozen folds."""
     assessment: Assessment
     form: Form
-    clip: Clip | None
-    """None where there is no label range to clip to."""
+    decided: Decided
+    """What is done to predictions before they are written."""
+    in_sample: float | None
+    """In-sample score with the decisions fitted and scored on the same rows."""
+    leaderboard: Leaderboard
+    """What the score on the test file will be."""
     holdout: Holdout | None
     facts: Facts | None = None
     """About the test rows."""
     notes: list[str] = field(default_factory=list)
-    """What a person should know: runs left out, how the form was found, twins."""
+    """What a person should know: runs left out, how the form was found, copies."""
+
+    @property
+    def honest(self) -> float | None:
+        """The honest score with the decisions applied: what the file is expected to score."""
+        return as_score(self.metric, self.decided.gain)
+
+    @property
+    def optimism(self) -> float | None:
+        """By how much the in-sample score flatters; above 0 in either direction of the metric."""
+        if self.in_sample is None or self.honest is None:
+            return None
+        sign = 1 if self.metric.greater_is_better else -1
+        return sign * (self.in_sample - self.honest)
 
 
 def conclude(
@@ -81,9 +108,14 @@ def conclude(
         competition.task.problem,
         about.get("train"),
     )
+    evidence, members, pruned = _pruned(evidence, members)
     assessment = assess(evidence, method, competition.folds.seed)
     if assessment.headline.honest is None:  # let the metric say why it has no value
         metric.score(truth, evidence.predict(assessment.honest_blends)[1])
+    seen_range = (float(truth.min()), float(truth.max()))
+    decided = decide_on(competition, assessment.nest, method, form, seen_range)
+    known = _known(evidence, holdout, members.holdout, about.get("holdout"), assessment, decided)
+    fitted = evidence.predict(dict.fromkeys(evidence.folds, assessment.blend))[1]
     return Outcome(
         competition=competition,
         metric=metric,
@@ -91,16 +123,17 @@ def conclude(
         | ({} if holdout is None else {"holdout": len(holdout)}),
         groups=len(np.unique(folds.group_of_row)),
         passport=folds.digest,
-        seen_range=(float(truth.min()), float(truth.max())),
+        seen_range=seen_range,
         members=members,
+        evidence=evidence,
         assessment=assessment,
         form=form,
-        clip=_clip(competition, evidence, assessment) if form.kind == "value" else None,
+        decided=decided,
+        in_sample=score_or_none(metric, truth, decided.apply(fitted)),
+        leaderboard=_expect(competition, evidence, decided, train, test, known),
         facts=about.get("test"),
-        holdout=_score_holdout(
-            evidence, holdout, members.holdout, about.get("holdout"), assessment
-        ),
-        notes=[*notes, *_twins(assessment)],
+        holdout=None if known is None else _score_holdout(known, members.holdout),
+        notes=[*notes, *pruned, *_remarks(evidence, assessment)],
     )
 
 
@@ -120,38 +153,79 @@ def _facts(
     return dict(zip(tables, facts_of(list(tables.values()), slice_by), strict=True))
 
 
-def _twins(assessment: Assessment) -> list[str]:
-    return [
-        f"{first} and {second} make the same errors (correlation above {SAME_MODEL}): "
-        "one of them adds nothing"
-        for first, second in assessment.twins
+def _pruned(evidence: Evidence, members: Members) -> tuple[Evidence, Members, list[str]]:
+    """Both without members that repeat another, and a note about each of these."""
+    found = redundant(evidence, members.test)
+    dropped = {each.member for each in found}
+    kept = [place for place in range(len(members.names)) if place not in dropped]
+    notes = [
+        f"{members.names[each.member]} is left out: its predictions correlate "
+        f"{each.correlation:.6f} with those of {members.names[each.kept]}, so it adds nothing"
+        for each in found
     ]
+    return (evidence.keep(kept), members.keep(kept), notes) if found else (evidence, members, [])
 
 
-def _score_holdout(
+def _remarks(evidence: Evidence, assessment: Assessment) -> list[str]:
+    """What a person should know about how members and method fit the metric."""
+    scale, remarks = find_scale(evidence, evidence.folds), []
+    for place in np.flatnonzero(scale.moved):
+        line = f"{scale.slope[place]:.3g} times the prediction {scale.offset[0, place]:+.3g}"
+        remarks.append(
+            f"{evidence.names[place]} is on another scale than the target: brought to it by "
+            f"{line}{'' if len(scale.offset) == 1 else ' (first column)'}, fitted inside the nest"
+        )
+    if assessment.method == "rank-mean" and evidence.metric.name not in ORDER_ONLY:
+        remarks.append(WRONG_TOOL.format(metric=evidence.metric.name))
+    return remarks
+
+
+def _known(
     evidence: Evidence,
     holdout: Table | None,
     members: Sequence[np.ndarray],
     facts: Facts | None,
     assessment: Assessment,
-) -> Holdout | None:
+    decided: Decided,
+) -> Labelled | None:
+    """The holdout's rows with their decided predictions; None where there are none."""
     if holdout is None or holdout.targets is None:
         return None
-    truth = holdout.targets
     blended = assessment.blend.predict(Rows(members, facts), evidence.problem)
+    rows = np.arange(len(holdout))
+    predicted = decided.apply(blended)
+    scored = Scored(evidence.metric, evidence.problem, holdout.targets, predicted, rows)
+    score = score_or_none(evidence.metric, holdout.targets, predicted)
+    sign = 1 if evidence.metric.greater_is_better else -1
+    return Labelled(table=holdout, scored=scored, gain=-math.inf if score is None else sign * score)
+
+
+def _score_holdout(known: Labelled, members: Sequence[np.ndarray]) -> Holdout:
+    metric, truth = known.scored.metric, known.scored.truth
     return Holdout(
-        members=[score_or_none(evidence.metric, truth, member) for member in members],
-        ensemble=score_or_none(evidence.metric, truth, blended),
+        members=[score_or_none(metric, truth, member) for member in members],
+        ensemble=as_score(metric, known.gain),
     )
 
 
-def _clip(competition: Competition, evidence: Evidence, assessment: Assessment) -> Clip | None:
-    """Whether to clip to the label range, measured on the honest predictions."""
-    limits = competition.task.label_range
-    if limits is None or competition.task.problem != "regression":
-        return None
-    rows, predicted = evidence.predict(assessment.honest_blends)
-    return measure_clip(evidence.metric, evidence.truth[rows], predicted, limits)
+def _expect(
+    competition: Competition,
+    evidence: Evidence,
+    decided: Decided,
+    train: Table,
+    test: Table | None,
+    holdout: Labelled | None,
+) -> Leaderboard:
+    """What the leaderboard will say of the decided predictions; *train* in the folds' order."""
+    if test is None:
+        return Leaderboard(notes=["withheld: nothing is known of the test rows"])
+    parts = {"whole": len(test)}
+    if shares := competition.submissions.rows(len(test)):
+        parts |= {"public": shares[0], "private": shares[1]}
+    metric, problem = evidence.metric, evidence.problem
+    scored = Scored(metric, problem, evidence.truth, decided.predicted, evidence.group_of_row)
+    known = Labelled(table=train, scored=scored, gain=decided.gain)
+    return leaderboard(known, holdout, test, parts, competition.folds.seed)
 
 
 def fill(outcome: Outcome, test_ids: Sequence[str], sample: Sample) -> bytes:
@@ -160,7 +234,6 @@ def fill(outcome: Outcome, test_ids: Sequence[str], sample: Sample) -> bytes:
     rows = Rows(outcome.members.test, outcome.facts)
     predicted = outcome.assessment.blend.predict(rows, task.problem)
     check(test_ids, sample.ids.tolist(), predicted)
-    if outcome.clip is not None and outcome.clip.applied and task.label_range is not None:
-        predicted = np.clip(predicted, *task.label_range)
-    texts = render(outcome.form, task, predicted, task.label_range or outcome.seen_range)
+    decided = outcome.decided.apply(predicted)
+    texts = render(outcome.form, task, decided, task.label_range or outcome.seen_range)
     return build(sample, test_ids, texts)

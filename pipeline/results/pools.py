@@ -1,7 +1,7 @@
 """The logistic stacker: a weighted sum of the members' log probabilities, with a bias per column.
 
 Averaging logarithms instead of probabilities is the logarithmic opinion pool (Genest & Zidek,
-"Combining Probability Distributions", Statistical Science 1(1), 1986, section 3.3): weights that add
+"Combining Probability Distributions", Statistical Science 1(1), 1986, section 3.3): weights adding
 up to more than one sharpen, less than one soften, so it also mends members that are too sure or not
 sure enough. One weight per member, shared by all classes, is pulled towards the plain mean of
 logarithms; its strength is chosen inside the folds that it is fitted on.

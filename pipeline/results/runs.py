@@ -1,13 +1,15 @@
 """Which runs there are to blend: the complete ones, or those that were named."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from pipeline.config import FoldsConfig
 from pipeline.errors import UsageError, raise_if
 from pipeline.paths import Paths, part_name
 from pipeline.results.manifest import read_manifest
 from pipeline.results.oof import complete_runs
+from pipeline.results.team.origin import origin_of, unproven
 
 BEST_ON_VALID = "best-on-valid"
 
@@ -19,7 +21,8 @@ def find_runs(
 
     Args:
         wanted: names given by the user; empty for every complete run.
-        force: take runs whose checkpoints were chosen on held-out rows as well.
+        force: take runs as well whose checkpoints were chosen on held-out rows, and files of
+            others that nothing proves to be made on our folds.
         folds: what a run must have to be complete.
         train: the command that trains a model, for messages.
 
@@ -44,7 +47,8 @@ def find_runs(
         _check_named(paths, wanted, complete, partial, train)
     names = list(dict.fromkeys(paths.run(name).name for name in wanted)) or complete
     notes = [] if wanted else [f"{name} left out: {why}" for name, why in partial.items()]
-    return _without_chosen_epochs(paths, names, bool(wanted), force, notes)
+    manifests = {name: read_manifest(paths.runs / name) for name in names}
+    return _without_unfair(manifests, bool(wanted), force, notes)
 
 
 def _check_named(
@@ -70,16 +74,36 @@ def _lacks(folder: Path, expected: Sequence[str]) -> str:
     return "; ".join(found)
 
 
-def _without_chosen_epochs(
-    paths: Paths, names: list[str], named: bool, force: bool, notes: list[str]
+def _without_unfair(
+    manifests: Mapping[str, Mapping[str, Any]], named: bool, force: bool, notes: list[str]
 ) -> tuple[list[str], list[str]]:
-    """Leave out, refuse or, by force, keep runs that picked their checkpoints on held-out rows."""
-    manifests = {name: read_manifest(paths.runs / name) for name in names}
-    chosen = [name for name in names if manifests[name].get("selection") == BEST_ON_VALID]
-    why = "its checkpoints were chosen on the held-out rows, so its scores are too good"
+    """Leave out, refuse or, by force, keep runs whose scores nobody can believe."""
+    unfair = {name: why for name, each in manifests.items() if (why := _unfair(each))}
+    notes = notes + [
+        f"{name} was added with --force although: {reason}"
+        for name, each in manifests.items()
+        if name not in unfair or force
+        for reason in (origin_of(each) or {}).get("forced", [])
+    ]
     if force:
-        return names, notes + [f"{name} is blended (--force) although {why}" for name in chosen]
-    kept = [name for name in names if name not in chosen]
-    if chosen and (named or not kept):
-        raise UsageError(f"run {', '.join(chosen)}: {why}. --force blends it all the same")
-    return kept, notes + [f"{name} left out: {why} (--force blends it)" for name in chosen]
+        return list(manifests), notes + [
+            f"{name} is blended (--force) although {why}" for name, why in unfair.items()
+        ]
+    kept = [name for name in manifests if name not in unfair]
+    if unfair and (named or not kept):
+        told = [
+            f"run {name}: {why}. --force blends it all the same" for name, why in unfair.items()
+        ]
+        raise_if(told, UsageError)
+    return kept, notes + [
+        f"{name} left out: {why} (--force blends it)" for name, why in unfair.items()
+    ]
+
+
+def _unfair(manifest: Mapping[str, Any]) -> str:
+    """Why the scores of a run cannot be believed; empty where they can."""
+    if manifest.get("selection") == BEST_ON_VALID:
+        return "its checkpoints were chosen on the held-out rows, so its scores are too good"
+    if unproven(manifest):
+        return "nothing proves that it was made on our folds, so no score with it is honest"
+    return ""

@@ -1,4 +1,4 @@
-"""Weights of their own for each slice of the rows (such as their source), shrunk to the common ones.
+"""Weights of their own for each slice of the rows (such as a source), shrunk to the common ones.
 
 One model may be better on film reviews and another on news. Weights fitted on each slice alone are
 noisy, so they are pulled towards the weights fitted on all rows, as strongly as is best on folds

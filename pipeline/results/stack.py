@@ -22,6 +22,7 @@ from pipeline.results.tuned import tuned
 STRENGTHS = (1e3, 1e2, 1e1, 1e0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 """Tried from strong to weak, in units of a member's mean variance."""
 
+NO_INTERCEPT = ("pearson", "spearman", "auc")  # metrics that are the same with any intercept
 UNTUNED = 5  # place of the strength taken where a single fold leaves nothing to choose it on
 
 
@@ -36,8 +37,8 @@ def blends(
     residual = vectors.T @ (toward - members @ even)
     unit = _unit(members)
     return [
-        _centred(moments, even + vectors @ (residual / (np.maximum(values, 0.0) + strength * unit)))
-        for strength in strengths
+        _centred(evidence, moments, even + vectors @ (residual / (np.maximum(values, 0) + pull)))
+        for pull in unit * np.array(strengths)
     ]
 
 
@@ -61,7 +62,7 @@ def nonnegative_blends(
         pull = np.sqrt(strength * unit)
         rows = np.vstack([root, pull * np.eye(count)])
         weights = nnls(rows, np.append(wanted, np.full(count, pull / count)))[0]
-        found.append(_centred(moments, weights))
+        found.append(_centred(evidence, moments, weights))
     return found
 
 
@@ -73,6 +74,15 @@ def _unit(members: np.ndarray) -> float:
     return max(float(np.trace(members)) / len(members), np.finfo(float).tiny)
 
 
-def _centred(moments: Moments, weights: np.ndarray) -> Blend:
-    """The blend with the intercept that leaves no bias."""
-    return Blend(weights, moments.mean[:, -1] - moments.mean[:, :-1] @ weights)
+def _centred(evidence: Evidence, moments: Moments, weights: np.ndarray) -> Blend:
+    """The blend with the intercept that leaves no bias.
+
+    For a metric that sees no intercept it is that of the members' mean, which no label has moved:
+    the labels' mean is a little lower without a fold whose labels are high, so that with it the
+    predictions of all folds, pooled, would agree less with the labels than those of any one fit.
+    """
+    members = moments.mean[:, :-1]
+    unseen = evidence.metric.name in NO_INTERCEPT
+    return Blend(
+        weights, (members.mean(axis=1) if unseen else moments.mean[:, -1]) - members @ weights
+    )

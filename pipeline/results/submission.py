@@ -1,8 +1,9 @@
 """The submission guard: a file joined on id to the sample, whole and right, or no file at all.
 
 Header, ids and their order are the sample's. Anything missing, extra, duplicated or not finite is
-refused before a byte is written. The file is byte-faithful: ids and classes stand in it as they
-stand in the competition's files, so it is *not* escaped against spreadsheet formulas.
+refused before a byte is written; so is what was sent before. The file is byte-faithful: ids and
+classes stand in it as they stand in the competition's files, so it is *not* escaped against
+spreadsheet formulas.
 
     submissions/COMP-001-METHOD.csv     what the leaderboard gets; numbered, never overwritten
     submissions/COMP-001-METHOD.json    where it came from
@@ -23,8 +24,11 @@ from pipeline.errors import DataError, raise_if
 from pipeline.files import commit_bytes, commit_json, sha256
 from pipeline.leases import lease
 from pipeline.paths import safe_name
+from pipeline.results.sent.guard import refuse_sent
 
 EXAMPLES = 5
+METHOD = "[a-z]+(?:-[a-z]+)*"
+"""Of a file's name: words without digits, so that no competition's files pass for another's."""
 
 
 class Sample(Protocol):
@@ -111,7 +115,8 @@ def write(
 ) -> Written:
     """Write *content* under the next free number, then *provenance* beside it.
 
-    Bytes that an earlier file of the competition already holds are not written again.
+    Bytes that an earlier file of the competition already holds are not written again. Raises
+    DataError where they were sent before.
     """
     with lease(folder / f".{safe_name(competition)}.lease", f"a submission of {competition}"):
         earlier = existing(folder, competition)
@@ -120,8 +125,11 @@ def write(
         for old in earlier.values():
             if old.stat().st_size == len(content) and old.read_bytes() == content:
                 if old.with_suffix(".json").exists():
+                    refuse_sent(folder, competition, content)
                     return Written(old, sha256(old), reused=True)
                 path = old  # its writer was stopped between the two files
+        if not path.exists():
+            refuse_sent(folder, competition, content)
         digest = commit_bytes(path, content)
         commit_json(path.with_suffix(".json"), {"file": path.name, "sha256": digest, **provenance})
     return Written(path, digest, reused=False)
@@ -129,7 +137,7 @@ def write(
 
 def existing(folder: Path, competition: str) -> dict[int, Path]:
     """Number -> file of the submissions of *competition* that are there."""
-    name = re.compile(re.escape(safe_name(competition)) + r"-(\d{3,})-[a-z]+\.csv")
+    name = re.compile(re.escape(safe_name(competition)) + rf"-(\d{{3,}})-{METHOD}\.csv")
     found = {}
     for path in sorted(folder.glob("*.csv")):
         if fits := name.fullmatch(path.name):

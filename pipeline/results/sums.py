@@ -12,7 +12,7 @@ import numpy as np
 
 from pipeline.results.blended import expand
 from pipeline.results.formulas import EPSILON
-from pipeline.results.moments import GAINS, Pair
+from pipeline.results.pairs import GAINS, Pair
 from pipeline.results.ranks import Finish, auc_sums, spearman_sums
 
 Sums = Callable[[str, np.ndarray, np.ndarray], tuple[np.ndarray, Finish]]

@@ -111,12 +111,14 @@ def _predict(job: Job, part: Part, learner: Learner, watch: Watch) -> FoldPredic
     test, holdout = job.tables.test, job.tables.holdout
     nobody = test.rows(np.zeros(len(test), dtype=bool))
     asked = {"valid": valid, "test": test, "holdout": nobody if holdout is None else holdout}
-    arrays: dict[str, np.ndarray] = {}
+    arrays: dict[str, Any] = {}
     for name, table in asked.items():
         arrays[f"{name}_ids"] = table.ids
         arrays[name] = _checked(
             learner, replace(table, targets=None), len(job.competition.outputs), watch
         )
+    if (labels := job.folds.label_hash) is not None:
+        arrays["valid_labels"] = labels[job.folds.valid_rows(part.repeat, part.fold)]
     return FoldPredictions(**arrays)
 
 

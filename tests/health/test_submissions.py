@@ -1,13 +1,17 @@
 """Submissions, their provenance and the runs they were made from."""
 
+import hashlib
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
+from pipeline.results.sent.entry import Entry
 from tests.sound import RUN, SUBMISSION, edit, examine, problem_of, sound, spoil
 
 RECORD = SUBMISSION.with_suffix(".json")
+LEDGER = Path("submissions/toy-ledger.jsonl")
 
 
 @pytest.fixture
@@ -73,3 +77,52 @@ def test_a_submission_whose_runs_have_changed_cannot_be_rebuilt(root):
     (root / RUN).unlink()
     whats = [note["what"] for note in examine(root).notes if note["path"] == str(SUBMISSION)]
     assert whats == ["cannot be rebuilt from today's runs: linear has no run.json to read any more"]
+
+
+def ledger(root, *entries):
+    lines = [entry if isinstance(entry, str) else entry.line for entry in entries]
+    (root / LEDGER).write_text("".join(f"{line}\n" for line in lines))
+
+
+def test_a_ledger_that_speaks_of_these_files_is_whole(root):
+    digest = json.loads((root / RECORD).read_text())["sha256"]
+    ledger(root, Entry(day="2026-03-01", file=SUBMISSION.name, sha256=digest, public=0.9))
+    answer = examine(root)
+    assert (answer.code, answer.problems, answer.notes) == (0, [], [])
+
+
+def test_a_damaged_ledger_names_its_lines(root):
+    ledger(root, "<<<<<<< HEAD", "no")
+    assert "holds the marks of a merge" in problem_of(root, LEDGER)["what"]
+    ledger(root, "no")
+    found = problem_of(root, LEDGER)
+    assert "line 1 is no JSON" in found["what"]
+    assert found["todo"].startswith("Mend the lines by hand")
+
+
+def test_a_ledger_alone_is_looked_at_too(root):
+    for path in (root / "submissions").glob("toy*"):
+        path.unlink()
+    ledger(root, "no")
+    assert "line 1 is no JSON" in problem_of(root, LEDGER)["what"]
+
+
+def test_another_file_under_the_name_of_a_sent_one_is_a_problem(root):
+    ledger(root, Entry(day="2026-03-01", file=SUBMISSION.name, sha256="0" * 64))
+    assert problem_of(root, SUBMISSION)["what"] == (
+        "is not the file that was sent under this name on 2026-03-01"
+    )
+    assert examine(root, "--quick").code == 0
+
+
+def test_somebody_elses_csv_may_lie_there_once_it_is_in_the_ledger(root):
+    mine = root / "submissions/mine.csv"
+    mine.write_text("id,label\n")
+    assert "pipeline.ledger add mine.csv" in problem_of(root, "submissions/mine.csv")["todo"]
+    digest = hashlib.sha256(mine.read_bytes()).hexdigest()
+    ledger(root, Entry(day="2026-03-01", file="mine.csv", sha256=digest))
+    assert examine(root).code == 0
+    assert examine(root, "--quick").code == 0
+    mine.write_text("id,label\nx,1\n")
+    assert examine(root).code == 5
+    assert examine(root, "--quick").code == 0

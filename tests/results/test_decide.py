@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.config import ColumnsConfig, Competition, DataConfig
 from pipeline.errors import DataError, UsageError
-from pipeline.results.decide import measure_clip, number_texts, render
+from pipeline.results.decide import number_texts, render
 from pipeline.results.form import find_form, match
 from pipeline.results.metrics import get_metric
 from tests.results.toys import task_of
@@ -193,27 +193,3 @@ def test_numbers_read_back_as_the_same_float32():
     np.testing.assert_array_equal(
         np.array([float(text) for text in texts], dtype=np.float32), values.astype(np.float32)
     )
-
-
-TRUTH, WILD = np.array([[0.0], [2.0], [5.0]]), np.array([[-1.0], [2.5], [7.0]])
-
-
-@pytest.mark.parametrize(
-    ("metric", "predicted", "limits", "applied", "outside"),
-    [
-        ("rmse", WILD, (0.0, 5.0), True, 2),
-        ("mae", WILD, (0.0, 5.0), True, 2),
-        ("pearson", WILD, (0.0, 5.0), False, 2),
-        ("spearman", WILD, (0.0, 5.0), False, 2),
-        ("rmse", WILD, (3.0, 4.0), False, 3),
-        ("rmse", TRUTH, (0.0, 5.0), True, 0),
-    ],
-)
-def test_clipping_is_applied_where_it_is_measured_not_to_hurt(
-    metric, predicted, limits, applied, outside
-):
-    known = get_metric(metric, task_of("regression", metric))
-    clip = measure_clip(known, TRUTH, predicted, limits)
-    assert (clip.applied, clip.outside) == (applied, outside)
-    expected = known.gain(TRUTH, np.clip(predicted, *limits)) - known.gain(TRUTH, predicted)
-    assert clip.effect == pytest.approx(expected)

@@ -72,3 +72,10 @@ def test_a_label_that_never_occurs_in_the_folds_counts_for_nothing():
     )
     assert again.column_weights(SECOND)[1] == 0
     assert again.column_weights(SECOND)[0] > 0
+
+
+@pytest.mark.parametrize(("problem", "metric"), [("regression", "rmse"), ("binary", "auc")])
+def test_members_that_are_not_asked_for_have_no_gain(problem, metric):
+    evidence, counts = evidence_of(problem, metric), np.array([1.0, 0.0, 0.0, 0.0])
+    every, some = evidence.steps(FIRST, counts), evidence.steps(FIRST, counts, [2, 0])
+    np.testing.assert_array_equal(some, [every[0], -np.inf, every[2], -np.inf])

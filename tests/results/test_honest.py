@@ -2,17 +2,19 @@ import numpy as np
 import pytest
 
 from pipeline.results import honest
+from pipeline.results.blend import best_single, greedy, simplex
+from pipeline.results.blended import Blend
+from pipeline.results.gains import gain_over
 from pipeline.results.honest import (
     AUTO,
     METHODS,
-    Gain,
     Nest,
-    cost_of_leaving_out,
     error_correlation,
-    gain_over,
 )
-from pipeline.results.methods import Method
-from tests.results.toys import evidence_of, gather, member, truth_of
+from pipeline.results.methods import Method, refusal
+from pipeline.results.stack import UNTUNED, blends
+from pipeline.results.tuned import tuned
+from tests.results.toys import CLASSES, evidence_of, gather, member, truth_of
 
 CASES = [
     ("regression", "pearson", 1),
@@ -25,46 +27,104 @@ CASES = [
 ]
 
 
-def changed_labels(evidence, fold):
-    """The same evidence, the labels of one fold turned around."""
-    truth = evidence.truth.copy()
+def upset(evidence, fold):
+    """The same evidence with other labels and predictions in one fold."""
     rows = evidence.rows(frozenset([fold]))
-    truth[rows] = truth[rows][::-1] if evidence.problem != "binary" else 1 - truth[rows]
-    assert (truth != evidence.truth).any()
-    return gather(evidence.problem, evidence.metric.name, list(evidence.oof), truth)
+    truth, oof = evidence.truth.copy(), [each.copy() for each in evidence.oof]
+    turned = {"regression": 1 + truth / 2, "multiclass": (truth + 1) % len(CLASSES)}
+    truth[rows] = turned.get(evidence.problem, 1 - truth)[rows][::-1]
+    for place, each in enumerate(oof):
+        each[rows] = np.roll(evidence.oof[place - 1][rows], 5, axis=0)
+    return gather(evidence.problem, evidence.metric.name, oof, truth)
+
+
+def spied(evidence, method, nest=Nest):
+    """Folds whose fit knows something of the fold it will predict, and whether any fit moves."""
+
+    def answers(seen):
+        """Fold -> what its fit says of all rows as they were."""
+        fits = nest(seen, seed=0).left_out(method, seen.folds)
+        every = evidence.given
+        return {fold: fit.predict(every, evidence.problem) for fold, fit in fits.items()}
+
+    before, leaks, moves = answers(evidence), [], False
+    for fold in sorted(evidence.folds):
+        after = answers(upset(evidence, fold))
+        if (after[fold] != before[fold]).any():
+            leaks.append(fold)
+        others = evidence.folds - {fold}
+        moves = moves or any((after[other] != before[other]).any() for other in others)
+    return leaks, moves
 
 
 @pytest.mark.parametrize("method", [*METHODS, AUTO])
 @pytest.mark.parametrize(("problem", "metric", "k"), CASES)
-def test_labels_of_a_fold_never_touch_the_weights_used_on_it(problem, metric, k, method):
+def test_a_fold_never_touches_what_is_fitted_or_chosen_for_it(problem, metric, k, method):
     evidence = evidence_of(problem, metric, noises=(0.9, 1.0, 1.1), k=k, n=96)
-    before = Nest(evidence, seed=0).left_out(method, evidence.folds)
-    moved = []
-    for fold in evidence.folds:
-        spied = changed_labels(evidence, fold)
-        after = Nest(spied, seed=0).left_out(method, evidence.folds)
-        np.testing.assert_array_equal(after[fold].weights, before[fold].weights)
-        np.testing.assert_array_equal(after[fold].intercept, before[fold].intercept)
-        moved += [
-            (after[other].weights != before[other].weights).any()
-            or (after[other].intercept != before[other].intercept).any()
-            for other in evidence.folds - {fold}
-        ]
-    assert method in ("best", "mean", AUTO) or any(moved), "the spy sees nothing anywhere"
+    if refusal(method, evidence):
+        pytest.skip("this method does not fit this problem")
+    leaks, moves = spied(evidence, method)
+    assert not leaks
+    assert method in ("best", "mean", AUTO) or moves, "the spy sees nothing anywhere"
+
+
+def starting_from_the_best_of_all(evidence, folds):
+    start, found = best_single(evidence, evidence.folds), greedy(evidence, folds)
+    return Blend((start.weights + found.weights) / 2, found.intercept)
+
+
+def strength_chosen_on_all(evidence, folds):
+    seen = tuned("leak", blends, UNTUNED)(evidence, evidence.folds)
+    place = [b.weights.tolist() for b in blends(evidence, evidence.folds)].index(
+        seen.weights.tolist()
+    )
+    return blends(evidence, folds)[place]
+
+
+LEAKS = {
+    "members": lambda evidence, folds: best_single(evidence, evidence.folds),
+    "start": starting_from_the_best_of_all,
+    "weights": lambda evidence, folds: simplex(evidence, evidence.folds),
+    "strength": strength_chosen_on_all,
+    "intercept": lambda evidence, folds: Blend(
+        np.array([1.0, 0.0, 0.0]), evidence.moments(evidence.folds).mean[:, -1]
+    ),
+}
+
+
+@pytest.mark.parametrize("stage", LEAKS)
+def test_the_spy_catches_a_stage_that_leaks(stage, monkeypatch):
+    monkeypatch.setitem(METHODS, "leaky", Method(LEAKS[stage]))
+    found = [
+        spied(evidence_of("regression", "rmse", (0.98, 1.0, 1.02), n=96, seed=seed), "leaky")[0]
+        for seed in range(4)
+    ]
+    assert any(found)
+
+
+def test_the_spy_catches_a_method_that_is_chosen_on_all_folds():
+    class Leaky(Nest):
+        def choose(self, folds):
+            return super().choose(self.evidence.folds)
+
+    found = [
+        spied(evidence_of("regression", "rmse", (0.6, 1.0, 1.4), n=96, seed=seed), AUTO, Leaky)[0]
+        for seed in range(4)
+    ]
+    assert any(found)
 
 
 @pytest.mark.parametrize("method", list(METHODS))
 @pytest.mark.parametrize(("problem", "metric", "k"), CASES)
 def test_the_honest_gain_is_that_of_a_plain_loop_over_the_folds(problem, metric, k, method):
     evidence = evidence_of(problem, metric, k=k, n=96)
+    if refusal(method, evidence):
+        pytest.skip("this method does not fit this problem")
     predicted = np.full((96, evidence.oof[0].shape[1]), np.nan)
     for fold in evidence.folds:
         blend = METHODS[method].fit(evidence, evidence.folds - {fold})
         rows = evidence.fold_of_row == fold
-        predicted[rows] = blend.of([each[rows] for each in evidence.oof])
-    if problem != "regression" and method == "ridge":
-        predicted = np.clip(predicted, 0.001, 0.999)
-        predicted /= predicted.sum(axis=1, keepdims=True) if problem == "multiclass" else 1
+        predicted[rows] = blend.predict(evidence.given.take(rows), problem)
     expected = evidence.metric.gain(evidence.truth, predicted)
     assert Nest(evidence, seed=0).honest_gain(method) == pytest.approx(expected, abs=1e-8)
 
@@ -102,7 +162,7 @@ def test_the_simplest_method_within_a_standard_error_of_the_best_is_chosen():
     evidence = evidence_of("regression", "rmse", n=96)
     choice = Nest(evidence, seed=0).choose(evidence.folds)
     best = max(choice.gains, key=choice.gains.get)
-    near = [name for name in METHODS if choice.behind[name] <= choice.spread[name]]
+    near = [name for name in choice.gains if choice.behind[name] <= choice.spread[name]]
     assert choice.behind[best] == choice.spread[best] == 0
     assert choice.method == near[0]
 
@@ -130,30 +190,7 @@ def test_equal_members_with_independent_errors_are_averaged():
     expected = spread / np.sqrt(spread**2 + 1 / 4) - spread / np.sqrt(spread**2 + 1)
     assert gain.difference == pytest.approx(expected, rel=0.1)
     assert gain.low < gain.difference < gain.high
-    assert gain.high - gain.low == pytest.approx(2 * 1.96 * gain.error, rel=0.1)
-
-
-def test_the_interval_covers_the_true_gain_about_as_often_as_it_says():
-    """Eighty small competitions whose best single model is beyond doubt; truth from many rows."""
-
-    def world(seed, n):
-        random = np.random.default_rng([seed, n])
-        signal = random.normal(size=(n, 1))
-        oof = [signal + noise * random.normal(size=(n, 1)) for noise in (0.4, 0.9, 1.0)]
-        return signal + 0.5 * random.normal(size=(n, 1)), oof
-
-    truth, oof = world(0, 200_000)
-    blend, best = np.mean(oof, axis=0)[:, 0], oof[0][:, 0]
-    true_gain = np.corrcoef(blend, truth[:, 0])[0, 1] - np.corrcoef(best, truth[:, 0])[0, 1]
-    found = []
-    for seed in range(80):
-        truth, oof = world(seed, 300)
-        evidence = gather("regression", "pearson", oof, truth)
-        found.append(gain_over(Nest(evidence, seed), "mean", "best"))
-    covered = np.mean([gain.low <= true_gain <= gain.high for gain in found])
-    spread = np.std([gain.difference for gain in found])
-    assert 0.88 <= covered <= 1
-    assert np.mean([gain.error for gain in found]) == pytest.approx(spread, rel=0.25)
+    assert 1 < (gain.high - gain.low) / (2 * 1.96 * gain.error) < 1.6  # any of them may be the best
 
 
 def test_two_folds_leave_only_methods_without_weights_to_choose_inside():
@@ -161,26 +198,6 @@ def test_two_folds_leave_only_methods_without_weights_to_choose_inside():
     nest = Nest(evidence, seed=0)
     assert set(nest.choose(frozenset([0])).gains) == {"best", "mean"}
     assert np.isfinite(nest.honest_gain(AUTO))
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "verdict"),
-    [(0.001, 0.01, "real"), (-0.001, 0.01, "undecided"), (-0.02, -0.01, "no"), (0, 0, "no")],
-)
-def test_the_verdict_is_read_from_the_interval(low, high, verdict):
-    assert Gain(difference=0.0, error=0.0, low=low, high=high).verdict == verdict
-
-
-def test_what_a_member_is_worth_is_the_honest_gain_lost_when_all_is_fitted_without_it():
-    evidence = evidence_of("regression", "rmse", noises=(0.8, 1.0, 1.2), n=96)
-    nest = Nest(evidence, seed=0)
-    truth = np.asarray(evidence.truth)
-    for place, cost in enumerate(cost_of_leaving_out(nest, "simplex")):
-        rest = [each for i, each in enumerate(evidence.oof) if i != place]
-        without = Nest(gather("regression", "rmse", rest, truth), seed=0)
-        expected = nest.honest_gain("simplex") - without.honest_gain("simplex")
-        assert cost == pytest.approx(expected)
-    assert cost_of_leaving_out(Nest(evidence.without(0).without(0), seed=0), "best") == [None]
 
 
 @pytest.mark.parametrize(("problem", "metric", "k"), CASES)

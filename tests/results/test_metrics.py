@@ -71,6 +71,7 @@ REGRESSION = {
     "spearman": column_mean(lambda t, p: scipy.stats.spearmanr(t, p).statistic),
     "rmse": column_mean(rmse),
     "mcrmse": column_mean(rmse),
+    "mse": reference.mean_squared_error,
     "mae": reference.mean_absolute_error,
     "r2": reference.r2_score,
 }
@@ -165,7 +166,7 @@ def test_a_perfect_prediction_has_the_largest_gain(problem):
 
 
 def test_errors_are_better_when_smaller():
-    lower = {"rmse", "mae", "mcrmse", "log-loss"}
+    lower = {"rmse", "mse", "mae", "mcrmse", "log-loss"}
     for problem in PROBLEMS:
         for name in fitting(problem):
             assert metric(name, problem).greater_is_better == (name not in lower), name

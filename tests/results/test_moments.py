@@ -1,11 +1,15 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.results import moments as moments_module
 from pipeline.results.blended import Blend
 from pipeline.results.metrics import get_metric
-from pipeline.results.moments import GAINS, combine, measure, pair
+from pipeline.results.moments import combine, measure, measure_by_fold
+from pipeline.results.pairs import GAINS, pair
 from tests.results.toys import evidence_of, gather, member, task_of, truth_of
 
 MOMENT_METRICS = sorted(GAINS)
@@ -122,3 +126,42 @@ def test_the_metrics_of_moments_are_those_of_the_metrics_room():
     for name, gain in GAINS.items():
         metric = get_metric(name, task_of("regression", name))
         assert float(gain(pair(moments))) == pytest.approx(metric.gain(truth, predicted))
+
+
+@pytest.mark.parametrize("cells", [1, 2_000, 10**6])
+@pytest.mark.parametrize("k", [1, 3])
+def test_one_pass_in_blocks_of_any_size_measures_every_fold(cells, k, monkeypatch):
+    monkeypatch.setattr(moments_module, "CELLS", cells)
+    truth = truth_of("regression", 300, k)
+    oof = [member("regression", truth, 1.0, seed).astype(np.float32) for seed in range(3)]
+    fold_of_row = np.where(np.arange(300) < 290, np.arange(300) % 2, 7)  # fold 7 in the last block
+    found = measure_by_fold(oof, truth, fold_of_row)
+    assert list(found) == [0, 1, 7]
+    for fold, moments in found.items():
+        here = fold_of_row == fold
+        for column in range(k):
+            table = np.stack([*(each[here, column] for each in oof), truth[here, column]])
+            assert moments.count == here.sum()
+            np.testing.assert_allclose(moments.mean[column], table.mean(axis=1, dtype=float))
+            centred = table - table.mean(axis=1, keepdims=True, dtype=float)
+            np.testing.assert_allclose(moments.scatter[column], centred @ centred.T)
+
+
+def test_members_on_disk_are_measured_as_those_in_memory(tmp_path):
+    truth = truth_of("regression", 120, 2)
+    oof = np.stack([member("regression", truth, 1.0, seed) for seed in range(3)]).astype("f4")
+    np.save(tmp_path / "members.npy", oof)
+    mapped = np.load(tmp_path / "members.npy", mmap_mode="r")
+    np.testing.assert_array_equal(
+        measure(list(mapped), truth).scatter, measure(list(oof), truth).scatter
+    )
+
+
+def test_one_pass_holds_no_copy_of_all_members():
+    truth = np.random.default_rng(0).normal(size=(200_000, 1))
+    oof = [truth.astype(np.float32) + place for place in range(40)]  # 32 MB; 64 in float64
+    tracemalloc.start()
+    measure_by_fold(oof, truth, np.arange(200_000) % 5)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 30e6

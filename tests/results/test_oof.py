@@ -18,7 +18,7 @@ from pipeline.ensemble import main
 from pipeline.errors import ArtifactError
 from pipeline.files import commit_json, read_json, sha256
 from pipeline.paths import Paths
-from pipeline.results.oof import ARRAYS, read_fold, read_run
+from pipeline.results.oof import ARRAYS, LABELS, read_fold, read_run
 from tests.blendable import Toy, make
 from tests.results.toys import CLASSES
 from tests.test_guard import Evil, array_bytes, npz, object_array
@@ -159,7 +159,10 @@ def test_folds_that_were_exchanged_in_a_second_seed_are_found_out(toy, capsys):
 def test_a_copy_of_a_run_is_flagged_by_the_names_of_both_folders(toy, capsys):
     shutil.copytree(toy.paths.run("good"), toy.paths.run("good-copy"))
     assert run(main, toy.arguments("--dry-run")) == 0
-    assert "good and good-copy make the same errors" in capsys.readouterr().out
+    assert (
+        "good-copy is left out: its predictions correlate 1.000000 with those of good"
+        in capsys.readouterr().out
+    )
 
 
 def test_a_run_with_its_classes_swapped_and_said_so_is_refused(toy, capsys):
@@ -308,7 +311,7 @@ def test_a_part_is_checked_by_whoever_reads_a_run(toy):
 def test_arrays_are_written_without_compression_so_that_the_guard_lets_them_in(toy):
     content = part(toy).read_bytes()
     with np.load(io.BytesIO(content)) as archive:
-        assert set(archive.files) == set(ARRAYS)
+        assert set(archive.files) == {*ARRAYS, LABELS}
     assert json.loads(part(toy).with_suffix(".json").read_text())["predictions_sha256"]
 
 

@@ -31,6 +31,8 @@ CHARACTERS = 3_000_000
 """Characters read of all rows together: long texts are cut."""
 PARTS = 5
 BUCKETS = 2**17
+ALIKE, UNLIKE = 0.55, 0.70
+"""Below the first AUC train and test count as alike, above the second as not alike."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,30 +49,61 @@ class Alike:
     """The AUC from the texts, from simple properties and from further columns only."""
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Compared:
+    """Rows of train and of test in one table, as a classifier sees them."""
+
+    ours: np.ndarray
+    """Positions in train of the rows that stand first."""
+    is_test: np.ndarray
+    """(n,) bool."""
+    part: np.ndarray
+    """(n, s) the part of each text of a row."""
+    views: dict[str, sparse.csr_array]
+    """Texts, simple properties, further columns: those that there are."""
+
+    @property
+    def together(self) -> sparse.csr_array:
+        """All views side by side."""
+        return sparse.hstack(list(self.views.values()), format="csr")
+
+
 def alike(train: Table, train_codes: Codes, test: Table, test_codes: Codes) -> Alike | None:
     """Tell train from test by texts, lengths and further columns; None for too few rows."""
+    found = compare(train, train_codes, test, test_codes)
+    if found is None:
+        return None
+    value, low, high = told_apart(found.together, found.is_test, found.part)
+    return Alike(
+        auc=value,
+        low=low,
+        high=high,
+        rows=len(found.is_test),
+        parts={
+            name: told_apart(view, found.is_test, found.part)[0]
+            for name, view in found.views.items()
+        },
+    )
+
+
+def compare(train: Table, train_codes: Codes, test: Table, test_codes: Codes) -> Compared | None:
+    """Rows of train and test, at most ROWS of each, side by side; None for too few rows."""
     if min(len(train), len(test)) < FEWEST:
         return None
     ours = sample(len(train), ROWS, "inspect-alike-train")
     theirs = sample(len(test), ROWS, "inspect-alike-test")
     table = concatenate(_unlabelled(train.rows(ours)), _unlabelled(test.rows(theirs)))
-    is_test = np.arange(len(table)) >= len(ours)
     names = np.concatenate([train_codes.rows(ours).names, test_codes.rows(theirs).names])
-    part = parts_of_texts(names)
     views = {
         "texts": hashed_texts(table.texts),
         "lengths": indicators(text_properties(table.texts)),
         "columns": indicators(column_properties(table.features)),
     }
-    views = {name: view for name, view in views.items() if view.shape[1]}
-    together = sparse.hstack(list(views.values()), format="csr")
-    value, low, high = told_apart(together, is_test, part)
-    return Alike(
-        auc=value,
-        low=low,
-        high=high,
-        rows=len(table),
-        parts={name: told_apart(view, is_test, part)[0] for name, view in views.items()},
+    return Compared(
+        ours=ours,
+        is_test=np.arange(len(table)) >= len(ours),
+        part=parts_of_texts(names),
+        views={name: view for name, view in views.items() if view.shape[1]},
     )
 
 
@@ -124,7 +157,27 @@ def told_apart(
     *part* (n, s) is the part of each text of a row. Rows that lie in one part wholly are asked
     about after learning from rows that have nothing in it.
     """
+    return auc_of_parts(margins(view, is_test, part), is_test, part)
+
+
+def auc_of_parts(
+    margin: np.ndarray, is_test: np.ndarray, part: np.ndarray
+) -> tuple[float, float, float]:
+    """The AUC of `margins`, its mean over parts, with the ends of its 95 % interval."""
     results = []
+    for held_out in range(PARTS):
+        asked = (part == held_out).all(axis=1) & np.isfinite(margin)
+        if asked.any():
+            results.append(auc(is_test[asked], margin[asked]))
+    return mean_auc(results) if results else (0.5, 0.0, 1.0)
+
+
+def margins(view: sparse.csr_array, is_test: np.ndarray, part: np.ndarray) -> np.ndarray:
+    """(n,) how much like test each row looks to a classifier that saw none of its texts.
+
+    NaN for a row that lies between parts, or whose part has rows of one file only.
+    """
+    margin = np.full(len(is_test), np.nan)
     for held_out in range(PARTS):
         learn, ask = (part != held_out).all(axis=1), (part == held_out).all(axis=1)
         if len(np.unique(is_test[learn])) < 2 or len(np.unique(is_test[ask])) < 2:
@@ -139,5 +192,5 @@ def told_apart(
             random_state=derive_seed(SEED, "inspect-alike", held_out) % 2**32,
         )
         judge.fit(view[learn], is_test[learn])
-        results.append(auc(is_test[ask], judge.decision_function(view[ask])))
-    return mean_auc(results) if results else (0.5, 0.0, 1.0)
+        margin[ask] = judge.decision_function(view[ask])
+    return margin

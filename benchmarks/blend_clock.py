@@ -1,0 +1,45 @@
+"""Processor seconds and peak memory of one contender in a process of its own."""
+
+import resource
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+ENOUGH = 3.0  # processor seconds after which nothing is repeated
+REPEATS = 5
+TICK = 0.004
+
+
+def peak() -> float:
+    """Megabytes of memory that this process had at most."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+
+
+def forget_peak() -> None:
+    """Let `peak` count from the memory of now, where the system can (Linux)."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def timed(call: Callable[[], Any]) -> tuple[Any, list[float]]:
+    """What *call* gives, and its processor seconds: once where it is slow, else of each repeat.
+
+    The first run of a fast one, which also imports, is not counted; a very fast one is run several
+    times per repeat, because the system's clock of processor time ticks in milliseconds.
+    """
+    found, first = _once(call, 1)
+    if first > ENOUGH:
+        return found, [first]
+    found, second = _once(call, 1)
+    runs = max(1, round(0.1 / max(second, TICK)))
+    repeats = max(1, min(REPEATS, int(ENOUGH / max(second * runs, TICK))))
+    return found, [_once(call, runs)[1] for _ in range(repeats)]
+
+
+def _once(call: Callable[[], Any], runs: int) -> tuple[Any, float]:
+    began = time.process_time()
+    for _ in range(runs):
+        found = call()
+    return found, (time.process_time() - began) / runs

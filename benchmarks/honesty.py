@@ -1,0 +1,203 @@
+"""Do the intervals of a gain hold what they promise, and is the honest score honest?
+
+    python benchmarks/honesty.py --minutes 4 --competitions 500     # goes on where it was
+    python benchmarks/honesty.py --write                            # the page and the figure
+
+Competitions are drawn from worlds whose true scores are known (tests/results/simulated.py): numbers
+and classes, 400 to 3,000 rows, groups that err together, members that are nearly equal. Each is
+one line of the file --keep, and is not drawn again. Every question (how much better is one method
+than another, what is a member worth) is answered by `pipeline.results.gains` and compared with the
+truth. A thousand competitions take some five minutes of one core.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections import defaultdict
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from honesty_page import figure, page, summary
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from pipeline.results.honest import Nest
+from tests.results.simulated import Competition, World
+
+RESULTS = Path(__file__).parent / "results"
+FIGURE = Path(__file__).parents[1] / "docs/figures/honesty.png"
+METHODS = ("best", "mean", "simplex", "ridge")
+ROWS = 20_000  # of a population; a new one for every TOGETHER competitions
+TOGETHER = 10
+AUTO_EVERY = 4  # "auto" fits everything many times over, so it is asked of every fourth
+WORLDS = [
+    World(name="one clearly best, pearson", metric="pearson", errors=(0.4, 0.8, 0.9, 1.5)),
+    World(name="two nearly equal, pearson", metric="pearson", errors=(0.6, 0.62, 0.9, 1.5)),
+    World(
+        name="four equal, rmse, 10 folds",
+        metric="rmse",
+        errors=(0.6, 0.6, 0.6, 0.6),
+        groups=500,
+        folds=10,
+    ),
+    World(
+        name="40 large groups, pearson",
+        metric="pearson",
+        errors=(0.6, 0.65, 0.9, 1.5),
+        groups=40,
+        size=10.0,
+    ),
+    World(
+        name="3,000 rows, rmse",
+        metric="rmse",
+        errors=(0.6, 0.63, 0.9, 1.5),
+        groups=1000,
+        size=3.0,
+    ),
+    World(
+        name="binary, log-loss",
+        problem="binary",
+        labels=(0.0, -0.5),
+        metric="log-loss",
+        errors=(0.4, 0.7, 0.9, 1.5),
+    ),
+    World(
+        name="binary, auc",
+        problem="binary",
+        labels=(0.0, -0.5),
+        metric="auc",
+        errors=(0.6, 0.65, 0.9, 1.5),
+    ),
+    World(
+        name="three classes, macro-f1",
+        problem="multiclass",
+        labels=(0.0, 0.0, -1.0),
+        metric="macro-f1",
+        errors=(0.6, 0.65, 0.9, 1.5),
+        groups=300,
+    ),
+    World(
+        name="three classes, accuracy, 3 folds",
+        problem="multiclass",
+        labels=(0.0, 0.0, -1.0),
+        metric="accuracy",
+        errors=(0.6, 0.65, 0.9, 1.5),
+        groups=300,
+        folds=3,
+    ),
+]
+CROWD = World(name="crowd", metric="pearson", errors=(0.6,))
+STRANGERS = (0, 5, 10, 20, 35, 50)
+CROWD_METHODS = ("simplex", "greedy", "ridge")
+
+
+def main() -> int:
+    """Draw what is missing; print the page, and keep it with --write."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--competitions", type=int, default=0, help="of each world, in all")
+    parser.add_argument("--minutes", type=float, default=4.0, help="stop drawing after so long")
+    parser.add_argument("--keep", type=Path, default=Path("runs/honesty.jsonl"), help="the lines")
+    parser.add_argument("--write", action="store_true", help="keep the page and the figure")
+    args = parser.parse_args()
+    draw_missing(args.keep, args.competitions, time.monotonic() + 60 * args.minutes)
+    lines, crowd = lines_of(args.keep), crowded()
+    text = page(lines, crowd)
+    print(text)
+    if args.write:
+        (RESULTS / "honesty.md").write_text(text, encoding="utf-8")
+        kept = json.dumps(summary(lines, crowd), indent=2)
+        (RESULTS / "honesty.json").write_text(kept + "\n", encoding="utf-8")
+        figure(lines, crowd, FIGURE)
+    return 0
+
+
+def draw_missing(keep: Path, competitions: int, until: float) -> None:
+    """Every world up to so many *competitions*, some of each world in turn."""
+    drawn = defaultdict(int)
+    for line in lines_of(keep):
+        drawn[line["world"]] += 1
+    keep.parent.mkdir(parents=True, exist_ok=True)
+    while time.monotonic() < until:
+        due = [world for world in WORLDS if drawn[world.name] < competitions]
+        if not due:
+            return
+        world = min(due, key=lambda each: drawn[each.name])
+        first = drawn[world.name]
+        population = world.population(first, ROWS)
+        with keep.open("a", encoding="utf-8") as stream:
+            for seed in range(first, first + TOGETHER):
+                nest = Nest(world.draw(seed), seed, METHODS)
+                line = {
+                    "world": world.name,
+                    "seed": seed,
+                    **asked(Competition(nest, population), seed),
+                }
+                stream.write(json.dumps(line) + "\n")
+        drawn[world.name] += TOGETHER
+
+
+def asked(competition: Competition, seed: int) -> dict[str, Any]:
+    """All questions put to one competition."""
+    nest = competition.nest
+    methods = [*METHODS, "auto"] if seed % AUTO_EVERY == 0 else METHODS
+    answers = [competition.over(method, "best") for method in methods[1:]]
+    answers += [competition.over("simplex", "mean"), competition.over("ridge", "mean")]
+    last = len(nest.evidence.names) - 1
+    answers += [competition.worth("simplex", member) for member in (0, last)]
+    return {
+        "answers": {
+            each.question: [
+                each.gain.difference,
+                each.gain.error,
+                each.gain.low,
+                each.gain.high,
+                *each.plain,
+                each.true,
+                each.sent,
+            ]
+            for each in answers
+        },
+        "scores": {
+            method: [
+                nest.honest_gain(method),
+                *competition.truth(method),
+                nest.in_sample_gain(method),
+            ]
+            for method in methods
+        },
+    }
+
+
+def crowded() -> dict[str, Any]:
+    """In-sample and honest scores of one good member and ever more that know nothing."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for method in CROWD_METHODS:
+        nests = [
+            [Nest(replace(CROWD, strangers=count).draw(seed), seed, [method]) for seed in range(10)]
+            for count in STRANGERS
+        ]
+        found[method] = {
+            "in-sample": [float(np.mean([n.in_sample_gain(method) for n in row])) for row in nests],
+            "honest": [float(np.mean([n.honest_gain(method) for n in row])) for row in nests],
+        }
+    return {
+        "world": f"{CROWD.metric}, {CROWD.groups} groups",
+        "metric": CROWD.metric,
+        "competitions": 10,
+        "strangers": list(STRANGERS),
+        "scores": found,
+    }
+
+
+def lines_of(path: Path) -> list[dict[str, Any]]:
+    """What was drawn so far."""
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,58 @@
+"""Make a submission again from the runs named in its provenance, and prove that it is the same.
+
+    python -m pipeline.rebuild submissions/COMP-001-mean.csv
+    python -m pipeline.rebuild COMP-001-mean.csv --out again.csv
+
+Reads the json beside FILE: config, members and method are taken from there, so a config that was
+changed or runs that were added since do not matter. Every part of every run must be the one that
+the json names. Writes only where --out says, or where the file itself is missing.
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.command import run
+from pipeline.config import Parser
+
+
+def parser() -> Parser:
+    """The command's options; --help needs no heavy import."""
+    options = Parser("rebuild", __doc__ or "")
+    options.add_argument("file", metavar="FILE", help="a submission: its path, or its name")
+    options.add_argument("--out", metavar="PATH", help="where to write it; never over another file")
+    return options
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code."""
+    args = parser().read(argv)
+    from pipeline.report.page import page
+    from pipeline.results.sent.origin import find_file, read_origin
+    from pipeline.results.sent.rebuild import check_free, prove, put, remake
+
+    root = Path(args.root)
+    origin = read_origin(find_file(root, args.file))
+    target = Path(args.out) if args.out else None
+    if target is not None:
+        target = check_free(target, origin)
+    made = remake(root, origin)
+    prove(root, origin, made)
+    written = put(origin, made, target)
+    console = page(sys.stderr if args.json else sys.stdout)
+    members = ", ".join(origin.asked.runs)
+    for line in (
+        f"{origin.csv.name}: {origin.record['method']} of {members}",
+        f"the same bytes: SHA-256 {origin.sha256}",
+        f"wrote {written}" if written else f"{origin.csv} is there and whole: nothing was written",
+    ):
+        console.print(line, soft_wrap=True)
+    if args.json:
+        found = {"file": str(origin.csv), "sha256": origin.sha256, "same": True}
+        print(json.dumps(found | {"written": written and str(written)}))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(run(main))

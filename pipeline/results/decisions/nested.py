@@ -1,0 +1,43 @@
+"""The decisions of an ensemble, fitted inside its nest."""
+
+import numpy as np
+
+from pipeline.config import Competition
+from pipeline.results.decisions.candidates import candidates, forced
+from pipeline.results.decisions.choose import Decided, decide
+from pipeline.results.evidence import FoldSet
+from pipeline.results.form import Form
+from pipeline.results.honest import AUTO, Nest
+
+
+def decide_on(
+    competition: Competition,
+    nest: Nest,
+    requested: str,
+    form: Form,
+    seen_range: tuple[float, float],
+) -> Decided:
+    """What is done to the ensemble's predictions before they fill a file of this *form*.
+
+    Args:
+        nest: the fits of every method on every set of folds.
+        requested: a method's name, or "auto".
+        seen_range: the lowest and the highest target of train.
+    """
+    task, evidence, metric = competition.task, nest.evidence, nest.evidence.metric
+
+    def honest(folds: FoldSet) -> np.ndarray:
+        """Predictions of the rows of *folds*, each fold's by a blend fitted on the others."""
+        method = requested
+        if method == AUTO and folds != evidence.folds:
+            method = nest.choose(folds).method  # once: these rows are fitted on, not scored
+        return evidence.predict(nest.left_out(method, folds))[1]
+
+    return decide(
+        evidence,
+        honest,
+        candidates(task, metric, form.kind, evidence.truth),
+        forced(task, metric, form.kind, seen_range),
+        competition.folds.seed,
+        competition.outputs,
+    )

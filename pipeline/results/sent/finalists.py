@@ -1,0 +1,116 @@
+"""The last two submissions: the best honest score, and a hedge.
+
+The leaderboard takes the better of two files, so the second one is worth what it adds on the draws
+in which the first is unlucky. Among files whose honest score is near the best, the hedge is the one
+with the largest expected gain of the better of both over the first alone; that is large where both
+are good and their errors, and test predictions, correlate little. Leaderboard scores have no say.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.results.assess import as_score
+from pipeline.results.blended import expand
+from pipeline.results.made import Made
+from pipeline.results.sent.alike import Likeness, likeness
+from pipeline.results.sent.candidates import Candidate
+from pipeline.results.sent.chances import Board, Duel, duel
+
+NEAR = 2.0
+"""Standard deviations of their difference on the private part that a file may be behind the best
+and still count as near it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One candidate beside the best."""
+
+    csv: Path
+    honest: float | None
+    behind: float
+    """Honest gain lost against the best; 0 for the best itself."""
+    errors_alike: float
+    """Correlation of its honest errors with those of the best."""
+    test_alike: Likeness | None
+    """Of the two files."""
+    duel: Duel | None
+    """The best against this one on the private part."""
+
+    @property
+    def near(self) -> bool:
+        """Whether luck on the private part may well turn the order."""
+        return self.duel is not None and self.behind <= NEAR * self.duel.spread
+
+    @property
+    def same(self) -> bool:
+        """Whether it is the best file in all but name."""
+        return self.test_alike is not None and self.test_alike.same
+
+    @property
+    def worth(self) -> float:
+        """What it adds to the best one on average; 0 where that is not known."""
+        return 0.0 if self.duel is None else self.duel.worth
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proposal:
+    """The two files, and the table they were taken from."""
+
+    lines: list[Line]
+    """From the best honest score down; the first is the first finalist."""
+    hedge: Line | None
+    rows: int
+    """Of the private part."""
+    left_out: list[str]
+    """Files that could not be compared, with the reason."""
+
+
+def propose(found: Sequence[Candidate], left_out: Sequence[str], rows: int, seed: int) -> Proposal:
+    """Choose two of the candidates (one or more) for a private part of *rows* rows."""
+    gains = [_gain(each) for each in found]
+    order = sorted(range(len(found)), key=lambda place: -gains[place])
+    best, highest = found[order[0]], gains[order[0]]
+    evidence = best.outcome.evidence
+    board = Board.of(
+        rows,
+        evidence.group_of_row,
+        evidence.truth,
+        evidence.metric,
+        evidence.problem,
+        seed,
+        worlds=True,
+    )
+    top = board.gains(best.made.honest)
+    lines = [
+        Line(
+            csv=found[place].csv,
+            honest=as_score(evidence.metric, gains[place]),
+            behind=highest - gains[place],
+            errors_alike=errors_alike(best.made, found[place].made),
+            test_alike=likeness(best.made.content, found[place].made.content),
+            duel=duel(top, board.gains(found[place].made.honest)),
+        )
+        for place in order
+    ]
+    hedges = [line for line in lines[1:] if line.near and not line.same and line.worth > 0]
+    hedge = max(hedges, key=lambda line: line.worth, default=None)
+    return Proposal(lines=lines, hedge=hedge, rows=rows, left_out=list(left_out))
+
+
+def _gain(candidate: Candidate) -> float:
+    evidence = candidate.outcome.evidence
+    return evidence.gain_of(evidence.rows(evidence.folds), candidate.made.honest)
+
+
+def errors_alike(one: Made, other: Made) -> float:
+    """Correlation of the honest errors of two files over all rows and columns."""
+    evidence = one.outcome.evidence
+    k = one.honest.shape[1]
+    truth = expand(evidence.truth, evidence.problem, k)
+    ours, theirs = ((made.honest - truth).ravel() for made in (one, other))
+    ours, theirs = ours - ours.mean(), theirs - theirs.mean()
+    scale = float(np.sqrt((ours @ ours) * (theirs @ theirs)))
+    return float(np.clip(ours @ theirs / scale, -1, 1)) if scale > 0 else 0.0

@@ -1,0 +1,216 @@
+"""A team-mate's predictions, every row joined by id to today's tables.
+
+What is missing is NaN, what stands twice is counted: the checks tell it, nothing here does. Logits
+become probabilities here, where a flag says that they are logits.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from pipeline.errors import DataError, UsageError, raise_if
+from pipeline.results.team.cells import sigmoid, softmax
+from pipeline.results.team.contest import PARTS, Contest
+from pipeline.results.team.sheet import Sheet, read_sheet
+
+Kind = Literal["values", "probabilities", "logits"]
+ROUNDING = 1e-6  # so far beyond 0 or 1 a float32 probability may lie
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What the user says about a file."""
+
+    file: Path
+    test: Path | None = None
+    """The rows of test, where they are in a file of their own."""
+    kind: Kind | None = None
+    """None: numbers of a regression, probabilities otherwise."""
+    id: str | None = None
+    fold: str | None = None
+    passport: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Candidate:
+    """Predictions of all rows, in the order of today's tables."""
+
+    sources: dict[str, str]
+    """File name -> SHA-256."""
+    kind: Kind
+    values: dict[str, np.ndarray]
+    """train (n, k), test (m, k), holdout (h, k), float64; NaN where a row is missing."""
+    written: np.ndarray
+    """(r, c) the cells of all rows as they stand in the files."""
+    times: dict[str, np.ndarray]
+    """Part -> (its rows,) how often each row stands in the files."""
+    unknown: list[str]
+    """Ids that are none of the competition's."""
+    folds: np.ndarray | None
+    """(R, n) names of the folds as the file tells them; None where it does not."""
+    labels: np.ndarray | None
+    """(n, k) the file's own labels, NaN where it has none."""
+    claims: list[str]
+    """Passports that the flag, a column or the sidecar name, each once."""
+    sidecar: dict[str, Any] = field(default_factory=dict)
+    """What a .json beside the file says, as `team export` writes it."""
+    notes: list[str] = field(default_factory=list)
+
+
+def read_candidate(asked: Asked, contest: Contest) -> Candidate:
+    """Read the file, or both; DataError listing what keeps them from being read as predictions."""
+    task = contest.competition.task
+    if task.problem == "regression" and asked.kind in ("logits", "probabilities"):
+        raise UsageError(
+            f"--{asked.kind} is for classes, but {contest.competition.name} is a regression: its "
+            "predictions are numbers in the label's unit. Leave the flag out"
+        )
+    kind: Kind = asked.kind or ("values" if task.problem == "regression" else "probabilities")
+    sheets = _sheets(asked, contest)
+    raise_if([text for sheet in sheets for text in _beyond(sheet, kind)], DataError)
+    sidecar, notes = _sidecar(asked.file, sheets[0].sha256)
+    told = [*([asked.passport] if asked.passport else []), *sheets[0].passports]
+    if not told and sidecar.get("passport"):
+        told = [str(sidecar["passport"])]
+    return _joined(contest, sheets, kind, list(dict.fromkeys(told)), sidecar, notes)
+
+
+def _sheets(asked: Asked, contest: Contest) -> list[Sheet]:
+    first, second = (PARTS, ()) if asked.test is None else (("train", "holdout"), ("test",))
+    sheets, problems = [], []
+    for path, expected in ((asked.file, first), (asked.test, second)):
+        if path is None:
+            continue
+        try:
+            fold = asked.fold if path == asked.file else None
+            sheets.append(read_sheet(path, contest, expected, asked.id, fold))
+        except DataError as error:
+            problems.append(str(error))
+    raise_if(problems, DataError)
+    return sheets
+
+
+def _beyond(sheet: Sheet, kind: Kind) -> list[str]:
+    """A problem where probabilities lie outside 0 to 1."""
+    known = sheet.values[np.isfinite(sheet.values)]
+    if kind != "probabilities" or not len(known):
+        return []
+    low, high = float(known.min()), float(known.max())
+    if low >= -ROUNDING and high <= 1 + ROUNDING:
+        return []
+    return [
+        f"{sheet.name}: predictions from {low:.4g} to {high:.4g} in "
+        f"{', '.join(sheet.columns.outputs)}; probabilities lie between 0 and 1. If these are "
+        "logits (raw outputs of a model), say --logits"
+    ]
+
+
+def _sidecar(path: Path, digest: str) -> tuple[dict[str, Any], list[str]]:
+    """The JSON object beside *path*, and notes; {} where there is none that speaks of this file."""
+    beside = path.with_suffix(".json")
+    try:
+        found = json.loads(beside.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}, []
+    except (OSError, ValueError, RecursionError):
+        return {}, [f"{beside.name} is no JSON that can be read; it is not used"]
+    if not isinstance(found, dict):
+        return {}, [f"{beside.name} holds no JSON object; it is not used"]
+    if found.get("sha256", digest) != digest:
+        return {}, [f"{beside.name} speaks of other bytes than {path.name}; it is not used"]
+    return found, []
+
+
+def _joined(
+    contest: Contest,
+    sheets: Sequence[Sheet],
+    kind: Kind,
+    claims: list[str],
+    sidecar: dict[str, Any],
+    notes: list[str],
+) -> Candidate:
+    k = len(contest.competition.outputs)
+    values = {part: np.full((len(ids), k), np.nan) for part, ids in contest.ids.items()}
+    times = {part: np.zeros(len(ids), dtype=int) for part, ids in contest.ids.items()}
+    folds: np.ndarray | None = None
+    labels: np.ndarray | None = None
+    unknown: list[str] = []
+    for sheet in sheets:
+        probable = _as_outputs(sheet, kind, contest)
+        strangers = np.ones(len(sheet.ids), dtype=bool)
+        for part, ids in contest.ids.items():
+            at, rows = _places(sheet, part, ids)
+            strangers[rows] = False
+            values[part][at] = probable[rows]
+            np.add.at(times[part], at, 1)
+            if part == "train" and len(rows):
+                folds = _filled(sheet.folds, rows, at, len(ids), folds)
+                labels = _labelled(sheet.labels, rows, at, len(ids), labels)
+        unknown += [str(row_id) for row_id in sheet.ids[strangers]]
+    return Candidate(
+        sources={sheet.name: sheet.sha256 for sheet in sheets},
+        kind=kind,
+        values=values,
+        written=np.concatenate([sheet.values for sheet in sheets])
+        if len({sheet.values.shape[1] for sheet in sheets}) == 1
+        else sheets[0].values,
+        times=times,
+        unknown=unknown,
+        folds=folds,
+        labels=labels,
+        claims=claims,
+        sidecar=sidecar,
+        notes=[*notes, *(note for sheet in sheets for note in sheet.notes)],
+    )
+
+
+def _places(sheet: Sheet, part: str, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Positions in *ids*, and the rows of *sheet* that belong there."""
+    place_of = {row_id: place for place, row_id in enumerate(ids.tolist())}
+    found = [
+        (place_of[row_id], row)
+        for row, row_id in enumerate(sheet.ids.tolist())
+        if sheet.part[row] == part and row_id in place_of
+    ]
+    pairs = np.array(found, dtype=int).reshape(len(found), 2)
+    return pairs[:, 0], pairs[:, 1]
+
+
+def _filled(
+    names: np.ndarray | None, rows: np.ndarray, at: np.ndarray, n: int, before: np.ndarray | None
+) -> np.ndarray | None:
+    if names is None:
+        return before
+    filled = np.full((len(names), n), "", dtype=object) if before is None else before
+    filled[:, at] = names[:, rows]
+    return filled
+
+
+def _labelled(
+    found: np.ndarray | None, rows: np.ndarray, at: np.ndarray, n: int, before: np.ndarray | None
+) -> np.ndarray | None:
+    if found is None:
+        return before
+    filled = np.full((n, found.shape[1]), np.nan) if before is None else before
+    filled[at] = found[rows]
+    return filled
+
+
+def _as_outputs(sheet: Sheet, kind: Kind, contest: Contest) -> np.ndarray:
+    """(r, k) predictions in our columns: probabilities where the file holds logits."""
+    places = list(sheet.columns.outputs.values())
+    k = len(contest.competition.outputs)
+    width = max(k, len(places))  # a binary problem with a column per class has one more
+    ordered = np.full((len(sheet.values), width), np.nan)
+    ordered[:, places] = sheet.values
+    if kind == "logits":
+        together = contest.problem == "multiclass" or width > k
+        with np.errstate(invalid="ignore", over="ignore"):  # rows with NaN stay NaN
+            ordered = softmax(ordered) if together else sigmoid(ordered)
+    elif kind == "probabilities":
+        ordered = np.clip(ordered, 0.0, 1.0)  # beyond by rounding only, see `_beyond`
+    return ordered[:, 1:] if width > k else ordered

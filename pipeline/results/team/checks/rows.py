@@ -1,0 +1,95 @@
+"""Are all rows there, once, with numbers?"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from pipeline.data.findings import listing
+from pipeline.data.labels import canonical
+from pipeline.results.team.contest import PARTS
+from pipeline.results.team.finding import Finding, ok, out, warning
+from pipeline.results.team.subject import Subject
+
+CALLED = {"train": "training", "test": "test", "holdout": "holdout"}
+
+
+def check(subject: Subject) -> Iterator[Finding]:
+    """Missing, doubled, foreign rows, and cells that are no finite number."""
+    problems = [
+        *_unknown(subject),
+        *(finding for part in PARTS for finding in _part(subject, part)),
+    ]
+    yield from problems
+    if any(finding.final for finding in problems):
+        return
+    counts = {part: len(subject.candidate.values[part]) for part in ("train", "test")}
+    holdout = f", {len(subject.candidate.values['holdout'])} holdout" * subject.has_holdout
+    yield ok(
+        "rows",
+        f"{counts['train']} training, {counts['test']} test{holdout}: each once, with finite "
+        "numbers",
+    )
+
+
+def _unknown(subject: Subject) -> Iterator[Finding]:
+    unknown = subject.candidate.unknown
+    if not unknown:
+        return
+    shown = listing(unknown[:5], len(unknown))
+    if hint := _alike(subject):
+        yield out("rows", f"{len(unknown)} ids are none of ours: {shown}. {hint}", final=True)
+    else:
+        yield warning("rows", f"{len(unknown)} ids are none of ours, left out: {shown}")
+
+
+def _alike(subject: Subject) -> str:
+    """A hint where ids were read as numbers somewhere: 007 became 7, or 7 became 7.0."""
+    ours = {_bare(row_id): row_id for ids in subject.contest.ids.values() for row_id in ids}
+    for row_id in subject.candidate.unknown[:100]:
+        if _bare(row_id) in ours:
+            mine = ours[_bare(row_id)]
+            return (
+                f"{row_id!r} looks like our {mine!r}: read ids as text "
+                "(pandas: dtype={'id': str}) and write them unchanged"
+            )
+    return ""
+
+
+def _bare(row_id: str) -> str:
+    text = row_id.strip()
+    return canonical(text.lstrip("0") or "0")
+
+
+def _part(subject: Subject, part: str) -> Iterator[Finding]:
+    candidate, ids = subject.candidate, subject.contest.ids[part]
+    times, values = candidate.times[part], candidate.values[part]
+    missing, doubled = ids[times == 0].tolist(), ids[times > 1].tolist()
+    broken = ids[(times > 0) & ~np.isfinite(values).all(axis=1)].tolist()
+    rows = f"{CALLED[part]} rows"
+    if part == "holdout":
+        yield from _holdout(missing, doubled, broken, len(ids))
+        return
+    if missing:
+        yield out("rows", _said(missing, len(ids), rows, "have no prediction"), final=True)
+    if doubled:
+        advice = "stand more than once. Average them, or keep one"
+        yield out("rows", _said(doubled, len(ids), rows, advice), final=True)
+    if broken:
+        advice = "hold no finite number (empty, text, NaN or infinite)"
+        yield out("rows", _said(broken, len(ids), rows, advice), final=True)
+
+
+def _holdout(
+    missing: list[str], doubled: list[str], broken: list[str], h: int
+) -> Iterator[Finding]:
+    if not h:
+        return
+    if len(missing) == h:
+        yield ok("rows", "no holdout rows in the file: the run has no score there")
+    elif missing or doubled or broken:
+        wrong = _said([*missing, *doubled, *broken], h, "holdout rows", "are missing or unusable")
+        yield warning("rows", f"{wrong}: all are left out, the run has no score there")
+
+
+def _said(ids: list[str], total: int, rows: str, what: str) -> str:
+    return f"{len(ids)} of {total} {rows} {what}: {listing(ids[:5], len(ids))}"

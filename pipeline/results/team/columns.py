@@ -1,0 +1,214 @@
+"""Which column of a team-mate's file is what: found by name, and refused where that is ambiguous.
+
+Every tool names its columns in its own way. An id column is the one that holds our ids; folds,
+parts and passports have their usual names; predictions carry the names of classes or targets, or
+are the only numbers left. Nothing is guessed from values but what the docstrings say.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from os.path import commonprefix
+
+import numpy as np
+import pandas as pd
+
+from pipeline.config import Competition
+from pipeline.data.foldfile import fold_columns
+from pipeline.errors import DataError
+from pipeline.results.form import match
+from pipeline.results.team.cells import is_numeric
+
+FOLDS = ("fold", "folds", "kfold", "fold_id", "foldid", "cv_fold")
+PARTS = ("part", "split", "set", "kind", "dataset")
+PART_OF = {
+    **dict.fromkeys(("train", "oof", "valid", "val", "cv"), "train"),
+    **dict.fromkeys(("test", "submission", "sub"), "test"),
+    **dict.fromkeys(("holdout", "dev"), "holdout"),
+}
+"""What a part column may say -> our word."""
+PREDICTIONS = (
+    *("pred", "preds", "prediction", "predictions", "predicted", "oof", "oof_pred", "y_pred"),
+    *("prob", "proba", "probability", "p", "logit", "logits", "score", "value", "test_pred"),
+)
+"""What tools call the one column of predictions."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Columns:
+    """What the columns of one file are."""
+
+    id: str
+    outputs: dict[str, int]
+    """Column -> column of our predictions, (k,); of a binary problem perhaps one per class."""
+    folds: list[str] = field(default_factory=list)
+    """One per repeat; empty where the file tells no folds."""
+    part: str | None = None
+    passport: str | None = None
+    labels: list[str] = field(default_factory=list)
+    """The targets themselves, where the file holds them beside the predictions."""
+    unused: list[str] = field(default_factory=list)
+
+
+def find_columns(
+    frame: pd.DataFrame,
+    competition: Competition,
+    name: str,
+    known_ids: set[str],
+    is_label: Callable[[str, str], bool],
+    id_column: str | None = None,
+    fold_column: str | None = None,
+) -> Columns:
+    """The columns of *frame*, which messages call *name*.
+
+    Args:
+        known_ids: ids of all rows of the competition.
+        is_label: whether a column holds today's labels, given it and the column of ids.
+        id_column, fold_column: as the user named them; None to look for them.
+
+    Raises DataError saying what was found, what was expected and which flag decides.
+    """
+    header = [str(column) for column in frame.columns]
+    row_id = _id_column(frame, header, competition, name, known_ids, id_column)
+    rest = [column for column in header if column != row_id]
+    folds = _fold_columns(rest, competition.folds.repeats, name, fold_column)
+    rest = [column for column in rest if column not in folds]
+    part = next((column for column in rest if _is_part(frame, column)), None)
+    passport = next((column for column in rest if column.strip().casefold() == "passport"), None)
+    rest = [column for column in rest if column not in (part, passport)]
+    numeric = [column for column in rest if is_numeric(frame[column].to_numpy(dtype=object))]
+    targets = [column for column in rest if column in competition.columns.targets]
+    labels = _labels_beside(targets, numeric, competition, lambda name: is_label(name, row_id))
+    free = [column for column in numeric if column not in labels]
+    outputs = _outputs(free, competition, name)
+    used = {*outputs, *labels}
+    return Columns(
+        id=row_id,
+        outputs=outputs,
+        folds=folds,
+        part=part,
+        passport=passport,
+        labels=labels,
+        unused=[column for column in rest if column not in used],
+    )
+
+
+def _id_column(
+    frame: pd.DataFrame,
+    header: Sequence[str],
+    competition: Competition,
+    name: str,
+    known_ids: set[str],
+    given: str | None,
+) -> str:
+    if given is not None:
+        return _named(given, header, name, "--id")
+    if competition.columns.id in header:
+        return competition.columns.id
+    shares = {column: float(np.mean(frame[column].isin(known_ids))) for column in header}
+    holding = [column for column, share in shares.items() if share > 0.5]
+    if len(holding) == 1:
+        return holding[0]
+    found = f"several hold ids: {', '.join(holding)}" if holding else "no column holds our ids"
+    raise DataError(
+        f"{name} has no column {competition.columns.id!r}, and {found}. Its columns are "
+        f"{', '.join(header)}. Name the one with the ids: --id COLUMN"
+    )
+
+
+def _named(given: str, header: Sequence[str], name: str, flag: str) -> str:
+    if given not in header:
+        raise DataError(f"{name} has no column {given!r} ({flag}); it has {', '.join(header)}")
+    return given
+
+
+def _fold_columns(rest: Sequence[str], repeats: int, name: str, given: str | None) -> list[str]:
+    """The column of folds, of every repeat where there are several."""
+    if given is not None:
+        return [_named(given, rest, name, "--fold")]
+    usual = fold_columns(repeats)
+    if repeats > 1 and all(column in rest for column in usual):
+        return usual
+    found = [column for column in rest if column.strip().casefold() in FOLDS]
+    if len(found) > 1:
+        raise DataError(
+            f"{name} has several columns of folds: {', '.join(found)}. Name one: --fold COLUMN"
+        )
+    return found
+
+
+def _is_part(frame: pd.DataFrame, column: str) -> bool:
+    """Whether *column* says of each row which file it is of."""
+    if column.strip().casefold() not in PARTS:
+        return False
+    return {str(text).strip().casefold() for text in frame[column].unique()} <= PART_OF.keys()
+
+
+def _labels_beside(
+    targets: Sequence[str],
+    numeric: Sequence[str],
+    competition: Competition,
+    is_label: Callable[[str], bool],
+) -> list[str]:
+    """Columns that hold the labels while the predictions stand elsewhere.
+
+    A column with a target's name may be either; it is taken for the labels where it is equal to
+    them in most rows, or is text, and there are columns enough without it.
+    """
+    found = [column for column in targets if column not in numeric or is_label(column)]
+    left = len([column for column in numeric if column not in found])
+    return found if left >= len(competition.outputs) else []
+
+
+def _outputs(free: Sequence[str], competition: Competition, name: str) -> dict[str, int]:
+    """Column -> column of our predictions."""
+    task = competition.task
+    for header in (free, [column for column in free if not _is_index(column)]):
+        if found := match_ends(competition.outputs, header):
+            return found
+    if task.classes and (found := match_ends(task.classes, free)):
+        return found
+    if len(competition.outputs) == 1:
+        usual = [column for column in free if column.strip().casefold() in PREDICTIONS]
+        choice = usual if len(usual) == 1 else [c for c in free if not _is_index(c)]
+        if len(choice) == 1:
+            return {choice[0]: 0}
+    numbers = [str(place) for place in range(len(task.classes))]
+    if task.classes and (found := match_ends(numbers, free)):
+        return found
+    raise DataError(_ambiguous(free, competition, name))
+
+
+def _is_index(column: str) -> bool:
+    """What DataFrame.to_csv writes without being asked."""
+    return column.startswith("Unnamed:") or column == "index"
+
+
+def match_ends(names: Sequence[str], header: Sequence[str]) -> dict[str, int] | None:
+    """As `match`, where all columns of *header* may share an end as well as a beginning.
+
+    >>> match_ends(["sad", "happy"], ["sad_oof", "happy_oof"])
+    {'sad_oof': 0, 'happy_oof': 1}
+    """
+    if found := match(names, header):
+        return found
+    if len(header) < 2:
+        return None
+    end = len(commonprefix([column[::-1] for column in header]))  # noqa: RUF071 (names, not paths)
+    if not end:
+        return None
+    found = match(names, [column[:-end] for column in header])
+    ending = header[0][-end:]
+    return None if found is None else {f"{column}{ending}": at for column, at in found.items()}
+
+
+def _ambiguous(free: Sequence[str], competition: Competition, name: str) -> str:
+    wanted = competition.outputs
+    found = f"columns of numbers: {', '.join(free)}" if free else "no further column of numbers"
+    if len(wanted) == 1:
+        expected = f"one named {wanted[0]!r} or 'pred', or a single column of numbers"
+    else:
+        expected = f"{len(wanted)} of them, named {', '.join(wanted)}"
+    return (
+        f"{name}: it cannot be told which columns are the predictions. Found {found}; expected "
+        f"{expected}. Rename the columns, or take the others out of the file"
+    )

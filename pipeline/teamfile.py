@@ -1,0 +1,44 @@
+"""How a team-mate's file is named on a command line, for `pipeline.team` and `pipeline.worth`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.config import Parser
+from pipeline.errors import UsageError
+
+if TYPE_CHECKING:
+    from jsonargparse import Namespace
+
+    from pipeline.results.team.candidate import Asked, Kind
+
+
+def add_file_options(options: Parser) -> None:
+    """How a team-mate's file is to be read."""
+    options.add_argument(
+        "--test", type=str, metavar="FILE", help="the test predictions, in a file of their own"
+    )
+    options.add_argument("--logits", action="store_true", help="raw outputs: softmax or sigmoid")
+    options.add_argument(
+        "--probabilities", action="store_true", help="probabilities: the default for classes"
+    )
+    options.add_argument("--id", type=str, metavar="COLUMN", help="the column of ids")
+    options.add_argument("--fold", type=str, metavar="COLUMN", help="the column of folds")
+
+
+def asked_of(args: "Namespace") -> "Asked":
+    """What the user says about a file; UsageError where two flags contradict each other."""
+    from pipeline.results.team.candidate import Asked
+
+    if args.logits and args.probabilities:
+        raise UsageError("--logits and --probabilities contradict each other: say one")
+    kind: Kind | None = "probabilities" if args.probabilities else None
+    if args.logits:
+        kind = "logits"
+    return Asked(
+        file=Path(args.file),
+        test=None if args.test is None else Path(args.test),
+        kind=kind,
+        id=args.id,
+        fold=args.fold,
+        passport=args.get("passport"),
+    )

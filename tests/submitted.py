@@ -1,0 +1,40 @@
+"""A small competition with three written submissions, made once and copied for each test.
+
+toy-001-mean.csv      mean of m0, m1, m2
+toy-002-best.csv      m0 alone
+toy-003-simplex.csv   m0 and m3, which errs in its own way
+"""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pipeline.command import run
+from pipeline.ensemble import main as ensemble
+from tests.blendable import make
+
+FIRST, SECOND, THIRD = "toy-001-mean.csv", "toy-002-best.csv", "toy-003-simplex.csv"
+
+
+@pytest.fixture(scope="session")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The root that is copied; left as it is."""
+    toy = make(
+        tmp_path_factory.mktemp("written"), "regression", "pearson", task="label_range: [0, 5]"
+    )
+    for place, noise in enumerate((0.6, 0.8, 1.0, 0.62)):
+        toy.add_run(f"m{place}", noise, seed=place)
+    for options in (
+        ["--runs", "m0", "m1", "m2", "--method", "mean"],
+        ["--runs", "m0"],
+        ["--runs", "m0", "m3", "--method", "simplex"],
+    ):
+        assert run(ensemble, toy.arguments(*options)) == 0
+    return toy.root
+
+
+@pytest.fixture
+def root(written: Path, tmp_path: Path) -> Path:
+    """A copy to work in."""
+    return Path(shutil.copytree(written, tmp_path / "root"))

@@ -1,0 +1,145 @@
+import json
+
+import numpy as np
+import pytest
+
+from pipeline.command import run
+from pipeline.results.honest import Nest
+from pipeline.worth import main
+from tests.blendable import Toy, make
+from tests.results.team.files import predictions, send
+
+
+def call(toy: Toy, capsys, *words: str) -> tuple[int, dict]:
+    capsys.readouterr()
+    code = run(main, toy.arguments(*words, "--json"))
+    printed = capsys.readouterr()
+    return code, json.loads(printed.out) if printed.out else {"error": printed.err}
+
+
+@pytest.fixture
+def toy(tmp_path) -> Toy:
+    made = make(tmp_path, "regression", "pearson", n=300)
+    made.add_run("m0", 0.8, seed=0)
+    made.add_run("m1", 0.9, seed=1)
+    return made
+
+
+def test_a_good_file_is_worth_adding_and_stays_outside(toy, capsys):
+    path = str(send(toy, predictions(toy, 0.6)))
+    before = sorted(path for path in (toy.root / "oof").rglob("*"))
+    code, answer = call(toy, capsys, path)
+    assert code == 0
+    auto = answer["methods"][0]
+    assert (answer["verdict"], auto["gain"]["verdict"]) == ("real", "real")
+    assert auto["gain"]["low"] > 0
+    assert auto["with"] - auto["without"] == pytest.approx(auto["gain"]["difference"])
+    assert auto["weight"] > 0.3
+    assert answer["notes"] == ["audit: in"]
+    assert answer["seconds"] is None
+    assert sorted(path for path in (toy.root / "oof").rglob("*")) == before
+
+
+def test_noise_is_worth_nothing(toy, capsys):
+    random = np.random.default_rng(0)
+    noise = {file: random.uniform(0, 5, each.shape) for file, each in toy.truth.items()}
+    _, answer = call(toy, capsys, str(send(toy, noise)), "--force")
+    gains = {line["method"]: line["gain"] for line in answer["methods"]}
+    assert answer["verdict"] in ("no", "undecided")
+    assert all(abs(gain["difference"]) < 0.002 for gain in gains.values())
+
+
+def test_a_run_is_compared_with_the_others_by_the_ensembles_own_scores(toy, capsys):
+    """The same nest, by hand: with all runs, and without this one."""
+    from pipeline.results.team.peers import read_peers
+    from pipeline.results.worth import weigh
+    from tests.results.team.files import contest_of
+
+    toy.add_run("m2", 0.7, seed=2)
+    _, answer = call(toy, capsys, "m2")
+    contest = contest_of(toy)
+    peers, _ = read_peers(toy.paths, contest)
+    from pipeline.results.evidence import Evidence
+
+    def honest(names):
+        chosen = [peer for peer in peers if peer.name in names]
+        evidence = Evidence.gather(
+            [peer.name for peer in chosen],
+            [peer.oof for peer in chosen],
+            contest.truth,
+            contest.folds.fold_of_row[0],
+            contest.folds.group_of_row,
+            contest.metric,
+            contest.problem,
+        )
+        return Nest(evidence, contest.competition.folds.seed).honest_gain("greedy")
+
+    greedy = answer["methods"][1]
+    assert greedy["with"] == pytest.approx(honest(["m0", "m1", "m2"]))
+    assert greedy["without"] == pytest.approx(honest(["m0", "m1"]))
+    assert [line["name"] for line in answer["runs"]] == ["m0", "m1"]
+    again = weigh(contest, peers[:2], "m2", peers[2].oof)
+    assert again.methods[1].gain.difference == pytest.approx(greedy["gain"]["difference"])
+
+
+def test_what_it_costs_is_read_from_the_parts(toy, capsys):
+    from pipeline.files import commit_json, read_json
+
+    for fold in range(4):
+        path = toy.paths.fold_predictions("m1", 42, 0, fold).with_suffix(".json")
+        commit_json(path, read_json(path) | {"seconds": {"fit": 10.0, "predict": 0.5}})
+    _, answer = call(toy, capsys, "m1")
+    assert answer["seconds"] == {"fit": 40.0, "predict": 2.0}
+    run(main, toy.arguments("m1"))
+    assert "40.0 s of training and 2.0 s of prediction, all folds together" in (
+        capsys.readouterr().out
+    )
+    run(main, toy.arguments("m0"))
+    assert "costs    unknown: no seconds are recorded with it" in capsys.readouterr().out
+
+
+def test_a_file_that_is_out_is_refused_unless_forced(toy, capsys):
+    path = str(send(toy, {file: toy.truth[file] for file in toy.truth}))
+    code, answer = call(toy, capsys, path)
+    assert code == 3
+    assert "the predictions are the labels themselves" in answer["error"]
+    assert "mate.csv is out; --force weighs it all the same" in answer["error"]
+    code, answer = call(toy, capsys, path, "--force")
+    assert code == 0
+    assert "leakage: the predictions are the labels themselves" in answer["notes"]
+
+
+def test_an_unproven_file_is_weighed_with_a_note(toy, capsys):
+    code, answer = call(toy, capsys, str(send(toy, fold=False)))
+    assert code == 0
+    assert any(note.startswith("folds: unproven") for note in answer["notes"])
+
+
+def test_neither_a_file_nor_a_run_names_both(toy, capsys):
+    code, answer = call(toy, capsys, "nope")
+    assert code == 2
+    assert (
+        "there is no file nope, and there is no complete run nope; complete runs: m0, m1"
+        in answer["error"]
+    )
+
+
+def test_without_another_run_there_is_nothing_to_add_to(tmp_path, capsys):
+    toy = make(tmp_path, "regression", "pearson", n=60)
+    toy.add_run("m0", 0.8)
+    code, answer = call(toy, capsys, "m0")
+    assert (code, "no other complete run of toy to add it to" in answer["error"]) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("problem", "metric"), [("binary", "f1"), ("multiclass", "log-loss"), ("multilabel", "auc")]
+)
+def test_every_kind_of_problem_has_a_page(tmp_path, capsys, problem, metric):
+    sample = {"multiclass": (["topic"], ["art"])}.get(problem)
+    toy = make(tmp_path, problem, metric, n=100, sample=sample)
+    toy.add_run("m0", 0.8, seed=0)
+    assert run(main, toy.arguments(str(send(toy)))) == 0
+    page = capsys.readouterr().out
+    assert f"is mate.csv worth adding to 1 run? Scored by {metric}" in page
+    for piece in ("Honest score of the ensemble", "ensemble of them", "worth    ", "costs    "):
+        assert piece in page
