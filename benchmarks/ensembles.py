@@ -1,13 +1,13 @@
 """Every blending method on real competitions: in-sample, honest with its interval, and dev.
 
     pip install -e ".[demo]" -c constraints.txt
-    python benchmarks/ensembles.py train --root DIR     # hours on two cores; goes on where it stopped
+    python benchmarks/ensembles.py train --root DIR     # hours on two cores; goes on if stopped
     python benchmarks/ensembles.py show --root DIR --write
 
 `train` runs init and the members of MEMBERS by the commands that a person would type; a finished
-run is not trained again. `show` blends them, prints a table per competition, and with --write keeps the
-figures in benchmarks/results/ensembles.json, one picture per competition in docs/figures/, and
-renders docs/ensembles.md. dev.csv, where there is one, was neither trained nor fitted on.
+run is not trained again. `show` blends them and prints a table per competition; with --write it
+keeps the figures in benchmarks/results/ensembles.json, one picture per competition in
+docs/figures/, and renders docs/ensembles.md. dev.csv was neither trained nor fitted on.
 """
 
 import argparse
