@@ -28,6 +28,7 @@ RESULTS = HERE / "results" / "blend.json"
 MEMBERS, ROWS = (20, 100, 500), (10_000, 100_000, 1_000_000)
 METRICS = ("rmse", "pearson")
 CLIMBERS, TABLES = ("ours", "hill climb", "AutoGluon"), ("RidgeCV", "SLSQP", "NNLS")
+OURS = 5  # times the limit of the others: it is run whole, for the page has no line without it
 LARGEST = 1e9  # bytes of the table (n, M) of float64 up to which the last three are run
 
 
@@ -92,7 +93,7 @@ def ask(args: argparse.Namespace, name: str, scratch: str, metric: str) -> dict[
         capture_output=True,
         text=True,
         check=False,
-        preexec_fn=lambda: limit(args.cap),
+        preexec_fn=lambda: limit(args.cap * (OURS if name == "ours" else 1)),
     )
     if done.returncode < 0:
         return {"left out": f"over {4 * args.cap:.0f} s"}

@@ -7,13 +7,12 @@ Prints one JSON object.
 
 import json
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 from autogluon.core.metrics import get_metric
 from autogluon.core.models.greedy_ensemble.ensemble_selection import EnsembleSelection
-from blend_clock import TICK, forget_peak, peak, timed
+from blend_clock import as_far, forget_peak, peak
 from blend_data import read, scores
 
 NAMES = {"rmse": "root_mean_squared_error", "pearson": "pearsonr"}
@@ -32,11 +31,7 @@ def main() -> None:
         found = EnsembleSelection(ensemble_size=size, problem_type="regression", metric=scorer)
         return found.fit(members, truth)
 
-    began = time.process_time()
-    select(1)
-    one = max(time.process_time() - began, TICK)
-    size = max(1, min(int(picks), int(float(cap) / one)))
-    found, seconds = timed(lambda: select(size))
+    found, seconds, size = as_far(select, int(picks), float(cap))
     print(
         json.dumps(
             {

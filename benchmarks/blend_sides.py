@@ -8,13 +8,12 @@ one.
 
 import json
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from blend_clock import TICK, forget_peak, peak, timed
+from blend_clock import as_far, forget_peak, peak, timed
 from blend_data import read, scores
 
 Found = dict[str, Any]
@@ -85,11 +84,7 @@ def hill_climb(folder: Path, metric: str, picks: int, cap: float) -> Found:
         kept = chosen[: 1 + int(np.argmax(gains))]
         return np.bincount(kept, minlength=len(members)) / len(kept)
 
-    began = time.process_time()
-    climb(1)
-    one = max(time.process_time() - began, TICK)
-    size = max(1, min(picks, int(cap / one)))
-    weights, seconds = timed(lambda: climb(size))
+    weights, seconds, size = as_far(climb, picks, cap)
     found = {"seconds": seconds, "picks": size, "memory": peak() - before}
     return found | scores(members, truth, weights)
 

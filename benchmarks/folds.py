@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from machine import machine_line
+from machine import keep, machine_line
 from near_recall import near_tables
 from sklearn.model_selection import StratifiedGroupKFold
 
@@ -59,8 +59,7 @@ def main() -> int:
     )
     print(text)
     if args.write:
-        (HERE / "results").mkdir(exist_ok=True)
-        (HERE / "results" / "folds.md").write_text(text + "\n", encoding="utf-8")
+        keep("folds", text)
     return 0
 
 

@@ -28,6 +28,7 @@ import numpy as np
 import torch
 from gpu_page import FOLDS, heading, machine, table
 from gpu_sides import BATCH, EAGER, GRAPHED, PEER, Clock, Job, train_folds, train_ours, train_peer
+from machine import keep
 from transformers import AutoConfig, AutoTokenizer
 
 HERE = Path(__file__).resolve().parent
@@ -58,10 +59,7 @@ def main() -> int:
         page += [f"## {name}", "", *table(args, found[name]), ""]
     print("\n".join(page))
     if args.write:
-        kept = {"machine": machine(args), "found": found}
-        results = HERE / "results"
-        (results / "gpu.md").write_text("\n".join(page), encoding="utf-8")
-        (results / "gpu.json").write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+        keep("gpu", "\n".join(page), {"machine": machine(args), "found": found})
     return 0
 
 

@@ -21,13 +21,13 @@ from typing import Any
 
 import numpy as np
 from honesty_page import figure, page, summary
+from machine import keep
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from pipeline.results.honest import Nest
 from tests.results.simulated import Competition, World
 
-RESULTS = Path(__file__).parent / "results"
 FIGURE = Path(__file__).parents[1] / "docs/figures/honesty.png"
 METHODS = ("best", "mean", "simplex", "ridge")
 ROWS = 20_000  # of a population; a new one for every TOGETHER competitions
@@ -107,9 +107,7 @@ def main() -> int:
     text = page(lines, crowd)
     print(text)
     if args.write:
-        (RESULTS / "honesty.md").write_text(text, encoding="utf-8")
-        kept = json.dumps(summary(lines, crowd), indent=2)
-        (RESULTS / "honesty.json").write_text(kept + "\n", encoding="utf-8")
+        keep("honesty", text, summary(lines, crowd))
         figure(lines, crowd, FIGURE)
     return 0
 

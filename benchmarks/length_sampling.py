@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from clock import Boundaries
 from engine import Engine
-from machine import machine_line
+from machine import keep, machine_line
 from scipy.stats import t as student
 from stsb import DATA, RESULTS, Pairs, recipe
 from transformers.trainer_pt_utils import get_length_grouped_indices
@@ -52,9 +52,7 @@ def main() -> int:
     page = table(lines_of(args.keep), args)
     print(page)
     if args.write:
-        (RESULTS / "length-sampling.md").write_text(page, encoding="utf-8")
-        found = json.dumps(lines_of(args.keep), indent=2)
-        (RESULTS / "length-sampling.json").write_text(found + "\n", encoding="utf-8")
+        keep("length-sampling", page, lines_of(args.keep))
     return 0
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from machine import machine_line
+from machine import keep, machine_line
 from scipy import sparse
 from sklearn.linear_model import LogisticRegression, Ridge
 from threadpoolctl import threadpool_limits
@@ -28,7 +28,6 @@ from pipeline.models.ngrams import NgramCounter
 from pipeline.models.settings import LinearRecipe
 from pipeline.models.strength import DENSE, STANDARD
 
-RESULTS = Path(__file__).resolve().parent / "results" / "linear.md"
 FAMILIES: Any = [("char", 1), ("char", 2), ("char", 3), ("char", 4), ("word", 1), ("word", 2)]
 
 
@@ -36,7 +35,7 @@ def main() -> int:
     """Measure every folder; print the table, and keep it with --write."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folders", type=Path, nargs="+")
-    parser.add_argument("--write", action="store_true", help=f"keep it in {RESULTS.name}")
+    parser.add_argument("--write", action="store_true", help="keep the page")
     args = parser.parse_args()
     lines = [
         "# The linear learner's solver",
@@ -53,7 +52,7 @@ def main() -> int:
     page = "\n".join(lines) + "\n"
     print(page)
     if args.write:
-        RESULTS.write_text(page, encoding="utf-8")
+        keep("linear", page)
     return 0
 
 

@@ -1,9 +1,14 @@
-"""The machine and the versions that figures were measured with, in one line."""
+"""The machine and the versions that figures were measured with, and where figures are kept."""
 
+import json
 import os
 import platform
 from datetime import date
 from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).resolve().parent / "results"
 
 
 def machine_line(*libraries: str) -> str:
@@ -14,3 +19,11 @@ def machine_line(*libraries: str) -> str:
         f"{os.environ.get('OMP_NUM_THREADS', 'unset')}, Python {platform.python_version()}, "
         f"numpy {version('numpy')}, {versions}, {date.today().isoformat()}."
     )
+
+
+def keep(name: str, page: str, figures: Any = None) -> None:
+    """Write results/NAME.md and, where there are *figures*, results/NAME.json."""
+    (RESULTS / f"{name}.md").write_text(page.rstrip() + "\n", encoding="utf-8")
+    if figures is not None:
+        text = json.dumps(figures, indent=2, ensure_ascii=False)
+        (RESULTS / f"{name}.json").write_text(text + "\n", encoding="utf-8")

@@ -22,10 +22,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from machine import machine_line
+from machine import keep, machine_line
 
 HERE = Path(__file__).resolve().parent
-RESULTS = HERE / "results" / "scale.md"
 SOURCE = HERE.parent.parent / "shared" / "data" / "stsb-en" / "train.csv"
 ROWS = (1_000, 10_000, 100_000, 1_000_000)
 BATCH, GROUPS = 32, 4
@@ -197,7 +196,7 @@ def main() -> int:
     """Measure, print, and with --write keep."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rows", type=int, nargs="+", default=list(ROWS))
-    parser.add_argument("--write", action="store_true", help=f"keep it in {RESULTS.name}")
+    parser.add_argument("--write", action="store_true", help="keep the page")
     parser.add_argument("--one", choices=list(STAGES), help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -220,7 +219,7 @@ def main() -> int:
     ]
     print("\n".join(lines))
     if args.write:
-        RESULTS.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        keep("scale", "\n".join(lines))
     return 0
 
 

@@ -22,8 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from children import ask
+from machine import keep
 from speed_page import command_line, machine, page_of
-from stsb import DATA, OURS, RESULTS, Pairs, recipe
+from stsb import DATA, OURS, Pairs, recipe
 
 SHAPES = ((2048, 2048, 2048), (1000, 384, 1536), (1000, 384, 384))
 """Of products (m, k) by (k, n): a large one, and two of the model's own."""
@@ -53,9 +54,8 @@ def main() -> int:
     page = page_of(args, found)
     print(page)
     if args.write:
-        (RESULTS / "speed.md").write_text(page, encoding="utf-8")
         kept = {"command": command_line(args), "machine": machine(args), "rounds": found}
-        (RESULTS / "speed.json").write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+        keep("speed", page, kept)
     return 0
 
 

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from children import ask, spread
-from machine import machine_line
-from stsb import DATA, RESULTS, Pairs, recipe
+from machine import keep, machine_line
+from stsb import DATA, Pairs, recipe
 
 PEER, OURS = "Trainer, dynamic padding", "ours"
 
@@ -44,9 +44,7 @@ def main() -> int:
     page = "\n".join(report(args, trainings)) + "\n"
     print(page)
     if args.write:
-        (RESULTS / "time-to-score.md").write_text(page, encoding="utf-8")
-        kept = json.dumps({"machine": machine(args), "seeds": trainings}, indent=2)
-        (RESULTS / "time-to-score.json").write_text(kept + "\n", encoding="utf-8")
+        keep("time-to-score", page, {"machine": machine(args), "seeds": trainings})
     return 0
 
 

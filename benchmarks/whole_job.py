@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from children import spread
-from machine import machine_line
-from stsb import DATA, RESULTS
+from machine import keep, machine_line
+from stsb import DATA
 from whole_job_parts import parts_table
 from whole_job_sides import NAME, config, ours, peer, pipeline, shortened
 
@@ -43,9 +43,7 @@ def main() -> int:
     page = "\n".join(report(args, rounds)) + "\n"
     print(page)
     if args.write:
-        (RESULTS / "whole-job.md").write_text(page, encoding="utf-8")
-        kept = json.dumps({"machine": machine(args), "rounds": rounds}, indent=2)
-        (RESULTS / "whole-job.json").write_text(kept + "\n", encoding="utf-8")
+        keep("whole-job", page, {"machine": machine(args), "rounds": rounds})
     return 0
 
 

@@ -6,6 +6,7 @@ done = command(root, "cv", "--model", "tiny", fault="step:7:kill9")
 
 import csv
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -71,6 +72,14 @@ def toy_competition(root: Path) -> Path:
     words = [" ".join([*SUBJECTS, *VERBS, *PLACES, "a in the"])]
     backbone = tiny_backbone(root / "backbone", words)
     (models / "tiny.yaml").write_text(RECIPE.format(backbone=backbone))
+    return root
+
+
+def untrained(toy: Path, root: Path) -> Path:
+    """A copy of the competition *toy* in *root*, its folds frozen and nothing trained."""
+    shutil.copytree(toy, root, dirs_exist_ok=True)
+    shutil.rmtree(root / "oof")
+    shutil.rmtree(root / "runs")
     return root
 
 

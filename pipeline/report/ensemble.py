@@ -4,13 +4,12 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table as Grid
 
 from pipeline.report import decisions, leaderboard
+from pipeline.report.grids import empty_grid, interval, number, signed
 from pipeline.results.assess import Assessment
-from pipeline.results.gains import Gain
 from pipeline.results.outcome import Outcome
 from pipeline.results.submission import Written
 
@@ -87,32 +86,32 @@ def _first_lines(outcome: Outcome) -> Iterator[str]:
 
 def _members(outcome: Outcome) -> Grid:
     columns = ("score", "fold mean", "weight", "loss without it", "95 % interval")
-    grid = _grid("Members", "run", *columns)
+    grid = empty_grid("Members", "run", *columns)
     assessment, holdout = outcome.assessment, outcome.holdout
     if holdout is not None:
         grid.add_column("holdout", justify="right")
     for place, line in enumerate(assessment.members):
-        more = [] if holdout is None else [_number(holdout.members[place])]
-        cells = [_number(line.score), _number(line.fold_mean), f"{line.weight:.3f}"]
-        grid.add_row(line.name, *cells, _signed(line.cost_without), _interval(line.worth), *more)
+        more = [] if holdout is None else [number(holdout.members[place])]
+        cells = [number(line.score), number(line.fold_mean), f"{line.weight:.3f}"]
+        grid.add_row(line.name, *cells, signed(line.cost_without), interval(line.worth), *more)
     if holdout is not None:
         name = f"ensemble ({assessment.method})"
-        grid.add_row(name, "", "", "", "", "", _number(holdout.ensemble))
+        grid.add_row(name, "", "", "", "", "", number(holdout.ensemble))
     return grid
 
 
 def _methods(assessment: Assessment) -> Grid:
     columns = ("in-sample", "honest", "difference", "gain over best", "± se")
-    grid = _grid("Methods", "method", *columns)
+    grid = empty_grid("Methods", "method", *columns)
     for line in assessment.methods:
         mark = " *" if line.name == assessment.method else ""
         gain = line.over_best
         grid.add_row(
             line.name + mark,
-            _number(line.in_sample),
-            _number(line.honest),
-            _signed(line.optimism),
-            "" if line.name == "best" else _signed(gain.difference),
+            number(line.in_sample),
+            number(line.honest),
+            signed(line.optimism),
+            "" if line.name == "best" else signed(gain.difference),
             "" if line.name == "best" else f"{gain.error:.5f}",
         )
     return grid
@@ -127,8 +126,8 @@ def _conclusion(outcome: Outcome) -> Iterator[str]:
     yield f"method   {assessment.method}: {assessment.reason}"
     if assessment.wavers:
         yield f"         without one fold at a time the choice is: {', '.join(assessment.nested)}"
-    in_sample = _number(outcome.in_sample)
-    yield f"honest   {_number(outcome.honest)} (in-sample {in_sample}){_with(outcome)}"
+    in_sample = number(outcome.in_sample)
+    yield f"honest   {number(outcome.honest)} (in-sample {in_sample}){_with(outcome)}"
     if len(assessment.members) > 1:
         yield (
             f"gain     {gain.difference:+.5f} over the best single model, 95 % interval "
@@ -148,10 +147,10 @@ def _with(outcome: Outcome) -> str:
     if outcome.honest == before:
         return ""
     if decided.form is not None:
-        return f", as the classes of the file; {_number(before)} as numbers"
+        return f", as the classes of the file; {number(before)} as numbers"
     if decided.decision is None:
-        return f", choosing decisions included; {_number(before)} if none had been tried"
-    return f", with the {decided.chosen} applied; {_number(before)} without"
+        return f", choosing decisions included; {number(before)} if none had been tried"
+    return f", with the {decided.chosen} applied; {number(before)} without"
 
 
 def _correlation(assessment: Assessment) -> Grid:
@@ -160,29 +159,8 @@ def _correlation(assessment: Assessment) -> Grid:
     title = "Correlation of errors"
     if len(shown) < len(order):
         title += f" (the {SHOWN} members with the most weight; --json has all)"
-    grid = _grid(title, "", *(str(place + 1) for place in shown))
+    grid = empty_grid(title, "", *(str(place + 1) for place in shown))
     for row in shown:
         cells = [f"{assessment.correlation[row, column]:.2f}" for column in shown]
         grid.add_row(f"{row + 1} {assessment.members[row].name}", *cells)
     return grid
-
-
-def _grid(title: str, first: str, *columns: str) -> Grid:
-    grid = Grid(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    grid.add_column(first, overflow="fold")
-    for column in columns:
-        grid.add_column(column, justify="right")
-    return grid
-
-
-def _interval(gain: Gain | None) -> str:
-    return "" if gain is None else f"{gain.low:+.5f} to {gain.high:+.5f}"
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4f}"
-
-
-def _signed(value: float | None) -> str:
-    """A difference: one digit more than a score, since it is what the eye compares."""
-    return "–" if value is None else f"{value:+.5f}"

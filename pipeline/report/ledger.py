@@ -8,6 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table as Grid
 
+from pipeline.report.grids import number
 from pipeline.report.section import name, plural
 from pipeline.results.sent.budget import Budget
 from pipeline.results.sent.entry import Entry
@@ -40,14 +41,14 @@ def _grid(found: Standing) -> Grid:
         scores = [text for part in ("public", "private") for text in _part(line, part)]
         start = [str(line.number), name(line.entry.file, 60), line.method or NONE]
         end = [name(line.entry.by or NONE), line.entry.day]
-        grid.add_row(*start, _number(line.honest), *scores, *end)
+        grid.add_row(*start, number(line.honest), *scores, *end)
     return grid
 
 
 def _part(line: Line, part: str) -> tuple[str, str]:
     """The range of a part, and its score, marked where it lies outside."""
     mark = MARK if line.outside(part) else ""
-    return range_text(line.expected.get(part)), _number(getattr(line.entry, part)) + mark
+    return range_text(line.expected.get(part)), number(getattr(line.entry, part)) + mark
 
 
 def range_text(expected: Expected | None) -> str:
@@ -189,7 +190,3 @@ def standing_json(found: Standing, noise: Noise | None) -> dict[str, Any]:
         if noise is None
         else {"files": noise.files, "rows": noise.rows, "standard_error": noise.duel.spread},
     }
-
-
-def _number(value: float | None) -> str:
-    return NONE if value is None else f"{value:.4f}"

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table as Grid
 
+from pipeline.report.grids import empty_grid, number
 from pipeline.results.team.audit import Audit
 from pipeline.results.team.contest import Contest
 from pipeline.results.team.listing import RunLine
@@ -41,13 +41,13 @@ def _first_lines(
         yield f"  file     {file}, SHA-256 {digest[:16]}"
     yield f"  folds    passport {contest.folds.digest[:16]}, {contest.folds.count} folds"
     holdout = "" if audit.holdout is None else f", holdout {audit.holdout:.4f}"
-    yield f"  score    {_number(audit.score)} out-of-fold{holdout}"
+    yield f"  score    {number(audit.score)} out-of-fold{holdout}"
     for note in audit.notes:
         yield f"  note     {note}"
 
 
 def _findings(audit: Audit) -> Grid:
-    grid = _grid("Audit", "looked at", "", "found")
+    grid = empty_grid("Audit", "looked at", "", "found")
     for each in audit.findings:
         grid.add_row(each.check, "" if each.grade == "ok" else each.grade, each.says)
     grid.columns[1].justify = grid.columns[2].justify = "left"
@@ -58,24 +58,24 @@ def _findings(audit: Audit) -> Grid:
 def _folds(audit: Audit) -> Grid:
     others = any(line.others is not None for line in audit.folds)
     columns = ["rows", "score", *(["other runs"] if others else []), "± se", "distance"]
-    grid = _grid("Folds", "fold", *columns)
+    grid = empty_grid("Folds", "fold", *columns)
     for line in audit.folds:
         error = "–" if line.error is None else f"{line.error:.5f}"
         far = "–" if line.distance is None else f"{line.distance:+.1f}"
-        more = [_number(line.others)] if others else []
-        grid.add_row(str(line.fold), str(line.rows), _number(line.score), *more, error, far)
+        more = [number(line.others)] if others else []
+        grid.add_row(str(line.fold), str(line.rows), number(line.score), *more, error, far)
     return grid
 
 
 def _runs(audit: Audit) -> Grid:
-    grid = _grid("Other runs", "run", "score", "error correlation", "KS test/oof")
+    grid = empty_grid("Other runs", "run", "score", "error correlation", "KS test/oof")
     distances = {each.run: each.distance for each in audit.shifts}
     for each in sorted(audit.likenesses, key=lambda each: -each.correlation):
         distance = distances.get(each.run)
         told = "–" if distance is None else f"{distance:.3f}"
-        grid.add_row(each.run, _number(each.score), f"{each.correlation:.4f}", told)
+        grid.add_row(each.run, number(each.score), f"{each.correlation:.4f}", told)
     if "" in distances:
-        grid.add_row("this file", _number(audit.score), "", f"{distances['']:.3f}")
+        grid.add_row("this file", number(audit.score), "", f"{distances['']:.3f}")
     return grid
 
 
@@ -96,26 +96,14 @@ def print_runs(lines: Sequence[RunLine], contest: Contest, console: Console) -> 
         soft_wrap=True,
     )
     holdout = any(line.holdout is not None for line in lines)
-    grid = _grid("Runs", "run", "score", *(["holdout"] if holdout else []))
+    grid = empty_grid("Runs", "run", "score", *(["holdout"] if holdout else []))
     for column in ("by", "added", "passport", "proof", "audit"):
         grid.add_column(column)
     for line in lines:
-        more = [_number(line.holdout)] if holdout else []
+        more = [number(line.holdout)] if holdout else []
         cells = [line.by, line.when[:10], line.passport[:16], line.proof, line.verdict]
-        grid.add_row(line.run, _number(line.score), *more, *cells)
+        grid.add_row(line.run, number(line.score), *more, *cells)
     console.print(grid)
     for line in lines:
         if line.says:
             console.print(f"note     {line.says}", soft_wrap=True)
-
-
-def _grid(title: str, first: str, *columns: str) -> Grid:
-    grid = Grid(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    grid.add_column(first, overflow="fold")
-    for column in columns:
-        grid.add_column(column, justify="right")
-    return grid
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4f}"

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table as Grid
 
+from pipeline.report.grids import empty_grid, number
 from pipeline.results.team.contest import Contest
 from pipeline.results.worth import MethodWorth, Worth
 
@@ -43,21 +43,21 @@ def _first_lines(worth: Worth, contest: Contest) -> Iterator[str]:
         f"{metric.name} ({better} is better)"
     )
     yield f"  folds    passport {contest.folds.digest[:16]}, {contest.folds.count} folds"
-    yield f"  score    {_number(worth.score)} alone"
+    yield f"  score    {number(worth.score)} alone"
     for note in worth.notes:
         yield f"  note     {note}"
 
 
 def _methods(worth: Worth) -> Grid:
     columns = ("without", "with", "gain", "± se", "95 % interval", "its weight")
-    grid = _grid("Honest score of the ensemble", "method", *columns)
+    grid = empty_grid("Honest score of the ensemble", "method", *columns)
     for line in worth.methods:
         gain = line.gain
         chosen = "" if line.chosen == line.method else f" ({line.chosen})"
         grid.add_row(
             line.method + chosen,
-            _number(line.without),
-            _number(line.score),
+            number(line.without),
+            number(line.score),
             f"{gain.difference:+.5f}",
             f"{gain.error:.5f}",
             f"{gain.low:+.5f} to {gain.high:+.5f}",
@@ -67,12 +67,10 @@ def _methods(worth: Worth) -> Grid:
 
 
 def _runs(worth: Worth) -> Grid:
-    grid = _grid("Runs that are there", "run", "score", "error correlation")
+    grid = empty_grid("Runs that are there", "run", "score", "error correlation")
     for name, score, each in zip(worth.runs, worth.scores, worth.correlations, strict=True):
-        grid.add_row(name, _number(score), f"{each:.3f}")
-    grid.add_row(
-        "ensemble of them", _number(worth.methods[0].without), f"{worth.with_ensemble:.3f}"
-    )
+        grid.add_row(name, number(score), f"{each:.3f}")
+    grid.add_row("ensemble of them", number(worth.methods[0].without), f"{worth.with_ensemble:.3f}")
     return grid
 
 
@@ -143,15 +141,3 @@ def _values(line: MethodWorth) -> dict[str, Any]:
 
 def _finite(value: Any) -> Any:
     return value if not isinstance(value, float) or math.isfinite(value) else None
-
-
-def _grid(title: str, first: str, *columns: str) -> Grid:
-    grid = Grid(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    grid.add_column(first, overflow="fold")
-    for column in columns:
-        grid.add_column(column, justify="right")
-    return grid
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4f}"

@@ -32,11 +32,8 @@ def close(first, second):
     torch.testing.assert_close(first, second, atol=1e-6, rtol=0)
 
 
-@pytest.mark.parametrize("pooling", ["mean", "cls"])
-@pytest.mark.parametrize("kind", ["bert", "roberta", "electra"])
-def test_outputs_and_gradient_are_those_of_the_packed_batch(tmp_path, kind, pooling):
-    module = network(load(tmp_path, kind), True, pooling)
-    given = micro_batch(module.backbone)
+def same_as_packed(module, given):
+    """The fixed row's outputs and gradient are those of the packed batch."""
     expected = module(given["inputs"], given["lengths"])
     wanted = gradient(module, expected, given["targets"])
     fixed = Fixed(given, WIDTH)
@@ -44,19 +41,20 @@ def test_outputs_and_gradient_are_those_of_the_packed_batch(tmp_path, kind, pool
     found = fixed.outputs(module)
     close(found, expected)
     close(gradient(module, found, fixed.targets), wanted)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+@pytest.mark.parametrize("kind", ["bert", "roberta", "electra"])
+def test_outputs_and_gradient_are_those_of_the_packed_batch(tmp_path, kind, pooling):
+    module = network(load(tmp_path, kind), True, pooling)
+    same_as_packed(module, micro_batch(module.backbone))
 
 
 def test_the_inputs_of_a_pair_make_one_row_together(tmp_path):
     module = network(load(tmp_path), True, inputs=2)
     given = micro_batch(module.backbone, inputs=2)
     assert given["inputs"][0]["input_ids"].shape != given["inputs"][1]["input_ids"].shape
-    expected = module(given["inputs"], given["lengths"])
-    wanted = gradient(module, expected, given["targets"])
-    fixed = Fixed(given, WIDTH)
-    fixed.load(given)
-    found = fixed.outputs(module)
-    close(found, expected)
-    close(gradient(module, found, fixed.targets), wanted)
+    same_as_packed(module, given)
 
 
 @pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")

@@ -1,7 +1,6 @@
 """Folds on a real Ray cluster of several nodes, all of them on this machine."""
 
 import json
-import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +10,14 @@ from pathlib import Path
 import pytest
 
 from pipeline.files import sha256
-from tests.toy import PROJECT, command, environment, predictions, toy_competition
+from tests.toy import (
+    PROJECT,
+    command,
+    environment,
+    predictions,
+    toy_competition,
+    untrained,
+)
 from tests.training.nodes import Nodes, why_not
 
 pytestmark = [
@@ -47,10 +53,7 @@ def toy(tmp_path_factory) -> Path:
 @pytest.fixture
 def root(toy, tmp_path) -> Path:
     """The competition with nothing trained."""
-    shutil.copytree(toy, tmp_path, dirs_exist_ok=True)
-    shutil.rmtree(tmp_path / "oof")
-    shutil.rmtree(tmp_path / "runs")
-    return tmp_path
+    return untrained(toy, tmp_path)
 
 
 def golden(toy: Path, root: Path) -> dict[str, str]:

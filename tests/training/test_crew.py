@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +16,7 @@ from pipeline.stopping import STOP, Stop, Stopped, by_signal
 from pipeline.training import crew
 from pipeline.training.crew import Crew, WorkerError
 from pipeline.training.handing import of_worker
-from tests.toy import environment, predictions, toy_competition
+from tests.toy import environment, predictions, toy_competition, untrained
 
 
 @pytest.fixture(scope="module")
@@ -36,10 +35,7 @@ def golden(toy):
 @pytest.fixture
 def root(toy, tmp_path) -> Path:
     """The competition with its folds frozen and nothing trained."""
-    shutil.copytree(toy, tmp_path, dirs_exist_ok=True)
-    shutil.rmtree(tmp_path / "oof")
-    shutil.rmtree(tmp_path / "runs")
-    return tmp_path
+    return untrained(toy, tmp_path)
 
 
 @pytest.fixture
