@@ -1,6 +1,5 @@
 """From members to an assessed ensemble, and from there to the bytes of a submission."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -17,22 +16,13 @@ from pipeline.results.expected.leaderboard import Labelled, Leaderboard, leaderb
 from pipeline.results.expected.sampling import Scored
 from pipeline.results.facts import Facts, facts_of
 from pipeline.results.form import Form
+from pipeline.results.holdout import Holdout, known_rows, score_holdout
 from pipeline.results.members import FrozenFolds, Members
 from pipeline.results.metrics import Metric
-from pipeline.results.prune import redundant
-from pipeline.results.rank_mean import ORDER_ONLY, WRONG_TOOL
+from pipeline.results.prune import without_copies
+from pipeline.results.remarks import remarks
 from pipeline.results.rows import Rows
-from pipeline.results.scales import find_scale
 from pipeline.results.submission import Sample, build, check
-
-
-@dataclass(frozen=True, kw_only=True)
-class Holdout:
-    """Scores on labelled rows that nothing was fitted on; None where undefined."""
-
-    members: list[float | None]
-    """(M,)."""
-    ensemble: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,13 +98,15 @@ def conclude(
         competition.task.problem,
         about.get("train"),
     )
-    evidence, members, pruned = _pruned(evidence, members)
+    evidence, members, pruned = without_copies(evidence, members)
     assessment = assess(evidence, method, competition.folds.seed)
     if assessment.headline.honest is None:  # let the metric say why it has no value
         metric.score(truth, evidence.predict(assessment.honest_blends)[1])
     seen_range = (float(truth.min()), float(truth.max()))
     decided = decide_on(competition, assessment.nest, method, form, seen_range)
-    known = _known(evidence, holdout, members.holdout, about.get("holdout"), assessment, decided)
+    known = known_rows(
+        evidence, holdout, Rows(members.holdout, about.get("holdout")), assessment.blend, decided
+    )
     fitted = evidence.predict(dict.fromkeys(evidence.folds, assessment.blend))[1]
     return Outcome(
         competition=competition,
@@ -132,8 +124,8 @@ def conclude(
         in_sample=score_or_none(metric, truth, decided.apply(fitted)),
         leaderboard=_expect(competition, evidence, decided, train, test, known),
         facts=about.get("test"),
-        holdout=None if known is None else _score_holdout(known, members.holdout),
-        notes=[*notes, *pruned, *_remarks(evidence, assessment)],
+        holdout=None if known is None else score_holdout(known, members.holdout),
+        notes=[*notes, *pruned, *remarks(evidence, assessment.method)],
     )
 
 
@@ -151,61 +143,6 @@ def _facts(
         return {}
     tables = {"train": train, "test": test} | ({} if holdout is None else {"holdout": holdout})
     return dict(zip(tables, facts_of(list(tables.values()), slice_by), strict=True))
-
-
-def _pruned(evidence: Evidence, members: Members) -> tuple[Evidence, Members, list[str]]:
-    """Both without members that repeat another, and a note about each of these."""
-    found = redundant(evidence, members.test)
-    dropped = {each.member for each in found}
-    kept = [place for place in range(len(members.names)) if place not in dropped]
-    notes = [
-        f"{members.names[each.member]} is left out: its predictions correlate "
-        f"{each.correlation:.6f} with those of {members.names[each.kept]}, so it adds nothing"
-        for each in found
-    ]
-    return (evidence.keep(kept), members.keep(kept), notes) if found else (evidence, members, [])
-
-
-def _remarks(evidence: Evidence, assessment: Assessment) -> list[str]:
-    """What a person should know about how members and method fit the metric."""
-    scale, remarks = find_scale(evidence, evidence.folds), []
-    for place in np.flatnonzero(scale.moved):
-        line = f"{scale.slope[place]:.3g} times the prediction {scale.offset[0, place]:+.3g}"
-        remarks.append(
-            f"{evidence.names[place]} is on another scale than the target: brought to it by "
-            f"{line}{'' if len(scale.offset) == 1 else ' (first column)'}, fitted inside the nest"
-        )
-    if assessment.method == "rank-mean" and evidence.metric.name not in ORDER_ONLY:
-        remarks.append(WRONG_TOOL.format(metric=evidence.metric.name))
-    return remarks
-
-
-def _known(
-    evidence: Evidence,
-    holdout: Table | None,
-    members: Sequence[np.ndarray],
-    facts: Facts | None,
-    assessment: Assessment,
-    decided: Decided,
-) -> Labelled | None:
-    """The holdout's rows with their decided predictions; None where there are none."""
-    if holdout is None or holdout.targets is None:
-        return None
-    blended = assessment.blend.predict(Rows(members, facts), evidence.problem)
-    rows = np.arange(len(holdout))
-    predicted = decided.apply(blended)
-    scored = Scored(evidence.metric, evidence.problem, holdout.targets, predicted, rows)
-    score = score_or_none(evidence.metric, holdout.targets, predicted)
-    sign = 1 if evidence.metric.greater_is_better else -1
-    return Labelled(table=holdout, scored=scored, gain=-math.inf if score is None else sign * score)
-
-
-def _score_holdout(known: Labelled, members: Sequence[np.ndarray]) -> Holdout:
-    metric, truth = known.scored.metric, known.scored.truth
-    return Holdout(
-        members=[score_or_none(metric, truth, member) for member in members],
-        ensemble=as_score(metric, known.gain),
-    )
 
 
 def _expect(

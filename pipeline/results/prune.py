@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.results.evidence import Evidence
+from pipeline.results.members import Members
 
 SAME_MODEL = 0.9999  # correlation of predictions from which two members count as one model
 
@@ -40,6 +41,19 @@ def redundant(evidence: Evidence, test: Sequence[np.ndarray]) -> list[Redundant]
         else:
             kept.append(member)
     return found
+
+
+def without_copies(evidence: Evidence, members: Members) -> tuple[Evidence, Members, list[str]]:
+    """Both without members that repeat another, and a note about each of these."""
+    found = redundant(evidence, members.test)
+    dropped = {each.member for each in found}
+    kept = [place for place in range(len(members.names)) if place not in dropped]
+    notes = [
+        f"{members.names[each.member]} is left out: its predictions correlate "
+        f"{each.correlation:.6f} with those of {members.names[each.kept]}, so it adds nothing"
+        for each in found
+    ]
+    return (evidence.keep(kept), members.keep(kept), notes) if found else (evidence, members, [])
 
 
 def _correlation(scatter: np.ndarray) -> np.ndarray:
