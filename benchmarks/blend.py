@@ -2,6 +2,7 @@
 
     python benchmarks/blend.py --autogluon-python /tmp/autogluon/bin/python
     python benchmarks/blend.py --members 20 100 --rows 10000 100000 --write
+    python benchmarks/blend.py --page
 
 Simulated regressions (see blend_data); requirements-autogluon.txt makes the environment that
 --autogluon-python names. Every contender is a process of its own with one thread; seconds are of
@@ -41,13 +42,15 @@ def main() -> int:
     parser.add_argument("--cap", type=float, default=60, help="processor seconds per contender")
     parser.add_argument("--autogluon-python", type=Path, help="leave out to leave it out")
     parser.add_argument("--write", action="store_true", help="keep it in results/blend.md")
+    parser.add_argument("--page", action="store_true", help="measure nothing, write the page anew")
     args = parser.parse_args()
-    found = [measure(args, members, rows) for rows in args.rows for members in args.members]
-    if args.write:
+    sizes = [] if args.page else [(rows, members) for rows in args.rows for members in args.members]
+    found = [measure(args, members, rows) for rows, members in sizes]
+    if args.write or args.page:
         found = joined(found)
     page = page_of(args, found)
     print(page)
-    if args.write:
+    if args.write or args.page:
         RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
         RESULTS.with_suffix(".md").write_text(page, encoding="utf-8")
     return 0

@@ -88,6 +88,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser()
     args = options.read(argv)
     competition = _with_share(options.competition(args), args.public_share)
+    if args.figure:
+        _check_figure(Path(args.figure))
     client = _client(args)
     made = _make(args, competition)
     outcome = made.outcome
@@ -189,14 +191,22 @@ def _send(
     )
 
 
-def _draw(outcome: "Outcome", path: Path) -> None:
-    """Draw the picture, or say what is wrong with its name."""
+def _check_figure(path: Path) -> None:
+    """Say what is wrong with the picture's name, before anything is computed."""
     if path.suffix not in (".png", ".svg", ".pdf"):
         raise UsageError(f"--figure {path}: expected a name that ends in .png, .svg or .pdf")
+
+
+def _draw(outcome: "Outcome", path: Path) -> None:
+    """Draw the picture, or say why it cannot be written."""
+    from pipeline.files import as_resource_error
     from pipeline.report.ensemble_figure import draw
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draw(outcome, path, outcome.competition.folds.seed)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draw(outcome, path, outcome.competition.folds.seed)
+    except OSError as error:
+        raise as_resource_error(error, path) or error from error
 
 
 def _message(outcome: "Outcome") -> str:

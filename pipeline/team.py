@@ -140,7 +140,10 @@ def _written(found: "Audit", stored: "Stored | None", args: "Namespace") -> str:
     if stored is not None:
         return f"wrote {stored.folder}"
     if found.verdict == "out" and not found.storable:
-        return "nothing was written, and --force cannot store it: rows or numbers are missing"
+        return (
+            "nothing was written, and --force cannot store it: rows or numbers are missing, or "
+            "stand twice"
+        )
     if found.verdict == "out" and not args.force:
         return "nothing was written; --force stores it all the same, and run.json says so"
     return "dry run: nothing was written"

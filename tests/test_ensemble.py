@@ -104,7 +104,7 @@ def test_the_file_holds_the_weighted_mean_of_the_fold_learners(toy):
     runs = [
         read_run(toy.paths.run(f"m{i}"), toy.folds.ids, toy.tables.test.ids, none) for i in range(3)
     ]
-    expected = np.mean([run.test.mean(axis=0, dtype=float)[:, 0] for run in runs], axis=0)
+    expected = np.mean([run.test[:, 0] for run in runs], axis=0)
     found = np.array([row[1] for row in submitted(toy)[1:]], dtype=np.float32)
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
@@ -155,7 +155,7 @@ def test_what_was_decided_stands_in_the_file(
     run_ = read_run(
         toy.paths.run("m0"), toy.folds.ids, toy.tables.test.ids, toy.tables.test.ids[:0]
     )
-    predicted = run_.test.mean(axis=0, dtype=float)
+    predicted = run_.test
     if problem == "binary":
         expected = [
             str(int(value >= decisions["fitted"]["levels"][0])) for value in predicted[:, 0]
@@ -216,6 +216,20 @@ def test_a_dry_run_writes_nothing(toy, capsys):
     assert not (toy.root / "submissions").exists()
 
 
+def test_a_pictures_name_is_looked_at_before_anything_is_computed(toy, capsys):
+    assert call(toy, "--figure", "errors.gif") == 2
+    said = capsys.readouterr()
+    assert "expected a name that ends in .png, .svg or .pdf" in said.err
+    assert not said.out
+
+
+def test_a_picture_that_cannot_be_written_is_named(toy, capsys):
+    blocked = toy.root / "file"
+    blocked.write_text("")
+    assert call(toy, "--dry-run", "--figure", str(blocked / "errors.png")) == 4
+    assert f"cannot write {blocked / 'errors.png'}" in capsys.readouterr().err
+
+
 def test_json_is_one_object_and_the_page_goes_to_stderr(toy, capsys):
     assert call(toy, "--json", "--method", "greedy") == 0
     printed = capsys.readouterr()
@@ -252,7 +266,7 @@ def test_the_holdout_is_scored_and_never_fitted_on(toy, capsys):
     answer = json.loads(capsys.readouterr().out)
     metric = np.corrcoef
     run_ = read_run(toy.paths.run("m0"), toy.folds.ids, toy.tables.test.ids, toy.tables.holdout.ids)
-    expected = metric(run_.holdout.mean(axis=0)[:, 0], toy.truth["dev"][:, 0])[0, 1]
+    expected = metric(run_.holdout[:, 0], toy.truth["dev"][:, 0])[0, 1]
     assert answer["members"][0]["holdout"] == pytest.approx(expected, abs=1e-5)
     assert answer["scores"]["holdout"] > 0.9
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from pipeline.report import decisions, leaderboard
-from pipeline.report.grids import empty_grid, interval, number, signed
+from pipeline.report.grids import empty_grid, number, reach, signed
 from pipeline.results.assess import Assessment
 from pipeline.results.outcome import Outcome
 from pipeline.results.submission import Written
@@ -85,7 +85,7 @@ def _first_lines(outcome: Outcome) -> Iterator[str]:
 
 
 def _members(outcome: Outcome) -> Grid:
-    columns = ("score", "fold mean", "weight", "loss without it", "95 % interval")
+    columns = ("score", "fold mean", "weight", "loss without it", "± 95 %")
     grid = empty_grid("Members", "run", *columns)
     assessment, holdout = outcome.assessment, outcome.holdout
     if holdout is not None:
@@ -93,10 +93,9 @@ def _members(outcome: Outcome) -> Grid:
     for place, line in enumerate(assessment.members):
         more = [] if holdout is None else [number(holdout.members[place])]
         cells = [number(line.score), number(line.fold_mean), f"{line.weight:.3f}"]
-        grid.add_row(line.name, *cells, signed(line.cost_without), interval(line.worth), *more)
+        grid.add_row(line.name, *cells, signed(line.cost_without), reach(line.worth), *more)
     if holdout is not None:
-        name = f"ensemble ({assessment.method})"
-        grid.add_row(name, "", "", "", "", "", number(holdout.ensemble))
+        grid.add_row("ensemble", "", "", "", "", "", number(holdout.ensemble))
     return grid
 
 

@@ -33,6 +33,6 @@ def signed(value: float | None) -> str:
     return "–" if value is None else f"{value:+.5f}"
 
 
-def interval(gain: Gain | None) -> str:
-    """The interval of a gain, empty where there is none."""
-    return "" if gain is None else f"{gain.low:+.5f} to {gain.high:+.5f}"
+def reach(gain: Gain | None) -> str:
+    """From the middle of a gain's 95 % interval to its ends, empty where there is none."""
+    return "" if gain is None else f"{(gain.high - gain.low) / 2:.5f}"

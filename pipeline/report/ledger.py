@@ -34,7 +34,7 @@ def _grid(found: Standing) -> Grid:
     grid.add_column("file", overflow="fold")
     grid.add_column("method")
     for column in ("honest", "expected public", "public", "expected private", "private"):
-        grid.add_column(column, justify="right")
+        grid.add_column(column, justify="right", no_wrap=column in ("public", "private"))
     grid.add_column("by", overflow="fold")
     grid.add_column("day", no_wrap=True)
     for line in found.lines:

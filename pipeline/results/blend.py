@@ -17,7 +17,7 @@ from scipy.optimize import minimize, nnls
 
 from pipeline.results.blended import Blend
 from pipeline.results.evidence import Evidence, FoldSet
-from pipeline.results.moments import Moments
+from pipeline.results.moments import CELLS, Moments
 
 ROUNDS = 40
 PATIENCE = 10  # picks without a better ensemble after which greedy stops
@@ -136,12 +136,19 @@ def _least_squares(moments: Moments, columns: np.ndarray) -> np.ndarray:
 
 def _likeliest_weights(evidence: Evidence, folds: FoldSet) -> np.ndarray:
     """The convex weights of least log-loss: a mixture's maximum likelihood, which is concave."""
-    likelihood = _likelihoods(evidence, folds)
-    members = likelihood.shape[1]
+    given, inverted = _given(evidence, folds)
+    cases, members = given.shape
+    size = max(CELLS // members, 1)
 
     def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
-        mixed = np.maximum(likelihood @ weights, FLOOR)
-        return -float(np.log(mixed).mean()), -(likelihood / mixed[:, None]).mean(axis=0)
+        value, slope = 0.0, np.zeros(members)
+        for start in range(0, cases, size):
+            likelihood, turned = given[start : start + size].astype(float), inverted[start:][:size]
+            likelihood[turned] = 1 - likelihood[turned]
+            mixed = np.maximum(likelihood @ weights, FLOOR)
+            value -= float(np.log(mixed).sum())
+            slope -= (likelihood / mixed[:, None]).sum(axis=0)
+        return value / cases, slope / cases
 
     found = minimize(
         loss,
@@ -155,13 +162,14 @@ def _likeliest_weights(evidence: Evidence, folds: FoldSet) -> np.ndarray:
     return _tidy(np.clip(found.x, 0.0, None), np.ones(members))
 
 
-def _likelihoods(evidence: Evidence, folds: FoldSet) -> np.ndarray:
-    """(rows x labels, M) probability that each member gave to what came true."""
+def _given(evidence: Evidence, folds: FoldSet) -> tuple[np.ndarray, np.ndarray]:
+    """(rows x labels, M) probabilities in the members' own precision, and where (rows x labels,)
+    what came true has one minus them."""
     rows = evidence.rows(folds)
     truth = evidence.truth[rows]
     if evidence.problem == "multiclass":
         number = truth.astype(int)
         given = [np.take_along_axis(member[rows], number, axis=1) for member in evidence.oof]
-    else:
-        given = [np.where(truth > 0.5, member[rows], 1 - member[rows]) for member in evidence.oof]
-    return np.stack([column.astype(float).ravel() for column in given], axis=1)
+        return np.stack([each.ravel() for each in given], axis=1), np.zeros(len(rows), dtype=bool)
+    given = [member[rows].ravel() for member in evidence.oof]
+    return np.stack(given, axis=1), (truth <= 0.5).ravel()

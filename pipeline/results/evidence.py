@@ -21,6 +21,7 @@ from pipeline.results.picks import Climb, climb
 from pipeline.results.rows import Rows
 
 FoldSet = frozenset[int]
+BLOCK = 2**22  # predictions of members that are put into the order of folds at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,5 +184,12 @@ class Evidence:
         predicted = np.full((len(rows), self.oof[0].shape[1]), np.nan)
         for fold, blend in blends.items():
             here = self.fold_of_row[rows] == fold
-            predicted[here] = blend.predict(self.given.take(rows[here]), self.problem)
+            predicted[here] = self._predicted(blend, rows[here])
         return rows, predicted
+
+    def _predicted(self, blend: Predictor, rows: np.ndarray) -> np.ndarray:
+        """(len(rows), k) by one blend, block by block: members may be too large for memory."""
+        size = max(BLOCK // (len(self.names) * self.given.columns), 1)
+        parts = [rows[start : start + size] for start in range(0, max(len(rows), 1), size)]
+        found = [blend.predict(self.given.take(part), self.problem) for part in parts]
+        return np.concatenate(found)

@@ -12,6 +12,7 @@ from functools import cached_property
 import numpy as np
 
 from pipeline.data.table import Table
+from pipeline.errors import UsageError
 
 FEWEST, MOST = 2, 20  # levels of a column that slices the rows
 SMALLEST = 50  # training rows of a slice; smaller ones are one slice together
@@ -61,10 +62,17 @@ def facts_of(tables: Sequence[Table], column: str | None = None) -> list[Facts]:
     """Facts about the rows of each of *tables*; the first is train and decides the slices.
 
     *column* names the column to slice by; None takes the first that all tables have and that has
-    2 to 20 levels in train, if there is one, and "" none.
+    2 to 20 levels in train, if there is one, and "" none. Raises UsageError where not all tables
+    have the column that is named.
     """
     train = tables[0]
     shared = [name for name in train.features if all(name in each.features for each in tables)]
+    if column and column not in shared:
+        listed = f"there are {', '.join(shared)}" if shared else "there are none"
+        raise UsageError(
+            f"--slice-by {column}: no such column among columns.features that train and test "
+            f"share; {listed}"
+        )
     wanted = shared if column is None else [name for name in shared if name == column]
     for name in wanted:
         names, counts = np.unique(train.features[name].astype(str), return_counts=True)

@@ -18,6 +18,7 @@ from pipeline.results.blend import simplex
 from pipeline.results.blended import Predictor, expand
 from pipeline.results.evidence import Evidence, FoldSet
 from pipeline.results.logit import Task, fit, probabilities_of, scores_of
+from pipeline.results.moments import CELLS
 from pipeline.results.pools import logistic
 from pipeline.results.rows import Rows
 
@@ -85,8 +86,19 @@ class Layered:
 def raw_features(rows: Rows) -> np.ndarray:
     """(n, q): the members' disagreement, then the facts."""
     assert rows.facts is not None
-    apart = np.std([np.asarray(member, dtype=float) for member in rows.members], axis=0)
-    return np.hstack([apart.mean(axis=1, keepdims=True), rows.facts.values])
+    return np.hstack([_disagreement(rows.members), rows.facts.values])
+
+
+def _disagreement(members: Sequence[np.ndarray]) -> np.ndarray:
+    """(n, 1) standard deviation among the members, the mean over columns; block by block."""
+    n, k = members[0].shape
+    size = max(CELLS // (len(members) * k), 1)
+    blocks = [
+        np.std([np.asarray(each[start : start + size], dtype=float) for each in members], axis=0)
+        for start in range(0, n, size)
+    ]
+    apart = np.concatenate([np.zeros((0, k)), *blocks])
+    return np.asarray(apart.mean(axis=1, keepdims=True))
 
 
 def layers(evidence: Evidence, folds: FoldSet) -> Layered:

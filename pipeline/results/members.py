@@ -6,6 +6,7 @@ the rows in its files must be the ones that these folds hold out.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,8 +14,10 @@ import numpy as np
 
 from pipeline.errors import ArtifactError, raise_if
 from pipeline.paths import Paths
+from pipeline.results.align import same_ids
 from pipeline.results.manifest import read_manifest
-from pipeline.results.oof import Run, read_fold, read_run
+from pipeline.results.oof import Run, Wanted, assemble, read_fold
+from pipeline.results.pile import Pile
 
 EXAMPLES = 5
 
@@ -50,7 +53,7 @@ class Members:
     names: list[str]
     manifests: list[dict[str, Any]]
     oof: list[np.ndarray]
-    """M arrays (n, k)."""
+    """M arrays (n, k) float32; many or long ones are read from disk as they are needed (`Pile`)."""
     test: list[np.ndarray]
     """M arrays (m, k): the mean over seeds, repeats and folds."""
     holdout: list[np.ndarray]
@@ -91,25 +94,32 @@ def read_members(
             )
         problems += _foreign_rows(paths, name, manifest, folds)
     raise_if(problems, ArtifactError)
-    found = [read_run(paths.runs / name, folds.ids, test_ids, holdout_ids) for name in runs]
-    raise_if([text for run in found for text in _not_finite(run)], ArtifactError)
-    return Members(
-        names=list(runs),
-        manifests=[run.manifest for run in found],
-        oof=[run.oof for run in found],
-        test=[run.test.mean(axis=0, dtype=float) for run in found],
-        holdout=[run.holdout.mean(axis=0, dtype=float) for run in found],
-    )
+    wanted, columns = Wanted.of(folds.ids, test_ids, holdout_ids), len(outputs)
+    kinds = {  # summed in float64; float32 is what a run of one seed has on disk
+        "oof": (len(folds.ids), np.float32),
+        "test": (len(test_ids), np.float64),
+        "holdout": (len(holdout_ids), np.float64),
+    }
+    with ExitStack() as stack:
+        piles = {
+            part: stack.enter_context(Pile(paths.workspaces, len(runs), (rows, columns), kind))
+            for part, (rows, kind) in kinds.items()
+        }
+        for name in runs:
+            run = assemble(paths.runs / name, manifests[name], wanted)
+            problems += _not_finite(run)
+            for part, pile in piles.items():
+                pile.add(getattr(run, part))
+        raise_if(problems, ArtifactError)
+        arrays = {part: pile.arrays() for part, pile in piles.items()}
+    return Members(names=list(runs), manifests=[manifests[name] for name in runs], **arrays)
 
 
 def _not_finite(run: Run) -> list[str]:
-    parts = {"test": run.test}
-    if run.manifest.get("has_holdout", True):
-        parts["holdout"] = run.holdout
     return [
         f"run {run.name} has {count} predictions of {kind} rows that are not finite: train it again"
-        for kind, values in parts.items()
-        if (count := int((~np.isfinite(values)).sum()))
+        for kind, count in run.not_finite.items()
+        if count and (kind == "test" or run.manifest.get("has_holdout", True))
     ]
 
 
@@ -139,7 +149,7 @@ def _moved(paths: Paths, run: str, manifest: Mapping[str, Any], folds: FrozenFol
     then = {
         row_id: fold
         for fold, ids in held_out_ids(paths, run, manifest, manifest["seeds"][0]).items()
-        for row_id in ids
+        for row_id in ids.tolist()
         if fold[0] == 0
     }
     now = dict(zip(folds.ids.tolist(), folds.fold_of_row[0].tolist(), strict=True))
@@ -186,8 +196,10 @@ def _foreign_rows(
     problems = []
     for seed in manifest["seeds"]:
         for (repeat, fold), found in held_out_ids(paths, run, manifest, seed).items():
-            expected = folds.ids[folds.fold_of_row[repeat] == fold].tolist()
-            if strange := sorted(set(found) ^ set(expected)):
+            expected = folds.ids[folds.fold_of_row[repeat] == fold]
+            if same_ids(found, expected):
+                continue
+            if strange := sorted(set(found.tolist()) ^ set(expected.tolist())):
                 problems.append(
                     f"run {run} claims the passport {folds.digest[:16]}, but its fold {fold} of "
                     f"seed {seed} holds other rows than that fold, first "
@@ -198,11 +210,11 @@ def _foreign_rows(
 
 def held_out_ids(
     paths: Paths, run: str, manifest: Mapping[str, Any], seed: int
-) -> dict[tuple[int, int], list[str]]:
+) -> dict[tuple[int, int], np.ndarray]:
     """(repeat, fold) -> ids in the run's file of one *seed*."""
     found = {}
     for repeat in range(manifest["repeats"]):
         for fold in range(manifest["folds"]):
             predictions, _ = read_fold(paths.fold_predictions(run, seed, repeat, fold))
-            found[repeat, fold] = predictions.valid_ids.tolist()
+            found[repeat, fold] = predictions.valid_ids
     return found

@@ -18,7 +18,7 @@ import numpy as np
 
 from pipeline.errors import ArtifactError, raise_if
 from pipeline.files import commit_arrays, commit_json, read_arrays, read_json
-from pipeline.results.align import aligned, differences
+from pipeline.results.align import Order, differences
 from pipeline.results.manifest import FORMAT, check_format, read_manifest
 from pipeline.results.origin import check_one_origin
 
@@ -85,12 +85,17 @@ def _misshapen(arrays: Mapping[str, np.ndarray]) -> list[str]:
             problems.append(
                 f"{name} is {values.dtype} {values.shape}, expected numbers for {len(ids)} rows"
             )
-        elif len(set(ids.tolist())) < len(ids):
+        elif not _each_once(ids):
             problems.append(f"{name}_ids names a row twice")
     labels = arrays.get(LABELS)
     if labels is not None and (labels.dtype != np.uint8 or len(labels) != len(arrays["valid_ids"])):
         problems.append(f"{LABELS} is {labels.dtype} {labels.shape}, expected bytes for each row")
     return problems
+
+
+def _each_once(ids: np.ndarray) -> bool:
+    """Whether no id stands there twice; those that ascend are seen to at a glance."""
+    return bool((ids[1:] > ids[:-1]).all()) or len(set(ids.tolist())) == len(ids)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,33 +107,46 @@ class Run:
     oof: np.ndarray
     """(n, k) float64, in the order of the ids asked for."""
     test: np.ndarray
-    """(P, m, k) float32: one layer per part (seed × repeat × fold), not yet averaged."""
+    """(m, k) float64: the mean over parts (seed x repeat x fold)."""
     holdout: np.ndarray
-    """(P, h, k) float32."""
+    """(h, k) float64, likewise."""
+    not_finite: dict[str, int]
+    """Of "test" and "holdout": how many predictions of all parts are not finite."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """The rows that are asked for; the same one for many runs saves time."""
+
+    train: Order
+    test: Order
+    holdout: Order
+
+    @classmethod
+    def of(cls, ids: np.ndarray, test_ids: np.ndarray, holdout_ids: np.ndarray) -> "Wanted":
+        """Rows in the order of these ids."""
+        return cls(train=Order(ids), test=Order(test_ids), holdout=Order(holdout_ids))
 
 
 def read_run(folder: Path, ids: np.ndarray, test_ids: np.ndarray, holdout_ids: np.ndarray) -> Run:
     """Read a complete run, its rows put into the order of the given ids; see `assemble`."""
-    return assemble(folder, read_manifest(folder), ids, test_ids, holdout_ids)
+    return assemble(folder, read_manifest(folder), Wanted.of(ids, test_ids, holdout_ids))
 
 
-def assemble(
-    folder: Path,
-    manifest: dict[str, Any],
-    ids: np.ndarray,
-    test_ids: np.ndarray,
-    holdout_ids: np.ndarray,
-) -> Run:
+def assemble(folder: Path, manifest: dict[str, Any], wanted: Wanted) -> Run:
     """Join the parts that *manifest* lists, checked against the digests it holds.
 
-    Raises ArtifactError where a part is missing or damaged, where the parts were not made with the
-    same backbone and tokenizer, or where the run's rows are not exactly those asked for; the
-    message names the first ids that differ.
+    One part is in memory at a time. Raises ArtifactError where a part is missing or damaged, where
+    the parts were not made with the same backbone and tokenizer, or where the run's rows are not
+    exactly those asked for; the message names the first ids that differ.
     """
-    total = np.zeros((len(ids), len(manifest["outputs"])))
-    count = np.zeros(len(ids), dtype=int)
-    position = {row_id: place for place, row_id in enumerate(ids)}
-    test, holdout = [], []
+    ids, columns = wanted.train.ids, len(manifest["outputs"])
+    total, count = np.zeros((len(ids), columns)), np.zeros(len(ids), dtype=int)
+    sums = {
+        name: np.zeros((len(order), columns))
+        for name, order in (("test", wanted.test), ("holdout", wanted.holdout))
+    }
+    not_finite = dict.fromkeys(sums, 0)
     fold_manifests: dict[str, dict[str, Any]] = {}
     for part, digest in manifest["parts"].items():
         fold, fold_manifests[part] = read_fold(folder / f"{part}.npz")
@@ -137,22 +155,19 @@ def assemble(
                 f"{folder / part}.npz is not the file that {folder / 'run.json'} was made from. "
                 "Run the model's pipeline.cv command again."
             )
-        if fold.valid.shape[1] != total.shape[1]:
+        if fold.valid.shape[1] != columns:
             raise ArtifactError(
                 f"{folder / part}.npz predicts {fold.valid.shape[1]} columns, but "
                 f"{folder / 'run.json'} names {manifest['outputs']}. Train the fold again."
             )
-        unknown = [row_id for row_id in fold.valid_ids.tolist() if row_id not in position]
+        rows = wanted.train.places(fold.valid_ids)
+        unknown = fold.valid_ids[rows < 0].tolist()
         raise_if(differences("training", [], unknown), ArtifactError, str(folder))
-        rows = np.array([position[row_id] for row_id in fold.valid_ids.tolist()], dtype=int)
         total[rows] += fold.valid
         count[rows] += 1
-        test.append(aligned(fold.test, fold.test_ids, test_ids, f"{folder / part}.npz: test"))
-        where = f"{folder / part}.npz: holdout"
-        if manifest.get("has_holdout", True):
-            holdout.append(aligned(fold.holdout, fold.holdout_ids, holdout_ids, where))
-        else:  # a team-mate's file without those rows
-            holdout.append(np.full((len(holdout_ids), total.shape[1]), np.nan, np.float32))
+        for name, values in _others(folder / f"{part}.npz", fold, manifest, wanted).items():
+            sums[name] += values
+            not_finite[name] += int((~np.isfinite(values)).sum())
     check_one_origin(str(folder), fold_manifests)
     expected = len(manifest["seeds"]) * manifest["repeats"]
     wrong = [str(ids[place]) for place in np.flatnonzero(count != expected)]
@@ -161,13 +176,22 @@ def assemble(
     if not np.isfinite(oof).all():
         first = ids[np.flatnonzero(~np.isfinite(oof).all(axis=1))[:3]].tolist()
         raise ArtifactError(f"{folder} holds predictions that are not finite, first for {first}")
-    return Run(
-        name=manifest["name"],
-        manifest=manifest,
-        oof=oof,
-        test=np.stack(test),
-        holdout=np.stack(holdout),
-    )
+    means = {name: each / len(manifest["parts"]) for name, each in sums.items()}
+    return Run(name=manifest["name"], manifest=manifest, oof=oof, not_finite=not_finite, **means)
+
+
+def _others(
+    path: Path, fold: FoldPredictions, manifest: Mapping[str, Any], wanted: Wanted
+) -> dict[str, np.ndarray]:
+    """What one fold's learner says about test and holdout rows, in the order asked for."""
+    found = {"test": wanted.test.aligned(fold.test, fold.test_ids, f"{path}: test")}
+    if manifest.get("has_holdout", True):
+        found["holdout"] = wanted.holdout.aligned(
+            fold.holdout, fold.holdout_ids, f"{path}: holdout"
+        )
+    else:  # a team-mate's file without those rows
+        found["holdout"] = np.full((len(wanted.holdout), fold.valid.shape[1]), np.nan)
+    return found
 
 
 def complete_runs(runs: Path) -> list[str]:

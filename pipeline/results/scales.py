@@ -2,13 +2,15 @@
 
 A team-mate's similarity from 0 to 1 beside labels from 0 to 5 would spoil every mean. Such a member
 is replaced by a + b p, the least-squares line from its predictions to the target, fitted on the
-same folds as the blend. Only members that are plainly on another scale are touched: a good member's
-own calibration is not ours to bend. Probabilities are on one scale by what they are.
+same folds as the blend. Only members that are plainly on another scale are touched: they lie beside
+the target, or are spread much wider, or much narrower although they follow it (a weak model that
+predicts near the mean is narrow too, and right to be). Probabilities are on one scale by what they
+are.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -18,6 +20,7 @@ from pipeline.results.moments import Moments
 from pipeline.results.rows import Rows
 
 SPREAD = 3.0  # times wider or narrower than the target from which a member is on another scale
+FOLLOWS = 0.5  # correlation with the target from which a narrow member is not just a weak one
 AWAY = 1.0  # distance of its mean from the target's, in the target's standard deviations
 
 Fit = Callable[[Evidence, FoldSet], Predictor]
@@ -38,14 +41,8 @@ class Scale:
         return np.asarray((self.slope != 1) | (self.offset != 0).any(axis=0))
 
     def of(self, rows: Rows) -> Rows:
-        """The same rows, their members brought to one scale; untouched members are not copied."""
-        members = [
-            slope * member + offset if moved else member
-            for member, slope, offset, moved in zip(
-                rows.members, self.slope, self.offset.T, self.moved, strict=True
-            )
-        ]
-        return Rows(members, rows.facts)
+        """The same rows, their members brought to one scale whenever they are asked for."""
+        return Rows(_Lined(rows.members, self), rows.facts)
 
     def of_moments(self, moments: Moments) -> Moments:
         """The moments that the scaled members have."""
@@ -54,6 +51,30 @@ class Scale:
         return Moments(
             moments.count, moments.mean * turn + shift, moments.scatter * np.outer(turn, turn)
         )
+
+
+@dataclass(frozen=True, eq=False)
+class _Lined(Sequence[np.ndarray]):
+    """Members on one scale: moved ones are made anew each time, none is kept."""
+
+    members: Sequence[np.ndarray]
+    scale: Scale
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    @overload
+    def __getitem__(self, place: int) -> np.ndarray: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[np.ndarray]: ...
+    def __getitem__(self, place: int | slice) -> np.ndarray | list[np.ndarray]:
+        if isinstance(place, slice):
+            return [self[each] for each in range(*place.indices(len(self)))]
+        member = self.members[place]
+        if not self.scale.moved[place]:
+            return member
+        lined = self.scale.slope[place] * member + self.scale.offset[:, place]
+        return np.asarray(lined, dtype=np.result_type(member, np.float32))
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +123,8 @@ def find_scale(evidence: Evidence, folds: FoldSet) -> Scale:
     own = np.diagonal(members)
     ratio = np.sqrt(own / columns.dot(moments.scatter[:, -1, -1]))
     away = np.abs((mean[:, :-1] - mean[:, -1:]) / target[:, None]).max(axis=0)
-    off = ((ratio > SPREAD) | (ratio < 1 / SPREAD) | (away > AWAY)) & (own > 0)
+    follows = np.abs(toward) >= FOLLOWS * np.sqrt(own * columns.dot(moments.scatter[:, -1, -1]))
+    off = ((ratio > SPREAD) | ((ratio < 1 / SPREAD) & follows) | (away > AWAY)) & (own > 0)
     slope = np.where(off, np.divide(toward, own, out=np.ones_like(own), where=own > 0), 1.0)
     offset = np.where(off, mean[:, -1:] - slope * mean[:, :-1], 0.0)
     return Scale(slope, offset)

@@ -22,7 +22,7 @@ from pipeline.leases import lease
 from pipeline.models.learner import Watch
 from pipeline.results.manifest import FORMAT
 from pipeline.results.metrics import Metric, MetricError
-from pipeline.results.oof import assemble, read_fold
+from pipeline.results.oof import Wanted, assemble, read_fold
 from pipeline.results.origin import check_one_origin
 from pipeline.training.fold import train_fold
 from pipeline.training.job import Job, Part, differences
@@ -190,13 +190,8 @@ def _scores(job: Job, manifest: dict[str, Any], metric: Metric) -> dict[str, Any
     """Scores of the predictions averaged over seeds: per fold, pooled, and on the holdout."""
     train, holdout = job.tables.train, job.tables.holdout
     none = np.empty(0, dtype=object)
-    run = assemble(
-        job.paths.run(job.run),
-        manifest,
-        train.ids,
-        job.tables.test.ids,
-        none if holdout is None else holdout.ids,
-    )
+    wanted = Wanted.of(train.ids, job.tables.test.ids, none if holdout is None else holdout.ids)
+    run = assemble(job.paths.run(job.run), manifest, wanted)
     assert train.targets is not None
     by_fold = [
         _score_or_none(metric, train.targets[rows], run.oof[rows])
@@ -208,7 +203,7 @@ def _scores(job: Job, manifest: dict[str, Any], metric: Metric) -> dict[str, Any
         "oof_score": metric.score(train.targets, run.oof),
     }
     if holdout is not None and holdout.targets is not None:
-        scores["holdout_score"] = _score_or_none(metric, holdout.targets, run.holdout.mean(axis=0))
+        scores["holdout_score"] = _score_or_none(metric, holdout.targets, run.holdout)
     return scores
 
 

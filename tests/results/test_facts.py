@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from pipeline.data.table import Table
+from pipeline.errors import UsageError
 from pipeline.results.facts import REST, facts_of
 
 
@@ -41,6 +42,13 @@ def test_the_next_column_is_taken_where_the_first_does_not_slice():
     assert facts_of([train, test])[1].slices.tolist() == [1, 0]
     assert not facts_of([train, test], column="source")[0].levels
     assert not facts_of([train, test], column="")[0].levels
+
+
+@pytest.mark.parametrize("column", ["sauce", "only in train"])
+def test_a_named_column_that_is_not_there_is_refused_with_those_there_are(column):
+    train = table(["a", "b"] * 60, **{"only in train": np.array(["c", "d"] * 60, dtype=object)})
+    with pytest.raises(UsageError, match=f"--slice-by {column}: .*; there are source$"):
+        facts_of([train, table(["a"])], column=column)
 
 
 def test_a_column_that_only_train_has_does_not_slice():

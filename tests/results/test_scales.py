@@ -45,6 +45,15 @@ def test_members_on_the_targets_scale_are_left_as_they_are(problem, metric):
     np.testing.assert_array_equal(found.intercept, plain.intercept)
 
 
+def test_a_weak_member_that_stays_near_the_mean_is_left_alone_and_a_narrow_one_is_not():
+    truth = truth_of("regression", 400, 1)
+    noise = np.random.default_rng(1).normal(size=truth.shape)
+    weak = truth.mean() + 0.02 * (truth - truth.mean()) + 0.2 * noise
+    narrow = truth.mean() + 0.1 * (truth - truth.mean()) + 0.02 * noise
+    evidence = gather("regression", "rmse", [weak, narrow], truth)
+    assert find_scale(evidence, FOLDS).moved.tolist() == [False, True]
+
+
 def test_a_constant_member_is_left_alone():
     evidence, _ = off_scale()
     constant = gather(

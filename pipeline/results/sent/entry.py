@@ -7,6 +7,7 @@ two lines, an older and a newer; they are joined where they do not contradict ea
 """
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -96,7 +97,8 @@ def _wrong(found: Mapping[str, Any]) -> str | None:
         return "has no text as 'by'"
     for name in ("public", "private"):
         value = found.get(name)
-        if isinstance(value, bool) or not isinstance(value, int | float | None):
+        known = isinstance(value, int | float | None) and not isinstance(value, bool)
+        if not known or (value is not None and not math.isfinite(value)):
             return f"has {value!r:.40} as {name!r}, expected a number"
     return None
 

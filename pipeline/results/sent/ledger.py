@@ -58,9 +58,7 @@ def read_ledger(folder: Path, competition: str) -> list[Entry]:
         else:
             found[entry.sha256] = both
     advice = f"{path} is damaged; mend or delete the lines, or restore it (git)"
-    raise_if(
-        [f"{advice}: {problems[0]}"] if len(problems) == 1 else problems, ArtifactError, advice
-    )
+    raise_if(problems, ArtifactError, advice)
     return _sorted(list(found.values()))
 
 

@@ -162,6 +162,7 @@ def _labels_beside(
 def _outputs(free: Sequence[str], competition: Competition, name: str) -> dict[str, int]:
     """Column -> column of our predictions."""
     task = competition.task
+    _refuse_two(free, competition, name)
     for header in (free, [column for column in free if not _is_index(column)]):
         if found := match_ends(competition.outputs, header):
             return found
@@ -176,6 +177,17 @@ def _outputs(free: Sequence[str], competition: Competition, name: str) -> dict[s
     if task.classes and (found := match_ends(numbers, free)):
         return found
     raise DataError(_ambiguous(free, competition, name))
+
+
+def _refuse_two(free: Sequence[str], competition: Competition, name: str) -> None:
+    """DataError where a column is named after the target and another one like predictions."""
+    target = competition.outputs[0]
+    rivals = [each for each in free if each != target and each.strip().casefold() in PREDICTIONS]
+    if len(competition.outputs) == 1 and target in free and rivals:
+        raise DataError(
+            f"{name}: {target!r} and {', '.join(map(repr, rivals))} may both be the predictions, "
+            f"and {target!r} does not hold today's labels. Take the others out of the file"
+        )
 
 
 def _is_index(column: str) -> bool:

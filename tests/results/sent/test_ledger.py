@@ -49,6 +49,7 @@ def test_both_sides_of_a_merge_may_stand_in_any_order_and_one_entry_on_two_lines
         (['{"day": "2026-03-01"}'], "has no text as 'file'"),
         ([ONE.line.replace("2026-03-01", "1.3.26")], "has '1.3.26' as day"),
         ([ONE.line.replace("0.9", '"0.9"')], "has '0.9' as 'public', expected a number"),
+        ([ONE.line.replace("0.9", "NaN")], "has nan as 'public', expected a number"),
         ([ONE.line.replace("0.9", "true")], "has True as 'public'"),
         ([ONE.line.replace("1" * 64, "12")], "has no SHA-256 of 64"),
         ([ONE.line.replace('"by"', '"bye"')], "has the unknown field 'bye'"),
@@ -60,6 +61,7 @@ def test_a_damaged_ledger_names_its_lines(tmp_path, lines, message):
     with pytest.raises(ArtifactError) as caught:
         read_ledger(tmp_path, "toy")
     assert message in str(caught.value)
+    assert str(caught.value).count("is damaged") <= 1
 
 
 def test_a_damaged_ledger_is_never_written_over(tmp_path):

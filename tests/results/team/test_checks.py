@@ -253,6 +253,31 @@ def test_test_rows_in_another_order_are_found(toy):
     assert "its test rows are in another order" in said(look(toy, send(toy, shuffled)), "out")
 
 
+def test_training_rows_in_another_order_are_found(toy):
+    shuffled = changed(toy, np.random.default_rng(1).permutation)
+    assert "its training rows are in another order" in said(look(toy, send(toy, shuffled)), "out")
+
+
+def test_turned_predictions_are_not_called_another_order(toy):
+    turned = {file: -values for file, values in predictions(toy).items()}
+    assert "another order" not in said(look(toy, send(toy, turned)), "out")
+
+
+def test_a_weak_model_whose_test_predictions_are_means_is_not_accused(toy):
+    values = predictions(toy, noise=3.0) | {"test": predictions(toy, noise=3.0 / 2)["test"]}
+    assert "another order" not in said(look(toy, send(toy, values)), "out")
+
+
+def test_what_cannot_be_compared_is_said_to_be_so(toy):
+    told = said(look(toy, send(toy, edit=lambda lines: lines[1:])), "warning")
+    assert "not compared: rows are missing" in told
+    assert "unproven" not in told
+    strangers = send(toy, edit=lambda lines: [[f"x{line[0]}", *line[1:]] for line in lines])
+    assert "copies: not compared: no training row has its numbers" in said(
+        look(toy, strangers), "ok"
+    )
+
+
 def test_a_copy_of_a_run_is_found(toy):
     from pipeline.results.team.peers import read_peers
 

@@ -216,3 +216,14 @@ def test_all_that_is_wrong_with_both_files_is_told_at_once(toy):
         read(toy, first, test=second)
     assert "a.csv: it cannot be told" in str(caught.value)
     assert "b.csv cannot be read" in str(caught.value)
+
+
+def test_a_column_named_like_the_target_beside_predictions_is_not_guessed(toy):
+    target = toy.competition.outputs[0]
+
+    def old_labels(lines):
+        return [[*line, f"{place % 7}"] for place, line in enumerate(lines)]
+
+    path = send(toy, header=["pred", target], edit=old_labels)
+    with pytest.raises(DataError, match=f"'{target}' and 'pred' may both be the predictions"):
+        read(toy, path)

@@ -31,7 +31,8 @@ def check(subject: Subject) -> Iterator[Finding]:
     """Predictions that are a run's, or that err as one does."""
     found = likenesses(subject)
     if not found:
-        yield ok("copies", "there is no other run to compare with")
+        missing = "no training row has its numbers" if subject.peers else "there is no other run"
+        yield ok("copies", f"not compared: {missing}")
         return
     for each in found:
         if each.equal:

@@ -5,15 +5,18 @@ from train, and the mean of K learners is narrower than each; both hold for ever
 is the largest distance of the other runs plus what chance gives at these numbers of rows (1.63
 sqrt((n + m) / (n m)), the 1 % point) plus 0.05 for models of another kind.
 Rows of test in another order leave the distribution as it is, but not the agreement with other
-runs: correlation with their mean is compared between train and test.
+runs: correlation with their mean is compared between train and test. Rows of train in another order
+are found in the same way; as means of K learners agree better than single ones, an agreement r on
+test is held against r / (K - (K - 1) r) on train (Spearman and Brown, 1910).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import ks_2samp
 
+from pipeline.results.blended import Blend
 from pipeline.results.team.checks.copies import correlation
 from pipeline.results.team.finding import Finding, ok, out, warning
 from pipeline.results.team.subject import Subject
@@ -95,17 +98,32 @@ def _three(values: np.ndarray) -> tuple[float, float, float]:
     return float(low), float(middle), float(high)
 
 
+def _mean(members: Sequence[np.ndarray]) -> np.ndarray:
+    """(n, k) the plain mean, one member in memory at a time."""
+    return Blend(np.full(len(members), 1 / len(members)), np.zeros(members[0].shape[1])).of(members)
+
+
 def _agreement(subject: Subject) -> Iterator[Finding]:
     if not subject.peers:
         return
-    on_train = correlation(subject.oof, np.mean([peer.oof for peer in subject.peers], axis=0))
-    on_test = correlation(subject.test, np.mean([peer.test for peer in subject.peers], axis=0))
-    noise = 4 / np.sqrt(max(len(subject.test) - 3, 1))  # Fisher's z: 4 standard errors
-    torn = np.arctanh(min(on_train, 0.999999)) - np.arctanh(min(on_test, 0.999999)) > noise
+    on_train = correlation(subject.oof, _mean([peer.oof for peer in subject.peers]))
+    on_test = correlation(subject.test, _mean([peer.test for peer in subject.peers]))
     told = (
         f"agreement with the other runs: correlation {on_train:.3f} on train, {on_test:.3f} on test"
     )
-    if torn and on_test < TORN * on_train:
+    folds = subject.contest.folds.count
+    if on_train > 0 and _torn(on_test, on_train, len(subject.test)):
         yield out("test", f"{told}: its test rows are in another order, or of another file")
+    elif on_test > 0 and _torn(
+        on_train, on_test / (folds - (folds - 1) * on_test), len(subject.oof)
+    ):
+        yield out("rows", f"{told}: its training rows are in another order, or of another file")
     else:
         yield ok("test", told)
+
+
+def _torn(found: float, expected: float, rows: int) -> bool:
+    """Whether a correlation of so many rows lies far below the one that is *expected*."""
+    noise = 4 / np.sqrt(max(rows - 3, 1))  # Fisher's z: 4 standard errors
+    apart = np.arctanh(min(expected, 0.999999)) - np.arctanh(np.clip(found, -0.999999, 0.999999))
+    return bool(apart > noise and found < TORN * expected)
