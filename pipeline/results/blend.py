@@ -20,7 +20,7 @@ from pipeline.results.evidence import Evidence, FoldSet
 from pipeline.results.moments import CELLS, Moments
 
 ROUNDS = 40
-PATIENCE = 10  # picks without a better ensemble after which greedy stops
+PATIENCE = 10  # picks without a better ensemble after which greedy stops, where a pick costs rows
 TIE = 1e-12  # relative difference below which two gains count as equal: rounding, not merit
 FLOOR = 1e-15  # smallest probability whose logarithm is taken
 NEGLIGIBLE = 1e-6  # simplex weights below this, of members on one scale, are solver dust
@@ -53,13 +53,14 @@ def select(evidence: Evidence, folds: FoldSet, among: Sequence[int] | None = Non
     counts = np.zeros(len(evidence.names))
     picks: list[int] = []
     trajectory: list[float] = []
+    patience = ROUNDS if evidence.uses_moments else PATIENCE
     for _ in range(ROUNDS):
         gains = evidence.steps(folds, counts, among)
         winner = _first_best(gains)
         counts[winner] += 1
         picks.append(winner)
         trajectory.append(gains[winner])
-        if len(picks) - _first_best(np.array(trajectory)) > PATIENCE:
+        if len(picks) - _first_best(np.array(trajectory)) > patience:
             break
     kept = picks[: 1 + _first_best(np.array(trajectory))]
     return np.bincount(kept, minlength=len(counts)) / len(kept)
