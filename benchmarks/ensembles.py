@@ -73,7 +73,9 @@ def main() -> int:
         print(render({name: found[name] for name in args.only}))
         if args.write:
             kept.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", "utf-8")
-            (DOCS / "ensembles.md").write_text(render(found), "utf-8")
+            (DOCS / "ensembles.md").write_text(
+                render({n: found[n] for n in MEMBERS if n in found}), "utf-8"
+            )
     return 0
 
 
