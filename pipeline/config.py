@@ -24,6 +24,16 @@ set_parsing_settings(docstring_parse_attribute_docstrings=True)
 
 Problem = Literal["regression", "binary", "multiclass", "multilabel"]
 Section = TypeVar("Section")
+KINDS = {
+    "float": "a number",
+    "int": "a whole number",
+    "str": "text",
+    "bool": "true or false",
+    "list": "a list",
+    "tuple[float, float]": "two numbers",
+    "NoneType": "null",
+}
+"""Types as a person calls them."""
 DEFAULT_CONFIG = "configs/default.yaml"
 
 
@@ -283,7 +293,7 @@ class Parser(ArgumentParser):
 
     def _explain(self, message: str) -> str:
         known = [option.lstrip("-") for action in self._actions for option in action.option_strings]
-        lines = [" ".join(message.split())]
+        lines = [self._in_words(" ".join(message.split()))]
         unknown = re.findall(r"--([\w.-]+)", message) if "unrecognized" in message else []
         unknown += re.findall(r"[Oo]ption '([\w.-]+)' is not accepted", message)
         nested = re.findall(r"Group '([\w.-]+)' does not accept option '([\w.-]+)'", message)
@@ -294,6 +304,34 @@ class Parser(ArgumentParser):
             close = get_close_matches(name, known, n=1, cutoff=0.5)
             lines.append(f"did you mean {close[0]!r}?" if close else f"see {self.prog} --help")
         return "; ".join(lines)
+
+    def _in_words(self, message: str) -> str:
+        """What the parser says of a value of another type, for people; else *message* as it is."""
+        found = re.search(
+            r"""Parser key "([\w.]+)": (?:Expected an? |.*?Subtypes: \[)(.+?)(?:\] Errors: .*)?"""
+            r"""(?:\. Got value|Given value): (.*)$""",
+            message,
+        )
+        expected = expected_words(found[2]) if found else ""
+        if found is None or not expected:
+            return message
+        flags = (flag for action in self._actions for flag in action.option_strings)
+        name = found[1] if f"--{found[1]}" in flags else found[1].replace("_", "-")
+        return f"{name}: expected {expected}, found {found[3].strip()!r}"
+
+
+def expected_words(kinds: str) -> str:
+    """The parser's name of a type in words; empty where there are none for it.
+
+    >>> expected_words("<class 'int'>, <class 'NoneType'>"), expected_words("Literal['a', 'b']")
+    ('a whole number or null', "one of 'a', 'b'")
+    """
+    known = re.findall(r"<class '(\w+)'>|(tuple\[float, float\])|Literal\[(.+?)\]", kinds)
+    words = [
+        f"one of {choices}" if choices else KINDS.get(name or pair, "")
+        for name, pair, choices in known
+    ]
+    return " or ".join(words) if all(words) else ""
 
 
 def build(parser: ArgumentParser, namespace: Namespace, kind: type[Section]) -> Section:

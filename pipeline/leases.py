@@ -54,12 +54,13 @@ class Lease:
 
 
 @contextmanager
-def lease(path: Path, what: str) -> Iterator[Lease]:
-    """Hold *path* while *what* is written; BusyError where a living process holds it."""
+def lease(path: Path, what: str, patience: float = 0.0) -> Iterator[Lease]:
+    """Hold *path* while *what* is written; BusyError where a living process holds it, and goes on
+    to hold it for *patience* seconds."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = SoftFileLease(path, lease_duration=LEASE_SECONDS, thread_local=False)
-        _acquire(lock, path)
+        _acquire_within(patience, lock, path)
     except (Timeout, LeaseSettingsMismatch):
         raise BusyError(
             f"{what} is being written by {holder(path)}. Wait for it, or stop it and start again."
@@ -71,6 +72,18 @@ def lease(path: Path, what: str) -> Iterator[Lease]:
         yield Lease(lock, what)
     finally:
         lock.release()
+
+
+def _acquire_within(patience: float, lock: SoftFileLease, path: Path) -> None:
+    until = time.monotonic() + patience
+    while True:
+        try:
+            _acquire(lock, path)
+            return
+        except Timeout:
+            if time.monotonic() >= until:
+                raise
+            time.sleep(POLL_SECONDS / LOOKS)
 
 
 def _acquire(lock: SoftFileLease, path: Path) -> None:

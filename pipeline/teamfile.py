@@ -23,6 +23,13 @@ def add_file_options(options: Parser) -> None:
     )
     options.add_argument("--id", type=str, metavar="COLUMN", help="the column of ids")
     options.add_argument("--fold", type=str, metavar="COLUMN", help="the column of folds")
+    options.add_argument(
+        "--encoding",
+        type=str,
+        default="utf-8",
+        metavar="NAME",
+        help="of FILE and --test, such as cp949",
+    )
 
 
 def asked_of(args: "Namespace") -> "Asked":
@@ -41,4 +48,5 @@ def asked_of(args: "Namespace") -> "Asked":
         id=args.id,
         fold=args.fold,
         passport=args.get("passport"),
+        encoding=args.encoding,
     )

@@ -111,3 +111,29 @@ def test_text_that_looks_like_a_number_asks_for_quotes(tmp_path):
 
 def test_as_dict_is_ready_for_json(root):
     assert as_dict(read(root))["task"]["label_range"] == [0.0, 5.0]
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        (
+            "Parser key \"public_share\": Expected a <class 'float'>. Got value: 30%",
+            "public-share: expected a number, found '30%'",
+        ),
+        (
+            'Parser key "submissions.per_day": Does not validate against any of the Union subtypes '
+            "Subtypes: [<class 'int'>, <class 'NoneType'>] Errors: - Expected a <class 'int'> - "
+            "Expected a <class 'NoneType'> Given value type: <class 'str'> Given value: x",
+            "submissions.per_day: expected a whole number or null, found 'x'",
+        ),
+        (
+            "Parser key \"folds.groups\": Expected a typing.Literal['near', 'none']. Got value: x",
+            "folds.groups: expected one of 'near', 'none', found 'x'",
+        ),
+        ("something else: <class 'int'>", "something else: <class 'int'>"),
+    ],
+)
+def test_the_parsers_words_become_those_of_people(message, told):
+    parser = Parser("config", "")
+    parser.add_class_arguments(Competition, None)
+    assert parser._explain(message) == told

@@ -55,6 +55,23 @@ def test_a_sent_file_stands_in_the_list_with_what_was_expected_of_it(root, capsy
     assert "0.8500 … 0.9300" in page
 
 
+def test_ranges_that_are_asked_for_after_a_file_was_sent_stand_in_the_list(root, capsys):
+    assert call(root, "add", FIRST) == 0
+    assert listed(root, capsys)["sent"][0]["expected"] == {}
+    again = ["--runs", "m0", "m1", "m2", "--method", "mean", "--public-share", "0.3"]
+    assert blend(root, *again) == 3
+    assert "sent" in capsys.readouterr().err
+    assert listed(root, capsys)["sent"][0]["expected"].keys() == {"public", "private"}
+
+
+def test_ranges_that_are_asked_for_later_are_kept_and_told(root, capsys):
+    again = ["--runs", "m0", "m1", "m2", "--method", "mean", "--public-share", "0.3"]
+    assert blend(root, *again) == 0
+    assert "toy-001-mean.json now holds the ranges above, too" in capsys.readouterr().out
+    assert blend(root, *again) == 0
+    assert "nothing new was written" in capsys.readouterr().out
+
+
 def test_a_score_inside_its_range_is_not_marked(root, capsys):
     record = root / "submissions" / FIRST.replace(".csv", ".json")
     content = read_json(record)
@@ -109,7 +126,7 @@ def test_an_empty_ledger_says_how_to_begin(root, capsys):
         (["add", FIRST, "--message", "x"], 2, "--message: only with send FILE"),
         (["add", "toy-009-mean.csv"], 2, f"there are: {FIRST}, {SECOND}"),
         (["add", FIRST, "--public", "1.2"], 2, "pearson lies between -1 and 1"),
-        (["add", FIRST, "--public", "high"], 2, "public"),
+        (["add", FIRST, "--public", "high"], 2, "public: expected a number, found 'high'"),
         (["remove", FIRST], 2, "remove"),
         (["add", "../configs/toy.yaml"], 2, "there is no submission ../configs/toy.yaml"),
     ],

@@ -331,3 +331,14 @@ def test_an_unknown_action_lists_those_there_are(words, capsys):
 def test_help_lists_the_actions(capsys):
     assert run(main, ["--help"]) == 0
     assert "team export minilm" in capsys.readouterr().out
+
+
+def test_a_file_in_another_encoding_is_read_with_the_option_that_the_advice_names(toy, capsys):
+    path = send(toy, edit=lambda lines: [*lines, ["남는 줄의 아이디", "0", "1.5"]])
+    path.write_bytes(path.read_text(encoding="utf-8").encode("cp949"))
+    assert call(toy, "add", str(path), "--name", "anna") == 3
+    told = capsys.readouterr().err
+    assert "it looks like CP949 (EUC-KR). Say so with --encoding cp949, or convert" in told
+    assert "data.encoding" not in told
+    assert call(toy, "add", str(path), "--name", "anna", "--encoding", "cp949") == 0
+    assert "남는 줄의 아이디" in capsys.readouterr().out

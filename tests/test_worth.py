@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from pipeline.command import run
+from pipeline.report.worth import verdict_text
+from pipeline.results.gains import Gain
 from pipeline.results.honest import Nest
 from pipeline.worth import main
 from tests.blendable import Toy, make
@@ -143,3 +145,17 @@ def test_every_kind_of_problem_has_a_page(tmp_path, capsys, problem, metric):
     assert f"is mate.csv worth adding to 1 run? Scored by {metric}" in page
     for piece in ("Honest score of the ensemble", "ensemble of them", "worth    ", "costs    "):
         assert piece in page
+
+
+@pytest.mark.parametrize(
+    ("difference", "low", "high", "told"),
+    [
+        (-0.00003, -0.00006, 1e-9, "no gain to be seen"),
+        (0.0, -0.1, 0.1, "no gain to be seen"),
+        (0.01, -0.1, 0.2, "undecided: the interval holds 0, the gain may be luck"),
+        (0.1, 0.05, 0.2, "real: the whole interval is above 0"),
+        (-0.1, -0.2, -0.05, "no: it does not reach above 0"),
+    ],
+)
+def test_luck_is_said_only_of_a_gain(difference, low, high, told):
+    assert verdict_text(Gain(difference, 0.01, low, high)).startswith(told)

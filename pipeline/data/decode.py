@@ -15,23 +15,31 @@ SAMPLE_BYTES = 1_000_000
 """An encoding is guessed from at most this much."""
 NUL_SHARE = 0.05
 """Above this share of NUL bytes a file is UTF-16, not text with a stray NUL."""
+IN_CONFIG = (
+    "--data.encoding {0} (for pipeline.init --encoding {0}), or write data.encoding: {0} into the "
+    "config"
+)
+"""How a person says the encoding {0} of a competition's file."""
 SINGLE_BYTE = {"iso8859-1", "cp1252", "iso8859-15", "ascii"}
 """Encodings that turn any bytes into some characters: here success proves nothing."""
 
 
-def decode(content: bytes, encoding: str, name: str) -> tuple[str, list[str]]:
+def decode(
+    content: bytes, encoding: str, name: str, option: str = IN_CONFIG
+) -> tuple[str, list[str]]:
     """The text of a file and notes about what was removed from it.
 
     A byte order mark is dropped. Raises DataError, with the guessed encoding, where *content* is
-    not in *encoding*; UsageError where there is no such encoding.
+    not in *encoding*, and advises *option*; UsageError where there is no such encoding.
     """
     codec = _codec(encoding)
-    _refuse_wrong_family(content, codec, f"{name} is not {encoding}")
+    _refuse_wrong_family(content, codec, f"{name} is not {encoding}", option)
     try:
         text = content.decode(codec)
     except UnicodeDecodeError as error:
         if codec != "utf-8" or (repaired := _with_surrogates(content)) is None:
-            raise DataError(_not_in(encoding, content, error.start, name)) from None
+            told = _not_in(encoding, content, error.start, name)
+            raise DataError(_advice(*told, option)) from None
         text = repaired
     return clean(text.removeprefix("\ufeff"))
 
@@ -67,18 +75,18 @@ def _codec(encoding: str) -> str:
     return "utf-8" if name == "utf-8-sig" else name
 
 
-def _refuse_wrong_family(content: bytes, codec: str, found: str) -> None:
+def _refuse_wrong_family(content: bytes, codec: str, found: str, option: str) -> None:
     """Catch files that decode without an error to the wrong characters."""
     if codec.startswith(("utf-16", "utf-32")):
         return
     head = content[:SAMPLE_BYTES]
     if head.count(0) > max(3, NUL_SHARE * len(head)):
-        raise DataError(_advice(found, _guess_utf16(head)))
+        raise DataError(_advice(found, _guess_utf16(head), option))
     if codec in SINGLE_BYTE and (foreign := re.search(rb"[\x80-\xff]", content)):
         sample = _lines_from(content, foreign.start())
         better = "utf-8" if _decodes(content, "utf-8") else guess(sample)
         if better not in (None, "cp1252"):
-            raise DataError(_advice(found, better))
+            raise DataError(_advice(found, better, option))
 
 
 def _with_surrogates(content: bytes) -> str | None:
@@ -89,22 +97,22 @@ def _with_surrogates(content: bytes) -> str | None:
         return None
 
 
-def _not_in(encoding: str, content: bytes, position: int, name: str) -> str:
+def _not_in(encoding: str, content: bytes, position: int, name: str) -> tuple[str, str | None]:
+    """What is wrong, and the encoding that it looks like."""
     line = 1 + len(re.findall(rb"\r\n|\r|\n", content[:position]))
     found = f"{name} is not {encoding}: byte 0x{content[position]:02x} in line {line}"
     if encoding != "utf-8" and _decodes(content, "utf-8"):
-        return _advice(found, "utf-8")
-    return _advice(found, guess(_lines_from(content, position)))
+        return found, "utf-8"
+    return found, guess(_lines_from(content, position))
 
 
-def _advice(found: str, guessed: str | None) -> str:
+def _advice(found: str, guessed: str | None, option: str) -> str:
     if guessed is None:
         return f"{found}, and its encoding could not be guessed. Convert the file to UTF-8."
     spoken = {"cp949": "CP949 (EUC-KR)", "cp1252": "latin-1 (cp1252)"}.get(guessed, guessed.upper())
     return (
-        f"{found}; it looks like {spoken}. Say so with --data.encoding {guessed} "
-        f"(for pipeline.init --encoding {guessed}), or write data.encoding: {guessed} into the "
-        "config, or convert the file to UTF-8."
+        f"{found}; it looks like {spoken}. Say so with {option.format(guessed)}, "
+        "or convert the file to UTF-8."
     )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.data.columnar import parquet_columns, parse_parquet
-from pipeline.data.decode import decode
+from pipeline.data.decode import IN_CONFIG, decode
 from pipeline.data.delimited import Rows, parse_csv, parse_tsv
 from pipeline.data.jsonlines import parse_jsonl
 from pipeline.errors import DataError, raise_if
@@ -42,15 +42,16 @@ def read_file(path: Path, encoding: str = "utf-8") -> pd.DataFrame:
     return read(path, encoding).frame
 
 
-def read(path: Path, encoding: str = "utf-8", name: str = "") -> Reading:
-    """As `read_file`, with notes; messages call the file *name* (default: its path)."""
+def read(path: Path, encoding: str = "utf-8", name: str = "", option: str = IN_CONFIG) -> Reading:
+    """As `read_file`, with notes; messages call the file *name* (default: its path), and *option*
+    is how its encoding can be said."""
     name = name or str(path)
     suffix = _known_suffix(path, name)
     if suffix == ".parquet":
         frame, found, notes = parse_parquet(path, name)
         problems = found.sentences()
     else:
-        text, notes = decode(_bytes(path, name), encoding, name)
+        text, notes = decode(_bytes(path, name), encoding, name, option)
         if not text.strip():
             raise DataError(f"{name} is empty")
         if suffix in (".csv", ".tsv"):

@@ -55,7 +55,10 @@ def print_submission(
         say("dry run: nothing was written")
         return
     if written.reused:
-        say(f"the same bytes as {written.path}, which stands for them: nothing new was written")
+        told = "nothing new was written"
+        if written.refreshed:
+            told = f"its {written.path.with_suffix('.json').name} now holds the ranges above, too"
+        say(f"the same bytes as {written.path}, which stands for them: {told}")
     else:
         say(f"wrote {written.path} and {written.path.with_suffix('.json').name}")
     say(f"submit it: {submit_command(outcome.competition.name, written.path, message)}")

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from pipeline.report.grids import empty_grid, number
+from pipeline.results.gains import Gain
 from pipeline.results.team.contest import Contest
 from pipeline.results.worth import MethodWorth, Worth
 
@@ -17,6 +18,16 @@ VERDICTS = {
     "undecided": "undecided: the interval holds 0, the gain may be luck",
     "no": "no: it does not reach above 0",
 }
+
+
+NOTHING = "no gain to be seen: with it the honest score is no better, and the interval holds 0"
+
+
+def verdict_text(gain: Gain) -> str:
+    """The verdict in words: luck is spoken of where there is a gain."""
+    if gain.verdict == "undecided" and gain.difference <= 0:
+        return NOTHING
+    return VERDICTS[gain.verdict]
 
 
 def print_worth(worth: Worth, contest: Contest, console: Console) -> None:
@@ -79,7 +90,7 @@ def _conclusion(worth: Worth, contest: Contest) -> Iterator[str]:
     gain = first.gain
     yield (
         f"worth    {gain.difference:+.5f} {contest.metric.name} to the ensemble ({first.method}), "
-        f"95 % interval {gain.low:+.5f} to {gain.high:+.5f}; {VERDICTS[worth.verdict]}"
+        f"95 % interval {gain.low:+.5f} to {gain.high:+.5f}; {verdict_text(gain)}"
     )
     yield f"costs    {_costs(worth, contest)}"
 

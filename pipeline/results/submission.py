@@ -21,12 +21,13 @@ from typing import Any, Protocol
 import numpy as np
 
 from pipeline.errors import DataError, raise_if
-from pipeline.files import commit_bytes, commit_json, sha256
+from pipeline.files import commit_bytes, commit_json, read_json, sha256
 from pipeline.leases import lease
 from pipeline.paths import safe_name
 from pipeline.results.sent.guard import refuse_sent
 
 EXAMPLES = 5
+EXPECTED = ("expected", "expected_notes")
 METHOD = "[a-z]+(?:-[a-z]+)*"
 """Of a file's name: words without digits, so that no competition's files pass for another's."""
 
@@ -108,6 +109,8 @@ class Written:
     sha256: str
     reused: bool
     """Whether an older file with the same bytes stands for it."""
+    refreshed: bool = False
+    """Whether that one's provenance now holds expected scores that were not known then."""
 
 
 def write(
@@ -115,8 +118,9 @@ def write(
 ) -> Written:
     """Write *content* under the next free number, then *provenance* beside it.
 
-    Bytes that an earlier file of the competition already holds are not written again. Raises
-    DataError where they were sent before.
+    Bytes that an earlier file of the competition already holds are not written again, but what is
+    expected of them now is, where it was not known then. Raises DataError where they were sent
+    before.
     """
     with lease(folder / f".{safe_name(competition)}.lease", f"a submission of {competition}"):
         earlier = existing(folder, competition)
@@ -125,14 +129,30 @@ def write(
         for old in earlier.values():
             if old.stat().st_size == len(content) and old.read_bytes() == content:
                 if old.with_suffix(".json").exists():
+                    refreshed = _refresh(old.with_suffix(".json"), provenance)
                     refuse_sent(folder, competition, content)
-                    return Written(old, sha256(old), reused=True)
+                    return Written(old, sha256(old), reused=True, refreshed=refreshed)
                 path = old  # its writer was stopped between the two files
         if not path.exists():
             refuse_sent(folder, competition, content)
         digest = commit_bytes(path, content)
         commit_json(path.with_suffix(".json"), {"file": path.name, "sha256": digest, **provenance})
     return Written(path, digest, reused=False)
+
+
+def _refresh(path: Path, provenance: Mapping[str, Any]) -> bool:
+    """Enter the expected scores of more parts (public, private) into the provenance at *path*.
+
+    Only beside the same honest score: another method may give the same bytes, and expect another.
+    """
+    record = read_json(path)
+    old, new = record.get("scores") or {}, provenance.get("scores") or {}
+    before, now = old.get("expected") or {}, new.get("expected") or {}
+    if old.get("honest") != new.get("honest") or not before.keys() < now.keys():
+        return False
+    told = {name: new[name] for name in EXPECTED if name in new}
+    commit_json(path, record | {"scores": old | told})
+    return True
 
 
 def existing(folder: Path, competition: str) -> dict[int, Path]:

@@ -106,6 +106,22 @@ def test_the_same_bytes_are_not_written_twice(tmp_path):
     assert len(list(tmp_path.glob("*.csv"))) == 1
 
 
+def expecting(*parts: str, honest: float = 0.9) -> dict:
+    return {"n": len(parts), "scores": {"honest": honest, "expected": dict.fromkeys(parts, 0)}}
+
+
+def test_the_same_bytes_get_the_ranges_that_were_not_known_then(tmp_path):
+    first = write(tmp_path, "toy", "mean", b"same", expecting("test"))
+    again = write(tmp_path, "toy", "mean", b"same", expecting("test", "public", "private"))
+    assert (again.reused, again.refreshed) == (True, True)
+    beside = json.loads(first.path.with_suffix(".json").read_text())
+    assert list(beside["scores"]["expected"]) == ["test", "public", "private"]
+    assert (beside["n"], beside["file"]) == (1, first.path.name)
+    for fewer in (expecting("test"), expecting("test", "public", "private", "more", honest=0.8)):
+        assert not write(tmp_path, "toy", "mean", b"same", fewer).refreshed
+    assert json.loads(first.path.with_suffix(".json").read_text()) == beside
+
+
 def test_a_file_that_lost_its_provenance_to_a_kill_gets_it(tmp_path):
     first = write(tmp_path, "toy", "mean", b"same", {"n": 1})
     first.path.with_suffix(".json").unlink()

@@ -16,6 +16,8 @@ from pipeline.paths import safe_name
 from pipeline.results.sent.entry import Entry, entry_of, joined
 
 MARKERS = ("<<<<<<<", "=======", ">>>>>>>", "|||||||")
+PATIENCE = 10.0
+"""Seconds to wait for another command: a change takes a moment."""
 Change = Callable[[list[Entry]], list[Entry]]
 
 
@@ -65,7 +67,7 @@ def read_ledger(folder: Path, competition: str) -> list[Entry]:
 def change_ledger(folder: Path, competition: str, change: Change) -> None:
     """Let *change* make new entries of the old ones; BusyError while another command does."""
     claim = folder / f".{safe_name(competition)}-ledger.lease"
-    with lease(claim, f"the ledger of {competition}") as held:
+    with lease(claim, f"the ledger of {competition}", PATIENCE) as held:
         entries = change(read_ledger(folder, competition))
         text = "".join(f"{entry.line}\n" for entry in _sorted(entries))
         held.check()

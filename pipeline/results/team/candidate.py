@@ -33,6 +33,8 @@ class Asked:
     id: str | None = None
     fold: str | None = None
     passport: str | None = None
+    encoding: str = "utf-8"
+    """Of both files; it need not be that of the competition's files."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -87,7 +89,7 @@ def _sheets(asked: Asked, contest: Contest) -> list[Sheet]:
             continue
         try:
             fold = asked.fold if path == asked.file else None
-            sheets.append(read_sheet(path, contest, expected, asked.id, fold))
+            sheets.append(read_sheet(path, contest, expected, asked.id, fold, asked.encoding))
         except DataError as error:
             problems.append(str(error))
     raise_if(problems, DataError)

@@ -45,13 +45,14 @@ def read_sheet(
     expected: Sequence[str],
     id_column: str | None = None,
     fold_column: str | None = None,
+    encoding: str = "utf-8",
 ) -> Sheet:
     """Read the file at *path*; DataError where it cannot be read or its columns be told.
 
     *expected* are the parts whose rows may stand in it. An id that several of them have needs a
     column that tells the part.
     """
-    reading = read(path, contest.competition.data.encoding)
+    reading = read(path, encoding, option="--encoding {0}")
     frame, name = reading.frame, path.name
     known = {row_id for ids in contest.ids.values() for row_id in ids.tolist()}
     columns = find_columns(

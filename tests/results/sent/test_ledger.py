@@ -1,10 +1,13 @@
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 
 from pipeline.errors import ArtifactError, BusyError, DataError, UsageError
 from pipeline.leases import lease
+from pipeline.results.sent import ledger
 from pipeline.results.sent.bounds import score_problem
 from pipeline.results.sent.entry import Entry
 from pipeline.results.sent.ledger import change_ledger, ledger_path, read_ledger
@@ -71,7 +74,19 @@ def test_a_damaged_ledger_is_never_written_over(tmp_path):
     assert ledger_path(tmp_path, "toy").read_text() == "no"
 
 
-def test_of_two_commands_at_once_neither_loses_its_entry(tmp_path):
+def test_a_command_waits_for_another_that_is_about_to_end(tmp_path):
+    with ThreadPoolExecutor() as pool:
+        with lease(tmp_path / ".toy-ledger.lease", "the ledger"):
+            waiting = pool.submit(keep, tmp_path, TWO)
+            time.sleep(0.3)
+            assert not waiting.done()
+        waiting.result(timeout=10)
+    assert read_ledger(tmp_path, "toy") == [TWO]
+
+
+def test_of_two_commands_at_once_neither_loses_its_entry(tmp_path, monkeypatch):
+    monkeypatch.setattr(ledger, "PATIENCE", 0.2)
+
     def meanwhile(old):
         with pytest.raises(BusyError):
             keep(tmp_path, TWO)

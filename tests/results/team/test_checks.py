@@ -1,9 +1,13 @@
 """Each check: the fault it is there for is told, and honest files are not accused."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from pipeline.results.team.audit import audit
 from pipeline.results.team.checks.folds import fold_lines
+from pipeline.results.team.peers import read_peers
 from pipeline.results.team.subject import Subject
 from tests.blendable import Toy, make
 from tests.results.team.files import contest_of, look, predictions, read, said, send
@@ -110,7 +114,16 @@ def test_another_unit_is_told_with_the_slope(toy):
     told = said(look(toy, send(toy, values)), "warning")
     assert "label has another scale than the labels: mean 0.5" in told
     upside = {file: -each for file, each in predictions(toy).items()}
-    assert "label falls where the labels rise" in said(look(toy, send(toy, upside)), "warning")
+    assert "label falls where the labels rise" in said(look(toy, send(toy, upside)), "out")
+
+
+@pytest.mark.parametrize(("problem", "metric", "more"), KINDS)
+def test_a_file_that_knows_no_more_than_a_constant_is_out(tmp_path, problem, metric, more):
+    toy = make(tmp_path, problem, metric, n=200, m=80, **more)
+    mixed = changed(toy, np.random.default_rng(1).permutation)
+    assert "no better than a constant" in said(look(toy, send(toy, mixed)), "out")
+    weak = look(toy, send(toy, predictions(toy, noise=2.0)))
+    assert "no better than a constant" not in said(weak, "out")
 
 
 def test_rounded_numbers_are_told(toy):
@@ -183,8 +196,6 @@ def test_a_fold_that_is_easy_for_all_is_no_fault(toy):
     contest.truth[:] = toy.truth["train"]
     for name, seed in (("m0", 0), ("m1", 1)):
         toy.add_run(name, 0.9, seed=seed)
-    from pipeline.results.team.peers import read_peers
-
     candidate = read(toy, send(toy, predictions(toy)))
     peers, _ = read_peers(toy.paths, contest)
     alone = fold_lines(Subject(candidate, contest))[1].distance
@@ -248,6 +259,16 @@ def test_test_rows_of_another_unit_are_told(toy):
     assert "made by another model, or in another unit?" in said(look(toy, send(toy, far)), "out")
 
 
+def test_one_shifted_run_does_not_excuse_the_next(toy):
+    contest = contest_of(toy)
+    peers, _ = read_peers(toy.paths, contest)
+    bad = replace(peers[0], name="bad", test=peers[0].test + 50)
+    shifted = read(toy, send(toy, changed(toy, lambda values: values + 1.5, "test")))
+    for others in ([*peers, bad], [peers[0], bad]):
+        told = said(audit(Subject(shifted, contest, others)), "warning")
+        assert "test against out-of-fold: KS distance" in told
+
+
 def test_test_rows_in_another_order_are_found(toy):
     shuffled = changed(toy, np.random.default_rng(1).permutation, "test")
     assert "its test rows are in another order" in said(look(toy, send(toy, shuffled)), "out")
@@ -259,12 +280,13 @@ def test_training_rows_in_another_order_are_found(toy):
 
 
 def test_turned_predictions_are_not_called_another_order(toy):
-    turned = {file: -values for file, values in predictions(toy).items()}
+    values = predictions(toy, noise=3.0) | {"test": predictions(toy, noise=0.1)["test"]}
+    turned = {file: -each for file, each in values.items()}
     assert "another order" not in said(look(toy, send(toy, turned)), "out")
 
 
 def test_a_weak_model_whose_test_predictions_are_means_is_not_accused(toy):
-    values = predictions(toy, noise=3.0) | {"test": predictions(toy, noise=3.0 / 2)["test"]}
+    values = predictions(toy, noise=3.0) | {"test": predictions(toy, noise=1.0)["test"]}
     assert "another order" not in said(look(toy, send(toy, values)), "out")
 
 
@@ -279,8 +301,6 @@ def test_what_cannot_be_compared_is_said_to_be_so(toy):
 
 
 def test_a_copy_of_a_run_is_found(toy):
-    from pipeline.results.team.peers import read_peers
-
     peer = read_peers(toy.paths, contest_of(toy))[0][0]
     values = {"train": peer.oof, "test": peer.test}
     assert "these are the predictions of m0, number for number" in said(

@@ -4,6 +4,8 @@ Regression: the slope of the labels on the predictions is 1 for calibrated ones,
 score. Beyond 1/2 to 2, or off by more than half a standard deviation on average, they are in
 another unit or of another spread. That costs pearson and spearman nothing, and every blend that
 fits no scale dear; so it is a warning.
+Blind: where the correlation with the labels is negative in every column, or within what chance
+gives rows in a wrong order (2 / sqrt(n)), a constant would score as well: the file is out.
 Digits: rounding to 0.1 before blending cost 0.0003 of pearson in a measured case, and classes in
 place of probabilities cost far more, so two decimals or fewer are a warning as well.
 """
@@ -17,6 +19,7 @@ from pipeline.results.team.subject import Subject
 
 STEEP = 2.0
 OFF = 0.5  # standard deviations of the labels
+BLIND = 2.0  # standard errors of a correlation
 SAME = 0.3  # share of rows with one and the same value in all columns
 DECIMALS = 2  # predictions that all have no more than so many count as rounded
 SUMS = (1e-3, 0.02)  # rows of class probabilities: so far from one is rounding, is a warning
@@ -28,6 +31,7 @@ def check(subject: Subject) -> Iterator[Finding]:
         return
     problems = [
         *_constant(subject),
+        *_blind(subject),
         *_unit(subject),
         *_sums(subject),
         *_probabilities_twice(subject),
@@ -72,6 +76,28 @@ def _varies(subject: Subject) -> bool:
     return bool(np.ptp(subject.oof[subject.known], axis=0).any())
 
 
+def _blind(subject: Subject) -> Iterator[Finding]:
+    """Predictions that tell nothing about the labels, or the contrary."""
+    guess, truth = subject.oof[subject.known], subject.target[subject.known]
+    found = correlations(guess, truth)
+    if not len(found):
+        return
+    chance = BLIND / float(np.sqrt(len(guess)))
+    if found.max() <= chance:
+        yield out(
+            "values",
+            f"no better than a constant: correlation with the labels {found.max():.3f} (chance "
+            f"alone gives up to {chance:.3f}): are its rows or its labels those of another file?",
+        )
+
+
+def correlations(guess: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Of each column (n, k) that varies in both, as far as there are any."""
+    varied = (np.ptp(guess, axis=0) > 0) & (np.ptp(truth, axis=0) > 0)
+    pairs = zip(guess[:, varied].T, truth[:, varied].T, strict=True)
+    return np.array([np.corrcoef(*pair)[0, 1] for pair in pairs])
+
+
 def _unit(subject: Subject) -> Iterator[Finding]:
     if subject.contest.problem != "regression":
         return
@@ -84,7 +110,8 @@ def _unit(subject: Subject) -> Iterator[Finding]:
         slope = float(np.cov(guess, truth)[0, 1] / guess.var(ddof=1))
         off = float(guess.mean() - truth.mean()) / float(truth.std())
         if slope <= 0:
-            yield warning("values", f"{name} falls where the labels rise (slope {slope:.2f})")
+            grade = out if len(outputs) == 1 else warning
+            yield grade("values", f"{name} falls where the labels rise (slope {slope:.2f})")
         elif not 1 / STEEP <= slope <= STEEP or abs(off) > OFF:
             yield warning(
                 "values",
