@@ -27,6 +27,7 @@ BESIDE = {("results", "models"), ("models", "results")}  # one floor, and strang
 USES_TORCH = {
     "data/datamodule.py",
     "models/arithmetic.py",
+    "models/attention.py",
     "models/backbone.py",
     "models/captures.py",
     "models/dropout.py",
@@ -45,6 +46,7 @@ USES_TORCH = {
     "models/module.py",
     "models/optim.py",
     "models/packing.py",
+    "models/vocabulary.py",
     "models/step.py",
     "models/tensorfile.py",
     "models/transformer.py",

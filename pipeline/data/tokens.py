@@ -112,6 +112,13 @@ class TokenStore:
         records[~whose] = self._more.gather(more)
         return *self._split(records), lengths
 
+    def words(self, rows: np.ndarray) -> np.ndarray:
+        """Every token number in the store rows *rows* (any shape), padding too; sorted, int64."""
+        found, rows = {self.pad_id}, np.unique(rows)
+        for at in range(0, len(rows), CHUNK):
+            found.update(np.unique(self.gather(rows[at : at + CHUNK])[0]).tolist())
+        return np.array(sorted(found), dtype=np.int64)
+
     def canary(self) -> str:
         """A hash that changes when the tokenizer's output does: 16 hex digits."""
         return self._tokeniser.canary()

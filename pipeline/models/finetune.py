@@ -1,6 +1,7 @@
 """A transformer fine-tuned on one fold."""
 
 import time
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,6 +27,7 @@ from pipeline.models.module import TextModule
 from pipeline.models.packing import Packing
 from pipeline.models.settings import TransformerRecipe
 from pipeline.models.tensorfile import read, write
+from pipeline.models.vocabulary import only_used
 from pipeline.paths import Workspace
 from pipeline.seeding import derive_seed
 
@@ -117,12 +119,21 @@ class TransformerLearner:
             watch.event("no graphs", f"CUDA graphs are not used: {shared.no_graphs}")
         # Every draw below has a seed of its own; this covers what a backbone may draw unseen.
         pl.seed_everything(derive_seed(self.seed, "fit") % 2**32, verbose=False)
-        with module.limits.memory("outside of a step"):
+        with module.limits.memory("outside of a step"), self._words(data) as words:
             shared.fitter.fit(module, data, workspace, watch)
         module.stepper.check_finite()
         if shared.graphs is not None:
             self.counted["graphs"] = dict(shared.graphs.counts)
-        self.counted |= _facts(module) | {"seconds": round(time.monotonic() - started, 3)}
+        seconds = round(time.monotonic() - started, 3)
+        self.counted |= _facts(module) | {"trained_words": words, "seconds": seconds}
+
+    def _words(self, data: FoldDataModule) -> AbstractContextManager[int]:
+        """Within, only words that training texts hold are trained; graphs are of all of them."""
+        shared = self.shared
+        if shared.graphs is not None:
+            return nullcontext(0)
+        words = shared.store.words(data.datasets["train"].rows)
+        return only_used(shared.pristine.backbone, torch.from_numpy(words))
 
     def predict(self, table: Table, watch: Watch) -> np.ndarray:
         """(len(table), k) float32; see `pipeline.models.learner.Learner`."""

@@ -67,9 +67,9 @@ class Fixed:
     def _numbers(self, batch: Batch) -> np.ndarray:
         """All that depends on lengths, one after the other: one copy to the device."""
         lengths = batch["lengths"].reshape(-1)
-        texts, positions, offsets, shapes = lay_out(lengths)
+        texts, positions, offsets = lay_out(lengths)
         filler = self.shape.tokens - len(texts)
-        self.packed.shapes[:] = [*shapes, (1, filler)]
+        self.packed.lengths[:] = [*np.diff(offsets).tolist(), filler]
         dummy = np.zeros(filler, dtype=np.int64)  # of the first token's kind, at the first position
         return np.concatenate(
             [

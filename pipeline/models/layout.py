@@ -19,8 +19,8 @@ class Packed(NamedTuple):
     """(1, N) int64: the place of each in its own text, counted from 0."""
     offsets: Tensor
     """(B + 1,) int64: where each text begins, and the end."""
-    shapes: list[tuple[int, int]]
-    """(texts, tokens of each) of every group of texts of equal length."""
+    lengths: list[int]
+    """(B,) tokens of each text, in this order."""
     longest: int
     """Tokens of the longest text, or more."""
 
@@ -34,8 +34,6 @@ class Layout(NamedTuple):
     """(N,) int64: its place there, counted from 0."""
     offsets: np.ndarray
     """(B + 1,) int64: where each text begins, and the end."""
-    shapes: list[tuple[int, int]]
-    """(texts, tokens of each) of every group of texts of equal length."""
 
 
 def lay_out(lengths: np.ndarray) -> Layout:
@@ -44,20 +42,18 @@ def lay_out(lengths: np.ndarray) -> Layout:
     ordered = lengths[order]
     offsets = np.concatenate([[0], np.cumsum(ordered)])
     positions = np.arange(offsets[-1]) - np.repeat(offsets[:-1], ordered)
-    sizes, counts = np.unique(-ordered, return_counts=True)
-    shapes = [(int(count), int(-size)) for size, count in zip(sizes, counts, strict=True)]
-    return Layout(np.repeat(order, ordered), positions, offsets, shapes)
+    return Layout(np.repeat(order, ordered), positions, offsets)
 
 
 def pack(lengths: np.ndarray, width: int, device: torch.device) -> Packed:
     """The real tokens of a batch whose rows have *lengths* (B,) tokens, padded to *width*."""
-    texts, positions, offsets, shapes = lay_out(lengths)
+    texts, positions, offsets = lay_out(lengths)
     return Packed(
         to_device(texts * width + positions, device),
         to_device(positions[None], device),
         to_device(offsets, device),
-        shapes,
-        longest=shapes[0][1],
+        np.diff(offsets).tolist(),
+        longest=int(lengths.max()),
     )
 
 

@@ -9,6 +9,7 @@ from torch import nn
 from torch.optim import AdamW, Optimizer
 
 from pipeline.models.settings import TransformerRecipe
+from pipeline.models.vocabulary import follow
 
 LAYER = re.compile(r"(?:^|\.)(?:layers?|h|blocks?)\.(\d+)\.")
 EMBEDDINGS = re.compile(r"(?:^|\.)(?:embeddings|embeddings_project|wte|wpe)\.")
@@ -86,7 +87,9 @@ def make_optimizer(backbone: nn.Module, head: nn.Module, recipe: TransformerReci
     The fused kernel updates all parameters at once, six times faster than the loop on a CPU too.
     """
     groups = parameter_groups(backbone, head, recipe)
-    return AdamW([group | {"peak": group["lr"]} for group in groups], fused=True)
+    optimizer = AdamW([group | {"peak": group["lr"]} for group in groups], fused=True)
+    follow(backbone, optimizer)
+    return optimizer
 
 
 def set_rates(

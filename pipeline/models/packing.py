@@ -1,10 +1,9 @@
 """A batch run without padding: its real tokens in one row, each text attending to itself alone.
 
 All layers but attention look at one token at a time, so they need not know where a text ends. The
-attention is a function of our own, registered with transformers' attention interface: texts of
-equal length are computed together, as the rectangles they are. Nothing is computed for padding, and
-the result is that of the padded batch but for the order of sums. (Packing as in Portes et al.,
-"MosaicBERT", 2023; here without a kernel of its own.)
+attention is a function of our own, registered with transformers' attention interface (`attention`).
+Nothing else is computed for padding, and the result is that of the padded batch but for the order
+of sums. (Packing as in Portes et al., "MosaicBERT", 2023; here without a kernel of its own.)
 
 Whether a backbone can be run so is found by trying (`packable`): one that brings its own attention,
 such as DeBERTa's, cannot.
@@ -12,7 +11,6 @@ such as DeBERTa's, cannot.
 Notation: B rows of T tokens at most, N real tokens among them, h heads of d numbers.
 """
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,7 +20,7 @@ import transformers
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipeline.models.dropout import drop, kept
+from pipeline.models.attention import attention
 from pipeline.models.layout import Packed, pack
 from pipeline.models.pretrained import positions, quiet
 
@@ -89,47 +87,16 @@ def packed_attention(
     unknown = {name for name, asked in more.items() if asked is not None} - HARMLESS
     if unknown or attention_mask is not None or getattr(module, "is_causal", False):
         raise ValueError(f"no packed attention with a mask, or with {', '.join(unknown)}")
-    attend = _jagged if query.is_cuda else _by_length
     q, k, v = (each[0].transpose(0, 1) for each in (query, key, value))
+    attend = _jagged if query.is_cuda else _in_squares
     return attend(q, k, v, packed, dropout, scaling)[None], None
 
 
-def _by_length(
+def _in_squares(
     query: Tensor, key: Tensor, value: Tensor, packed: Packed, dropout: float, scale: float | None
 ) -> Tensor:
-    """(N, h, d) each: one product for all texts of a length, which needs neither mask nor copy."""
-    tokens = [count * length for count, length in packed.shapes]
-    heads = query.shape[1]
-    masks = _masks(packed, heads, dropout) if dropout else [None] * len(tokens)
-    parts = zip(
-        packed.shapes, masks, *(each.split(tokens) for each in (query, key, value)), strict=True
-    )
-    outputs = []
-    for shape, mask, *three in parts:
-        q, k, v = (part.unflatten(0, shape).transpose(1, 2) for part in three)
-        if mask is None:
-            output = functional.scaled_dot_product_attention(q, k, v, scale=scale)
-        else:
-            output = _attend(q, k, v, mask, dropout, scale)
-        outputs.append(output.transpose(1, 2).flatten(0, 1))
-    return torch.cat(outputs)
-
-
-def _masks(packed: Packed, heads: int, dropout: float) -> list[Tensor]:
-    """For each group of texts, which of its (texts, h, T, T) chances are kept; one draw for all."""
-    shapes = [(count, heads, length, length) for count, length in packed.shapes]
-    sizes = [math.prod(shape) for shape in shapes]
-    parts = kept(sum(sizes), dropout).split(sizes)
-    return [part.view(shape) for part, shape in zip(parts, shapes, strict=True)]
-
-
-def _attend(
-    query: Tensor, key: Tensor, value: Tensor, mask: Tensor, dropout: float, scale: float | None
-) -> Tensor:
-    """(texts, h, T, d) each. With dropout torch's own has no kernel on a CPU, and more steps."""
-    factor = query.shape[-1] ** -0.5 if scale is None else scale
-    chances = torch.softmax((query * factor) @ key.transpose(-2, -1), dim=-1)
-    return drop(chances, dropout, mask) @ value
+    """(N, h, d) each: a few padded blocks of texts of like length."""
+    return attention(query, key, value, tuple(packed.lengths), dropout, scale)
 
 
 def _jagged(

@@ -3,26 +3,31 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.models import packing
-from pipeline.models.dropout import Dropout, drop, kept, use_cheap_dropout
+from pipeline.models import attention
+from pipeline.models.dropout import Dropout, drop, factors, use_cheap_dropout
 from pipeline.models.layout import pack
 from pipeline.models.packing import packed_attention
+
+
+def kept(count, chance):
+    """(count,): 0 where a value is dropped, else what it is multiplied with."""
+    return factors([(count,)], chance)[0]
 
 
 @pytest.mark.parametrize("chance", [0.1, 0.5, 0.9, 1e-4])
 def test_the_share_that_is_dropped_is_the_one_asked_for(chance):
     torch.manual_seed(1)
     count = 2_000_001  # no multiple of four
-    dropped = 1 - kept(count, chance).double().mean().item()
+    dropped = (kept(count, chance) == 0).double().mean().item()
     assert dropped == pytest.approx(chance, abs=4 * np.sqrt(chance * (1 - chance) / count) + 8e-6)
 
 
 def test_no_place_is_dropped_more_often_than_another():
     torch.manual_seed(1)
-    shares = kept(400_000, 0.3).view(-1, 4).double().mean(dim=0)  # a number decides on four
+    draws = (kept(400_000, 0.3) > 0).view(-1, 4).double()  # a number decides on four
+    shares = draws.mean(dim=0)
     torch.testing.assert_close(shares, torch.full((4,), 0.7).double(), atol=8e-3, rtol=0)
-    neighbours = kept(400_000, 0.3).view(-1, 4).double()
-    assert np.abs(np.corrcoef(neighbours.T.numpy()) - np.eye(4)).max() < 0.02
+    assert np.abs(np.corrcoef(draws.T.numpy()) - np.eye(4)).max() < 0.02
 
 
 def test_what_is_kept_is_scaled_and_its_gradient_goes_the_same_way():
@@ -74,9 +79,9 @@ def test_packed_attention_with_dropout_is_the_mean_of_what_is_kept(monkeypatch):
     packed = pack(lengths, 7, torch.device("cpu"))
     q, k, v = (torch.randn(1, 2, 15, 8) for _ in range(3))
     plain = packed_attention(nn.Identity(), q, k, v, None, packed=packed)[0]
-    monkeypatch.setattr(packing, "kept", lambda count, chance: torch.ones(count, dtype=bool))
+    monkeypatch.setattr(attention, "factors", lambda shapes, chance: map(torch.ones, shapes))
     whole = packed_attention(nn.Identity(), q, k, v, None, packed=packed, dropout=0.2)[0]
-    torch.testing.assert_close(whole * 0.8, plain)
+    torch.testing.assert_close(whole, plain)
     monkeypatch.undo()
     many = [
         packed_attention(nn.Identity(), q, k, v, None, packed=packed, dropout=0.2)[0]

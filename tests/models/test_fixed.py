@@ -64,7 +64,7 @@ def test_the_attention_of_a_gpu_may_be_told_a_longer_text_than_there_is(tmp_path
     module = network(load(tmp_path), True)
     given = micro_batch(module.backbone)
     expected = module(given["inputs"], given["lengths"])
-    monkeypatch.setattr(packing, "_by_length", packing._jagged)
+    monkeypatch.setattr(packing, "_in_squares", packing._jagged)
     fixed = Fixed(given, WIDTH)
     fixed.load(given)
     assert fixed.packed.longest == BUCKET
@@ -103,7 +103,7 @@ def test_every_filled_token_has_a_place_of_its_own(tmp_path):
     assert len(set(places)) == fixed.shape.tokens
     assert max(places[:real]) < fixed.texts * WIDTH <= min(places[real:])
     assert fixed.packed.offsets.tolist()[-2:] == [real, fixed.shape.tokens]
-    assert sum(count * length for count, length in fixed.packed.shapes) == fixed.shape.tokens
+    assert sum(fixed.packed.lengths) == fixed.shape.tokens
 
 
 def test_what_the_dummy_text_holds_does_not_matter(tmp_path):

@@ -85,7 +85,7 @@ def test_the_attention_of_a_gpu_gives_the_same(tmp_path, monkeypatch):
     encoded, lengths = batch(load(tmp_path))
     module = network(load(tmp_path), True)
     outputs, expected = gradient(module, [encoded], lengths[None])
-    monkeypatch.setattr(packing_file, "_by_length", packing_file._jagged)
+    monkeypatch.setattr(packing_file, "_in_squares", packing_file._jagged)
     found, jagged = gradient(module, [encoded], lengths[None])
     torch.testing.assert_close(found, outputs, atol=1e-6, rtol=0)
     torch.testing.assert_close(jagged, expected, atol=1e-6, rtol=0)
@@ -111,7 +111,7 @@ def test_dropout_falls_on_packed_rows_too(tmp_path):
 
 def test_packing_puts_the_longest_first_and_forgets_no_token():
     packed = pack(np.array([2, 4, 1, 4]), 5, torch.device("cpu"))
-    assert packed.shapes == [(2, 4), (1, 2), (1, 1)]
+    assert packed.lengths == [4, 4, 2, 1]
     assert packed.places.tolist() == [5, 6, 7, 8, 15, 16, 17, 18, 0, 1, 10]
     assert packed.positions.tolist() == [[0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 0]]
     assert packed.offsets.tolist() == [0, 4, 8, 10, 11]
@@ -148,7 +148,7 @@ def test_a_backbone_that_is_not_told_apart_by_names_is_tried(tmp_path, monkeypat
     """Were the packed states others, the backbone would be run padded."""
     backbone = load(tmp_path)
     wrong = lambda *args: packing_file.functional.dropout(args[2], 0.5)  # noqa: E731
-    monkeypatch.setattr(packing_file, "_by_length", wrong)
+    monkeypatch.setattr(packing_file, "_in_squares", wrong)
     assert packable(backbone) is None
     assert backbone.config._attn_implementation != NAME
 
