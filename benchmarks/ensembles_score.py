@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.config import Competition, read_section
+from pipeline.config import Competition
 from pipeline.data.tables import load
+from pipeline.parser import read_section
 from pipeline.report.ensemble_figure import draw
 from pipeline.results.assess import MethodLine
 from pipeline.results.bootstrap import Draws, resampled_gains

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from machine import machine_line
 
-from pipeline.config import Competition, read_section
+from pipeline.config import Competition
 from pipeline.data.folds import read_frozen
 from pipeline.data.table import Table
 from pipeline.data.tables import load
@@ -29,6 +29,7 @@ from pipeline.models.learner import Silent
 from pipeline.models.linear import LinearFactory
 from pipeline.models.settings import LinearRecipe
 from pipeline.models.strength import STANDARD
+from pipeline.parser import read_section
 from pipeline.paths import Paths, Workspace
 from pipeline.results.decisions.nested import decide_on
 from pipeline.results.evidence import Evidence

@@ -33,15 +33,29 @@ METHODS = ("best", "mean", "simplex", "ridge")
 ROWS = 20_000  # of a population; a new one for every TOGETHER competitions
 TOGETHER = 10
 AUTO_EVERY = 4  # "auto" fits everything many times over, so it is asked of every fourth
+NUMBERS = World(
+    name="3,000 rows, rmse", metric="rmse", errors=(0.6, 0.63, 0.9, 1.5), groups=1000, size=3.0
+)
+BINARY = World(
+    name="binary, auc",
+    problem="binary",
+    labels=(0.0, -0.5),
+    metric="auc",
+    errors=(0.6, 0.65, 0.9, 1.5),
+)
+CLASSES = World(
+    name="three classes, macro-f1",
+    problem="multiclass",
+    labels=(0.0, 0.0, -1.0),
+    metric="macro-f1",
+    errors=(0.6, 0.65, 0.9, 1.5),
+    groups=300,
+)
 WORLDS = [
     World(name="one clearly best, pearson", metric="pearson", errors=(0.4, 0.8, 0.9, 1.5)),
     World(name="two nearly equal, pearson", metric="pearson", errors=(0.6, 0.62, 0.9, 1.5)),
     World(
-        name="four equal, rmse, 10 folds",
-        metric="rmse",
-        errors=(0.6, 0.6, 0.6, 0.6),
-        groups=500,
-        folds=10,
+        name="four equal, rmse, 10 folds", metric="rmse", errors=(0.6,) * 4, groups=500, folds=10
     ),
     World(
         name="40 large groups, pearson",
@@ -50,44 +64,11 @@ WORLDS = [
         groups=40,
         size=10.0,
     ),
-    World(
-        name="3,000 rows, rmse",
-        metric="rmse",
-        errors=(0.6, 0.63, 0.9, 1.5),
-        groups=1000,
-        size=3.0,
-    ),
-    World(
-        name="binary, log-loss",
-        problem="binary",
-        labels=(0.0, -0.5),
-        metric="log-loss",
-        errors=(0.4, 0.7, 0.9, 1.5),
-    ),
-    World(
-        name="binary, auc",
-        problem="binary",
-        labels=(0.0, -0.5),
-        metric="auc",
-        errors=(0.6, 0.65, 0.9, 1.5),
-    ),
-    World(
-        name="three classes, macro-f1",
-        problem="multiclass",
-        labels=(0.0, 0.0, -1.0),
-        metric="macro-f1",
-        errors=(0.6, 0.65, 0.9, 1.5),
-        groups=300,
-    ),
-    World(
-        name="three classes, accuracy, 3 folds",
-        problem="multiclass",
-        labels=(0.0, 0.0, -1.0),
-        metric="accuracy",
-        errors=(0.6, 0.65, 0.9, 1.5),
-        groups=300,
-        folds=3,
-    ),
+    NUMBERS,
+    replace(BINARY, name="binary, log-loss", metric="log-loss", errors=(0.4, 0.7, 0.9, 1.5)),
+    BINARY,
+    CLASSES,
+    replace(CLASSES, name="three classes, accuracy, 3 folds", metric="accuracy", folds=3),
 ]
 CROWD = World(name="crowd", metric="pearson", errors=(0.6,))
 STRANGERS = (0, 5, 10, 20, 35, 50)

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.command import run
-from pipeline.config import Competition, Parser
+from pipeline.config import Competition
 from pipeline.errors import BusyError, DivergedError, PipelineError, UsageError, raise_if
+from pipeline.parser import Parser
 from pipeline.training.options import add_options, check_options
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.command import run
-from pipeline.config import Parser
 from pipeline.errors import ArtifactError
+from pipeline.parser import Parser
 
 
 def parser() -> Parser:

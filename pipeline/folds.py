@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.command import run
-from pipeline.config import Parser
+from pipeline.parser import Parser
 
 
 def parser() -> Parser:

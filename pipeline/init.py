@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from pipeline.command import run
-from pipeline.config import Competition, Parser, Problem, as_dict, read_section
+from pipeline.config import Competition, Problem, as_dict
 from pipeline.errors import UsageError
 from pipeline.files import commit_text
+from pipeline.parser import Parser, read_section
 from pipeline.paths import safe_name
 
 if TYPE_CHECKING:

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.command import run
-from pipeline.config import Competition, Parser
+from pipeline.config import Competition
 from pipeline.errors import UsageError, raise_if
+from pipeline.parser import Parser
 
 if TYPE_CHECKING:
     from jsonargparse import Namespace

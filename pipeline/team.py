@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.command import run
-from pipeline.config import DEFAULT_CONFIG, Competition, Parser, read_section
+from pipeline.config import Competition
 from pipeline.errors import DataError, UsageError
+from pipeline.parser import DEFAULT_CONFIG, Parser, read_section
 from pipeline.teamfile import add_file_options, asked_of
 
 if TYPE_CHECKING:

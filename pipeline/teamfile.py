@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.config import Parser
 from pipeline.errors import UsageError
+from pipeline.parser import Parser
 
 if TYPE_CHECKING:
     from jsonargparse import Namespace

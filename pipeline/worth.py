@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.command import run
-from pipeline.config import Competition, Parser
+from pipeline.config import Competition
 from pipeline.errors import DataError, UsageError, raise_if
+from pipeline.parser import Parser
 from pipeline.teamfile import add_file_options, asked_of
 
 if TYPE_CHECKING:

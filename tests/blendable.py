@@ -16,10 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.config import Competition, read_section
+from pipeline.config import Competition
 from pipeline.data.folds import Folds, frozen
 from pipeline.data.tables import Tables, load
 from pipeline.files import commit_json
+from pipeline.parser import read_section
 from pipeline.paths import Paths
 from pipeline.results.metrics import get_metric
 from pipeline.results.oof import FoldPredictions, commit_fold

@@ -2,16 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config import (
-    Competition,
-    DataConfig,
-    FoldsConfig,
-    Parser,
-    TaskConfig,
-    as_dict,
-    read_section,
-)
+from pipeline.complaints import explained
+from pipeline.config import Competition, DataConfig, FoldsConfig, TaskConfig, as_dict
 from pipeline.errors import UsageError
+from pipeline.parser import Parser, read_section
 
 CONFIG = """
 name: "007"
@@ -136,4 +130,4 @@ def test_as_dict_is_ready_for_json(root):
 def test_the_parsers_words_become_those_of_people(message, told):
     parser = Parser("config", "")
     parser.add_class_arguments(Competition, None)
-    assert parser._explain(message) == told
+    assert explained(message, parser.flags, parser.prog) == told

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pipeline.command import run
-from pipeline.config import Competition, read_section
+from pipeline.config import Competition
 from pipeline.cv import main
 from pipeline.data.tables import load
 from pipeline.data.tokenise import Tokeniser
@@ -19,6 +19,7 @@ from pipeline.files import read_json
 from pipeline.leases import lease
 from pipeline.models.learner import Silent
 from pipeline.models.recipes import find
+from pipeline.parser import read_section
 from pipeline.results.oof import read_fold
 from pipeline.training.factories import make_factory
 from pipeline.training.rules import Rules

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.command import run
-from pipeline.config import Competition, Parser, read_section
+from pipeline.config import Competition
 from pipeline.init import default_name, main
+from pipeline.parser import Parser, read_section
 from tests.data import competitions as kinds
 
 HERE = Path(__file__).resolve()

@@ -11,10 +11,11 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "pipeline"
 FLOORS = [
-    "errors seeding paths nested faults temporaries",
+    "errors seeding paths nested faults temporaries complaints",
     "guard stopping",
     "files",
     "leases command config",
+    "parser",
     "data",
     "models results",
     "training health",
@@ -47,6 +48,7 @@ USES_TORCH = {
     "models/optim.py",
     "models/packing.py",
     "models/vocabulary.py",
+    "models/shared.py",
     "models/step.py",
     "models/tensorfile.py",
     "models/transformer.py",

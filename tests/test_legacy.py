@@ -8,13 +8,14 @@ import pytest
 
 from pipeline import cv, ensemble, folds
 from pipeline.command import run
-from pipeline.config import Competition, read_section
+from pipeline.config import Competition
 from pipeline.data.tables import load
 from pipeline.files import commit_json, read_json, sha256
 from pipeline.models.learner import Silent
 from pipeline.models.linear import LinearFactory
 from pipeline.models.recipes import find
 from pipeline.models.settings import LinearRecipe
+from pipeline.parser import read_section
 from pipeline.paths import Paths
 from pipeline.results.metrics import get_metric
 from pipeline.results.oof import read_fold, read_run

@@ -297,8 +297,9 @@ def test_repeats_hold_the_same_predictions(tmp_path, capsys):
     config.write_text(config.read_text() + "  repeats: 2\n")
     for path in (toy.paths.folds_csv, toy.paths.passport):
         path.unlink()
-    from pipeline.config import Competition, read_section
+    from pipeline.config import Competition
     from pipeline.data.folds import frozen
+    from pipeline.parser import read_section
 
     toy.competition = read_section(Competition, config)
     toy.folds = frozen(toy.competition, toy.paths, toy.tables.train)

@@ -1,6 +1,6 @@
 """A competition's YAML with a comment at each choice: what it is, why, and what else it could be.
 
-A pure function; what it returns reads back through `pipeline.config` as the same Competition.
+A pure function; what it returns reads back through `pipeline.parser` as the same Competition.
 """
 
 import json

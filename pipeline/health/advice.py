@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.config import DEFAULT_CONFIG, as_dict
+from pipeline.config import as_dict
 from pipeline.errors import PipelineError
 from pipeline.models.recipes import find
+from pipeline.parser import DEFAULT_CONFIG
 from pipeline.paths import safe_name
 
 NAME_LINE = re.compile(r"""^name:[ \t]*['"]?(.+?)['"]?[ \t]*(?:#.*)?$""", re.MULTILINE)

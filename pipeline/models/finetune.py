@@ -2,75 +2,32 @@
 
 import time
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
 
-from pipeline.config import TaskConfig, as_dict
+from pipeline.config import as_dict
 from pipeline.data.datamodule import FoldDataModule
 from pipeline.data.table import Table
-from pipeline.data.tokens import TokenStore
 from pipeline.errors import ArtifactError
 from pipeline.files import commit, commit_json, read_json, sha256
-from pipeline.models.backbone import Network, Pristine
-from pipeline.models.graphs import Graphs
-from pipeline.models.hardware import Hardware
+from pipeline.models.backbone import Network
 from pipeline.models.heads import Head
 from pipeline.models.learner import Watch
 from pipeline.models.learnt import Learnt
 from pipeline.models.losses import TargetCodec, fit_codec
 from pipeline.models.module import TextModule
-from pipeline.models.packing import Packing
-from pipeline.models.settings import TransformerRecipe
+from pipeline.models.shared import Shared
 from pipeline.models.tensorfile import read, write
 from pipeline.models.vocabulary import only_used
 from pipeline.paths import Workspace
 from pipeline.seeding import derive_seed
 
 WEIGHTS, SETTINGS = "weights.safetensors", "learner.json"
-
-
-class Fitter(Protocol):
-    """Runs a module over its data: pipeline.training.trainer.FoldFitter."""
-
-    def fit(
-        self, module: TextModule, data: FoldDataModule, workspace: Workspace, watch: Watch
-    ) -> None:
-        """Take all steps, going on from what the workspace holds."""
-
-    def predict(self, module: TextModule, data: FoldDataModule, watch: Watch) -> Any:
-        """Rows and values, batch by batch."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shared:
-    """What all learners of a run work with."""
-
-    recipe: TransformerRecipe
-    task: TaskConfig
-    outputs: int
-    """Prediction columns."""
-    hardware: Hardware
-    fitter: Fitter
-    store: TokenStore
-    pristine: Pristine
-    packing: Packing | None = None
-    """How the backbone runs texts without padding; None where it cannot."""
-    graphs: Graphs | None = None
-    """Where the recipe asks for CUDA graphs, and can have them."""
-    no_graphs: str | None = None
-    """Why it cannot."""
-    learnt: Learnt = field(default_factory=Learnt)
-    """Of the machine, by the folds before."""
-
-    @property
-    def batching(self) -> TransformerRecipe:
-        """The settings of batches: what is packed need not be cut by length."""
-        return self.recipe if self.packing is None else replace(self.recipe, length_groups=1)
 
 
 class TransformerLearner:

@@ -19,9 +19,10 @@ from typing import Any
 
 import yaml
 
-from pipeline.config import as_dict, read_section
+from pipeline.config import as_dict
 from pipeline.errors import UsageError
 from pipeline.models.settings import LinearRecipe, Recipe, TransformerRecipe
+from pipeline.parser import read_section
 from pipeline.paths import SAFE, safe_name
 
 __all__ = ["LinearRecipe", "Recipe", "TransformerRecipe", "available", "find", "run_name"]

@@ -21,7 +21,7 @@ from pipeline.models.allocator import keep_memory
 from pipeline.models.backbone import Pristine
 from pipeline.models.captures import CudaCapture
 from pipeline.models.dropout import use_cheap_dropout
-from pipeline.models.finetune import Fitter, Shared, TransformerLearner
+from pipeline.models.finetune import TransformerLearner
 from pipeline.models.graphs import Graphs, refusal
 from pipeline.models.hardware import Hardware
 from pipeline.models.learner import Watch
@@ -29,6 +29,7 @@ from pipeline.models.learnt import Learnt
 from pipeline.models.losses import check_loss
 from pipeline.models.packing import packable
 from pipeline.models.settings import TransformerRecipe
+from pipeline.models.shared import Fitter, Shared
 from pipeline.models.weights import fetch, load_backbone, load_tokenizer, locate
 
 

@@ -4,8 +4,9 @@ from argparse import SUPPRESS
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.config import Competition, Parser
+from pipeline.config import Competition
 from pipeline.errors import UsageError, raise_if
+from pipeline.parser import Parser
 
 if TYPE_CHECKING:
     from jsonargparse import Namespace

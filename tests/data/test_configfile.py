@@ -6,8 +6,9 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.config import ColumnsConfig, Competition, DataConfig, TaskConfig, read_section
+from pipeline.config import ColumnsConfig, Competition, DataConfig, TaskConfig
 from pipeline.data.configfile import render, summary
+from pipeline.parser import read_section
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
 

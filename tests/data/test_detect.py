@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config import Competition, read_section
+from pipeline.config import Competition
 from pipeline.data.configfile import render
 from pipeline.data.detect import Detected, Wishes, detect
 from pipeline.data.detection.files import role_of
@@ -12,6 +12,7 @@ from pipeline.data.detection.names import target_rank
 from pipeline.data.detection.texts import pairs_of
 from pipeline.data.tables import ROW_NUMBER, load
 from pipeline.errors import DataError, UsageError
+from pipeline.parser import read_section
 from tests.data import competitions as kinds
 
 

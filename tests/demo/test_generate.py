@@ -16,9 +16,10 @@ from demo.alter import another_number, numbers, slip
 from demo.draw import Judges, Kind, draw, judged
 from demo.pairs import Pair, overlap
 from demo.scenes import read_scenes
-from pipeline.config import Competition, read_section
+from pipeline.config import Competition
 from pipeline.data.groups import connect, describe
 from pipeline.errors import DataError
+from pipeline.parser import read_section
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "demo"

@@ -28,33 +28,33 @@ def gradient(module, outputs, targets):
     return torch.cat([weight.grad.flatten() for weight in module.parameters()])
 
 
-def close(first, second):
+def assert_close(first, second):
     torch.testing.assert_close(first, second, atol=1e-6, rtol=0)
 
 
-def same_as_packed(module, given):
+def assert_same_as_packed(module, given):
     """The fixed row's outputs and gradient are those of the packed batch."""
     expected = module(given["inputs"], given["lengths"])
     wanted = gradient(module, expected, given["targets"])
     fixed = Fixed(given, WIDTH)
     fixed.load(given)
     found = fixed.outputs(module)
-    close(found, expected)
-    close(gradient(module, found, fixed.targets), wanted)
+    assert_close(found, expected)
+    assert_close(gradient(module, found, fixed.targets), wanted)
 
 
 @pytest.mark.parametrize("pooling", ["mean", "cls"])
 @pytest.mark.parametrize("kind", ["bert", "roberta", "electra"])
 def test_outputs_and_gradient_are_those_of_the_packed_batch(tmp_path, kind, pooling):
     module = network(load(tmp_path, kind), True, pooling)
-    same_as_packed(module, micro_batch(module.backbone))
+    assert_same_as_packed(module, micro_batch(module.backbone))
 
 
 def test_the_inputs_of_a_pair_make_one_row_together(tmp_path):
     module = network(load(tmp_path), True, inputs=2)
     given = micro_batch(module.backbone, inputs=2)
     assert given["inputs"][0]["input_ids"].shape != given["inputs"][1]["input_ids"].shape
-    same_as_packed(module, given)
+    assert_same_as_packed(module, given)
 
 
 @pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
@@ -68,7 +68,7 @@ def test_the_attention_of_a_gpu_may_be_told_a_longer_text_than_there_is(tmp_path
     fixed = Fixed(given, WIDTH)
     fixed.load(given)
     assert fixed.packed.longest == BUCKET
-    close(fixed.outputs(module), expected)
+    assert_close(fixed.outputs(module), expected)
 
 
 def test_the_buffers_serve_every_batch_of_their_shape_and_stay_where_they_are(tmp_path):
@@ -81,7 +81,7 @@ def test_the_buffers_serve_every_batch_of_their_shape_and_stay_where_they_are(tm
     for each in [*batches, batches[0]]:
         assert Shape.of(each) == fixed.shape
         fixed.load(each)
-        close(fixed.outputs(module), module(each["inputs"], each["lengths"]))
+        assert_close(fixed.outputs(module), module(each["inputs"], each["lengths"]))
         assert torch.equal(fixed.targets, each["targets"])
         assert fixed.weight == each["weight"]
     assert [each.data_ptr() for each in tensors] == before
@@ -116,4 +116,4 @@ def test_what_the_dummy_text_holds_does_not_matter(tmp_path):
     fixed.flat["input_ids"][int(given["lengths"].sum()) :] = 7
     again = fixed.outputs(module)
     assert torch.equal(again, outputs)
-    close(gradient(module, again, fixed.targets), expected)
+    assert_close(gradient(module, again, fixed.targets), expected)

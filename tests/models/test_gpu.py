@@ -39,7 +39,7 @@ def backbone(dropout=0.1):
     return AutoModel.from_config(config, add_pooling_layer=False).train()
 
 
-def near(first, second, precision, size=1.0):
+def assert_near(first, second, precision, size=1.0):
     most = PRECISIONS[precision] * size
     torch.testing.assert_close(first.float(), second.float(), atol=most, rtol=0)
 
@@ -62,8 +62,8 @@ def test_packed_attention_gives_what_padded_attention_gives(precision):
         gradient = torch.cat([each.grad.flatten() for each in model.parameters()])
         found.append((states.detach(), gradient))
     (padded, expected), (jagged, gradient) = found
-    near(jagged, padded, precision)
-    near(gradient, expected, precision, size=float(expected.abs().max()))
+    assert_near(jagged, padded, precision)
+    assert_near(gradient, expected, precision, size=float(expected.abs().max()))
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
@@ -80,8 +80,8 @@ def test_replayed_steps_are_those_that_are_run_with_the_same_draws(precision):
         found.append((torch.stack(training.losses), training.gradients[0]))
         graphs.close()
     (losses, gradient), (replayed, captured) = found
-    near(captured, gradient, precision, size=float(gradient.abs().max()))
-    near(replayed, losses, precision, size=float(losses.max()))
+    assert_near(captured, gradient, precision, size=float(gradient.abs().max()))
+    assert_near(replayed, losses, precision, size=float(losses.max()))
 
 
 def test_replays_draw_anew_at_every_step_and_the_same_for_the_same_step():

@@ -36,7 +36,7 @@ def round_trip(path):
     return through
 
 
-def same(found, expected):
+def assert_same(found, expected):
     """Equal in kind, value and bits; tuples come back as lists."""
     if isinstance(expected, torch.Tensor):
         assert found.dtype == expected.dtype
@@ -46,11 +46,11 @@ def same(found, expected):
         assert list(found) == list(expected)
         assert [type(key) for key in found] == [type(key) for key in expected]
         for key, value in expected.items():
-            same(found[key], value)
+            assert_same(found[key], value)
     elif isinstance(expected, list | tuple):
         assert isinstance(found, list)
         for ours, theirs in zip(found, expected, strict=True):
-            same(ours, theirs)
+            assert_same(ours, theirs)
     elif isinstance(expected, float) and math.isnan(expected):
         assert math.isnan(found)
     else:
@@ -75,14 +75,14 @@ def test_what_a_checkpoint_holds_comes_back_as_it_was(round_trip):
         "limits": [math.inf, -math.inf, -0.0, 1e-45, 2**70, "Straße 물", "", None, False],
         "": {"empty dict": {}, "empty list": []},
     }
-    same(round_trip(tree), tree)
+    assert_same(round_trip(tree), tree)
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("shape", [(), (1,), (3,), (2, 3), (0,), (2, 0, 3)], ids=str)
 def test_tensors_of_every_kind_and_shape_keep_their_bits(round_trip, dtype, shape):
     values = torch.randint(0, 2, shape).to(dtype)
-    same(
+    assert_same(
         round_trip({"odd": torch.ones(3, dtype=torch.bool), "value": values}),
         {"odd": torch.ones(3, dtype=torch.bool), "value": values},
     )
@@ -91,16 +91,16 @@ def test_tensors_of_every_kind_and_shape_keep_their_bits(round_trip, dtype, shap
 def test_numbers_that_are_not_finite_keep_their_bits(round_trip):
     for dtype in (torch.bfloat16, torch.float16, torch.float32):
         values = torch.tensor([math.nan, math.inf, -math.inf, -0.0], dtype=dtype)
-        same(round_trip(values), values)
+        assert_same(round_trip(values), values)
 
 
 def test_views_are_written_as_what_they_show_and_parameters_as_tensors(round_trip):
     grid = torch.arange(12.0).reshape(3, 4)
-    same(
+    assert_same(
         round_trip([grid.t(), grid[:, 1::2], grid.expand(2, 3, 4)]),
         [grid.t().clone(), grid[:, 1::2].clone(), grid.expand(2, 3, 4).clone()],
     )
-    same(round_trip(nn.Parameter(grid)), grid)
+    assert_same(round_trip(nn.Parameter(grid)), grid)
 
 
 leaves = (
@@ -127,7 +127,7 @@ trees = st.recursive(
 def test_any_tree_comes_back(tree, tmp_path_factory):
     path = tmp_path_factory.mktemp("tree") / "x"
     path.write_bytes(content_of(tree))
-    same(read(path), tree)
+    assert_same(read(path), tree)
 
 
 def test_safetensors_own_reader_finds_the_weights_under_their_names(path):
@@ -136,7 +136,7 @@ def test_safetensors_own_reader_finds_the_weights_under_their_names(path):
     found = load_file(path)
     assert set(found) == set(weights)
     for name, value in weights.items():
-        same(found[name], value)
+        assert_same(found[name], value)
 
 
 def test_tensors_that_lie_deeper_are_named_by_their_path(path):

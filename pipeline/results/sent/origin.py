@@ -5,9 +5,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from pipeline.config import Competition, from_dict
+from pipeline.config import Competition
 from pipeline.errors import ArtifactError, PipelineError, UsageError
 from pipeline.files import read_json, sha256
+from pipeline.parser import from_dict
 from pipeline.paths import Paths
 from pipeline.results.made import Asked
 from pipeline.results.manifest import read_manifest

@@ -9,10 +9,11 @@ from dataclasses import replace
 import pytest
 
 from pipeline.command import run
-from pipeline.config import Competition, read_section
+from pipeline.config import Competition
 from pipeline.data.folds import frozen
 from pipeline.data.tables import load
 from pipeline.ensemble import main
+from pipeline.parser import read_section
 from tests.blendable import Toy, make
 
 
