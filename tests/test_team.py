@@ -70,6 +70,21 @@ def test_the_doctor_finds_nothing_wrong_with_it(toy, capsys):
     assert [each["what"] for each in findings if each["severity"] == "problem"] == []
 
 
+def test_the_doctor_after_a_killed_add_says_to_add_it_again(toy, capsys):
+    assert call(toy, "add", str(send(toy)), "--name", "anna") == 0
+    toy.paths.run_manifest("anna").unlink()
+    last = toy.paths.fold_predictions("anna", 0, 0, toy.folds.count - 1)
+    last.unlink()
+    last.with_suffix(".json").unlink()
+    capsys.readouterr()
+    assert run(doctor, ["--root", str(toy.root), "--json", "--run", "anna"]) == 0
+    (note,) = json.loads(capsys.readouterr().out)["findings"]
+    assert note["what"] == f"is not finished: seed 0 lacks {last.stem}"
+    assert note["todo"] == (
+        "Run: python -m pipeline.team add FILE --name anna --replace (1 fold to store)."
+    )
+
+
 def test_the_doctor_says_how_a_damaged_part_comes_back(toy, capsys):
     assert call(toy, "add", str(send(toy)), "--name", "anna") == 0
     toy.paths.fold_predictions("anna", 0, 0, 1).write_bytes(b"damaged")

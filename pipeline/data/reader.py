@@ -84,13 +84,15 @@ def column_names(path: Path, encoding: str = "utf-8") -> list[str]:
 
 
 def _known_suffix(path: Path, name: str) -> str:
+    if path.is_dir():
+        raise DataError(f"{name} is a folder; expected a file")
     if not path.is_file():
         there = (
             sorted(other.name for other in path.parent.glob("*")) if path.parent.is_dir() else []
         )
         close = get_close_matches(path.name, there, n=1)
         hint = f"; did you mean {close[0]}?" if close else ""
-        raise DataError(f"{name} is {'a folder' if path.is_dir() else 'not there'}{hint}")
+        raise DataError(f"{name} is not there{hint}")
     suffix = path.suffix.lower()
     if suffix in PACKED:
         raise DataError(f"{name} is packed; unpack it first")

@@ -42,34 +42,38 @@ class Mending:
     def _model(self) -> list[str]:
         return model_options(self.paths.root, self.run, self.recipe)
 
+    @property
+    def _made(self) -> str:
+        return "stored" if self.given else "trained"
+
     def again(self, part: Part) -> str:
         """Bring one damaged fold back."""
         npz = self.paths.fold_predictions(self.run, *part)
         return (
             f"Restore both files of the fold (git, or a teammate's copy); or delete {npz} and "
             f"{npz.with_suffix('.json').name}, then run: {self.command([part])} "
-            f"({part.said} of run {self.run} is trained again{self._lasting([part])})."
+            f"({part.said} of run {self.run} is {self._made} again{self._lasting([part])})."
         )
 
     def all_again(self, parts: Sequence[Part]) -> str:
         """Train *parts*, which are all there is of the run."""
         return (
             f"delete {self.paths.run(self.run)}, then run: {self.command(parts)} "
-            f"(all {len(parts)} finished folds of run {self.run} are trained again"
+            f"(all {len(parts)} finished folds of run {self.run} are {self._made} again"
             f"{self._lasting(parts)})."
         )
 
     def go_on(self, missing: Sequence[Part], done: str = "") -> str:
         """The command for what is *missing*, and its cost; *done* says what of it is saved."""
-        count = f"{len(missing)} fold{'' if len(missing) == 1 else 's'} to train"
-        return f"{self.command(missing)} ({count}{self._lasting(missing)}{done})."
+        folds = f"{len(missing)} fold{'' if len(missing) == 1 else 's'}"
+        todo = f"{folds} to {'store' if self.given else 'train'}{self._lasting(missing)}{done}"
+        return f"{self.command(missing)} ({todo})."
 
     def manifest_again(self, parts: Sequence[Part], first: str = "") -> str:
         """Have run.json written from the finished folds; *first* is to be done before."""
         start = f"{first}, then run" if first else "Run"
-        return (
-            f"{start}: {self.command(parts)} (writes run.json; no finished fold is trained again)."
-        )
+        effect = f"writes run.json; no finished fold is {self._made} again"
+        return f"{start}: {self.command(parts)} ({effect})."
 
     def _lasting(self, parts: Sequence[Part]) -> str:
         if not self.took:

@@ -26,7 +26,7 @@ def check_run(paths: Paths, run: str, frozen: Frozen, quick: bool) -> Section:
     findings += there.findings
     findings += check_progress(oof, there.missing, trainings, mend)
     findings += [finding for training in trainings.values() for finding in training.findings]
-    findings += check_kept(work, there.folds, trainings)
+    findings += check_kept(work, there.folds, trainings, mend)
     for folder in (oof, work):
         findings += guarded(folder, oddities(paths.root, folder))
     size = counts(

@@ -104,10 +104,11 @@ def _beyond(sheet: Sheet, kind: Kind) -> list[str]:
     low, high = float(known.min()), float(known.max())
     if low >= -ROUNDING and high <= 1 + ROUNDING:
         return []
+    percent = "percentages, divide them by 100; if they are " * (low >= 0 and 1 < high <= 100)
     return [
         f"{sheet.name}: predictions from {low:.4g} to {high:.4g} in "
         f"{', '.join(sheet.columns.outputs)}; probabilities lie between 0 and 1. If these are "
-        "logits (raw outputs of a model), say --logits"
+        f"{percent}logits (raw outputs of a model), say --logits"
     ]
 
 

@@ -5,6 +5,7 @@ parts and passports have their usual names; predictions carry the names of class
 are the only numbers left. Nothing is guessed from values but what the docstrings say.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from os.path import commonprefix
@@ -31,6 +32,8 @@ PREDICTIONS = (
     *("prob", "proba", "probability", "p", "logit", "logits", "score", "value", "test_pred"),
 )
 """What tools call the one column of predictions."""
+DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+(e[-+]?\d+)?", re.IGNORECASE)
+PERCENTAGE = re.compile(r"[-+]?\d+([.,]\d+)? ?%")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +82,7 @@ def find_columns(
     targets = [column for column in rest if column in competition.columns.targets]
     labels = _labels_beside(targets, numeric, competition, lambda name: is_label(name, row_id))
     free = [column for column in numeric if column not in labels]
-    outputs = _outputs(free, competition, name)
+    outputs = _outputs(free, competition, name, _other_numbers(frame, rest, numeric))
     used = {*outputs, *labels}
     return Columns(
         id=row_id,
@@ -159,7 +162,22 @@ def _labels_beside(
     return found if left >= len(competition.outputs) else []
 
 
-def _outputs(free: Sequence[str], competition: Competition, name: str) -> dict[str, int]:
+def _other_numbers(frame: pd.DataFrame, rest: Sequence[str], numeric: Sequence[str]) -> str:
+    """A hint for columns that hold numbers as Germany writes them, or percentages."""
+    for column in rest:
+        cells = [str(text).strip() for text in frame[column].head(50) if str(text).strip()]
+        if column in numeric or not cells:
+            continue
+        if all(DECIMAL_COMMA.fullmatch(cell) for cell in cells):
+            return f"{column!r} has decimal commas ({cells[0]}): write them as decimal points. "
+        if all(PERCENTAGE.fullmatch(cell) for cell in cells):
+            return f"{column!r} holds percentages ({cells[0]}): write shares such as 0.93. "
+    return ""
+
+
+def _outputs(
+    free: Sequence[str], competition: Competition, name: str, hint: str = ""
+) -> dict[str, int]:
     """Column -> column of our predictions."""
     task = competition.task
     _refuse_two(free, competition, name)
@@ -176,7 +194,7 @@ def _outputs(free: Sequence[str], competition: Competition, name: str) -> dict[s
     numbers = [str(place) for place in range(len(task.classes))]
     if task.classes and (found := match_ends(numbers, free)):
         return found
-    raise DataError(_ambiguous(free, competition, name))
+    raise DataError(_ambiguous(free, competition, name, hint))
 
 
 def _refuse_two(free: Sequence[str], competition: Competition, name: str) -> None:
@@ -213,7 +231,7 @@ def match_ends(names: Sequence[str], header: Sequence[str]) -> dict[str, int] | 
     return None if found is None else {f"{column}{ending}": at for column, at in found.items()}
 
 
-def _ambiguous(free: Sequence[str], competition: Competition, name: str) -> str:
+def _ambiguous(free: Sequence[str], competition: Competition, name: str, hint: str) -> str:
     wanted = competition.outputs
     found = f"columns of numbers: {', '.join(free)}" if free else "no further column of numbers"
     if len(wanted) == 1:
@@ -222,5 +240,5 @@ def _ambiguous(free: Sequence[str], competition: Competition, name: str) -> str:
         expected = f"{len(wanted)} of them, named {', '.join(wanted)}"
     return (
         f"{name}: it cannot be told which columns are the predictions. Found {found}; expected "
-        f"{expected}. Rename the columns, or take the others out of the file"
+        f"{expected}. {hint}Rename the columns, or take the others out of the file"
     )

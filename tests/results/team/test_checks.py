@@ -68,8 +68,9 @@ def test_missing_doubled_and_broken_rows_are_out_for_good(toy):
 
 
 def test_a_file_without_test_rows_is_out(toy):
-    found = look(toy, send(toy, files=("train",)))
-    assert "120 of 120 test rows have no prediction" in said(found, "out")
+    told = said(look(toy, send(toy, files=("train",))), "out")
+    assert "120 of 120 test rows have no prediction" in told
+    assert "If they are in a file of their own, name it: --test FILE" in told
 
 
 def test_rows_of_nobody_are_left_out_with_a_warning(toy):

@@ -134,6 +134,31 @@ def test_ambiguous_columns_are_refused_with_what_was_found(toy):
     )
 
 
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        (lambda cell: cell.replace(".", ","), "'pred' has decimal commas ("),
+        (lambda cell: f"{float(cell):.1f} %", "'pred' holds percentages ("),
+    ],
+)
+def test_numbers_as_a_spreadsheet_writes_them_are_named(toy, written, told):
+    def edit(lines):
+        return [[*line[:-1], f'"{written(line[-1])}"'] for line in lines]
+
+    path = send(toy, header=["pred"])
+    lines = [line.split(",") for line in path.read_text().splitlines()]
+    path.write_text("\n".join(",".join(line) for line in [lines[0], *edit(lines[1:])]))
+    with pytest.raises(DataError) as caught:
+        read(toy, path)
+    assert f"{told}{written(lines[1][-1])})" in str(caught.value)
+
+
+def test_percentages_are_told_from_logits(classes):
+    values = {file: 100 * each for file, each in predictions(classes).items()}
+    with pytest.raises(DataError, match=r"If these are percentages, divide them by 100; if they"):
+        read(classes, send(classes, values))
+
+
 def test_labels_beside_the_predictions_are_not_taken_for_them(toy):
     values = predictions(toy)
     truth = {"train": toy.truth["train"], "test": np.full((20, 1), np.nan)}

@@ -94,7 +94,9 @@ def _foreign(subject: Subject) -> Iterator[Finding]:
     for claim in _foreign_claims(subject):
         if len(claim) < SHORTEST and today.startswith(claim):
             yield out(
-                "folds", f"the passport {claim!r} is too short: {SHORTEST} digits at least say it"
+                "folds",
+                f"the passport {claim!r} has {len(claim)} digits, which may be chance; give the "
+                f"first {SHORTEST} (python -m pipeline.folds prints them)",
             )
             continue
         where = "" if subject.candidate.folds is None else f"; {_differ(subject) or _same(subject)}"

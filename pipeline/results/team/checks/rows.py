@@ -70,7 +70,10 @@ def _part(subject: Subject, part: str) -> Iterator[Finding]:
         yield from _holdout(missing, doubled, broken, len(ids))
         return
     if missing:
-        yield out("rows", _said(missing, len(ids), rows, "have no prediction"), final=True)
+        elsewhere = part == "test" and len(missing) == len(ids) and len(candidate.sources) == 1
+        hint = ". If they are in a file of their own, name it: --test FILE" * elsewhere
+        said = _said(missing, len(ids), rows, "have no prediction")
+        yield out("rows", f"{said}{hint}", final=True)
     if doubled:
         advice = "stand more than once. Average them, or keep one"
         yield out("rows", _said(doubled, len(ids), rows, advice), final=True)
