@@ -4,6 +4,7 @@ from pipeline.data.inspect import Inspection
 from pipeline.data.inspection.alike import ALIKE, UNLIKE
 from pipeline.data.inspection.alone import Alone
 from pipeline.data.inspection.columns import Values
+from pipeline.data.inspection.overlap import MUCH
 from pipeline.report.section import Section, name, names, share
 
 SHOWN = 8
@@ -64,13 +65,19 @@ def alike(seen: Inspection) -> Section:
             title += f", {facts.rows:,} rows tried"
         parts = ", ".join(f"{view} {value:.2f}" for view, value in facts.parts.items())
         rows.append(["by one kind only", parts])
-        says.append(_verdict(facts.auc))
+        says.append(_verdict(facts.auc, seen))
     for values in seen.columns.values:
         rows += _value_rows(values, seen.rows["train"], seen.rows["test"])
     return Section(title=title, rows=rows, says=says)
 
 
-def _verdict(auc: float) -> str:
+def _verdict(auc: float, seen: Inspection) -> str:
+    test = seen.overlap.get("test")
+    if auc <= UNLIKE and test and test.same > MUCH * test.rows:
+        return (
+            f"{share(test.same, test.rows)} of the test rows stand in train, and folds keep such "
+            "rows apart: expect a better leaderboard score than cross-validation's"
+        )
     if auc < ALIKE:  # below 0.5 as well: that is how chance looks on rows held out
         return "they are alike: cross-validation should tell the leaderboard score"
     if auc <= UNLIKE:

@@ -78,6 +78,13 @@ def test_a_healthy_competition_prints_short_and_without_a_warning(healthy, monke
     assert not text.endswith("\n\n")
 
 
+def test_test_rows_that_stand_in_train_are_not_told_by_cross_validation(healthy):
+    copied = replace(healthy.overlap["test"], same=6)
+    text = flowing(replace(healthy, overlap={"test": copied}))
+    assert "6.0 % of the test rows stand in train, and folds keep such rows apart: expect a" in text
+    assert "cross-validation should tell" not in text
+
+
 def test_the_page_names_every_figure_a_reader_looks_for(healthy):
     text = flowing(healthy)
     yes = healthy.spread.counts["train"][1]

@@ -141,6 +141,39 @@ def test_files_that_are_alike_get_the_honest_score_and_no_remark():
     assert found.auc < 0.55
 
 
+def mixed(train, copies, others):
+    """A test file with so many rows of *train* among others."""
+    texts = np.concatenate([train.table.texts[:copies], table_of(others, 5).texts])
+    ids = np.array([f"e{row}" for row in range(len(texts))], dtype=object)
+    return Table(ids=ids, texts=texts)
+
+
+def test_test_rows_that_stand_in_train_withhold_a_range_that_no_fold_can_tell():
+    train = labelled(400)
+    found = expect(train, mixed(train, 60, 240))
+    assert found.parts == {}
+    assert found.notes == [
+        "withheld: 60 of 300 test rows (20 %) have the texts of a training row, and folds keep "
+        "such rows apart: expect a better score than the honest one, which tells of the other "
+        "rows only"
+    ]
+    assert "whole" in expect(train, mixed(train, 15, 285)).parts, "5 % is no more than 5 %"
+
+
+@pytest.mark.parametrize(("together", "told"), [(True, False), (False, True)])
+def test_copies_in_train_count_where_folds_may_part_them(together, told):
+    """Where a fifth of train are copies in other groups, its score tells of copies in test."""
+    train = labelled(400)
+    texts = train.table.texts.copy()
+    texts[:80] = texts[80:160]
+    groups = np.arange(400)
+    if together:
+        groups[:80] = groups[80:160]
+    table = Table(ids=train.table.ids, texts=texts)
+    train = replace(train, table=table, scored=replace(train.scored, group_of_row=groups))
+    assert ("whole" in expect(train, mixed(train, 60, 240)).parts) == told
+
+
 def test_a_test_file_of_another_kind_withholds_the_range_with_its_reason():
     found = expect(labelled(400), table_of(300, 5, strange=1.0))
     assert found.parts == {}

@@ -8,6 +8,9 @@ from pipeline.data.inspection.codes import EMPTY, Codes
 from pipeline.data.inspection.copies import labels
 from pipeline.data.table import Table, concatenate
 
+MUCH = 0.05
+"""Share of a file's rows that stand in train from which a score on it is another thing."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Overlap:

@@ -15,6 +15,7 @@ import numpy as np
 
 from pipeline.data.table import Table
 from pipeline.results.assess import as_score
+from pipeline.results.expected.copies import Copied, copied
 from pipeline.results.expected.sampling import Scored, can_weigh, deviations
 from pipeline.results.expected.shift import Shift, find_shift
 from pipeline.seeding import generator
@@ -77,6 +78,9 @@ def leaderboard(
         return Leaderboard(notes=["withheld: too few training rows to say"])
     shift = find_shift(train.table, test)
     auc = None if shift is None else shift.auc
+    copies = copied(train.table, train.scored.group_of_row, test)
+    if copies.many:
+        return Leaderboard(auc=auc, notes=[f"withheld: {_told(copies)}"])
     strange = None if holdout is None else _contradiction(train, holdout, seed)
     if shift is not None and shift.verdict == "alike" and strange is None:
         return Leaderboard(parts=ranges(train.scored, train.gain, parts, seed), auc=auc)
@@ -96,6 +100,14 @@ def leaderboard(
     if strange is None and shift is not None and shift.verdict == "somewhat" and weighs:
         return _widened(train.scored, train.gain, parts, shift, seed)
     return Leaderboard(auc=auc, notes=[f"withheld: {why}"])
+
+
+def _told(copies: Copied) -> str:
+    return (
+        f"{copies.test:,} of {copies.rows:,} test rows ({100 * copies.test / copies.rows:.0f} %) have the "
+        "texts of a training row, and folds keep such rows apart: expect a better score than the "
+        "honest one, which tells of the other rows only"
+    )
 
 
 def _apart(auc: float | None) -> str:

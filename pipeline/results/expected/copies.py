@@ -1,0 +1,40 @@
+"""Test rows whose texts stand in train, too: no fold shows how well such rows are predicted.
+
+Folds keep copies together, so a training row is never predicted by a learner that has seen its
+texts. Where many test rows are copies of training rows, the leaderboard is better than any honest
+score of train.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.data.inspection.codes import code
+from pipeline.data.inspection.overlap import MUCH
+from pipeline.data.table import Table
+
+
+@dataclass(frozen=True, kw_only=True)
+class Copied:
+    """How many rows have the texts of a row that their learners were trained on."""
+
+    test: int
+    rows: int
+    """Of the test file."""
+    train: float
+    """Share of the training rows, when their own fold is held out."""
+
+    @property
+    def many(self) -> bool:
+        """Whether so many more of test than of train that scores of train say too little."""
+        return self.test / self.rows - self.train > MUCH
+
+
+def copied(train: Table, group_of_row: np.ndarray, test: Table) -> Copied:
+    """Compare texts, case, spaces and outer punctuation aside; groups (n,) are never cut."""
+    ours, theirs = code([train.texts, test.texts])
+    known = np.isin(theirs.row, ours.row) & theirs.filled
+    pairs = np.unique(np.column_stack([ours.row, group_of_row]), axis=0)
+    row, groups = np.unique(pairs[:, 0], return_counts=True)
+    apart = np.isin(ours.row, row[groups > 1]) & ours.filled
+    return Copied(test=int(known.sum()), rows=len(test), train=float(apart.mean()))
