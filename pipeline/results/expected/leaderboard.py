@@ -103,10 +103,11 @@ def leaderboard(
 
 
 def _told(copies: Copied) -> str:
+    share = f"{100 * copies.test / copies.rows:.0f} %"
     return (
-        f"{copies.test:,} of {copies.rows:,} test rows ({100 * copies.test / copies.rows:.0f} %) have the "
-        "texts of a training row, and folds keep such rows apart: expect a better score than the "
-        "honest one, which tells of the other rows only"
+        f"{copies.test:,} of {copies.rows:,} test rows ({share}) have the texts of a training row, "
+        "and folds keep such rows apart: expect a better score than the honest one, which tells of "
+        "the other rows only"
     )
 
 
