@@ -9,8 +9,20 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+SPINS = "2000"
+"""Rounds that a thread of GNU's OpenMP, which torch's CPU builds use, waits awake: microseconds."""
 CGROUPS = Path("/sys/fs/cgroup")
 OWN_CGROUP = Path("/proc/self/cgroup")
+
+
+def wait_asleep() -> None:
+    """Have threads that wait for each other sleep soon; call it before torch is loaded.
+
+    By default they wait awake for milliseconds. Where another process wants the core, the thread
+    that all wait for is kept from it. What the environment says already holds.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
 
 
 def usable_cores() -> int:

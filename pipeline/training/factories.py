@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from pipeline.config import Competition
+from pipeline.models.cores import wait_asleep
 from pipeline.models.learner import LearnerFactory
 from pipeline.models.recipes import LinearRecipe, Recipe, TransformerRecipe
 from pipeline.training.rules import Rules
@@ -30,6 +31,7 @@ def make_factory(
 
             return LinearFactory(recipe, competition.task, outputs)
         case TransformerRecipe():
+            wait_asleep()
             from pipeline.models.hardware import detect
             from pipeline.models.transformer import TransformerFactory
             from pipeline.training.trainer import FoldFitter

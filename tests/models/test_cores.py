@@ -1,12 +1,16 @@
 """How many cores a process may use, from affinity and cgroups of both versions."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from pipeline.models import cores
 from pipeline.models.cores import cpu_quota, usable_cores
+from tests.blendable import make
+from tests.tiny import tiny_backbone
 
 
 def machine(folder: Path, own: str, files: dict[str, str]) -> tuple[Path, Path]:
@@ -54,3 +58,43 @@ def test_a_process_uses_no_more_cores_than_it_may_run_on(monkeypatch, quota, exp
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 4, 5}, raising=False)
     monkeypatch.setattr(cores, "cpu_quota", lambda: quota)
     assert usable_cores() == expected
+
+
+@pytest.mark.parametrize(
+    ("known", "expected"),
+    [
+        ({}, {"GOMP_SPINCOUNT": "2000"}),
+        ({"GOMP_SPINCOUNT": "7"}, {"GOMP_SPINCOUNT": "7"}),
+        ({"OMP_WAIT_POLICY": "active"}, {"OMP_WAIT_POLICY": "active"}),
+    ],
+)
+def test_threads_sleep_soon_unless_the_environment_says_otherwise(monkeypatch, known, expected):
+    monkeypatch.setattr(cores.os, "environ", dict(known))
+    cores.wait_asleep()
+    assert cores.os.environ == expected
+
+
+WATCHED = """
+import os, sys
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch":
+            print("spins", os.environ.get("GOMP_SPINCOUNT"), flush=True)
+            os._exit(0)
+sys.meta_path.insert(0, Watch())
+from pipeline.cv import main
+main(sys.argv[1:])
+print("torch was never loaded")
+"""
+
+
+def test_it_is_said_before_torch_is_loaded(tmp_path):
+    """Later it would change nothing: the library reads it when it is loaded."""
+    toy = make(tmp_path, "regression", "pearson")
+    model = tiny_backbone(tmp_path / "tiny", ["a cat", "a dog"])
+    words = [*toy.arguments(), "--model", str(model)]
+    environment = {name: value for name, value in os.environ.items() if "OMP" not in name}
+    ended = subprocess.run(
+        [sys.executable, "-c", WATCHED, *words], env=environment, capture_output=True, text=True
+    )
+    assert ended.stdout.splitlines()[-1:] == ["spins 2000"], ended.stderr
