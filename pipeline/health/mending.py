@@ -44,6 +44,7 @@ class Mending:
 
     @property
     def _made(self) -> str:
+        """What becomes of a fold of this run."""
         return "stored" if self.given else "trained"
 
     def again(self, part: Part) -> str:

@@ -125,13 +125,17 @@ class Attention(torch.autograd.Function):
         with torch.autocast(query.device.type, enabled=False):
             rows = [plan.spread(each) for each in (query * scale, key, value)]
             output, chances = torch.empty_like(rows[2]), []
+            trains = any(ctx.needs_input_grad)
             for block, mask, q, k, v, out in zip(
                 plan.blocks, kept, *map(plan.parts, (*rows, output)), strict=True
             ):
-                chances.append(_chances(block, q, k))
-                torch.bmm(_times(chances[-1], mask, v.dtype), v, out=out)
-        ctx.save_for_backward(*rows, output, *chances, *kept)
-        ctx.plan, ctx.scale = plan, scale
+                chance = _chances(block, q, k)
+                torch.bmm(_times(chance, mask, v.dtype), v, out=out)
+                if trains:
+                    chances.append(chance)
+        if trains:
+            ctx.save_for_backward(*rows, output, *chances, *kept)
+            ctx.plan, ctx.scale = plan, scale
         return plan.gather(output, query)
 
     @staticmethod

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.data.inspection.codes import code
+from pipeline.data.inspection.codes import Codes
 from pipeline.data.inspection.overlap import MUCH
-from pipeline.data.table import Table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,11 +29,10 @@ class Copied:
         return self.test / self.rows - self.train > MUCH
 
 
-def copied(train: Table, group_of_row: np.ndarray, test: Table) -> Copied:
+def copied(train: Codes, group_of_row: np.ndarray, test: Codes) -> Copied:
     """Compare texts, case, spaces and outer punctuation aside; groups (n,) are never cut."""
-    ours, theirs = code([train.texts, test.texts])
-    known = np.isin(theirs.row, ours.row) & theirs.filled
-    pairs = np.unique(np.column_stack([ours.row, group_of_row]), axis=0)
+    known = np.isin(test.row, train.row) & test.filled
+    pairs = np.unique(np.column_stack([train.row, group_of_row]), axis=0)
     row, groups = np.unique(pairs[:, 0], return_counts=True)
-    apart = np.isin(ours.row, row[groups > 1]) & ours.filled
-    return Copied(test=int(known.sum()), rows=len(test), train=float(apart.mean()))
+    apart = np.isin(train.row, row[groups > 1]) & train.filled
+    return Copied(test=int(known.sum()), rows=len(test.row), train=float(apart.mean()))

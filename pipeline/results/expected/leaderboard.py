@@ -13,11 +13,12 @@ from typing import Literal
 
 import numpy as np
 
+from pipeline.data.inspection.codes import code
 from pipeline.data.table import Table
 from pipeline.results.assess import as_score
 from pipeline.results.expected.copies import Copied, copied
 from pipeline.results.expected.sampling import Scored, can_weigh, deviations
-from pipeline.results.expected.shift import Shift, find_shift
+from pipeline.results.expected.shift import Shift, find_shift, shift_between
 from pipeline.seeding import generator
 
 INSIDE = 90  # percent of test files whose score lies in the range
@@ -76,9 +77,10 @@ def leaderboard(
     """
     if not np.isfinite(train.gain) or len(train.table) < FEWEST:
         return Leaderboard(notes=["withheld: too few training rows to say"])
-    shift = find_shift(train.table, test)
+    ours, theirs = code([train.table.texts, test.texts])
+    shift = shift_between(train.table, test, ours, theirs)
     auc = None if shift is None else shift.auc
-    copies = copied(train.table, train.scored.group_of_row, test)
+    copies = copied(ours, train.scored.group_of_row, theirs)
     if copies.many:
         return Leaderboard(auc=auc, notes=[f"withheld: {_told(copies)}"])
     strange = None if holdout is None else _contradiction(train, holdout, seed)

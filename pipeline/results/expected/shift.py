@@ -14,7 +14,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from pipeline.data.inspection.alike import ALIKE, UNLIKE, auc_of_parts, compare, margins
-from pipeline.data.inspection.codes import code
+from pipeline.data.inspection.codes import Codes, code
 from pipeline.data.table import Table
 
 Verdict = Literal["unknown", "alike", "somewhat", "unlike"]
@@ -47,8 +47,12 @@ class Shift:
 
 def find_shift(train: Table, test: Table) -> Shift | None:
     """Tell *train* from *test*; None for too few rows."""
-    codes = code([train.texts, test.texts])
-    found = compare(train, codes[0], test, codes[1])
+    return shift_between(train, test, *code([train.texts, test.texts]))
+
+
+def shift_between(train: Table, test: Table, ours: Codes, theirs: Codes) -> Shift | None:
+    """The same for texts that were numbered before: *ours* are those of *train*."""
+    found = compare(train, ours, test, theirs)
     if found is None:
         return None
     margin = margins(found.together, found.is_test, found.part)
