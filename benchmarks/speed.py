@@ -9,8 +9,8 @@ the same --steps times 32 rows, --warmup epochs that are not timed and one that 
 the same real tokens between the first and the last boundary; nobody evaluates, logs or saves in
 between. Loading and tokenising come before, except where a peer tokenises in its steps. Rounds are
 interleaved, each contender in a process of its own that also measures the peak: the fastest float32
-matrix product of some shapes, before and after. MFU = model FLOPs of the real tokens per second,
-over that peak.
+product by torch.matmul of some shapes, before and after. MFU = model FLOPs of the real tokens per
+second, over that peak.
 """
 
 import argparse
@@ -18,6 +18,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -86,9 +87,9 @@ def measure(name: str, args: argparse.Namespace) -> dict[str, Any]:
     lengths = encode(pairs.train, load_tokenizer(), settings, False)
     tokens = np.array([len(row["input_ids"]) for row in lengths])
     training = CONTENDERS[name](pairs, settings, args.seed)
-    before = peak()
+    before, before_ours = peak(), onednn_peak()
     training.train()
-    after = peak()
+    after, after_ours = peak(), onednn_peak()
     clock, seen, timed = training.clock, training.seen, slice(-args.steps, None)
     assert len(clock.ends) == len(seen.rows) == args.steps * settings.epochs, "steps are missing"
     seconds = clock.ends[-1] - clock.ends[-args.steps - 1]
@@ -101,6 +102,7 @@ def measure(name: str, args: argparse.Namespace) -> dict[str, Any]:
         "mfu": model_flops(tokens) / seconds / fastest,
         "peak_gflops": fastest / 1e9,
         "peak_shape": shape,
+        "onednn_gflops": max(before_ours, after_ours) / 1e9,
         "rows_per_step": [min(seen.rows[timed]), max(seen.rows[timed])],
         "tokens": sum(seen.tokens[timed]),
         "real_tokens": int(tokens.sum()),
@@ -113,16 +115,32 @@ def peak() -> tuple[float, list[int]]:
     """FLOP/s of the fastest float32 matrix product, and its shape (m, k, n)."""
     import torch
 
+    return fastest(lambda first, second: torch.matmul(first, second))
+
+
+def onednn_peak() -> float:
+    """The same of the products that ours takes on some processors; 0 where it does not."""
+    from pipeline.models.products import Product, has_operator, is_amd
+
+    if not (is_amd() and has_operator()):
+        return 0.0
+    return fastest(lambda first, second: Product.apply(first, second.t(), None))[0]
+
+
+def fastest(multiply: Callable[[Any, Any], Any]) -> tuple[float, list[int]]:
+    """FLOP/s of *multiply* at the shape that it does best, and that shape."""
+    import torch
+
     found = []
     for m, k, n in SHAPES:
-        first, second = torch.rand(m, k), torch.rand(k, n)
+        first, second = torch.rand(m, k), torch.rand(n, k).t()
         for _ in range(3):
-            torch.matmul(first, second)
+            multiply(first, second)
         times = []
         until = time.perf_counter() + 0.5
         while time.perf_counter() < until or len(times) < 3:
             began = time.perf_counter()
-            torch.matmul(first, second)
+            multiply(first, second)
             times.append(time.perf_counter() - began)
         found.append((2 * m * k * n / min(times), [m, k, n]))
     return max(found)

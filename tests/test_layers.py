@@ -47,6 +47,7 @@ USES_TORCH = {
     "models/module.py",
     "models/optim.py",
     "models/packing.py",
+    "models/products.py",
     "models/vocabulary.py",
     "models/shared.py",
     "models/step.py",

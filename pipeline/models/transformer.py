@@ -28,6 +28,7 @@ from pipeline.models.learner import Watch
 from pipeline.models.learnt import Learnt
 from pipeline.models.losses import check_loss
 from pipeline.models.packing import packable
+from pipeline.models.products import has_operator, is_amd, use_fast_products
 from pipeline.models.settings import TransformerRecipe
 from pipeline.models.shared import Fitter, Shared
 from pipeline.models.weights import fetch, load_backbone, load_tokenizer, locate
@@ -58,6 +59,8 @@ class TransformerFactory:
         if hardware.accelerator == "cpu":
             keep_memory()
             use_cheap_dropout(pristine.backbone)
+            if is_amd() and has_operator():
+                use_fast_products(pristine.backbone)
         packing = packable(pristine.backbone) if recipe.packing else None
         refused = refusal(recipe, hardware, packing) if recipe.cuda_graphs else None
         graphed = recipe.cuda_graphs and not refused
