@@ -6,23 +6,47 @@ in the middle of every step.
 
 import math
 import os
+import re
+import statistics
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 SPINS = "2000"
 """Rounds that a thread of GNU's OpenMP, which torch's CPU builds use, waits awake: microseconds."""
+LOAD = Path("/proc/loadavg")
+LOOKS = 10
 CGROUPS = Path("/sys/fs/cgroup")
 OWN_CGROUP = Path("/proc/self/cgroup")
 
 
-def wait_asleep() -> None:
-    """Have threads that wait for each other sleep soon; call it before torch is loaded.
+def wait_asleep(load: Path = LOAD) -> None:
+    """Where others use the cores too, have threads that wait for each other sleep soon.
 
-    By default they wait awake for milliseconds. Where another process wants the core, the thread
-    that all wait for is kept from it. What the environment says already holds.
+    Call it before torch is loaded. By default they wait awake for milliseconds, which is best where
+    every thread has a core. Where another process wants it, the thread that all wait for is kept
+    from running: the sooner they sleep the better. What the environment says already holds.
     """
-    if "OMP_WAIT_POLICY" not in os.environ:
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    threads = int(asked) if asked.isdigit() else usable_cores()
+    crowded = threads + others_running(load) > (os.cpu_count() or 1)
+    if crowded and "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
+
+
+def others_running(load: Path = LOAD) -> int:
+    """Threads of this machine that run or want to, beside the one that asks; 0 if unknown.
+
+    The median of a tenth of a second: what comes and goes does not count.
+    """
+    counts = []
+    for _ in range(LOOKS):
+        found = re.search(r" (\d+)/\d+ ", _text(load))
+        if found is None:
+            return 0
+        counts.append(int(found[1]) - 1)
+        time.sleep(0.1 / LOOKS)
+    return statistics.median_low(counts)
 
 
 def usable_cores() -> int:

@@ -3,8 +3,7 @@
 torch's CPU builds multiply float32 matrices by MKL. On an AMD EPYC (Zen 4, 4 threads) that reached
 190 GFLOP/s at minilm's shapes, oneDNN 330; on one thread 80 and 97. oneDNN is in the same builds,
 and torch.compile hands linear layers to the operator that is used here. It is no public interface,
-so without it torch's own layers stay. The gradient of the weights is left to MKL, as oneDNN would
-copy both of its factors first.
+so without it torch's own layers stay.
 
 Which of the two it is depends on the machine alone, never on a measurement: a training that goes on
 in another process must find the same bits.
@@ -42,6 +41,16 @@ def _product(rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return found
 
 
+def _of_weight(gradient: Tensor, rows: Tensor) -> Tensor:
+    """(N, m) gradients, (N, n) rows -> (m, n); oneDNN copies the factor that it is given first."""
+    ours, theirs = gradient.shape[1], rows.shape[1]
+    if ours == theirs:  # neither is small, and MKL copies none
+        return gradient.t() @ rows
+    if ours < theirs:
+        return _product(gradient.t(), rows.t(), None)
+    return _product(rows.t(), gradient.t(), None).t()
+
+
 class Product(torch.autograd.Function):
     """(…, n) rows, (m, n) weights, None or a bias (m,) -> (…, m)."""
 
@@ -60,7 +69,7 @@ class Product(torch.autograd.Function):
         flat = gradients[0].reshape(-1, len(weight))
         return (
             _product(flat, weight.t(), None).view(rows.shape) if of_rows else None,
-            flat.t() @ rows.reshape(-1, weight.shape[1]) if of_weight else None,
+            _of_weight(flat, rows.reshape(-1, weight.shape[1])) if of_weight else None,
             flat.sum(0) if of_bias else None,
         )
 

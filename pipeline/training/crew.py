@@ -3,20 +3,25 @@
 A worker is the same command again. It needs no word from the others: leases say which folds are
 free, and a fold that is finished lies on the disk. So a worker may die at any moment; it is started
 again, and goes on from the last checkpoint of the fold it held.
+
+joblib runs one thread for each, which lives as long as the worker does. The work itself is in
+processes of our own: of a pool of joblib's (loky) all results are lost with one worker.
 """
 
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from joblib import Parallel, delayed
 
 from pipeline.errors import BusyError, PipelineError, ResourceError
 from pipeline.leases import holder_pid
-from pipeline.stopping import Stop, Stopped
+from pipeline.stopping import Stop
 from pipeline.training.handing import of_worker
 from pipeline.training.shares import environment_of
 
@@ -33,15 +38,6 @@ class WorkerError(PipelineError):
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
         self.exit_code = exit_code
-
-
-@dataclass
-class Worker:
-    """One process and those it replaced."""
-
-    number: int
-    process: subprocess.Popen[bytes]
-    deaths: int = 0
 
 
 class Crew:
@@ -65,6 +61,8 @@ class Crew:
         # what the leader prints with --json is for a program to read
         self.stdout = sys.stderr if "--json" in argv else None
         self.failures: list[WorkerError] = []
+        self.processes: list[subprocess.Popen[bytes]] = []
+        self.over = threading.Event()
 
     def work(self) -> None:
         """Return when no worker is left; raise what made the work end early.
@@ -72,62 +70,66 @@ class Crew:
         Raises Stopped where the command was asked to end, ResourceError where a worker was killed
         too often, WorkerError where one failed. Folds that others finished are kept in any case.
         """
-        crew = [Worker(number, self._start(number)) for number in range(1, self.count + 1)]
+        lives = (delayed(self._live)(number) for number in range(1, self.count + 1))
         try:
             with self.stop.at_boundaries():
-                self._watch(crew)
+                Parallel(n_jobs=self.count, require="sharedmem", batch_size=1)(lives)
         finally:
-            for worker in crew:
-                worker.process.kill()
-                worker.process.wait()
+            self.over.set()
+            for process in self.processes:
+                process.kill()
+                process.wait()
         if stopped := self.stop.due():
             raise stopped
         if self.failures:
             raise self.failures[0]
 
-    def _watch(self, crew: list[Worker]) -> None:
+    def _live(self, number: int) -> None:
+        """Run worker *number*, in a new process where one was killed, until it ends."""
+        deaths, goes_on = 0, True
+        while goes_on and not self.over.is_set():
+            process = self._start(number)
+            self.processes.append(process)
+            code = self._wait(process)
+            if self.over.is_set() or self.stop.due() or code in (0, BusyError.exit_code):
+                return  # 75: others hold what is left
+            name = f"worker {number} (process {process.pid})"
+            if code > 0:
+                self._failed(name, code)
+                return
+            deaths += 1
+            goes_on = self._goes_on(name, process.pid, signal.Signals(-code).name, deaths)
+
+    def _wait(self, process: subprocess.Popen[bytes]) -> int:
+        """Its status once it ended, which it is asked to where the command is."""
         asked_at: float | None = None
-        while crew:
+        while (code := process.poll()) is None:
             if asked_at is None and (stopped := self.stop.due()):
                 asked_at = time.monotonic()
-                self._ask(crew, stopped)
-            if asked_at is not None and time.monotonic() - asked_at > PATIENCE_SECONDS:
-                return
-            for worker in list(crew):
-                code = worker.process.poll()
-                if code is not None and not self._goes_on(worker, code, asked_at is not None):
-                    crew.remove(worker)
+                process.send_signal(signal.SIGINT if str(stopped) == "Ctrl-C" else signal.SIGTERM)
+            late = asked_at is not None and time.monotonic() - asked_at > PATIENCE_SECONDS
+            if late or self.over.is_set():
+                process.kill()
             time.sleep(POLL_SECONDS)
+        return code
 
-    def _ask(self, crew: list[Worker], stopped: Stopped) -> None:
-        """Pass the wish to end on."""
-        number = signal.SIGINT if str(stopped) == "Ctrl-C" else signal.SIGTERM
-        for worker in crew:
-            worker.process.send_signal(number)
+    def _failed(self, name: str, code: int) -> None:
+        self.say(f"{name} ended with status {code}; the others go on")
+        self.failures.append(
+            WorkerError(f"{name} ended with status {code}, as it says above", code)
+        )
 
-    def _goes_on(self, worker: Worker, code: int, ending: bool) -> bool:
-        """Look at how a process ended; whether its worker lives on in a new one."""
-        if ending or code in (0, BusyError.exit_code):  # 75: others hold what is left
-            return False
-        name = f"worker {worker.number} (process {worker.process.pid})"
-        if code > 0:
-            self.say(f"{name} ended with status {code}; the others go on")
-            self.failures.append(
-                WorkerError(f"{name} ended with status {code}, as it says above", code)
-            )
-            return False
-        held = [n for n, path in self.leases.items() if holder_pid(path) == worker.process.pid]
-        folds = ", ".join(held) or "no fold"
-        worker.deaths += 1
-        killed = f"{name} was killed by {signal.Signals(-code).name} while it trained {folds}"
-        if worker.deaths < LIVES:
-            self.say(f"{killed}; it is started again ({worker.deaths} of {LIVES - 1})")
-            worker.process = self._start(worker.number)
+    def _goes_on(self, name: str, pid: int, killer: str, deaths: int) -> bool:
+        """Tell of a worker that was killed; whether it lives on in a new process."""
+        held = [fold for fold, path in self.leases.items() if holder_pid(path) == pid]
+        killed = f"{name} was killed by {killer} while it trained {', '.join(held) or 'no fold'}"
+        if deaths < LIVES:
+            self.say(f"{killed}; it is started again ({deaths} of {LIVES - 1})")
             return True
         self.say(f"{killed}; that was its last life")
         self.failures.append(
             WorkerError(
-                f"{killed}, {worker.deaths} times. The kernel does that when memory runs out: use "
+                f"{killed}, {deaths} times. The kernel does that when memory runs out: use "
                 "fewer --workers, a smaller predict_batch_size, or a machine with more memory. "
                 "Finished folds are kept",
                 ResourceError.exit_code,

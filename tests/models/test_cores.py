@@ -61,17 +61,43 @@ def test_a_process_uses_no_more_cores_than_it_may_run_on(monkeypatch, quota, exp
 
 
 @pytest.mark.parametrize(
-    ("known", "expected"),
+    ("known", "running", "expected"),
     [
-        ({}, {"GOMP_SPINCOUNT": "2000"}),
-        ({"GOMP_SPINCOUNT": "7"}, {"GOMP_SPINCOUNT": "7"}),
-        ({"OMP_WAIT_POLICY": "active"}, {"OMP_WAIT_POLICY": "active"}),
+        ({}, 1, None),  # the one that asks
+        ({}, 2, "2000"),
+        ({"OMP_NUM_THREADS": "5"}, 4, None),
+        ({"OMP_NUM_THREADS": "5"}, 5, "2000"),
+        ({"OMP_NUM_THREADS": "9"}, 1, "2000"),
+        ({"OMP_NUM_THREADS": "4,2"}, 1, None),
+        ({"GOMP_SPINCOUNT": "7"}, 9, "7"),
+        ({"OMP_WAIT_POLICY": "active"}, 9, None),
     ],
 )
-def test_threads_sleep_soon_unless_the_environment_says_otherwise(monkeypatch, known, expected):
+def test_threads_sleep_soon_where_others_use_the_cores(
+    tmp_path, monkeypatch, known, running, expected
+):
+    load = tmp_path / "loadavg"
+    load.write_text(f"0.46 1.55 1.88 {running}/95 3141\n", encoding="utf-8")
+    monkeypatch.setattr(cores, "usable_cores", lambda: 8)
+    monkeypatch.setattr(cores.os, "cpu_count", lambda: 8)
     monkeypatch.setattr(cores.os, "environ", dict(known))
-    cores.wait_asleep()
-    assert cores.os.environ == expected
+    cores.wait_asleep(load)
+    assert cores.os.environ.get("GOMP_SPINCOUNT") == expected
+    assert {k: v for k, v in cores.os.environ.items() if k != "GOMP_SPINCOUNT"} == {
+        k: v for k, v in known.items() if k != "GOMP_SPINCOUNT"
+    }
+
+
+def test_what_comes_and_goes_is_nobody_to_wait_for(monkeypatch):
+    texts = [f"0 0 0 {running}/9 1" for running in (1, 6, 1, 1, 7, 1, 1, 5, 1, 6)]
+    seen = iter(texts)
+    monkeypatch.setattr(cores, "_text", lambda path: next(seen))
+    assert cores.others_running() == 0
+    assert next(seen, None) is None
+
+
+def test_a_system_that_does_not_say_has_no_others(tmp_path):
+    assert cores.others_running(tmp_path / "missing") == 0
 
 
 WATCHED = """
@@ -94,6 +120,7 @@ def test_it_is_said_before_torch_is_loaded(tmp_path):
     model = tiny_backbone(tmp_path / "tiny", ["a cat", "a dog"])
     words = [*toy.arguments(), "--model", str(model)]
     environment = {name: value for name, value in os.environ.items() if "OMP" not in name}
+    environment["OMP_NUM_THREADS"] = "9999"  # more than any machine has
     ended = subprocess.run(
         [sys.executable, "-c", WATCHED, *words], env=environment, capture_output=True, text=True
     )

@@ -17,19 +17,21 @@ def close(found, expected):
     torch.testing.assert_close(found, expected, atol=2e-5, rtol=2e-5)
 
 
-def layer_and_copy(bias=True):
+def layer_and_copy(bias=True, width=20):
     torch.manual_seed(2)
-    own, torchs = nn.Linear(48, 20, bias=bias), nn.Linear(48, 20, bias=bias)
+    own, torchs = nn.Linear(48, width, bias=bias), nn.Linear(48, width, bias=bias)
     torchs.load_state_dict(own.state_dict())
     assert use_fast_products(own) == 1
     return own, torchs
 
 
 @needs_operator
-@pytest.mark.parametrize(("shape", "bias"), list(product(SHAPES, [True, False])))
-def test_values_and_every_gradient_are_those_of_torchs_layer(shape, bias):
-    layers = layer_and_copy(bias)
-    given, weights = torch.randn(*shape, 48), torch.randn(*shape, 20)
+@pytest.mark.parametrize(
+    ("shape", "bias", "width"), list(product(SHAPES, [True, False], [20, 48, 96]))
+)
+def test_values_and_every_gradient_are_those_of_torchs_layer(shape, bias, width):
+    layers = layer_and_copy(bias, width)
+    given, weights = torch.randn(*shape, 48), torch.randn(*shape, width)
     found = []
     for layer in layers:
         rows = given.clone().requires_grad_()
@@ -37,6 +39,7 @@ def test_values_and_every_gradient_are_those_of_torchs_layer(shape, bias):
         (values * weights).sum().backward()
         found.append([values, rows.grad, *(each.grad for each in layer.parameters())])
     assert [each.shape for each in found[0]] == [each.shape for each in found[1]]
+    assert layers[0].weight.grad.is_contiguous()
     for ours, theirs in zip(*found, strict=True):
         close(ours, theirs)
 
