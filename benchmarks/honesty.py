@@ -26,10 +26,13 @@ from machine import keep
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from pipeline.results.honest import Nest
+from pipeline.results.methods import refusal
 from tests.results.simulated import Competition, World
 
 FIGURE = Path(__file__).parents[1] / "docs/figures/honesty.png"
 METHODS = ("best", "mean", "simplex", "ridge")
+"""Those that "auto" chooses from here."""
+MORE = ("greedy", "nonnegative-ridge", "logistic")
 ROWS = 20_000  # of a population; a new one for every TOGETHER competitions
 TOGETHER = 10
 AUTO_EVERY = 4  # "auto" fits everything many times over, so it is asked of every fourth
@@ -121,7 +124,9 @@ def draw_missing(keep: Path, competitions: int, until: float) -> None:
 def asked(competition: Competition, seed: int) -> dict[str, Any]:
     """All questions put to one competition."""
     nest = competition.nest
-    methods = [*METHODS, "auto"] if seed % AUTO_EVERY == 0 else METHODS
+    methods = [*METHODS, *(each for each in MORE if refusal(each, nest.evidence) is None)]
+    if seed % AUTO_EVERY == 0:
+        methods.append("auto")
     answers = [competition.over(method, "best") for method in methods[1:]]
     answers += [competition.over("simplex", "mean"), competition.over("ridge", "mean")]
     last = len(nest.evidence.names) - 1
