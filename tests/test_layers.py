@@ -11,7 +11,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "pipeline"
 FLOORS = [
-    "errors seeding paths nested faults temporaries complaints",
+    "errors seeding paths nested faults temporaries complaints cores",
     "guard stopping",
     "files",
     "leases command config",

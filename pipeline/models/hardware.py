@@ -13,9 +13,9 @@ from typing import Literal
 
 import torch
 
+from pipeline.cores import cpu_quota
 from pipeline.errors import UsageError
 from pipeline.files import size_text
-from pipeline.models.cores import cpu_quota
 
 Accelerator = Literal["cpu", "cuda", "mps"]
 Asked = Literal["auto", "fp32", "bf16", "fp16"]

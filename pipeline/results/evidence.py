@@ -14,8 +14,9 @@ import numpy as np
 
 from pipeline.results.blended import Blend, Predictor, expand
 from pipeline.results.facts import Facts
+from pipeline.results.measured import measure_by_fold
 from pipeline.results.metrics import Metric, MetricError
-from pipeline.results.moments import Moments, combine, measure_by_fold
+from pipeline.results.moments import Moments, combine
 from pipeline.results.pairs import GAINS, pair, step_gains
 from pipeline.results.picks import Climb, climb
 from pipeline.results.rows import Rows

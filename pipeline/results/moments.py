@@ -1,19 +1,16 @@
 """Second moments of members and target: all that Pearson and squared-error blending needs.
 
-One pass over the rows gives, per fold and for each of the k columns, a count, a mean and a scatter
-matrix of the M members with the target as the last variable. Moments of several folds are added
-up; weights turn the moments of M members into those of one blend. So fitting, scoring and leaving
-folds or members out costs the same for a thousand rows and for ten million.
+One pass over the rows (`measured`) gives, per fold and for each of the k columns, a count, a mean
+and a scatter matrix of the M members with the target as the last variable. Moments of several folds
+are added up; weights turn the moments of M members into those of one blend. So fitting, scoring and
+leaving folds or members out costs the same for a thousand rows and for ten million.
 
-Rows are read in blocks, each sorted by fold: members may be memory-mapped, and float32 ones are
-widened block by block; all sums are float64.
-
-Precision. A fold's rows of a block are measured from the first of them, then centred on their mean;
-parts are added by the rule of Chan, Golub & LeVeque (1983), their means kept to twice float64. So
-no large squares are subtracted: an offset of 1e6 over a spread of 1e-6 costs nothing, nor does a
-factor of 1e6. Scores agree with the row-wise way to 1e-8 until a root mean squared error falls
-below about 1e-4 of the spread of what is blended, where the error's square is lost in the rounding
-of the squares it is the difference of.
+Precision. A part's rows are measured from a value amidst the first of them; parts are added by the
+rule of Chan, Golub & LeVeque (1983), their means kept to twice float64. So no large squares are
+subtracted: an offset of 1e6 over a spread of 1e-6 costs nothing, nor does a factor of 1e6. Scores
+agree with the row-wise way to 1e-8 until a root mean squared error falls below about 1e-4 of the
+spread of what is blended, where the error's square is lost in the rounding of the squares it is the
+difference of.
 """
 
 from collections.abc import Sequence
@@ -64,65 +61,6 @@ class Moments:
         cross = to_target[:, :, None] + to_target[:, None, :]
         products = self.scatter[:, :-1, :-1] - cross + self.scatter[:, -1:, -1:]
         return np.einsum("c,cij->ij", columns, products)
-
-
-def measure(members: Sequence[np.ndarray], target: np.ndarray) -> Moments:
-    """The moments of M *members* (n, k) each and *target* (n, k)."""
-    return measure_by_fold(members, target, np.zeros(len(target), dtype=int))[0]
-
-
-def measure_by_fold(
-    members: Sequence[np.ndarray], target: np.ndarray, fold_of_row: np.ndarray
-) -> dict[int, Moments]:
-    """The moments of each fold, *fold_of_row* (n,), in one pass over M *members* (n, k)."""
-    columns = [np.asarray(each) for each in (*members, target)]
-    folds, fold_of_row = np.unique(fold_of_row, return_inverse=True)
-    sums = [_Sums(target.shape[1], len(columns)) for _ in folds]
-    size = max(CELLS // (len(columns) * target.shape[1]), 64)
-    block = np.empty((target.shape[1], len(columns), min(size, len(target))))
-    for start in range(0, len(target), size):
-        fold_here = fold_of_row[start : start + size]
-        order = np.argsort(fold_here, kind="stable")
-        for place, column in enumerate(columns):
-            rows = np.take(column[start : start + size], order, axis=0)
-            block[:, place, : len(order)] = rows.T
-        ends = np.cumsum(np.bincount(fold_here, minlength=len(folds))).tolist()
-        for each, begin, end in zip(sums, [0, *ends], ends, strict=False):
-            if end > begin:
-                each.add(block[:, :, begin:end])
-    return {fold: each.moments() for fold, each in zip(folds.tolist(), sums, strict=True)}
-
-
-class _Sums:
-    """Scatter around the means of the parts, and these means, to be joined at the end."""
-
-    def __init__(self, k: int, variables: int) -> None:
-        self.scatter = np.zeros((k, variables, variables))
-        self.counts: list[int] = []
-        self.means: list[np.ndarray] = []
-        self.first: np.ndarray | None = None
-
-    def add(self, part: np.ndarray) -> None:
-        """Add a part (k, V, rows), which is centred in place."""
-        count = part.shape[2]
-        start = part[:, :, 0].copy()
-        part -= start[:, :, None]
-        shift = part @ np.full(count, 1 / count)
-        part -= shift[:, :, None]
-        for scatter, column in zip(self.scatter, part, strict=True):
-            scatter += column @ column.T
-        self.first = start if self.first is None else self.first
-        self.counts.append(count)
-        self.means.append((start - self.first) + shift)
-
-    def moments(self) -> Moments:
-        """The moments of all parts."""
-        assert self.first is not None
-        counts = np.array(self.counts, dtype=float)
-        means = np.stack(self.means)  # (parts, k, V) from the first row
-        mean, scatter = _join(counts, means, self.scatter)
-        whole = self.first + mean
-        return Moments(counts.sum(), whole, scatter, mean - (whole - self.first))
 
 
 def _join(

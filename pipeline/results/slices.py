@@ -15,7 +15,8 @@ import numpy as np
 from pipeline.results.blend import simplex
 from pipeline.results.blended import Blend, expand, within_range
 from pipeline.results.evidence import Evidence, FoldSet
-from pipeline.results.moments import Moments, measure
+from pipeline.results.measured import measure
+from pipeline.results.moments import Moments
 from pipeline.results.rows import Rows
 from pipeline.results.tuned import tuned
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pipeline.config import Competition
-from pipeline.models.cores import wait_asleep
+from pipeline.cores import wait_asleep
 from pipeline.models.learner import LearnerFactory
 from pipeline.models.recipes import LinearRecipe, Recipe, TransformerRecipe
 from pipeline.training.rules import Rules

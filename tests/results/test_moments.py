@@ -5,10 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.results import moments as moments_module
+from pipeline.results import measured
 from pipeline.results.blended import Blend
+from pipeline.results.measured import measure, measure_by_fold
 from pipeline.results.metrics import get_metric
-from pipeline.results.moments import combine, measure, measure_by_fold
+from pipeline.results.moments import combine
 from pipeline.results.pairs import GAINS, pair
 from tests.results.toys import evidence_of, gather, member, task_of, truth_of
 
@@ -128,10 +129,16 @@ def test_the_metrics_of_moments_are_those_of_the_metrics_room():
         assert float(gain(pair(moments))) == pytest.approx(metric.gain(truth, predicted))
 
 
-@pytest.mark.parametrize("cells", [1, 2_000, 10**6])
+@pytest.mark.parametrize("cores", ["1", "3"])
+@pytest.mark.parametrize(("piece", "cached", "first"), [(1, 1, 7), (2_000, 500, 100), (10**6,) * 3])
 @pytest.mark.parametrize("k", [1, 3])
-def test_one_pass_in_blocks_of_any_size_measures_every_fold(cells, k, monkeypatch):
-    monkeypatch.setattr(moments_module, "CELLS", cells)
+def test_one_pass_in_pieces_of_any_size_measures_every_fold(
+    piece, cached, first, k, cores, monkeypatch
+):
+    monkeypatch.setenv("OMP_NUM_THREADS", cores)
+    monkeypatch.setattr(measured, "PIECE", piece)
+    monkeypatch.setattr(measured, "CACHED", cached)
+    monkeypatch.setattr(measured, "FIRST", first)
     truth = truth_of("regression", 300, k)
     oof = [member("regression", truth, 1.0, seed).astype(np.float32) for seed in range(3)]
     fold_of_row = np.where(np.arange(300) < 290, np.arange(300) % 2, 7)  # fold 7 in the last block
@@ -147,6 +154,27 @@ def test_one_pass_in_blocks_of_any_size_measures_every_fold(cells, k, monkeypatc
             np.testing.assert_allclose(moments.scatter[column], centred @ centred.T)
 
 
+def test_the_pass_gives_the_same_bytes_on_any_number_of_cores(monkeypatch):
+    monkeypatch.setattr(measured, "PIECE", 2**12)
+    truth = truth_of("regression", 20_000, 1)
+    oof = [member("regression", truth, 1.0, seed).astype(np.float32) for seed in range(4)]
+    found = []
+    for cores in ("1", "2", "5"):
+        monkeypatch.setenv("OMP_NUM_THREADS", cores)
+        found.append(measure_by_fold(oof, truth, np.arange(20_000) % 3))
+    for other in found[1:]:
+        for fold, moments in found[0].items():
+            np.testing.assert_array_equal(moments.scatter, other[fold].scatter)
+            np.testing.assert_array_equal(moments.mean, other[fold].mean)
+
+
+def test_members_of_both_widths_are_measured_in_the_wider_one():
+    truth = truth_of("regression", 500, 1)
+    narrow, wide = truth.astype(np.float32), 1e6 + 1e-6 * truth
+    found = measure([narrow, wide], truth).scatter[0, 1, 1]
+    assert found == pytest.approx(float(((wide - wide.mean()) ** 2).sum()), rel=1e-6)
+
+
 def test_members_on_disk_are_measured_as_those_in_memory(tmp_path):
     truth = truth_of("regression", 120, 2)
     oof = np.stack([member("regression", truth, 1.0, seed) for seed in range(3)]).astype("f4")
@@ -157,7 +185,8 @@ def test_members_on_disk_are_measured_as_those_in_memory(tmp_path):
     )
 
 
-def test_one_pass_holds_no_copy_of_all_members():
+def test_one_pass_holds_no_copy_of_all_members(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # each thread holds as much
     truth = np.random.default_rng(0).normal(size=(200_000, 1))
     oof = [truth.astype(np.float32) + place for place in range(40)]  # 32 MB; 64 in float64
     tracemalloc.start()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.config import Competition
+from pipeline.cores import usable_cores
 from pipeline.files import free_bytes
 
 BYTES = 4
@@ -48,7 +49,7 @@ def machine(competition: Competition, n: int, m: int, root: Path) -> Machine:
         predictions=BYTES * outputs * (n * competition.folds.repeats + m * parts),
         fits=parts,
         weights={name: BYTES * size * parts for name, size in SIZES.items()},
-        cores=cores(),
+        cores=usable_cores(),
         memory=memory(),
         gpus=gpus(),
     )
@@ -70,13 +71,6 @@ def free_places(root: Path, environment: Mapping[str, str]) -> dict[str, int]:
 def _existing(place: Path) -> Path:
     place = place.expanduser().absolute()
     return next(folder for folder in (place, *place.parents) if folder.exists())
-
-
-def cores() -> int:
-    """Processor cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def memory(proc: Path = Path("/proc/meminfo"), group: Path = Path("/sys/fs/cgroup")) -> int | None:

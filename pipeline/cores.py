@@ -27,9 +27,7 @@ def wait_asleep(load: Path = LOAD) -> None:
     every thread has a core. Where another process wants it, the thread that all wait for is kept
     from running: the sooner they sleep the better. What the environment says already holds.
     """
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    threads = int(asked) if asked.isdigit() else usable_cores()
-    crowded = threads + others_running(load) > (os.cpu_count() or 1)
+    crowded = threads() + others_running(load) > (os.cpu_count() or 1)
     if crowded and "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
 
@@ -47,6 +45,12 @@ def others_running(load: Path = LOAD) -> int:
         counts.append(int(found[1]) - 1)
         time.sleep(0.1 / LOOKS)
     return statistics.median_low(counts)
+
+
+def threads() -> int:
+    """How many threads one process takes: as many as OMP_NUM_THREADS says, else a core each."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return max(1, int(asked)) if asked.isdigit() else usable_cores()
 
 
 def usable_cores() -> int:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.models import cores
-from pipeline.models.cores import cpu_quota, usable_cores
+from pipeline import cores
+from pipeline.cores import cpu_quota, usable_cores
 from tests.blendable import make
 from tests.tiny import tiny_backbone
 
