@@ -5,10 +5,10 @@
     python benchmarks/blend.py --page
 
 Simulated regressions (see blend_data); requirements-autogluon.txt makes the environment that
---autogluon-python names. Every contender is a process of its own with one thread; seconds are of
-its processor, so that a machine that does other work changes them little. With --write the page
-goes to benchmarks/results/blend.md and the figures to blend.json, beside those of other sizes that
-were measured before: sizes may be measured one after the other.
+--autogluon-python names. Every contender is a process of its own with as many threads as --threads
+says; seconds are of the clock, so nothing else should run. With --write the page goes to
+benchmarks/results/blend.md and the figures to blend.json, beside those of other sizes that were
+measured before: sizes may be measured one after the other.
 """
 
 import argparse
@@ -39,7 +39,8 @@ def main() -> int:
     parser.add_argument("--members", type=int, nargs="+", default=list(MEMBERS))
     parser.add_argument("--rows", type=int, nargs="+", default=list(ROWS))
     parser.add_argument("--picks", type=int, default=40, help="of every greedy selection")
-    parser.add_argument("--cap", type=float, default=60, help="processor seconds per contender")
+    parser.add_argument("--cap", type=float, default=60, help="seconds per contender")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of every contender")
     parser.add_argument("--autogluon-python", type=Path, help="leave out to leave it out")
     parser.add_argument("--write", action="store_true", help="keep it in results/blend.md")
     parser.add_argument("--page", action="store_true", help="measure nothing, write the page anew")
@@ -66,6 +67,7 @@ def joined(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def measure(args: argparse.Namespace, members: int, rows: int) -> dict[str, Any]:
     """Every contender on one set of members."""
     cell: dict[str, Any] = {"members": members, "rows": rows, "cap": args.cap}
+    cell["threads"] = args.threads
     with tempfile.TemporaryDirectory() as scratch:
         write(Path(scratch), members, rows)
         for metric in METRICS:
@@ -89,7 +91,8 @@ def ask(args: argparse.Namespace, name: str, scratch: str, metric: str) -> dict[
         command = [str(args.autogluon_python), str(HERE / "blend_autogluon.py"), *options]
     else:
         command = [sys.executable, str(HERE / "blend_sides.py"), name, *options]
-    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    libraries = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    threads = dict.fromkeys(libraries, str(args.threads))
     done = subprocess.run(
         command,
         env={**os.environ, **threads, "PYTHONPATH": str(HERE.parent)},

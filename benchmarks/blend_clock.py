@@ -1,4 +1,4 @@
-"""Processor seconds and peak memory of one contender in a process of its own."""
+"""Seconds and peak memory of one contender in a process of its own."""
 
 import resource
 import time
@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-ENOUGH = 3.0  # processor seconds after which nothing is repeated
+ENOUGH = 3.0  # seconds after which nothing is repeated
 REPEATS = 5
 TICK = 0.004
 
@@ -24,10 +24,10 @@ def forget_peak() -> None:
 
 
 def timed(call: Callable[[], Any]) -> tuple[Any, list[float]]:
-    """What *call* gives, and its processor seconds: once where it is slow, else of each repeat.
+    """What *call* gives, and its seconds: once where it is slow, else of each repeat.
 
     The first run of a fast one, which also imports, is not counted; a very fast one is run several
-    times per repeat, because the system's clock of processor time ticks in milliseconds.
+    times per repeat.
     """
     found, first = _once(call, 1)
     if first > ENOUGH:
@@ -51,7 +51,7 @@ def as_far(select: Callable[[int], Any], picks: int, cap: float) -> tuple[Any, l
 
 
 def _once(call: Callable[[], Any], runs: int) -> tuple[Any, float]:
-    began = time.process_time()
+    began = time.perf_counter()
     for _ in range(runs):
         found = call()
-    return found, (time.process_time() - began) / runs
+    return found, (time.perf_counter() - began) / runs

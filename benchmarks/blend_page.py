@@ -1,23 +1,19 @@
 """The page of blend.py."""
 
 import argparse
-import json
 import statistics
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from blend_data import FOLDS, OWN, SHARED
 from machine import machine_line
 
 Cell = dict[str, Any]
-PASS = Path(__file__).resolve().parent / "results" / "blend-pass.json"
 
 
 def page_of(args: argparse.Namespace, found: Sequence[Cell]) -> str:
     """The whole of it."""
     lines = [*heading(found), *greedy_table(args, found), "", *parts_table(found), ""]
-    lines += pass_lines(found)
     return "\n".join([*lines, *weights_table(found), "", *speed_lines(args, found)]) + "\n"
 
 
@@ -35,19 +31,24 @@ def heading(found: Sequence[Cell]) -> list[str]:
         "`python benchmarks/blend.py --members … --rows … --cap … --autogluon-python … --write`, "
         "called several times and put together: each size is from one call. Cap of a greedy "
         f"selection that goes on pick by pick, by members x rows: {told}; four caps end any "
-        "process (twenty ours, which is run whole). One thread on one core. "
+        f"process (twenty ours, which is run whole). {_threads(found)} "
         f"{machine_line('scipy', 'scikit-learn')} autogluon.core 1.6.3 in an environment of its "
         "own.",
         "",
         f"Simulated: target of variance 1; each member is the target plus an error that all share "
         f"(standard deviation {SHARED}) plus its own ({OWN[0]} to {OWN[1]}); float32, "
-        f"{FOLDS} folds. Ours reads them memory-mapped, the others from memory. Seconds are of the "
-        "processor, not of the clock (other work ran beside): the median of up to five repeats "
-        "(lowest–highest) after one that is not counted; one where it took more than 3 s. Memory "
-        "is what the process adds to its "
+        f"{FOLDS} folds. Ours reads them memory-mapped, the others from memory. Seconds of the "
+        "clock, nothing else running: the median of up to five repeats (lowest–highest) after one "
+        "that is not counted; one where it took more than 3 s. Memory is what the process adds to "
+        "its "
         "libraries, with the members (ours: the pages of the file that were read).",
         "",
     ]
+
+
+def _threads(found: Sequence[Cell]) -> str:
+    counts = sorted({cell["threads"] for cell in found})
+    return f"Every process may use {' or '.join(map(str, counts))} threads."
 
 
 def greedy_table(args: argparse.Namespace, found: Sequence[Cell]) -> Iterator[str]:
@@ -95,40 +96,16 @@ def parts_table(found: Sequence[Cell]) -> Iterator[str]:
         "pearson differs by little.)"
     )
     yield ""
-    yield "| M | N | pass, s | greedy, s | simplex, s | ridge, 10 strengths, nested, s |"
-    yield "| --- " * 6 + "|"
+    yield (
+        "| M | N | pass, s | … on one thread | greedy, s | simplex, s "
+        "| ridge, 10 strengths, nested, s |"
+    )
+    yield "| --- " * 7 + "|"
     for cell in found:
         own = cell["ours, rmse"]
-        cells = [spread(own["pass"])]
+        cells = [spread(own["pass"]), spread(own["pass on one thread"])]
         cells += [spread(own[name]["seconds"]) for name in ("greedy", "simplex", "ridge")]
         yield f"| {cell['members']} | {cell['rows']:,} | {' | '.join(cells)} |"
-
-
-def pass_lines(found: Sequence[Cell]) -> list[str]:
-    """What the pass is made of, where blend_pass.py measured it."""
-    if not PASS.exists():
-        return []
-    parts = json.loads(PASS.read_text(encoding="utf-8"))
-    whole, gathering, products = (parts[name] for name in ("whole", "gathering", "products"))
-    lines = [
-        "The pass at M = 100, N = 1,000,000 (`benchmarks/blend_pass.py`, one thread, members in "
-        f"memory): {whole:.2f} s. The products take {products:.2f} s, sorting the rows by fold and "
-        f"widening them to float64 {gathering:.2f} s, and the rest, "
-        f"{whole - gathering - products:.2f} s, is centring, for precision. numpy sees that a "
-        "matrix is multiplied by its own transpose and computes one half of it (BLAS dsyrk): as "
-        f"plain products it would take {parts['products without symmetry']:.2f} s. dsyrk called by "
-        "hand, adding up in place, took as long within noise; blocks of two and four times the "
-        "size gained a fifth in one run and nothing in another."
-    ]
-    for cell in found:
-        peer = cell["AutoGluon, rmse"]
-        if (cell["members"], cell["rows"]) == (100, 1_000_000) and "seconds" in peer:
-            lines[0] += (
-                f" A hundredth of AutoGluon's seconds for rmse is {whole_job(peer, 40) / 100:.2f} "
-                "s, less than the products alone: one thread cannot reach it in float64, and "
-                "float32 products do not keep eight digits."
-            )
-    return [*lines, ""]
 
 
 def weights_table(found: Sequence[Cell]) -> Iterator[str]:

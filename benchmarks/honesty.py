@@ -1,6 +1,7 @@
 """Do the intervals of a gain hold what they promise, and is the honest score honest?
 
     python benchmarks/honesty.py --minutes 4 --competitions 500     # goes on where it was
+    python benchmarks/honesty.py --workers 4 --minutes 30 --competitions 1000
     python benchmarks/honesty.py --write                            # the page and the figure
 
 Competitions are drawn from worlds whose true scores are known (tests/results/simulated.py): numbers
@@ -14,25 +15,27 @@ import argparse
 import json
 import sys
 import time
-from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from honesty_page import figure, page, summary
+from joblib import Parallel, delayed
 from machine import keep
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from pipeline.results.honest import Nest
+from pipeline.results.methods import METHODS as ALL
 from pipeline.results.methods import refusal
 from tests.results.simulated import Competition, World
 
 FIGURE = Path(__file__).parents[1] / "docs/figures/honesty.png"
 METHODS = ("best", "mean", "simplex", "ridge")
 """Those that "auto" chooses from here."""
-MORE = ("greedy", "nonnegative-ridge", "logistic")
+MORE = ("rank-mean", "greedy", "greedy-bag", "nonnegative-ridge", "logistic", "slices", "layers")
+"""Those that are asked besides, where they fit the problem."""
 ROWS = 20_000  # of a population; a new one for every TOGETHER competitions
 TOGETHER = 10
 AUTO_EVERY = 4  # "auto" fits everything many times over, so it is asked of every fourth
@@ -54,6 +57,7 @@ CLASSES = World(
     errors=(0.6, 0.65, 0.9, 1.5),
     groups=300,
 )
+UNEVEN = (0.4, 1.2, 0.6, 1.0)
 WORLDS = [
     World(name="one clearly best, pearson", metric="pearson", errors=(0.4, 0.8, 0.9, 1.5)),
     World(name="two nearly equal, pearson", metric="pearson", errors=(0.6, 0.62, 0.9, 1.5)),
@@ -72,6 +76,8 @@ WORLDS = [
     BINARY,
     CLASSES,
     replace(CLASSES, name="three classes, accuracy, 3 folds", metric="accuracy", folds=3),
+    World(name="two kinds of rows, pearson", metric="pearson", errors=UNEVEN, kinds=2),
+    replace(BINARY, name="two kinds of rows, binary, auc", errors=UNEVEN, kinds=2, groups=300),
 ]
 CROWD = World(name="crowd", metric="pearson", errors=(0.6,))
 STRANGERS = (0, 5, 10, 20, 35, 50)
@@ -84,9 +90,11 @@ def main() -> int:
     parser.add_argument("--competitions", type=int, default=0, help="of each world, in all")
     parser.add_argument("--minutes", type=float, default=4.0, help="stop drawing after so long")
     parser.add_argument("--keep", type=Path, default=Path("runs/honesty.jsonl"), help="the lines")
+    parser.add_argument("--workers", type=int, default=1, help="processes that draw")
     parser.add_argument("--write", action="store_true", help="keep the page and the figure")
     args = parser.parse_args()
-    draw_missing(args.keep, args.competitions, time.monotonic() + 60 * args.minutes)
+    until = time.monotonic() + 60 * args.minutes
+    draw_missing(args.keep, args.competitions, until, args.workers)
     lines, crowd = lines_of(args.keep), crowded()
     text = page(lines, crowd)
     print(text)
@@ -96,35 +104,39 @@ def main() -> int:
     return 0
 
 
-def draw_missing(keep: Path, competitions: int, until: float) -> None:
+def draw_missing(keep: Path, competitions: int, until: float, workers: int) -> None:
     """Every world up to so many *competitions*, some of each world in turn."""
-    drawn = defaultdict(int)
-    for line in lines_of(keep):
-        drawn[line["world"]] += 1
+    drawn = {(line["world"], line["seed"]) for line in lines_of(keep)}
+    due = [
+        (place, first)
+        for first in range(0, competitions, TOGETHER)
+        for place, world in enumerate(WORLDS)
+        if (world.name, first) not in drawn
+    ]
+    pool = Parallel(n_jobs=workers, return_as="generator_unordered", pre_dispatch=workers)
     keep.parent.mkdir(parents=True, exist_ok=True)
-    while time.monotonic() < until:
-        due = [world for world in WORLDS if drawn[world.name] < competitions]
-        if not due:
-            return
-        world = min(due, key=lambda each: drawn[each.name])
-        first = drawn[world.name]
-        population = world.population(first, ROWS)
+    for lines in pool(delayed(some)(*each, until) for each in due):
         with keep.open("a", encoding="utf-8") as stream:
-            for seed in range(first, first + TOGETHER):
-                nest = Nest(world.draw(seed), seed, METHODS)
-                line = {
-                    "world": world.name,
-                    "seed": seed,
-                    **asked(Competition(nest, population), seed),
-                }
-                stream.write(json.dumps(line) + "\n")
-        drawn[world.name] += TOGETHER
+            stream.writelines(json.dumps(line) + "\n" for line in lines)
+
+
+def some(place: int, first: int, until: float) -> list[dict[str, Any]]:
+    """TOGETHER competitions of one world, or none where it is too late to begin."""
+    if time.monotonic() > until:
+        return []
+    world = WORLDS[place]
+    population, found = world.population(first, ROWS), []
+    for seed in range(first, first + TOGETHER):
+        nest = Nest(world.draw(seed), seed, METHODS)
+        line = asked(Competition(nest, population), seed)
+        found.append({"world": world.name, "seed": seed, **line})
+    return found
 
 
 def asked(competition: Competition, seed: int) -> dict[str, Any]:
     """All questions put to one competition."""
     nest = competition.nest
-    methods = [*METHODS, *(each for each in MORE if refusal(each, nest.evidence) is None)]
+    methods = [*METHODS, *(each for each in MORE if fits(each, nest))]
     if seed % AUTO_EVERY == 0:
         methods.append("auto")
     answers = [competition.over(method, "best") for method in methods[1:]]
@@ -153,6 +165,12 @@ def asked(competition: Competition, seed: int) -> dict[str, Any]:
             for method in methods
         },
     }
+
+
+def fits(method: str, nest: Nest) -> bool:
+    """Whether one of MORE can be asked; bags, which are for crowds, of a few anyway."""
+    suits = method == "greedy-bag" or ALL[method].suits(nest.evidence)
+    return suits and refusal(method, nest.evidence) is None
 
 
 def crowded() -> dict[str, Any]:

@@ -3,8 +3,8 @@
 A world is a population of groups of rows. A row has a target and M predictions of it; the errors of
 a group's rows, and of the members, are related. `draw` takes a train file from it, cut into folds
 that keep groups whole; `population` is a sample so large that a score on it is the truth. For
-numbers its moments are moreover brought to exactly those of the world, fold by fold, so that
-Pearson, RMSE and the like of any weighted sum are known without error.
+numbers (of one kind) its moments are moreover brought to exactly those of the world, fold by fold,
+so that Pearson, RMSE and the like of any weighted sum are known without error.
 """
 
 from collections.abc import Sequence
@@ -14,6 +14,7 @@ import numpy as np
 
 from pipeline.config import TaskConfig
 from pipeline.results.evidence import Evidence
+from pipeline.results.facts import Facts
 from pipeline.results.gains import Difference, Gain, difference, gain_over
 from pipeline.results.honest import Nest, spread_of
 from pipeline.results.metrics import get_metric
@@ -46,6 +47,9 @@ class World:
     """Size of what no member can know."""
     grouped: float = 0.5
     """Share of every variance that the rows of a group have in common."""
+    kinds: int = 1
+    """Kinds of groups; in each the sizes of the members' errors are dealt anew. With several the
+    kind is known, as are texts whose length tells a little of what no member knows."""
 
     def draw(self, seed: int) -> Evidence:
         """A train file with its out-of-fold predictions."""
@@ -89,7 +93,10 @@ class World:
         """Standard normal *latent* (n, _variables) made into targets and predictions."""
         signal, unknown, common, *own = np.split(latent, 3 + len(self.errors), axis=1)
         heard = signal + self.common * common
-        seen = [heard + size * error for size, error in zip(self.errors, own, strict=True)]
+        kind = group_of_row[:, None] % self.kinds
+        places = np.arange(len(own))
+        sizes = [np.array(self.errors)[(place + kind) % len(own)] for place in places]
+        seen = [heard + size * error for size, error in zip(sizes, own, strict=True)]
         truth = signal + self.noise * unknown
         if self.problem != "regression":
             chance = softmax(2 * truth + np.array(self.labels))
@@ -110,7 +117,15 @@ class World:
             group_of_row,
             get_metric(self.metric, task),
             self.problem,
+            self._facts(kind[:, 0], unknown[:, 0]),
         )
+
+    def _facts(self, kind: np.ndarray, unknown: np.ndarray) -> Facts | None:
+        if self.kinds == 1:
+            return None
+        lengths = np.exp(3 + 0.3 * unknown).astype(int)
+        texts = np.array(["a" * length for length in lengths], dtype=object)[:, None]
+        return Facts(texts, kind, [f"kind {place}" for place in range(self.kinds)], "kind")
 
 
 def softmax(values: np.ndarray) -> np.ndarray:

@@ -73,7 +73,7 @@ def refused(step: Gain, hurdle: Hurdle, chosen: str) -> str:
     """Why a candidate with this effect over what is *chosen* is not applied."""
     over = "" if chosen == "nothing" else f" beside {chosen}"
     if step.difference == 0:
-        return f"no: it changes nothing{over}"
+        return f"no: as fitted on the other folds it changes nothing{over}"
     if step.difference < 0:
         return f"no: it harms{over}"
     if hurdle == "real":

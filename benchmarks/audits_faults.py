@@ -1,0 +1,191 @@
+"""Ways in which a file can be wrong, each done to an honest one."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.results.team.contest import Contest
+from pipeline.results.team.peers import Peer
+
+
+@dataclass
+class Made:
+    """Predictions of one model."""
+
+    values: dict[str, np.ndarray]
+    """train (n, k), test (m, k), holdout (h, k)."""
+    seen: np.ndarray | None = None
+    """(n, k) what the model says of its training rows once it was trained on all of them."""
+    folds: np.ndarray | None = None
+    """(1, n) names of folds."""
+    target: np.ndarray | None = None
+    """(n, k) the truth in the shape of predictions."""
+
+    def copy(self) -> "Made":
+        """One that may be changed."""
+        values = {part: each.copy() for part, each in self.values.items()}
+        return Made(values, self.seen, self.folds, self.target)
+
+    @property
+    def oof(self) -> np.ndarray:
+        """(n, k)."""
+        return self.values["train"]
+
+
+Spoil = Callable[[Made, Contest, Sequence[Peer], np.random.Generator], Made | None]
+"""Spoils a file in place; None where the problem has no such fault."""
+FAULTS: dict[str, Spoil] = {}
+
+
+def fault(name: str) -> Callable[[Spoil], Spoil]:
+    """Enter one into FAULTS."""
+
+    def enter(spoil: Spoil) -> Spoil:
+        FAULTS[name] = spoil
+        return spoil
+
+    return enter
+
+
+@fault("trained on the rows of one fold")
+def _one_fold(made: Made, contest: Contest, peers: Sequence[Peer], random: object) -> Made:
+    rows = contest.folds.valid_rows(0, 0)
+    assert made.seen is not None
+    made.oof[rows] = made.seen[rows]
+    return made
+
+
+@fault("trained on all rows")
+def _all_folds(made: Made, contest: Contest, peers: Sequence[Peer], random: object) -> Made:
+    assert made.seen is not None
+    made.oof[:] = made.seen
+    return made
+
+
+@fault("2 % of the predictions are the labels")
+def _few_labels(
+    made: Made, contest: Contest, peers: Sequence[Peer], random: np.random.Generator
+) -> Made:
+    return _labels(made, 0.02, random)
+
+
+@fault("10 % of the predictions are the labels")
+def _some_labels(
+    made: Made, contest: Contest, peers: Sequence[Peer], random: np.random.Generator
+) -> Made:
+    return _labels(made, 0.1, random)
+
+
+def _labels(made: Made, share: float, random: np.random.Generator) -> Made:
+    rows = random.random(len(made.oof)) < share
+    assert made.target is not None
+    made.oof[rows] = made.target[rows]
+    return made
+
+
+@fault("half prediction, half label")
+def _mixed(made: Made, contest: Contest, peers: Sequence[Peer], random: object) -> Made:
+    assert made.target is not None
+    made.oof[:] = (made.oof + made.target) / 2
+    return made
+
+
+@fault("other folds")
+def _other_folds(
+    made: Made, contest: Contest, peers: Sequence[Peer], random: np.random.Generator
+) -> Made:
+    assert made.folds is not None
+    made.folds = random.permutation(made.folds[0])[None]
+    return made
+
+
+@fault("train rows in another order")
+def _train_order(
+    made: Made, contest: Contest, peers: Sequence[Peer], random: np.random.Generator
+) -> Made:
+    made.oof[:] = random.permutation(made.oof)
+    return made
+
+
+@fault("the rows of one fold in another order")
+def _fold_order(
+    made: Made, contest: Contest, peers: Sequence[Peer], random: np.random.Generator
+) -> Made:
+    rows = contest.folds.valid_rows(0, 0)
+    made.oof[rows] = random.permutation(made.oof[rows])
+    return made
+
+
+@fault("test rows in another order")
+def _test_order(
+    made: Made, contest: Contest, peers: Sequence[Peer], random: np.random.Generator
+) -> Made:
+    made.values["test"] = random.permutation(made.values["test"])
+    return made
+
+
+@fault("one fold collapsed to its mean")
+def _collapsed(made: Made, contest: Contest, peers: Sequence[Peer], random: object) -> Made:
+    rows = contest.folds.valid_rows(0, 0)
+    made.oof[rows] = made.oof[rows].mean(axis=0)
+    return made
+
+
+@fault("two classes swapped")
+def _swapped(made: Made, contest: Contest, peers: Sequence[Peer], random: object) -> Made | None:
+    if contest.problem == "regression":
+        return None
+    for values in made.values.values():
+        if contest.problem == "binary":
+            values[:] = 1 - values
+        else:
+            values[:, :2] = values[:, 1::-1]
+    return made
+
+
+@fault("classes in place of probabilities")
+def _decided(made: Made, contest: Contest, peers: Sequence[Peer], random: object) -> Made | None:
+    if contest.problem == "regression":
+        return None
+    for values in made.values.values():
+        if contest.problem == "binary":
+            values[:] = values > 0.5
+        else:
+            values[:] = np.eye(values.shape[1])[values.argmax(axis=1)]
+    return made
+
+
+@fault("another unit (times 20)")
+def _unit(made: Made, contest: Contest, peers: Sequence[Peer], random: object) -> Made | None:
+    if contest.problem != "regression":
+        return None
+    for values in made.values.values():
+        values *= 20
+    return made
+
+
+@fault("test in another unit (times 20)")
+def _test_unit(made: Made, contest: Contest, peers: Sequence[Peer], random: object) -> Made | None:
+    if contest.problem != "regression":
+        return None
+    made.values["test"] *= 20
+    return made
+
+
+@fault("another run's predictions, a thousandth of noise added")
+def _copied(
+    made: Made, contest: Contest, peers: Sequence[Peer], random: np.random.Generator
+) -> Made:
+    peer = peers[0]
+    noise = 0.001 * float(peer.oof.std())
+    for part, values in zip(("train", "test", "holdout"), (peer.oof, peer.test, peer.holdout),
+                            strict=True):  # fmt: skip
+        noisy = values + noise * random.normal(size=values.shape)
+        made.values[part] = noisy if contest.problem == "regression" else _probable(noisy)
+    return made
+
+
+def _probable(values: np.ndarray) -> np.ndarray:
+    inside = np.clip(values, 0, 1)
+    return inside / inside.sum(axis=1, keepdims=True) if values.shape[1] > 1 else inside
