@@ -60,8 +60,9 @@ def some_models(problem: str, texts: int, random: np.random.Generator) -> list[M
     strength = float(np.exp(random.uniform(-1, 1)))
     neighbours, seed = int(random.integers(5, 40)), int(random.integers(2**31))
     kinds: dict[str, Callable[[], Any]] = {
-        "neighbours": lambda: (KNeighborsRegressor if regression else KNeighborsClassifier)(
-            n_neighbors=neighbours, weights="distance"
+        "neighbours": lambda: make_pipeline(
+            TruncatedSVD(50, random_state=seed),
+            (KNeighborsRegressor if regression else KNeighborsClassifier)(neighbours),
         ),
         "trees": lambda: make_pipeline(
             TruncatedSVD(20, random_state=seed),

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.plugins.environments import LightningEnvironment
 
 from pipeline.data.datamodule import FoldDataModule
 from pipeline.models.hardware import Hardware
@@ -86,7 +87,9 @@ class FoldFitter:
             # one long epoch: the steps of all epochs that are still to be taken
             max_epochs=1,
             deterministic=hardware.deterministic,
-            plugins=[] if files is None else [files],
+            # one process, also inside a job of SLURM, whose own signals and requeueing Lightning
+            # would take into its hands
+            plugins=[LightningEnvironment(), *([] if files is None else [files])],
             logger=logger or False,
             callbacks=callbacks,
             # when to save is decided in Saving, how in CommittedCheckpoints
@@ -167,6 +170,8 @@ def quiet() -> Iterator[None]:
         warnings.filterwarnings("ignore", message="Total length of .* across ranks is zero")
         # every row is predicted: rows are put in place by position, and gaps would stay NaN
         warnings.filterwarnings("ignore", message="You are using a custom batch sampler")
+        # one process needs no launcher, on a login node of SLURM neither
+        warnings.filterwarnings("ignore", "The `srun` command is available")
         # packed texts are nested tensors to a GPU; what is used of them is tested
         warnings.filterwarnings("ignore", "The PyTorch API of nested tensors", UserWarning)
         # Lightning 2.6 asks torch.utils._pytree in a way that torch 2.13 has renamed

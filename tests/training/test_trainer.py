@@ -141,6 +141,29 @@ def test_a_prediction_ends_between_two_batches(tmp_path, backbone):
     assert len(watch.heard) == 2
 
 
+def test_a_job_of_slurm_is_one_process_and_keeps_its_signals(tmp_path, backbone, monkeypatch):
+    job = {"JOB_ID": "1", "JOB_NAME": "cv.sbatch", "NTASKS": "5", "PROCID": "3", "LOCALID": "3"}
+    for name, value in job.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    before, during = signal.getsignal(signal.SIGUSR1), []
+    bench = Bench(tmp_path, backbone)
+    bench.fit(Listener(lambda step: during.append(signal.getsignal(signal.SIGUSR1))))
+    assert set(during) == {before}
+    assert os.environ["SLURM_NTASKS"] == "5"
+
+
+def test_where_slurm_could_be_used_and_is_not_nobody_is_advised_to(tmp_path, backbone, monkeypatch):
+    srun = tmp_path / "bin" / "srun"
+    srun.parent.mkdir()
+    srun.write_text("#!/bin/sh\n")
+    srun.chmod(0o755)
+    monkeypatch.setenv("PATH", str(srun.parent), prepend=os.pathsep)
+    for name in [name for name in os.environ if name.startswith("SLURM_")]:
+        monkeypatch.delenv(name)
+    bench = Bench(tmp_path, backbone)
+    bench.fit().predict(bench.test, Listener())  # warnings are errors here
+
+
 def test_an_exit_of_somebody_else_is_left_alone(tmp_path, backbone):
     def leave(step):
         raise SystemExit(7)
