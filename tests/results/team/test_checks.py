@@ -226,6 +226,43 @@ def test_labels_copied_into_some_rows_are_found(toy):
     assert "40 of 400 predictions are exactly the label (by chance 0)" in told
 
 
+def certain(values: np.ndarray, rows: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """The *rows* of probabilities (n, 1) made the labels themselves."""
+    changed = values.copy()
+    changed[rows] = truth[rows]
+    return changed
+
+
+@pytest.mark.parametrize(("rows", "verdict"), [(15, "in with a warning"), (40, "out")])
+def test_labels_copied_into_some_rows_of_classes_are_found(tmp_path, rows, verdict):
+    toy = make(tmp_path, "binary", "auc", n=600, m=150)
+    values = predictions(toy, noise=1.5)
+    some = np.random.default_rng(0).permutation(600)[:rows]
+    toy.add_run("peer", 1.5, seed=3)
+    values["train"] = certain(values["train"], some, toy.truth["train"])
+    found = look(toy, send(toy, values))
+    assert found.verdict == verdict
+    assert f"{rows} of 600 rows are predicted with exactly 0 and 1, every one rightly" in said(
+        found, "out" if verdict == "out" else "warning"
+    )
+
+
+def test_a_model_that_is_certain_and_honest_is_not_accused_of_copying(tmp_path):
+    toy = make(tmp_path, "binary", "auc", n=600, m=150)
+    toy.add_run("peer", 1.5, seed=3)
+    truth, values = toy.truth["train"], predictions(toy, noise=1.5)
+    some = np.random.default_rng(0).permutation(600)[:40]
+    wrong = certain(
+        values["train"], some, np.where(np.arange(600)[:, None] == some[0], 1 - truth, truth)
+    )
+    assert "exactly 0 and 1" not in said(look(toy, send(toy, values | {"train": wrong})), "out")
+    also = values["test"].copy()
+    also[:10] = 1.0  # in test nobody has labels to copy
+    copied = certain(values["train"], some, truth)
+    both = values | {"train": copied, "test": also}
+    assert "exactly 0 and 1" not in said(look(toy, send(toy, both)), "out")
+
+
 def test_a_leak_is_better_than_all_with_errors_like_nobodys(toy):
     """Honest runs share the noise of the labels; predictions that fit it share nothing."""
     random = np.random.default_rng(5)

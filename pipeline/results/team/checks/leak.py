@@ -1,10 +1,6 @@
 """Have the predictions seen the labels they are scored on?
 
-Three signs, each with the reason for its bound.
-
-Equal to the label. A raw regression output meets a label exactly only by chance, so the rows where
-it does (to 1e-6 of the range, ends of the range and rounded predictions aside) are counted against
-the same count with labels shuffled. Ten more than ten times that is a warning, 5 % of the rows out.
+Three signs, each with the reason for its bound: copied labels (`copied`), and these.
 
 Better than anybody, with errors like nobody's. What no model can know (noise of the labels, rows
 that are ambiguous) is in everybody's errors, so a better honest model errs less, but still along
@@ -24,14 +20,11 @@ import numpy as np
 
 from pipeline.results.bootstrap import Draws, resampled_gains
 from pipeline.results.metrics import MetricError
+from pipeline.results.team.checks.copied import copied
 from pipeline.results.team.checks.copies import correlation
-from pipeline.results.team.checks.scale import rounded_to
 from pipeline.results.team.finding import Finding, ok, out, warning
 from pipeline.results.team.subject import RESAMPLES, Subject, standard_error
-from pipeline.seeding import generator
 
-TOLERANCE = 1e-6
-MORE, SHARE = 10, 0.05
 HALF, TENTH = (0.5, 0.2), (0.1, 0.1)  # share of the squared error, error correlation
 GAP, LEFT = 5.0, 0.5
 
@@ -40,43 +33,13 @@ def check(subject: Subject) -> Iterator[Finding]:
     """Signs of leakage."""
     if subject.known.sum() < 2:
         return
-    problems = [*_perfect(subject), *_equal(subject), *_alone(subject), *_gap(subject)]
+    signs = (copied, _alone, _gap)
+    problems = [finding for sign in signs for finding in sign(subject)]
     yield from problems
     if not problems:
         looked = ["agreement with labels", "other runs' errors" * bool(subject.peers)]
         looked.append("gap to the holdout" * _has_gap(subject))
         yield ok("leakage", f"no sign of it ({', '.join(each for each in looked if each)})")
-
-
-def _perfect(subject: Subject) -> Iterator[Finding]:
-    rows = subject.known
-    if np.allclose(subject.oof[rows], subject.target[rows], rtol=0, atol=TOLERANCE):
-        yield out("leakage", "the predictions are the labels themselves")
-
-
-def _equal(subject: Subject) -> Iterator[Finding]:
-    if subject.contest.problem != "regression":
-        return
-    guess, truth = subject.oof[subject.known], subject.target[subject.known]
-    if rounded_to(guess) is not None:
-        return  # rounded: equal by digits, which another check tells
-    low, high = truth.min(axis=0), truth.max(axis=0)
-    inside = ((truth > low) & (truth < high)).all(axis=1)
-    count = _equal_rows(guess[inside], truth[inside], high - low)
-    shuffled = generator(0, "team-leak").permutation(int(inside.sum()))
-    chance = _equal_rows(guess[inside], truth[inside][shuffled], high - low)
-    if count <= MORE * (1 + chance):
-        return
-    grade = out if count > SHARE * len(guess) else warning
-    yield grade(
-        "leakage",
-        f"{count} of {len(guess)} predictions are exactly the label (by chance {chance}): were "
-        "labels copied into them?",
-    )
-
-
-def _equal_rows(guess: np.ndarray, truth: np.ndarray, span: np.ndarray) -> int:
-    return int((np.abs(guess - truth) <= TOLERANCE * span).all(axis=1).sum())
 
 
 def _alone(subject: Subject) -> Iterator[Finding]:
