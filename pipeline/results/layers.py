@@ -21,6 +21,7 @@ from pipeline.results.logit import Task, fit, probabilities_of, scores_of
 from pipeline.results.moments import CELLS
 from pipeline.results.pools import logistic
 from pipeline.results.rows import Rows
+from pipeline.results.stack import label_level
 
 STRENGTHS = (1e1, 1e0, 1e-1, 1e-2)
 """Tried from strong to weak; before them no correction at all."""
@@ -122,6 +123,8 @@ def layers(evidence: Evidence, folds: FoldSet) -> Layered:
     if len(folds) < 2:
         return Layered(base, view, np.zeros(design.shape[2]), names)
     truth = expand(evidence.truth[rows], evidence.problem, given.columns)
+    if numbers:
+        truth = truth - label_level(evidence, folds)
     task = Task(offset, design, truth, exclusive=evidence.problem == "multiclass")
     strength = _best_strength(evidence, rows, task)
     return Layered(base, view, _fitted(task, strength, numbers), names)

@@ -18,6 +18,7 @@ from pipeline.results.evidence import Evidence, FoldSet
 from pipeline.results.measured import measure
 from pipeline.results.moments import Moments
 from pipeline.results.rows import Rows
+from pipeline.results.stack import label_level
 from pipeline.results.tuned import tuned
 
 STRENGTHS = (1e3, 1e1, 1e0, 1e-1, 1e-2)
@@ -62,6 +63,7 @@ def sliced(evidence: Evidence, folds: FoldSet) -> list[Sliced]:
     """One set of weights per strength."""
     assert evidence.facts is not None
     rows, common = evidence.rows(folds), simplex(evidence, folds)
+    level = label_level(evidence, folds)
     columns, levels = evidence.column_weights(folds), evidence.facts.levels
     parts, shares = {}, {}
     for place in range(len(levels)):
@@ -71,7 +73,10 @@ def sliced(evidence: Evidence, folds: FoldSet) -> list[Sliced]:
     return [
         Sliced(
             common,
-            {place: _pulled(part, columns, common, strength) for place, part in parts.items()},
+            {
+                place: _pulled(part, columns, common, strength, level)
+                for place, part in parts.items()
+            },
             levels,
             shares,
         )
@@ -84,13 +89,18 @@ def _moments(evidence: Evidence, rows: np.ndarray) -> Moments:
     return measure([member[rows] for member in evidence.oof], target)
 
 
-def _pulled(moments: Moments, columns: np.ndarray, common: Blend, strength: float) -> Blend:
-    """Least squares on one slice, pulled towards the *common* weights and intercept."""
+def _pulled(
+    moments: Moments, columns: np.ndarray, common: Blend, strength: float, level: np.ndarray
+) -> Blend:
+    """Least squares on one slice, pulled towards the *common* weights and intercept.
+
+    *level* (k,) is taken off the intercept: see `label_level`.
+    """
     members, toward = moments.pooled(columns)
     unit = max(float(np.trace(members)) / len(members), np.finfo(float).tiny)
     held = members + strength * unit * np.eye(len(members))
     weights = common.weights + np.linalg.solve(held, toward - members @ common.weights)
-    unbiased = moments.mean[:, -1] - moments.mean[:, :-1] @ weights
+    unbiased = moments.mean[:, -1] - level - moments.mean[:, :-1] @ weights
     free = 1 / (1 + strength)
     return Blend(weights, free * unbiased + (1 - free) * common.intercept)
 

@@ -75,14 +75,23 @@ def _unit(members: np.ndarray) -> float:
 
 
 def _centred(evidence: Evidence, moments: Moments, weights: np.ndarray) -> Blend:
-    """The blend with the intercept that leaves no bias.
+    """The blend with the intercept that leaves no bias but, maybe, the labels' level."""
+    wanted = moments.mean[:, -1] - _level(evidence, moments)
+    return Blend(weights, wanted - moments.mean[:, :-1] @ weights)
 
-    For a metric that sees no intercept it is that of the members' mean, which no label has moved:
-    the labels' mean is a little lower without a fold whose labels are high, so that with it the
-    predictions of all folds, pooled, would agree less with the labels than those of any one fit.
+
+def label_level(evidence: Evidence, folds: FoldSet) -> np.ndarray:
+    """(k,) how much higher the labels of *folds* lie than the members' mean, if it is of no use.
+
+    For a metric that sees no intercept an intercept is taken from the members' mean, which no label
+    has moved: the labels' mean is a little lower without a fold whose labels are high, so that with
+    it the predictions of all folds, pooled, would agree less with the labels than those of any one
+    fit. Zeros for any other metric.
     """
-    members = moments.mean[:, :-1]
-    unseen = evidence.metric.name in NO_INTERCEPT
-    return Blend(
-        weights, (members.mean(axis=1) if unseen else moments.mean[:, -1]) - members @ weights
-    )
+    return _level(evidence, evidence.moments(folds))
+
+
+def _level(evidence: Evidence, moments: Moments) -> np.ndarray:
+    if evidence.metric.name not in NO_INTERCEPT:
+        return np.zeros(len(moments.mean))
+    return np.asarray(moments.mean[:, -1] - moments.mean[:, :-1].mean(axis=1))
