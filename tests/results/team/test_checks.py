@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.results.team.audit import audit
 from pipeline.results.team.checks.folds import fold_lines
+from pipeline.results.team.checks.shift import distance
 from pipeline.results.team.peers import read_peers
 from pipeline.results.team.subject import Subject
 from tests.blendable import Toy, make
@@ -295,6 +296,23 @@ def test_test_rows_of_another_unit_are_told(toy):
     assert "test against out-of-fold: KS distance" in said(look(toy, send(toy, values)), "warning")
     far = changed(toy, lambda values: values + 50, "test")
     assert "made by another model, or in another unit?" in said(look(toy, send(toy, far)), "out")
+
+
+def test_means_of_votes_that_are_seldom_nought_are_no_other_distribution():
+    """One of five learners votes 0 for most rows; the mean of five hardly ever does."""
+    random = np.random.default_rng(0)
+    votes = random.binomial(15, random.choice([0.0, 0.01, 0.3], size=2000)[:, None], (2000, 5)) / 15
+    assert abs((votes[:, 0] == 0).mean() - (votes.mean(axis=1) == 0).mean()) > 0.1
+    assert distance(votes[:1000, 0], votes[1000:].mean(axis=1)) < 0.1
+    assert distance(votes[:1000, 0], votes[1000:].mean(axis=1) + 0.2) > 0.5
+
+
+def test_swapped_columns_are_found_where_the_model_is_never_sure(tmp_path):
+    toy = make(tmp_path, "multiclass", "macro-f1", n=600, sample=(["topic"], ["art"]))
+    values = {file: 0.02 * each + 0.98 / each.shape[1] for file, each in predictions(toy).items()}
+    assert look(toy, send(toy, values)).verdict == "in"
+    swapped = {file: each[:, [1, 0, *range(2, each.shape[1])]] for file, each in values.items()}
+    assert "in another order than the classes" in said(look(toy, send(toy, swapped)), "out")
 
 
 def test_one_shifted_run_does_not_excuse_the_next(toy):
