@@ -58,6 +58,20 @@ def test_a_method_beats_a_poor_single_model_on_rows_it_has_not_seen(problem, met
     assert evidence.gain({3: blend}) > evidence.metric.gain(evidence.truth[rows], worst)
 
 
+@pytest.mark.parametrize(
+    "name", [name for name in METHODS if name not in ("rank-mean", "logistic")]
+)
+def test_under_a_metric_without_a_level_labels_move_no_methods_predictions_up(name):
+    """Else those of all folds, pooled, would fall where the labels of the fold are high."""
+    truth = truth_of("regression", 300, 1)
+    oof = [member("regression", truth, 0.7, seed) for seed in range(3)]
+    low, high = (gather("regression", "pearson", oof, truth + level) for level in (0.0, 0.4))
+    first, second = (METHODS[name].fit(each, FOLDS) for each in (low, high))
+    np.testing.assert_allclose(
+        first.predict(low.given, "regression"), second.predict(low.given, "regression"), atol=1e-7
+    )
+
+
 def test_auto_chooses_among_methods_that_suit_the_problem():
     ordered = methods_for(evidence_of("binary", "auc"))
     assert {"rank-mean", "logistic", "slices", "layers"} < set(ordered)
