@@ -4,7 +4,7 @@ import pytest
 from pipeline.errors import UsageError
 from pipeline.results.assess import assess
 from pipeline.results.methods import METHODS, methods_for, refusal
-from tests.results.toys import evidence_of, gather, member, truth_of
+from tests.results.toys import evidence_of, facts, gather, member, truth_of
 
 PROBLEMS = [
     ("regression", "pearson", 1),
@@ -64,7 +64,9 @@ def test_a_method_beats_a_poor_single_model_on_rows_it_has_not_seen(problem, met
 def test_under_a_metric_without_a_level_labels_move_no_methods_predictions_up(name):
     """Else those of all folds, pooled, would fall where the labels of the fold are high."""
     truth = truth_of("regression", 300, 1)
-    oof = [member("regression", truth, 0.7, seed) for seed in range(3)]
+    length = facts(300).values[:, :1]  # so that layers have something to correct
+    tilt = 0.5 * (length - length.mean()) / length.std()
+    oof = [member("regression", truth, 0.7, seed) + tilt for seed in range(3)]
     low, high = (gather("regression", "pearson", oof, truth + level) for level in (0.0, 0.4))
     first, second = (METHODS[name].fit(each, FOLDS) for each in (low, high))
     np.testing.assert_allclose(
