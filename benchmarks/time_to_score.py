@@ -5,9 +5,10 @@
 
 all-MiniLM-L6-v2 as a cross-encoder on the whole of stsb-en's train.csv, everything as in speed.py.
 For every seed, each in a process of its own: the Trainer with dynamic padding for --epochs; ours
-for --epochs, looked at --points times on the way; and ours for one epoch less, its rate falling to
-zero by then. Seconds are those of training: from the first step's start to the last one's end,
-without loading, tokenising or scoring. The target is the mean of the Trainer's scores at its end.
+and the Trainer that groups by length, the fastest of the peers, for --epochs, looked at --points
+times on the way; and ours for one epoch less, its rate falling to zero by then. Seconds are those
+of training: from the first step's start to the last one's end, without loading, tokenising or
+scoring. The target is the mean of the Trainer's scores at its end.
 """
 
 import argparse
@@ -15,14 +16,17 @@ import json
 import os
 import statistics
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from children import ask, spread
+from clock import Boundaries
 from machine import keep, machine_line
 from stsb import DATA, Pairs, recipe
 
-PEER, OURS = "Trainer, dynamic padding", "ours"
+PEER, GROUPED, OURS = "Trainer, dynamic padding", "Trainer, group_by_length", "ours"
 
 
 def main() -> int:
@@ -32,10 +36,10 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, nargs="+", default=[201, 202, 203])
     parser.add_argument("--rows", type=int, help="train on so many rows, to try it")
     parser.add_argument("--epochs", type=int, default=2)
-    parser.add_argument("--points", type=int, default=16, help="scores of ours on the way")
+    parser.add_argument("--points", type=int, default=16, help="scores on the way")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--write", action="store_true", help="keep the tables")
-    parser.add_argument("--one", choices=(PEER, OURS), help=argparse.SUPPRESS)
+    parser.add_argument("--one", choices=(PEER, GROUPED, OURS), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.one:
         print(json.dumps(train_one(args)))
@@ -52,6 +56,7 @@ def train_all(args: argparse.Namespace, seed: int) -> dict[str, Any]:
     """One seed's trainings, one after the other."""
     found: dict[str, Any] = {"seed": seed}
     wanted = [("peer", PEER, args.epochs, 1), ("ours", OURS, args.epochs, args.points)]
+    wanted.append(("grouped", GROUPED, args.epochs, args.points))
     if args.epochs > 1:
         wanted.append(("shorter", OURS, args.epochs - 1, 1))
     for key, name, epochs, points in wanted:
@@ -63,39 +68,50 @@ def train_all(args: argparse.Namespace, seed: int) -> dict[str, Any]:
 
 
 def train_one(args: argparse.Namespace) -> dict[str, Any]:
-    """In this process: seconds and Pearson, at the end and, of ours, on the way."""
+    """In this process: step, seconds and Pearson at the end of every epoch and on the way."""
     from contenders import CONTENDERS
+    from engine import Engine
 
     pairs, settings = Pairs.read(args.data).some(args.rows), recipe(f"epochs={args.epochs}")
-    curve = [] if args.one == PEER else watched(pairs, args)
-    if args.one == PEER:
-        training = CONTENDERS[PEER](pairs, settings, args.seeds[0])
-        training.train()
-        score = pairs.pearson(training.predict(pairs.dev))
-        curve = [(len(training.clock.ends), training.clock.seconds(), score)]
+    per_epoch = -(-len(pairs.train) // settings.batch_size)
+    points = points_of(args, per_epoch)
+    if args.one == OURS:
+        engine = Engine(pairs, settings, args.seeds[0])
+        curve = watched(Boundaries(), engine.fit, lambda: engine.peek(pairs.dev), pairs, points)
+    else:
+        peer = CONTENDERS[args.one](pairs, settings, args.seeds[0])
+        curve = watched(
+            peer.clock, lambda _: peer.train(), lambda: peer.predict(pairs.dev), pairs, points
+        )
+    assert curve[-1][0] == per_epoch * args.epochs
     return {"epochs": args.epochs, "rows": len(pairs.train), "curve": curve}
 
 
-def watched(pairs: Pairs, args: argparse.Namespace) -> list[tuple[int, float, float]]:
-    """Step, seconds and Pearson at --points steps of our training, ends of epochs among them."""
-    from clock import Boundaries
-    from engine import Engine
-
-    settings = recipe(f"epochs={args.epochs}")
-    engine = Engine(pairs, settings, args.seeds[0])
-    per_epoch = -(-len(pairs.train) // settings.batch_size)
+def points_of(args: argparse.Namespace, per_epoch: int) -> set[int]:
+    """The steps after which it is scored: the last one, or --points of them and ends of epochs."""
     total = per_epoch * args.epochs
+    if args.points == 1:
+        return {total}
     points = {round(total * point / args.points) for point in range(1, args.points + 1)}
-    points |= {per_epoch * epoch for epoch in range(1, args.epochs + 1)}
+    return points | {per_epoch * epoch for epoch in range(1, args.epochs + 1)}
+
+
+def watched(
+    clock: Boundaries,
+    train: Callable[[Boundaries], Any],
+    predict: Callable[[], np.ndarray],
+    pairs: Pairs,
+    points: set[int],
+) -> list[tuple[int, float, float]]:
+    """Step, seconds and Pearson at these *points* of a training that *clock* listens to."""
     scores: dict[int, float] = {}
 
     def look(step: int) -> None:
         if step in points:
-            scores[step] = pairs.pearson(engine.peek(pairs.dev))
+            scores[step] = pairs.pearson(predict())
 
-    clock = Boundaries(look)
-    engine.fit(clock)
-    assert len(clock.ends) == total
+    clock.aside = look
+    train(clock)
     return [(step, clock.seconds(step), score) for step, score in scores.items()]
 
 
@@ -118,8 +134,9 @@ def report(args: argparse.Namespace, trainings: list[dict[str, Any]]) -> list[st
         "",
         "| seed | Trainer: seconds | Pearson | ours: seconds to the target | Trainer's over ours "
         "| ours: Pearson at the end of each epoch | seconds | ours, one epoch less: Pearson "
-        "| seconds |",
-        "| --- |" + " --- |" * 8,
+        "| seconds | group_by_length: seconds to the target | over ours "
+        "| Pearson at the end of each epoch | seconds |",
+        "| --- |" + " --- |" * 12,
     ]
     lines += [line(each, target) for each in trainings]
     ratios = [gain for each in trainings if (gain := gain_of(each, target)) is not None]
@@ -138,28 +155,42 @@ def gain_of(each: dict[str, Any], target: float) -> float | None:
 def line(each: dict[str, Any], target: float) -> str:
     """One seed's line of the table."""
     _, peer_seconds, peer_score = each["peer"]["curve"][-1]
-    own, epochs = each["ours"]["curve"], each["ours"]["epochs"]
-    per_epoch = own[-1][0] / epochs
-    ends = [score for step, _, score in own if step % per_epoch == 0]
+    own, grouped = each["ours"]["curve"], each["grouped"]["curve"]
     seconds, gain = reached(own, target), gain_of(each, target)
+    theirs = reached(grouped, target)
     shorter = each["shorter"]["curve"][-1] if "shorter" in each else (0, None, None)
     cells = [
         *(each["seed"], f"{peer_seconds:.0f}", f"{peer_score:.4f}"),
         *("never" if seconds is None else f"{seconds:.0f}", "" if gain is None else f"{gain:.2f}"),
-        *(", ".join(f"{score:.4f}" for score in ends), f"{own[-1][1]:.0f}"),
+        *(ends_of(each["ours"]), f"{own[-1][1]:.0f}"),
         *("" if shorter[2] is None else f"{shorter[2]:.4f}",),
         *("" if shorter[1] is None else f"{shorter[1]:.0f}",),
+        "never" if theirs is None else f"{theirs:.0f}",
+        "" if theirs is None or seconds is None else f"{theirs / seconds:.2f}",
+        *(ends_of(each["grouped"]), f"{grouped[-1][1]:.0f}"),
     ]
     return f"| {' | '.join(map(str, cells))} |"
 
 
+def ends_of(training: dict[str, Any]) -> str:
+    """Pearson at the end of each epoch."""
+    per_epoch = training["curve"][-1][0] / training["epochs"]
+    return ", ".join(f"{score:.4f}" for step, _, score in training["curve"] if not step % per_epoch)
+
+
 def curves(trainings: list[dict[str, Any]]) -> list[str]:
-    """Ours on the way: medians of the seeds."""
-    lines = ["Ours on the way, medians of the seeds:", "", "| step | seconds | Pearson |"]
-    lines.append("| --- | --- | --- |")
-    for points in zip(*(each["ours"]["curve"] for each in trainings), strict=True):
-        seconds = spread([seconds for _, seconds, _ in points], 0)
-        lines.append(f"| {points[0][0]} | {seconds} | {spread([s for *_, s in points], 4)} |")
+    """Both on the way: medians of the seeds."""
+    lines = ["On the way, medians of the seeds:", ""]
+    lines.append("| step | ours: seconds | Pearson | group_by_length: seconds | Pearson |")
+    lines.append("| --- | --- | --- | --- | --- |")
+    curves = [[each[key]["curve"] for each in trainings] for key in ("ours", "grouped")]
+    for ours, grouped in zip(*(zip(*each, strict=True) for each in curves), strict=True):
+        cells = [
+            f"{spread([seconds for _, seconds, _ in points], 0)} | "
+            f"{spread([score for *_, score in points], 4)}"
+            for points in (ours, grouped)
+        ]
+        lines.append(f"| {ours[0][0]} | {' | '.join(cells)} |")
     return lines
 
 
