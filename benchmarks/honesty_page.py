@@ -255,7 +255,7 @@ def figure(lines: Sequence[Mapping[str, Any]], crowd: Mapping[str, Any], path: P
         )
     left.set_yticks(places, list(worlds))
     left.set_xlabel("intervals that hold the true gain, % (bars: 95 %)")
-    left.set_ylim(-0.5, len(worlds) + 0.9)
+    left.set_ylim(-0.5, len(worlds) + 1.3)
     left.legend(
         loc="upper left", title="counted as uncertain", fontsize=8, title_fontsize=8, ncols=2
     )
