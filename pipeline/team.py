@@ -104,9 +104,9 @@ def _add(args: "Namespace", competition: Competition) -> int:
     from pipeline.report.page import page
     from pipeline.report.team import print_audit
     from pipeline.results.team.audit import OUT, as_values, audit
-    from pipeline.results.team.candidate import read_candidate
     from pipeline.results.team.loading import load_contest
     from pipeline.results.team.peers import read_peers
+    from pipeline.results.team.reading import read_candidate
     from pipeline.results.team.store import check_name
     from pipeline.results.team.subject import Subject
 

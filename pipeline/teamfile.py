@@ -9,7 +9,8 @@ from pipeline.parser import Parser
 if TYPE_CHECKING:
     from jsonargparse import Namespace
 
-    from pipeline.results.team.candidate import Asked, Kind
+    from pipeline.results.team.candidate import Kind
+    from pipeline.results.team.reading import Asked
 
 
 def add_file_options(options: Parser) -> None:
@@ -34,7 +35,7 @@ def add_file_options(options: Parser) -> None:
 
 def asked_of(args: "Namespace") -> "Asked":
     """What the user says about a file; UsageError where two flags contradict each other."""
-    from pipeline.results.team.candidate import Asked
+    from pipeline.results.team.reading import Asked
 
     if args.logits and args.probabilities:
         raise UsageError("--logits and --probabilities contradict each other: say one")

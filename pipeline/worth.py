@@ -111,7 +111,7 @@ def _from_file(
 ) -> tuple[Any, dict[str, float] | None, list[str]]:
     """Out-of-fold predictions, seconds and notes of a file; DataError where it is out."""
     from pipeline.results.team.audit import OUT, audit
-    from pipeline.results.team.candidate import read_candidate
+    from pipeline.results.team.reading import read_candidate
     from pipeline.results.team.subject import Subject
 
     candidate = read_candidate(asked_of(args), contest)

@@ -15,9 +15,10 @@ from pipeline.results.evidence import Evidence
 from pipeline.results.expected.leaderboard import Labelled, Leaderboard, leaderboard
 from pipeline.results.expected.sampling import Scored
 from pipeline.results.facts import Facts, facts_of
+from pipeline.results.foreign import FrozenFolds
 from pipeline.results.form import Form
 from pipeline.results.holdout import Holdout, known_rows, score_holdout
-from pipeline.results.members import FrozenFolds, Members
+from pipeline.results.members import Members
 from pipeline.results.metrics import Metric
 from pipeline.results.prune import without_copies
 from pipeline.results.remarks import remarks

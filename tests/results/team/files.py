@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.results.team.audit import Audit, audit
-from pipeline.results.team.candidate import Asked, Candidate, read_candidate
+from pipeline.results.team.candidate import Candidate
 from pipeline.results.team.contest import Contest
 from pipeline.results.team.loading import load_contest
 from pipeline.results.team.peers import read_peers
+from pipeline.results.team.reading import Asked, read_candidate
 from pipeline.results.team.subject import Subject
 from tests.blendable import Toy
 from tests.results.toys import member
