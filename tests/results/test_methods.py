@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 
 from pipeline.errors import UsageError
+from pipeline.results import options
 from pipeline.results.assess import assess
+from pipeline.results.honest import AUTO
 from pipeline.results.methods import METHODS, methods_for, refusal
 from tests.results.toys import evidence_of, facts, gather, member, truth_of
 
@@ -21,6 +23,10 @@ def fitted(problem, metric, k, name):
     if refusal(name, evidence):
         pytest.skip(f"{name} does not fit a {problem}")
     return evidence, METHODS[name].fit(evidence, FOLDS)
+
+
+def test_the_command_offers_every_method():
+    assert sorted(options.METHODS) == sorted([AUTO, *METHODS])
 
 
 @pytest.mark.parametrize("name", METHODS)
