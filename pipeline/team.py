@@ -19,7 +19,7 @@ from pipeline.command import run
 from pipeline.config import Competition
 from pipeline.errors import DataError, UsageError
 from pipeline.parser import DEFAULT_CONFIG, Parser, read_section
-from pipeline.teamfile import add_file_options, asked_of
+from pipeline.results.team.options import add_options, asked_of
 
 if TYPE_CHECKING:
     from jsonargparse import Namespace
@@ -58,30 +58,13 @@ def parser_of(action: str) -> Parser:
         "--config", type=str, metavar="FILE", help=f"default: ROOT/{DEFAULT_CONFIG}"
     )
     if action == "add":
-        _add_options(options)
+        add_options(options)
     if action in ("show", "export"):
         options.add_argument("run", type=str, metavar="RUN", help="a complete run")
     if action == "export":
         options.add_argument("--out", type=str, metavar="FILE", help="default: COMP-RUN.csv")
         options.add_argument("--replace", action="store_true", help="overwrite another file")
     return options
-
-
-def _add_options(options: Parser) -> None:
-    options.add_argument("file", type=str, metavar="FILE", help="csv, tsv, jsonl or parquet")
-    options.add_argument("--name", type=str, required=True, metavar="X", help="the run's name")
-    add_file_options(options)
-    for flag, value, what in (
-        ("--by", "NAME", "who made it"),
-        ("--passport", "DIGEST", "of the folds it was made on, 16 digits at least"),
-    ):
-        options.add_argument(flag, type=str, metavar=value, help=what)
-    for flag, what in (
-        ("--force", "store it although it is out, where every row has its numbers"),
-        ("--replace", "put it in the place of another file of that name"),
-        ("--dry-run", "show everything, write nothing"),
-    ):
-        options.add_argument(flag, action="store_true", help=what)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

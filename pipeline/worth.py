@@ -17,7 +17,7 @@ from pipeline.command import run
 from pipeline.config import Competition
 from pipeline.errors import DataError, UsageError, raise_if
 from pipeline.parser import Parser
-from pipeline.teamfile import add_file_options, asked_of
+from pipeline.results.team.options import add_file_options, asked_of
 
 if TYPE_CHECKING:
     from jsonargparse import Namespace

@@ -20,7 +20,6 @@ FLOORS = [
     "models results",
     "training health",
     "report",
-    "teamfile",
     "__init__ __main__ init folds cv ensemble doctor team worth ledger rebuild finalists",
 ]
 HEIGHT = {room: height for height, rooms in enumerate(FLOORS) for room in rooms.split()}

@@ -1,4 +1,7 @@
-"""How a team-mate's file is named on a command line, for `pipeline.team` and `pipeline.worth`."""
+"""How a team-mate's file is named on a command line, for `pipeline.team` and `pipeline.worth`.
+
+Quick to import: --help needs nothing else.
+"""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +14,24 @@ if TYPE_CHECKING:
 
     from pipeline.results.team.candidate import Kind
     from pipeline.results.team.reading import Asked
+
+
+def add_options(options: Parser) -> None:
+    """Of `team add`."""
+    options.add_argument("file", type=str, metavar="FILE", help="csv, tsv, jsonl or parquet")
+    options.add_argument("--name", type=str, required=True, metavar="X", help="the run's name")
+    add_file_options(options)
+    for flag, value, what in (
+        ("--by", "NAME", "who made it"),
+        ("--passport", "DIGEST", "of the folds it was made on, 16 digits at least"),
+    ):
+        options.add_argument(flag, type=str, metavar=value, help=what)
+    for flag, what in (
+        ("--force", "store it although it is out, where every row has its numbers"),
+        ("--replace", "put it in the place of another file of that name"),
+        ("--dry-run", "show everything, write nothing"),
+    ):
+        options.add_argument(flag, action="store_true", help=what)
 
 
 def add_file_options(options: Parser) -> None:
