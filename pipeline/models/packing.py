@@ -11,7 +11,9 @@ such as DeBERTa's, cannot.
 Notation: B rows of T tokens at most, N real tokens among them, h heads of d numbers.
 """
 
+import warnings
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -113,33 +115,57 @@ def _jagged(
     return output.transpose(1, 2).values()
 
 
-def packable(backbone: nn.Module) -> Packing | None:
+def packable(
+    backbone: nn.Module, precision: AbstractContextManager[Any] | None = None
+) -> Packing | None:
     """How to pack for *backbone*, which is then set up for it; None, and it is as before, if not.
 
-    It is tried: the states of packed texts must be those of the padded batch. Positions may count
-    from 0, or as RoBERTa's do from the padding token's number on.
+    It is tried where the backbone is: the states of packed texts must be those of the padded batch.
+    Positions may count from 0, or as RoBERTa's do from the padding token's number on. With
+    *precision*, the context of forward passes, a way there and back in training is tried as well: a
+    GPU takes other kernels for other numbers, for dropout and for gradients.
     """
     model: Any = backbone
     before, training = model.config._attn_implementation, model.training
     model.eval()
     try:
-        encoded, lengths = _probe(model.config)
-        with torch.no_grad(), quiet():
+        encoded, lengths = _probe(model.config, next(model.parameters()).device)
+        with torch.no_grad(), quiet(), warnings.catch_warnings():
+            # packed texts are nested tensors to a GPU; what is used of them is tried here
+            warnings.filterwarnings("ignore", "The PyTorch API of nested tensors", UserWarning)
             expected = model(**encoded).last_hidden_state
             model.set_attn_implementation(NAME)
             for first in (0, (model.config.pad_token_id or 0) + 1):
-                states = Packing(first).states(model, encoded, lengths)
+                packing = Packing(first)
+                states = packing.states(model, encoded, lengths)
                 if _equal(states, expected, encoded["attention_mask"]):
-                    return Packing(first)
-    except Exception:  # whatever this backbone does instead, it is not this
+                    if precision is not None:
+                        _train(model, packing, encoded, lengths, precision)
+                    return packing
+    except Exception:  # whatever this backbone, or this device, does instead, it is not this
         pass
     finally:
-        model.train(training)
+        model.train(training).zero_grad(set_to_none=True)
     model.set_attn_implementation(before)
     return None
 
 
-def _probe(config: Any) -> tuple[dict[str, Tensor], np.ndarray]:
+@torch.enable_grad()
+def _train(
+    model: Any,
+    packing: Packing,
+    encoded: Mapping[str, Tensor],
+    lengths: np.ndarray,
+    precision: AbstractContextManager[Any],
+) -> None:
+    """A step's way there and back, whatever comes of it."""
+    model.train()
+    with precision:
+        states = packing.states(model, encoded, lengths)
+    states.float().mean().backward()
+
+
+def _probe(config: Any, device: torch.device) -> tuple[dict[str, Tensor], np.ndarray]:
     """A padded batch of texts of some lengths."""
     lengths = np.minimum(PROBE_LENGTHS, positions(config))
     mask = torch.arange(lengths.max()) < torch.from_numpy(lengths)[:, None]
@@ -147,7 +173,8 @@ def _probe(config: Any) -> tuple[dict[str, Tensor], np.ndarray]:
     draw = torch.Generator().manual_seed(0)
     ids = torch.randint(config.vocab_size - 1, mask.shape, generator=draw)
     ids += ids >= padding  # every token but the one for padding
-    return {"input_ids": ids.where(mask, padding), "attention_mask": mask.long()}, lengths
+    batch = {"input_ids": ids.where(mask, padding), "attention_mask": mask.long()}
+    return {name: values.to(device) for name, values in batch.items()}, lengths
 
 
 def _equal(states: Tensor, expected: Tensor, mask: Tensor) -> bool:

@@ -18,16 +18,18 @@ from pipeline.config import TaskConfig
 from pipeline.data.table import Table
 from pipeline.data.tokens import TokenStore
 from pipeline.models.allocator import keep_memory
+from pipeline.models.arithmetic import Arithmetic
 from pipeline.models.backbone import Pristine
 from pipeline.models.captures import CudaCapture
 from pipeline.models.dropout import use_cheap_dropout
 from pipeline.models.finetune import TransformerLearner
 from pipeline.models.graphs import Graphs, refusal
 from pipeline.models.hardware import Hardware
-from pipeline.models.learner import Watch
+from pipeline.models.learner import Silent, Watch
 from pipeline.models.learnt import Learnt
+from pipeline.models.limits import Limits
 from pipeline.models.losses import check_loss
-from pipeline.models.packing import packable
+from pipeline.models.packing import Packing, packable
 from pipeline.models.products import has_operator, is_amd, use_fast_products
 from pipeline.models.settings import TransformerRecipe
 from pipeline.models.shared import Fitter, Shared
@@ -61,9 +63,7 @@ class TransformerFactory:
             use_cheap_dropout(pristine.backbone)
             if is_amd() and has_operator():
                 use_fast_products(pristine.backbone)
-        packing = packable(pristine.backbone) if recipe.packing else None
-        refused = refusal(recipe, hardware, packing) if recipe.cuda_graphs else None
-        graphed = recipe.cuda_graphs and not refused
+        self.tried = False
         self.shared = Shared(
             recipe=recipe,
             task=task,
@@ -74,10 +74,35 @@ class TransformerFactory:
                 load_tokenizer(self.weights), recipe.max_length, recipe.pairing, tokens
             ),
             pristine=pristine,
-            packing=packing,
-            graphs=Graphs(CudaCapture, recipe.max_length) if graphed else None,
-            no_graphs=refused,
         )
+
+    def _ready(self) -> Shared:
+        """What is shared, with all that is tried out before the first learner is made.
+
+        Not before, as it is tried on the device: a process that trains nothing takes none of it.
+        """
+        if not self.tried:
+            shared = self.shared
+            packing = self._packing() if shared.recipe.packing else None
+            asked, graphs = shared.recipe.cuda_graphs, shared.graphs
+            refused = refusal(shared.recipe, shared.hardware, packing) if asked else None
+            if asked and not refused:
+                graphs = graphs or Graphs(CudaCapture, shared.recipe.max_length)
+            self.shared = replace(
+                shared, packing=packing, graphs=graphs, no_graphs=None if graphs else refused
+            )
+            self.tried = True
+        return self.shared
+
+    def _packing(self) -> Packing | None:
+        """How texts are packed; on a GPU it is tried there, where the backbone then stays."""
+        hardware, backbone = self.shared.hardware, self.shared.pristine.backbone
+        if hardware.accelerator != "cuda":
+            return packable(backbone)
+        with Limits(self.shared.recipe, Learnt(), Silent()).memory("holding the backbone"):
+            backbone.to(hardware.accelerator)
+        arithmetic = Arithmetic(hardware.accelerator, hardware.precision, hardware.bf16)
+        return packable(backbone, arithmetic.context())
 
     def prepare(self, tables: Sequence[Table], watch: Watch) -> str:
         """Tokenise every row of *tables* once; the line says how many tokens, and how many cut."""
@@ -92,11 +117,11 @@ class TransformerFactory:
 
     def make(self, seed: int) -> TransformerLearner:
         """A fresh learner. Those made before lose their weights and refuse to predict."""
-        return TransformerLearner(self.shared, seed)
+        return TransformerLearner(self._ready(), seed)
 
     def load(self, folder: Path) -> TransformerLearner:
         """The learner that `TransformerLearner.save` wrote; it is the live one then."""
-        return TransformerLearner.restore(self.shared, folder)
+        return TransformerLearner.restore(self._ready(), folder)
 
     def disk_bytes(self) -> int:
         """Bytes that the saved weights of one fold take: four per number of the backbone."""

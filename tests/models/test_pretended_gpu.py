@@ -4,15 +4,23 @@ The GPU is pretended (`tests.models.pretending`); what only a real one can show 
 """
 
 from contextlib import nullcontext
+from dataclasses import replace
+from unittest import mock
 
 import pytest
 import torch
 
+from pipeline.errors import ResourceError
+from pipeline.models import packing
 from pipeline.models.backbone import Pristine
+from pipeline.models.packing import packable
 from pipeline.models.vocabulary import only_used
+from tests.fitting import CPU
 from tests.models import graphing
 from tests.models.graphing import WORDS, Graphed, on, step_of
-from tests.models.pretending import MixedDevicesError, Pretended, held, move, pretended_gpu
+from tests.models.learners import backbone as save_backbone
+from tests.models.learners import factory_for
+from tests.models.pretending import MixedDevicesError, Pretended, attend, held, move, pretended_gpu
 from tests.models.test_packing import load
 
 STEPS, GROUPS = 6, (5, 4)
@@ -61,6 +69,53 @@ def test_steps_on_a_gpu_are_those_on_the_cpu_and_wait_for_nothing(tmp_path, pack
     assert all(isinstance(weight, Pretended) for weight in backbone.parameters())
     for ours, theirs in zip(found, expected, strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
+
+
+def test_whether_a_backbone_can_be_packed_is_tried_on_the_gpu(tmp_path):
+    hardware = replace(CPU, accelerator="cuda")
+    with pretended_gpu():
+        factory = factory_for(save_backbone(tmp_path), hardware=hardware)
+        weights = factory.shared.pristine.backbone.parameters()
+        assert not any(isinstance(weight, Pretended) for weight in weights), "nobody trains yet"
+        assert factory.make(0).shared.packing is not None
+    weights = list(factory.shared.pristine.backbone.parameters())
+    assert all(isinstance(weight, Pretended) for weight in weights), "it stays there"
+    assert all(weight.grad is None for weight in weights)
+
+
+class NoWayBack(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, values):
+        return values.clone()
+
+    @staticmethod
+    def backward(ctx, *gradients):
+        raise RuntimeError("no kernel found for the backward pass")
+
+
+def test_a_gpu_whose_attention_has_no_way_back_runs_texts_padded(tmp_path):
+    backbone = load(tmp_path, "roberta")
+    before = backbone.config._attn_implementation
+    broken = lambda query, *more: NoWayBack.apply(attend(query, *more))  # noqa: E731
+    with pretended_gpu(), mock.patch.object(packing, "_jagged", broken):
+        move(backbone)
+        assert packable(backbone) is not None
+        backbone.set_attn_implementation(before)
+        assert packable(backbone, nullcontext()) is None
+    assert backbone.config._attn_implementation == before
+    assert backbone.training
+
+
+def test_a_gpu_too_small_for_the_backbone_is_told(tmp_path):
+    def full(module, device):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+
+    with pretended_gpu():
+        factory = factory_for(save_backbone(tmp_path), hardware=replace(CPU, accelerator="cuda"))
+        told = pytest.raises(ResourceError, match="out of memory holding the backbone")
+        with mock.patch.object(torch.nn.Module, "to", full), told:
+            factory.make(0)
+        assert factory.make(0).shared.packing is not None, "it is tried again"
 
 
 def test_the_pretended_gpu_tells_mixed_tensors_and_waiting():
