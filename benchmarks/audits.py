@@ -172,7 +172,7 @@ def candidate(contest: Contest, made: Made) -> Candidate:
         sources={"mate.csv": "0" * 64},
         kind=kind,
         values=made.values,
-        written=np.concatenate(list(made.values.values())),
+        written={"mate.csv": np.concatenate(list(made.values.values()))},
         times={part: np.ones(len(ids), dtype=int) for part, ids in contest.ids.items()},
         unknown=[],
         folds=made.folds,

@@ -35,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from pipeline.paths import Paths
     from pipeline.report.finalists import print_proposal, proposal_json
     from pipeline.report.page import page
+    from pipeline.results.metrics import get_metric
     from pipeline.results.sent.candidates import candidates, choose_files, private_rows
     from pipeline.results.sent.finalists import propose
     from pipeline.results.sent.ledger import read_ledger
@@ -47,7 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not found:
         raise_nothing([*foreign, *left_out])
     rows, assumed = private_rows(competition.submissions, found[0])
-    proposal = propose(found, [*foreign, *left_out], rows, competition.folds.seed)
+    metric = get_metric(competition.task.metric, competition.task, root)
+    proposal = propose(found, [*foreign, *left_out], rows, competition.folds.seed, metric)
     sent = {entry.file: entry for entry in entries}
     print_proposal(proposal, sent, assumed, page(sys.stderr if args.json else sys.stdout))
     if args.json:

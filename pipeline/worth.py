@@ -69,6 +69,7 @@ def _weigh(args: "Namespace", competition: Competition) -> "tuple[Worth, Contest
     else:
         candidate = _run(paths, contest, args)
         without = candidate.name
+        _refuse_file_options(args)
     peers, notes = _peers(paths, contest, args, without)
     if candidate is not None:
         from pipeline.results.team.export import seconds_of
@@ -77,6 +78,14 @@ def _weigh(args: "Namespace", competition: Competition) -> "tuple[Worth, Contest
         return weigh(contest, peers, candidate.name, candidate.oof, seconds, notes), contest
     oof, seconds, more = _from_file(args, contest, peers)
     return weigh(contest, peers, Path(args.file).name, oof, seconds, [*notes, *more]), contest
+
+
+def _refuse_file_options(args: "Namespace") -> None:
+    """Raise UsageError for options that say how a file is to be read: a run needs none of them."""
+    names = ("test", "logits", "probabilities", "id", "fold", "passport")
+    given = [f"--{name}" for name in names if args[name]]
+    if given:
+        raise UsageError(f"{', '.join(given)}: only with a file, but {args.file} is a run")
 
 
 def _run(paths: "Paths", contest: "Contest", args: "Namespace") -> "Peer":
@@ -111,6 +120,7 @@ def _from_file(
 ) -> tuple[Any, dict[str, float] | None, list[str]]:
     """Out-of-fold predictions, seconds and notes of a file; DataError where it is out."""
     from pipeline.results.team.audit import OUT, audit
+    from pipeline.results.team.export import as_seconds
     from pipeline.results.team.reading import read_candidate
     from pipeline.results.team.subject import Subject
 
@@ -126,9 +136,8 @@ def _from_file(
     said = [f"audit: {found.verdict}"] + [
         f"{each.check}: {each.says}" for each in found.findings if each.grade != "ok"
     ]
-    told = candidate.sidecar.get("seconds")
-    known = isinstance(told, dict) and {"fit", "predict"} <= told.keys()
-    return candidate.values["train"], told if known else None, [*candidate.notes, *said]
+    seconds = as_seconds(candidate.sidecar.get("seconds"))
+    return candidate.values["train"], seconds, [*candidate.notes, *said]
 
 
 if __name__ == "__main__":

@@ -392,6 +392,20 @@ def test_a_constant_run_is_scored_as_undefined_and_gets_no_weight(toy, capsys):
     assert (flat["name"], flat["score"], flat["weight"]) == ("flat", None, 0.0)
 
 
+def test_what_is_not_known_of_constant_runs_is_null_in_json(toy, capsys):
+    toy.truth["train"][:] = 2.5
+    toy.add_run("flat", 0.0)
+    toy.add_run("level", 0.0)
+    words = ["--runs", "flat", "level", "m0", "--method", "mean", "--task.metric", "spearman"]
+    assert call(toy, *words, "--json") == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["submission"]
+    assert call(toy, "--runs", "flat", "m0", *words[4:], "--json") == 0
+    answer = json.loads(capsys.readouterr().out)
+    costs = {each["name"]: each["cost_without"] for each in answer["members"]}
+    assert costs["m0"] is None, "without it there is no score"
+
+
 def test_only_constant_runs_end_in_the_metrics_reason(tmp_path, capsys):
     toy = make(tmp_path, "regression", "pearson", n=60)
     toy.truth["train"][:] = 2.5

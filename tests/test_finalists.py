@@ -70,6 +70,23 @@ def test_only_sent_files_are_compared_and_the_others_reasons_are_told(root, caps
     assert answer["rows_assumed"]
 
 
+def test_all_files_are_scored_by_todays_metric_whatever_they_were_made_for(root, capsys):
+    assert call(root, "--all", "--json") == 0
+    before = json.loads(capsys.readouterr().out)["candidates"]
+    assert {line["made_for"] for line in before} == {None}
+    assert call(root, "--all", "--json", "--task.metric", "rmse") == 0
+    printed = capsys.readouterr()
+    lines = json.loads(printed.out)["candidates"]
+    assert {line["made_for"] for line in lines} == {"pearson"}
+    assert all(0.1 < line["honest"] < 2 for line in lines)
+    assert lines == sorted(lines, key=lambda line: line["honest"])
+    assert f"{FIRST} was made for another metric, pearson" in printed.err
+    config = root / "configs" / "toy.yaml"
+    config.write_text(config.read_text().replace("pearson", "rmse"))
+    assert call(root, "--all", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["candidates"] == lines
+
+
 def test_one_file_has_no_hedge(root, capsys):
     enter(root, FIRST)
     assert call(root) == 0

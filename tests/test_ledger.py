@@ -123,6 +123,7 @@ def test_an_empty_ledger_says_how_to_begin(root, capsys):
         (["add"], 2, "add needs a FILE"),
         (["list", FIRST], 2, "list takes no FILE"),
         (["--public", "0.5"], 2, "--public: only with add FILE"),
+        (["--public", "0"], 2, "--public: only with add FILE"),
         (["add", FIRST, "--message", "x"], 2, "--message: only with send FILE"),
         (["add", "toy-009-mean.csv"], 2, f"there are: {FIRST}, {SECOND}"),
         (["add", FIRST, "--public", "1.2"], 2, "pearson lies between -1 and 1"),

@@ -151,6 +151,8 @@ def test_provenance_that_does_not_suffice_is_refused(root, capsys, changes, mess
 def test_a_file_that_is_not_there_names_those_there_are(root, capsys):
     assert call(root, "toy-009-mean.csv") == 2
     assert f"there are: {FIRST}, {SECOND}, {THIRD}" in capsys.readouterr().err
+    assert call(root, "") == 2
+    assert "there is no submission ''; in" in capsys.readouterr().err
 
 
 def test_a_file_without_provenance_cannot_be_made_again(root, capsys):

@@ -129,6 +129,36 @@ def test_another_file_needs_replace_and_a_run_of_ours_is_never_replaced(toy, cap
     assert "half is a run in training" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("seconds", ["NaN", '{"fit": NaN, "predict": 1}', '{"fit": true}'])
+def test_odd_seconds_in_a_sidecar_do_not_cost_the_run_that_is_replaced(toy, capsys, seconds):
+    assert call(toy, "add", str(send(toy)), "--name", "anna") == 0
+    path = send(toy, predictions(toy, seed=9), name="v2.csv")
+    path.with_suffix(".json").write_text(f'{{"seconds": {seconds}}}')
+    assert call(toy, "add", str(path), "--name", "anna", "--replace") == 0
+    manifest = read_json(toy.paths.run_manifest("anna"))
+    assert "seconds" not in manifest
+    assert list(manifest["team"]["sources"]) == ["v2.csv"]
+
+
+def test_two_files_of_one_name_are_both_remembered(toy, capsys):
+    for part in ("train", "test"):
+        (toy.root / part).mkdir()
+        send(toy, files=(part,), fold=part == "train", name=f"{part}/preds.csv")
+    first, second = (str(toy.root / part / "preds.csv") for part in ("train", "test"))
+    assert call(toy, "add", first, "--test", second, "--name", "anna") == 0
+    sources = read_json(toy.paths.run_manifest("anna"))["team"]["sources"]
+    assert list(sources) == ["preds.csv", "test/preds.csv"]
+    assert len(set(sources.values())) == 2
+
+
+def test_numbers_too_large_for_a_file_are_out_and_never_stored(toy, capsys):
+    values = predictions(toy)
+    values["train"][3] = 1e39
+    assert call(toy, "add", str(send(toy, values)), "--name", "big", "--force") == 3
+    assert "beyond 3.4e38" in " ".join(capsys.readouterr().out.split())
+    assert not toy.paths.run("big").exists()
+
+
 def test_a_kill_before_run_json_leaves_no_run_and_the_same_command_goes_on(toy, monkeypatch):
     from pipeline.results.team import store
 
@@ -298,6 +328,10 @@ def test_an_export_does_not_overwrite_another_file(toy, tmp_path, capsys):
     assert call(toy, "export", "m0", "--out", str(out), "--replace") == 0
     assert call(toy, "export", "m0", "--out", str(out)) == 0
     assert call(toy, "export", "m0", "--out", "m0.txt") == 2
+    (tmp_path / "folder.csv").mkdir()
+    capsys.readouterr()
+    assert call(toy, "export", "m0", "--out", str(tmp_path / "folder.csv")) == 2
+    assert "folder.csv is a folder; name a file in it" in capsys.readouterr().err
 
 
 def test_a_broken_run_does_not_keep_a_file_from_being_looked_at(toy, capsys):

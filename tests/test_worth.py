@@ -100,6 +100,35 @@ def test_what_it_costs_is_read_from_the_parts(toy, capsys):
     assert "costs    unknown: no seconds are recorded with it" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    "seconds", ["12", None, {"fit": "x", "predict": 1}, {"fit": -1, "predict": 1}, {"fit": 1}]
+)
+def test_seconds_that_are_none_are_not_known(toy, capsys, seconds):
+    path = send(toy)
+    path.with_suffix(".json").write_text(json.dumps({"seconds": seconds}))
+    code, answer = call(toy, capsys, str(path))
+    assert (code, answer["seconds"]) == (0, None)
+
+
+def test_seconds_of_a_sidecar_are_taken_without_what_else_it_says(toy, capsys):
+    path = send(toy)
+    path.with_suffix(".json").write_text('{"seconds": {"fit": 3, "predict": 1, "more": NaN}}')
+    _, answer = call(toy, capsys, str(path))
+    assert answer["seconds"] == {"fit": 3.0, "predict": 1.0}
+
+
+def test_a_metric_without_a_value_says_why(toy, capsys):
+    code, answer = call(toy, capsys, "m0", "--task.metric", "qwk")
+    assert code == 3
+    assert "qwk" in answer["error"]
+
+
+def test_options_of_a_file_are_refused_for_a_run(toy, capsys):
+    code, answer = call(toy, capsys, "m0", "--logits", "--test", "x.csv")
+    assert code == 2
+    assert "--test, --logits: only with a file, but m0 is a run" in answer["error"]
+
+
 def test_a_file_that_is_out_is_refused_unless_forced(toy, capsys):
     path = str(send(toy, {file: toy.truth[file] for file in toy.truth}))
     code, answer = call(toy, capsys, path)

@@ -21,6 +21,11 @@ from pipeline.errors import DataError, raise_if
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 HEAD_BYTES = 1_000_000
 PACKED = (".zip", ".gz", ".bz2", ".xz", ".zst", ".7z")
+BEGINNINGS = {
+    **{b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip or xlsx", b"\xfd7zXZ": "xz", b"BZh": "bzip2"},
+    **{b"\x28\xb5\x2f\xfd": "zstandard", b"PAR1": "parquet"},
+}
+"""How files begin that are no text, whatever their names say."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,9 +108,16 @@ def _known_suffix(path: Path, name: str) -> str:
 
 def _bytes(path: Path, name: str) -> bytes:
     try:
-        return path.read_bytes()
+        content = path.read_bytes()
     except PermissionError as error:
         raise DataError(f"{name} cannot be opened: you have no right to read it") from error
+    for beginning, kind in BEGINNINGS.items():
+        if content.startswith(beginning):
+            raise DataError(
+                f"{name} is no text: it begins as {kind} files do. Unpack or convert it, or give "
+                "it the ending of what it is"
+            )
+    return content
 
 
 def _frame(rows: Rows) -> pd.DataFrame:

@@ -28,7 +28,7 @@ def as_json(outcome: Outcome, written: Written | None, message: str) -> dict[str
                 "score": line.score,
                 "fold_scores": line.fold_scores,
                 "weight": line.weight,
-                "cost_without": line.cost_without,
+                "cost_without": line.worth and finite(line.worth.difference),
                 "cost_interval_95": line.worth
                 and [finite(line.worth.low), finite(line.worth.high)],
                 "holdout": score,
@@ -57,6 +57,6 @@ def _method_values(line: MethodLine) -> dict[str, Any]:
         "honest": line.honest,
         "optimism": line.optimism,
         "over_best_single": finite(gain.difference),
-        "error": gain.error,
+        "error": finite(gain.error),
         "interval_95": [finite(gain.low), finite(gain.high)],
     }

@@ -73,6 +73,9 @@ def lines(found: Proposal, assumed: bool) -> Iterator[str]:
     """What stands below the table."""
     for reason in found.left_out:
         yield f"left out  {reason}"
+    for line in found.lines:
+        if line.made_for is not None:
+            yield f"note      {line.csv.name} was made for another metric, {line.made_for}"
     if not found.lines:
         return
     part = f"a private part of {plural(found.rows, 'row')}"
@@ -124,6 +127,7 @@ def _values(line: Line, entry: Entry | None) -> dict[str, Any]:
     return {
         "file": line.csv.name,
         "honest": line.honest,
+        "made_for": line.made_for,
         "behind": line.behind,
         "near": line.near,
         "same": line.same,

@@ -47,10 +47,10 @@ def _on_all_cores(rows: "_Rows") -> Iterator[dict[int, Moments]]:
     """The moments of every share, in their order."""
     shares = rows.shares()
     jobs = min(threads(), len(shares))
-    if jobs == 1:
-        yield from (rows.moments(start, end) for start, end in shares)
-        return
-    with threadpool_limits(1, user_api="blas"):
+    with threadpool_limits(1, user_api="blas"):  # more add up in another order
+        if jobs == 1:
+            yield from [rows.moments(start, end) for start, end in shares]
+            return
         pool = Parallel(n_jobs=jobs, require="sharedmem", return_as="generator")
         yield from pool(delayed(rows.moments)(start, end) for start, end in shares)
 

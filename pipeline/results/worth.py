@@ -77,7 +77,10 @@ def weigh(
     seconds: dict[str, float] | None = None,
     notes: list[str] | None = None,
 ) -> Worth:
-    """Compare the ensembles of *peers* with and without the candidate's *oof* (n, k)."""
+    """Compare the ensembles of *peers* with and without the candidate's *oof* (n, k).
+
+    Raises MetricError where either has no score.
+    """
     whole = Evidence.gather(
         [*(peer.name for peer in peers), name],
         [*(peer.oof for peer in peers), oof],
@@ -93,6 +96,10 @@ def weigh(
     after = Nest(whole, seed)
     before = Nest(bare, seed, after.methods)  # one run alone may be sliced as well
     rows, ensemble = bare.predict(before.left_out(AUTO, bare.folds))
+    for nest in (before, after):
+        if not np.isfinite(nest.honest_gain(AUTO)):  # let the metric say why
+            at, predicted = nest.evidence.predict(nest.left_out(AUTO, bare.folds))
+            contest.metric.score(contest.truth[at], predicted)
     target = _target(contest, rows, oof.shape[1])
     return Worth(
         name=name,

@@ -1,6 +1,7 @@
 """The strict reader: what stands in the file, or an error with line numbers."""
 
 import csv
+import gzip
 import io
 import json
 from pathlib import Path
@@ -328,6 +329,10 @@ def test_a_damaged_parquet_is_a_data_error(file):
 )
 def test_other_formats_are_refused_with_what_is_expected(file, name, message):
     assert message in refusal(file("id\n1\n", name))
+
+
+def test_a_packed_file_under_another_name_is_recognised(file):
+    assert "is no text: it begins as gzip files do" in refusal(file(gzip.compress(b"id,a\n1,2\n")))
 
 
 def test_a_missing_file_is_answered_with_the_nearest(file):

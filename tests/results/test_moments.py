@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_info
 
 from pipeline.results import measured
 from pipeline.results.blended import Blend
@@ -166,6 +167,24 @@ def test_the_pass_gives_the_same_bytes_on_any_number_of_cores(monkeypatch):
         for fold, moments in found[0].items():
             np.testing.assert_array_equal(moments.scatter, other[fold].scatter)
             np.testing.assert_array_equal(moments.mean, other[fold].mean)
+
+
+def test_a_single_share_gives_the_same_bytes_on_any_number_of_cores(monkeypatch):
+    truth = truth_of("regression", 5_000, 1)
+    oof = [member("regression", truth, 1.0, seed).astype(np.float32) for seed in range(100)]
+    blas = []
+    product = measured._Sums.add
+    look = lambda *given: (blas.extend(threads_of_blas()), product(*given))[1]  # noqa: E731
+    monkeypatch.setattr(measured._Sums, "add", look)
+    for cores in ("1", "3"):
+        monkeypatch.setenv("OMP_NUM_THREADS", cores)
+        measure_by_fold(oof, truth, np.arange(5_000) % 3)
+    assert blas
+    assert set(blas) == {1}, "sums of several threads depend on their number"
+
+
+def threads_of_blas():
+    return [each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"]
 
 
 def test_members_of_both_widths_are_measured_in_the_wider_one():

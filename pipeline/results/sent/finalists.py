@@ -15,6 +15,7 @@ import numpy as np
 from pipeline.results.assess import as_score
 from pipeline.results.blended import expand
 from pipeline.results.made import Made
+from pipeline.results.metrics import Metric, MetricError
 from pipeline.results.sent.alike import Likeness, likeness
 from pipeline.results.sent.candidates import Candidate
 from pipeline.results.sent.chances import Board, Duel, duel
@@ -30,6 +31,8 @@ class Line:
 
     csv: Path
     honest: float | None
+    made_for: str | None
+    """The metric that it was fitted and decided for, where that is another one."""
     behind: float
     """Honest gain lost against the best; 0 for the best itself."""
     errors_alike: float
@@ -68,17 +71,25 @@ class Proposal:
     """Files that could not be compared, with the reason."""
 
 
-def propose(found: Sequence[Candidate], left_out: Sequence[str], rows: int, seed: int) -> Proposal:
-    """Choose two of the candidates (one or more) for a private part of *rows* rows."""
-    gains = [_gain(each) for each in found]
+def propose(
+    found: Sequence[Candidate], left_out: Sequence[str], rows: int, seed: int, metric: Metric
+) -> Proposal:
+    """Choose two of the candidates (one or more) for a private part of *rows* rows.
+
+    All are scored by *metric*, whatever metric a file was made for. Raises MetricError where it has
+    a value for none of them.
+    """
+    gains = [_gain(each, metric) for each in found]
     order = sorted(range(len(found)), key=lambda place: -gains[place])
     best, highest = found[order[0]], gains[order[0]]
     evidence = best.outcome.evidence
+    if not np.isfinite(highest):  # let the metric say why
+        metric.score(evidence.truth, best.made.honest)
     board = Board.of(
         rows,
         evidence.group_of_row,
         evidence.truth,
-        evidence.metric,
+        metric,
         evidence.problem,
         seed,
         worlds=True,
@@ -87,7 +98,8 @@ def propose(found: Sequence[Candidate], left_out: Sequence[str], rows: int, seed
     lines = [
         Line(
             csv=found[place].csv,
-            honest=as_score(evidence.metric, gains[place]),
+            honest=as_score(metric, gains[place]),
+            made_for=_other(found[place].outcome.metric, metric),
             behind=highest - gains[place],
             errors_alike=errors_alike(best.made, found[place].made),
             test_alike=likeness(best.made.content, found[place].made.content),
@@ -100,9 +112,15 @@ def propose(found: Sequence[Candidate], left_out: Sequence[str], rows: int, seed
     return Proposal(lines=lines, hedge=hedge, rows=rows, left_out=list(left_out))
 
 
-def _gain(candidate: Candidate) -> float:
-    evidence = candidate.outcome.evidence
-    return evidence.gain_of(evidence.rows(evidence.folds), candidate.made.honest)
+def _gain(candidate: Candidate, metric: Metric) -> float:
+    try:
+        return metric.gain(candidate.outcome.evidence.truth, candidate.made.honest)
+    except MetricError:
+        return -np.inf
+
+
+def _other(own: Metric, metric: Metric) -> str | None:
+    return None if own.name == metric.name else own.name
 
 
 def errors_alike(one: Made, other: Made) -> float:

@@ -47,12 +47,14 @@ def find_file(root: Path, name: str) -> Path:
     given = Path(name)
     stem = given.with_suffix("") if given.suffix in (".csv", ".json") else given
     places = [stem, root / stem, root / "submissions" / stem.name]
-    for place in places:
+    for place in places if stem.name else []:
         csv = place.with_name(f"{place.name}.csv")
         if csv.is_file() or csv.with_suffix(".json").is_file():
             return csv
     there = ", ".join(path.name for path in sorted((root / "submissions").glob("*.csv"))) or "none"
-    raise UsageError(f"there is no submission {name}; in {root / 'submissions'} there are: {there}")
+    raise UsageError(
+        f"there is no submission {name or repr(name)}; in {root / 'submissions'} there are: {there}"
+    )
 
 
 def read_origin(csv: Path) -> Origin:

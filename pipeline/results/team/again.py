@@ -41,7 +41,7 @@ def candidate_of(peer: Peer, contest: Contest) -> Candidate:
         sources={},
         kind="values" if contest.problem == "regression" else "probabilities",
         values=values,
-        written=peer.oof,
+        written={"oof": peer.oof},
         times={part: np.ones(len(each), dtype=int) for part, each in values.items()},
         unknown=[],
         folds=None,

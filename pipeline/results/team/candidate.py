@@ -15,6 +15,7 @@ from pipeline.results.team.contest import Contest
 from pipeline.results.team.sheet import Sheet
 
 Kind = Literal["values", "probabilities", "logits"]
+LARGEST = float(np.finfo(np.float32).max)  # predictions are kept as float32
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -26,8 +27,8 @@ class Candidate:
     kind: Kind
     values: dict[str, np.ndarray]
     """train (n, k), test (m, k), holdout (h, k), float64; NaN where a row is missing."""
-    written: np.ndarray
-    """(r, c) the cells of all rows as they stand in the files."""
+    written: dict[str, np.ndarray]
+    """File name -> (r, c) the cells of its rows as they stand there."""
     times: dict[str, np.ndarray]
     """Part -> (its rows,) how often each row stands in the files."""
     unknown: list[str]
@@ -74,9 +75,7 @@ def joined(
         sources={sheet.name: sheet.sha256 for sheet in sheets},
         kind=kind,
         values=values,
-        written=np.concatenate([sheet.values for sheet in sheets])
-        if len({sheet.values.shape[1] for sheet in sheets}) == 1
-        else sheets[0].values,
+        written={sheet.name: sheet.values for sheet in sheets},
         times=times,
         unknown=unknown,
         folds=folds,
@@ -123,9 +122,10 @@ def _as_outputs(sheet: Sheet, kind: Kind, contest: Contest) -> np.ndarray:
     """(r, k) predictions in our columns: probabilities where the file holds logits."""
     places = list(sheet.columns.outputs.values())
     k = len(contest.competition.outputs)
+    values = np.where(np.abs(sheet.values) <= LARGEST, sheet.values, np.nan)
     width = max(k, len(places))  # a binary problem with a column per class has one more
     ordered = np.full((len(sheet.values), width), np.nan)
-    ordered[:, places] = sheet.values
+    ordered[:, places] = values
     if kind == "logits":
         together = contest.problem == "multiclass" or width > k
         with np.errstate(invalid="ignore", over="ignore"):  # rows with NaN stay NaN

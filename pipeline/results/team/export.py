@@ -25,6 +25,7 @@ from pipeline.results.team.origin import origin_of, unproven
 from pipeline.results.team.peers import Peer
 
 SIDECAR_FORMAT = 1
+MOST_SECONDS = 1e10  # three centuries
 
 
 def export(paths: Paths, contest: Contest, peer: Peer, path: Path, replace: bool = False) -> str:
@@ -35,6 +36,8 @@ def export(paths: Paths, contest: Contest, peer: Peer, path: Path, replace: bool
     content = _content(contest, peer, not unproven(peer.manifest))
     if path.suffix.lower() != ".csv":
         raise UsageError(f"--out {path} must end in .csv")
+    if path.is_dir():
+        raise UsageError(f"--out {path} is a folder; name a file in it")
     if path.exists() and path.read_bytes() != content.encode() and not replace:
         raise UsageError(f"{path} is there already with other content. --replace overwrites it")
     digest = commit_text(path, content)
@@ -91,18 +94,28 @@ def sidecar(paths: Paths, contest: Contest, peer: Peer, name: str, digest: str) 
 def seconds_of(paths: Paths, run: str, manifest: dict[str, Any]) -> dict[str, float] | None:
     """Seconds of training and of prediction over all parts; None where they are not recorded."""
     if manifest.get("team"):
-        told = manifest.get("seconds")
-        return dict(told) if told and _seconds(told) else None
+        return as_seconds(manifest.get("seconds"))
     total = {"fit": 0.0, "predict": 0.0}
     for part in manifest["parts"]:
-        found = read_json(paths.run(run) / f"{part}.json").get("seconds")
-        if found is None or not _seconds(found):
+        found = as_seconds(read_json(paths.run(run) / f"{part}.json").get("seconds"))
+        if found is None:
             return None
         total = {name: round(value + found[name], 3) for name, value in total.items()}
     return total
 
 
-def _seconds(value: Any) -> bool:
-    return isinstance(value, dict) and all(
-        isinstance(value.get(name), int | float) for name in ("fit", "predict")
-    )
+def as_seconds(told: Any) -> dict[str, float] | None:
+    """The seconds of "fit" and "predict" that a file tells; None where they are no such numbers.
+
+    >>> as_seconds({"fit": 3, "predict": 0.5, "more": None}), as_seconds({"fit": "12"})
+    ({'fit': 3.0, 'predict': 0.5}, None)
+    """
+    if not isinstance(told, dict):
+        return None
+    known = {}
+    for name in ("fit", "predict"):
+        seconds: Any = told.get(name)
+        if type(seconds) not in (int, float) or not 0 <= seconds <= MOST_SECONDS:
+            return None
+        known[name] = float(seconds)
+    return known

@@ -43,7 +43,9 @@ def add_file_options(options: Parser) -> None:
     options.add_argument(
         "--probabilities", action="store_true", help="probabilities: the default for classes"
     )
-    options.add_argument("--id", type=str, metavar="COLUMN", help="the column of ids")
+    options.add_argument(
+        "--id", type=str, metavar="COLUMN", help="the column of ids (of --test if it has it)"
+    )
     options.add_argument("--fold", type=str, metavar="COLUMN", help="the column of folds")
     options.add_argument(
         "--encoding",

@@ -1,7 +1,7 @@
 """A team-mate's file, or two, read as the user says; what cannot be predictions is refused."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,13 +51,19 @@ def read_candidate(asked: Asked, contest: Contest) -> Candidate:
 
 def _sheets(asked: Asked, contest: Contest) -> list[Sheet]:
     first, second = (PARTS, ()) if asked.test is None else (("train", "holdout"), ("test",))
-    sheets, problems = [], []
+    sheets: list[Sheet] = []
+    problems = []
     for path, expected in ((asked.file, first), (asked.test, second)):
         if path is None:
             continue
         try:
             fold = asked.fold if path == asked.file else None
-            sheets.append(read_sheet(path, contest, expected, asked.id, fold, asked.encoding))
+            sheet = read_sheet(
+                path, contest, expected, asked.id, fold, asked.encoding, path != asked.file
+            )
+            if sheet.name in {other.name for other in sheets}:
+                sheet = replace(sheet, name=f"{path.absolute().parent.name}/{sheet.name}")
+            sheets.append(sheet)
         except DataError as error:
             problems.append(str(error))
     raise_if(problems, DataError)

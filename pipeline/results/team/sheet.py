@@ -46,15 +46,18 @@ def read_sheet(
     id_column: str | None = None,
     fold_column: str | None = None,
     encoding: str = "utf-8",
+    id_may_lack: bool = False,
 ) -> Sheet:
     """Read the file at *path*; DataError where it cannot be read or its columns be told.
 
     *expected* are the parts whose rows may stand in it. An id that several of them have needs a
-    column that tells the part.
+    column that tells the part. With *id_may_lack*, *id_column* was named for another file.
     """
     reading = read(path, encoding, option="--encoding {0}")
     frame, name = reading.frame, path.name
     known = {row_id for ids in contest.ids.values() for row_id in ids.tolist()}
+    if id_may_lack and id_column not in frame:
+        id_column = None
     columns = find_columns(
         frame,
         contest.competition,
@@ -107,8 +110,9 @@ def _parts(
         row_id for row_id in ids.tolist() if sum(row_id in sets[part] for part in expected) > 1
     ]
     if shared:
+        several = " and ".join(part for part in expected if sets[part])
         raise DataError(
-            f"{name}: ids that {' and '.join(expected)} both have: {listing(shared[:6])}. Say "
+            f"{name}: ids that stand in several of {several}: {listing(shared[:6])}. Say "
             "which row is which: a column 'part' with train, test and holdout, or the "
             "test predictions in a file of their own (--test FILE)"
         )

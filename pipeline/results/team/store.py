@@ -24,6 +24,7 @@ from pipeline.paths import Part, Paths, safe_name
 from pipeline.results.manifest import FORMAT
 from pipeline.results.oof import FoldPredictions, commit_fold
 from pipeline.results.team.audit import Audit, as_values
+from pipeline.results.team.export import as_seconds
 from pipeline.results.team.subject import Subject
 
 SEED = 0
@@ -184,7 +185,8 @@ def _manifest(
 ) -> dict[str, Any]:
     contest, sidecar = subject.contest, subject.candidate.sidecar
     scores: Sequence[float | None] = [line.score for line in audit.folds]
-    more = {"seconds": sidecar["seconds"]} if isinstance(sidecar.get("seconds"), dict) else {}
+    seconds = as_seconds(sidecar.get("seconds"))
+    more: dict[str, Any] = {} if seconds is None else {"seconds": seconds}
     if subject.has_holdout:
         more["holdout_score"] = audit.holdout
     return {

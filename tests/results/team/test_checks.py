@@ -62,8 +62,8 @@ def test_missing_doubled_and_broken_rows_are_out_for_good(toy):
         f"1 of 400 training rows stand more than once. Average them, or keep one: {ids[7]}" in told
     )
     assert (
-        f"3 of 400 training rows hold no finite number (empty, text, NaN or infinite): {ids[3]}"
-        in told
+        "3 of 400 training rows hold no finite number (empty, text, NaN, infinite or beyond "
+        f"3.4e38): {ids[3]}" in told
     )
     assert not found.storable
 
@@ -85,6 +85,15 @@ def test_ids_that_were_read_as_numbers_are_recognised(toy):
 
     found = look(toy, send(toy, edit=edit))
     assert "' train-0001 ' looks like our 'train-0001'" in said(found, "out")
+
+
+def test_a_column_that_calls_all_rows_oof_is_told(toy):
+    def edit(lines):
+        return [[*line, "oof"] for line in lines]
+
+    found = look(toy, send(toy, header=["score", "part"], edit=edit))
+    test = toy.tables.test.ids[0]
+    assert f"{test!r} is one of our test rows, but the file says it is not" in said(found, "out")
 
 
 @pytest.mark.parametrize("some", [[], ["dev"]])
@@ -154,6 +163,28 @@ def test_class_probabilities_that_do_not_sum_to_one_are_out(classes):
     found = look(classes, send(classes, rounded))
     assert "they were rounded" in said(found, "warning")
     assert found.verdict == "in with a warning"
+
+
+def test_many_classes_may_be_rounded_to_two_decimals(tmp_path):
+    toy = make(tmp_path, "multiclass", "accuracy", n=200, m=80)
+    values = {file: np.full((len(each), len(CLASSES)), 0.0) for file, each in toy.truth.items()}
+    off = 0.005 * len(CLASSES)
+    share = np.random.default_rng(0).dirichlet(np.ones(len(CLASSES)), 400)
+    for each in values.values():
+        each[:] = share[: len(each)] * (1 + off - 1e-9)
+    assert "they were rounded" in said(look(toy, send(toy, values)), "warning")
+    for each in values.values():
+        each *= 1.02 + off
+    assert "they are no probabilities" in said(look(toy, send(toy, values)), "out")
+
+
+def test_a_file_of_probabilities_beside_one_of_logits_is_out(classes):
+    values = predictions(classes)
+    logits = {file: np.log(np.clip(each, 1e-6, 1)) for file, each in values.items()}
+    first = send(classes, values, files=("train",))
+    second = send(classes, logits, files=("test",), fold=False, name="test.csv")
+    found = look(classes, first, test=second, kind="logits")
+    assert "all numbers of mate.csv lie between 0" in said(found, "out")
 
 
 def test_logits_that_are_probabilities_are_out(classes):

@@ -179,6 +179,10 @@ def test_no_ids_are_told_with_the_flag_that_names_them(toy):
 def test_a_named_column_that_is_not_there_is_told(toy):
     with pytest.raises(DataError, match=r"mate.csv has no column 'uid' \(--id\); it has id, fold"):
         read(toy, send(toy), id="uid")
+    first = send(toy, files=("train",))
+    first.write_text(first.read_text().replace("id,", "row,", 1))
+    second = send(toy, files=("test",), fold=False, name="test.csv")
+    assert read(toy, first, test=second, id="row").unknown == []
     with pytest.raises(DataError, match=r"no column 'k' \(--fold\)"):
         read(toy, send(toy), fold="k")
 
@@ -201,7 +205,7 @@ def test_ids_that_train_and_test_share_need_a_part(tmp_path):
 
     toy.tables = load(toy.competition, tmp_path)
     values = predictions(toy)
-    with pytest.raises(DataError, match="ids that train and test and holdout both have"):
+    with pytest.raises(DataError, match="ids that stand in several of train and test"):
         read(toy, send(toy, values))
     first = send(toy, values, files=("train",))
     second = send(toy, values, files=("test",), fold=False, name="test.csv")

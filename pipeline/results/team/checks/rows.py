@@ -46,12 +46,16 @@ def _alike(subject: Subject) -> str:
     """A hint where ids were read as numbers somewhere: 007 became 7, or 7 became 7.0."""
     ours = {_bare(row_id): row_id for ids in subject.contest.ids.values() for row_id in ids}
     for row_id in subject.candidate.unknown[:100]:
-        if _bare(row_id) in ours:
-            mine = ours[_bare(row_id)]
-            return (
-                f"{row_id!r} looks like our {mine!r}: read ids as text "
-                "(pandas: dtype={'id': str}) and write them unchanged"
-            )
+        if _bare(row_id) not in ours:
+            continue
+        mine = ours[_bare(row_id)]
+        if row_id == mine:  # it stands where another part's rows are expected
+            part = next(part for part in PARTS if row_id in subject.contest.ids[part])
+            return f"{row_id!r} is one of our {CALLED[part]} rows, but the file says it is not"
+        return (
+            f"{row_id!r} looks like our {mine!r}: read ids as text "
+            "(pandas: dtype={'id': str}) and write them unchanged"
+        )
     return ""
 
 
@@ -78,7 +82,7 @@ def _part(subject: Subject, part: str) -> Iterator[Finding]:
         advice = "stand more than once. Average them, or keep one"
         yield out("rows", _said(doubled, len(ids), rows, advice), final=True)
     if broken:
-        advice = "hold no finite number (empty, text, NaN or infinite)"
+        advice = "hold no finite number (empty, text, NaN, infinite or beyond 3.4e38)"
         yield out("rows", _said(broken, len(ids), rows, advice), final=True)
 
 

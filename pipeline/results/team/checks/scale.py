@@ -23,6 +23,7 @@ BLIND = 2.0  # standard errors of a correlation
 SAME = 0.3  # share of rows with one and the same value in all columns
 DECIMALS = 2  # predictions that all have no more than so many count as rounded
 SUMS = (1e-3, 0.02)  # rows of class probabilities: so far from one is rounding, is a warning
+ROUNDED = 0.005  # each class may be off by, where two decimals are left
 
 
 def check(subject: Subject) -> Iterator[Finding]:
@@ -129,10 +130,11 @@ def _sums(subject: Subject) -> Iterator[Finding]:
     off = np.abs(rows[np.isfinite(rows).all(axis=1)].sum(axis=1) - 1)
     worst = float(off.max(initial=0.0))
     said = f"class probabilities of a row sum to one up to {worst:.3g}"
-    if worst > SUMS[1]:
+    bound = max(SUMS[1], ROUNDED * rows.shape[1]) + 1e-6
+    if worst > bound:
         yield out(
             "values",
-            f"{said} ({int((off > SUMS[1]).sum())} rows beyond {SUMS[1]}): they are no "
+            f"{said} ({int((off > bound).sum())} rows beyond {bound:.3g}): they are no "
             "probabilities of one class out of several. Divide each row by its sum; or, if they "
             "are raw outputs, write the logits and say --logits",
         )
@@ -141,16 +143,18 @@ def _sums(subject: Subject) -> Iterator[Finding]:
 
 
 def _probabilities_twice(subject: Subject) -> Iterator[Finding]:
-    written = subject.candidate.written
-    known = written[np.isfinite(written)]
-    if subject.candidate.kind != "logits" or not len(known):
+    """Files told apart, as one may hold logits and the other not."""
+    if subject.candidate.kind != "logits":
         return
-    if known.min() >= 0 and known.max() <= 1:
-        yield out(
-            "values",
-            f"--logits was said, but all numbers lie between {known.min():.3g} and "
-            f"{known.max():.3g}: they are probabilities already. Leave the flag out",
-        )
+    for name, written in subject.candidate.written.items():
+        known = written[np.isfinite(written)]
+        if len(known) and known.min() >= 0 and known.max() <= 1:
+            yield out(
+                "values",
+                f"--logits was said, but all numbers of {name} lie between {known.min():.3g} and "
+                f"{known.max():.3g}: they are probabilities already. Leave the flag out, or write "
+                "logits into both files",
+            )
 
 
 def _digits(subject: Subject) -> Iterator[Finding]:
