@@ -19,6 +19,7 @@ from pipeline.results.blended import within_range
 from pipeline.results.evidence import Evidence, FoldSet
 from pipeline.results.ranks import share_below
 from pipeline.results.rows import Rows
+from pipeline.results.stack import NO_INTERCEPT
 
 ORDER_ONLY = ("auc", "spearman")
 WRONG_TOOL = (
@@ -68,15 +69,21 @@ def mean_ranks(yardsticks: Sequence[np.ndarray], members: Sequence[np.ndarray]) 
 
 
 def rank_mean(evidence: Evidence, folds: FoldSet) -> RankMean:
-    """Nothing but the yardsticks is fitted; for numbers also the line from rank to target."""
+    """Nothing but the yardsticks is fitted; for numbers also the line from rank to target.
+
+    For a metric that sees no line it leads to the members' mean, which no label moves: lines that
+    follow the labels of all folds but one would spoil the predictions of all folds, pooled.
+    """
     rows = evidence.rows(folds)
     given = evidence.given.take(rows)
     yardsticks = [np.sort(member, axis=0) for member in given.members]
     slope, offset = np.ones(given.columns), np.zeros(given.columns)
     if evidence.problem == "regression":
-        ranks, truth = mean_ranks(yardsticks, given.members), evidence.truth[rows]
+        ranks, toward = mean_ranks(yardsticks, given.members), evidence.truth[rows]
+        if evidence.metric.name in NO_INTERCEPT:
+            toward = np.mean(given.members, axis=0, dtype=float)
         away = ranks - ranks.mean(axis=0)
         spread = np.maximum((away**2).sum(axis=0), np.finfo(float).tiny)
-        slope = (away * truth).sum(axis=0) / spread
-        offset = truth.mean(axis=0) - slope * ranks.mean(axis=0)
+        slope = (away * toward).sum(axis=0) / spread
+        offset = toward.mean(axis=0) - slope * ranks.mean(axis=0)
     return RankMean(yardsticks, slope, offset)

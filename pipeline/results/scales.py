@@ -2,7 +2,8 @@
 
 A team-mate's similarity from 0 to 1 beside labels from 0 to 5 would spoil every mean. Such a member
 is replaced by a + b p, the least-squares line from its predictions to the target, fitted on the
-same folds as the blend. Only members that are plainly on another scale are touched: they lie beside
+same folds as the blend; for a metric without a level (see `stack.label_level`) moved up or down to
+the mean of the other members, as far as there are any. Only members that are plainly on another scale are touched: they lie beside
 the target, or are spread much wider, or much narrower although they follow it (a weak model that
 predicts near the mean is narrow too, and right to be). Probabilities are on one scale by what they
 are.
@@ -18,6 +19,7 @@ from pipeline.results.blended import Blend, Predictor
 from pipeline.results.evidence import Evidence, FoldSet
 from pipeline.results.moments import Moments
 from pipeline.results.rows import Rows
+from pipeline.results.stack import NO_INTERCEPT
 
 SPREAD = 3.0  # times wider or narrower than the target from which a member is on another scale
 FOLLOWS = 0.5  # correlation with the target from which a narrow member is not just a weak one
@@ -126,8 +128,10 @@ def find_scale(evidence: Evidence, folds: FoldSet) -> Scale:
     follows = np.abs(toward) >= FOLLOWS * np.sqrt(own * columns.dot(moments.scatter[:, -1, -1]))
     off = ((ratio > SPREAD) | ((ratio < 1 / SPREAD) & follows) | (away > AWAY)) & (own > 0)
     slope = np.where(off, np.divide(toward, own, out=np.ones_like(own), where=own > 0), 1.0)
-    offset = np.where(off, mean[:, -1:] - slope * mean[:, :-1], 0.0)
-    return Scale(slope, offset)
+    level = mean[:, -1:]
+    if evidence.metric.name in NO_INTERCEPT and not off.all():
+        level = mean[:, :-1][:, ~off].mean(axis=1, keepdims=True)
+    return Scale(slope, np.where(off, level - slope * mean[:, :-1], 0.0))
 
 
 def _inside(evidence: Evidence, folds: FoldSet, scale: Scale) -> Evidence:

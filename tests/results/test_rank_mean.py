@@ -38,8 +38,16 @@ def test_a_row_beyond_all_others_is_ranked_first_or_last():
 
 
 def test_numbers_are_brought_to_the_targets_scale_by_least_squares():
-    evidence = evidence_of("regression", "spearman")
+    evidence = evidence_of("regression", "rmse")
     blend, rows = rank_mean(evidence, FOLDS), evidence.rows(FOLDS)
     found, truth = blend.predict(evidence.given.take(rows), "regression"), evidence.truth[rows]
     slope = np.polyfit(found[:, 0], truth[:, 0], 1)
     np.testing.assert_allclose(slope, [1, 0], atol=1e-9)
+
+
+def test_where_only_order_counts_they_are_brought_to_the_members_scale_which_no_label_moves():
+    evidence = evidence_of("regression", "spearman")
+    given = evidence.given.take(evidence.rows(FOLDS))
+    found = rank_mean(evidence, FOLDS).predict(given, "regression")
+    slope = np.polyfit(found[:, 0], np.mean(given.members, axis=0)[:, 0], 1)
+    np.testing.assert_allclose(slope, [1, 0], atol=1e-6)
