@@ -3,10 +3,10 @@
 A team-mate's similarity from 0 to 1 beside labels from 0 to 5 would spoil every mean. Such a member
 is replaced by a + b p, the least-squares line from its predictions to the target, fitted on the
 same folds as the blend; for a metric without a level (see `stack.label_level`) moved up or down to
-the mean of the other members, as far as there are any. Only members that are plainly on another scale are touched: they lie beside
-the target, or are spread much wider, or much narrower although they follow it (a weak model that
-predicts near the mean is narrow too, and right to be). Probabilities are on one scale by what they
-are.
+the mean of the other members, as far as there are any. Only members that are plainly on another
+scale are touched: they lie beside the target, or are spread much wider, or much narrower although
+they follow it (a weak model that predicts near the mean is narrow too, and right to be).
+Probabilities are on one scale by what they are.
 """
 
 from collections.abc import Callable, Sequence
