@@ -27,6 +27,7 @@ from pipeline.temporaries import new_name, sweep
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ESTALE, errno.EIO}
+MEND = "python -m pipeline.doctor says how to mend it"
 IN_THE_WAY = {errno.ENOTDIR, errno.EEXIST, errno.EISDIR}
 
 
@@ -143,11 +144,11 @@ def read_json(path: Path) -> dict[str, Any]:
 def read_arrays(path: Path, expected_sha256: str | None = None) -> dict[str, np.ndarray]:
     """The arrays of an .npz; ArtifactError where it is missing, damaged or not the one expected."""
     if not path.exists():
-        raise ArtifactError(f"{path} is missing")
+        raise ArtifactError(f"{path} is missing; {MEND}")
     if expected_sha256 is not None and (found := sha256(path)) != expected_sha256:
         raise ArtifactError(
             f"{path} has changed since it was written: its SHA-256 is {found[:12]}…, "
-            f"expected {expected_sha256[:12]}…. Delete it and run the same command again."
+            f"expected {expected_sha256[:12]}…; {MEND}"
         )
     check_archive(path)
     try:

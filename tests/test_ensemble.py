@@ -381,7 +381,12 @@ def test_a_changed_part_is_found_out(toy, capsys):
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     assert call(toy) == 5
-    assert "fold-2.npz" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "fold-2.npz has changed since it was written" in told
+    assert "python -m pipeline.doctor says how to mend it" in told
+    path.unlink()
+    assert call(toy) == 5
+    assert "fold-2.npz is missing; python -m pipeline.doctor says how" in capsys.readouterr().err
 
 
 def test_a_constant_run_is_scored_as_undefined_and_gets_no_weight(toy, capsys):

@@ -12,7 +12,7 @@ import pandas as pd
 from pipeline.config import ColumnsConfig, Competition, DataConfig, FoldsConfig, TaskConfig
 from pipeline.data.detection.doubts import Doubts, Wishes
 from pipeline.data.detection.files import Files, find_files
-from pipeline.data.detection.folds import find_strata, hint_groups
+from pipeline.data.detection.folds import find_groups, find_strata
 from pipeline.data.detection.ids import find_id
 from pipeline.data.detection.labelled import find_holdout, mention_others
 from pipeline.data.detection.profile import Profile, profile_of, profiles_of
@@ -68,7 +68,7 @@ def detect(folder: Path, wishes: Wishes, spell: Callable[[Path], str]) -> Detect
     id_column = find_id(seen.profiles, seen.test, seen.sample, wishes, doubts)
     answers = answers_of(seen.sample, id_column)
     columns = _columns(seen, id_column, answers, wishes, doubts)
-    strata = _fold_columns(seen, columns, doubts)
+    strata, groups = _fold_columns(seen, columns, doubts)
     holdout = find_holdout(seen.holdout, columns, doubts)
     mention_others(seen.files.others, columns, wishes.encoding, doubts)
     labelled = [seen.train, *(seen.holdout[path] for path in holdout)]
@@ -92,6 +92,7 @@ def detect(folder: Path, wishes: Wishes, spell: Callable[[Path], str]) -> Detect
                 count=FoldsConfig.count if wishes.folds is None else wishes.folds,
                 seed=FoldsConfig.seed if wishes.seed is None else wishes.seed,
                 stratify_by=strata,
+                group_columns=groups,
             ),
         ),
         reasons=doubts.reasons,
@@ -136,11 +137,14 @@ def _columns(
     return ColumnsConfig(id=id_column, texts=texts, targets=targets, features=features)
 
 
-def _fold_columns(seen: Seen, columns: ColumnsConfig, doubts: Doubts) -> list[str]:
+def _fold_columns(
+    seen: Seen, columns: ColumnsConfig, doubts: Doubts
+) -> tuple[list[str], list[str]]:
+    """Columns to stratify on, and columns that keep rows together."""
     taken = {columns.id, *columns.texts, *columns.targets}
-    groups = [name for name in seen.profiles if name not in taken]
-    hint_groups(seen.profiles, seen.test, groups, doubts)
-    return find_strata(seen.profiles, seen.test, columns.features, doubts)
+    others = [name for name in seen.profiles if name not in taken]
+    groups = find_groups(seen.profiles, seen.test, others, doubts)
+    return find_strata(seen.profiles, seen.test, columns.features, doubts), groups
 
 
 def _task(

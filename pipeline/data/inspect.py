@@ -97,7 +97,9 @@ def look(
         overlap=_overlaps(files, coded),
         alone=alone(found, train.targets[chosen], competition.task.problem),
         alone_rows=len(chosen),
-        alike=alike(train, coded["train"], tables.test, coded["test"]),
+        alike=alike(
+            train, coded["train"], tables.test, coded["test"], competition.folds.group_columns
+        ),
         columns=columns(
             headers or read_headers(competition, root),
             [*competition.columns.targets, competition.columns.id, tables.sample.id_column],

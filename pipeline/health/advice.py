@@ -34,6 +34,11 @@ class Commands:
         """Blend, and write a submission."""
         return shlex.join(self._start("ensemble"))
 
+    def rebuild(self, name: str) -> str:
+        """Make a submission's bytes again."""
+        root = [] if str(self.root) == "." else ["--root", str(self.root)]
+        return shlex.join(["python", "-m", "pipeline.rebuild", *root, name])
+
     def cv(self, model: Sequence[str], seeds: Iterable[int]) -> str:
         """Train what is missing of a run; *model* as `model_options` gives it."""
         wanted = sorted(set(seeds))

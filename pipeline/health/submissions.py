@@ -41,7 +41,8 @@ def check_submission(root: Path, csv: Path, quick: bool) -> Iterator[Finding]:
     content, failed = attempt(record, partial(_read, record), where_from)
     yield from failed
     if not csv.exists():
-        advice = f"Restore it (git, or a teammate's copy); or delete {record}."
+        again = Commands(root, name).rebuild(csv.name)
+        advice = f"Run: {again} (makes the same bytes again); or delete {record}."
         yield problem(csv, "is missing, its provenance is there", advice)
     elif content is not None:
         yield from _same_file(csv, record, content, quick)

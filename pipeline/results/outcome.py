@@ -163,7 +163,8 @@ def _expect(
     metric, problem = evidence.metric, evidence.problem
     scored = Scored(metric, problem, evidence.truth, decided.predicted, evidence.group_of_row)
     known = Labelled(table=train, scored=scored, gain=decided.gain)
-    return leaderboard(known, holdout, test, parts, competition.folds.seed)
+    seed, grouped_by = competition.folds.seed, competition.folds.group_columns
+    return leaderboard(known, holdout, test, parts, seed, grouped_by)
 
 
 def fill(outcome: Outcome, test_ids: Sequence[str], sample: Sample) -> bytes:

@@ -506,6 +506,39 @@ def test_columns_of_new_values_in_test_are_hinted_at_as_groups_and_not_chosen(tm
     assert "'prompt_id' (6 values) is worth it" in found.reasons["folds.group_columns"]
 
 
+def authored(folder, theirs):
+    make = kinds.Maker("authors")
+    names = [f"ann{number}" for number in range(60)]
+    kinds.handed_out(
+        folder,
+        {
+            "id": range(kinds.N),
+            "author": make.of(names, kinds.N),
+            "essay": make.sentences(kinds.N, 40),
+            "score": make.of([1.5, 2.5, 4.0], kinds.N),
+        },
+        {
+            "id": range(kinds.M),
+            "author": make.of(theirs, kinds.M),
+            "essay": make.sentences(kinds.M, 40),
+        },
+        None,
+    )
+    return look(folder)
+
+
+def test_rows_of_a_column_of_which_test_has_none_stay_together(tmp_path):
+    found = authored(tmp_path, [f"bob{number}" for number in range(20)])
+    assert found.competition.folds.group_columns == ["author"]
+    assert "'author' (60 values): 100 % of test's rows" in found.reasons["folds.group_columns"]
+
+
+def test_empty_cells_of_test_are_no_new_values(tmp_path):
+    found = authored(tmp_path, ["", "", "ann3"])
+    assert found.competition.folds.group_columns == []
+    assert "is worth it" not in found.reasons["folds.group_columns"]
+
+
 def test_three_texts_of_which_two_are_a_pair_give_the_pair(tmp_path):
     make = kinds.Maker("answers")
 

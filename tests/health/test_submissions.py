@@ -48,7 +48,9 @@ def test_a_csv_of_ones_own_is_a_problem_and_a_readme_is_not(root):
 
 def test_provenance_without_its_submission_is_a_problem(root):
     (root / SUBMISSION).unlink()
-    assert problem_of(root, SUBMISSION)["what"] == "is missing, its provenance is there"
+    found = problem_of(root, SUBMISSION)
+    assert found["what"] == "is missing, its provenance is there"
+    assert f"python -m pipeline.rebuild --root {root} {SUBMISSION.name}" in found["todo"]
 
 
 def test_provenance_of_another_file_is_a_problem(root):

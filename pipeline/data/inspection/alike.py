@@ -68,9 +68,19 @@ class Compared:
         return sparse.hstack(list(self.views.values()), format="csr")
 
 
-def alike(train: Table, train_codes: Codes, test: Table, test_codes: Codes) -> Alike | None:
-    """Tell train from test by texts, lengths and further columns; None for too few rows."""
-    found = compare(train, train_codes, test, test_codes)
+def alike(
+    train: Table,
+    train_codes: Codes,
+    test: Table,
+    test_codes: Codes,
+    leave_out: Sequence[str] = (),
+) -> Alike | None:
+    """Tell train from test by texts, lengths and further columns; None for too few rows.
+
+    Columns to *leave_out* are those that folds are grouped by: a fold has other values than the
+    rest of train just as test has, so that is no difference between the two.
+    """
+    found = compare(train, train_codes, test, test_codes, leave_out)
     if found is None:
         return None
     value, low, high = told_apart(found.together, found.is_test, found.part)
@@ -86,7 +96,13 @@ def alike(train: Table, train_codes: Codes, test: Table, test_codes: Codes) -> A
     )
 
 
-def compare(train: Table, train_codes: Codes, test: Table, test_codes: Codes) -> Compared | None:
+def compare(
+    train: Table,
+    train_codes: Codes,
+    test: Table,
+    test_codes: Codes,
+    leave_out: Sequence[str] = (),
+) -> Compared | None:
     """Rows of train and test, at most ROWS of each, side by side; None for too few rows."""
     if min(len(train), len(test)) < FEWEST:
         return None
@@ -94,10 +110,11 @@ def compare(train: Table, train_codes: Codes, test: Table, test_codes: Codes) ->
     theirs = sample(len(test), ROWS, "inspect-alike-test")
     table = concatenate(_unlabelled(train.rows(ours)), _unlabelled(test.rows(theirs)))
     names = np.concatenate([train_codes.rows(ours).names, test_codes.rows(theirs).names])
+    further = {name: each for name, each in table.features.items() if name not in leave_out}
     views = {
         "texts": hashed_texts(table.texts),
         "lengths": indicators(text_properties(table.texts)),
-        "columns": indicators(column_properties(table.features)),
+        "columns": indicators(column_properties(further)),
     }
     return Compared(
         ours=ours,

@@ -7,7 +7,7 @@ one thing, on purpose: the test file is predicted by the mean of K learners, a t
 so the leaderboard tends to be slightly better than the honest score.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -69,8 +69,10 @@ def leaderboard(
     test: Table,
     parts: Mapping[str, int],
     seed: int,
+    grouped_by: Sequence[str] = (),
 ) -> Leaderboard:
-    """Expect scores on *test*; *parts* are whole, public, private -> rows.
+    """Expect scores on *test*; *parts* are whole, public, private -> rows. Columns that folds are
+    *grouped_by* are another one's in every fold, as they are in test: that is no shift.
 
     A holdout file may say more than train does: where its score is out of the range that train
     gives for that many rows, or test is not like train, it takes train's place if test is like it.
@@ -78,7 +80,7 @@ def leaderboard(
     if not np.isfinite(train.gain) or len(train.table) < FEWEST:
         return Leaderboard(notes=["withheld: too few training rows to say"])
     ours, theirs = code([train.table.texts, test.texts])
-    shift = shift_between(train.table, test, ours, theirs)
+    shift = shift_between(train.table, test, ours, theirs, grouped_by)
     auc = None if shift is None else shift.auc
     copies = copied(ours, train.scored.group_of_row, theirs)
     if copies.many:
@@ -91,7 +93,7 @@ def leaderboard(
         return Leaderboard(parts=ranges(train.scored, train.gain, parts, seed), notes=notes)
     why = strange or _apart(auc)
     if holdout is not None and len(holdout.table) >= FEWEST and np.isfinite(holdout.gain):
-        near = find_shift(holdout.table, test)
+        near = find_shift(holdout.table, test, grouped_by)
         if near is not None and near.verdict == "alike":
             found = ranges(holdout.scored, holdout.gain, parts, seed)
             notes = [f"{why}. Test is like the holdout file (AUC {near.auc:.2f}): expected from it"]
@@ -99,8 +101,10 @@ def leaderboard(
         if near is not None:
             why += f"; nor is test like the holdout file (AUC {near.auc:.2f})"
     weighs = can_weigh(train.scored.metric, train.scored.problem)
-    if strange is None and shift is not None and shift.verdict == "somewhat" and weighs:
-        return _widened(train.scored, train.gain, parts, shift, seed)
+    if strange is None and shift is not None and shift.verdict == "somewhat":
+        if weighs:
+            return _widened(train.scored, train.gain, parts, shift, seed)
+        why += f", and {train.scored.metric.name} here has no way to weigh rows"
     return Leaderboard(auc=auc, notes=[f"withheld: {why}"])
 
 
@@ -108,8 +112,8 @@ def _told(copies: Copied) -> str:
     share = f"{100 * copies.test / copies.rows:.0f} %"
     return (
         f"{copies.test:,} of {copies.rows:,} test rows ({share}) have the texts of a training row, "
-        "and folds keep such rows apart: expect a better score than the honest one, which tells of "
-        "the other rows only"
+        "and folds keep such rows apart: the honest score tells of the other rows only. Expect a "
+        "better one, unless copies have contradicting labels (init counts them)"
     )
 
 

@@ -7,6 +7,7 @@ importance weighted cross validation", JMLR 8, 2007). Where it finds much, few r
 the weight, and labels may go another way too: nothing can be promised then.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -45,14 +46,18 @@ class Shift:
         return round(float(known.sum() ** 2 / (known**2).sum())) if len(known) else 0
 
 
-def find_shift(train: Table, test: Table) -> Shift | None:
-    """Tell *train* from *test*; None for too few rows."""
-    return shift_between(train, test, *code([train.texts, test.texts]))
+def find_shift(train: Table, test: Table, grouped_by: Sequence[str] = ()) -> Shift | None:
+    """Tell *train* from *test*, not by the columns that folds are grouped by; None for too few
+    rows."""
+    ours, theirs = code([train.texts, test.texts])
+    return shift_between(train, test, ours, theirs, grouped_by)
 
 
-def shift_between(train: Table, test: Table, ours: Codes, theirs: Codes) -> Shift | None:
+def shift_between(
+    train: Table, test: Table, ours: Codes, theirs: Codes, grouped_by: Sequence[str] = ()
+) -> Shift | None:
     """The same for texts that were numbered before: *ours* are those of *train*."""
-    found = compare(train, ours, test, theirs)
+    found = compare(train, ours, test, theirs, grouped_by)
     if found is None:
         return None
     margin = margins(found.together, found.is_test, found.part)

@@ -198,6 +198,16 @@ def test_swapped_class_columns_are_found(classes):
     assert "business predicts art, art predicts business" in said(found, "out")
 
 
+@pytest.mark.parametrize(("problem", "metric"), [("regression", "rmse"), ("multilabel", "auc")])
+def test_swapped_target_columns_are_found(tmp_path, problem, metric):
+    names = ["first", "second", "third"]
+    toy = make(tmp_path, problem, metric, n=200, m=80, targets=names)
+    swapped = [names[1], names[0], *names[2:]]
+    found = look(toy, send(toy, header=swapped))
+    assert f"{names[1]} predicts {names[0]}" in said(found, "out")
+    assert "order" not in said(look(toy, send(toy)), "out")
+
+
 def test_a_binary_file_turned_round_is_found(tmp_path):
     toy = make(tmp_path, "binary", "auc", n=200, m=80)
     values = {file: 1 - each for file, each in predictions(toy).items()}

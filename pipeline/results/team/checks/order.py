@@ -1,9 +1,10 @@
-"""Are the classes in our order?
+"""Are the classes, or the targets, in our order?
 
-The file's column of a class should be larger where that class is right. The assignment of columns
-to classes that fits the labels best (Hungarian method on their correlations, so that it does not
-matter how sure the model is) should therefore be the identity; where it is another one and gains
-clearly, columns were swapped, as happens when another tool numbers the classes in another order.
+The file's column of a class should be larger where that class is right, and that of a target where
+the target is. The assignment of columns to classes that fits the labels best (Hungarian method on
+their correlations, so that it does not matter how sure the model is) should therefore be the
+identity; where it is another one and gains clearly, columns were swapped, as happens when another
+tool numbers the classes in another order.
 """
 
 from collections.abc import Iterator
@@ -19,33 +20,35 @@ CHANCE = 4.0  # … in standard errors of a correlation
 
 
 def check(subject: Subject) -> Iterator[Finding]:
-    """Classes of a multiclass problem in another order; a binary one turned round."""
+    """Columns in another order than the classes or targets; a binary file turned round."""
     rows, problem = subject.known, subject.contest.problem
-    if problem not in ("multiclass", "binary") or rows.sum() < 2:
+    if rows.sum() < 2:
         return
-    predicted = subject.oof[rows]
-    truth = subject.contest.truth[rows, 0].astype(int)
-    if problem == "binary":
-        predicted = np.hstack([1 - predicted, predicted])
-    classes = subject.contest.competition.task.classes
-    fits = _correlations(predicted, truth)
+    predicted, names = subject.oof[rows], subject.contest.competition.outputs
+    if problem in ("multiclass", "binary"):
+        names = subject.contest.competition.task.classes
+        right = (subject.contest.truth[rows, :1] == np.arange(len(names))).astype(float)
+        predicted = np.hstack([1 - predicted, predicted]) if problem == "binary" else predicted
+    else:
+        right = subject.target[rows]
+    fits = _correlations(predicted, right)
     columns = linear_sum_assignment(-fits)[1]
-    present = np.bincount(truth, minlength=len(classes))
-    swapped = [c for c in np.flatnonzero(columns != np.arange(len(classes))) if present[c]]
+    present = np.ptp(right, axis=0) > 0
+    swapped = [c for c in np.flatnonzero(columns != np.arange(len(names))) if present[c]]
     gained = [fits[c, columns[c]] - fits[c, c] for c in swapped]
-    if not swapped or np.mean(gained) <= max(CLEARLY, CHANCE / np.sqrt(len(truth))):
+    if not swapped or np.mean(gained) <= max(CLEARLY, CHANCE / np.sqrt(len(right))):
         return
-    told = ", ".join(f"{classes[columns[c]]} predicts {classes[c]}" for c in swapped[:5])
+    told = ", ".join(f"{names[columns[c]]} predicts {names[c]}" for c in swapped[:5])
+    what = "classes" if problem in ("multiclass", "binary") else "targets"
     yield out(
         "order",
-        f"the columns are in another order than the classes: {told}. Rename the columns after the "
-        "classes they predict",
+        f"the columns are in another order than the {what}: {told}. Rename the columns after the "
+        f"{what} they predict",
     )
 
 
-def _correlations(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """(c, c) of being class i with the prediction for class j; 0 where either never changes."""
-    right = truth[:, None] == np.arange(predicted.shape[1])
+def _correlations(predicted: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """(c, c) of class or target i with the prediction for j; 0 where either never changes."""
     a, b = right - right.mean(axis=0), predicted - predicted.mean(axis=0)
     scale = np.outer(np.sqrt((a**2).sum(axis=0)), np.sqrt((b**2).sum(axis=0)))
     return np.divide(a.T @ b, scale, out=np.zeros_like(scale), where=scale > 0)
