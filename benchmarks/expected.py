@@ -151,7 +151,7 @@ def judged(
     )
     method = "best" if len(oof) == 1 else METHOD.get(task.problem, "mean")
     nest, limits = Nest(evidence, seed), (float(truth.min()), float(truth.max()))
-    decided = decide_on(case.competition, nest, method, case.form, limits)
+    decided = decide_on(case.competition, case.metric, nest, method, case.form, limits)
     scored = Scored(case.metric, task.problem, truth, decided.predicted, groups)
     blend = nest.fit(method, evidence.folds)
     predicted = decided.apply(blend.predict(Rows(members), task.problem))

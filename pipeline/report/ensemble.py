@@ -145,7 +145,7 @@ def _conclusion(outcome: Outcome) -> Iterator[str]:
 
 def _with(outcome: Outcome) -> str:
     """What the honest score holds besides the blend: decisions, their choice, the file's form."""
-    decided, before = outcome.decided, outcome.assessment.headline.honest
+    decided, before = outcome.decided, outcome.undecided
     if outcome.honest == before:
         return ""
     if decided.form is not None:

@@ -60,7 +60,12 @@ def resampled_gains(
     metric: Metric, problem: str, truth: np.ndarray, predicted: np.ndarray, draws: Draws
 ) -> np.ndarray:
     """(B,) the gain of *predicted* (n, k) in each draw; NaN where the metric is undefined."""
-    if sums := sums_for(metric.name, problem):
+    if metric.cuts is not None:
+        try:
+            predicted = metric.cuts(truth, predicted)
+        except MetricError:  # in no draw either
+            return np.full(len(draws.counts), np.nan)
+    if sums := sums_for(metric.name, problem, metric.cuts is not None):
         per_row, finish = sums(problem, truth, predicted)
         gains = finish(draws.counts @ _per_block(per_row, draws))
     else:

@@ -80,6 +80,12 @@ class Evidence:
         """Whether the metric is scored from moments alone."""
         return self.problem == "regression" and self.metric.name in GAINS
 
+    def judged_by(self, metric: Metric) -> "Evidence":
+        """The same rows and members under another metric."""
+        return (
+            self if metric is self.metric else replace(self, metric=metric, _cache={}, _latest={})
+        )
+
     def without(self, member: int) -> "Evidence":
         """The same rows with one member left out."""
         return self.keep([place for place in range(len(self.names)) if place != member])
@@ -136,9 +142,11 @@ class Evidence:
 
         -inf for those that are not among *members*; None asks for all.
         """
-        if not self.uses_moments:
+        if not self.uses_moments and self.metric.cuts is None:
             return self._climb(folds).steps(counts, members)
-        gains = step_gains(self.moments(folds), counts, self.metric.name)
+        # before cuts only the order matters, and numbers that correlate best are best ordered
+        name = self.metric.name if self.uses_moments else "pearson"
+        gains = step_gains(self.moments(folds), counts, name)
         if members is None:
             return gains
         asked = np.isin(np.arange(len(gains)), list(members))

@@ -6,7 +6,7 @@ label. The reference is docs/metrics.md.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
@@ -37,6 +37,8 @@ class Metric:
     formula: Score
     label_range: tuple[float, float] | None = None
     """Of qwk of a regression: the labels that predictions are rounded to; None: the targets'."""
+    cuts: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
+    """How predictions become labels, given the targets, before anything else (`by_shares`)."""
 
     def score(self, y_true: np.ndarray, y_pred: np.ndarray) -> float:
         """The metric of raw predictions *y_pred* (n, k) for the targets *y_true*.

@@ -8,6 +8,7 @@ import numpy as np
 from pipeline.config import Competition
 from pipeline.data.table import Table
 from pipeline.results.assess import Assessment, as_score, assess, score_or_none
+from pipeline.results.by_shares import judging
 from pipeline.results.decide import render
 from pipeline.results.decisions.choose import Decided
 from pipeline.results.decisions.nested import decide_on
@@ -61,6 +62,13 @@ class Outcome:
         return as_score(self.metric, self.decided.gain)
 
     @property
+    def undecided(self) -> float | None:
+        """The same without decisions, by the metric itself."""
+        if self.assessment.nest.evidence.metric.cuts is None:
+            return self.assessment.headline.honest
+        return as_score(self.metric, self.decided.gain - self.decided.effect.difference)
+
+    @property
     def optimism(self) -> float | None:
         """By how much the in-sample score flatters; above 0 in either direction of the metric."""
         if self.in_sample is None or self.honest is None:
@@ -100,11 +108,12 @@ def conclude(
         about.get("train"),
     )
     evidence, members, pruned = without_copies(evidence, members)
-    assessment = assess(evidence, method, competition.folds.seed)
+    judged = evidence.judged_by(judging(metric, evidence.problem))
+    assessment = assess(judged, method, competition.folds.seed)
     if assessment.headline.honest is None:  # let the metric say why it has no value
-        metric.score(truth, evidence.predict(assessment.honest_blends)[1])
+        judged.metric.score(truth, judged.predict(assessment.honest_blends)[1])
     seen_range = (float(truth.min()), float(truth.max()))
-    decided = decide_on(competition, assessment.nest, method, form, seen_range)
+    decided = decide_on(competition, metric, assessment.nest, method, form, seen_range)
     known = known_rows(
         evidence, holdout, Rows(members.holdout, about.get("holdout")), assessment.blend, decided
     )
@@ -126,7 +135,7 @@ def conclude(
         leaderboard=_expect(competition, evidence, decided, train, test, known),
         facts=about.get("test"),
         holdout=None if known is None else score_holdout(known, members.holdout),
-        notes=[*notes, *pruned, *remarks(evidence, assessment.method)],
+        notes=[*notes, *pruned, *remarks(judged, assessment.method)],
     )
 
 

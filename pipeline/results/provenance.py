@@ -31,7 +31,7 @@ def scores(outcome: Outcome) -> dict[str, Any]:
     return {
         "metric": outcome.metric.name,
         "honest": outcome.honest,
-        "honest_undecided": line.honest,
+        "honest_undecided": outcome.undecided,
         "in_sample": outcome.in_sample,
         "optimism": outcome.optimism,
         "gain_over_best_single": finite(line.over_best.difference),

@@ -6,6 +6,11 @@ from pipeline.results.evidence import Evidence
 from pipeline.results.rank_mean import ORDER_ONLY, WRONG_TOOL
 from pipeline.results.scales import find_scale
 
+CUTS = (
+    "members and methods are compared by {metric} with cuts that give each label its share of "
+    "rows, as cut points come last; pipeline.cv and the audit round"
+)
+
 
 def remarks(evidence: Evidence, method: str) -> list[str]:
     """A sentence about each member on another scale, and about a method that is the wrong tool."""
@@ -18,4 +23,6 @@ def remarks(evidence: Evidence, method: str) -> list[str]:
         )
     if method == "rank-mean" and evidence.metric.name not in ORDER_ONLY:
         found.append(WRONG_TOOL.format(metric=evidence.metric.name))
+    if evidence.metric.cuts is not None:
+        found.append(CUTS.format(metric=evidence.metric.name))
     return found

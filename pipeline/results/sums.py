@@ -20,12 +20,15 @@ Sums = Callable[[str, np.ndarray, np.ndarray], tuple[np.ndarray, Finish]]
 ROUNDING = 1e-12  # share of a sum of squares below which what is left of it is rounding
 
 
-def sums_for(metric: str, problem: str) -> Sums | None:
-    """The sums of *metric*, or None where it is no function of such sums."""
+def sums_for(metric: str, problem: str, cut: bool = False) -> Sums | None:
+    """The sums of *metric*, or None where it is no function of such sums.
+
+    *cut*: the predictions of a regression are labels already.
+    """
     if metric in GAINS:
         return _moment_sums(metric)
-    if metric == "qwk" and problem == "regression":  # rounded within a range known elsewhere
-        return None
+    if metric == "qwk" and problem == "regression":
+        return _kappa_of_labels if cut else None  # else rounded within a range known elsewhere
     if problem == "multilabel" and metric == "macro-f1":
         return _f1
     return {
@@ -131,8 +134,12 @@ def _mean_f1(mean: Callable[[np.ndarray], np.ndarray]) -> Finish:
 
 
 def _kappa(problem: str, truth: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, Finish]:
-    found = classes(problem, predicted)
+    return _kappa_of_labels(problem, truth, classes(problem, predicted))
 
+
+def _kappa_of_labels(
+    problem: str, truth: np.ndarray, found: np.ndarray
+) -> tuple[np.ndarray, Finish]:
     def finish(total: np.ndarray) -> np.ndarray:
         apart, y, p, yy, pp = np.split(total[:, :-1], 5, axis=1)
         with np.errstate(invalid="ignore"):

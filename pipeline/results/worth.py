@@ -13,11 +13,12 @@ import numpy as np
 
 from pipeline.results.assess import as_score
 from pipeline.results.blended import expand
+from pipeline.results.by_shares import judging
 from pipeline.results.evidence import Evidence
 from pipeline.results.facts import facts_of
 from pipeline.results.gains import Gain, difference
 from pipeline.results.honest import AUTO, Nest, error_correlation
-from pipeline.results.metrics import MetricError
+from pipeline.results.metrics import Metric, MetricError
 from pipeline.results.team.checks.copies import correlation
 from pipeline.results.team.contest import Contest
 from pipeline.results.team.peers import Peer
@@ -81,13 +82,14 @@ def weigh(
 
     Raises MetricError where either has no score.
     """
+    metric = judging(contest.metric, contest.problem)
     whole = Evidence.gather(
         [*(peer.name for peer in peers), name],
         [*(peer.oof for peer in peers), oof],
         contest.truth,
         contest.folds.fold_of_row[0],
         contest.folds.group_of_row,
-        contest.metric,
+        metric,
         contest.problem,
         facts_of([contest.tables.train, contest.tables.test])[0],
     )
@@ -99,13 +101,13 @@ def weigh(
     for nest in (before, after):
         if not np.isfinite(nest.honest_gain(AUTO)):  # let the metric say why
             at, predicted = nest.evidence.predict(nest.left_out(AUTO, bare.folds))
-            contest.metric.score(contest.truth[at], predicted)
+            metric.score(contest.truth[at], predicted)
     target = _target(contest, rows, oof.shape[1])
     return Worth(
         name=name,
         runs=[peer.name for peer in peers],
-        score=_score(contest, oof),
-        scores=[_score(contest, peer.oof) for peer in peers],
+        score=_score(metric, contest, oof),
+        scores=[_score(metric, contest, peer.oof) for peer in peers],
         correlations=[float(each) for each in error_correlation(whole)[-1, :-1]],
         with_ensemble=correlation(oof[rows] - target, ensemble - target),
         methods=[_method(before, after, method) for method in METHODS],
@@ -118,9 +120,9 @@ def _target(contest: Contest, rows: np.ndarray, k: int) -> np.ndarray:
     return expand(contest.truth[rows], contest.problem, k)
 
 
-def _score(contest: Contest, predicted: np.ndarray) -> float | None:
+def _score(metric: Metric, contest: Contest, predicted: np.ndarray) -> float | None:
     try:
-        return contest.metric.score(contest.truth, predicted)
+        return metric.score(contest.truth, predicted)
     except MetricError:
         return None
 

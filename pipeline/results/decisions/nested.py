@@ -8,10 +8,12 @@ from pipeline.results.decisions.choose import Decided, decide
 from pipeline.results.evidence import FoldSet
 from pipeline.results.form import Form
 from pipeline.results.honest import AUTO, Nest
+from pipeline.results.metrics import Metric
 
 
 def decide_on(
     competition: Competition,
+    metric: Metric,
     nest: Nest,
     requested: str,
     form: Form,
@@ -20,11 +22,12 @@ def decide_on(
     """What is done to the ensemble's predictions before they fill a file of this *form*.
 
     Args:
+        metric: what scores the file.
         nest: the fits of every method on every set of folds.
         requested: a method's name, or "auto".
         seen_range: the lowest and the highest target of train.
     """
-    task, evidence, metric = competition.task, nest.evidence, nest.evidence.metric
+    task, evidence = competition.task, nest.evidence
 
     def honest(folds: FoldSet) -> np.ndarray:
         """Predictions of the rows of *folds*, each fold's by a blend fitted on the others."""
@@ -34,7 +37,7 @@ def decide_on(
         return evidence.predict(nest.left_out(method, folds))[1]
 
     return decide(
-        evidence,
+        evidence.judged_by(metric),
         honest,
         candidates(task, metric, form.kind, evidence.truth),
         forced(task, metric, form.kind, seen_range),

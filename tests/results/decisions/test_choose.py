@@ -29,7 +29,8 @@ def decided_of(problem, metric, kind, oof, truth, method="mean", folds=4, **task
     evidence = gather(problem, metric, oof, truth, folds)
     form = Form(kind=kind, columns={"label": 0})
     limits = (float(truth.min()), float(truth.max()))
-    return decide_on(competition, Nest(evidence, seed=0), method, form, limits)
+    nest = Nest(evidence, seed=0)
+    return decide_on(competition, evidence.metric, nest, method, form, limits)
 
 
 def bent(problem, truth, seeds=(1, 2, 3)):

@@ -305,6 +305,30 @@ def test_a_model_that_is_certain_and_honest_is_not_accused_of_copying(tmp_path):
     assert "exactly 0 and 1" not in said(look(toy, send(toy, both)), "out")
 
 
+def test_what_only_training_rows_know_of_the_labels_shows_beside_test(tmp_path):
+    """Others know a part of the labels; a leak knows half of the rest, on train only."""
+    toy = make(tmp_path, "regression", "pearson", n=1000, m=600)
+    random, truth = np.random.default_rng(5), dict(toy.truth)
+    known = {file: each + random.normal(size=each.shape) for file, each in truth.items()}
+    toy.truth = known
+    for place, name in enumerate(("m0", "m1")):
+        toy.add_run(name, 0.5, seed=place)
+    toy.truth = truth
+
+    def say(rest):
+        noise = {"train": 0.5, "test": 0.25}  # the mean of four folds is quieter
+        values = {
+            file: known[file] + random.normal(0, sd, known[file].shape)
+            for file, sd in noise.items()
+        }
+        values["train"] = rest * truth["train"] + (1 - rest) * values["train"]
+        return look(toy, send(toy, values))
+
+    assert "much better than on train" in said(say(0.85), "out")
+    honest = say(0.0)
+    assert (said(honest, "out"), honest.verdict) == ("", "in")
+
+
 def test_a_leak_is_better_than_all_with_errors_like_nobodys(toy):
     """Honest runs share the noise of the labels; predictions that fit it share nothing."""
     random = np.random.default_rng(5)

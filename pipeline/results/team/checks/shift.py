@@ -115,7 +115,7 @@ def _three(values: np.ndarray) -> tuple[float, float, float]:
     return float(low), float(middle), float(high)
 
 
-def _mean(members: Sequence[np.ndarray]) -> np.ndarray:
+def mean_of(members: Sequence[np.ndarray]) -> np.ndarray:
     """(n, k) the plain mean, one member in memory at a time."""
     return Blend(np.full(len(members), 1 / len(members)), np.zeros(members[0].shape[1])).of(members)
 
@@ -123,8 +123,8 @@ def _mean(members: Sequence[np.ndarray]) -> np.ndarray:
 def _agreement(subject: Subject) -> Iterator[Finding]:
     if not subject.peers:
         return
-    on_train = correlation(subject.oof, _mean([peer.oof for peer in subject.peers]))
-    on_test = correlation(subject.test, _mean([peer.test for peer in subject.peers]))
+    on_train = correlation(subject.oof, mean_of([peer.oof for peer in subject.peers]))
+    on_test = correlation(subject.test, mean_of([peer.test for peer in subject.peers]))
     told = (
         f"agreement with the other runs: correlation {on_train:.3f} on train, {on_test:.3f} on test"
     )
