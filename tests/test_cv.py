@@ -77,6 +77,17 @@ def test_a_dry_run_writes_nothing(root, capsys):
     assert "would train seed-42/fold-0, seed-42/fold-1, seed-42/fold-2" in out
 
 
+def test_what_the_folds_cannot_do_is_told_before_training(root, capsys):
+    path = next(root.rglob("train.csv"))
+    lines = path.read_text().splitlines()
+    first = lines[1].split(",")
+    same = [",".join([line.split(",")[0], *first[1:-1], line.split(",")[-1]]) for line in lines[1:]]
+    path.write_text("\n".join([lines[0], *same[:45], *lines[46:]]) + "\n")
+    assert cv(root, "--model", "linear", "--dry-run") == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "note the largest group of rows that stay together has 4" in told
+
+
 def test_texts_are_tokenised_once_for_all_seeds_and_later_commands(root, capsys, monkeypatch):
     asked = []
     encode = Tokeniser.encode

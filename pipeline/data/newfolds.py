@@ -139,9 +139,14 @@ def _size_notes(groups: np.ndarray, folds: FoldsConfig, train: Table) -> list[st
     if facts.largest * folds.count <= len(groups):
         return []
     first = train.ids[np.flatnonzero(groups == facts.largest_group)[0]]
+    how = folds.groups
+    if how == "near":
+        columns = [train.features[name] for name in folds.group_columns]
+        exact = describe(connect(train.texts, "exact", columns=columns))
+        how = "exact" if exact.largest * folds.count > len(groups) else how
     return [
         f"the largest group of rows that stay together has {facts.largest} rows (the one of "
         f"{first}), more than a fold should have ({len(groups) // folds.count}): the folds "
         "cannot be even. If those rows may be separated, "
-        f"{looser(folds.groups, folds.group_columns)}"
+        f"{looser(how, folds.group_columns)}"
     ]

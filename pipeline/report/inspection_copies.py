@@ -1,5 +1,7 @@
 """What the look at the data says about copies: within train, and between train and other files."""
 
+from dataclasses import replace
+
 from pipeline.data.inspect import Inspection
 from pipeline.data.inspection.copies import Copies, Groups
 from pipeline.data.inspection.overlap import Overlap
@@ -26,7 +28,7 @@ def copies(seen: Inspection) -> Section:
         )
     return Section(
         title=title,
-        rows=[*_copy_rows(facts, seen), *(_group_row(group) for group in groups)],
+        rows=[*_copy_rows(facts, seen), *(_group_row(group, groups[0]) for group in groups)],
         says=_group_says(seen),
         warns=warns + _giant(seen),
     )
@@ -44,12 +46,20 @@ def _copy_rows(facts: Copies, seen: Inspection) -> list[list[str]]:
     return rows
 
 
-def _group_row(group: Groups) -> list[str]:
+def _group_row(group: Groups, exact: Groups) -> list[str]:
     how = {"exact": "equal texts", "near": "near texts", "none": "columns only"}[group.how]
     of = "" if not group.sampled else f" (a sample of {group.rows:,} rows)"
     largest = f"{plural(group.largest, 'row')} ({share(group.largest, group.rows)})"
+    if _tears(group, exact):
+        largest = "that of equal texts or larger, which the sample tears apart"
     company = f"{share(group.in_company, group.rows)} not alone{of}"
     return [f"groups by {how}", f"{group.count:,}; largest {largest}; {company}"]
+
+
+def _tears(group: Groups, exact: Groups) -> bool:
+    """Whether a sample of rows is missing those that hold the largest group together: near groups
+    are never smaller than exact ones."""
+    return group.sampled and group.largest * exact.rows < exact.largest * group.rows
 
 
 def _group_says(seen: Inspection) -> list[str]:
@@ -62,6 +72,8 @@ def _group_says(seen: Inspection) -> list[str]:
 def _giant(seen: Inspection) -> list[str]:
     """A group too large for equal folds."""
     group, exact = seen.groups[-1], seen.groups[0]
+    if _tears(group, exact):
+        group = replace(group, largest=exact.largest, rows=exact.rows)
     if group.largest * seen.folds <= group.rows:
         return []
     remedy = "folds.groups: none cuts it, for a score that flatters"

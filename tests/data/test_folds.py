@@ -11,7 +11,7 @@ from sklearn.neighbors import KNeighborsRegressor
 from pipeline.config import ColumnsConfig, Competition, DataConfig, FoldsConfig, TaskConfig
 from pipeline.data.classes import divisions
 from pipeline.data.folds import frozen, read_frozen
-from pipeline.data.newfolds import spread
+from pipeline.data.newfolds import new_folds, spread
 from pipeline.data.table import Table
 from pipeline.errors import ArtifactError, DataError
 from pipeline.paths import Paths
@@ -183,6 +183,11 @@ def test_a_group_larger_than_a_fold_is_noted(paths):
     train = toy(texts=["the same"] * 20 + [f"text {row}" for row in range(10)])
     (note,) = frozen(competition(), paths, train).notes
     assert "has 20 rows (the one of r000), more than a fold should have (10)" in note
+    assert note.endswith("set folds.groups to none"), "the texts are equal: exact joins them too"
+    texts = [f"the same but for {row} in the end" for row in range(20)]
+    train = toy(texts=texts + [letter * 12 for letter in "abcdefghij"])
+    near = replace(competition(), folds=FoldsConfig(count=3, near_threshold=0.5))
+    assert new_folds(near, train, paths.root).notes[0].endswith("set folds.groups to exact or none")
 
 
 @pytest.mark.parametrize(

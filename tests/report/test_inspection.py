@@ -173,6 +173,15 @@ def test_a_group_too_large_for_equal_folds_is_warned_about_with_the_remedy(healt
     assert "! the largest group holds 100 % of the rows: 5 folds cannot be made;" in text
 
 
+def test_a_sample_that_tears_the_largest_group_is_not_believed(healthy):
+    exact = Groups(how="exact", rows=100, sampled=False, count=40, largest=52, in_company=60)
+    near = Groups(how="near", rows=50, sampled=True, count=45, largest=2, in_company=6)
+    text = flowing(replace(healthy, groups=[exact, near]))
+    assert "largest that of equal texts or larger, which the sample tears apart" in text
+    assert "! the largest group holds 52 % of the rows: 5 folds cannot be equal" in text
+    assert "folds.groups: none cuts it" in text
+
+
 def test_rows_that_can_be_looked_up_and_contradictions_are_told(healthy):
     overlap = replace(healthy.overlap["test"], same=3, sharing=3, ambiguous=1, examples=["t1"])
     copies = replace(
