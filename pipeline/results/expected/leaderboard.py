@@ -189,7 +189,7 @@ def _widened(
         auc=shift.auc,
         notes=[
             f"{_apart(shift.auc)}: the range also holds the score "
-            " with training rows weighed as they are found in test "
+            "with training rows weighed as they are found in test "
             f"({len(known):,} rows, which then tell as much as {shift.counts_as:,}). "
             "Labels that go another way in test would not show"
         ],
