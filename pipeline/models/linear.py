@@ -34,9 +34,16 @@ MOST_NGRAMS = 300_000_000  # in the training part: about 8 GB of inputs
 class LinearFactory:
     """A `pipeline.models.learner.LearnerFactory`."""
 
-    def __init__(self, recipe: LinearRecipe, task: TaskConfig, outputs: int) -> None:
-        """*outputs* is the number of prediction columns, k."""
+    def __init__(
+        self,
+        recipe: LinearRecipe,
+        task: TaskConfig,
+        outputs: int,
+        grouped_by: Sequence[str] = (),
+    ) -> None:
+        """*outputs* is the number of prediction columns, k; folds are *grouped_by* columns."""
         self.recipe, self.task, self.outputs = recipe, task, outputs
+        self.grouped_by = grouped_by
         self.counter = NgramCounter(_families(recipe), recipe.buckets)
 
     def facts(self) -> dict[str, Any]:
@@ -94,7 +101,7 @@ class LinearLearner:
         self.features = learn_features(train, self.factory.counter)
         design = self.features.design(train, self.factory.counter)
         watch.advance()
-        hashes = row_hashes(train)
+        hashes = row_hashes(train, self.factory.grouped_by)
         trials = try_strengths(design, targets, loss, hashes, grid, answers.surprise, watch.advance)
         best, tried = trials[0], [trial for trial in trials if len(trial.scores)]
         self.weights = fit_glm(design, targets, loss, DENSE, best.strength)

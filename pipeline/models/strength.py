@@ -1,7 +1,8 @@
 """How strongly the linear learner is held back, chosen inside the training part.
 
 Rows are cut into inner folds by a hash of their text, so copies of a text never stand on both
-sides. Strengths are tried from strong to weak until the held-out loss rises.
+sides; or, where folds are grouped by a column, by its value, as the folds themselves are. Strengths
+are tried from strong to weak until the held-out loss rises.
 """
 
 import zlib
@@ -45,11 +46,15 @@ class Trial:
     """(h, k) targets of the held-out rows."""
 
 
-def row_hashes(table: Table) -> np.ndarray:
-    """(n,) int64: equal where the texts of two rows are alike, in whichever order."""
+def row_hashes(table: Table, grouped_by: Sequence[str] = ()) -> np.ndarray:
+    """(n,) int64: equal where the texts of two rows are alike, in whichever order; or where the
+    first column that folds are *grouped_by* is, as far as it is filled."""
+    names = next((table.features[name] for name in grouped_by if name in table.features), None)
+    rows = table.texts.tolist()
+    if names is not None:
+        rows = [[name] if name else row for name, row in zip(names.tolist(), rows, strict=True)]
     hashes = [
-        min(zlib.crc32(tidy(text).encode("utf-8", "surrogatepass")) for text in row)
-        for row in table.texts.tolist()
+        min(zlib.crc32(tidy(text).encode("utf-8", "surrogatepass")) for text in row) for row in rows
     ]
     return np.array(hashes, dtype=np.int64)
 

@@ -29,7 +29,8 @@ def make_factory(
         case LinearRecipe():
             from pipeline.models.linear import LinearFactory
 
-            return LinearFactory(recipe, competition.task, outputs)
+            grouped_by = competition.folds.group_columns
+            return LinearFactory(recipe, competition.task, outputs, grouped_by)
         case TransformerRecipe():
             wait_asleep()
             from pipeline.models.hardware import detect

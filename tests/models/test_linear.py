@@ -14,6 +14,7 @@ from pipeline.models import linear, ngrams
 from pipeline.models.learner import Silent
 from pipeline.models.linear import LinearFactory
 from pipeline.models.settings import LinearRecipe
+from pipeline.models.strength import row_hashes
 from pipeline.paths import Workspace
 from pipeline.results.metrics import get_metric
 from tests.test_guard import npz, object_array
@@ -438,3 +439,30 @@ def test_rows_are_predicted_alike_in_one_chunk_or_in_many(tmp_path, monkeypatch)
     np.testing.assert_allclose(predictions(learner, train), whole, atol=1e-6)
     _, again = fitted(train, "regression", 1, tmp_path)
     np.testing.assert_allclose(predictions(again, train), whole, atol=1e-4)
+
+
+def test_where_folds_are_grouped_by_a_column_so_is_the_choice_of_the_strength(tmp_path):
+    """Words that only one author uses, and labels that are the author's: of no use for others."""
+    random, authors = np.random.default_rng(3), 40
+    of_row = np.repeat(np.arange(authors), 10)
+    own, common = words(random, authors), words(random, 400)
+    texts = [f"{own[author]} {text}" for author, text in zip(of_row, common, strict=True)]
+    level = random.normal(size=authors)[of_row]
+    train = table([(text,) for text in texts], (level + random.normal(0, 0.3, 400))[:, None])
+    names = np.array([f"ann{author}" for author in of_row], dtype=object)
+    train = replace(train, features={"author": names})
+    facts = []
+    for grouped_by in ([], ["author"]):
+        learner = LinearFactory(RECIPE, task_of("regression", "rmse"), 1, grouped_by).make(0)
+        learner.fit(train, Workspace(tmp_path), Silent())
+        facts.append(learner.facts)
+    assert facts[0]["strength"] < facts[1]["strength"]
+    assert facts[0]["inner_losses"]["30"] < facts[1]["inner_losses"]["30"], "others are harder"
+
+
+def test_inner_folds_go_by_the_text_where_the_column_is_empty():
+    rows = table([("a b",), ("c d",), ("e f",)], np.zeros((3, 1)))
+    rows = replace(rows, features={"author": np.array(["ann", "ann", ""], dtype=object)})
+    first, second, third = row_hashes(rows, ["author"]).tolist()
+    assert first == second != third
+    assert third == row_hashes(rows)[2]
