@@ -75,6 +75,11 @@ class Pristine:
         self.lent += 1
         return self.lent
 
+    def drop(self) -> None:
+        """Hold no weights any more; nobody borrows from it again."""
+        self.backbone, self.weights = nn.Module(), {}
+        self.lent += 1
+
     @cached_property
     def config_digest(self) -> str:
         """A hash of the settings the backbone was built with (dropout, norms …): 16 hex digits."""

@@ -93,6 +93,9 @@ class LearnerFactory(Protocol):
     def checkpoint_bytes(self) -> int:
         """Bytes of one checkpoint of a training; 0 where there are none."""
 
+    def close(self) -> None:
+        """Give back the memory that it holds; it is not used again."""
+
     def remember(self, facts: Mapping[str, Any]) -> None:
         """Start the learners to come at what an earlier fold has learnt about this machine: rows
         that fit into memory, a precision that does not overflow. *facts*: its `Learner.facts`."""

@@ -72,6 +72,9 @@ class LinearFactory:
         """None: a fit takes seconds."""
         return 0
 
+    def close(self) -> None:
+        """It holds nothing worth giving back."""
+
     def remember(self, facts: Mapping[str, Any]) -> None:
         """Nothing is learnt about the machine."""
 

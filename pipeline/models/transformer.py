@@ -4,6 +4,7 @@ Every learner starts from the pristine weights, copied back bit for bit, and a h
 own seed. They share one backbone in memory, so only the newest learner is live.
 """
 
+import gc
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +30,7 @@ from pipeline.models.learner import Silent, Watch
 from pipeline.models.learnt import Learnt
 from pipeline.models.limits import Limits
 from pipeline.models.losses import check_loss
+from pipeline.models.micro import free_memory
 from pipeline.models.packing import Packing, packable
 from pipeline.models.products import has_operator, is_amd, use_fast_products
 from pipeline.models.settings import TransformerRecipe
@@ -130,6 +132,14 @@ class TransformerFactory:
     def checkpoint_bytes(self) -> int:
         """Bytes of one checkpoint: weights and AdamW's two moments."""
         return 3 * self.disk_bytes()
+
+    def close(self) -> None:
+        """Drop the backbone, on the device and in memory: the next model may need the room."""
+        if self.shared.graphs is not None:
+            self.shared.graphs.close()
+        self.shared.pristine.drop()
+        gc.collect()  # Lightning's modules and trainers refer to each other
+        free_memory()
 
     def remember(self, facts: Mapping[str, Any]) -> None:
         """Start the learners to come at the sizes that an earlier one ended at."""

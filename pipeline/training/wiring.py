@@ -66,7 +66,7 @@ def jobs_of(args: "Namespace", competition: Competition) -> Iterator[Job]:
     folds = frozen_folds(competition, paths, tables, keep=not args.dry_run)
     tokens = None if args.dry_run else paths.tokens
     for name, recipe in recipes.items():
-        yield Job(
+        job = Job(
             run=name,
             competition=competition,
             recipe=recipe,
@@ -78,6 +78,8 @@ def jobs_of(args: "Namespace", competition: Competition) -> Iterator[Job]:
             keep_weights=not args.no_weights,
             rules=rules,
         )
+        yield job
+        job.factory.close()  # before the next model is loaded
 
 
 def frozen_folds(competition: Competition, paths: Paths, tables: Tables, keep: bool) -> Folds:

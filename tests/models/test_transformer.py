@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import weakref
 
 import numpy as np
 import pytest
@@ -201,3 +202,15 @@ def test_a_loss_that_does_not_fit_is_refused_before_anything_is_loaded(folders):
     task = TaskConfig(problem="multiclass", metric="accuracy", classes=["a", "b", "c"])
     with pytest.raises(UsageError, match="loss mse does not fit a multiclass problem"):
         factory_for("/nowhere", task=task, outputs=3, loss="mse")
+
+
+def test_a_closed_factory_holds_no_backbone_any_more(tmp_path):
+    factory = factory_for(backbone(tmp_path))
+    learner = fitted(factory, pairs(16), tmp_path / "w")
+    held = [weakref.ref(each) for each in (factory.shared.pristine.backbone, learner.module)]
+    factory.close()
+    with pytest.raises(RuntimeError, match="weights are gone"):
+        learner.predict(pairs(4, labelled=False), WATCH)
+    del learner
+    factory.close()
+    assert [each() for each in held] == [None, None]
