@@ -1,3 +1,4 @@
+from pipeline.cv import parser
 from pipeline.training import wiring
 from pipeline.training.wiring import jobs_of
 from tests.toy import toy_competition
