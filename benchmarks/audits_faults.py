@@ -36,13 +36,20 @@ class Made:
 Spoil = Callable[[Made, Contest, Sequence[Peer], np.random.Generator], Made | None]
 """Spoils a file in place; None where the problem has no such fault."""
 FAULTS: dict[str, Spoil] = {}
+CLASSES = ("binary", "multiclass", "multilabel")
 
 
-def fault(name: str) -> Callable[[Spoil], Spoil]:
-    """Enter one into FAULTS."""
+def fault(name: str, *problems: str) -> Callable[[Spoil], Spoil]:
+    """Enter one into FAULTS, for these *problems* only where any are named."""
 
     def enter(spoil: Spoil) -> Spoil:
-        FAULTS[name] = spoil
+        def spoilt(
+            made: Made, contest: Contest, peers: Sequence[Peer], random: np.random.Generator
+        ) -> Made | None:
+            fits = not problems or contest.problem in problems
+            return spoil(made, contest, peers, random) if fits else None
+
+        FAULTS[name] = spoilt
         return spoil
 
     return enter
@@ -132,10 +139,8 @@ def _collapsed(made: Made, contest: Contest, peers: Sequence[Peer], random: obje
     return made
 
 
-@fault("two classes swapped")
-def _swapped(made: Made, contest: Contest, peers: Sequence[Peer], random: object) -> Made | None:
-    if contest.problem == "regression":
-        return None
+@fault("two classes swapped", *CLASSES)
+def _swapped(made: Made, contest: Contest, peers: Sequence[Peer], random: object) -> Made:
     for values in made.values.values():
         if contest.problem == "binary":
             values[:] = 1 - values
@@ -144,10 +149,8 @@ def _swapped(made: Made, contest: Contest, peers: Sequence[Peer], random: object
     return made
 
 
-@fault("classes in place of probabilities")
-def _decided(made: Made, contest: Contest, peers: Sequence[Peer], random: object) -> Made | None:
-    if contest.problem == "regression":
-        return None
+@fault("classes in place of probabilities", *CLASSES)
+def _decided(made: Made, contest: Contest, peers: Sequence[Peer], random: object) -> Made:
     for values in made.values.values():
         if contest.problem == "binary":
             values[:] = values > 0.5
@@ -156,19 +159,15 @@ def _decided(made: Made, contest: Contest, peers: Sequence[Peer], random: object
     return made
 
 
-@fault("another unit (times 20)")
-def _unit(made: Made, contest: Contest, peers: Sequence[Peer], random: object) -> Made | None:
-    if contest.problem != "regression":
-        return None
+@fault("another unit (times 20)", "regression")
+def _unit(made: Made, contest: Contest, peers: Sequence[Peer], random: object) -> Made:
     for values in made.values.values():
         values *= 20
     return made
 
 
-@fault("test in another unit (times 20)")
-def _test_unit(made: Made, contest: Contest, peers: Sequence[Peer], random: object) -> Made | None:
-    if contest.problem != "regression":
-        return None
+@fault("test in another unit (times 20)", "regression")
+def _test_unit(made: Made, contest: Contest, peers: Sequence[Peer], random: object) -> Made:
     made.values["test"] *= 20
     return made
 

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 ADDS = ("public", "private", "date", "correct")
 SENDS = ("message",)
-NONE = (None, False)
-"""What options are that nobody gave."""
 
 
 def parser() -> Parser:
@@ -72,7 +70,8 @@ def _check(args: "Namespace") -> None:
         needs = "takes no FILE" if args.file else "needs a FILE, right after it"
         problems.append(f"{args.action} {needs}")
     for action, names in (("add", ADDS), ("send", SENDS)):
-        given = [f"--{name}" for name in names if not any(args[name] is each for each in NONE)]
+        values = {f"--{name}": args[name] for name in names}
+        given = [flag for flag, each in values.items() if each is not None and each is not False]
         if given and args.action != action:
             problems.append(f"{', '.join(given)}: only with {action} FILE")
     raise_if(problems, UsageError)

@@ -36,8 +36,7 @@ class Commands:
 
     def rebuild(self, name: str) -> str:
         """Make a submission's bytes again."""
-        root = [] if str(self.root) == "." else ["--root", str(self.root)]
-        return shlex.join(["python", "-m", "pipeline.rebuild", *root, name])
+        return shlex.join([*self._module("rebuild"), name])
 
     def cv(self, model: Sequence[str], seeds: Iterable[int]) -> str:
         """Train what is missing of a run; *model* as `model_options` gives it."""
@@ -46,8 +45,11 @@ class Commands:
         return shlex.join([*self._start("cv"), *model, *seed])
 
     def _start(self, command: str) -> list[str]:
+        return [*self._module(command), *self._config()]
+
+    def _module(self, command: str) -> list[str]:
         root = [] if str(self.root) == "." else ["--root", str(self.root)]
-        return ["python", "-m", f"pipeline.{command}", *root, *self._config()]
+        return ["python", "-m", f"pipeline.{command}", *root]
 
     def _config(self) -> list[str]:
         files = [self.root / DEFAULT_CONFIG, *sorted((self.root / "configs").glob("*.yaml"))]

@@ -82,3 +82,8 @@ def expand(truth: np.ndarray, problem: str, k: int) -> np.ndarray:
     if problem != "multiclass":
         return truth
     return np.eye(k)[truth[:, 0].astype(int)]
+
+
+def mean_of(members: Sequence[np.ndarray]) -> np.ndarray:
+    """(n, k) float64, the plain mean of M arrays (n, k), one of them in memory at a time."""
+    return Blend(np.full(len(members), 1 / len(members)), np.zeros(members[0].shape[1])).of(members)

@@ -23,6 +23,7 @@ from pipeline.results.rows import Rows
 
 FoldSet = frozenset[int]
 BLOCK = 2**22  # predictions of members that are put into the order of folds at once
+LEVELLESS = ("pearson", "spearman", "auc")  # metrics that are the same with any intercept
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,11 +81,23 @@ class Evidence:
         """Whether the metric is scored from moments alone."""
         return self.problem == "regression" and self.metric.name in GAINS
 
+    @property
+    def sees_level(self) -> bool:
+        """Whether the metric changes where all predictions are moved up alike."""
+        return self.metric.name not in LEVELLESS
+
+    @property
+    def climbs_by(self) -> str | None:
+        """The metric of moments that greedy steps are scored by; None: they pass over the rows."""
+        if self.metric.cuts is not None:  # only the order counts, and what correlates is ordered
+            return "pearson"
+        return self.metric.name if self.uses_moments else None
+
     def judged_by(self, metric: Metric) -> "Evidence":
         """The same rows and members under another metric."""
-        return (
-            self if metric is self.metric else replace(self, metric=metric, _cache={}, _latest={})
-        )
+        if metric is self.metric:
+            return self
+        return replace(self, metric=metric, _cache={}, _latest={})
 
     def without(self, member: int) -> "Evidence":
         """The same rows with one member left out."""
@@ -142,11 +155,9 @@ class Evidence:
 
         -inf for those that are not among *members*; None asks for all.
         """
-        if not self.uses_moments and self.metric.cuts is None:
+        if self.climbs_by is None:
             return self._climb(folds).steps(counts, members)
-        # before cuts only the order matters, and numbers that correlate best are best ordered
-        name = self.metric.name if self.uses_moments else "pearson"
-        gains = step_gains(self.moments(folds), counts, name)
+        gains = step_gains(self.moments(folds), counts, self.climbs_by)
         if members is None:
             return gains
         asked = np.isin(np.arange(len(gains)), list(members))

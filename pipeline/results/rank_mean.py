@@ -15,11 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.results.blended import within_range
+from pipeline.results.blended import mean_of, within_range
 from pipeline.results.evidence import Evidence, FoldSet
 from pipeline.results.ranks import share_below
 from pipeline.results.rows import Rows
-from pipeline.results.stack import NO_INTERCEPT
 
 ORDER_ONLY = ("auc", "spearman")
 WRONG_TOOL = (
@@ -80,8 +79,8 @@ def rank_mean(evidence: Evidence, folds: FoldSet) -> RankMean:
     slope, offset = np.ones(given.columns), np.zeros(given.columns)
     if evidence.problem == "regression":
         ranks, toward = mean_ranks(yardsticks, given.members), evidence.truth[rows]
-        if evidence.metric.name in NO_INTERCEPT:
-            toward = np.mean(given.members, axis=0, dtype=float)
+        if not evidence.sees_level:
+            toward = mean_of(given.members)
         away = ranks - ranks.mean(axis=0)
         spread = np.maximum((away**2).sum(axis=0), np.finfo(float).tiny)
         slope = (away * toward).sum(axis=0) / spread

@@ -19,7 +19,6 @@ from pipeline.results.blended import Blend, Predictor
 from pipeline.results.evidence import Evidence, FoldSet
 from pipeline.results.moments import Moments
 from pipeline.results.rows import Rows
-from pipeline.results.stack import NO_INTERCEPT
 
 SPREAD = 3.0  # times wider or narrower than the target from which a member is on another scale
 FOLLOWS = 0.5  # correlation with the target from which a narrow member is not just a weak one
@@ -129,7 +128,7 @@ def find_scale(evidence: Evidence, folds: FoldSet) -> Scale:
     off = ((ratio > SPREAD) | ((ratio < 1 / SPREAD) & follows) | (away > AWAY)) & (own > 0)
     slope = np.where(off, np.divide(toward, own, out=np.ones_like(own), where=own > 0), 1.0)
     level = mean[:, -1:]
-    if evidence.metric.name in NO_INTERCEPT and not off.all():
+    if not evidence.sees_level and not off.all():
         level = mean[:, :-1][:, ~off].mean(axis=1, keepdims=True)
     return Scale(slope, np.where(off, level - slope * mean[:, :-1], 0.0))
 

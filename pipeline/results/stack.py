@@ -22,7 +22,6 @@ from pipeline.results.tuned import tuned
 STRENGTHS = (1e3, 1e2, 1e1, 1e0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 """Tried from strong to weak, in units of a member's mean variance."""
 
-NO_INTERCEPT = ("pearson", "spearman", "auc")  # metrics that are the same with any intercept
 UNTUNED = 5  # place of the strength taken where a single fold leaves nothing to choose it on
 
 
@@ -92,6 +91,6 @@ def label_level(evidence: Evidence, folds: FoldSet) -> np.ndarray:
 
 
 def _level(evidence: Evidence, moments: Moments) -> np.ndarray:
-    if evidence.metric.name not in NO_INTERCEPT:
+    if evidence.sees_level:
         return np.zeros(len(moments.mean))
     return np.asarray(moments.mean[:, -1] - moments.mean[:, :-1].mean(axis=1))

@@ -9,7 +9,7 @@ from pipeline.errors import ResourceError
 from pipeline.models.learnt import Learnt
 from pipeline.models.module import TextModule
 from tests.fitting import CPU, Listener
-from tests.models.toys import CODEC, Toy, Training, close, step_of, steps_of
+from tests.models.toys import CODEC, Toy, Training, assert_near, step_of, steps_of
 
 WAYS_OUT = (
     r"\(CUDA out of memory. Tried to allocate 2.00 GiB.\). Three ways out: a max_length below 128; "
@@ -26,7 +26,7 @@ def test_micro_batches_are_halved_until_they_fit_and_the_result_stays():
     assert len(cut.rates) == 4
     assert cut.rates == whole.rates
     assert cut.losses == pytest.approx(whole.losses, rel=1e-6)
-    close(cut.weights(), whole.weights())
+    assert_near(cut.weights(), whole.weights())
     assert cut.stepper.limits.learnt == Learnt(micro_rows=4)
 
 
@@ -73,7 +73,7 @@ def test_a_step_that_failed_halfway_leaves_nothing_behind(call):
     whole = Training().take(steps)
     cut = Training(learnt=Learnt(micro_rows=4))
     fail_at(cut.network, call)
-    close(cut.take(steps).weights(), whole.weights())
+    assert_near(cut.take(steps).weights(), whole.weights())
     assert cut.rates == whole.rates
     assert cut.stepper.limits.learnt.micro_rows == 2
 
@@ -89,7 +89,7 @@ def test_a_backward_pass_may_run_out_of_memory_too():
 
     cut = Training()
     cut.network.spoil = spoil
-    close(cut.take(steps).weights(), Training().take(steps).weights())
+    assert_near(cut.take(steps).weights(), Training().take(steps).weights())
     assert tried == [16, 8, 8, 8, 8]
 
 
@@ -190,7 +190,7 @@ def test_predicting_fewer_rows_at_once_changes_no_prediction():
     module = module_of(Toy(fits=4), Learnt(micro_rows=9))
     found_rows, found = module.predict_step(batch, 0)
     assert torch.equal(found_rows, rows)
-    close(found, expected)
+    assert_near(found, expected)
     assert module.limits.learnt == Learnt(micro_rows=9, predict_rows=3), "training is left alone"
     assert module.network.sizes == [12, 6, 3, 3, 3, 3]
     assert module.limits.watch.events[0] == (
@@ -199,7 +199,7 @@ def test_predicting_fewer_rows_at_once_changes_no_prediction():
         {"rows_before": 12, "rows": 6},
     )
     told = len(module.limits.watch.events)
-    close(module.predict_step(batch, 1)[1], expected)
+    assert_near(module.predict_step(batch, 1)[1], expected)
     assert len(module.limits.watch.events) == told, "what fits is known by then"
 
 

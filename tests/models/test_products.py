@@ -13,7 +13,7 @@ needs_operator = pytest.mark.skipif(not has_operator(), reason="this torch has n
 SHAPES = [(7,), (1, 11), (3, 5), (1, 1)]
 
 
-def close(found, expected):
+def assert_near(found, expected):
     torch.testing.assert_close(found, expected, atol=2e-5, rtol=2e-5)
 
 
@@ -41,7 +41,7 @@ def test_values_and_every_gradient_are_those_of_torchs_layer(shape, bias, width)
     assert [each.shape for each in found[0]] == [each.shape for each in found[1]]
     assert layers[0].weight.grad.is_contiguous()
     for ours, theirs in zip(*found, strict=True):
-        close(ours, theirs)
+        assert_near(ours, theirs)
 
 
 @needs_operator
@@ -58,7 +58,7 @@ def test_no_gradient_is_computed_that_nobody_asks_for(wanted):
         asked = [each for each in inputs if each.requires_grad]
         expected = torch.autograd.grad(functional.linear(*inputs), asked, given)
         for ours, theirs in zip(torch.autograd.grad(values, asked, given), expected, strict=True):
-            close(ours, theirs)
+            assert_near(ours, theirs)
 
 
 @needs_operator
@@ -71,7 +71,7 @@ def test_rows_and_gradients_need_not_lie_in_order():
         layer(rows).t()[:5].cumsum(0).sum().backward()
         found.append([rows.grad, layer.weight.grad])
     for ours, theirs in zip(*found, strict=True):
-        close(ours, theirs)
+        assert_near(ours, theirs)
 
 
 def test_what_is_not_float32_goes_to_torch(monkeypatch):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pipeline.models.learnt import Learnt
-from tests.models.toys import Toy, Training, close, step_of, steps_of
+from tests.models.toys import Toy, Training, assert_near, step_of, steps_of
 
 
 def gradient_of(*groups):
@@ -17,7 +17,7 @@ def gradient_of(*groups):
 
 def test_micro_groups_together_have_the_gradient_of_the_whole_batch():
     whole = gradient_of(range(12))
-    close(gradient_of([0], range(1, 5), range(5, 12)), whole)
+    assert_near(gradient_of([0], range(1, 5), range(5, 12)), whole)
     assert not torch.allclose(gradient_of(range(11)), whole)
 
 

@@ -131,6 +131,6 @@ class Training:
         return torch.cat([weight.detach().flatten() for weight in self.network.parameters()])
 
 
-def close(first: Tensor, second: Tensor) -> None:
+def assert_near(first: Tensor, second: Tensor) -> None:
     """Equal to 1e-6."""
     torch.testing.assert_close(first, second, atol=1e-6, rtol=0)

@@ -73,14 +73,14 @@ def alike(
     train_codes: Codes,
     test: Table,
     test_codes: Codes,
-    leave_out: Sequence[str] = (),
+    grouped_by: Sequence[str] = (),
 ) -> Alike | None:
     """Tell train from test by texts, lengths and further columns; None for too few rows.
 
-    Columns to *leave_out* are those that folds are grouped by: a fold has other values than the
-    rest of train just as test has, so that is no difference between the two.
+    Columns that folds are *grouped_by* do not count: a fold has other values than the rest of train
+    just as test has, so that is no difference between the two.
     """
-    found = compare(train, train_codes, test, test_codes, leave_out)
+    found = compare(train, train_codes, test, test_codes, grouped_by)
     if found is None:
         return None
     value, low, high = told_apart(found.together, found.is_test, found.part)
@@ -101,7 +101,7 @@ def compare(
     train_codes: Codes,
     test: Table,
     test_codes: Codes,
-    leave_out: Sequence[str] = (),
+    grouped_by: Sequence[str] = (),
 ) -> Compared | None:
     """Rows of train and test, at most ROWS of each, side by side; None for too few rows."""
     if min(len(train), len(test)) < FEWEST:
@@ -110,7 +110,7 @@ def compare(
     theirs = sample(len(test), ROWS, "inspect-alike-test")
     table = concatenate(_unlabelled(train.rows(ours)), _unlabelled(test.rows(theirs)))
     names = np.concatenate([train_codes.rows(ours).names, test_codes.rows(theirs).names])
-    further = {name: each for name, each in table.features.items() if name not in leave_out}
+    further = {name: each for name, each in table.features.items() if name not in grouped_by}
     views = {
         "texts": hashed_texts(table.texts),
         "lengths": indicators(text_properties(table.texts)),

@@ -99,7 +99,7 @@ def propose(
         Line(
             csv=found[place].csv,
             honest=as_score(metric, gains[place]),
-            made_for=_other(found[place].outcome.metric, metric),
+            made_for=_other_metric(found[place], metric),
             behind=highest - gains[place],
             errors_alike=errors_alike(best.made, found[place].made),
             test_alike=likeness(best.made.content, found[place].made.content),
@@ -119,8 +119,9 @@ def _gain(candidate: Candidate, metric: Metric) -> float:
         return -np.inf
 
 
-def _other(own: Metric, metric: Metric) -> str | None:
-    return None if own.name == metric.name else own.name
+def _other_metric(candidate: Candidate, metric: Metric) -> str | None:
+    own = candidate.outcome.metric.name
+    return None if own == metric.name else own
 
 
 def errors_alike(one: Made, other: Made) -> float:

@@ -57,9 +57,10 @@ def _sheets(asked: Asked, contest: Contest) -> list[Sheet]:
         if path is None:
             continue
         try:
-            fold = asked.fold if path == asked.file else None
+            own = path == asked.file  # the one that --id and --fold were said of
+            fold = asked.fold if own else None
             sheet = read_sheet(
-                path, contest, expected, asked.id, fold, asked.encoding, path != asked.file
+                path, contest, expected, asked.id, fold, asked.encoding, id_may_lack=not own
             )
             if sheet.name in {other.name for other in sheets}:
                 sheet = replace(sheet, name=f"{path.absolute().parent.name}/{sheet.name}")

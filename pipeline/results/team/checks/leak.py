@@ -22,7 +22,7 @@ holdout may be of another mix, which suits one model more than another. The othe
 holdout itself was trained on.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -30,13 +30,12 @@ from pipeline.results.bootstrap import Draws, resampled_gains
 from pipeline.results.metrics import MetricError
 from pipeline.results.team.checks.copied import copied
 from pipeline.results.team.checks.copies import correlation
-from pipeline.results.team.checks.shift import mean_of
+from pipeline.results.team.checks.shift import agreement
 from pipeline.results.team.finding import Finding, ok, out, warning
-from pipeline.results.team.peers import Peer
 from pipeline.results.team.subject import RESAMPLES, Subject, standard_error
 
 HALF, TENTH = (0.5, 0.2), (0.1, 0.1)  # share of the squared error, error correlation
-TORN_OUT, TORN = (0.25, 0.4), (0.5, 0.2)  # share of the squared error, disagreement on train
+NEARER_OUT, NEARER = (0.25, 0.4), (0.5, 0.2)  # share of the squared error, distance lost on test
 ASKED = 10  # of the other runs, how they agree among themselves
 GAP, LEFT = 5.0, 0.5
 
@@ -45,7 +44,7 @@ def check(subject: Subject) -> Iterator[Finding]:
     """Signs of leakage."""
     if subject.known.sum() < 2:
         return
-    signs = (copied, _alone, _apart, _gap)
+    signs = (copied, _alone, _nearer_on_test, _gap)
     problems = [finding for sign in signs for finding in sign(subject)]
     yield from problems
     if not problems:
@@ -60,55 +59,56 @@ def _alone(subject: Subject) -> Iterator[Finding]:
     rows = subject.known
     errors = _errors(subject.oof[rows], subject.target[rows])
     others = [_errors(peer.oof[rows], subject.target[rows]) for peer in subject.peers]
-    best = min(float((each**2).mean()) for each in others)
-    ratio = float((errors**2).mean()) / best if best > 0 else 1.0
     nearest = max(correlation(errors, each) for each in others)
-    for grade, (share, bound) in ((out, TENTH), (warning, HALF)):
-        if ratio < share and nearest < bound:
+    share = _share_of_error(subject)
+    for grade, (most, bound) in ((out, TENTH), (warning, HALF)):
+        if share < most and nearest < bound:
             yield grade(
                 "leakage",
-                f"its squared error is {100 * ratio:.0f} % of the best run's, and its errors are "
+                f"its squared error is {100 * share:.0f} % of the best run's, and its errors are "
                 f"like no other run's (correlation at most {nearest:.2f}): an honest model that "
-                f"is so much better still errs where labels are noisy (bounds {100 * share:.0f} %, "
+                f"is so much better still errs where labels are noisy (bounds {100 * most:.0f} %, "
                 f"{bound:g})",
             )
             return
 
 
-def _apart(subject: Subject) -> Iterator[Finding]:
+def _nearer_on_test(subject: Subject) -> Iterator[Finding]:
     if len(subject.peers) < 2 or not subject.whole:
         return
-    target = subject.target
-    best = min(float((_errors(peer.oof, target) ** 2).mean()) for peer in subject.peers)
-    ratio = float((_errors(subject.oof, target) ** 2).mean()) / best if best > 0 else 1.0
-    mine, train, test = _disagreement(subject.oof, subject.test, subject.peers)
-    some = subject.peers[:ASKED]
-    others = [
-        _disagreement(peer.oof, peer.test, [other for other in subject.peers if other is not peer])
-        for peer in some
-    ]
-    further = mine - float(np.median([each[0] for each in others]))
+    share = _share_of_error(subject)
+    train, test = agreement(subject.oof, subject.test, subject.peers)
+    usual = []
+    for peer in subject.peers[:ASKED]:
+        others = [other for other in subject.peers if other is not peer]
+        usual.append(_distance_lost(*agreement(peer.oof, peer.test, others)))
+    more = _distance_lost(train, test) - float(np.median(usual))
     noise = 4 * float(np.sqrt(1 / len(subject.oof) + 1 / len(subject.test)))
-    for grade, (share, bound) in ((out, TORN_OUT), (warning, TORN)):
-        if ratio < share and further > bound + noise:
+    for grade, (most, bound) in ((out, NEARER_OUT), (warning, NEARER)):
+        if share < most and more > bound + noise:
             yield grade(
                 "leakage",
-                f"its squared error is {100 * ratio:.0f} % of the best run's, yet it agrees with "
+                f"its squared error is {100 * share:.0f} % of the best run's, yet it agrees with "
                 f"the others on test (correlation {test:.2f}) much better than on train "
-                f"({train:.2f}), more so than they do among themselves ({further:.2f}, bound "
+                f"({train:.2f}), more so than they do among themselves ({more:.2f}, bound "
                 f"{bound + noise:.2f}): were the training rows' labels seen?",
             )
             return
 
 
-def _disagreement(
-    oof: np.ndarray, test: np.ndarray, peers: Sequence[Peer]
-) -> tuple[float, float, float]:
-    """How much further from the *peers* on train than on test, and the two correlations."""
-    on_train = correlation(oof, mean_of([peer.oof for peer in peers]))
-    on_test = correlation(test, mean_of([peer.test for peer in peers]))
-    room = (max(1 - each, 1e-9) for each in (on_train, on_test))
-    return float(np.log(next(room) / next(room))), on_train, on_test
+def _distance_lost(on_train: float, on_test: float) -> float:
+    """The logarithm of how much less correlations leave to agree about on test than on train."""
+    return float(np.log(max(1 - on_train, 1e-9) / max(1 - on_test, 1e-9)))
+
+
+def _share_of_error(subject: Subject) -> float:
+    """The squared error, of that of the best other run."""
+    rows = subject.known
+    mine, *others = (
+        float((_errors(oof[rows], subject.target[rows]) ** 2).mean())
+        for oof in (subject.oof, *(peer.oof for peer in subject.peers))
+    )
+    return mine / min(others) if min(others) > 0 else 1.0
 
 
 def _errors(guess: np.ndarray, truth: np.ndarray) -> np.ndarray:

@@ -19,9 +19,10 @@ from statistics import median_low
 
 import numpy as np
 
-from pipeline.results.blended import Blend
+from pipeline.results.blended import mean_of
 from pipeline.results.team.checks.copies import correlation
 from pipeline.results.team.finding import Finding, ok, out, warning
+from pipeline.results.team.peers import Peer
 from pipeline.results.team.subject import Subject
 
 EQUAL = 0.2  # standard deviations of the out-of-fold predictions
@@ -115,16 +116,16 @@ def _three(values: np.ndarray) -> tuple[float, float, float]:
     return float(low), float(middle), float(high)
 
 
-def mean_of(members: Sequence[np.ndarray]) -> np.ndarray:
-    """(n, k) the plain mean, one member in memory at a time."""
-    return Blend(np.full(len(members), 1 / len(members)), np.zeros(members[0].shape[1])).of(members)
+def agreement(oof: np.ndarray, test: np.ndarray, peers: Sequence[Peer]) -> tuple[float, float]:
+    """Correlations with the mean of the *peers*, on train and on test."""
+    on_train = correlation(oof, mean_of([peer.oof for peer in peers]))
+    return on_train, correlation(test, mean_of([peer.test for peer in peers]))
 
 
 def _agreement(subject: Subject) -> Iterator[Finding]:
     if not subject.peers:
         return
-    on_train = correlation(subject.oof, mean_of([peer.oof for peer in subject.peers]))
-    on_test = correlation(subject.test, mean_of([peer.test for peer in subject.peers]))
+    on_train, on_test = agreement(subject.oof, subject.test, subject.peers)
     told = (
         f"agreement with the other runs: correlation {on_train:.3f} on train, {on_test:.3f} on test"
     )
