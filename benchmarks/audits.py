@@ -21,19 +21,19 @@ from audits_page import page
 from joblib import Parallel, delayed
 from machine import keep
 
-from pipeline.config import Competition
-from pipeline.data.folds import Folds
-from pipeline.data.newfolds import new_folds
+from pipeline.base.config import Competition
+from pipeline.base.parser import read_section
+from pipeline.base.seeding import generator
 from pipeline.data.tables import Tables, load
-from pipeline.parser import read_section
-from pipeline.results.blended import expand
-from pipeline.results.metrics import get_metric
-from pipeline.results.team.audit import Audit, audit
-from pipeline.results.team.candidate import Candidate, Kind
-from pipeline.results.team.contest import Contest
-from pipeline.results.team.peers import Peer
-from pipeline.results.team.subject import Subject
-from pipeline.seeding import generator
+from pipeline.ensemble.predictor import expand
+from pipeline.folds.frozen import Folds
+from pipeline.folds.new_folds import new_folds
+from pipeline.metrics.metric import get_metric
+from pipeline.team.audit import Audit, audit
+from pipeline.team.candidate import Candidate, Kind
+from pipeline.team.candidate_view import Subject
+from pipeline.team.competition import Contest
+from pipeline.team.runs import Peer
 
 ROWS = {"train": 2000, "test": 1000, "holdout": 500}
 PARTS = tuple(ROWS)

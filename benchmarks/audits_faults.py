@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.results.team.contest import Contest
-from pipeline.results.team.peers import Peer
+from pipeline.team.competition import Contest
+from pipeline.team.runs import Peer
 
 
 @dataclass

@@ -22,11 +22,11 @@ Found = dict[str, Any]
 
 def ours(folder: Path, metric: str, picks: int, cap: float) -> Found:
     """The pass over the rows; each method, in-sample and honest; every leave-one-out effect."""
-    from pipeline.config import TaskConfig
-    from pipeline.results import blend
-    from pipeline.results.evidence import Evidence
-    from pipeline.results.metrics import get_metric
-    from pipeline.results.stack import ridge
+    from pipeline.base.config import TaskConfig
+    from pipeline.ensemble.evidence import Evidence
+    from pipeline.ensemble.methods import weights as blend
+    from pipeline.ensemble.methods.ridge import ridge
+    from pipeline.metrics.metric import get_metric
 
     blend.ROUNDS = picks
     members, truth, folds = read(folder)

@@ -40,8 +40,8 @@ def state(millions: int) -> dict[str, Any]:
 def save(way: str, content: dict[str, Any], path: Path) -> None:
     """Save it one way."""
     if way == "ours":
-        from pipeline.files import commit
-        from pipeline.models.tensorfile import write
+        from pipeline.base.files import commit
+        from pipeline.models.transformer.tensor_file import write
 
         commit(path, lambda stream: write(stream, content))
     elif way == "lightning":

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from stsb import Pairs
 
-from pipeline.data.datamodule import FoldDataModule
+from pipeline.base.paths import Workspace
 from pipeline.data.table import Table
+from pipeline.data.tokens.data_module import FoldDataModule
 from pipeline.models.learner import Silent
 from pipeline.models.settings import TransformerRecipe
-from pipeline.paths import Workspace
 from pipeline.training.factories import make_factory
 from pipeline.training.rules import Rules
 

@@ -5,18 +5,18 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.config import Competition
+from pipeline.base.config import Competition
+from pipeline.base.parser import read_section
 from pipeline.data.tables import load
-from pipeline.parser import read_section
+from pipeline.ensemble.assessment import MethodLine
+from pipeline.ensemble.facts import facts_of
+from pipeline.ensemble.honest.nest import Nest
+from pipeline.ensemble.outcome import Outcome
+from pipeline.ensemble.rows import Rows
+from pipeline.metrics.bootstrap import Draws, resampled_gains
+from pipeline.metrics.metric import Metric
 from pipeline.report.ensemble_figure import draw
-from pipeline.results.assess import MethodLine
-from pipeline.results.bootstrap import Draws, resampled_gains
-from pipeline.results.facts import facts_of
-from pipeline.results.honest import Nest
-from pipeline.results.made import Asked, make
-from pipeline.results.metrics import Metric
-from pipeline.results.outcome import Outcome
-from pipeline.results.rows import Rows
+from pipeline.submissions.build import Asked, make
 
 SEED = 1
 

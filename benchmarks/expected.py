@@ -21,27 +21,27 @@ from pathlib import Path
 import numpy as np
 from machine import machine_line
 
-from pipeline.config import Competition
-from pipeline.data.folds import read_frozen
+from pipeline.base.config import Competition
+from pipeline.base.parser import read_section
+from pipeline.base.paths import Paths, Workspace
+from pipeline.base.seeding import generator
 from pipeline.data.table import Table
 from pipeline.data.tables import load
+from pipeline.ensemble.decisions.nested import decide_on
+from pipeline.ensemble.evidence import Evidence
+from pipeline.ensemble.forecast.leaderboard import ranges
+from pipeline.ensemble.forecast.sampling import Scored
+from pipeline.ensemble.honest.nest import Nest
+from pipeline.ensemble.rows import Rows
+from pipeline.folds.frozen import read_frozen
+from pipeline.metrics.metric import Metric, get_metric
 from pipeline.models.learner import Silent
-from pipeline.models.linear import LinearFactory
+from pipeline.models.linear.learner import LinearFactory
+from pipeline.models.linear.regularisation import STANDARD
 from pipeline.models.settings import LinearRecipe
-from pipeline.models.strength import STANDARD
-from pipeline.parser import read_section
-from pipeline.paths import Paths, Workspace
-from pipeline.results.decisions.nested import decide_on
-from pipeline.results.evidence import Evidence
-from pipeline.results.expected.leaderboard import ranges
-from pipeline.results.expected.sampling import Scored
-from pipeline.results.form import Form, find_form
-from pipeline.results.honest import Nest
-from pipeline.results.members import read_members
-from pipeline.results.metrics import Metric, get_metric
-from pipeline.results.oof import complete_runs
-from pipeline.results.rows import Rows
-from pipeline.seeding import generator
+from pipeline.oof.members import read_members
+from pipeline.oof.predictions import complete_runs
+from pipeline.problems.form import Form, find_form
 
 RESULTS = Path(__file__).resolve().parent / "results" / "expected.md"
 SHARE = 0.2  # of the rows, in the test part of a world

@@ -19,16 +19,16 @@ from machine import keep, machine_line
 from near_recall import near_tables
 from sklearn.model_selection import StratifiedGroupKFold
 
-from pipeline.config import Competition
-from pipeline.data.assign import assign
-from pipeline.data.balance import Balance, balance
-from pipeline.data.detect import Wishes, detect
-from pipeline.data.groups import connect
-from pipeline.data.strata import strata
+from pipeline.base.config import Competition
+from pipeline.base.errors import PipelineError
+from pipeline.base.seeding import generator
 from pipeline.data.table import Table
 from pipeline.data.tables import load
-from pipeline.errors import PipelineError
-from pipeline.seeding import generator
+from pipeline.folds.balance import Balance, balance
+from pipeline.folds.groups import connect
+from pipeline.folds.splitter import assign
+from pipeline.folds.strata import strata
+from pipeline.setup.detection.detect import Wishes, detect
 
 HERE = Path(__file__).resolve().parent
 SEEDS = (None, 0, 1, 2, 3, 4)

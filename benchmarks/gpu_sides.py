@@ -10,17 +10,17 @@ from typing import Any
 import torch
 from peers import Ticking, encode, settings
 
-from pipeline.config import TaskConfig
+from pipeline.base.config import TaskConfig
+from pipeline.base.paths import Workspace
 from pipeline.data.table import Table
-from pipeline.models.captures import Rerun
-from pipeline.models.graphs import Graphs
-from pipeline.models.hardware import detect
+from pipeline.models.kernels.captures import Rerun
+from pipeline.models.kernels.cuda_graph import Graphs
 from pipeline.models.learner import Silent
 from pipeline.models.settings import TransformerRecipe
-from pipeline.models.transformer import TransformerFactory
-from pipeline.paths import Workspace
+from pipeline.models.transformer.device import detect
+from pipeline.models.transformer.factory import TransformerFactory
+from pipeline.training.lightning.trainer import FoldFitter
 from pipeline.training.rules import Rules
-from pipeline.training.trainer import FoldFitter
 
 EAGER, GRAPHED, PEER = "ours", "ours, cuda_graphs", "Trainer, bf16, group_by_length"
 BATCH = 32

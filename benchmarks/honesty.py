@@ -7,8 +7,8 @@
 Competitions are drawn from worlds whose true scores are known (tests/results/simulated.py): numbers
 and classes, 400 to 3,000 rows, groups that err together, members that are nearly equal. Each is
 one line of the file --keep, and is not drawn again. Every question (how much better is one method
-than another, what is a member worth) is answered by `pipeline.results.gains` and compared with the
-truth. A thousand competitions take some five minutes of one core.
+than another, what is a member worth) is answered by `pipeline.ensemble.honest.gains` and compared
+with the truth. A thousand competitions take some five minutes of one core.
 """
 
 import argparse
@@ -26,9 +26,9 @@ from machine import keep
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from pipeline.results.honest import Nest
-from pipeline.results.methods import METHODS as ALL
-from pipeline.results.methods import refusal
+from pipeline.ensemble.honest.nest import Nest
+from pipeline.ensemble.methods.registry import METHODS as ALL
+from pipeline.ensemble.methods.registry import refusal
 from tests.results.simulated import Competition, World
 
 FIGURE = Path(__file__).parents[1] / "docs/figures/honesty.png"

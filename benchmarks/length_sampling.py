@@ -30,8 +30,8 @@ from scipy.stats import t as student
 from stsb import DATA, RESULTS, Pairs, recipe
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
-from pipeline.data.sampler import Steps
-from pipeline.seeding import derive_seed
+from pipeline.base.seeding import derive_seed
+from pipeline.data.tokens.sampler import Steps
 
 ARMS = ("shuffled", "by length")
 KEEP = RESULTS / "length-sampling.jsonl"
@@ -108,7 +108,7 @@ def sampled(arm: str) -> AbstractContextManager[Any]:
         order = np.array(get_length_grouped_indices(lengths, batch, generator=draw))
         given = mock.Mock()
         given.permutation.return_value = order
-        with mock.patch("pipeline.data.batches.generator", return_value=given):
+        with mock.patch("pipeline.data.tokens.store.batches.generator", return_value=given):
             plan = list(own(steps, epoch, first))
         for step, groups in enumerate(plan, start=first):
             wanted = order[step * batch : (step + 1) * batch]

@@ -20,13 +20,13 @@ from scipy import sparse
 from sklearn.linear_model import LogisticRegression, Ridge
 from threadpoolctl import threadpool_limits
 
-from pipeline.data.detect import Wishes, detect
 from pipeline.data.tables import load
-from pipeline.models.glm import fit_glm
-from pipeline.models.linear_features import learn_features
-from pipeline.models.ngrams import NgramCounter
+from pipeline.models.linear.features import learn_features
+from pipeline.models.linear.regularisation import DENSE, STANDARD
+from pipeline.models.linear.solver import fit_glm
+from pipeline.models.linear.text_features import NgramCounter
 from pipeline.models.settings import LinearRecipe
-from pipeline.models.strength import DENSE, STANDARD
+from pipeline.setup.detection.detect import Wishes, detect
 
 FAMILIES: Any = [("char", 1), ("char", 2), ("char", 3), ("char", 4), ("word", 1), ("word", 2)]
 

@@ -41,8 +41,8 @@ def timed(found: Found, name: str) -> Iterator[None]:
 
 def read_tables(folder: Path) -> Any:
     """The competition in *folder* and its tables."""
-    from pipeline.data.detect import Wishes, detect
     from pipeline.data.tables import load
+    from pipeline.setup.detection.detect import Wishes, detect
 
     competition = detect(folder, Wishes(name="scale"), str).competition
     return competition, load(competition, Path())
@@ -58,8 +58,8 @@ def make_csv(folder: Path, rows: int) -> Found:
 
 def read_csv(folder: Path, rows: int) -> Found:
     """Read and check every file."""
-    from pipeline.data.detect import Wishes, detect
     from pipeline.data.tables import load
+    from pipeline.setup.detection.detect import Wishes, detect
 
     found: Found = {}
     competition = detect(folder, Wishes(name="scale"), str).competition
@@ -72,8 +72,8 @@ def freeze(folder: Path, rows: int, groups: str) -> Found:
     """Connect the rows to groups, assign folds, write fold file and passport."""
     from dataclasses import replace
 
-    from pipeline.data.folds import frozen
-    from pipeline.paths import Paths
+    from pipeline.base.paths import Paths
+    from pipeline.folds.frozen import frozen
 
     competition, tables = read_tables(folder)
     folds = replace(competition.folds, groups=groups)
@@ -85,11 +85,11 @@ def freeze(folder: Path, rows: int, groups: str) -> Found:
 
 def tokenise(folder: Path, rows: int) -> Found:
     """The store of all tables: made where it is not there, else opened."""
-    from pipeline.data.tokens import TokenStore
+    from pipeline.base.paths import Paths
+    from pipeline.data.tokens.store import TokenStore
+    from pipeline.models.hub.weights import load_tokenizer, locate
     from pipeline.models.learner import Silent
     from pipeline.models.recipes import find
-    from pipeline.models.weights import load_tokenizer, locate
-    from pipeline.paths import Paths
 
     recipe: Any = find("minilm", HERE.parent)
     tokenizer, (_, tables) = load_tokenizer(locate(recipe)), read_tables(folder)
@@ -110,8 +110,8 @@ def tokenise(folder: Path, rows: int) -> Found:
 
 def open_store(folder: Path, rows: int) -> Found:
     """Check the files of the store and map them."""
-    from pipeline.data.tokenfiles import read, stores
-    from pipeline.paths import Paths
+    from pipeline.base.paths import Paths
+    from pipeline.data.tokens.files import read, stores
 
     (store,) = stores(Paths(folder, "x").tokens)
     found: Found = {"disk": sum(path.stat().st_size for path in store.iterdir())}
@@ -122,7 +122,7 @@ def open_store(folder: Path, rows: int) -> Found:
 
 def plan_epoch(folder: Path, rows: int) -> Found:
     """Walk the steps of one epoch."""
-    from pipeline.data.batches import steps_of
+    from pipeline.data.tokens.batches import steps_of
 
     lengths = np.random.default_rng(0).integers(12, 60, rows)
     found: Found = {}

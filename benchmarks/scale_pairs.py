@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.seeding import generator
+from pipeline.base.seeding import generator
 
 PIECE = 3
 HEADER = ("id", "sentence1", "sentence2", "score")

@@ -120,7 +120,7 @@ def peak() -> tuple[float, list[int]]:
 
 def onednn_peak() -> float:
     """The same of the products that ours takes on some processors; 0 where it does not."""
-    from pipeline.models.products import Product, has_operator, is_amd
+    from pipeline.models.kernels.cpu_kernels import Product, has_operator, is_amd
 
     if not (is_amd() and has_operator()):
         return 0.0

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.config import Competition
-from pipeline.data.detect import Wishes, detect
+from pipeline.base.config import Competition
+from pipeline.base.seeding import generator
 from pipeline.data.table import Table
 from pipeline.data.tables import load
+from pipeline.models.hub.weights import locate
 from pipeline.models.recipes import find
 from pipeline.models.settings import TransformerRecipe
-from pipeline.models.weights import locate
-from pipeline.seeding import generator
+from pipeline.setup.detection.detect import Wishes, detect
 
 DATA = Path("../shared/data/stsb-en")
 """Seen from the root of the project: train.csv, dev.csv, test.csv, sample_submission.csv."""

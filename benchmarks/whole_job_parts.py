@@ -19,9 +19,9 @@ FOLD = ("training", "setting up and keeping the weights", "predicting")
 
 def tokenising(data: Path) -> float:
     """In this process: seconds to tokenise every row of the competition in *data*."""
-    from pipeline.data.detect import Wishes, detect
     from pipeline.data.tables import load
     from pipeline.models.learner import Silent
+    from pipeline.setup.detection.detect import Wishes, detect
     from pipeline.training.factories import make_factory
     from pipeline.training.rules import Rules
 

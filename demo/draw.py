@@ -7,7 +7,7 @@ from random import Random
 
 from demo.alter import slip
 from demo.pairs import Cluster, Pair, candidates
-from pipeline.errors import DataError
+from pipeline.base.errors import DataError
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ from random import Random
 from demo.draw import Judges, Kind, Row, asked_again, draw, judged, shared_out
 from demo.pairs import Pair, clusters
 from demo.scenes import Scene, read_scenes
-from pipeline.command import run
-from pipeline.files import commit_text
-from pipeline.seeding import derive_seed
+from pipeline.base.command import run
+from pipeline.base.files import commit_text
+from pipeline.base.seeding import derive_seed
 
 SEED = 24
 """Of ten tried, one by which word overlap says about as much in train as in test."""

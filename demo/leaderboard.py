@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.command import run
-from pipeline.data.reader import read_file
-from pipeline.errors import DataError, UsageError, raise_if
-from pipeline.files import read_json
-from pipeline.results.formulas import MetricError, pearson
-from pipeline.results.submission import existing
+from pipeline.base.command import run
+from pipeline.base.errors import DataError, UsageError, raise_if
+from pipeline.base.files import read_json
+from pipeline.data.reading.reader import read_file
+from pipeline.metrics.formulas import MetricError, pearson
+from pipeline.submissions.submission_file import existing
 
 ANSWERS = Path(__file__).parent / "answers.csv"
 COMPETITION = "demo"

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.errors import DataError, raise_if
+from pipeline.base.errors import DataError, raise_if
 
 FOLDER = Path(__file__).parent / "scenes"
 FIELD_OF_MARK = {"=": "same", "<": "less", "~": "differs", "!": "opposed", "?": "topic"}

@@ -16,10 +16,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.command import run
-from pipeline.config import Competition
-from pipeline.errors import BusyError, DivergedError, PipelineError, UsageError, raise_if
-from pipeline.parser import Parser
+from pipeline.base.command import run
+from pipeline.base.config import Competition
+from pipeline.base.errors import BusyError, DivergedError, PipelineError, UsageError, raise_if
+from pipeline.base.parser import Parser
 from pipeline.training.options import add_options, check_options
 
 if TYPE_CHECKING:
@@ -60,8 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _as_worker(args: "Namespace", competition: Competition) -> int:
     """Train what nobody else holds; the leader tells how it all ended."""
+    from pipeline.base.stopping import STOP, Stopped
     from pipeline.report.page import page
-    from pipeline.stopping import STOP, Stopped
 
     STOP.leader = os.getppid()
     try:
@@ -75,7 +75,7 @@ def _run_all(
     args: "Namespace", competition: Competition, console: "Console"
 ) -> dict[str, dict[str, Any]]:
     """Train every model; the manifests of the complete runs, by name."""
-    from pipeline.training.wiring import jobs_of
+    from pipeline.training.jobs import jobs_of
 
     manifests = {}
     postponed: list[PipelineError] = []
@@ -94,11 +94,11 @@ def _run_all(
 def _hand_out(args: "Namespace", competition: Competition, arguments: Sequence[str]) -> None:
     """Let --workers processes, or a --cluster, train what is missing; they tell what they do."""
     from pipeline.report.page import page
-    from pipeline.training.engine import start_over, unfinished
-    from pipeline.training.missing import missing_of
-    from pipeline.training.space import check_space
-    from pipeline.training.wide import on_cluster, side_by_side
-    from pipeline.training.wiring import jobs_of, models_of
+    from pipeline.training.disk_space import check_space
+    from pipeline.training.jobs import jobs_of, models_of
+    from pipeline.training.parallel.dispatch import on_cluster, side_by_side
+    from pipeline.training.parallel.missing import missing_of
+    from pipeline.training.run import start_over, unfinished
 
     models, missing = models_of(args), []
     for job in jobs_of(args, competition):
@@ -118,12 +118,12 @@ def _hand_out(args: "Namespace", competition: Competition, arguments: Sequence[s
 
 def _run(job: "Job", args: "Namespace", console: "Console") -> dict[str, Any] | None:
     """Train what is missing of one model; its manifest, or None while folds are missing."""
+    from pipeline.metrics.metric import get_metric
     from pipeline.report.cv import first_lines, fold_line
     from pipeline.report.page import page
-    from pipeline.results.metrics import get_metric
-    from pipeline.training.engine import cross_validate, start_over, unfinished
+    from pipeline.training.disk_space import check_space
     from pipeline.training.progress import Progress
-    from pipeline.training.space import check_space
+    from pipeline.training.run import cross_validate, start_over, unfinished
 
     task = job.competition.task
     metric = get_metric(task.metric, task, job.paths.root)
@@ -183,7 +183,7 @@ def _finish(
     if not manifests:
         console.print("no run is complete yet: train the folds that are missing", soft_wrap=True)
         return
-    from pipeline.paths import Paths
+    from pipeline.base.paths import Paths
 
     paths = Paths(Path(args.root), competition.name)
     print_summary(manifests, console)

@@ -13,8 +13,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.command import run
-from pipeline.parser import Parser
+from pipeline.base.command import run
+from pipeline.base.parser import Parser
 
 
 def parser() -> Parser:
@@ -32,13 +32,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser()
     args = options.read(argv)
     competition = options.competition(args)
-    from pipeline.paths import Paths
+    from pipeline.base.paths import Paths
+    from pipeline.metrics.metric import get_metric
     from pipeline.report.finalists import print_proposal, proposal_json
     from pipeline.report.page import page
-    from pipeline.results.metrics import get_metric
-    from pipeline.results.sent.candidates import candidates, choose_files, private_rows
-    from pipeline.results.sent.finalists import propose
-    from pipeline.results.sent.ledger import read_ledger
+    from pipeline.submissions.candidates import candidates, choose_files, private_rows
+    from pipeline.submissions.finalists import propose
+    from pipeline.submissions.ledger import read_ledger
 
     root = Path(args.root)
     folder = Paths(root, competition.name).submissions
@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def raise_nothing(reasons: Sequence[str]) -> None:
     """Raise ArtifactError with the reason for each file."""
-    from pipeline.errors import ArtifactError
+    from pipeline.base.errors import ArtifactError
 
     lines = "".join(f"\n  - {reason}" for reason in reasons)
     raise ArtifactError(f"no submission can be made again, so none can be compared:{lines}")

@@ -15,18 +15,18 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from pipeline.command import run
-from pipeline.config import Competition, Problem, as_dict
-from pipeline.errors import UsageError
-from pipeline.files import commit_text
-from pipeline.parser import Parser, read_section
-from pipeline.paths import safe_name
+from pipeline.base.command import run
+from pipeline.base.config import Competition, Problem, as_dict
+from pipeline.base.errors import UsageError
+from pipeline.base.files import commit_text
+from pipeline.base.parser import Parser, read_section
+from pipeline.base.paths import safe_name
 
 if TYPE_CHECKING:
     from jsonargparse import Namespace
 
-    from pipeline.data.detect import Detected, Wishes
-    from pipeline.data.inspect import Inspection
+    from pipeline.setup.detection.detect import Detected, Wishes
+    from pipeline.setup.inspection.inspect import Inspection
 
 
 def parser() -> Parser:
@@ -71,11 +71,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UsageError(
             f"{config} is there already. --force overwrites it, --name writes another one."
         )
-    from pipeline.data.configfile import render
-    from pipeline.data.detect import detect
-    from pipeline.data.inspect import look
     from pipeline.data.tables import load
-    from pipeline.results.metrics import fitting, get_metric
+    from pipeline.metrics.metric import fitting, get_metric
+    from pipeline.setup.config_file import render
+    from pipeline.setup.detection.detect import detect
+    from pipeline.setup.inspection.inspect import look
 
     detected = detect(folder, _wishes(args, name), speller(folder, root))
     task = detected.competition.task
@@ -96,7 +96,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _wishes(args: "Namespace", name: str) -> "Wishes":
-    from pipeline.data.detect import Wishes
+    from pipeline.setup.detection.detect import Wishes
 
     return Wishes(
         name=name,
@@ -153,8 +153,8 @@ def _as_json(
 def _show(
     config: Path, detected: "Detected", notes: Sequence[str], inspection: "Inspection"
 ) -> None:
-    from pipeline.data.configfile import summary
-    from pipeline.report.inspection import show
+    from pipeline.report.init import show
+    from pipeline.setup.config_file import summary
 
     lines = [f"{config} is written. What was chosen, and why:", ""]
     lines.append(summary(detected.competition, detected.reasons))

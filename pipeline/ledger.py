@@ -15,10 +15,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.command import run
-from pipeline.config import Competition
-from pipeline.errors import UsageError, raise_if
-from pipeline.parser import Parser
+from pipeline.base.command import run
+from pipeline.base.config import Competition
+from pipeline.base.errors import UsageError, raise_if
+from pipeline.base.parser import Parser
 
 if TYPE_CHECKING:
     from jsonargparse import Namespace
@@ -78,12 +78,12 @@ def _check(args: "Namespace") -> None:
 
 
 def _list(args: "Namespace", competition: Competition) -> int:
-    from pipeline.paths import Paths
+    from pipeline.base.paths import Paths
+    from pipeline.metrics.metric import get_metric
     from pipeline.report.ledger import print_standing, standing_json
     from pipeline.report.page import page
-    from pipeline.results.metrics import get_metric
-    from pipeline.results.sent.record import today
-    from pipeline.results.sent.standing import noise, standing
+    from pipeline.submissions.overview import noise, standing
+    from pipeline.submissions.record import today
 
     root = Path(args.root)
     folder = Paths(root, competition.name).submissions
@@ -104,12 +104,12 @@ def _list(args: "Namespace", competition: Competition) -> int:
 
 
 def _add(args: "Namespace", competition: Competition) -> int:
-    from pipeline.paths import Paths
+    from pipeline.base.paths import Paths
     from pipeline.report.ledger import entry_lines
     from pipeline.report.page import page
-    from pipeline.results.sent.record import News, record, today
-    from pipeline.results.sent.standing import standing
-    from pipeline.results.sent.what import identify
+    from pipeline.submissions.overview import standing
+    from pipeline.submissions.record import News, record, today
+    from pipeline.submissions.what import identify
 
     root = Path(args.root)
     folder = Paths(root, competition.name).submissions
@@ -133,12 +133,12 @@ def _add(args: "Namespace", competition: Competition) -> int:
 
 
 def _send(args: "Namespace", competition: Competition) -> int:
-    from pipeline.files import read_json
+    from pipeline.base.files import read_json
     from pipeline.report.ledger import print_sent
     from pipeline.report.page import page
-    from pipeline.results.sent import kaggle
-    from pipeline.results.sent.origin import find_file
-    from pipeline.results.sent.sending import check_sendable, send_file
+    from pipeline.submissions import kaggle
+    from pipeline.submissions.origin import find_file
+    from pipeline.submissions.send import check_sendable, send_file
 
     csv = find_file(Path(args.root), args.file)
     check_sendable(csv, competition, args.by)

@@ -13,8 +13,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.command import run
-from pipeline.parser import Parser
+from pipeline.base.command import run
+from pipeline.base.parser import Parser
 
 
 def parser() -> Parser:
@@ -29,8 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     args = parser().read(argv)
     from pipeline.report.page import page
-    from pipeline.results.sent.origin import find_file, read_origin
-    from pipeline.results.sent.rebuild import check_free, prove, put, remake
+    from pipeline.submissions.origin import find_file, read_origin
+    from pipeline.submissions.rebuild import check_free, prove, put, remake
 
     root = Path(args.root)
     origin = read_origin(find_file(root, args.file))

@@ -13,19 +13,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.command import run
-from pipeline.config import Competition
-from pipeline.errors import DataError, UsageError, raise_if
-from pipeline.parser import Parser
-from pipeline.results.team.options import add_file_options, asked_of
+from pipeline.base.command import run
+from pipeline.base.config import Competition
+from pipeline.base.errors import DataError, UsageError, raise_if
+from pipeline.base.parser import Parser
+from pipeline.team.options import add_file_options, asked_of
 
 if TYPE_CHECKING:
     from jsonargparse import Namespace
 
-    from pipeline.paths import Paths
-    from pipeline.results.team.contest import Contest
-    from pipeline.results.team.peers import Peer
-    from pipeline.results.worth import Worth
+    from pipeline.base.paths import Paths
+    from pipeline.team.competition import Contest
+    from pipeline.team.runs import Peer
+    from pipeline.team.worth import Worth
 
 
 def parser() -> Parser:
@@ -60,8 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _weigh(args: "Namespace", competition: Competition) -> "tuple[Worth, Contest]":
-    from pipeline.results.team.loading import load_contest
-    from pipeline.results.worth import weigh
+    from pipeline.team.loading import load_contest
+    from pipeline.team.worth import weigh
 
     paths, contest = load_contest(competition, Path(args.root))
     if Path(args.file).exists():
@@ -72,7 +72,7 @@ def _weigh(args: "Namespace", competition: Competition) -> "tuple[Worth, Contest
         _refuse_file_options(args)
     peers, notes = _peers(paths, contest, args, without)
     if candidate is not None:
-        from pipeline.results.team.export import seconds_of
+        from pipeline.team.export import seconds_of
 
         seconds = seconds_of(paths, candidate.name, candidate.manifest)
         return weigh(contest, peers, candidate.name, candidate.oof, seconds, notes), contest
@@ -89,7 +89,7 @@ def _refuse_file_options(args: "Namespace") -> None:
 
 
 def _run(paths: "Paths", contest: "Contest", args: "Namespace") -> "Peer":
-    from pipeline.results.team.peers import read_one
+    from pipeline.team.runs import read_one
 
     try:
         return read_one(paths, contest, args.file)
@@ -101,8 +101,8 @@ def _peers(
     paths: "Paths", contest: "Contest", args: "Namespace", without: str
 ) -> "tuple[list[Peer], list[str]]":
     """The runs that the ensemble would blend, but the candidate."""
-    from pipeline.results.runs import find_runs
-    from pipeline.results.team.peers import read_named
+    from pipeline.oof.runs import find_runs
+    from pipeline.team.runs import read_named
 
     train = "python -m pipeline.cv --model NAME"
     names, notes = find_runs(paths, [], args.force, contest.competition.folds, train)
@@ -119,10 +119,10 @@ def _from_file(
     args: "Namespace", contest: "Contest", peers: "list[Peer]"
 ) -> tuple[Any, dict[str, float] | None, list[str]]:
     """Out-of-fold predictions, seconds and notes of a file; DataError where it is out."""
-    from pipeline.results.team.audit import OUT, audit
-    from pipeline.results.team.export import as_seconds
-    from pipeline.results.team.reading import read_candidate
-    from pipeline.results.team.subject import Subject
+    from pipeline.team.audit import OUT, audit
+    from pipeline.team.candidate_view import Subject
+    from pipeline.team.export import as_seconds
+    from pipeline.team.reading import read_candidate
 
     candidate = read_candidate(asked_of(args), contest)
     found = audit(Subject(candidate, contest, peers))

@@ -16,15 +16,15 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.config import Competition
-from pipeline.data.folds import Folds, frozen
+from pipeline.base.config import Competition
+from pipeline.base.files import commit_json
+from pipeline.base.parser import read_section
+from pipeline.base.paths import Paths
 from pipeline.data.tables import Tables, load
-from pipeline.files import commit_json
-from pipeline.parser import read_section
-from pipeline.paths import Paths
-from pipeline.results.metrics import get_metric
-from pipeline.results.oof import FoldPredictions, commit_fold
-from tests.results.toys import CLASSES, member, truth_of
+from pipeline.folds.frozen import Folds, frozen
+from pipeline.metrics.metric import get_metric
+from pipeline.oof.predictions import FoldPredictions, commit_fold
+from tests.ensemble.toys import CLASSES, member, truth_of
 
 WORDS = ["river", "stone", "quiet", "engine", "paper", "window", "garden", "market", "signal"]
 WORDS += ["winter", "bridge", "yellow"]

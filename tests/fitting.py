@@ -8,8 +8,8 @@ from typing import Any
 import pytorch_lightning as pl
 from torch.utils.data import DataLoader
 
-from pipeline.models.hardware import Hardware
 from pipeline.models.learner import Silent
+from pipeline.models.transformer.device import Hardware
 
 CPU = Hardware(accelerator="cpu", name="x", precision="32-true", threads=1, memory=1)
 

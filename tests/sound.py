@@ -21,9 +21,11 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import cv, doctor, ensemble
-from pipeline.command import run
-from pipeline.files import commit_arrays, sha256
+from pipeline import cv
+from pipeline.base.command import run
+from pipeline.base.files import commit_arrays, sha256
+from pipeline.doctor import __main__ as doctor
+from pipeline.ensemble import __main__ as ensemble
 from tests.blendable import make
 
 OOF = Path("oof/toy/linear/seed-42")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.command import run
-from pipeline.ensemble import main as ensemble
+from pipeline.base.command import run
+from pipeline.ensemble.__main__ import main as ensemble
 from tests.blendable import make
 
 FIRST, SECOND, THIRD = "toy-001-mean.csv", "toy-002-best.csv", "toy-003-simplex.csv"

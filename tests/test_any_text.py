@@ -11,16 +11,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline import cv
-from pipeline.command import run
-from pipeline.config import TaskConfig
-from pipeline.data.groups import connect
-from pipeline.data.reader import read_file
+from pipeline.base.command import run
+from pipeline.base.config import TaskConfig
+from pipeline.base.paths import Workspace
+from pipeline.data.reading.reader import read_file
 from pipeline.data.table import Table
-from pipeline.data.tokens import TokenStore
+from pipeline.data.tokens.store import TokenStore
+from pipeline.folds.groups import connect
 from pipeline.models.learner import Silent
-from pipeline.models.linear import LinearFactory
+from pipeline.models.linear.learner import LinearFactory
 from pipeline.models.settings import LinearRecipe
-from pipeline.paths import Workspace
 from tests.tiny import tiny_tokenizer
 
 ANY_TEXT = st.text(st.characters() | st.characters(categories=["Cs", "Cc"]), max_size=60)

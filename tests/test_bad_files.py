@@ -10,10 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import cv, ensemble, folds, init
-from pipeline.command import run
-from pipeline.files import sha256
-from pipeline.results.oof import read_fold
+from pipeline import cv, init
+from pipeline.base.command import run
+from pipeline.base.files import sha256
+from pipeline.ensemble import __main__ as ensemble
+from pipeline.folds import __main__ as folds
+from pipeline.oof.predictions import read_fold
 
 WORDS = ["강아지", "고양이", "나무", "하늘", "바다", "산", "강", "꽃", "별", "달"]
 CONFIG = """

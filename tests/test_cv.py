@@ -10,17 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.command import run
-from pipeline.config import Competition
+from pipeline.base.command import run
+from pipeline.base.config import Competition
+from pipeline.base.files import read_json
+from pipeline.base.leases import lease
+from pipeline.base.parser import read_section
 from pipeline.cv import main
 from pipeline.data.tables import load
-from pipeline.data.tokenise import Tokeniser
-from pipeline.files import read_json
-from pipeline.leases import lease
+from pipeline.data.tokens.tokenizer import Tokeniser
 from pipeline.models.learner import Silent
 from pipeline.models.recipes import find
-from pipeline.parser import read_section
-from pipeline.results.oof import read_fold
+from pipeline.oof.predictions import read_fold
 from pipeline.training.factories import make_factory
 from pipeline.training.rules import Rules
 from tests.toy import command, predictions, toy_competition
@@ -218,8 +218,8 @@ def test_a_fold_that_another_process_holds_is_left_to_it(root, capsys):
 
 
 def test_the_time_limit_ends_with_75_and_the_command_to_go_on_with(root, capsys, monkeypatch):
-    monkeypatch.setattr("pipeline.stopping.STOP.deadline", None)
-    monkeypatch.setattr("pipeline.stopping.STOP.limit", "")
+    monkeypatch.setattr("pipeline.base.stopping.STOP.deadline", None)
+    monkeypatch.setattr("pipeline.base.stopping.STOP.limit", "")
     assert cv(root, "--model", "linear", "--time-limit", "0s") == 75
     error = capsys.readouterr().err
     assert "stopped by the time limit of 0s" in error

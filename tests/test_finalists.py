@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from pipeline.command import run
+from pipeline.base.command import run
 from pipeline.finalists import main
 from pipeline.ledger import main as ledger
 from tests.submitted import FIRST, SECOND, THIRD, root, written
@@ -94,7 +94,7 @@ def test_one_file_has_no_hedge(root, capsys):
 
 
 def test_a_near_copy_is_no_hedge(root, capsys):
-    from pipeline.ensemble import main as ensemble
+    from pipeline.ensemble.__main__ import main as ensemble
 
     arguments = ["--root", str(root), "--config", "toy", "--runs", "m0", "m3"]
     assert run(ensemble, [*arguments, "--method", "mean"]) == 0

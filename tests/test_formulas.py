@@ -6,9 +6,11 @@ They are read by programs: a leaderboard, and our own commands. There is no othe
 import re
 from pathlib import Path
 
-from pipeline import cv, ensemble, folds
-from pipeline.data.foldfile import read_fold_file
-from pipeline.errors import DataError
+from pipeline import cv
+from pipeline.base.errors import DataError
+from pipeline.ensemble import __main__ as ensemble
+from pipeline.folds import __main__ as folds
+from pipeline.folds.fold_file import read_fold_file
 from tests.test_bad_files import Folder
 
 ROOT = Path(__file__).resolve().parents[1]

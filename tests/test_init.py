@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.command import run
-from pipeline.config import Competition
+from pipeline.base.command import run
+from pipeline.base.config import Competition
+from pipeline.base.parser import Parser, read_section
 from pipeline.init import default_name, main
-from pipeline.parser import Parser, read_section
-from tests.data import competitions as kinds
+from tests.setup import competitions as kinds
 
 HERE = Path(__file__).resolve()
 SHARED = HERE.parents[1].parent / "shared" / "data"
@@ -183,7 +183,7 @@ def test_the_default_name_is_the_folder_as_a_safe_file_name(folder, name):
     ],
 )
 def test_the_practice_competitions_are_understood(folder, texts, target, problem, metric, holdout):
-    from pipeline.data.detect import Wishes, detect
+    from pipeline.setup.detection.detect import Wishes, detect
 
     found = detect(SHARED / folder, Wishes(), lambda path: path.name).competition
     assert (found.columns.texts, found.columns.targets) == (texts, [target])

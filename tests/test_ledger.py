@@ -3,12 +3,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pipeline.command import run
-from pipeline.ensemble import main as ensemble
-from pipeline.files import commit_json, read_json
+from pipeline.base.command import run
+from pipeline.base.files import commit_json, read_json
+from pipeline.ensemble.__main__ import main as ensemble
 from pipeline.ledger import main
-from pipeline.results.sent import kaggle
-from tests.results.sent.fake_kaggle import FakeKaggle, Limits
+from pipeline.submissions import kaggle
+from tests.submissions.fake_kaggle import FakeKaggle, Limits
 from tests.submitted import FIRST, SECOND, THIRD, root, written
 
 __all__ = ["root", "written"]

@@ -6,19 +6,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import cv, ensemble, folds
-from pipeline.command import run
-from pipeline.config import Competition
+from pipeline import cv
+from pipeline.base.command import run
+from pipeline.base.config import Competition
+from pipeline.base.files import commit_json, read_json, sha256
+from pipeline.base.parser import read_section
+from pipeline.base.paths import Paths
 from pipeline.data.tables import load
-from pipeline.files import commit_json, read_json, sha256
+from pipeline.ensemble import __main__ as ensemble
+from pipeline.folds import __main__ as folds
+from pipeline.metrics.metric import get_metric
 from pipeline.models.learner import Silent
-from pipeline.models.linear import LinearFactory
+from pipeline.models.linear.learner import LinearFactory
 from pipeline.models.recipes import find
 from pipeline.models.settings import LinearRecipe
-from pipeline.parser import read_section
-from pipeline.paths import Paths
-from pipeline.results.metrics import get_metric
-from pipeline.results.oof import read_fold, read_run
+from pipeline.oof.predictions import read_fold, read_run
 
 LEGACY = Path(__file__).parent / "legacy"
 RELEASES = sorted(path.name for path in LEGACY.iterdir() if path.is_dir())

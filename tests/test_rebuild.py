@@ -4,9 +4,9 @@ import json
 import numpy as np
 import pytest
 
-from pipeline.command import run
-from pipeline.ensemble import main as ensemble
-from pipeline.files import commit_json, read_json
+from pipeline.base.command import run
+from pipeline.base.files import commit_json, read_json
+from pipeline.ensemble.__main__ import main as ensemble
 from pipeline.rebuild import main
 from tests.submitted import FIRST, SECOND, THIRD, root, written
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import cv, ensemble
-from pipeline.command import run
+from pipeline import cv
+from pipeline.base.command import run
+from pipeline.ensemble import __main__ as ensemble
 from tests.test_bad_files import Folder
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -3,13 +3,13 @@ import json
 import numpy as np
 import pytest
 
-from pipeline.command import run
+from pipeline.base.command import run
+from pipeline.ensemble.honest.gains import Gain
+from pipeline.ensemble.honest.nest import Nest
 from pipeline.report.worth import verdict_text
-from pipeline.results.gains import Gain
-from pipeline.results.honest import Nest
 from pipeline.worth import main
 from tests.blendable import Toy, make
-from tests.results.team.files import predictions, send
+from tests.team.files import predictions, send
 
 
 def call(toy: Toy, capsys, *words: str) -> tuple[int, dict]:
@@ -53,15 +53,15 @@ def test_noise_is_worth_nothing(toy, capsys):
 
 def test_a_run_is_compared_with_the_others_by_the_ensembles_own_scores(toy, capsys):
     """The same nest, by hand: with all runs, and without this one."""
-    from pipeline.results.team.peers import read_peers
-    from pipeline.results.worth import weigh
-    from tests.results.team.files import contest_of
+    from pipeline.team.runs import read_peers
+    from pipeline.team.worth import weigh
+    from tests.team.files import contest_of
 
     toy.add_run("m2", 0.7, seed=2)
     _, answer = call(toy, capsys, "m2")
     contest = contest_of(toy)
     peers, _ = read_peers(toy.paths, contest)
-    from pipeline.results.evidence import Evidence
+    from pipeline.ensemble.evidence import Evidence
 
     def honest(names):
         chosen = [peer for peer in peers if peer.name in names]
@@ -85,7 +85,7 @@ def test_a_run_is_compared_with_the_others_by_the_ensembles_own_scores(toy, caps
 
 
 def test_what_it_costs_is_read_from_the_parts(toy, capsys):
-    from pipeline.files import commit_json, read_json
+    from pipeline.base.files import commit_json, read_json
 
     for fold in range(4):
         path = toy.paths.fold_predictions("m1", 42, 0, fold).with_suffix(".json")

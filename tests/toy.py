@@ -11,8 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pipeline.files import sha256
-from pipeline.seeding import generator
+from pipeline.base.files import sha256
+from pipeline.base.seeding import generator
 from tests.tiny import tiny_backbone
 
 PROJECT = Path(__file__).resolve().parents[1]

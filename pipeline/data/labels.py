@@ -14,7 +14,7 @@ from math import isfinite
 import numpy as np
 import pandas as pd
 
-from pipeline.config import TaskConfig
+from pipeline.base.config import TaskConfig
 from pipeline.data.findings import Findings
 
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?")

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.config import Competition
+from pipeline.base.config import Competition
+from pipeline.base.errors import DataError
 from pipeline.data.identity import id_problems
 from pipeline.data.labels import encode
-from pipeline.data.reader import read
+from pipeline.data.reading.reader import read
 from pipeline.data.sample import Sample
 from pipeline.data.table import Table, concatenate
-from pipeline.errors import DataError
 
 ROW_NUMBER = "(row number)"
 """As columns.id: the labelled files have no id column, so their rows are numbered."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from pipeline.config import Competition
+from pipeline.base.config import Competition
 
 
 @dataclass(frozen=True, kw_only=True)

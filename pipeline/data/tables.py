@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.config import Competition
+from pipeline.base.config import Competition
+from pipeline.base.errors import DataError, raise_if
 from pipeline.data.findings import listing
 from pipeline.data.identity import id_problems, meeting_problems, same_rows, sample_problems
 from pipeline.data.parts import (
@@ -25,7 +26,6 @@ from pipeline.data.parts import (
 )
 from pipeline.data.sample import Sample, made_up, sample_of
 from pipeline.data.table import Table
-from pipeline.errors import DataError, raise_if
 
 __all__ = ["ROW_NUMBER", "Sample", "Tables", "load"]
 

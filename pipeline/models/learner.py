@@ -6,8 +6,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from pipeline.base.paths import Workspace
 from pipeline.data.table import Table
-from pipeline.paths import Workspace
 
 
 class Watch(Protocol):

@@ -19,11 +19,11 @@ from typing import Any
 
 import yaml
 
-from pipeline.config import as_dict
-from pipeline.errors import UsageError
+from pipeline.base.config import as_dict
+from pipeline.base.errors import UsageError
+from pipeline.base.parser import read_section
+from pipeline.base.paths import SAFE, safe_name
 from pipeline.models.settings import LinearRecipe, Recipe, TransformerRecipe
-from pipeline.parser import read_section
-from pipeline.paths import SAFE, safe_name
 
 __all__ = ["LinearRecipe", "Recipe", "TransformerRecipe", "available", "find", "run_name"]
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.errors import UsageError, raise_if
+from pipeline.base.errors import UsageError, raise_if
 
 LEAST = {
     "max_length": 4,

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table as Grid
 
-from pipeline.files import free_bytes, size_text
+from pipeline.base.files import free_bytes, size_text
 from pipeline.models.recipes import LinearRecipe, Recipe
 from pipeline.training.job import Job, Part
 from pipeline.training.progress import clock_text

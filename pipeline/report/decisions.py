@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from rich.box import SIMPLE_HEAD
 from rich.table import Table as Grid
 
-from pipeline.results.decisions.choose import FEWEST, NOTHING, Decided
-from pipeline.results.outcome import Outcome
+from pipeline.ensemble.decisions.choose import FEWEST, NOTHING, Decided
+from pipeline.ensemble.outcome import Outcome
 
 KINDS = {
     ("value", "regression"): "numbers",

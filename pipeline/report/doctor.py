@@ -5,8 +5,8 @@ from typing import Any
 
 from rich.console import Console
 
-from pipeline.health.checkup import Scope
-from pipeline.health.finding import Finding, Section, Severity
+from pipeline.doctor.checkup import Scope
+from pipeline.doctor.finding import Finding, Section, Severity
 from pipeline.report.section import plural
 
 TITLES: dict[Severity, str] = {

@@ -7,11 +7,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table as Grid
 
+from pipeline.ensemble.assessment import Assessment
+from pipeline.ensemble.outcome import Outcome
 from pipeline.report import decisions, leaderboard
 from pipeline.report.grids import empty_grid, number, reach, signed
-from pipeline.results.assess import Assessment
-from pipeline.results.outcome import Outcome
-from pipeline.results.submission import Written
+from pipeline.submissions.submission_file import Written
 
 SHOWN = 12  # members in the correlation matrix; more do not fit a terminal
 VERDICTS = {

@@ -2,11 +2,11 @@
 
 from typing import Any
 
+from pipeline.ensemble.assessment import MethodLine
+from pipeline.ensemble.outcome import Outcome
 from pipeline.report.ensemble import submit_command
-from pipeline.results.assess import MethodLine
-from pipeline.results.outcome import Outcome
-from pipeline.results.provenance import decisions, finite, scores
-from pipeline.results.submission import Written
+from pipeline.submissions.provenance import decisions, finite, scores
+from pipeline.submissions.submission_file import Written
 
 
 def as_json(outcome: Outcome, written: Written | None, message: str) -> dict[str, Any]:

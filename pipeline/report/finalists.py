@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from pipeline.report.section import name, plural
-from pipeline.results.sent.alike import Likeness
-from pipeline.results.sent.entry import Entry
-from pipeline.results.sent.finalists import NEAR, Line, Proposal
+from pipeline.submissions.alike import Likeness
+from pipeline.submissions.entry import Entry
+from pipeline.submissions.finalists import NEAR, Line, Proposal
 
 NONE = "–"
 PARTS = ("public", "private")

@@ -7,12 +7,12 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table as Grid
 from rich.text import Text
 
-from pipeline.config import Competition
-from pipeline.data.balance import balance, deviation_by_fold
-from pipeline.data.folds import Folds
-from pipeline.data.groups import describe
-from pipeline.data.strata import strata
+from pipeline.base.config import Competition
 from pipeline.data.table import Table
+from pipeline.folds.balance import balance, deviation_by_fold
+from pipeline.folds.frozen import Folds
+from pipeline.folds.groups import describe
+from pipeline.folds.strata import strata
 
 WIDEST = 8
 """More targets or classes than this are summed up by the largest deviation alone."""

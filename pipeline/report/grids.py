@@ -3,7 +3,7 @@
 from rich.box import SIMPLE_HEAD
 from rich.table import Table as Grid
 
-from pipeline.results.gains import Gain
+from pipeline.ensemble.honest.gains import Gain
 
 
 def empty_grid(title: str, first: str, *columns: str) -> Grid:

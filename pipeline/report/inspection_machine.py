@@ -1,8 +1,8 @@
 """What the look at the data says about the machine: disk, need, devices."""
 
-from pipeline.data.inspect import Inspection
-from pipeline.files import size_text
+from pipeline.base.files import size_text
 from pipeline.report.section import Section, names, plural
+from pipeline.setup.inspection.inspect import Inspection
 
 
 def machine(seen: Inspection) -> Section:

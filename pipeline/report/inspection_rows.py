@@ -1,9 +1,9 @@
 """What the look at the data says about its rows: files, target, texts."""
 
-from pipeline.data.inspect import Inspection
-from pipeline.data.inspection.lengths import Quantiles
-from pipeline.data.inspection.spread import Spread
 from pipeline.report.section import Section, figure, name, names, number, plural, share
+from pipeline.setup.inspection.description import Spread
+from pipeline.setup.inspection.inspect import Inspection
+from pipeline.setup.inspection.lengths import Quantiles
 
 SHOWN = 12
 """Classes or labels that are listed."""

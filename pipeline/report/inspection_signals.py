@@ -1,11 +1,11 @@
 """What the look at the data says about the target and about test: what tells them apart."""
 
-from pipeline.data.inspect import Inspection
-from pipeline.data.inspection.alike import ALIKE, UNLIKE
-from pipeline.data.inspection.alone import Alone
-from pipeline.data.inspection.columns import Values
-from pipeline.data.inspection.overlap import MUCH
 from pipeline.report.section import Section, name, names, share
+from pipeline.setup.inspection.adversarial import ALIKE, UNLIKE
+from pipeline.setup.inspection.columns import Values
+from pipeline.setup.inspection.inspect import Inspection
+from pipeline.setup.inspection.overlap import MUCH
+from pipeline.setup.inspection.target_leaks import Alone
 
 SHOWN = 8
 STRONG = {"Pearson": 0.5, "AUC": 0.75, "accuracy": 0.5}

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from pipeline.results.expected.leaderboard import INSIDE
-from pipeline.results.outcome import Outcome
+from pipeline.ensemble.forecast.leaderboard import INSIDE
+from pipeline.ensemble.outcome import Outcome
 
 AVERAGED = (
     "test predictions are means of the folds' learners, so the score tends to be a bit better"

@@ -10,11 +10,11 @@ from rich.table import Table as Grid
 
 from pipeline.report.grids import number
 from pipeline.report.section import name, plural
-from pipeline.results.sent.budget import Budget
-from pipeline.results.sent.entry import Entry
-from pipeline.results.sent.guard import Alike
-from pipeline.results.sent.sending import Sent
-from pipeline.results.sent.standing import Expected, Line, Noise, Standing
+from pipeline.submissions.already_sent import Alike
+from pipeline.submissions.budget import Budget
+from pipeline.submissions.entry import Entry
+from pipeline.submissions.overview import Expected, Line, Noise, Standing
+from pipeline.submissions.send import Sent
 
 NONE = "–"
 MARK = " !"

@@ -6,9 +6,9 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from pipeline.report.grids import empty_grid, number
-from pipeline.results.team.audit import Audit
-from pipeline.results.team.contest import Contest
-from pipeline.results.team.listing import RunLine
+from pipeline.team.audit import Audit
+from pipeline.team.competition import Contest
+from pipeline.team.listing import RunLine
 
 
 def print_audit(

@@ -8,10 +8,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table as Grid
 
+from pipeline.ensemble.honest.gains import Gain
 from pipeline.report.grids import empty_grid, number
-from pipeline.results.gains import Gain
-from pipeline.results.team.contest import Contest
-from pipeline.results.worth import MethodWorth, Worth
+from pipeline.team.competition import Contest
+from pipeline.team.worth import MethodWorth, Worth
 
 VERDICTS = {
     "real": "real: the whole interval is above 0",

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import ArtifactError
-from pipeline.faults import reach
-from pipeline.files import commit_json, read_json, sha256
+from pipeline.base.errors import ArtifactError
+from pipeline.base.fault_injection import reach
+from pipeline.base.files import commit_json, read_json, sha256
+from pipeline.base.paths import Workspace
+from pipeline.base.temporaries import sweep
 from pipeline.models.learner import Watch
-from pipeline.paths import Workspace
-from pipeline.temporaries import sweep
 
 KEEP = 2
 SUFFIX = ".safetensors"

@@ -1,10 +1,10 @@
 """What to do when a training diverges: stop, or go back and take smaller steps."""
 
+from pipeline.base.errors import DivergedError
+from pipeline.base.paths import Workspace
+from pipeline.base.seeding import derive_seed
 from pipeline.data.table import Table
-from pipeline.errors import DivergedError
 from pipeline.models.learner import Learner, Watch
-from pipeline.paths import Workspace
-from pipeline.seeding import derive_seed
 from pipeline.training.job import Job, Part
 
 RATE_FACTOR = 0.5

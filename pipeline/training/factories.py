@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from pipeline.config import Competition
-from pipeline.cores import wait_asleep
+from pipeline.base.config import Competition
+from pipeline.base.cores import wait_asleep
 from pipeline.models.learner import LearnerFactory
 from pipeline.models.recipes import LinearRecipe, Recipe, TransformerRecipe
 from pipeline.training.rules import Rules
@@ -12,7 +12,7 @@ from pipeline.training.rules import Rules
 def check_weights(recipe: Recipe) -> None:
     """Raise at once, before anything is trained, where the recipe's weights cannot be had."""
     if isinstance(recipe, TransformerRecipe):
-        from pipeline.models.weights import locate
+        from pipeline.models.hub.weights import locate
 
         locate(recipe)
 
@@ -27,15 +27,15 @@ def make_factory(
     outputs = len(competition.outputs)
     match recipe:
         case LinearRecipe():
-            from pipeline.models.linear import LinearFactory
+            from pipeline.models.linear.learner import LinearFactory
 
             grouped_by = competition.folds.group_columns
             return LinearFactory(recipe, competition.task, outputs, grouped_by)
         case TransformerRecipe():
             wait_asleep()
-            from pipeline.models.hardware import detect
-            from pipeline.models.transformer import TransformerFactory
-            from pipeline.training.trainer import FoldFitter
+            from pipeline.models.transformer.device import detect
+            from pipeline.models.transformer.factory import TransformerFactory
+            from pipeline.training.lightning.trainer import FoldFitter
 
             hardware = detect(recipe.precision, rules.deterministic)
             fitter = FoldFitter(hardware, rules)

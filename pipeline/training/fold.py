@@ -9,19 +9,19 @@ from typing import Any
 import numpy as np
 
 from pipeline import __version__
+from pipeline.base.errors import ArtifactError, DivergedError
+from pipeline.base.fault_injection import reach
+from pipeline.base.files import commit_json, read_json
+from pipeline.base.leases import lease
+from pipeline.base.paths import Workspace
 from pipeline.data.table import Table, concatenate
-from pipeline.errors import ArtifactError, DivergedError
-from pipeline.faults import reach
-from pipeline.files import commit_json, read_json
-from pipeline.leases import lease
+from pipeline.metrics.metric import Metric, MetricError
 from pipeline.models.learner import Learner, Watch
-from pipeline.paths import Workspace
-from pipeline.results.manifest import FORMAT
-from pipeline.results.metrics import Metric, MetricError
-from pipeline.results.oof import FoldPredictions, commit_fold
+from pipeline.oof.manifest import FORMAT
+from pipeline.oof.predictions import FoldPredictions, commit_fold
 from pipeline.training.diverging import fit_through
+from pipeline.training.events import Journal
 from pipeline.training.job import Job, Part
-from pipeline.training.journal import Journal
 from pipeline.training.logs import log_fold
 from pipeline.training.memory import peak_bytes, reset_peak
 

@@ -8,16 +8,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pipeline.config import Competition, as_dict
-from pipeline.data.folds import Folds
+from pipeline.base.config import Competition, as_dict
+from pipeline.base.nested import flat, short
+from pipeline.base.paths import Part, Paths, Workspace
 from pipeline.data.table import Table
 from pipeline.data.tables import Tables
+from pipeline.folds.frozen import Folds
 from pipeline.models.learner import LearnerFactory
 from pipeline.models.recipes import Recipe
-from pipeline.nested import flat, short
-from pipeline.paths import Part, Paths, Workspace
-from pipeline.results.manifest import HARMLESS, MANNER
-from pipeline.results.origin import SAME
+from pipeline.oof.manifest import HARMLESS, MANNER
+from pipeline.oof.origin import SAME
 from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.rules import Rules
 

@@ -4,9 +4,9 @@ from argparse import SUPPRESS
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.config import Competition
-from pipeline.errors import UsageError, raise_if
-from pipeline.parser import Parser
+from pipeline.base.config import Competition
+from pipeline.base.errors import UsageError, raise_if
+from pipeline.base.parser import Parser
 
 if TYPE_CHECKING:
     from jsonargparse import Namespace

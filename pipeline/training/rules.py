@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pipeline.stopping import STOP, Stop
+from pipeline.base.stopping import STOP, Stop
 
 OnNan = Literal["stop", "rollback", "skip-fold"]
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.config import ColumnsConfig, Competition, DataConfig, FoldsConfig, TaskConfig
+from pipeline.base.config import ColumnsConfig, Competition, DataConfig, FoldsConfig, TaskConfig
+from pipeline.base.errors import DataError
 from pipeline.data.labels import canonical, encode, is_number
 from pipeline.data.tables import ROW_NUMBER, Tables, load
-from pipeline.errors import DataError
 
 REGRESSION = TaskConfig(problem="regression", metric="pearson", label_range=(0.0, 5.0))
 BINARY = TaskConfig(problem="binary", metric="auc", classes=["0", "1"])

@@ -16,10 +16,10 @@ from demo.alter import another_number, numbers, slip
 from demo.draw import Judges, Kind, draw, judged
 from demo.pairs import Pair, overlap
 from demo.scenes import read_scenes
-from pipeline.config import Competition
-from pipeline.data.groups import connect, describe
-from pipeline.errors import DataError
-from pipeline.parser import read_section
+from pipeline.base.config import Competition
+from pipeline.base.errors import DataError
+from pipeline.base.parser import read_section
+from pipeline.folds.groups import connect, describe
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "demo"

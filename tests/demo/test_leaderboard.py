@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from demo.leaderboard import ANSWERS, leaderboard, main, newest, promised, report
-from pipeline.errors import DataError, UsageError
+from pipeline.base.errors import DataError, UsageError
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -10,7 +10,7 @@ undisturbed run. One line of JSON per trial that failed; the last line counts th
 KIND and COUNT:
     enospc    the n-th file operation fails as on a full disk; COUNT trials evenly over all n
     kill9     the process is killed in front of the n-th file operation; likewise
-    points    the process is killed at a point that `pipeline.faults` names, at its first, second,
+    points    the process is killed at a point that `base.fault_injection` names, at its first, second,
               fourth … time; COUNT trials evenly over all points and times
     sigkill   kill -9 from outside, at COUNT random times
     sigterm   SIGTERM from outside, at COUNT random times
@@ -36,8 +36,11 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import pipeline
-from pipeline import cv, doctor, ensemble, faults
-from pipeline.command import run
+from pipeline import cv
+from pipeline.base import fault_injection as faults
+from pipeline.base.command import run
+from pipeline.doctor import __main__ as doctor
+from pipeline.ensemble import __main__ as ensemble
 from tests.faults.operations import Operations
 from tests.toy import predictions
 

@@ -11,9 +11,9 @@ from contextlib import suppress
 
 import pytest
 
-from pipeline.errors import BusyError
-from pipeline.leases import lease
-from pipeline.training.engine import start_over
+from pipeline.base.errors import BusyError
+from pipeline.base.leases import lease
+from pipeline.training.run import start_over
 from tests.toy import command, environment, predictions, toy_competition
 from tests.training.toys import make_job, run
 
@@ -95,7 +95,7 @@ def test_starting_over_waits_for_nobody_and_deletes_nothing_that_is_being_made(t
 
 
 def test_a_lease_without_a_name_is_taken_over_once_it_stood_still(tmp_path, monkeypatch):
-    monkeypatch.setattr("pipeline.leases.LEASE_SECONDS", 1.0)
+    monkeypatch.setattr("pipeline.base.leases.LEASE_SECONDS", 1.0)
     (tmp_path / "fold.lease").write_bytes(b"")
     began = time.monotonic()
     with lease(tmp_path / "fold.lease", "it"):

@@ -10,10 +10,10 @@ from typing import get_args
 
 import pytest
 
-from pipeline.errors import UsageError
+from pipeline.base.errors import UsageError
+from pipeline.base.paths import SAFE
 from pipeline.models import recipes
 from pipeline.models.recipes import LinearRecipe, TransformerRecipe, available, find, run_name
-from pipeline.paths import SAFE
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SHIPPED = sorted(file.stem for file in (CHECKOUT / "configs" / "models").glob("*.yaml"))

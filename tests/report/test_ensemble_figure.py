@@ -1,7 +1,7 @@
 import pytest
 
 from pipeline.report.ensemble_figure import draw
-from pipeline.results.made import Asked, make
+from pipeline.submissions.build import Asked, make
 from tests.blendable import make as make_toy
 
 

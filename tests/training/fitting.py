@@ -6,13 +6,13 @@ bench = Bench(tmp_path, backbone, rows=6)      one training without a job around
 
 from pathlib import Path
 
+from pipeline.base.paths import Workspace
+from pipeline.base.stopping import Stop
 from pipeline.models.settings import TransformerRecipe
-from pipeline.models.transformer import TransformerFactory
-from pipeline.paths import Workspace
-from pipeline.stopping import Stop
+from pipeline.models.transformer.factory import TransformerFactory
 from pipeline.training.job import Job
+from pipeline.training.lightning.trainer import FoldFitter
 from pipeline.training.rules import Rules
-from pipeline.training.trainer import FoldFitter
 from tests.fitting import CPU
 from tests.tiny import tiny_backbone
 from tests.training.toys import COMPETITION, Told, make_job, table

@@ -6,13 +6,13 @@ import os
 import pytest
 import torch
 
-from pipeline.errors import ResourceError
-from pipeline.files import read_json
-from pipeline.models import tensorfile
-from pipeline.paths import Workspace
-from pipeline.training import checkpointio
-from pipeline.training.checkpointio import CommittedCheckpoints
+from pipeline.base.errors import ResourceError
+from pipeline.base.files import read_json
+from pipeline.base.paths import Workspace
+from pipeline.models.transformer import tensor_file as tensorfile
 from pipeline.training.checkpoints import Checkpoints
+from pipeline.training.lightning import checkpointio
+from pipeline.training.lightning.checkpointio import CommittedCheckpoints
 from tests.training.toys import Told
 
 WEIGHTS = 40

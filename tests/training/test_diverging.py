@@ -6,15 +6,15 @@ from collections import Counter
 import pytest
 import torch
 
-from pipeline.errors import DivergedError
-from pipeline.faults import Injected
-from pipeline.files import sha256
+from pipeline.base.errors import DivergedError
+from pipeline.base.fault_injection import Injected
+from pipeline.base.files import sha256
 from pipeline.models.learner import Silent
-from pipeline.models.step import Stepper
-from pipeline.models.tensorfile import read
-from pipeline.training.engine import unfinished
+from pipeline.models.transformer.step import Stepper
+from pipeline.models.transformer.tensor_file import read
 from pipeline.training.fold import train_fold
 from pipeline.training.job import Part
+from pipeline.training.run import unfinished
 from tests.training.fitting import fitting_job, make_backbone
 from tests.training.toys import METRIC, Told, inject, run
 

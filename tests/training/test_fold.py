@@ -5,14 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.errors import BusyError, DivergedError
-from pipeline.faults import Injected
-from pipeline.files import read_json, sha256
-from pipeline.leases import lease
+from pipeline.base.errors import BusyError, DivergedError
+from pipeline.base.fault_injection import Injected
+from pipeline.base.files import read_json, sha256
+from pipeline.base.leases import lease
 from pipeline.models.learner import Silent
-from pipeline.training.engine import unfinished
 from pipeline.training.fold import train_fold
 from pipeline.training.job import Part
+from pipeline.training.run import unfinished
 from tests.training.toys import (
     METRIC,
     LengthRidge,
@@ -80,7 +80,7 @@ def test_nothing_is_committed_once_the_claim_is_lost(tmp_path, monkeypatch):
         if len(asked) == 2:  # the first time is before the weights
             raise BusyError("the claim was lost")
 
-    monkeypatch.setattr("pipeline.leases.Lease.check", lambda self: lost())
+    monkeypatch.setattr("pipeline.base.leases.Lease.check", lambda self: lost())
     with pytest.raises(BusyError, match="the claim was lost"):
         train_fold(job, part, METRIC, Silent())
     assert not list(job.paths.runs.rglob("*.npz"))

@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.errors import BusyError
-from pipeline.leases import lease
-from pipeline.results.origin import SAME
-from pipeline.stopping import Stop
-from pipeline.training.space import needs
+from pipeline.base.errors import BusyError
+from pipeline.base.leases import lease
+from pipeline.base.stopping import Stop
+from pipeline.oof.origin import SAME
+from pipeline.training.disk_space import needs
 from tests.training.toys import make_job, run
 
 

@@ -12,22 +12,22 @@ from typing import ClassVar
 import numpy as np
 from sklearn.linear_model import Ridge
 
-from pipeline import faults
-from pipeline.config import ColumnsConfig, Competition, DataConfig, FoldsConfig, TaskConfig
-from pipeline.data.folds import frozen
+from pipeline.base import fault_injection as faults
+from pipeline.base.config import ColumnsConfig, Competition, DataConfig, FoldsConfig, TaskConfig
+from pipeline.base.files import commit_json, read_json
+from pipeline.base.paths import Paths
+from pipeline.base.stopping import Stop
 from pipeline.data.sample import Sample
 from pipeline.data.table import Table
 from pipeline.data.tables import Tables
-from pipeline.files import commit_json, read_json
+from pipeline.folds.frozen import frozen
+from pipeline.metrics.metric import get_metric
 from pipeline.models.learner import Silent
 from pipeline.models.recipes import LinearRecipe
-from pipeline.paths import Paths
-from pipeline.results.metrics import get_metric
-from pipeline.results.oof import read_run
-from pipeline.stopping import Stop
-from pipeline.training.engine import cross_validate
+from pipeline.oof.predictions import read_run
 from pipeline.training.job import Job
 from pipeline.training.rules import Rules
+from pipeline.training.run import cross_validate
 
 COMPETITION = Competition(
     name="toy",

@@ -1,0 +1,217 @@
+"""What a competition is: frozen dataclasses, filled from one YAML file (see `parser`).
+
+Each section checks itself when it is made; callers hand on the piece that is needed.
+"""
+
+from dataclasses import asdict, dataclass, field
+from datetime import date
+from typing import Any, Literal
+
+from pipeline.base.errors import UsageError, raise_if
+
+Problem = Literal["regression", "binary", "multiclass", "multilabel"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """The competition's files. Relative paths start at --root."""
+
+    train: str
+    """Labelled rows: they are split into folds."""
+    test: str
+    """Rows to predict for the leaderboard."""
+    sample_submission: str
+    """The submission's header, ids and order."""
+    extra_train: list[str] = field(default_factory=list)
+    """Further labelled files: trained on in every fold, never scored."""
+    holdout: list[str] = field(default_factory=list)
+    """Labelled files that are predicted and scored, but never trained on (a dev file)."""
+    encoding: str = "utf-8"
+    """Text encoding of all files."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnsConfig:
+    """Which column is what."""
+
+    id: str
+    """Names a row; kept as text."""
+    texts: list[str]
+    """One column for single sentences, two for pairs."""
+    targets: list[str]
+    """What is predicted; several for multi-label or several numbers."""
+    features: list[str] = field(default_factory=list)
+    """Further columns that are in train and in test."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskConfig:
+    """What is predicted and how it is scored."""
+
+    problem: Problem
+    """regression, binary, multiclass (one of several) or multilabel (any of several)."""
+    metric: str
+    """A name from docs/metrics.md, or module:function of (y_true, y_pred), larger is better."""
+    classes: list[str] = field(default_factory=list)
+    """Class names in the order of prediction columns; for binary: negative, positive."""
+    label_range: tuple[float, float] | None = None
+    """Lowest and highest possible label of a regression."""
+    submit: Literal["auto", "value", "label"] = "auto"
+    """What stands in the submission: value (number, probability), label (class), or what the
+    sample submission shows."""
+
+    def __post_init__(self) -> None:
+        problems = []
+        if self.problem == "multiclass" and len(self.classes) < 3:
+            problems.append(
+                f"task.classes has {len(self.classes)} entries; multiclass needs 3 or more"
+            )
+        if self.problem == "binary" and len(self.classes) != 2:
+            problems.append(
+                f"task.classes has {len(self.classes)} entries; binary needs 2: negative, positive"
+            )
+        if len(set(self.classes)) != len(self.classes):
+            problems.append("task.classes names a class twice")
+        if self.label_range and not self.label_range[0] < self.label_range[1]:
+            problems.append(
+                f"task.label_range is {list(self.label_range)}; the first must be the smaller"
+            )
+        raise_if(problems, UsageError)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldsConfig:
+    """How the training rows are split. Frozen at first use."""
+
+    count: int = 5
+    """Number of folds, K."""
+    seed: int = 42
+    """Seed of the assignment."""
+    repeats: int = 1
+    """Independent assignments; out-of-fold predictions are averaged over them."""
+    bins: int = 10
+    """Quantile bins a numeric target is stratified on."""
+    stratify_by: list[str] = field(default_factory=list)
+    """Further columns whose shares are kept equal, jointly with the label."""
+    groups: Literal["near", "exact", "none"] = "near"
+    """Which rows stay together: sharing a sentence nearly or exactly, exactly, or none."""
+    group_columns: list[str] = field(default_factory=list)
+    """Columns whose equal values keep rows together as well (an author, a prompt)."""
+    near_threshold: float = 0.9
+    """Jaccard similarity of character 4-grams from which two sentences count as near, in (0, 1]."""
+    file: str | None = None
+    """A fold file of your own (columns id,fold), checked and frozen instead of assigning."""
+
+    def __post_init__(self) -> None:
+        problems = []
+        if self.count < 2:
+            problems.append(f"folds.count is {self.count}; it must be at least 2")
+        if self.repeats < 1:
+            problems.append(f"folds.repeats is {self.repeats}; it must be at least 1")
+        if self.bins < 1:
+            problems.append(f"folds.bins is {self.bins}; it must be at least 1")
+        if not 0 < self.near_threshold <= 1:
+            problems.append(
+                f"folds.near_threshold is {self.near_threshold}; it must be above 0, at most 1"
+            )
+        if self.file and self.repeats != 1:
+            problems.append("folds.file holds one assignment, but folds.repeats is not 1")
+        raise_if(problems, UsageError)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubmissionsConfig:
+    """How many submissions there are, and on which rows they are scored."""
+
+    per_day: int | None = None
+    """Submissions a day; a day begins at midnight UTC."""
+    per: Literal["team", "member"] = "team"
+    """Whose the daily number is: the team's, or each member's."""
+    until: str | None = None
+    """The last day that takes submissions, as YYYY-MM-DD."""
+    public_share: float | None = None
+    """Share of the test rows that the public leaderboard scores, in (0, 1]."""
+    public_rows: int | None = None
+    """Number of those rows, where it is known better than their share."""
+    kaggle: str | None = None
+    """The competition's name in its address at Kaggle; default: name."""
+
+    def __post_init__(self) -> None:
+        problems = []
+        if self.per_day is not None and self.per_day < 1:
+            problems.append(f"submissions.per_day is {self.per_day}; it must be at least 1")
+        if self.until is not None:
+            try:
+                date.fromisoformat(self.until)
+            except ValueError:
+                problems.append(f"submissions.until is {self.until!r}; write it as 2026-03-31")
+        if self.public_share is not None and not 0 < self.public_share <= 1:
+            problems.append(
+                f"submissions.public_share is {self.public_share}; it must be above 0, at most 1"
+            )
+        if self.public_rows is not None and self.public_rows < 1:
+            problems.append(f"submissions.public_rows is {self.public_rows}; it must be at least 1")
+        if self.public_rows is not None and self.public_share is not None:
+            problems.append("submissions has public_share and public_rows; give one of them")
+        raise_if(problems, UsageError)
+
+    def rows(self, test_rows: int) -> tuple[int, int] | None:
+        """Public and private rows of a test file of *test_rows*; None where nothing was said.
+
+        >>> SubmissionsConfig(public_share=0.3).rows(1000)
+        (300, 700)
+        """
+        if self.public_rows is not None:
+            public = min(self.public_rows, test_rows)
+        elif self.public_share is not None:
+            public = max(1, round(self.public_share * test_rows))
+        else:
+            return None
+        return public, test_rows - public
+
+
+@dataclass(frozen=True, kw_only=True)
+class Competition:
+    """One competition."""
+
+    name: str
+    """Names its folders under folds/, oof/ and submissions/."""
+    data: DataConfig
+    columns: ColumnsConfig
+    task: TaskConfig
+    folds: FoldsConfig = field(default_factory=FoldsConfig)
+    submissions: SubmissionsConfig = field(default_factory=SubmissionsConfig)
+
+    def __post_init__(self) -> None:
+        problems = []
+        if not self.name.strip():
+            problems.append("name is empty")
+        if not 1 <= len(self.columns.texts) <= 2:
+            problems.append(
+                f"columns.texts names {len(self.columns.texts)} columns; "
+                "expected 1 (single sentences) or 2 (pairs)"
+            )
+        if not self.columns.targets:
+            problems.append("columns.targets is empty; name the column to predict")
+        if self.task.problem in ("binary", "multiclass") and len(self.columns.targets) != 1:
+            problems.append(
+                f"columns.targets names {len(self.columns.targets)} columns; "
+                f"a {self.task.problem} problem has one"
+            )
+        raise_if(problems, UsageError, f"the config of {self.name!r} does not fit together")
+
+    @property
+    def outputs(self) -> list[str]:
+        """Names of the prediction columns, (k,): classes of a multiclass, targets otherwise."""
+        return self.task.classes if self.task.problem == "multiclass" else self.columns.targets
+
+
+def as_dict(section: Any) -> dict[str, Any]:
+    """A config dataclass as plain values for JSON: tuples become lists."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: plain(inner) for key, inner in value.items()}
+        return [plain(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+    return dict(plain(asdict(section)))

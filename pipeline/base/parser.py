@@ -1,0 +1,170 @@
+"""Dataclasses filled from a YAML file, each of their fields also a command-line option.
+
+The file is read whole and checked whole before anything runs. An unknown key is refused with the
+nearest known one.
+"""
+
+import sys
+from argparse import RawDescriptionHelpFormatter
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any, TypeVar
+
+from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace, set_parsing_settings
+
+from pipeline import __version__
+from pipeline.base.complaints import explained
+from pipeline.base.config import Competition
+from pipeline.base.errors import UsageError
+
+set_parsing_settings(docstring_parse_attribute_docstrings=True)
+
+Section = TypeVar("Section")
+DEFAULT_CONFIG = "configs/default.yaml"
+
+
+class _Help(RawDescriptionHelpFormatter, DefaultHelpFormatter):
+    """Keep the lines of a description, such as examples, as they are."""
+
+
+class Parser(ArgumentParser):
+    """A command's parser: --root, --json, its own options, and where asked a competition's."""
+
+    def __init__(self, command: str, description: str, **more: Any) -> None:
+        super().__init__(
+            prog=f"python -m pipeline.{command}",
+            usage="%(prog)s [options]",
+            description=description,
+            formatter_class=_Help,
+            version=__version__,
+            exit_on_error=False,
+            allow_abbrev=False,
+            **more,
+        )
+        self.add_argument(
+            "--root", default=".", help="configs/, folds/, oof/, runs/, submissions/ lie under it"
+        )
+        self.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+
+    def add_competition(self) -> None:
+        """Add --config and every field of a `Competition`."""
+        self.add_argument("--config", action="config", help=f"default: ROOT/{DEFAULT_CONFIG}")
+        self.add_class_arguments(Competition, None)
+
+    def read(self, argv: Sequence[str] | None = None) -> Namespace:
+        """Parse *argv* (default: this process's); UsageError, with the nearest known name, for
+        anything unknown."""
+        arguments = list(sys.argv[1:] if argv is None else argv)
+        if any(action.dest == "config" for action in self._actions):
+            arguments = _with_config_file(arguments)
+        try:
+            return self.parse_args(arguments)
+        except (Exception, SystemExit) as error:
+            if isinstance(error, SystemExit) and error.code in (0, None):  # --help, --version
+                raise
+            raise UsageError(explained(str(error), self.flags, self.prog)) from error
+
+    @property
+    def flags(self) -> list[str]:
+        """Every option there is, as it is typed."""
+        return [flag for action in self._actions for flag in action.option_strings]
+
+    def parse_path(self, path: str | PathLike[str], *args: Any, **more: Any) -> Namespace:
+        """Parse a config file; jsonargparse itself would read it in the locale's encoding."""
+        return self.parse_string(_text_of(Path(path)), Path(path).name, *args, **more)
+
+    def competition(self, namespace: Namespace) -> Competition:
+        """The frozen competition of a namespace that `read` returned."""
+        return build(self, namespace, Competition)
+
+
+def build(parser: ArgumentParser, namespace: Namespace, kind: type[Section]) -> Section:
+    """Instantiate the dataclass *kind* from the parsed fields of *namespace*."""
+    try:
+        values = parser.instantiate(namespace)
+    except UsageError:
+        raise
+    except (TypeError, ValueError) as error:
+        if isinstance(error.__cause__, UsageError):
+            raise error.__cause__ from None
+        raise UsageError(str(error)) from error
+    names = kind.__dataclass_fields__  # type: ignore[attr-defined]
+    return kind(**{name: values[name] for name in names})
+
+
+def read_section(kind: type[Section], path: Path | None, overrides: Sequence[str] = ()) -> Section:
+    """Build the dataclass *kind* from a YAML file (or none) and KEY=VALUE *overrides*.
+
+    Raises UsageError naming the file and, for an unknown key, the nearest known one.
+    """
+    parser = Parser("config", "")
+    options = [f"--{override}" for override in overrides]
+    if path is not None:
+        parser.add_argument("--config", action="config")
+        options = ["--config", str(path), *options]
+    parser.add_class_arguments(kind, None)
+    try:
+        return build(parser, parser.read(options), kind)
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}" if path else str(error)) from error
+
+
+def from_dict(kind: type[Section], values: Mapping[str, Any]) -> Section:
+    """Build the dataclass *kind* from plain values, as `as_dict` gives them; UsageError where they
+    do not fit."""
+    parser = Parser("config", "")
+    parser.add_class_arguments(kind, None)
+    try:
+        namespace = parser.parse_object(dict(values))
+    except Exception as error:
+        raise UsageError(" ".join(str(error).split())) from error
+    return build(parser, namespace, kind)
+
+
+def _with_config_file(argv: list[str]) -> list[str]:
+    """Resolve --config below --root, or put the default in front."""
+    if {"-h", "--help"} & set(argv):
+        return argv
+    root = Path(_value_of("--root", argv) or ".")
+    given = _value_of("--config", argv)
+    wanted = given or DEFAULT_CONFIG
+    candidates = [Path(wanted), root / wanted, root / "configs" / f"{wanted}.yaml"]
+    found = next((path for path in candidates[0 if given else 1 :] if path.is_file()), None)
+    if found is None:
+        there = sorted(path.stem for path in (root / "configs").glob("*.yaml"))
+        hint = f"There are: {', '.join(there)}." if there else "Write one: python -m pipeline.init"
+        raise UsageError(f"there is no config {wanted} under {root.resolve()}. {hint}")
+    return ["--config", str(found), *_without("--config", argv)]
+
+
+def _text_of(path: Path) -> str:
+    """A config's text, which is UTF-8 whatever the locale says."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = path.read_bytes()[: error.start].count(b"\n") + 1
+        raise UsageError(
+            f"the config {path} is not UTF-8 (line {line}). Save it as UTF-8 in your editor."
+        ) from error
+
+
+def _value_of(option: str, argv: Sequence[str]) -> str | None:
+    for position, argument in enumerate(argv):
+        if argument == option and position + 1 < len(argv):
+            return argv[position + 1]
+        if argument.startswith(f"{option}="):
+            return argument.partition("=")[2]
+    return None
+
+
+def _without(option: str, argv: Sequence[str]) -> list[str]:
+    kept, skip = [], False
+    for argument in argv:
+        if skip or argument.startswith(f"{option}="):
+            skip = False
+        elif argument == option:
+            skip = True
+        else:
+            kept.append(argument)
+    return kept

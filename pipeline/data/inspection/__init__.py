@@ -1,4 +1,0 @@
-"""What a careful competitor looks at first, one question to a room. Never torch.
-
-`pipeline.data.inspect.look` asks them all; every answer is a frozen dataclass of plain values.
-"""

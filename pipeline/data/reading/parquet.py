@@ -1,0 +1,85 @@
+"""A parquet file to rows of text that say what the file says.
+
+Whole numbers keep all their digits, floats get their shortest faithful form, null is empty text,
+lists and structures become JSON.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow
+from pyarrow import parquet
+
+from pipeline.base.errors import DataError
+from pipeline.data.findings import Findings
+from pipeline.data.reading.encoding import clean
+
+
+def parse_parquet(path: Path, name: str) -> tuple[pd.DataFrame, Findings, list[str]]:
+    """The rows as str objects, the problems with their row numbers, and notes."""
+    table = _opened(path, name, parquet.read_table)
+    found, notes = Findings(), Findings()
+    columns = [_texts(column, found) for column in table.columns]
+    for column, values in zip(table.column_names, columns, strict=True):
+        _clean(values, column, notes)
+    frame = pd.DataFrame(dict(enumerate(columns)), dtype=object)
+    frame.columns = pd.Index(table.column_names, dtype=object)
+    return frame, found, notes.sentences()
+
+
+def parquet_columns(path: Path, name: str) -> list[str]:
+    """The names of a file's columns."""
+    return [str(column) for column in _opened(path, name, parquet.read_schema).names]
+
+
+def _opened(path: Path, name: str, read: Callable[[Any], Any]) -> Any:
+    try:
+        with path.open("rb") as stream:
+            return read(stream)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise DataError(f"{name} is not a parquet file, or is damaged: {error}") from error
+
+
+def _texts(column: Any, found: Findings) -> list[str]:
+    """The cells of one arrow column as text."""
+    kind = column.type
+    if pyarrow.types.is_dictionary(kind):
+        column, kind = column.cast(kind.value_type), kind.value_type
+    if pyarrow.types.is_floating(kind):
+        # str of a numpy float32 is the shortest text that is that float32
+        return ["" if value is None else str(_float(value, kind)) for value in column.to_pylist()]
+    return [_text(value, row, found) for row, value in enumerate(column.to_pylist(), start=1)]
+
+
+def _float(value: float, kind: Any) -> Any:
+    return value if kind.bit_width == 64 else kind.to_pandas_dtype()(value)
+
+
+def _text(value: Any, row: int, found: Findings) -> str:
+    match value:
+        case str():
+            return value
+        case None:
+            return ""
+        case bool():
+            return "true" if value else "false"
+        case bytes():
+            try:
+                return value.decode("utf-8")
+            except UnicodeDecodeError:
+                found.add("bytes that are not UTF-8", f"row {row}")
+                return ""
+        case list() | dict():
+            return json.dumps(value, ensure_ascii=False, default=str)
+        case _:
+            return str(value)
+
+
+def _clean(values: list[str], column: str, notes: Findings) -> None:
+    for row, value in enumerate(values):
+        if "\0" in value:
+            values[row], _ = clean(value)
+            notes.add(f"NUL characters removed from {column!r}", f"row {row + 1}")

@@ -1,0 +1,114 @@
+"""Submissions against their provenance, and against the runs they were made from."""
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pipeline.base.errors import ArtifactError, PipelineError
+from pipeline.base.files import read_json
+from pipeline.base.paths import Paths
+from pipeline.doctor.advice import Commands
+from pipeline.doctor.finding import Finding, attempt, guarded, note, problem
+from pipeline.doctor.ledger import ledger_of, was_sent
+from pipeline.doctor.names import ours
+from pipeline.doctor.whole import not_as_written
+from pipeline.submissions.submission_file import METHOD
+
+NAME = re.compile(rf"(?P<competition>.+)-\d{{3,}}-{METHOD}")
+SUFFIXES = (".csv", ".json")
+
+
+def competition_of(path: Path) -> str:
+    """The competition that a submission's name tells; empty where it is no such name.
+
+    >>> competition_of(Path("toy-001-mean.csv")), competition_of(Path("mine.csv"))
+    ('toy', '')
+    """
+    found = NAME.fullmatch(path.stem)
+    return found["competition"] if found and path.suffix in SUFFIXES else ""
+
+
+def check_submission(root: Path, csv: Path, quick: bool) -> Iterator[Finding]:
+    """Look at one submission and the provenance beside it, of which one may be missing."""
+    record, name = csv.with_suffix(".json"), competition_of(csv)
+    if not record.exists():
+        if name or not was_sent(csv, quick):
+            yield _without_record(root, csv, name)
+        return
+    where_from = f"Restore {record} (git, or a teammate's copy); or delete it and {csv.name}."
+    content, failed = attempt(record, partial(_read, record), where_from)
+    yield from failed
+    if not csv.exists():
+        again = Commands(root, name).rebuild(csv.name)
+        advice = f"Run: {again} (makes the same bytes again); or delete {record}."
+        yield problem(csv, "is missing, its provenance is there", advice)
+    elif content is not None:
+        yield from _same_file(csv, record, content, quick)
+    if content is not None:
+        yield from guarded(csv, _members(root, csv, name, content))
+
+
+def _without_record(root: Path, csv: Path, name: str) -> Finding:
+    if not name:
+        what = "has no provenance beside it and is not named as pipeline.ensemble names its files"
+        advice = "Move it elsewhere if it is yours; or restore its name; or, if it was sent, enter "
+        return problem(csv, what, f"{advice}it: python -m pipeline.ledger add {csv.name}")
+    command = Commands(root, name).ensemble()
+    advice = (
+        f"Do not send it as it is. Run: {command} (writes the provenance if the blend gives these "
+        f"bytes, else a new submission); or restore {csv.with_suffix('.json').name}; or delete it."
+    )
+    what = "has no provenance beside it: its writer was stopped between the two, or it is lost"
+    return note(csv, what, advice)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    content = read_json(path)
+    if not isinstance(content.get("sha256"), str):
+        raise ArtifactError(f"{path} does not hold the SHA-256 of its submission")
+    return content
+
+
+def _same_file(
+    csv: Path, record: Path, content: Mapping[str, Any], quick: bool
+) -> Iterator[Finding]:
+    if content.get("file", csv.name) != csv.name:
+        advice = "Rename both files back, or delete the copy."
+        yield problem(record, f"is the provenance of {content['file']}", advice)
+    if not quick and (changed := not_as_written(csv, content["sha256"], quick)):
+        advice = (
+            "Do not send it. Restore it (git, or a teammate's copy); or delete it and "
+            f"{record.name} and run pipeline.ensemble for a new one."
+        )
+        yield problem(csv, changed, advice)
+
+
+def _members(root: Path, csv: Path, name: str, content: Mapping[str, Any]) -> Iterator[Finding]:
+    """A note where today's runs are not those that the submission was made from."""
+    changed = []
+    for member in content.get("members", []):
+        path = Paths(root, name).run_manifest(member["name"])
+        try:
+            parts = read_json(path)["parts"]
+        except (PipelineError, KeyError, OSError):
+            changed.append(f"{member['name']} has no run.json to read any more")
+            continue
+        if parts != member["parts"]:
+            changed.append(f"{member['name']} has other predictions than then")
+    if changed:
+        what = f"cannot be rebuilt from today's runs: {'; '.join(changed)}"
+        yield note(csv, what, "Nothing, the file stands for itself; a new blend will differ.")
+
+
+def submissions(folder: Path) -> tuple[dict[str, list[Path]], list[Finding]]:
+    """Competition -> its submissions (as .csv, there or not), and what could not be read."""
+    paths, findings = attempt(folder, partial(ours, folder))
+    found: dict[str, set[Path]] = {}
+    for path in paths or []:
+        if name := ledger_of(path):
+            found.setdefault(name, set())
+        elif path.suffix == ".csv" or competition_of(path):
+            found.setdefault(competition_of(path), set()).add(path.with_suffix(".csv"))
+    return {name: sorted(files) for name, files in sorted(found.items())}, findings

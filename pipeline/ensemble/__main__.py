@@ -1,0 +1,181 @@
+"""Blend the finished runs of a competition, with a score that can be believed, and write a
+submission.
+
+    python -m pipeline.ensemble
+    python -m pipeline.ensemble --config configs/NAME.yaml --runs linear minilm --method mean
+
+Nothing is trained: only predictions are read, so the command takes seconds.
+"""
+
+import json
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.base.command import run
+from pipeline.base.config import Competition
+from pipeline.base.errors import UsageError
+from pipeline.base.parser import Parser
+from pipeline.ensemble.options import add_options
+
+if TYPE_CHECKING:
+    from jsonargparse import Namespace
+
+    from pipeline.ensemble.outcome import Outcome
+    from pipeline.submissions.build import Made
+    from pipeline.submissions.kaggle import Client
+    from pipeline.submissions.send import Sent
+    from pipeline.submissions.submission_file import Written
+
+
+def parser() -> Parser:
+    """The command's options; --help needs no heavy import."""
+    options = Parser("ensemble", __doc__ or "")
+    add_options(options)
+    options.add_competition()
+    return options
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code."""
+    options = parser()
+    args = options.read(argv)
+    competition = _with_share(options.competition(args), args.public_share)
+    if args.figure:
+        _check_figure(Path(args.figure))
+    client = _client(args)
+    made = _make(args, competition)
+    outcome = made.outcome
+    message = args.message or _message(outcome)
+    from pipeline.report.ensemble import print_outcome, print_submission
+    from pipeline.report.ensemble_json import as_json
+    from pipeline.report.ledger import print_sent
+    from pipeline.report.page import page
+
+    console = page(sys.stderr if args.json else sys.stdout)
+    print_outcome(outcome, console)
+    if args.figure:
+        _draw(outcome, Path(args.figure))
+    warnings = _warnings(args, made)
+    for line in warnings:
+        console.print(line, soft_wrap=True)
+    written = None if args.dry_run else _write(args, made, message)
+    print_submission(outcome, written, message, console)
+    sent = None
+    if client is not None and written is not None:
+        sent = _send(args, client, outcome, written, message)
+        print_sent(sent, console)
+    if args.json:
+        answer = as_json(outcome, written, message) | {"warnings": warnings}
+        print(json.dumps(answer | {"sent": sent and asdict(sent.entry)}, allow_nan=False))
+    return 0
+
+
+def _client(args: "Namespace") -> "Client | None":
+    """Kaggle's client where the file is to be sent: asked for first, so that a missing one costs
+    no time."""
+    if not args.submit:
+        return None
+    if args.dry_run:
+        raise UsageError("--submit sends a file and --dry-run writes none; leave one of them out")
+    from pipeline.submissions import kaggle
+
+    return kaggle.connect()
+
+
+def _with_share(competition: Competition, share: float | None) -> Competition:
+    """The competition with the public share that was given for this call."""
+    if share is None:
+        return competition
+    known = replace(competition.submissions, public_share=share, public_rows=None)
+    return replace(competition, submissions=known)
+
+
+def _make(args: "Namespace", competition: Competition) -> "Made":
+    """Find the runs; read everything, fit, choose, score; the outcome and the file's bytes."""
+    from pipeline.base.paths import Paths
+    from pipeline.oof.runs import find_runs
+    from pipeline.submissions.build import Asked, make
+
+    paths = Paths(Path(args.root), competition.name)
+    train = _train_command(args)
+    runs, notes = find_runs(paths, args.runs, args.force, competition.folds, train)
+    asked = Asked(runs=runs, method=args.method, slice_by=args.slice_by)
+    return make(paths.root, competition, asked, notes)
+
+
+def _write(args: "Namespace", made: "Made", message: str) -> "Written":
+    from pipeline.base.paths import Paths
+    from pipeline.submissions.provenance import provenance
+    from pipeline.submissions.submission_file import write
+
+    name, method = made.outcome.competition.name, made.outcome.assessment.method
+    root = Path(args.root)
+    origin = provenance(made, message, root)
+    return write(Paths(root, name).submissions, name, method, made.content, origin)
+
+
+def _warnings(args: "Namespace", made: "Made") -> list[str]:
+    """What the guard says of the file beside those that were sent."""
+    from pipeline.base.paths import Paths
+    from pipeline.report.ledger import guard_lines
+    from pipeline.submissions.already_sent import alike, sent_before
+
+    name = made.outcome.competition.name
+    folder = Paths(Path(args.root), name).submissions
+    before = sent_before(folder, name, made.content) if args.dry_run else None
+    return list(guard_lines(before, alike(folder, name, made.content)))
+
+
+def _send(
+    args: "Namespace", client: "Client", outcome: "Outcome", written: "Written", message: str
+) -> "Sent":
+    from pipeline.submissions.send import check_sendable, send_file
+
+    check_sendable(written.path, outcome.competition, args.by)
+    return send_file(
+        client,
+        written.path,
+        outcome.competition,
+        outcome.metric.name,
+        message,
+        args.by,
+        args.wait,
+    )
+
+
+def _check_figure(path: Path) -> None:
+    """Say what is wrong with the picture's name, before anything is computed."""
+    if path.suffix not in (".png", ".svg", ".pdf"):
+        raise UsageError(f"--figure {path}: expected a name that ends in .png, .svg or .pdf")
+
+
+def _draw(outcome: "Outcome", path: Path) -> None:
+    """Draw the picture, or say why it cannot be written."""
+    from pipeline.base.files import as_resource_error
+    from pipeline.report.ensemble_figure import draw
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draw(outcome, path, outcome.competition.folds.seed)
+    except OSError as error:
+        raise as_resource_error(error, path) or error from error
+
+
+def _message(outcome: "Outcome") -> str:
+    runs, honest = ", ".join(outcome.members.names), outcome.honest
+    return f"{outcome.assessment.method} of {runs}; honest {outcome.metric.name} {honest:.4f}"
+
+
+def _train_command(args: "Namespace") -> str:
+    """The command that trains a model, as a person would type it."""
+    root = [] if args.root == "." else ["--root", str(args.root)]
+    config = [] if args.config is None else ["--config", str(args.config[0])]
+    return shlex.join(["python", "-m", "pipeline.cv", *root, *config, "--model", "linear"])
+
+
+if __name__ == "__main__":
+    raise SystemExit(run(main))

@@ -1,0 +1,175 @@
+"""Everything there is to say about an ensemble before it is submitted."""
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pipeline.base.errors import UsageError
+from pipeline.ensemble.evidence import Evidence
+from pipeline.ensemble.honest.gains import Gain, contributions, gain_over
+from pipeline.ensemble.honest.nest import AUTO, Nest, error_correlation
+from pipeline.ensemble.methods.registry import methods_for, refusal
+from pipeline.ensemble.predictor import Predictor
+from pipeline.metrics.metric import Metric, MetricError
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemberLine:
+    """One member."""
+
+    name: str
+    score: float | None
+    """Over all out-of-fold rows at once."""
+    fold_scores: list[float | None]
+    """(K,) of each fold alone; None where the metric is undefined there."""
+    weight: float
+    worth: Gain | None
+    """Honest gain lost when it is left out and everything is fitted anew; below 0: it harms. None
+    where it is the only member, or of too many the least."""
+
+    @property
+    def cost_without(self) -> float | None:
+        """What it is worth, without its interval."""
+        return None if self.worth is None else self.worth.difference
+
+    @property
+    def fold_mean(self) -> float | None:
+        """Mean of the fold scores that are defined."""
+        known = [score for score in self.fold_scores if score is not None]
+        return float(np.mean(known)) if known else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodLine:
+    """One method."""
+
+    name: str
+    in_sample: float | None
+    honest: float | None
+    """None where the metric is undefined, such as for constant predictions."""
+    optimism: float | None
+    """In-sample gain minus honest gain: how much the in-sample score flatters."""
+    over_best: Gain
+    """Honest gain over the best single member, itself chosen without the scored fold."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assessment:
+    """An ensemble: what was chosen and how good it is."""
+
+    members: list[MemberLine]
+    methods: list[MethodLine]
+    requested: str
+    method: str
+    reason: str
+    blend: Predictor
+    nested: list[str]
+    """(K,) the method that is chosen without each fold."""
+    honest_blends: dict[int, Predictor]
+    """Fold -> the blend that was fitted without it."""
+    over_mean: Gain
+    """Honest gain of what was requested over the plain mean."""
+    correlation: np.ndarray
+    """(M, M) of the members' errors."""
+    nest: Nest = field(repr=False)
+    """The fits that this was made from."""
+
+    @property
+    def headline(self) -> MethodLine:
+        """The line of what was requested: its honest score covers every choice made."""
+        return next(line for line in self.methods if line.name == self.requested)
+
+    @property
+    def wavers(self) -> bool:
+        """Whether leaving out a fold changes the choice of method."""
+        return any(name != self.method for name in self.nested)
+
+    @property
+    def verdict(self) -> str:
+        """Whether blending pays: real, undecided or no."""
+        return "no" if self.method == "best" else self.headline.over_best.verdict
+
+
+def assess(evidence: Evidence, requested: str, seed: int) -> Assessment:
+    """Fit, choose and score; *requested* is a method's name or "auto".
+
+    Raises UsageError where it cannot be fitted on such evidence.
+    """
+    if reason := refusal(requested, evidence):
+        raise UsageError(f"--method {requested}: {reason}")
+    alone = len(evidence.names) == 1
+    methods = ["best"] if alone and requested in (AUTO, "best") else methods_for(evidence)
+    nest = Nest(evidence, seed, methods)
+    folds = evidence.folds
+    method, reason, nested = requested, "as asked for", [requested] * len(folds)
+    if requested == AUTO:
+        choice = nest.choose(folds)
+        method = choice.method
+        reason = "there is one run" if alone else choice.reason
+        nested = [nest.choose(folds - {fold}).method for fold in sorted(folds)]
+    blend = nest.fit(method, folds)
+    listed = [*methods, *({requested} - set(methods))]
+    return Assessment(
+        members=_members(nest, method, blend),
+        methods=[_method(nest, name) for name in listed],
+        requested=requested,
+        method=method,
+        reason=reason,
+        blend=blend,
+        nested=nested,
+        over_mean=gain_over(nest, requested, "mean"),
+        honest_blends=nest.left_out(requested, folds),
+        correlation=error_correlation(evidence),
+        nest=nest,
+    )
+
+
+def _method(nest: Nest, name: str) -> MethodLine:
+    metric = nest.evidence.metric
+    in_sample, honest = nest.in_sample_gain(name), nest.honest_gain(name)
+    return MethodLine(
+        name=name,
+        in_sample=as_score(metric, in_sample),
+        honest=as_score(metric, honest),
+        optimism=in_sample - honest if math.isfinite(in_sample - honest) else None,
+        over_best=gain_over(nest, name, "best"),
+    )
+
+
+def as_score(metric: Metric, gain: float) -> float | None:
+    """A gain (more is better) in the metric's own direction; None where it is not finite."""
+    if not math.isfinite(gain):
+        return None
+    return gain if metric.greater_is_better else -gain
+
+
+def _members(nest: Nest, method: str, blend: Predictor) -> list[MemberLine]:
+    evidence = nest.evidence
+    worths = contributions(nest, method)
+    lines = []
+    for name, oof, weight, worth in zip(
+        evidence.names, evidence.oof, blend.weights, worths, strict=True
+    ):
+        fold_rows = [evidence.rows(frozenset([fold])) for fold in sorted(evidence.folds)]
+        lines.append(
+            MemberLine(
+                name=name,
+                score=score_or_none(evidence.metric, evidence.truth, oof),
+                fold_scores=[
+                    score_or_none(evidence.metric, evidence.truth[rows], oof[rows])
+                    for rows in fold_rows
+                ],
+                weight=float(weight),
+                worth=worth,
+            )
+        )
+    return lines
+
+
+def score_or_none(metric: Metric, truth: np.ndarray, predicted: np.ndarray) -> float | None:
+    """The score, or None where it is undefined (a constant column, a single class)."""
+    try:
+        return metric.score(truth, predicted)
+    except MetricError:
+        return None

@@ -1,0 +1,193 @@
+"""Which decision is applied, and the score that holds with it.
+
+For each fold f a decision is fitted on the other folds' predictions, which were made without f, by
+blends that had not seen the row either. Applied to f's honest predictions, that gives its honest
+effect. Whether to apply one at all is chosen without f as well: the candidates are compared on the
+other folds' predictions, each decided by what was fitted on the rest of those folds. So the score
+of the whole, with its choice, was made without a look at the fold it is scored on.
+
+From simple to flexible, a candidate takes over where it beats what was chosen so far by its hurdle.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pipeline.ensemble.decisions.candidates import Candidate
+from pipeline.ensemble.decisions.decision import Decision, Labelled
+from pipeline.ensemble.decisions.judge import YES, Judge, clears, refused
+from pipeline.ensemble.decisions.labels import Labels
+from pipeline.ensemble.evidence import Evidence, FoldSet
+from pipeline.ensemble.honest.gains import Gain
+from pipeline.ensemble.honest.nest import NESTED_RESAMPLES
+from pipeline.metrics.bootstrap import RESAMPLES, Draws
+
+NOTHING = "nothing"
+FEWEST = 3  # folds: one to decide, one to fit and one to compare on
+
+Honest = Callable[[FoldSet], np.ndarray]
+"""The predictions (n_F, k) of the rows of some folds, each fold's made without it and without all
+folds that are not among them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One candidate."""
+
+    name: str
+    detail: str
+    """What was fitted on all rows, in words."""
+    effect: Gain
+    """Honest gain over applying nothing."""
+    applied: bool
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decided:
+    """What is done to predictions before they are written, and the score that holds with it."""
+
+    form: Labels | None
+    """What the file's form does first."""
+    chosen: str
+    decision: Decision | None
+    """Fitted on all honest predictions; None: nothing is applied."""
+    lines: list[Line]
+    effect: Gain
+    """Honest gain of all that is applied, its choice included, over the raw predictions."""
+    nested: list[str]
+    """(K,) what is chosen without each fold."""
+    predicted: np.ndarray = field(repr=False)
+    """(n, k) honest predictions, decided."""
+    gain: float
+    """Their gain: the honest score that the file's form and decisions have."""
+
+    def apply(self, predicted: np.ndarray) -> np.ndarray:
+        """(m, k) decided values from predictions (m, k)."""
+        step = self.decision or self.form
+        return predicted if step is None else step.apply(predicted)
+
+    @property
+    def wavers(self) -> bool:
+        """Whether leaving out a fold changes the choice."""
+        return any(name != self.chosen for name in self.nested)
+
+
+def decide(
+    evidence: Evidence,
+    honest: Honest,
+    candidates: Sequence[Candidate],
+    form: Labels | None,
+    seed: int,
+    names: list[str],
+) -> Decided:
+    """Fit, compare and choose, as the module says.
+
+    Args:
+        evidence: truth, folds and groups.
+        honest: honest predictions of any set of folds.
+        form: what the form of the file does before any choice.
+        names: (k,) the prediction columns, for words.
+    """
+    return _Chooser(evidence, honest, list(candidates), form, seed).whole(names)
+
+
+@dataclass(eq=False)
+class _Chooser:
+    evidence: Evidence
+    honest: Honest
+    candidates: list[Candidate]
+    form: Labels | None
+    seed: int
+
+    def whole(self, names: list[str]) -> Decided:
+        """The choice on all folds, and what it is worth; *names* are the prediction columns."""
+        folds = self.evidence.folds
+        rows, fold_of_row = self._part(folds)
+        parts = {fold: self._part(folds - {fold}) for fold in folds} if self._enough else {}
+        versions = {NOTHING: self._shaped(rows.predicted)}
+        for each in self.candidates if self._enough else []:
+            fitted = {fold: each.rule(part) for fold, (part, _) in parts.items()}
+            versions[each.name] = _by_fold(fitted, rows.predicted, fold_of_row)
+        judge = self._judge(rows, RESAMPLES)
+        chosen, reasons = self._choose(versions, judge)
+        nested = {fold: self._choice(*part) for fold, part in parts.items()}
+        decided = versions[NOTHING].copy()
+        for fold, name in nested.items():
+            decided[fold_of_row == fold] = versions[name][fold_of_row == fold]
+        final = {each.name: each.rule(rows) for each in self.candidates if each.name in versions}
+        return Decided(
+            form=self.form,
+            chosen=chosen,
+            decision=final.get(chosen),
+            lines=[
+                Line(
+                    name=name,
+                    detail=decision.says(names),
+                    effect=judge.gain(versions[name], versions[NOTHING]),
+                    applied=name == chosen,
+                    why=reasons[name],
+                )
+                for name, decision in final.items()
+            ],
+            effect=judge.gain(decided, rows.predicted),
+            nested=[nested.get(fold, NOTHING) for fold in sorted(folds)],
+            predicted=decided,
+            gain=judge.score(decided),
+        )
+
+    @property
+    def _enough(self) -> bool:
+        return len(self.evidence.folds) >= FEWEST and bool(self.candidates)
+
+    def _part(self, folds: FoldSet) -> tuple[Labelled, np.ndarray]:
+        """The rows of *folds* with predictions made within them, and the fold of each."""
+        rows, evidence = self.evidence.rows(folds), self.evidence
+        labelled = Labelled(evidence.truth[rows], self.honest(folds), evidence.group_of_row[rows])
+        return labelled, evidence.fold_of_row[rows]
+
+    def _choice(self, rows: Labelled, fold_of_row: np.ndarray) -> str:
+        """What is chosen on *rows* alone, each fold decided by what was fitted on the others."""
+        versions = {NOTHING: self._shaped(rows.predicted)}
+        for each in self.candidates:
+            fitted = {
+                fold: each.rule(rows.rows(fold_of_row != fold))
+                for fold in np.unique(fold_of_row).tolist()
+            }
+            versions[each.name] = _by_fold(fitted, rows.predicted, fold_of_row)
+        return self._choose(versions, self._judge(rows, NESTED_RESAMPLES))[0]
+
+    def _choose(
+        self, versions: Mapping[str, np.ndarray], judge: Judge
+    ) -> tuple[str, dict[str, str]]:
+        """The name that is chosen, and why or why not of each candidate."""
+        chosen, reasons = NOTHING, {}
+        for each in self.candidates:
+            if each.name not in versions:
+                continue
+            step = judge.gain(versions[each.name], versions[chosen])
+            if clears(step, each.hurdle):
+                if chosen != NOTHING:
+                    reasons[chosen] = f"no: {each.name} is better"
+                chosen, reasons[each.name] = each.name, YES[each.hurdle]
+            else:
+                reasons[each.name] = refused(step, each.hurdle, chosen)
+        return chosen, reasons
+
+    def _judge(self, rows: Labelled, resamples: int) -> Judge:
+        draws = Draws.over(rows.group_of_row, self.seed, resamples)
+        return Judge(self.evidence.metric, self.evidence.problem, rows.truth, draws)
+
+    def _shaped(self, predicted: np.ndarray) -> np.ndarray:
+        return predicted if self.form is None else self.form.apply(predicted)
+
+
+def _by_fold(
+    fitted: Mapping[int, Decision], predicted: np.ndarray, fold_of_row: np.ndarray
+) -> np.ndarray:
+    """(n, k) each fold decided by its own decision."""
+    decided = np.empty_like(predicted, dtype=float)
+    for fold, decision in fitted.items():
+        decided[fold_of_row == fold] = decision.apply(predicted[fold_of_row == fold])
+    return decided

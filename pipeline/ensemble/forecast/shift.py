@@ -1,0 +1,79 @@
+"""Are test rows like the training rows, and if not quite, how much should each row count?
+
+The same classifier as in `init` tells train from test (`setup.inspection.adversarial`). Where it
+finds little, all rows count alike. Where it finds something, its odds that a training row is from
+test are the row's importance weight (Sugiyama, Krauledat & Müller, "Covariate shift adaptation by
+importance weighted cross validation", JMLR 8, 2007). Where it finds much, few rows would carry all
+the weight, and labels may go another way too: nothing can be promised then.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+
+from pipeline.data.table import Table
+from pipeline.setup.inspection.adversarial import ALIKE, UNLIKE, auc_of_parts, compare, margins
+from pipeline.setup.inspection.codes import Codes, code
+
+Verdict = Literal["unknown", "alike", "somewhat", "unlike"]
+MOST = 10.0  # no row counts as more than this many, or a few would decide the score
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shift:
+    """How well train and test can be told apart."""
+
+    auc: float
+    low: float
+    """Lower end of the 95 % interval."""
+    weights: np.ndarray = field(repr=False)
+    """(n,) how much each training row should count, mean 1; NaN where it was not asked about."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """In a word, as `init` has it; an AUC that may be chance counts as alike."""
+        if self.auc < ALIKE or self.low <= 0.5:
+            return "alike"
+        return "somewhat" if self.auc <= UNLIKE else "unlike"
+
+    @property
+    def counts_as(self) -> int:
+        """How many rows of equal weight tell as much."""
+        known = self.weights[np.isfinite(self.weights)]
+        return round(float(known.sum() ** 2 / (known**2).sum())) if len(known) else 0
+
+
+def find_shift(train: Table, test: Table, grouped_by: Sequence[str] = ()) -> Shift | None:
+    """Tell *train* from *test*, not by the columns that folds are grouped by; None for too few
+    rows."""
+    ours, theirs = code([train.texts, test.texts])
+    return shift_between(train, test, ours, theirs, grouped_by)
+
+
+def shift_between(
+    train: Table, test: Table, ours: Codes, theirs: Codes, grouped_by: Sequence[str] = ()
+) -> Shift | None:
+    """The same for texts that were numbered before: *ours* are those of *train*."""
+    found = compare(train, ours, test, theirs, grouped_by)
+    if found is None:
+        return None
+    margin = margins(found.together, found.is_test, found.part)
+    value, low, _ = auc_of_parts(margin, found.is_test, found.part)
+    weights = np.full(len(train), np.nan)
+    weights[found.ours] = _weights(margin, found.is_test)[: len(found.ours)]
+    return Shift(auc=value, low=low, weights=weights)
+
+
+def _weights(margin: np.ndarray, is_test: np.ndarray) -> np.ndarray:
+    """(n,) odds of being from test, by a logistic fit to held-out margins: mean 1 over train."""
+    weights, asked = np.full(len(margin), np.nan), np.isfinite(margin)
+    if len(np.unique(is_test[asked])) < 2:
+        return weights
+    fitted = LogisticRegression(C=1e6, class_weight="balanced")
+    fitted.fit(margin[asked, None], is_test[asked])
+    odds = np.minimum(np.exp(np.minimum(fitted.decision_function(margin[asked, None]), 50)), MOST)
+    weights[asked] = odds / odds[~is_test[asked]].mean()
+    return weights

@@ -1,0 +1,173 @@
+"""A second layer on top of a blend: a small correction from facts about the row.
+
+The first layer is the simplex blend, for probabilities the logistic stacker. The second sees its
+prediction, how far the members disagree, and a few facts (length, difference of lengths, words in
+common, the slice), and corrects: numbers by a linear term and by stretching, probabilities by their
+sharpness and their bias. It is trained on first-layer predictions whose weights were fitted without
+the row's fold, pulled towards no correction, and dropped where none is best on folds left out
+inside (stacked generalisation, Wolpert, Neural Networks 5, 1992).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pipeline.ensemble.evidence import Evidence, FoldSet
+from pipeline.ensemble.methods.logistic import logistic
+from pipeline.ensemble.methods.logit import Task, fit, probabilities_of, scores_of
+from pipeline.ensemble.methods.ridge import label_level
+from pipeline.ensemble.methods.weights import simplex
+from pipeline.ensemble.predictor import Predictor, expand
+from pipeline.ensemble.rows import Rows
+from pipeline.metrics.moments import CELLS
+
+STRENGTHS = (1e1, 1e0, 1e-1, 1e-2)
+"""Tried from strong to weak; before them no correction at all."""
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """What the second layer sees, each feature with mean 0 and spread 1 where it was fitted."""
+
+    mean: np.ndarray
+    """(q,)."""
+    spread: np.ndarray
+    """(q,)."""
+    centre: np.ndarray
+    """(k,) mean of the first layer's predictions, for numbers; else 0."""
+    problem: str
+
+    def design(self, rows: Rows, first: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Offset (n, k) and design (n, k, d) for the first layer's predictions (n, k)."""
+        features = (raw_features(rows) - self.mean) / self.spread
+        (n, q), k = features.shape, first.shape[1]
+        scores = first if self.problem == "regression" else scores_of(first, self.problem)
+        stretch = (scores - self.centre)[:, :, None] * np.hstack([np.ones((n, 1)), features])[
+            :, None
+        ]
+        parts = [stretch, np.broadcast_to(np.eye(k), (n, k, k))]
+        if self.problem != "multiclass":  # a softmax does not see what is added to all classes
+            parts.append(np.broadcast_to(features[:, None], (n, k, q)))
+        return scores, np.concatenate(parts, axis=-1)
+
+
+@dataclass(frozen=True, eq=False)
+class Layered:
+    """A blend and the correction on top."""
+
+    base: Predictor
+    view: View
+    coefficients: np.ndarray
+    """(d,); zeros: no correction."""
+    names: Sequence[str]
+    """(q,) of the features."""
+
+    @property
+    def weights(self) -> np.ndarray:
+        """(M,) of the first layer."""
+        return self.base.weights
+
+    def predict(self, rows: Rows, problem: str) -> np.ndarray:
+        """(n, k)."""
+        first = self.base.predict(rows, problem)
+        if not self.coefficients.any():
+            return first
+        offset, design = self.view.design(rows, first)
+        scores = offset + design @ self.coefficients
+        return scores if problem == "regression" else probabilities_of(scores, problem)
+
+    def details(self) -> dict[str, Any]:
+        """The first layer, and the second's coefficients."""
+        second = {"features": list(self.names), "coefficients": self.coefficients.tolist()}
+        return {**self.base.details(), "second_layer": second}
+
+
+def raw_features(rows: Rows) -> np.ndarray:
+    """(n, q): the members' disagreement, then the facts."""
+    assert rows.facts is not None
+    return np.hstack([_disagreement(rows.members), rows.facts.values])
+
+
+def _disagreement(members: Sequence[np.ndarray]) -> np.ndarray:
+    """(n, 1) standard deviation among the members, the mean over columns; block by block."""
+    n, k = members[0].shape
+    size = max(CELLS // (len(members) * k), 1)
+    blocks = [
+        np.std([np.asarray(each[start : start + size], dtype=float) for each in members], axis=0)
+        for start in range(0, n, size)
+    ]
+    apart = np.concatenate([np.zeros((0, k)), *blocks])
+    return np.asarray(apart.mean(axis=1, keepdims=True))
+
+
+def layers(evidence: Evidence, folds: FoldSet) -> Layered:
+    """Both layers, fitted on *folds*."""
+    assert evidence.facts is not None
+    _ = evidence.facts.values  # once for all rows, before they are cut into folds
+    base = _base(evidence, folds)
+    names = ["disagreement", *evidence.facts.names]
+    rows, given = evidence.rows(folds), evidence.given.take(evidence.rows(folds))
+    features = raw_features(given)
+    numbers = evidence.problem == "regression"
+    first = _first_layer(evidence, folds) if len(folds) > 1 else base.predict(given, "regression")
+    spread = features.std(axis=0)
+    view = View(
+        mean=features.mean(axis=0),
+        spread=np.where(spread > 0, spread, 1.0),
+        centre=first.mean(axis=0) if numbers else np.zeros(given.columns),
+        problem=evidence.problem,
+    )
+    offset, design = view.design(given, first)
+    if len(folds) < 2:
+        return Layered(base, view, np.zeros(design.shape[2]), names)
+    truth = expand(evidence.truth[rows], evidence.problem, given.columns)
+    if numbers:
+        truth = truth - label_level(evidence, folds)
+    task = Task(offset, design, truth, exclusive=evidence.problem == "multiclass")
+    strength = _best_strength(evidence, rows, task)
+    return Layered(base, view, _fitted(task, strength, numbers), names)
+
+
+def _base(evidence: Evidence, folds: FoldSet) -> Predictor:
+    method = simplex if evidence.problem == "regression" else logistic
+    found: Predictor = evidence.remembered(("first layer", folds), lambda: method(evidence, folds))
+    return found
+
+
+def _first_layer(evidence: Evidence, folds: FoldSet) -> np.ndarray:
+    """(n_S, k) the first layer's predictions of each of *folds*, fitted on the others."""
+    return evidence.predict({fold: _base(evidence, folds - {fold}) for fold in folds})[1]
+
+
+def _best_strength(evidence: Evidence, rows: np.ndarray, task: Task) -> float | None:
+    """The strength with the best gain on folds left out in turn; None where no correction is."""
+    numbers, fold_of_row = evidence.problem == "regression", evidence.fold_of_row[rows]
+    best, found = evidence.gain_of(rows, _values(task.offset, evidence.problem)), None
+    for strength in STRENGTHS:
+        scores = task.offset.copy()
+        for fold in np.unique(fold_of_row):
+            here = fold_of_row == fold
+            coefficients = _fitted(task.take(~here), strength, numbers)
+            scores[here] = task.take(here).scores(coefficients)
+        if (gain := evidence.gain_of(rows, _values(scores, evidence.problem))) > best:
+            best, found = gain, strength
+    return found
+
+
+def _values(scores: np.ndarray, problem: str) -> np.ndarray:
+    return scores if problem == "regression" else probabilities_of(scores, problem)
+
+
+def _fitted(task: Task, strength: float | None, numbers: bool) -> np.ndarray:
+    """(d,) coefficients: ridge for numbers, penalised logistic regression for probabilities."""
+    d = task.design.shape[2]
+    if strength is None:
+        return np.zeros(d)
+    if not numbers:
+        return fit(task, strength)
+    flat = task.design.reshape(-1, d)
+    scatter = flat.T @ flat
+    held = scatter + strength * max(np.trace(scatter) / d, np.finfo(float).tiny) * np.eye(d)
+    return np.asarray(np.linalg.solve(held, flat.T @ (task.truth - task.offset).ravel()))

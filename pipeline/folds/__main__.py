@@ -1,0 +1,62 @@
+"""Freeze a competition's folds, or check that the frozen ones still fit; show how even they are.
+
+    python -m pipeline.folds --config configs/NAME.yaml
+    python -m pipeline.folds --config configs/NAME.yaml --folds.file my-folds.csv
+
+The first use of a competition freezes its folds (pipeline.cv does it too); every later one only
+checks them. To freeze other folds, delete folds/NAME.csv and folds/NAME.json.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.base.command import run
+from pipeline.base.parser import Parser
+
+
+def parser() -> Parser:
+    """The command's options; --help needs no heavy import."""
+    options = Parser("folds", __doc__ or "")
+    options.add_competition()
+    return options
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code."""
+    options = parser()
+    args = options.read(argv)
+    competition = options.competition(args)
+    from pipeline.base.paths import Paths
+    from pipeline.data.tables import load
+    from pipeline.folds.frozen import frozen
+    from pipeline.report.folds import facts, grid, lines
+    from pipeline.report.page import page
+
+    root = Path(args.root)
+    paths = Paths(root, competition.name)
+    tables = load(competition, root)
+    known = paths.passport.exists()
+    folds = frozen(competition, paths, tables.train, tables.extra)
+    found = facts(folds, competition, tables.train)
+    state = "checked" if known else "frozen"
+    if args.json:
+        files = {"csv": str(paths.folds_csv), "passport": str(paths.passport)}
+        print(json.dumps({"state": state, **found, "files": files}))
+        return 0
+    console = page()
+    for line in lines(found, competition, tables.train.source):
+        console.print(line, soft_wrap=True)
+    console.print(grid(found, competition, tables.train))
+    console.print(
+        "off by: largest difference of a stratum's share of the fold from its share of all rows",
+        soft_wrap=True,
+    )
+    news = "still fit; nothing was written" if known else "are frozen: keep both files in git"
+    console.print(f"{paths.folds_csv} and {paths.passport.name} {news}", soft_wrap=True)
+    console.print(f"digest {folds.digest}", soft_wrap=True)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(run(main))

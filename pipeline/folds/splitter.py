@@ -1,0 +1,126 @@
+"""Groups to folds: equal shares of every stratum, equal sizes, no group cut.
+
+Three steps. Groups of several rows go one by one, the largest first, to the fold where they do the
+least harm. Rows that stand alone then fill up every stratum in bulk. Last, `rearrange` moves and
+swaps whole groups while that makes the folds more even.
+
+Harm is the chi-square distance of the folds from perfectly even ones, sum (count - even)² / even
+over folds and strata, plus the same for the fold sizes at a tenth of the weight. Where a large
+group forces a choice between equal shares and equal sizes, shares win: a held-out part with another
+label mix is another task, a slightly larger one is not.
+"""
+
+import numpy as np
+from scipy.sparse import coo_array, csr_array
+
+from pipeline.base.seeding import generator
+from pipeline.folds.groups import first_appearance
+from pipeline.folds.local_search import rearrange
+
+SIZE_WEIGHT = 0.1
+"""Weight of the fold sizes in the harm, beside 1 for each stratum."""
+STARTS = 12
+"""Orders of the groups that are tried; the most even result counts."""
+FEW_GROUPS = 30_000
+"""With more groups the first start is even enough."""
+
+
+def assign(strata: np.ndarray, groups: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """(n,) a fold 0 … *count* - 1 for each row; rows of one group share it, no fold is empty.
+
+    Depends on the seed, on the order of the rows and on which of them have equal strata or groups,
+    not on how strata and groups are numbered. Who wants independence of the row order too sorts
+    the rows first.
+
+    Args:
+        strata: (n,) the number of each row's stratum.
+        groups: (n,) the number of each row's group; at least *count* different ones.
+        count: K.
+        seed: decides among equals.
+
+    >>> assign(np.array([0, 0, 0, 1, 1, 1]), np.array([0, 0, 1, 2, 3, 3]), count=2, seed=0).tolist()
+    [0, 0, 1, 1, 0, 0]
+    """
+    strata, groups = first_appearance(strata), first_appearance(groups)
+    ones = np.ones(len(strata), dtype=np.int64)
+    rows_of = coo_array((ones, (groups, strata))).tocsr()  # (G, S) rows per group and stratum
+    size = np.asarray(rows_of.sum(axis=1))
+    assert len(size) >= count, "fewer groups than folds"
+    weight = 1 / np.append(np.asarray(rows_of.sum(axis=0)), len(strata) / SIZE_WEIGHT)
+    starts = STARTS if len(size) <= FEW_GROUPS else 1
+    results = [_one_start(rows_of, size, weight, count, seed, start) for start in range(starts)]
+    return np.asarray(min(results, key=lambda result: result[1])[0][groups])
+
+
+def _one_start(
+    rows_of: csr_array, size: np.ndarray, weight: np.ndarray, count: int, seed: int, start: int
+) -> tuple[np.ndarray, float]:
+    """(G,) the fold of each group, and how uneven the folds are."""
+    order = generator(seed, "folds", start).permutation(len(size))
+    order = order[np.argsort(-size[order], kind="stable")]
+    fold = np.full(len(size), -1)
+    filled = np.zeros((count, len(weight)))  # rows per fold and stratum; the last column: per fold
+    _place_one_by_one(order[size[order] > 1], rows_of, weight, filled, fold)
+    stratum = rows_of.indices[rows_of.indptr[:-1]]
+    _fill_up(order[size[order] == 1], stratum, weight, filled, fold)
+    return rearrange(rows_of, weight, fold, filled, order)
+
+
+def _place_one_by_one(
+    order: np.ndarray,
+    rows_of: csr_array,
+    weight: np.ndarray,
+    filled: np.ndarray,
+    fold: np.ndarray,
+) -> None:
+    """Enter every group in *order* into *fold* (G,) and its rows into *filled* (K, S + 1)."""
+    start, column, rows = rows_of.indptr.tolist(), rows_of.indices, rows_of.data
+    for group in order.tolist():
+        part = slice(start[group], start[group + 1])
+        cells, added = column[part], rows[part]
+        size = added.sum()
+        # what adding does to the harm, less what is the same for every fold
+        harm = filled[:, cells] @ (added * weight[cells]) + filled[:, -1] * (size * weight[-1])
+        best = int(harm.argmin())
+        fold[group] = best
+        filled[best, cells] += added
+        filled[best, -1] += size
+
+
+def _fill_up(
+    order: np.ndarray,
+    stratum: np.ndarray,
+    weight: np.ndarray,
+    filled: np.ndarray,
+    fold: np.ndarray,
+) -> None:
+    """Do the same for groups of one row: raise every stratum to one level in all folds."""
+    by_stratum = order[np.argsort(stratum[order], kind="stable")]
+    amount = np.bincount(stratum[order], minlength=filled.shape[1] - 1)
+    end = np.cumsum(amount)
+    for number in np.argsort(amount, kind="stable").tolist():  # the plentiful mend what is left
+        share = levelled(filled[:, number], int(amount[number]))
+        filled[:, number] += share
+        filled[:, -1] += share
+        for _ in range(amount[number] - share.sum()):
+            harm = filled[:, number] * weight[number] + filled[:, -1] * weight[-1]
+            best = int(harm.argmin())
+            share[best] += 1
+            filled[best, [number, -1]] += 1
+        members = by_stratum[end[number] - amount[number] : end[number]]
+        fold[members] = np.repeat(np.arange(len(filled)), share)
+
+
+def levelled(height: np.ndarray, amount: int) -> np.ndarray:
+    """(K,) what to add to each height so that the lowest ones reach one level, in whole rows.
+
+    The sum is at most *amount*, and less than K short of it.
+
+    >>> levelled(np.array([5, 0, 2]), 6)
+    array([0, 4, 2])
+    """
+    # with the j lowest under water the level is (amount + their heights) / j; a wrong j, too
+    # small or too large, only gives a higher level than the true one
+    lowest = np.arange(1, len(height) + 1)
+    level = ((amount + np.cumsum(np.sort(height))) / lowest).min()
+    return np.maximum(np.floor(level + 1e-9) - height, 0).astype(np.int64)

@@ -1,0 +1,86 @@
+"""Greedy steps over rows: what each member would do to a sum of picks, for any metric.
+
+A candidate is scored from the sum of all picks so far plus one member. The sum is kept from step to
+step; what of a member enters it depends on the metric, so that a candidate costs a few passes over
+numbers that lie together:
+
+- `picks_decided`  accuracy, F1, macro-F1, kappa: counts of decided classes; rows whose decision no
+  pick can change are counted once
+- `picks_likely`   log-loss: the probability of what came true
+- `picks_ranked`   auc: one sort of whole numbers that carry their label
+- anything else, a metric of the user's own too, is called on the rows
+
+Each equals the metric of the mean of the picks.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from pipeline.metrics.greedy_decided import decided
+from pipeline.metrics.greedy_ranked import ranked
+from pipeline.metrics.metric import Metric, MetricError
+from pipeline.metrics.picks_likely import likely
+from pipeline.metrics.prepared import Prepared
+
+
+class Climb:
+    """Sums of picks on some rows, one step after the other."""
+
+    def __init__(self, prepared: Prepared) -> None:
+        self._prepared = prepared
+        self._counts = np.zeros(len(prepared.parts))
+        self._total = np.zeros(prepared.parts[0].shape)
+
+    def steps(self, counts: np.ndarray, members: Sequence[int] | None = None) -> np.ndarray:
+        """(M,) the gain of picking each of *members* (default: all) after *counts* picks (M,).
+
+        -inf for members that were not asked for, and where the metric has no value.
+        """
+        self._reach(counts)
+        parts, size = self._prepared.parts, float(counts.sum()) + 1
+        total, gain, narrow = self._total, self._prepared.gain, self._prepared.narrow
+        narrowed = None if narrow is None else narrow(total, size)
+        if narrowed is not None:
+            places, gain = narrowed
+            total = np.take(total, places, axis=-1)
+        gains, summed = np.full(len(parts), -math.inf), np.empty_like(total)
+        for place in range(len(parts)) if members is None else members:
+            part = parts[place] if narrowed is None else np.take(parts[place], places, axis=-1)
+            gains[place] = gain(np.add(total, part, out=summed), size)
+        return gains
+
+    def _reach(self, counts: np.ndarray) -> None:
+        """Add the picks that are new; begin anew where one was taken back."""
+        new = counts - self._counts
+        if (new < 0).any():
+            self._total[:] = 0
+            new = counts
+        for place in np.flatnonzero(new).tolist():
+            self._total += new[place] * self._prepared.parts[place]
+        self._counts = counts.copy()
+
+
+def climb(metric: Metric, problem: str, truth: np.ndarray, members: Sequence[np.ndarray]) -> Climb:
+    """Steps among M *members* (n, k) for *metric*; *truth* as the metric takes it."""
+    prepared = None
+    if (problem == "regression" and metric.name == "qwk") or metric.needs == "label":
+        prepared = decided(metric, problem, truth, members)
+    elif metric.name == "log-loss":
+        prepared = likely(problem, truth, members)
+    elif metric.name == "auc":
+        prepared = ranked(problem, truth, members)
+    return Climb(prepared or called(metric, truth, members))
+
+
+def called(metric: Metric, truth: np.ndarray, members: Sequence[np.ndarray]) -> Prepared:
+    """Any metric, called on the mean of the picks."""
+
+    def gain(summed: np.ndarray, size: float) -> float:
+        try:
+            return metric.gain(truth, summed / size)
+        except MetricError:  # a candidate that cannot be scored is worse than any that can
+            return -math.inf
+
+    return Prepared(members, gain)

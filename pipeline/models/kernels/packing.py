@@ -1,0 +1,185 @@
+"""A batch run without padding: its real tokens in one row, each text attending to itself alone.
+
+All layers but attention look at one token at a time, so they need not know where a text ends. The
+attention is a function of our own, registered with transformers' attention interface (`attention`).
+Nothing else is computed for padding, and the result is that of the padded batch but for the order
+of sums. (Packing as in Portes et al., "MosaicBERT", 2023; here without a kernel of its own.)
+
+Whether a backbone can be run so is found by trying (`packable`): one that brings its own attention,
+such as DeBERTa's, cannot.
+
+Notation: B rows of T tokens at most, N real tokens among them, h heads of d numbers.
+"""
+
+import warnings
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pipeline.models.hub.pretrained import positions, quiet
+from pipeline.models.kernels.attention import attention
+from pipeline.models.kernels.layout import Packed, pack
+
+NAME = "foldstack_packed"
+"""Of the attention in transformers' registry."""
+HARMLESS = {"position_ids", "packed"}
+"""What an attention may be told beside its tensors without becoming another one."""
+PROBE_LENGTHS = (5, 160, 5, 2)
+"""Tokens of the texts that `packable` tries; longer than the window of any local attention."""
+TOLERANCE = 1e-3
+"""Most difference of a state, in float32; states have a size of about 1."""
+
+
+class Packing:
+    """Runs a backbone on the real tokens of a batch."""
+
+    def __init__(self, first_position: int) -> None:
+        """*first_position*: the number that the backbone gives to a text's first token."""
+        self.first_position = first_position
+
+    def states(
+        self, backbone: nn.Module, encoded: Mapping[str, Tensor], lengths: np.ndarray
+    ) -> Tensor:
+        """(B, T, H) token states of a padded batch, 0 for padding; its rows have *lengths* (B,)."""
+        rows, width = encoded["input_ids"].shape
+        packed = pack(lengths, width, encoded["input_ids"].device)
+        flat = {
+            name: values.reshape(-1)[packed.places]
+            for name, values in encoded.items()
+            if name != "attention_mask"
+        }
+        return self.run(backbone, flat, packed, rows * width).view(rows, width, -1)
+
+    def run(
+        self, backbone: nn.Module, flat: Mapping[str, Tensor], packed: Packed, size: int
+    ) -> Tensor:
+        """(size, H): the states of what is packed already, at their places; 0 elsewhere.
+
+        *flat* holds what the backbone reads of each token, (N,).
+        """
+        row = {name: values[None] for name, values in flat.items()}
+        positions = packed.positions + self.first_position
+        states = backbone(**row, position_ids=positions, packed=packed).last_hidden_state[0]
+        spread = states.new_zeros(size, states.shape[1])
+        return spread.index_copy(0, packed.places, states)
+
+
+def packed_attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    *,
+    packed: Packed,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    **more: Any,
+) -> tuple[Tensor, None]:
+    """(1, h, N, d) queries, keys and values of a packed row -> (1, N, h, d).
+
+    Raises ValueError where the backbone asks for an attention that this is not.
+    """
+    unknown = {name for name, asked in more.items() if asked is not None} - HARMLESS
+    if unknown or attention_mask is not None or getattr(module, "is_causal", False):
+        raise ValueError(f"no packed attention with a mask, or with {', '.join(unknown)}")
+    q, k, v = (each[0].transpose(0, 1) for each in (query, key, value))
+    attend = _jagged if query.is_cuda else _in_squares
+    return attend(q, k, v, packed, dropout, scaling)[None], None
+
+
+def _in_squares(
+    query: Tensor, key: Tensor, value: Tensor, packed: Packed, dropout: float, scale: float | None
+) -> Tensor:
+    """(N, h, d) each: a few padded blocks of texts of like length."""
+    return attention(query, key, value, tuple(packed.lengths), dropout, scale)
+
+
+def _jagged(
+    query: Tensor, key: Tensor, value: Tensor, packed: Packed, dropout: float, scale: float | None
+) -> Tensor:
+    """(N, h, d) each: one kernel for all texts, where the device has one."""
+    q, k, v = (
+        torch.nested.nested_tensor_from_jagged(
+            each.contiguous(), packed.offsets, min_seqlen=1, max_seqlen=packed.longest
+        ).transpose(1, 2)
+        for each in (query, key, value)
+    )
+    output = functional.scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=scale)
+    return output.transpose(1, 2).values()
+
+
+def packable(
+    backbone: nn.Module, precision: AbstractContextManager[Any] | None = None
+) -> Packing | None:
+    """How to pack for *backbone*, which is then set up for it; None, and it is as before, if not.
+
+    It is tried where the backbone is: the states of packed texts must be those of the padded batch.
+    Positions may count from 0, or as RoBERTa's do from the padding token's number on. With
+    *precision*, the context of forward passes, a way there and back in training is tried as well: a
+    GPU takes other kernels for other numbers, for dropout and for gradients.
+    """
+    model: Any = backbone
+    before, training = model.config._attn_implementation, model.training
+    model.eval()
+    try:
+        encoded, lengths = _probe(model.config, next(model.parameters()).device)
+        with torch.no_grad(), quiet(), warnings.catch_warnings():
+            # packed texts are nested tensors to a GPU; what is used of them is tried here
+            warnings.filterwarnings("ignore", "The PyTorch API of nested tensors", UserWarning)
+            expected = model(**encoded).last_hidden_state
+            model.set_attn_implementation(NAME)
+            for first in (0, (model.config.pad_token_id or 0) + 1):
+                packing = Packing(first)
+                states = packing.states(model, encoded, lengths)
+                if _equal(states, expected, encoded["attention_mask"]):
+                    if precision is not None:
+                        _train(model, packing, encoded, lengths, precision)
+                    return packing
+    except Exception:  # whatever this backbone, or this device, does instead, it is not this
+        pass
+    finally:
+        model.train(training).zero_grad(set_to_none=True)
+    model.set_attn_implementation(before)
+    return None
+
+
+@torch.enable_grad()
+def _train(
+    model: Any,
+    packing: Packing,
+    encoded: Mapping[str, Tensor],
+    lengths: np.ndarray,
+    precision: AbstractContextManager[Any],
+) -> None:
+    """A step's way there and back, whatever comes of it."""
+    model.train()
+    with precision:
+        states = packing.states(model, encoded, lengths)
+    states.float().mean().backward()
+
+
+def _probe(config: Any, device: torch.device) -> tuple[dict[str, Tensor], np.ndarray]:
+    """A padded batch of texts of some lengths."""
+    lengths = np.minimum(PROBE_LENGTHS, positions(config))
+    mask = torch.arange(lengths.max()) < torch.from_numpy(lengths)[:, None]
+    padding = int(config.pad_token_id or 0)
+    draw = torch.Generator().manual_seed(0)
+    ids = torch.randint(config.vocab_size - 1, mask.shape, generator=draw)
+    ids += ids >= padding  # every token but the one for padding
+    batch = {"input_ids": ids.where(mask, padding), "attention_mask": mask.long()}
+    return {name: values.to(device) for name, values in batch.items()}, lengths
+
+
+def _equal(states: Tensor, expected: Tensor, mask: Tensor) -> bool:
+    real = mask.bool()
+    return bool(torch.allclose(states[real], expected[real], rtol=0.0, atol=TOLERANCE))
+
+
+transformers.AttentionInterface.register(NAME, packed_attention)

@@ -1,0 +1,116 @@
+"""How strongly the linear learner is held back, chosen inside the training part.
+
+Rows are cut into inner folds by a hash of their text, so copies of a text never stand on both
+sides; or, where folds are grouped by a column, by its value, as the folds themselves are. Strengths
+are tried from strong to weak until the held-out loss rises.
+"""
+
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.data.table import Table
+from pipeline.models.linear.solver import Design, Loss, fit_glm
+from pipeline.models.linear.text_features import tidy
+
+STANDARD: dict[Loss, tuple[float, ...]] = {
+    "squared": (30.0, 10.0, 3.0, 1.0, 0.3, 0.1),
+    "sigmoid": (3.0, 1.0, 0.3, 0.1, 0.03, 0.01),
+}
+"""Penalties tried on n-gram weights; inputs have length one per row."""
+DENSE = 100.0
+"""Penalty on the weights of dense numbers, whose spread is one."""
+INNER_FOLDS = 3
+ENOUGH_HELD_OUT = 2_000
+"""Rows after which no further inner fold is held out: the choice would not change."""
+MOST_ROWS = 30_000
+"""More rows than this do not change it either."""
+
+
+Judge = Callable[[np.ndarray, np.ndarray], float]
+"""(scores (h, k), targets (h, k)) of held-out rows -> loss per row."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One strength, and what its learners said about rows they had not seen."""
+
+    strength: float
+    loss: float
+    """Per held-out row; NaN where nothing could be held out."""
+    scores: np.ndarray
+    """(h, k)."""
+    answers: np.ndarray
+    """(h, k) targets of the held-out rows."""
+
+
+def row_hashes(table: Table, grouped_by: Sequence[str] = ()) -> np.ndarray:
+    """(n,) int64: equal where the texts of two rows are alike, in whichever order; or where the
+    first column that folds are *grouped_by* is, as far as it is filled."""
+    names = next((table.features[name] for name in grouped_by if name in table.features), None)
+    rows = table.texts.tolist()
+    if names is not None:
+        rows = [[name] if name else row for name, row in zip(names.tolist(), rows, strict=True)]
+    hashes = [
+        min(zlib.crc32(tidy(text).encode("utf-8", "surrogatepass")) for text in row) for row in rows
+    ]
+    return np.array(hashes, dtype=np.int64)
+
+
+def try_strengths(
+    design: Design,
+    targets: np.ndarray,
+    loss: Loss,
+    hashes: np.ndarray,
+    strengths: Sequence[float],
+    judge: Judge,
+    tell: Callable[[], None],
+) -> list[Trial]:
+    """Trials over the inner folds of *design*'s n rows, the best one first.
+
+    *targets* is (n, k), *hashes* (n,) from `row_hashes`. *tell* is called after each trial. Where
+    there are too few different texts to hold any out, the one trial is of the middle strength.
+    """
+    grid = sorted(strengths, reverse=True)
+    kept = np.flatnonzero(hashes // INNER_FOLDS % -(-len(hashes) // MOST_ROWS) == 0)
+    fold_of_row = hashes[kept] % INNER_FOLDS
+    if len(np.unique(fold_of_row)) < INNER_FOLDS:
+        return [Trial(grid[len(grid) // 2], np.nan, targets[:0], targets[:0])]
+    parts = _parts(design, targets, kept, fold_of_row)
+    trials: list[Trial] = []
+    for strength in grid:
+        trials.append(_try(parts, loss, strength, judge))
+        tell()
+        if len(trials) > 1 and trials[-1].loss >= trials[-2].loss:
+            break
+    return sorted(trials, key=lambda trial: trial.loss)
+
+
+Part = tuple[Design, np.ndarray, Design, np.ndarray]
+"""Inputs and targets to fit on, inputs and targets held out."""
+
+
+def _parts(
+    design: Design, targets: np.ndarray, kept: np.ndarray, fold_of_row: np.ndarray
+) -> list[Part]:
+    """As many inner folds as it takes to hold out enough rows."""
+    parts: list[Part] = []
+    for fold in range(INNER_FOLDS):
+        fit, held_out = kept[fold_of_row != fold], kept[fold_of_row == fold]
+        parts.append((design.rows(fit), targets[fit], design.rows(held_out), targets[held_out]))
+        if sum(len(part[3]) for part in parts) >= ENOUGH_HELD_OUT:
+            break
+    return parts
+
+
+def _try(parts: list[Part], loss: Loss, strength: float, judge: Judge) -> Trial:
+    scores = np.concatenate(
+        [
+            held_out.times(fit_glm(inputs, targets, loss, DENSE, strength))
+            for inputs, targets, held_out, _ in parts
+        ]
+    )
+    answers = np.concatenate([part[3] for part in parts])
+    return Trial(strength, judge(scores, answers), scores, answers)

@@ -1,0 +1,168 @@
+"""The transformers of one run: a backbone loaded once, fine-tuned anew for every fold.
+
+Every learner starts from the pristine weights, copied back bit for bit, and a head drawn from its
+own seed. They share one backbone in memory, so only the newest learner is live.
+"""
+
+import gc
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import tokenizers
+import torch
+import transformers
+
+from pipeline.base.config import TaskConfig
+from pipeline.data.table import Table
+from pipeline.data.tokens.store import TokenStore
+from pipeline.models.hub.weights import fetch, load_backbone, load_tokenizer, locate
+from pipeline.models.kernels.allocator import keep_memory
+from pipeline.models.kernels.captures import CudaCapture
+from pipeline.models.kernels.cpu_kernels import has_operator, is_amd, use_fast_products
+from pipeline.models.kernels.cuda_graph import Graphs, refusal
+from pipeline.models.kernels.dropout import use_cheap_dropout
+from pipeline.models.kernels.packing import Packing, packable
+from pipeline.models.learner import Silent, Watch
+from pipeline.models.settings import TransformerRecipe
+from pipeline.models.transformer.device import Hardware
+from pipeline.models.transformer.fine_tuning import TransformerLearner
+from pipeline.models.transformer.learnt import Learnt
+from pipeline.models.transformer.losses import check_loss
+from pipeline.models.transformer.memory_limits import Limits
+from pipeline.models.transformer.micro import free_memory
+from pipeline.models.transformer.network import Pristine
+from pipeline.models.transformer.precision import Arithmetic
+from pipeline.models.transformer.shared import Fitter, Shared
+
+
+class TransformerFactory:
+    """A `pipeline.models.learner.LearnerFactory`."""
+
+    def __init__(
+        self,
+        recipe: TransformerRecipe,
+        task: TaskConfig,
+        outputs: int,
+        hardware: Hardware,
+        fitter: Fitter,
+        tokens: Path | None = None,
+    ) -> None:
+        """Load what all folds share, downloading it where it is not on this machine yet.
+
+        *outputs* is the number of prediction columns, k; *tokens* the folder of the token stores,
+        None for memory only. Raises UsageError where the recipe does not fit the task, the backbone
+        or the hardware.
+        """
+        check_loss(task, recipe.loss)
+        torch.set_num_threads(hardware.threads)
+        self.weights = fetch(locate(recipe))
+        pristine = Pristine(load_backbone(self.weights, recipe.gradient_checkpointing))
+        if hardware.accelerator == "cpu":
+            keep_memory()
+            use_cheap_dropout(pristine.backbone)
+            if is_amd() and has_operator():
+                use_fast_products(pristine.backbone)
+        self.tried = False
+        self.shared = Shared(
+            recipe=recipe,
+            task=task,
+            outputs=outputs,
+            hardware=hardware,
+            fitter=fitter,
+            store=TokenStore(
+                load_tokenizer(self.weights), recipe.max_length, recipe.pairing, tokens
+            ),
+            pristine=pristine,
+        )
+
+    def _ready(self) -> Shared:
+        """What is shared, with all that is tried out before the first learner is made.
+
+        Not before, as it is tried on the device: a process that trains nothing takes none of it.
+        """
+        if not self.tried:
+            shared = self.shared
+            packing = self._packing() if shared.recipe.packing else None
+            asked, graphs = shared.recipe.cuda_graphs, shared.graphs
+            refused = refusal(shared.recipe, shared.hardware, packing) if asked else None
+            if asked and not refused:
+                graphs = graphs or Graphs(CudaCapture, shared.recipe.max_length)
+            self.shared = replace(
+                shared, packing=packing, graphs=graphs, no_graphs=None if graphs else refused
+            )
+            self.tried = True
+        return self.shared
+
+    def _packing(self) -> Packing | None:
+        """How texts are packed; on a GPU it is tried there, where the backbone then stays."""
+        hardware, backbone = self.shared.hardware, self.shared.pristine.backbone
+        if hardware.accelerator != "cuda":
+            return packable(backbone)
+        with Limits(self.shared.recipe, Learnt(), Silent()).memory("holding the backbone"):
+            backbone.to(hardware.accelerator)
+        arithmetic = Arithmetic(hardware.accelerator, hardware.precision, hardware.bf16)
+        return packable(backbone, arithmetic.context())
+
+    def prepare(self, tables: Sequence[Table], watch: Watch) -> str:
+        """Tokenise every row of *tables* once; the line says how many tokens, and how many cut."""
+        store, limit = self.shared.store, self.shared.recipe.max_length
+        rows = store.keep([table.texts for table in tables], watch)
+        lengths, cut = store.lengths(rows), store.truncated(rows)
+        line = (
+            f"{len(rows):,} distinct inputs, {lengths.sum():,} tokens, "
+            f"{lengths.mean():.0f} on average, {lengths.max()} at most"
+        )
+        return f"{line}; {cut:,} ({cut / len(rows):.1%}) truncated to {limit}" if cut else line
+
+    def make(self, seed: int) -> TransformerLearner:
+        """A fresh learner. Those made before lose their weights and refuse to predict."""
+        return TransformerLearner(self._ready(), seed)
+
+    def load(self, folder: Path) -> TransformerLearner:
+        """The learner that `TransformerLearner.save` wrote; it is the live one then."""
+        return TransformerLearner.restore(self._ready(), folder)
+
+    def disk_bytes(self) -> int:
+        """Bytes that the saved weights of one fold take: four per number of the backbone."""
+        return 4 * self.shared.pristine.parameters
+
+    def checkpoint_bytes(self) -> int:
+        """Bytes of one checkpoint: weights and AdamW's two moments."""
+        return 3 * self.disk_bytes()
+
+    def close(self) -> None:
+        """Drop the backbone, on the device and in memory: the next model may need the room."""
+        if self.shared.graphs is not None:
+            self.shared.graphs.close()
+        self.shared.pristine.drop()
+        gc.collect()  # Lightning's modules and trainers refer to each other
+        free_memory()
+
+    def remember(self, facts: Mapping[str, Any]) -> None:
+        """Start the learners to come at the sizes that an earlier one ended at."""
+        learnt = self.shared.learnt.joined(Learnt.of(facts))
+        self.shared = replace(self.shared, learnt=learnt)
+
+    def facts(self) -> dict[str, Any]:
+        """Device, precision, size, digests, versions."""
+        hardware = self.shared.hardware
+        return {
+            "device": str(hardware),
+            "precision": hardware.precision,
+            "deterministic": hardware.deterministic,
+            "threads": hardware.threads,
+            "backbone": self.weights.origin,
+            "backbone_sha256": self.weights.digest,
+            "backbone_config": self.shared.pristine.config_digest,
+            "parameters": self.shared.pristine.parameters,
+            "tokenizer_canary": self.shared.store.canary(),
+            "versions": {
+                "torch": torch.__version__,
+                "transformers": transformers.__version__,
+                "tokenizers": tokenizers.__version__,
+                "pytorch-lightning": pl.__version__,
+            },
+        }

@@ -1,0 +1,216 @@
+"""A transformer fine-tuned on one fold."""
+
+import time
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+
+from pipeline.base.config import as_dict
+from pipeline.base.errors import ArtifactError
+from pipeline.base.files import commit, commit_json, read_json, sha256
+from pipeline.base.paths import Workspace
+from pipeline.base.seeding import derive_seed
+from pipeline.data.table import Table
+from pipeline.data.tokens.data_module import FoldDataModule
+from pipeline.models.kernels.vocabulary import only_used
+from pipeline.models.learner import Watch
+from pipeline.models.transformer.heads import Head
+from pipeline.models.transformer.learnt import Learnt
+from pipeline.models.transformer.losses import TargetCodec, fit_codec
+from pipeline.models.transformer.module import TextModule
+from pipeline.models.transformer.network import Network
+from pipeline.models.transformer.shared import Shared
+from pipeline.models.transformer.tensor_file import read, write
+
+WEIGHTS, SETTINGS = "weights.safetensors", "learner.json"
+
+
+class TransformerLearner:
+    """The run's backbone, lent to this learner, under a head of its own.
+
+    It holds the backbone until the next learner is made, and refuses to predict or save from then.
+    """
+
+    def __init__(self, shared: Shared, seed: int) -> None:
+        self.shared = shared
+        self.seed = seed
+        self.ticket = shared.pristine.restore()
+        self.module: TextModule | None = None
+        self.texts = 0
+        self.counted: dict[str, Any] = {}
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What was counted while fitting, and what has given way since."""
+        if self.module is None:
+            return dict(self.counted)
+        stepper, learnt = self.module.stepper, as_dict(self.module.limits.learnt)
+        return self.counted | {"rate_scale": stepper.rate_scale, "learnt": learnt}
+
+    def fit(
+        self, train: Table, workspace: Workspace, watch: Watch, rate_scale: float = 1.0
+    ) -> None:
+        """Train for the recipe's epochs; see `pipeline.models.learner.Learner`.
+
+        Raises DivergedError for a loss or a weight that is not finite, ResourceError where memory
+        runs out even for a single row.
+        """
+        assert train.targets is not None
+        assert self.module is None, "a learner is fitted once"
+        started = time.monotonic()
+        shared, recipe = self.shared, self.shared.recipe
+        codec = fit_codec(shared.task, recipe.loss, train.targets)
+        data = FoldDataModule(
+            shared.store, shared.batching, self.seed, train=train, target_encoder=codec.encode
+        )
+        assert data.steps is not None
+        steps = data.steps.total
+        module = self._build(codec, train.texts.shape[1], steps, rate_scale, watch)
+        self._report_truncated(data.datasets["train"].rows, watch)
+        if shared.no_graphs:
+            watch.event("no graphs", f"CUDA graphs are not used: {shared.no_graphs}")
+        # Every draw below has a seed of its own; this covers what a backbone may draw unseen.
+        pl.seed_everything(derive_seed(self.seed, "fit") % 2**32, verbose=False)
+        with module.limits.memory("outside of a step"), self._words(data) as words:
+            shared.fitter.fit(module, data, workspace, watch)
+        module.stepper.check_finite()
+        if shared.graphs is not None:
+            self.counted["graphs"] = dict(shared.graphs.counts)
+        seconds = round(time.monotonic() - started, 3)
+        self.counted |= _facts(module) | {"trained_words": words, "seconds": seconds}
+
+    def _words(self, data: FoldDataModule) -> AbstractContextManager[int]:
+        """Within, only words that training texts hold are trained; graphs are of all of them."""
+        shared = self.shared
+        if shared.graphs is not None:
+            return nullcontext(0)
+        words = shared.store.words(data.datasets["train"].rows)
+        return only_used(shared.pristine.backbone, torch.from_numpy(words))
+
+    def predict(self, table: Table, watch: Watch) -> np.ndarray:
+        """(len(table), k) float32; see `pipeline.models.learner.Learner`."""
+        module, shared = self._fitted(), self.shared
+        module.limits.watch = watch
+        data = FoldDataModule(shared.store, shared.batching, self.seed, test=table)
+        predictions = np.full((len(table), shared.outputs), np.nan, dtype=np.float32)
+        with module.limits.memory("outside of a batch"):
+            batches = shared.fitter.predict(module, data, watch)
+        for rows, values in batches:
+            predictions[rows.numpy()] = values.numpy()
+        return predictions
+
+    def save(self, folder: Path) -> None:
+        """Commit the weights, float32, and what else `restore` needs, its file last."""
+        module = self._fitted()
+        weights = dict(module.network.state_dict())
+        digest = commit(folder / WEIGHTS, lambda stream: write(stream, weights))
+        settings = {
+            "seed": self.seed,
+            "texts": self.texts,
+            "codec": as_dict(module.codec),
+            "weights_sha256": digest,
+            "tokenizer": self.shared.store.identity(),
+            "facts": self.facts,
+        }
+        commit_json(folder / SETTINGS, settings)
+
+    @classmethod
+    def restore(cls, shared: Shared, folder: Path) -> "TransformerLearner":
+        """The learner that `save` wrote; ArtifactError for files damaged or of another model."""
+        settings = read_json(folder / SETTINGS)
+        facts = settings["facts"]
+        shared.store.check(settings["tokenizer"], str(folder))
+        weights = _read_weights(folder / WEIGHTS, settings["weights_sha256"])
+        learner = cls(replace(shared, learnt=Learnt.of(facts)), settings["seed"])
+        codec = TargetCodec.from_json(settings["codec"])
+        module = learner._build(codec, settings["texts"], rate_scale=facts["rate_scale"])
+        try:
+            module.network.load_state_dict(weights)
+        except RuntimeError as error:
+            raise ArtifactError(
+                f"{folder / WEIGHTS} holds another model than {shared.recipe.name} "
+                f"({shared.recipe.backbone}): {str(error).splitlines()[-1].strip()}"
+            ) from error
+        learner.counted = facts
+        return learner
+
+    def _build(
+        self,
+        codec: TargetCodec,
+        texts: int,
+        steps: int = 1,
+        rate_scale: float = 1.0,
+        watch: Watch | None = None,
+    ) -> TextModule:
+        shared, recipe = self.shared, self.shared.recipe
+        inputs = texts if recipe.pairing == "siamese" else 1
+        hidden, outputs = shared.pristine.hidden, shared.outputs
+        head = Head(hidden, inputs, outputs, recipe.head_dropout, self.seed)
+        if shared.graphs is not None:
+            head = shared.graphs.head(head)
+        self.texts = texts
+        self.module = TextModule(
+            Network(shared.pristine.backbone, head, recipe.pooling, shared.packing),
+            codec,
+            recipe,
+            shared.hardware,
+            seed=self.seed,
+            steps=steps,
+            learnt=shared.learnt,
+            rate_scale=rate_scale,
+            watch=watch,
+            graphs=shared.graphs,
+        )
+        return self.module
+
+    def _fitted(self) -> TextModule:
+        if self.module is None:
+            raise RuntimeError("this learner was not fitted yet")
+        if self.ticket != self.shared.pristine.lent:
+            raise RuntimeError(
+                "this learner's weights are gone: a newer learner of the same factory holds the "
+                "backbone. Predict and save before the next one is made, or load the saved one."
+            )
+        return self.module
+
+    def _report_truncated(self, rows: np.ndarray, watch: Watch) -> None:
+        cut = self.shared.store.truncated(rows)
+        self.counted |= {"truncated_inputs": cut, "truncated_share": cut / max(1, rows.size)}
+        if cut:
+            watch.event(
+                "truncated",
+                f"{cut} of {rows.size} training texts ({cut / rows.size:.1%}) are longer than "
+                f"{self.shared.recipe.max_length} tokens and were truncated; "
+                "a larger max_length in the recipe keeps more",
+                inputs=cut,
+            )
+
+
+def _facts(module: TextModule) -> dict[str, Any]:
+    counts = module.counts
+    return {
+        "steps": module.stepper.steps,
+        "rows": counts.rows,
+        "tokens": counts.tokens,
+        "packed": module.network.packing is not None,
+        "useful_token_share": round(counts.tokens / counts.padded_tokens, 4),
+        "train_loss": module.last_train_loss,
+        "loss": module.codec.loss,
+    }
+
+
+def _read_weights(path: Path, expected: str) -> dict[str, torch.Tensor]:
+    if not path.exists():
+        raise ArtifactError(f"{path} is missing. Train the fold again.")
+    if (found := sha256(path)) != expected:
+        raise ArtifactError(
+            f"{path} has changed since it was written: its SHA-256 is {found[:12]}…, expected "
+            f"{expected[:12]}…. Train the fold again."
+        )
+    weights: dict[str, torch.Tensor] = read(path)
+    return weights

@@ -1,0 +1,85 @@
+"""run.json, checked before anything else of a run is opened.
+
+A manifest may come from a newer release, from another machine, or from nobody we know: it must have
+a format that this version reads, every field it needs, and exactly the parts that its seeds,
+repeats and folds make, so that no part's name can lead out of the run's folder.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline import __version__
+from pipeline.base.errors import ArtifactError
+from pipeline.base.files import read_json
+from pipeline.base.paths import Part
+from pipeline.base.untrusted import refuse_links
+
+FORMAT = 1
+"""Of run.json and of a fold's manifest; the releases up to 0.1 did not write it down."""
+HARMLESS = {"task.metric", "task.submit"}
+"""Settings that change no prediction, so they may change freely."""
+MANNER = {
+    f"recipe.{name}"
+    for name in ("micro_batch_size", "micro_tokens", "packing", "length_groups", "cuda_graphs")
+}
+"""Settings of how a step's rows are run: its rows and its gradient stay, so folds trained with
+others go together; a training does not go on with others, as dropout would draw other numbers."""
+NEEDED: dict[str, type] = {
+    "name": str,
+    "passport": str,
+    "outputs": list,
+    "seeds": list,
+    "repeats": int,
+    "folds": int,
+    "parts": dict,
+}
+OPTIONAL: dict[str, type] = {"team": dict, "has_holdout": bool}
+"""Of a run that a team-mate gave: where it came from; whether it holds the holdout rows."""
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of the run in *folder*; ArtifactError where it cannot be trusted."""
+    refuse_links(folder)
+    path = folder / "run.json"
+    manifest = read_json(path)
+    check_format(manifest, path)
+    remedy = "it is damaged. Run the model's pipeline.cv command again, finished folds are kept"
+    if missing := [name for name in NEEDED if name not in manifest]:
+        raise ArtifactError(f"{path} lacks {', '.join(missing)}: {remedy}")
+    typed = NEEDED | {name: kind for name, kind in OPTIONAL.items() if name in manifest}
+    wrong = [name for name, kind in typed.items() if not isinstance(manifest[name], kind)]
+    if not wrong and not all(isinstance(seed, int) for seed in manifest["seeds"]):
+        wrong = ["seeds"]
+    if wrong:
+        raise ArtifactError(f"{path} has {manifest[wrong[0]]!r:.60} as {wrong[0]}: {remedy}")
+    seeds, repeats, folds = (manifest[name] for name in ("seeds", "repeats", "folds"))
+    count = len(seeds) * repeats * folds
+    if count != len(manifest["parts"]) or part_names(manifest) != set(manifest["parts"]):
+        raise ArtifactError(
+            f"{path} lists {len(manifest['parts'])} parts, which are not those of seeds {seeds}, "
+            f"{repeats} repeats and {folds} folds: {remedy}"
+        )
+    return manifest
+
+
+def part_names(manifest: Mapping[str, Any]) -> set[str]:
+    """The parts that a run of these seeds, repeats and folds has."""
+    return {
+        Part(seed, repeat, fold).name
+        for seed in manifest["seeds"]
+        for repeat in range(manifest["repeats"])
+        for fold in range(manifest["folds"])
+    }
+
+
+def check_format(manifest: Mapping[str, Any], path: Path) -> None:
+    """Raise ArtifactError where the manifest at *path* has a format that this version cannot read.
+
+    None at all is format 1.
+    """
+    if (found := manifest.get("format", FORMAT)) != FORMAT:
+        raise ArtifactError(
+            f"{path} has format {found!r}, Foldstack {__version__} reads format {FORMAT}. "
+            "Update Foldstack to the version that wrote it, or train the model again (--fresh)."
+        )

@@ -1,0 +1,199 @@
+"""Predictions on disk: what a fold commits, what a run is, how runs are read back.
+
+    oof/COMP/RUN/seed-42/fold-0.npz    valid_ids (n_f,), valid (n_f, k), test_ids (m,), test (m, k),
+                                       holdout_ids (h,), holdout (h, k)
+    oof/COMP/RUN/seed-42/fold-0.json   the fold's manifest, written after the .npz
+    oof/COMP/RUN/run.json              the run's manifest, written last: exists = complete
+
+Rows are known by id. Whatever is read is checked whole: a row that is missing, doubled or foreign
+is refused, and so is a part that other predictions could have been put into.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.base.errors import ArtifactError, raise_if
+from pipeline.base.files import commit_arrays, commit_json, read_arrays, read_json
+from pipeline.data.join import Order, differences
+from pipeline.oof.manifest import FORMAT, check_format, read_manifest
+from pipeline.oof.origin import check_one_origin
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldPredictions:
+    """What the learner of one fold says about rows it has not seen. Values are float32."""
+
+    valid_ids: np.ndarray
+    """(n_f,) str."""
+    valid: np.ndarray
+    """(n_f, k)."""
+    test_ids: np.ndarray
+    """(m,) str."""
+    test: np.ndarray
+    """(m, k)."""
+    holdout_ids: np.ndarray
+    """(h,) str; h = 0 where the competition has no holdout file."""
+    holdout: np.ndarray
+    """(h, k)."""
+    valid_labels: np.ndarray | None = None
+    """(n_f, 3) uint8: the hash of each row's id and targets that the passport keeps; None in files
+    from before 0.2. It names the rows whose labels have changed since."""
+
+
+LABELS = "valid_labels"
+ARRAYS = tuple(name for name in FoldPredictions.__dataclass_fields__ if name != LABELS)
+
+
+def commit_fold(path: Path, predictions: FoldPredictions, manifest: Mapping[str, Any]) -> None:
+    """Write one fold's predictions to *path* (.npz), then its manifest beside it (.json)."""
+    arrays = {name: getattr(predictions, name) for name in ARRAYS}
+    typed = {
+        name: value.astype(np.str_) if name.endswith("ids") else value.astype(np.float32)
+        for name, value in arrays.items()
+    }
+    if predictions.valid_labels is not None:
+        typed[LABELS] = predictions.valid_labels.astype(np.uint8)
+    digest = commit_arrays(path, typed)
+    content = {"format": FORMAT, **manifest, "predictions_sha256": digest}
+    commit_json(path.with_suffix(".json"), content)
+
+
+def read_fold(path: Path) -> tuple[FoldPredictions, dict[str, Any]]:
+    """A committed fold and its manifest; ArtifactError where it is missing, damaged or changed."""
+    manifest = read_json(path.with_suffix(".json"))
+    check_format(manifest, path.with_suffix(".json"))
+    arrays = read_arrays(path, expected_sha256=str(manifest.get("predictions_sha256")))
+    raise_if(_misshapen(arrays), ArtifactError, f"{path} holds no predictions of one fold")
+    found = {name: arrays[name] for name in (*ARRAYS, LABELS) if name in arrays}
+    return FoldPredictions(**found), manifest
+
+
+def _misshapen(arrays: Mapping[str, np.ndarray]) -> list[str]:
+    """What keeps *arrays* from being those of `FoldPredictions`."""
+    if missing := [name for name in ARRAYS if name not in arrays]:
+        return [f"it lacks {', '.join(missing)}; delete it and train the fold again"]
+    problems = []
+    for name in ("valid", "test", "holdout"):
+        ids, values = arrays[f"{name}_ids"], arrays[name]
+        if ids.dtype.kind != "U" or ids.ndim != 1:
+            problems.append(f"{name}_ids is {ids.dtype} {ids.shape}, expected one text per row")
+        elif values.dtype.kind != "f" or values.shape != (len(ids), *arrays["valid"].shape[1:2]):
+            problems.append(
+                f"{name} is {values.dtype} {values.shape}, expected numbers for {len(ids)} rows"
+            )
+        elif not _each_once(ids):
+            problems.append(f"{name}_ids names a row twice")
+    labels = arrays.get(LABELS)
+    if labels is not None and (labels.dtype != np.uint8 or len(labels) != len(arrays["valid_ids"])):
+        problems.append(f"{LABELS} is {labels.dtype} {labels.shape}, expected bytes for each row")
+    return problems
+
+
+def _each_once(ids: np.ndarray) -> bool:
+    """Whether no id stands there twice; those that ascend are seen to at a glance."""
+    return bool((ids[1:] > ids[:-1]).all()) or len(set(ids.tolist())) == len(ids)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One model's predictions for every row, averaged over its seeds and repeats."""
+
+    name: str
+    manifest: dict[str, Any]
+    oof: np.ndarray
+    """(n, k) float64, in the order of the ids asked for."""
+    test: np.ndarray
+    """(m, k) float64: the mean over parts (seed x repeat x fold)."""
+    holdout: np.ndarray
+    """(h, k) float64, likewise."""
+    not_finite: dict[str, int]
+    """Of "test" and "holdout": how many predictions of all parts are not finite."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """The rows that are asked for; the same one for many runs saves time."""
+
+    train: Order
+    test: Order
+    holdout: Order
+
+    @classmethod
+    def of(cls, ids: np.ndarray, test_ids: np.ndarray, holdout_ids: np.ndarray) -> "Wanted":
+        """Rows in the order of these ids."""
+        return cls(train=Order(ids), test=Order(test_ids), holdout=Order(holdout_ids))
+
+
+def read_run(folder: Path, ids: np.ndarray, test_ids: np.ndarray, holdout_ids: np.ndarray) -> Run:
+    """Read a complete run, its rows put into the order of the given ids; see `assemble`."""
+    return assemble(folder, read_manifest(folder), Wanted.of(ids, test_ids, holdout_ids))
+
+
+def assemble(folder: Path, manifest: dict[str, Any], wanted: Wanted) -> Run:
+    """Join the parts that *manifest* lists, checked against the digests it holds.
+
+    One part is in memory at a time. Raises ArtifactError where a part is missing or damaged, where
+    the parts were not made with the same backbone and tokenizer, or where the run's rows are not
+    exactly those asked for; the message names the first ids that differ.
+    """
+    ids, columns = wanted.train.ids, len(manifest["outputs"])
+    total, count = np.zeros((len(ids), columns)), np.zeros(len(ids), dtype=int)
+    sums = {
+        name: np.zeros((len(order), columns))
+        for name, order in (("test", wanted.test), ("holdout", wanted.holdout))
+    }
+    not_finite = dict.fromkeys(sums, 0)
+    fold_manifests: dict[str, dict[str, Any]] = {}
+    for part, digest in manifest["parts"].items():
+        fold, fold_manifests[part] = read_fold(folder / f"{part}.npz")
+        if fold_manifests[part]["predictions_sha256"] != digest:
+            raise ArtifactError(
+                f"{folder / part}.npz is not the file that {folder / 'run.json'} was made from. "
+                "Run the model's pipeline.cv command again."
+            )
+        if fold.valid.shape[1] != columns:
+            raise ArtifactError(
+                f"{folder / part}.npz predicts {fold.valid.shape[1]} columns, but "
+                f"{folder / 'run.json'} names {manifest['outputs']}. Train the fold again."
+            )
+        rows = wanted.train.places(fold.valid_ids)
+        unknown = fold.valid_ids[rows < 0].tolist()
+        raise_if(differences("training", [], unknown), ArtifactError, str(folder))
+        total[rows] += fold.valid
+        count[rows] += 1
+        for name, values in _others(folder / f"{part}.npz", fold, manifest, wanted).items():
+            sums[name] += values
+            not_finite[name] += int((~np.isfinite(values)).sum())
+    check_one_origin(str(folder), fold_manifests)
+    expected = len(manifest["seeds"]) * manifest["repeats"]
+    wrong = [str(ids[place]) for place in np.flatnonzero(count != expected)]
+    raise_if(differences("training", wrong, []), ArtifactError, str(folder))
+    oof = total / expected
+    if not np.isfinite(oof).all():
+        first = ids[np.flatnonzero(~np.isfinite(oof).all(axis=1))[:3]].tolist()
+        raise ArtifactError(f"{folder} holds predictions that are not finite, first for {first}")
+    means = {name: each / len(manifest["parts"]) for name, each in sums.items()}
+    return Run(name=manifest["name"], manifest=manifest, oof=oof, not_finite=not_finite, **means)
+
+
+def _others(
+    path: Path, fold: FoldPredictions, manifest: Mapping[str, Any], wanted: Wanted
+) -> dict[str, np.ndarray]:
+    """What one fold's learner says about test and holdout rows, in the order asked for."""
+    found = {"test": wanted.test.aligned(fold.test, fold.test_ids, f"{path}: test")}
+    if manifest.get("has_holdout", True):
+        found["holdout"] = wanted.holdout.aligned(
+            fold.holdout, fold.holdout_ids, f"{path}: holdout"
+        )
+    else:  # a team-mate's file without those rows
+        found["holdout"] = np.full((len(wanted.holdout), fold.valid.shape[1]), np.nan)
+    return found
+
+
+def complete_runs(runs: Path) -> list[str]:
+    """Names of the complete runs below a competition's oof folder, sorted."""
+    return sorted(manifest.parent.name for manifest in runs.glob("*/run.json"))

@@ -1,0 +1,128 @@
+"""A competition's YAML with a comment at each choice: what it is, why, and what else it could be.
+
+A pure function; what it returns reads back through `pipeline.base.parser` as the same Competition.
+"""
+
+import json
+import re
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from pipeline.base.config import Competition, as_dict
+
+WIDTH = 100
+PLAIN = re.compile(r"(?:[^\W\d_]|\.{0,2}/)[\w./-]*")
+FIELDS: dict[str, tuple[str, ...]] = {
+    "data": ("train", "test", "sample_submission", "holdout", "extra_train", "encoding"),
+    "columns": ("id", "texts", "targets", "features"),
+    "task": ("problem", "metric", "classes", "label_range", "submit"),
+    "folds": ("count", "seed", "stratify_by", "groups", "group_columns"),
+}
+SECTIONS = {
+    "data": "The files. Relative paths start at --root (default: the current folder).",
+    "columns": "Which column is what.",
+    "task": "What is predicted and how it is scored.",
+    "folds": "How the training rows are split; frozen at first use. Further fields: repeats, bins, "
+    "near_threshold, file (python -m pipeline.cv --help).",
+}
+CHANGES: dict[str, str] = {
+    "data.holdout": "Scored, never trained on. To train on a file in every fold instead, move it "
+    "to extra_train.",
+    "data.extra_train": "Trained on in every fold, never scored.",
+    "columns.texts": "One column for single texts, two for pairs.",
+    "columns.features": "Further columns that train and test share; folds can use them.",
+    "task.problem": "Possible: regression, binary, multiclass (one of several classes) or "
+    "multilabel (any of several).",
+    "task.classes": "Prediction columns have this order; for binary: negative, positive.",
+    "task.label_range": "[lowest, highest] possible label, or null where there are no such ends.",
+    "task.submit": "Possible: value (number, probability), label (class), or auto: as the sample "
+    "submission shows.",
+    "folds.stratify_by": "Columns of train whose shares are kept equal over the folds.",
+    "folds.group_columns": "Columns whose equal values keep rows in one fold as well.",
+    "folds.groups": "Rows that share a sentence stay in one fold: near (nearly the same), exact "
+    "or none.",
+}
+
+
+def render(
+    competition: Competition, reasons: Mapping[str, str], metrics: Sequence[str] = ()
+) -> str:
+    """The YAML text of *competition*.
+
+    *reasons* say why a field (task.metric) has its value; *metrics* are those that fit.
+    """
+    changes = {**CHANGES, "task.metric": f"Fitting: {', '.join(metrics)}." if metrics else ""}
+    values = as_dict(competition)
+    lines = [
+        *_comment("Written by python -m pipeline.init; yours to change. Every field is an option "
+                  "of the other commands too: --task.metric rmse", ""),
+        f"name: {scalar(competition.name)}",
+    ]  # fmt: skip
+    for section, fields in FIELDS.items():
+        lines += ["", *_comment(SECTIONS[section], ""), f"{section}:"]
+        for name in fields:
+            key = f"{section}.{name}"
+            said = [*reasons.get(key, "").split("\n"), changes.get(key, "")]
+            lines += [line for sentence in said for line in _comment(sentence, "  ")]
+            lines += _entry(name, values[section][name])
+    return "\n".join(lines) + "\n"
+
+
+def summary(competition: Competition, reasons: Mapping[str, str]) -> str:
+    """The choices for the terminal: field, value and reason, fields without a reason left out."""
+    values = as_dict(competition)
+    lines = []
+    for section, fields in FIELDS.items():
+        for name in fields:
+            if reason := reasons.get(f"{section}.{name}"):
+                value = values[section][name]
+                shown = ", ".join(map(str, value)) if isinstance(value, list) else value
+                lines += _summed(name, "none" if shown in (None, "") else str(shown), reason)
+    return "\n".join(lines)
+
+
+def _summed(name: str, value: str, reason: str) -> list[str]:
+    indent = " " * 22
+    lines = textwrap.wrap(
+        f"{value}   ({' '.join(reason.split())})",
+        WIDTH,
+        initial_indent=f"  {name:<20}",
+        subsequent_indent=indent,
+        break_on_hyphens=False,
+    )
+    return lines
+
+
+def scalar(value: Any) -> str:
+    """One value in YAML that reads back as itself, quoted where it could pass for another type.
+
+    >>> [scalar(value) for value in ("label", "1", "yes", "데이터", "a: b", None, 0.5)]
+    ['label', '"1"', '"yes"', '데이터', '"a: b"', 'null', '0.5']
+    """
+    if not isinstance(value, str):
+        return "null" if value is None else json.dumps(value)
+    if PLAIN.fullmatch(value) and yaml.safe_load(value) == value:
+        return value
+    quoted = yaml.safe_dump(value, default_style='"', allow_unicode=True, width=2**31)
+    return str(quoted).rstrip("\n")
+
+
+def _entry(name: str, value: Any) -> list[str]:
+    if not isinstance(value, list):
+        return [f"  {name}: {scalar(value)}"]
+    inline = f"  {name}: [{', '.join(scalar(inner) for inner in value)}]"
+    if len(inline) <= WIDTH:
+        return [inline]
+    return [f"  {name}:", *(f"    - {scalar(inner)}" for inner in value)]
+
+
+def _comment(sentence: str, indent: str) -> list[str]:
+    start = f"{indent}# "
+    # a reason may quote a cell; whatever it holds, it must not end the comment
+    safe = "".join(character if character.isprintable() else " " for character in sentence)
+    return textwrap.wrap(
+        safe, WIDTH, initial_indent=start, subsequent_indent=start, break_on_hyphens=False
+    )

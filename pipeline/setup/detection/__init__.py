@@ -1,0 +1,1 @@
+"""What a competition is, guessed from its files; `detect` puts it together."""

@@ -1,0 +1,50 @@
+"""What was chosen and why, and what only a person can decide."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.base.errors import UsageError, raise_if
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wishes:
+    """What the person has decided already, by a flag of init; None or empty: decide."""
+
+    name: str | None = None
+    train: str | None = None
+    test: str | None = None
+    sample: str | None = None
+    holdout: Sequence[str] = ()
+    extra: Sequence[str] = ()
+    id: str | None = None
+    texts: Sequence[str] = ()
+    targets: Sequence[str] = ()
+    problem: Any = None
+    metric: str | None = None
+    folds: int | None = None
+    seed: int | None = None
+    encoding: str = "utf-8"
+
+
+@dataclass
+class Doubts:
+    """Questions that stay open, and the reasons of what was decided, by field of the config."""
+
+    questions: list[str] = field(default_factory=list)
+    reasons: dict[str, str] = field(default_factory=dict)
+
+    def ask(self, flag: str, why: str, candidates: Sequence[str] = ()) -> None:
+        """Leave a choice to the person: *flag* decides it, and these are the *candidates*."""
+        named = ", ".join(repr(candidate) for candidate in candidates[:12])
+        choices = f" (candidates: {named})" if candidates else ""
+        self.questions.append(f"{flag}: {why}{choices}")
+
+    def because(self, key: str, *reasons: str) -> None:
+        """Say why the field *key* of the config has its value; called again, it adds a line."""
+        lines = [line for line in (self.reasons.get(key, ""), *reasons) if line]
+        self.reasons[key] = "\n".join(lines)
+
+    def settle(self) -> None:
+        """Raise UsageError with all open questions at once; do nothing where there are none."""
+        raise_if(self.questions, UsageError, "init cannot decide this; say it with a flag")

@@ -1,0 +1,172 @@
+"""From a folder of files to the Competition they seem to be, with a reason for every choice.
+
+Whatever cannot be decided is asked for at once, naming the flag and the candidates.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline.base.config import ColumnsConfig, Competition, DataConfig, FoldsConfig, TaskConfig
+from pipeline.base.errors import DataError, raise_if
+from pipeline.data.reading.reader import read_file
+from pipeline.setup.detection.choices import Doubts, Wishes
+from pipeline.setup.detection.columns import find_id
+from pipeline.setup.detection.files import Files, find_files
+from pipeline.setup.detection.folds import find_groups, find_strata
+from pipeline.setup.detection.labelled import find_holdout, mention_others
+from pipeline.setup.detection.profile import Profile, profile_of, profiles_of
+from pipeline.setup.detection.scoring import find_metric, find_range
+from pipeline.setup.detection.tags import refuse_tags
+from pipeline.setup.detection.target import Answers, answers_of, find_targets
+from pipeline.setup.detection.task import find_classes, find_problem
+from pipeline.setup.detection.texts import find_texts, pairs_of
+
+__all__ = ["Detected", "Wishes", "detect"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Detected:
+    """What was found."""
+
+    competition: Competition
+    reasons: dict[str, str]
+    """Field of the config, such as task.metric -> why it has its value."""
+    headers: dict[str, list[str]]
+    """All column names of "train" and "test"."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """What was read."""
+
+    files: Files
+    train: pd.DataFrame
+    test: pd.DataFrame
+    sample: pd.DataFrame | None
+    profiles: dict[str, Profile]
+    """Of the columns of train."""
+    holdout: dict[Path, pd.DataFrame]
+    """Of the files that may be the holdout."""
+
+    @property
+    def in_test(self) -> list[str]:
+        """The columns of test, without those that are empty in every row."""
+        return [str(name) for name in self.test.columns if self.test[name].str.strip().any()]
+
+
+def detect(folder: Path, wishes: Wishes, spell: Callable[[Path], str]) -> Detected:
+    """Look at the files of *folder*; *spell* writes a path as the config should have it.
+
+    Raises UsageError where it takes flags (all of them at once), DataError where files cannot be
+    read or hold token tags.
+    """
+    doubts = Doubts()
+    seen = _read(find_files(folder, wishes, doubts), wishes.encoding)
+    id_column = find_id(seen.profiles, seen.test, seen.sample, wishes, doubts)
+    answers = answers_of(seen.sample, id_column)
+    columns = _columns(seen, id_column, answers, wishes, doubts)
+    strata, groups = _fold_columns(seen, columns, doubts)
+    holdout = find_holdout(seen.holdout, columns, doubts)
+    mention_others(seen.files.others, columns, wishes.encoding, doubts)
+    labelled = [seen.train, *(seen.holdout[path] for path in holdout)]
+    task = _task(labelled, columns, answers, wishes, doubts)
+    doubts.settle()
+    assert task is not None, "settled"
+    return Detected(
+        competition=Competition(
+            name=wishes.name or folder.resolve().name,
+            data=DataConfig(
+                train=spell(seen.files.train),
+                test=spell(seen.files.test),
+                sample_submission=spell(seen.files.sample) if seen.files.sample else "",
+                extra_train=[spell(path) for path in seen.files.extra],
+                holdout=[spell(path) for path in holdout],
+                encoding=wishes.encoding,
+            ),
+            columns=columns,
+            task=task,
+            folds=FoldsConfig(
+                count=FoldsConfig.count if wishes.folds is None else wishes.folds,
+                seed=FoldsConfig.seed if wishes.seed is None else wishes.seed,
+                stratify_by=strata,
+                group_columns=groups,
+            ),
+        ),
+        reasons=doubts.reasons,
+        headers={"train": list(seen.profiles), "test": [str(name) for name in seen.test.columns]},
+    )
+
+
+def _read(files: Files, encoding: str) -> Seen:
+    """Read all files but extra ones; DataError with the problems of all of them."""
+    frames, problems = {}, []
+    for path in (files.train, files.test, files.sample, *files.holdout):
+        try:
+            if path:
+                frames[path] = read_file(path, encoding)
+        except DataError as error:
+            problems.append(str(error).replace("\n", "\n  "))
+    raise_if(problems, DataError)
+    return Seen(
+        files=files,
+        train=frames[files.train],
+        test=frames[files.test],
+        sample=frames[files.sample] if files.sample else None,
+        profiles=profiles_of(frames[files.train]),
+        holdout={path: frames[path] for path in files.holdout},
+    )
+
+
+def _columns(
+    seen: Seen, id_column: str, answers: Answers, wishes: Wishes, doubts: Doubts
+) -> ColumnsConfig:
+    """Which column is what; empty where it takes a flag."""
+    only_train = [name for name in seen.profiles if name not in {*seen.in_test, id_column}]
+    refuse_tags(seen.train, only_train, seen.files.train.name)
+    targets = find_targets(seen.train, seen.profiles, only_train, answers, wishes, doubts)
+    shared = {
+        name: profile
+        for name, profile in seen.profiles.items()
+        if name in seen.in_test and name not in {id_column, *targets}
+    }
+    texts = find_texts(shared, wishes, doubts)
+    features = [name for name in shared if name not in texts]
+    return ColumnsConfig(id=id_column, texts=texts, targets=targets, features=features)
+
+
+def _fold_columns(
+    seen: Seen, columns: ColumnsConfig, doubts: Doubts
+) -> tuple[list[str], list[str]]:
+    """Columns to stratify on, and columns that keep rows together."""
+    taken = {columns.id, *columns.texts, *columns.targets}
+    others = [name for name in seen.profiles if name not in taken]
+    groups = find_groups(seen.profiles, seen.test, others, doubts)
+    return find_strata(seen.profiles, seen.test, columns.features, doubts), groups
+
+
+def _task(
+    labelled: Sequence[pd.DataFrame],
+    columns: ColumnsConfig,
+    answers: Answers,
+    wishes: Wishes,
+    doubts: Doubts,
+) -> TaskConfig | None:
+    """What is predicted in train, the first *labelled* frame; None where it takes a flag."""
+    if not columns.targets:
+        return None
+    targets = [profile_of(labelled[0][name], name) for name in columns.targets]
+    problem = find_problem(targets, answers, wishes, doubts)
+    if problem is None:
+        return None
+    labels = pd.concat([frame[columns.targets] for frame in labelled])
+    bounds = find_range(problem, labels, doubts)
+    pairs = bool(pairs_of(columns.texts))
+    return TaskConfig(
+        problem=problem,
+        metric=find_metric(problem, targets, pairs, bounds is not None, answers, wishes, doubts),
+        classes=find_classes(problem, targets[0], answers, doubts),
+        label_range=bounds,
+    )

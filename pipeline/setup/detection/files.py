@@ -1,0 +1,130 @@
+"""Which file of a folder is what, by its name."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.base.errors import UsageError, raise_if
+from pipeline.data.reading.reader import SUFFIXES
+from pipeline.setup.detection.choices import Doubts, Wishes
+from pipeline.setup.detection.names import words
+
+DEV = {"dev", "valid", "val", "validation", "eval", "validate"}
+PLAIN = {
+    "train": {"train", "training"},
+    "test": {"test"},
+    "sample": {"sample_submission", "samplesubmission", "sample_sub"},
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Files:
+    """The files of a competition's folder."""
+
+    train: Path
+    test: Path
+    sample: Path | None
+    holdout: list[Path]
+    """Given by a flag, or called like a dev file: if they have labels."""
+    extra: list[Path]
+    """Given by a flag."""
+    others: list[Path]
+    """Nothing is known of them yet."""
+
+
+def find_files(folder: Path, wishes: Wishes, doubts: Doubts) -> Files:
+    """Find train, test, sample submission and dev files; UsageError where it takes a flag."""
+    if not folder.is_dir():
+        raise UsageError(f"there is no folder {folder}; expected one with train and test files")
+    there = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    given = _given(folder, wishes)
+    roles = {path: role_of(path) for path in there}
+    chosen = {
+        role: given[role][0] if given[role] else _choose(role, roles, folder, doubts)
+        for role in ("train", "test", "sample")
+    }
+    doubts.settle()
+    taken = [*(path for path in chosen.values() if path), *given["holdout"], *given["extra"]]
+    dev = [path for path in there if roles[path] == "dev" and not _in(path, taken)]
+    holdout = given["holdout"] or dev
+    train, test = chosen["train"], chosen["test"]
+    assert train is not None, "settled"
+    assert test is not None, "settled"
+    return Files(
+        train=train,
+        test=test,
+        sample=chosen["sample"],
+        holdout=holdout,
+        extra=given["extra"],
+        others=[path for path in there if not _in(path, [*taken, *holdout])],
+    )
+
+
+def role_of(path: Path) -> str:
+    """train, test, sample or dev by the words of a file's name, else an empty text.
+
+    >>> [role_of(Path(name)) for name in ("gender_submission.csv", "ratings_train.tsv", "dev.csv")]
+    ['sample', 'train', 'dev']
+    """
+    parts = words(path.stem)
+    joined = "".join(parts)
+    if "submi" in joined or ("sample" in parts and ("sub" in parts or "answer" in parts)):
+        return "sample"
+    if any(part.startswith("train") for part in parts):
+        return "train"
+    if DEV & set(parts):
+        return "dev"
+    return "test" if any(part in ("test", "tests", "testing", "testset") for part in parts) else ""
+
+
+def _choose(role: str, roles: dict[Path, str], folder: Path, doubts: Doubts) -> Path | None:
+    """The one file for *role*; a plain name such as train.csv wins over train_v2.csv."""
+    candidates = [path for path, found in roles.items() if found == role]
+    plain = [path for path in candidates if path.stem.lower() in PLAIN[role]]
+    if role == "sample" and not plain:
+        plain = [path for path in candidates if {"sample", "format"} & set(words(path.stem))]
+    best = plain or candidates
+    if len(best) == 1:
+        others = [path.name for path in candidates if path != best[0]]
+        also = f", rather than {', '.join(others)}" if others else ""
+        doubts.because(f"data.{_key(role)}", f"By its name{also}.")
+        return best[0]
+    if best:
+        names = [path.name for path in best]
+        doubts.ask(f"--{role} FILE", f"{len(best)} files could be it", names)
+    elif role == "sample":
+        doubts.because("data.sample_submission", "No file is called like one.")
+    else:
+        there = [path.name for path in roles]
+        doubts.ask(f"--{role} FILE", f"no file of {folder} is called like a {role} file", there)
+    return None
+
+
+def _key(role: str) -> str:
+    return "sample_submission" if role == "sample" else role
+
+
+def _given(folder: Path, wishes: Wishes) -> dict[str, list[Path]]:
+    """The files that flags name, looked for in the folder and then as they stand."""
+    problems: list[str] = []
+    named: dict[str, Sequence[str]] = {
+        "train": [wishes.train] if wishes.train else [],
+        "test": [wishes.test] if wishes.test else [],
+        "sample": [wishes.sample] if wishes.sample else [],
+        "holdout": wishes.holdout,
+        "extra": wishes.extra,
+    }
+    found: dict[str, list[Path]] = {role: [] for role in named}
+    for role, names in named.items():
+        for name in names:
+            path = next((path for path in (folder / name, Path(name)) if path.is_file()), None)
+            if path is None:
+                problems.append(f"--{role} {name}: there is no such file in {folder}")
+            else:
+                found[role].append(path)
+    raise_if(problems, UsageError)
+    return found
+
+
+def _in(path: Path, paths: Sequence[Path]) -> bool:
+    return any(path.resolve() == other.resolve() for other in paths)

@@ -1,0 +1,182 @@
+"""Which columns are to be predicted."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+
+import numpy as np
+import pandas as pd
+
+from pipeline.data.labels import canonical
+from pipeline.data.sample import id_column_of
+from pipeline.setup.detection.choices import Doubts, Wishes
+from pipeline.setup.detection.names import ASIDE, TARGETS, plain_words, target_rank, words
+from pipeline.setup.detection.profile import Profile
+
+FLAG = "--target COLUMN"
+SURE = 0.99
+"""A column that follows from another one in this share of rows says nothing new."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answers:
+    """The value columns of the sample submission."""
+
+    columns: list[str] = field(default_factory=list)
+    values: dict[str, list[str]] = field(default_factory=dict)
+    """Distinct dummy answers per column."""
+
+
+def answers_of(sample: pd.DataFrame | None, id_column: str) -> Answers:
+    """The sample submission's value columns with up to 50 of their values."""
+    if sample is None:
+        return Answers()
+    columns = [str(name) for name in sample.columns if name != id_column_of(sample, id_column)]
+    values = {name: [str(text) for text in pd.unique(sample[name])[:50]] for name in columns}
+    return Answers(columns=columns, values=values)
+
+
+def find_targets(
+    train: pd.DataFrame,
+    profiles: dict[str, Profile],
+    only_train: Sequence[str],
+    answers: Answers,
+    wishes: Wishes,
+    doubts: Doubts,
+) -> list[str]:
+    """The target columns; empty where it takes a flag.
+
+    The sample submission's columns where train has them; one column whose values are the
+    sample's columns; else the best of the columns that are in train only.
+    """
+    if wishes.targets:
+        return _wished(wishes.targets, profiles, doubts)
+    if answers.columns and all(column in profiles for column in answers.columns):
+        doubts.because("columns.targets", "The columns of the sample submission, all in train.")
+        return list(answers.columns)
+    candidates = list(only_train)
+    if not candidates:
+        known = [name for name in profiles if target_rank(name) <= len(TARGETS)]
+        doubts.ask(FLAG, "no column is in train only", known or list(profiles))
+        return []
+    spread = [name for name in candidates if class_of_column(profiles[name], answers.columns)]
+    if len(spread) == 1:
+        doubts.because("columns.targets", "Its values are the columns of the sample submission.")
+        return spread
+    if len(candidates) == 1:
+        doubts.because("columns.targets", "The only column that is in train but not in test.")
+        return candidates
+    if len(answers.columns) > 1:
+        named = ", ".join(answers.columns)
+        doubts.ask(f"{FLAG} (repeatable)", f"train lacks the sample's columns {named}", candidates)
+        return []
+    return _narrowed(train, profiles, candidates, answers, doubts)
+
+
+def class_of_column(profile: Profile, columns: Sequence[str]) -> dict[str, str]:
+    """Sample column -> class, where each class of a target has a column of its own; else empty.
+
+    The columns may carry what is the same in all their names: prob_A, prob_B.
+    """
+    classes = {canonical(value): value for value in profile.values}
+    if len(columns) < 2 or len(classes) != len(columns):
+        return {}
+    for bare in (list(columns), _without_common(columns)):
+        if {canonical(name) for name in bare} == set(classes):
+            pairs = zip(columns, bare, strict=True)
+            return {column: classes[canonical(name)] for column, name in pairs}
+    return {}
+
+
+def _without_common(columns: Sequence[str]) -> list[str]:
+    """The names without the beginning and the end that they share, up to a separator."""
+    parts = [name.replace("-", "_").split("_") for name in columns]
+    while all(len(part) > 1 and part[0] == parts[0][0] for part in parts):
+        parts = [part[1:] for part in parts]
+    while all(len(part) > 1 and part[-1] == parts[0][-1] for part in parts):
+        parts = [part[:-1] for part in parts]
+    return ["_".join(part) for part in parts]
+
+
+def _wished(names: Sequence[str], profiles: dict[str, Profile], doubts: Doubts) -> list[str]:
+    for name in names:
+        if name not in profiles:
+            close = get_close_matches(name, profiles, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            doubts.ask(FLAG, f"the training file has no column {name!r}{hint}", list(profiles))
+            return []
+    doubts.because("columns.targets", "Given by --target.")
+    return list(names)
+
+
+def _narrowed(
+    train: pd.DataFrame,
+    profiles: dict[str, Profile],
+    candidates: list[str],
+    answers: Answers,
+    doubts: Doubts,
+) -> list[str]:
+    """One of several columns that are in train only, or all where they are labels of a row."""
+    left = [name for name in candidates if name.lower() in map(str.lower, answers.columns)]
+    if len(left) == 1:
+        doubts.because("columns.targets", "Called as in the sample submission.")
+        return left
+    left = [name for name in candidates if not _aside(profiles[name])] or candidates
+    copies = {name: source for name in left if (source := _follows(train, profiles, name, left))}
+    for name, source in copies.items():
+        doubts.because("columns.targets", f"{name!r} follows from {source!r} and is left out.")
+    left = [name for name in left if name not in copies]
+    shown = {value for values in answers.values.values() for value in values}
+    alike = [name for name in left if shown and shown <= set(profiles[name].values)]
+    if len(alike) == 1 and not profiles[alike[0]].numeric:
+        left = alike
+    if not answers.columns and len(left) > 1 and _labels(left, profiles):
+        doubts.because("columns.targets", "All are 0 or 1: the labels of a multi-label problem.")
+        return left
+    return _best_named(left, [name for name in candidates if name not in copies], doubts)
+
+
+def _best_named(left: list[str], candidates: list[str], doubts: Doubts) -> list[str]:
+    best = min(target_rank(name) for name in left)
+    chosen = [name for name in left if target_rank(name) == best]
+    if len(chosen) > 1:
+        doubts.ask(FLAG, "several columns are in train only", chosen)
+        return []
+    reason = "Of the columns that are in train only it is the one that looks like the target."
+    doubts.because("columns.targets", reason)
+    if others := [name for name in candidates if name not in chosen]:
+        doubts.because("columns.targets", f"In train only too, and not used: {', '.join(others)}.")
+    return chosen
+
+
+def _aside(profile: Profile) -> bool:
+    """Is it a text, a name of rows or a remark on the label rather than a label?"""
+    lists = all(value.startswith("[") for value in profile.values)
+    if lists or profile.natural or (profile.unique and not profile.numeric):
+        return True
+    parts = words(profile.name)
+    return (
+        bool(ASIDE & set(parts)) or parts[:1] == ["qid"] or plain_words(profile.name)[-1:] == ["id"]
+    )
+
+
+def _labels(names: Sequence[str], profiles: dict[str, Profile]) -> bool:
+    return all(profiles[name].flags and target_rank(name) > 0 for name in names)
+
+
+def _follows(
+    train: pd.DataFrame, profiles: dict[str, Profile], name: str, others: Sequence[str]
+) -> str:
+    """The richer column from which *name* follows (a rounded or cut copy of it), or ''."""
+    for other in others:
+        richer = profiles[other].distinct > profiles[name].distinct
+        if richer and profiles[other].repeats >= 2 and _decided(train[other], train[name]) >= SURE:
+            return other
+    return ""
+
+
+def _decided(source: pd.Series, copy: pd.Series) -> float:
+    """Share of rows whose *copy* is the most frequent one of rows with the same *source*."""
+    groups = pd.DataFrame({"source": source.to_numpy(), "copy": copy.to_numpy()})
+    counts = groups.value_counts().groupby(level="source").max()
+    return float(np.sum(counts) / max(len(groups), 1))

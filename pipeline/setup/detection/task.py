@@ -1,0 +1,136 @@
+"""What kind of problem it is, its classes, the range of its labels, and a metric that fits."""
+
+from collections.abc import Sequence
+
+from pipeline.base.config import Problem
+from pipeline.base.errors import DataError
+from pipeline.data.labels import canonical, is_number
+from pipeline.setup.detection.choices import Doubts, Wishes
+from pipeline.setup.detection.names import GRADES, KINDS, words
+from pipeline.setup.detection.profile import Profile
+from pipeline.setup.detection.target import Answers, class_of_column
+
+FLAG = "--problem regression|binary|multiclass|multilabel"
+MOST_CODES = 200
+"""More different whole numbers than this are no class codes."""
+MOST_GRADES = 20
+NEGATIVE = ("0", "-1", "false", "no", "n", "negative", "neg", "ham", "f")
+POSITIVE = ("1", "1", "true", "yes", "y", "positive", "pos", "spam", "t")
+
+
+def find_problem(
+    targets: Sequence[Profile], answers: Answers, wishes: Wishes, doubts: Doubts
+) -> Problem | None:
+    """The problem type, or None where it takes a flag; DataError where all labels are alike."""
+    if wishes.problem:
+        doubts.because("task.problem", "Given by --problem.")
+        return wishes.problem
+    if len(targets) > 1:
+        return _of_several(targets, doubts)
+    target = targets[0]
+    if target.distinct == 2:
+        doubts.because("task.problem", f"{target.name!r} has two values.")
+        return "binary"
+    if target.distinct < 2:
+        found = f"{target.values[0]!r}" if target.values else "empty"
+        raise DataError(
+            f"column {target.name!r} of the training file is {found} in every row: there is "
+            "nothing to predict. Name another column with --target."
+        )
+    if not target.numeric:
+        return _of_words(target, doubts)
+    if not all(canonical(value).lstrip("-").isdigit() for value in target.values):
+        doubts.because("task.problem", f"{target.name!r} is a number with a fraction.")
+        return "regression"
+    return _of_whole_numbers(target, answers, doubts)
+
+
+def _of_several(targets: Sequence[Profile], doubts: Doubts) -> Problem | None:
+    if all(target.flags for target in targets):
+        doubts.because("task.problem", "Several columns, all of them 0 or 1.")
+        return "multilabel"
+    if all(target.numeric for target in targets):
+        doubts.because("task.problem", "Several columns of numbers.")
+        return "regression"
+    bad = [target.name for target in targets if not target.numeric]
+    doubts.ask(
+        "--target COLUMN", "several targets have to be numbers, or 0 and 1; these are not", bad
+    )
+    return None
+
+
+def _of_words(target: Profile, doubts: Doubts) -> Problem | None:
+    bad = [value for value in target.values if not is_number(value)]
+    if target.numbers > 0.5:  # numbers with a few slips: the reader of labels will name the rows
+        doubts.because("task.problem", f"{target.name!r} is a number in most rows.")
+        return "regression"
+    if target.repeats < 2:
+        doubts.ask(
+            "--target COLUMN",
+            f"{target.name!r} has {target.distinct:,} different texts in {target.rows:,} rows, "
+            f"such as {bad[0][:40]!r}; that is no label",
+        )
+        return None
+    doubts.because("task.problem", f"{target.name!r} has {target.distinct} values that are words.")
+    return "multiclass"
+
+
+def _of_whole_numbers(target: Profile, answers: Answers, doubts: Doubts) -> Problem | None:
+    """Whole numbers are grades or class codes: the sample submission tells, else the name."""
+    shown = {value for values in answers.values.values() for value in values} or target.values
+    kinds = set(words(target.name))
+    numbers = f"{target.name!r} is a whole number of {target.distinct} values"
+    if class_of_column(target, answers.columns):
+        doubts.because("task.problem", "The sample submission has one column per class.")
+        return "multiclass"
+    if any("." in value for value in shown):
+        where = "the sample submission shows" if answers.columns else "it is written with"
+        doubts.because("task.problem", f"{numbers}, and {where} fractions.")
+        return "regression"
+    if target.distinct > MOST_CODES or kinds & GRADES:
+        doubts.because("task.problem", f"{numbers}; by its name a grade, not a kind.")
+        return "regression"
+    if kinds & KINDS and _consecutive(target):
+        doubts.because("task.problem", f"{numbers} without gaps; by its name a kind, not a grade.")
+        return "multiclass"
+    doubts.ask(FLAG, f"{numbers}: a grade (regression) or the code of a class (multiclass)?")
+    return None
+
+
+def _consecutive(target: Profile) -> bool:
+    codes = sorted(int(float(value)) for value in target.values)
+    return codes[0] in (0, 1) and codes == list(range(codes[0], codes[0] + len(codes)))
+
+
+def find_classes(problem: Problem, target: Profile, answers: Answers, doubts: Doubts) -> list[str]:
+    """Class names in the order of prediction columns; empty where there are none."""
+    if problem not in ("binary", "multiclass"):
+        return []
+    if by_column := class_of_column(target, answers.columns):
+        doubts.because("task.classes", "In the order of the sample submission's columns.")
+        return list(by_column.values())
+    classes = sorted(
+        {canonical(value): value.strip() for value in target.values}.values(), key=_order
+    )
+    if problem == "binary" and len(classes) == 2:
+        return _negative_first(classes, doubts)
+    doubts.because("task.classes", "Sorted.")
+    return classes
+
+
+def _order(value: str) -> tuple[float, str]:
+    return (float(value), value) if is_number(value) else (float("inf"), value)
+
+
+def _negative_first(classes: list[str], doubts: Doubts) -> list[str]:
+    lowered = [value.lower() for value in map(canonical, classes)]
+    for negative, positive in zip(NEGATIVE, POSITIVE, strict=True):
+        if lowered in ([negative, positive], [positive, negative]):
+            doubts.because("task.classes", "Negative, positive.")
+            return classes if lowered[0] == negative else classes[::-1]
+    for no, yes in ((0, 1), (1, 0)):
+        if lowered[no].startswith(("not", "non", "un")) and lowered[no].endswith(lowered[yes]):
+            doubts.because("task.classes", "Negative, positive.")
+            return [classes[no], classes[yes]]
+    doubts.because("task.classes", "Sorted. The second is the positive class: swap them if not so.")
+    return classes

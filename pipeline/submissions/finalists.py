@@ -1,0 +1,135 @@
+"""The last two submissions: the best honest score, and a hedge.
+
+The leaderboard takes the better of two files, so the second one is worth what it adds on the draws
+in which the first is unlucky. Among files whose honest score is near the best, the hedge is the one
+with the largest expected gain of the better of both over the first alone; that is large where both
+are good and their errors, and test predictions, correlate little. Leaderboard scores have no say.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.ensemble.assessment import as_score
+from pipeline.ensemble.predictor import expand
+from pipeline.metrics.metric import Metric, MetricError
+from pipeline.submissions.alike import Likeness, likeness
+from pipeline.submissions.build import Made
+from pipeline.submissions.candidates import Candidate
+from pipeline.submissions.leaderboard_noise import Board, Duel, duel
+
+NEAR = 2.0
+"""Standard deviations of their difference on the private part that a file may be behind the best
+and still count as near it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One candidate beside the best."""
+
+    csv: Path
+    honest: float | None
+    made_for: str | None
+    """The metric that it was fitted and decided for, where that is another one."""
+    behind: float
+    """Honest gain lost against the best; 0 for the best itself."""
+    errors_alike: float
+    """Correlation of its honest errors with those of the best."""
+    test_alike: Likeness | None
+    """Of the two files."""
+    duel: Duel | None
+    """The best against this one on the private part."""
+
+    @property
+    def near(self) -> bool:
+        """Whether luck on the private part may well turn the order."""
+        return self.duel is not None and self.behind <= NEAR * self.duel.spread
+
+    @property
+    def same(self) -> bool:
+        """Whether it is the best file in all but name."""
+        return self.test_alike is not None and self.test_alike.same
+
+    @property
+    def worth(self) -> float:
+        """What it adds to the best one on average; 0 where that is not known."""
+        return 0.0 if self.duel is None else self.duel.worth
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proposal:
+    """The two files, and the table they were taken from."""
+
+    lines: list[Line]
+    """From the best honest score down; the first is the first finalist."""
+    hedge: Line | None
+    rows: int
+    """Of the private part."""
+    left_out: list[str]
+    """Files that could not be compared, with the reason."""
+
+
+def propose(
+    found: Sequence[Candidate], left_out: Sequence[str], rows: int, seed: int, metric: Metric
+) -> Proposal:
+    """Choose two of the candidates (one or more) for a private part of *rows* rows.
+
+    All are scored by *metric*, whatever metric a file was made for. Raises MetricError where it has
+    a value for none of them.
+    """
+    gains = [_gain(each, metric) for each in found]
+    order = sorted(range(len(found)), key=lambda place: -gains[place])
+    best, highest = found[order[0]], gains[order[0]]
+    evidence = best.outcome.evidence
+    if not np.isfinite(highest):  # let the metric say why
+        metric.score(evidence.truth, best.made.honest)
+    board = Board.of(
+        rows,
+        evidence.group_of_row,
+        evidence.truth,
+        metric,
+        evidence.problem,
+        seed,
+        worlds=True,
+    )
+    top = board.gains(best.made.honest)
+    lines = [
+        Line(
+            csv=found[place].csv,
+            honest=as_score(metric, gains[place]),
+            made_for=_other_metric(found[place], metric),
+            behind=highest - gains[place],
+            errors_alike=errors_alike(best.made, found[place].made),
+            test_alike=likeness(best.made.content, found[place].made.content),
+            duel=duel(top, board.gains(found[place].made.honest)),
+        )
+        for place in order
+    ]
+    hedges = [line for line in lines[1:] if line.near and not line.same and line.worth > 0]
+    hedge = max(hedges, key=lambda line: line.worth, default=None)
+    return Proposal(lines=lines, hedge=hedge, rows=rows, left_out=list(left_out))
+
+
+def _gain(candidate: Candidate, metric: Metric) -> float:
+    try:
+        return metric.gain(candidate.outcome.evidence.truth, candidate.made.honest)
+    except MetricError:
+        return -np.inf
+
+
+def _other_metric(candidate: Candidate, metric: Metric) -> str | None:
+    own = candidate.outcome.metric.name
+    return None if own == metric.name else own
+
+
+def errors_alike(one: Made, other: Made) -> float:
+    """Correlation of the honest errors of two files over all rows and columns."""
+    evidence = one.outcome.evidence
+    k = one.honest.shape[1]
+    truth = expand(evidence.truth, evidence.problem, k)
+    ours, theirs = ((made.honest - truth).ravel() for made in (one, other))
+    ours, theirs = ours - ours.mean(), theirs - theirs.mean()
+    scale = float(np.sqrt((ours @ ours) * (theirs @ theirs)))
+    return float(np.clip(ours @ theirs / scale, -1, 1)) if scale > 0 else 0.0

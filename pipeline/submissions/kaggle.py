@@ -1,0 +1,170 @@
+"""Send a file through Kaggle's own client, and look whether it arrived.
+
+The client says "successfully submitted" also where no submission is left or the upload came to
+nothing (github.com/Kaggle/kaggle-cli/issues/148), so its word is not taken: the submission counts
+once Kaggle's list of submissions holds it, known by its file name and message.
+
+Written against kaggle 2.2 (`KaggleApi.competition_submit`, `.competition_submissions`,
+`.competition_get_submission_limits`); it is imported only when a file is sent.
+"""
+
+import contextlib
+import io
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from pipeline.base.errors import BusyError, DataError, UsageError
+from pipeline.submissions.asking import ask
+
+Limits = Callable[[str], Any]
+POLL_SECONDS = 3.0
+UPLOAD_FAILED = "Could not submit"
+"""How the client's answer begins where the upload failed."""
+INSTALL = 'pip install "foldstack[kaggle]"'
+
+
+class Client(Protocol):
+    """What is asked of `kaggle.api.kaggle_api_extended.KaggleApi`."""
+
+    def competition_submit(
+        self, file_name: str, message: str, competition: str, quiet: bool = False
+    ) -> Any:
+        """Upload a file; the answer has a `message`."""
+
+    def competition_submissions(self, competition: str) -> "Sequence[Any] | None":
+        """The newest submissions: ref, file_name, description, date, status, public_score …"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arrived:
+    """A submission that Kaggle lists."""
+
+    day: str | None
+    """When Kaggle took it, YYYY-MM-DD (UTC)."""
+    by: str | None
+    public: float | None
+    """None where it is not scored yet."""
+    scored: bool
+    again: bool
+    """Whether it was there before, from an earlier try."""
+
+
+def connect() -> Client:
+    """Kaggle's client, signed in; UsageError where it is not installed or knows no account."""
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            from kaggle.api.kaggle_api_extended import KaggleApi
+
+            client = KaggleApi()
+            client.authenticate()
+    except ImportError as error:
+        raise UsageError(
+            f"Kaggle's client cannot be imported ({error}). Install it: {INSTALL}; or send the "
+            "file by hand and enter it: python -m pipeline.ledger add FILE"
+        ) from error
+    except (SystemExit, OSError, ValueError) as error:  # it prints advice and leaves the process
+        raise UsageError(
+            "Kaggle's client has no credentials, or none that it could check (is the network up?). "
+            "Make a token at https://www.kaggle.com/settings/api and put it into KAGGLE_API_TOKEN "
+            "or ~/.kaggle/access_token, or run: kaggle auth login"
+        ) from error
+    return cast(Client, client)
+
+
+def send(client: Client, slug: str, csv: Path, message: str, wait: float) -> Arrived:
+    """Send *csv* to the competition *slug* and wait at most *wait* seconds until it is listed.
+
+    A file that is listed already, from a try whose end was not seen, is not sent again. Raises
+    UsageError for a competition or an account that Kaggle refuses, BusyError where the network, the
+    day's budget or Kaggle's list fails, DataError where Kaggle could not score the file.
+    """
+    until = time.monotonic() + wait
+    earlier = _listed(client, slug, csv, message)
+    if earlier is None:
+        _check_limit(client, slug)
+        answer = ask(slug, lambda: client.competition_submit(str(csv), message, slug, quiet=True))
+        said = str(getattr(answer, "message", answer) or "")
+        if said.startswith(UPLOAD_FAILED):
+            raise BusyError(f"Kaggle did not take {csv.name}: {said}. Try again")
+    found = earlier
+    while found is None or not _is_final(found):
+        if time.monotonic() >= until:
+            break
+        time.sleep(min(POLL_SECONDS, max(0.0, until - time.monotonic())))
+        found = _listed(client, slug, csv, message)
+    if found is None:
+        raise BusyError(
+            f"Kaggle does not list {csv.name} after {wait:.0f} s, so nothing was entered into the "
+            f"ledger. Look at https://www.kaggle.com/competitions/{slug}/submissions. If it is "
+            "there, the same command enters it and does not send it again; if it is not, "
+            "the budget of the day may be used up"
+        )
+    return _arrived(found, csv, again=earlier is not None)
+
+
+def _listed(client: Client, slug: str, csv: Path, message: str) -> Any:
+    """The submission of this file name and message, newest first; None where none is listed."""
+    there = ask(slug, lambda: client.competition_submissions(slug)) or []
+    for each in there:
+        if each is not None and each.file_name == csv.name and _same(each.description, message):
+            return each
+    return None
+
+
+def _same(description: str | None, message: str) -> bool:
+    """Whether Kaggle's *description* is *message*, which it may have cut."""
+    listed, sent = " ".join((description or "").split()), " ".join(message.split())
+    return listed == sent or (len(listed) >= 50 and sent.startswith(listed))
+
+
+def _check_limit(client: Client, slug: str) -> None:
+    """Raise BusyError where Kaggle says that none is left; older clients cannot be asked."""
+    limits_of: Callable[[str], Any] | None = getattr(
+        client, "competition_get_submission_limits", None
+    )
+    if limits_of is None:
+        return
+    limits = ask(slug, lambda: limits_of(slug))
+    if limits.num_total and not limits.num_allowed_now:  # all 0: not in a team yet
+        raise BusyError(
+            f"no submission to {slug} is left today: Kaggle counts {limits.num_today} of today. "
+            "Its day ends at midnight UTC; nothing was sent"
+        )
+
+
+def _status(found: Any) -> str:
+    """PENDING, COMPLETE or ERROR."""
+    status = found.status
+    return str(getattr(status, "name", status)).upper()
+
+
+def _is_final(found: Any) -> bool:
+    return _status(found) in ("COMPLETE", "ERROR")
+
+
+def _arrived(found: Any, csv: Path, again: bool) -> Arrived:
+    if _status(found) == "ERROR":
+        why = getattr(found, "error_description", "") or "it gives no reason"
+        raise DataError(
+            f"Kaggle took {csv.name} and could not score it: {why}. It is not in the ledger"
+        )
+    date = found.date
+    return Arrived(
+        day=date.date().isoformat() if isinstance(date, datetime) else None,
+        by=getattr(found, "submitted_by", None) or None,
+        public=_number(found.public_score),
+        scored=_status(found) == "COMPLETE",
+        again=again,
+    )
+
+
+def _number(text: Any) -> float | None:
+    try:
+        return float(text)
+    except (TypeError, ValueError):  # no score yet
+        return None

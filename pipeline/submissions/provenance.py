@@ -1,0 +1,127 @@
+"""Where a submission came from: enough to judge it later and to make it again."""
+
+import math
+import platform
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from pipeline import __version__
+from pipeline.base.config import Competition, as_dict
+from pipeline.base.files import sha256
+from pipeline.ensemble.outcome import Outcome
+from pipeline.submissions.build import Made
+
+NAMED = ("runs", "method")
+"""What was asked for and stands in members and requested."""
+
+
+def finite(value: float) -> float | None:
+    """*value*, or None where JSON has no word for it."""
+    return value if math.isfinite(value) else None
+
+
+def scores(outcome: Outcome) -> dict[str, Any]:
+    """The scores of an outcome as plain values for JSON."""
+    assessment = outcome.assessment
+    line, holdout = assessment.headline, outcome.holdout
+    return {
+        "metric": outcome.metric.name,
+        "honest": outcome.honest,
+        "honest_undecided": outcome.undecided,
+        "in_sample": outcome.in_sample,
+        "optimism": outcome.optimism,
+        "gain_over_best_single": finite(line.over_best.difference),
+        "interval_95": [finite(line.over_best.low), finite(line.over_best.high)],
+        "verdict": assessment.verdict,
+        "holdout": None if holdout is None else holdout.ensemble,
+        "expected": {name: asdict(part) for name, part in outcome.leaderboard.parts.items()},
+        "expected_notes": outcome.leaderboard.notes,
+        "train_test_auc": outcome.leaderboard.auc,
+    }
+
+
+def decisions(outcome: Outcome) -> dict[str, Any]:
+    """What is done to predictions before they are written, and what it is worth."""
+    decided = outcome.decided
+    return {
+        "applied": decided.chosen,
+        "fitted": {} if decided.decision is None else decided.decision.as_dict(),
+        "form": outcome.form.kind,
+        "effect": finite(decided.effect.difference),
+        "interval_95": [finite(decided.effect.low), finite(decided.effect.high)],
+        "without_one_fold": decided.nested,
+        "candidates": [
+            {
+                "name": line.name,
+                "fitted": line.detail,
+                "effect": finite(line.effect.difference),
+                "error": finite(line.effect.error),
+                "interval_95": [finite(line.effect.low), finite(line.effect.high)],
+                "applied": line.applied,
+                "why": line.why,
+            }
+            for line in decided.lines
+        ],
+    }
+
+
+def provenance(made: Made, message: str, root: Path) -> dict[str, Any]:
+    """Where a submission came from, as plain values for JSON."""
+    outcome, assessment = made.outcome, made.outcome.assessment
+    members = [
+        {
+            "name": line.name,
+            "weight": line.weight,
+            "oof_score": line.score,
+            "recipe": manifest.get("recipe"),
+            "seeds": manifest["seeds"],
+            "parts": manifest["parts"],
+        }
+        for manifest, line in zip(outcome.members.manifests, assessment.members, strict=True)
+    ]
+    return {
+        "competition": outcome.competition.name,
+        "message": message,
+        "method": assessment.method,
+        "requested": assessment.requested,
+        "asked": {name: value for name, value in asdict(made.asked).items() if name not in NAMED},
+        "members": members,
+        "blend": assessment.blend.details(),
+        "form": outcome.form.kind,
+        "decisions": decisions(outcome),
+        "passport": outcome.passport,
+        "rows": outcome.rows,
+        "scores": scores(outcome),
+        "config": as_dict(outcome.competition),
+        "files": digests(outcome.competition, root),
+        "versions": versions(),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def versions() -> dict[str, str]:
+    """What computed it, name -> version."""
+    packages = ("numpy", "scipy", "scikit-learn", "pandas")
+    return {
+        "foldstack": __version__,
+        "python": platform.python_version(),
+        **{package: version(package) for package in packages},
+    }
+
+
+def digests(competition: Competition, root: Path) -> dict[str, str | None]:
+    """The competition's files, path as in the config -> SHA-256; None where it is not there."""
+    paths = {name: root / name for name in _files(competition)}
+    return {name: sha256(path) if path.is_file() else None for name, path in paths.items()}
+
+
+def _files(competition: Competition) -> Iterator[str]:
+    """What is read to make a file: the tables, and the metric where it is a person's own."""
+    data = competition.data
+    yield from dict.fromkeys([data.train, data.test, data.sample_submission, *data.holdout])
+    if ":" in competition.task.metric:
+        yield f"{competition.task.metric.partition(':')[0].replace('.', '/')}.py"

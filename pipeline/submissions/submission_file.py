@@ -1,0 +1,165 @@
+"""The submission guard: a file joined on id to the sample, whole and right, or no file at all.
+
+Header, ids and their order are the sample's. Anything missing, extra, duplicated or not finite is
+refused before a byte is written; so is what was sent before. The file is byte-faithful: ids and
+classes stand in it as they stand in the competition's files, so it is *not* escaped against
+spreadsheet formulas.
+
+    submissions/COMP-001-METHOD.csv     what the leaderboard gets; numbered, never overwritten
+    submissions/COMP-001-METHOD.json    where it came from
+"""
+
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from pipeline.base.errors import DataError, raise_if
+from pipeline.base.files import commit_bytes, commit_json, read_json, sha256
+from pipeline.base.leases import lease
+from pipeline.base.paths import safe_name
+from pipeline.submissions.already_sent import refuse_sent
+
+EXAMPLES = 5
+EXPECTED = ("expected", "expected_notes")
+METHOD = "[a-z]+(?:-[a-z]+)*"
+"""Of a file's name: words without digits, so that no competition's files pass for another's."""
+
+
+class Sample(Protocol):
+    """What is asked of the sample submission (`pipeline.data.sample.Sample`)."""
+
+    @property
+    def id_column(self) -> str:
+        """Name of the id column."""
+
+    @property
+    def columns(self) -> list[str]:
+        """(c,) names of the other columns."""
+
+    @property
+    def ids(self) -> np.ndarray:
+        """(m,) str."""
+
+    @property
+    def values(self) -> np.ndarray:
+        """(m, c) str: what stands in the other columns."""
+
+
+def check(ids: Sequence[str], sample_ids: Sequence[str], predicted: np.ndarray) -> None:
+    """Raise DataError unless *predicted* (m, k), rows as *ids*, fits the sample's ids one to one.
+
+    All problems are told at once, each with its count and first ids.
+    """
+    problems = []
+    for where, found in (("sample submission", sample_ids), ("test file", ids)):
+        twice = [name for name, count in Counter(found).items() if count > 1]
+        problems += _counted(twice, f"ids stand more than once in the {where}")
+    known, wanted = set(ids), set(sample_ids)
+    missing = [name for name in dict.fromkeys(sample_ids) if name not in known]
+    surplus = [name for name in dict.fromkeys(ids) if name not in wanted]
+    problems += _counted(missing, "ids of the sample submission have no prediction")
+    problems += _counted(surplus, "predicted ids are not in the sample submission")
+    finite = np.isfinite(predicted).all(axis=1)
+    broken = [name for name, good in zip(ids, finite, strict=True) if not good]
+    problems += _counted(broken, "rows have a prediction that is not finite")
+    raise_if(problems, DataError, "no submission was written")
+
+
+def _counted(names: Sequence[str], what: str) -> list[str]:
+    if not names:
+        return []
+    return [f"{len(names)} {what}, first {', '.join(map(repr, names[:EXAMPLES]))}"]
+
+
+def build(sample: Sample, ids: Sequence[str], filled: Mapping[str, Sequence[str]]) -> bytes:
+    """The file: RFC 4180 quoting, LF line ends, UTF-8.
+
+    Args:
+        sample: gives header, ids, order, and the texts of columns that are not filled.
+        ids: (m,) the rows of *filled*, in any order.
+        filled: column -> (m,) texts.
+    """
+    place_of = {name: place for place, name in enumerate(ids)}
+    sample_ids = sample.ids.tolist()
+    order = [place_of[name] for name in sample_ids]
+    columns: list[Sequence[str]] = [sample_ids]
+    for position, name in enumerate(sample.columns):
+        given = filled.get(name)
+        kept = sample.values[:, position].tolist()
+        columns.append(kept if given is None else [given[place] for place in order])
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([sample.id_column, *sample.columns])
+    writer.writerows(zip(*columns, strict=True))
+    return text.getvalue().encode("utf-8")
+
+
+@dataclass(frozen=True)
+class Written:
+    """Where a submission lies."""
+
+    path: Path
+    sha256: str
+    reused: bool
+    """Whether an older file with the same bytes stands for it."""
+    refreshed: bool = False
+    """Whether that one's provenance now holds expected scores that were not known then."""
+
+
+def write(
+    folder: Path, competition: str, method: str, content: bytes, provenance: Mapping[str, Any]
+) -> Written:
+    """Write *content* under the next free number, then *provenance* beside it.
+
+    Bytes that an earlier file of the competition already holds are not written again, but what is
+    expected of them now is, where it was not known then. Raises DataError where they were sent
+    before.
+    """
+    with lease(folder / f".{safe_name(competition)}.lease", f"a submission of {competition}"):
+        earlier = existing(folder, competition)
+        number = max(earlier, default=0) + 1
+        path = folder / f"{safe_name(competition)}-{number:03d}-{method}.csv"
+        for old in earlier.values():
+            if old.stat().st_size == len(content) and old.read_bytes() == content:
+                if old.with_suffix(".json").exists():
+                    refreshed = _refresh(old.with_suffix(".json"), provenance)
+                    refuse_sent(folder, competition, content)
+                    return Written(old, sha256(old), reused=True, refreshed=refreshed)
+                path = old  # its writer was stopped between the two files
+        if not path.exists():
+            refuse_sent(folder, competition, content)
+        digest = commit_bytes(path, content)
+        commit_json(path.with_suffix(".json"), {"file": path.name, "sha256": digest, **provenance})
+    return Written(path, digest, reused=False)
+
+
+def _refresh(path: Path, provenance: Mapping[str, Any]) -> bool:
+    """Enter the expected scores of more parts (public, private) into the provenance at *path*.
+
+    Only beside the same honest score: another method may give the same bytes, and expect another.
+    """
+    record = read_json(path)
+    old, new = record.get("scores") or {}, provenance.get("scores") or {}
+    before, now = old.get("expected") or {}, new.get("expected") or {}
+    if old.get("honest") != new.get("honest") or not before.keys() < now.keys():
+        return False
+    told = {name: new[name] for name in EXPECTED if name in new}
+    commit_json(path, record | {"scores": old | told})
+    return True
+
+
+def existing(folder: Path, competition: str) -> dict[int, Path]:
+    """Number -> file of the submissions of *competition* that are there."""
+    name = re.compile(re.escape(safe_name(competition)) + rf"-(\d{{3,}})-{METHOD}\.csv")
+    found = {}
+    for path in sorted(folder.glob("*.csv")):
+        if fits := name.fullmatch(path.name):
+            found[int(fits.group(1))] = path
+    return found

@@ -1,0 +1,85 @@
+"""All checks of one file, and the verdict."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.team.candidate_view import Subject
+from pipeline.team.checks import copies, folds, labels, order, proof, rows, scale, shift
+from pipeline.team.checks import leakage as leak
+from pipeline.team.checks.copies import Likeness, likenesses
+from pipeline.team.checks.folds import FoldLine, fold_lines
+from pipeline.team.checks.proof import Proof, prove
+from pipeline.team.checks.shift import Shift, shifts
+from pipeline.team.finding import Finding
+
+CHECKS = (rows, proof, labels, scale, order, folds, leak, shift, copies)
+IN, WARNED, OUT = "in", "in with a warning", "out"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audit:
+    """What is known of one file before it may join."""
+
+    findings: list[Finding]
+    proof: Proof
+    score: float | None
+    """Over all its out-of-fold rows; None where undefined."""
+    holdout: float | None
+    folds: list[FoldLine]
+    likenesses: list[Likeness]
+    shifts: list[Shift]
+    """Of the candidate, then of the other runs."""
+    notes: list[str]
+
+    @property
+    def verdict(self) -> str:
+        """in, in with a warning, or out."""
+        grades = {finding.grade for finding in self.findings}
+        return OUT if "out" in grades else WARNED if "warning" in grades else IN
+
+    @property
+    def reasons(self) -> list[Finding]:
+        """The findings that made the verdict."""
+        worst = "out" if self.verdict == OUT else "warning"
+        return [finding for finding in self.findings if finding.grade == worst]
+
+    @property
+    def storable(self) -> bool:
+        """Whether every row has its numbers, so that --force could store it."""
+        return not any(finding.final for finding in self.findings)
+
+
+def audit(subject: Subject, notes: Sequence[str] = ()) -> Audit:
+    """Look at the candidate in every way there is."""
+    truth, holdout = subject.contest.holdout_truth, subject.candidate.values["holdout"]
+    return Audit(
+        findings=[finding for each in CHECKS for finding in each.check(subject)],
+        proof=prove(subject),
+        score=subject.score(subject.oof, subject.known) if subject.known.any() else None,
+        holdout=subject.holdout_score if truth is not None and len(holdout) else None,
+        folds=fold_lines(subject),
+        likenesses=likenesses(subject),
+        shifts=shifts(subject),
+        notes=[*subject.candidate.notes, *notes],
+    )
+
+
+def as_values(audit_: Audit) -> dict[str, Any]:
+    """The audit as plain values, for run.json and --json."""
+    return {
+        "verdict": audit_.verdict,
+        "proof": {"kind": audit_.proof.kind, "says": audit_.proof.says},
+        "findings": [
+            {"check": each.check, "grade": each.grade, "says": each.says}
+            for each in audit_.findings
+        ],
+        "score": audit_.score,
+        "holdout": audit_.holdout,
+        "folds": [vars(line) for line in audit_.folds],
+        "compared": [vars(each) for each in audit_.likenesses],
+        "shift": [
+            {**vars(each), "oof": list(each.oof), "test": list(each.test)} for each in audit_.shifts
+        ],
+        "notes": audit_.notes,
+    }

@@ -1,0 +1,135 @@
+"""A team-mate's predictions, every row joined by id to today's tables.
+
+What is missing is NaN, what stands twice is counted: the checks tell it, nothing here does. Logits
+become probabilities here, where a flag says that they are logits.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from pipeline.team.cells import sigmoid, softmax
+from pipeline.team.competition import Contest
+from pipeline.team.table import Sheet
+
+Kind = Literal["values", "probabilities", "logits"]
+LARGEST = float(np.finfo(np.float32).max)  # predictions are kept as float32
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Candidate:
+    """Predictions of all rows, in the order of today's tables."""
+
+    sources: dict[str, str]
+    """File name -> SHA-256."""
+    kind: Kind
+    values: dict[str, np.ndarray]
+    """train (n, k), test (m, k), holdout (h, k), float64; NaN where a row is missing."""
+    written: dict[str, np.ndarray]
+    """File name -> (r, c) the cells of its rows as they stand there."""
+    times: dict[str, np.ndarray]
+    """Part -> (its rows,) how often each row stands in the files."""
+    unknown: list[str]
+    """Ids that are none of the competition's."""
+    folds: np.ndarray | None
+    """(R, n) names of the folds as the file tells them; None where it does not."""
+    labels: np.ndarray | None
+    """(n, k) the file's own labels, NaN where it has none."""
+    claims: list[str]
+    """Passports that the flag, a column or the sidecar name, each once."""
+    sidecar: dict[str, Any] = field(default_factory=dict)
+    """What a .json beside the file says, as `team export` writes it."""
+    notes: list[str] = field(default_factory=list)
+
+
+def joined(
+    contest: Contest,
+    sheets: Sequence[Sheet],
+    kind: Kind,
+    claims: list[str],
+    sidecar: dict[str, Any],
+    notes: list[str],
+) -> Candidate:
+    """The rows of all *sheets* in the order of today's tables, in our columns; see `Candidate`."""
+    k = len(contest.competition.outputs)
+    values = {part: np.full((len(ids), k), np.nan) for part, ids in contest.ids.items()}
+    times = {part: np.zeros(len(ids), dtype=int) for part, ids in contest.ids.items()}
+    folds: np.ndarray | None = None
+    labels: np.ndarray | None = None
+    unknown: list[str] = []
+    for sheet in sheets:
+        probable = _as_outputs(sheet, kind, contest)
+        strangers = np.ones(len(sheet.ids), dtype=bool)
+        for part, ids in contest.ids.items():
+            at, rows = _places(sheet, part, ids)
+            strangers[rows] = False
+            values[part][at] = probable[rows]
+            np.add.at(times[part], at, 1)
+            if part == "train" and len(rows):
+                folds = _filled(sheet.folds, rows, at, len(ids), folds)
+                labels = _labelled(sheet.labels, rows, at, len(ids), labels)
+        unknown += [str(row_id) for row_id in sheet.ids[strangers]]
+    return Candidate(
+        sources={sheet.name: sheet.sha256 for sheet in sheets},
+        kind=kind,
+        values=values,
+        written={sheet.name: sheet.values for sheet in sheets},
+        times=times,
+        unknown=unknown,
+        folds=folds,
+        labels=labels,
+        claims=claims,
+        sidecar=sidecar,
+        notes=[*notes, *(note for sheet in sheets for note in sheet.notes)],
+    )
+
+
+def _places(sheet: Sheet, part: str, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Positions in *ids*, and the rows of *sheet* that belong there."""
+    place_of = {row_id: place for place, row_id in enumerate(ids.tolist())}
+    found = [
+        (place_of[row_id], row)
+        for row, row_id in enumerate(sheet.ids.tolist())
+        if sheet.part[row] == part and row_id in place_of
+    ]
+    pairs = np.array(found, dtype=int).reshape(len(found), 2)
+    return pairs[:, 0], pairs[:, 1]
+
+
+def _filled(
+    names: np.ndarray | None, rows: np.ndarray, at: np.ndarray, n: int, before: np.ndarray | None
+) -> np.ndarray | None:
+    if names is None:
+        return before
+    filled = np.full((len(names), n), "", dtype=object) if before is None else before
+    filled[:, at] = names[:, rows]
+    return filled
+
+
+def _labelled(
+    found: np.ndarray | None, rows: np.ndarray, at: np.ndarray, n: int, before: np.ndarray | None
+) -> np.ndarray | None:
+    if found is None:
+        return before
+    filled = np.full((n, found.shape[1]), np.nan) if before is None else before
+    filled[at] = found[rows]
+    return filled
+
+
+def _as_outputs(sheet: Sheet, kind: Kind, contest: Contest) -> np.ndarray:
+    """(r, k) predictions in our columns: probabilities where the file holds logits."""
+    places = list(sheet.columns.outputs.values())
+    k = len(contest.competition.outputs)
+    values = np.where(np.abs(sheet.values) <= LARGEST, sheet.values, np.nan)
+    width = max(k, len(places))  # a binary problem with a column per class has one more
+    ordered = np.full((len(sheet.values), width), np.nan)
+    ordered[:, places] = values
+    if kind == "logits":
+        together = contest.problem == "multiclass" or width > k
+        with np.errstate(invalid="ignore", over="ignore"):  # rows with NaN stay NaN
+            ordered = softmax(ordered) if together else sigmoid(ordered)
+    elif kind == "probabilities":
+        ordered = np.clip(ordered, 0.0, 1.0)  # beyond by rounding only, see `reading`
+    return ordered[:, 1:] if width > k else ordered

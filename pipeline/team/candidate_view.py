@@ -1,0 +1,104 @@
+"""What the checks look at: a candidate beside today's truth and the runs that are there already."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from pipeline.ensemble.predictor import expand
+from pipeline.metrics.bootstrap import Draws, resampled_gains
+from pipeline.metrics.metric import MetricError
+from pipeline.team.candidate import Candidate
+from pipeline.team.competition import Contest
+from pipeline.team.runs import Peer
+
+RESAMPLES = 200  # they give a standard error to 5 %
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A candidate, the contest it is for, and the M runs to compare it with."""
+
+    candidate: Candidate
+    contest: Contest
+    peers: Sequence[Peer] = ()
+
+    @property
+    def oof(self) -> np.ndarray:
+        """(n, k); NaN where the file has no row."""
+        return self.candidate.values["train"]
+
+    @property
+    def test(self) -> np.ndarray:
+        """(m, k); NaN where the file has no row."""
+        return self.candidate.values["test"]
+
+    @cached_property
+    def has_holdout(self) -> bool:
+        """Whether all holdout rows are there, and there are any."""
+        holdout = self.candidate.values["holdout"]
+        return bool(len(holdout)) and bool(np.isfinite(holdout).all())
+
+    @cached_property
+    def holdout_score(self) -> float | None:
+        """The metric on the holdout; None where rows are missing or it is undefined."""
+        truth = self.contest.holdout_truth
+        if truth is None or not self.has_holdout:
+            return None
+        try:
+            return self.contest.metric.score(truth, self.candidate.values["holdout"])
+        except MetricError:
+            return None
+
+    @cached_property
+    def known(self) -> np.ndarray:
+        """(n,) bool: rows whose predictions are numbers."""
+        return np.asarray(np.isfinite(self.oof).all(axis=1))
+
+    @cached_property
+    def whole(self) -> bool:
+        """Whether every row of train and test has its numbers."""
+        return bool(self.known.all()) and bool(np.isfinite(self.test).all())
+
+    @cached_property
+    def target(self) -> np.ndarray:
+        """(n, k) the truth in the shape of predictions."""
+        return expand(self.contest.truth, self.contest.problem, self.oof.shape[1])
+
+    def score(self, predicted: np.ndarray, rows: np.ndarray) -> float | None:
+        """The metric of *predicted* (n, k) on some *rows*; None where it is undefined."""
+        try:
+            return self.contest.metric.score(self.contest.truth[rows], predicted[rows])
+        except MetricError:
+            return None
+
+    @cached_property
+    def fold_rows(self) -> list[np.ndarray]:
+        """Positions of the known rows of each of today's folds, of the first repeat."""
+        folds = self.contest.folds
+        return [
+            np.flatnonzero(folds.valid_rows(0, fold) & self.known) for fold in range(folds.count)
+        ]
+
+    def fold_scores(self, predicted: np.ndarray) -> list[float | None]:
+        """(K,) the score of *predicted* on each fold."""
+        return [self.score(predicted, rows) if len(rows) else None for rows in self.fold_rows]
+
+    def draws(self, rows: np.ndarray) -> Draws:
+        """Bootstrap draws over the groups of *rows*; the same for whatever is predicted there."""
+        seed = self.contest.competition.folds.seed
+        return Draws.over(self.contest.folds.group_of_row[rows], seed, RESAMPLES)
+
+    def resampled(self, predicted: np.ndarray, rows: np.ndarray, draws: Draws) -> np.ndarray:
+        """(B,) the gain of *predicted* on *rows* in each draw."""
+        contest = self.contest
+        return resampled_gains(
+            contest.metric, contest.problem, contest.truth[rows], predicted[rows], draws
+        )
+
+
+def standard_error(draws: np.ndarray) -> float:
+    """Standard deviation of the draws that are defined; infinite where fewer than two are."""
+    known = draws[np.isfinite(draws)]
+    return float(known.std()) if len(known) > 1 else float("inf")

@@ -1,0 +1,170 @@
+"""Have the predictions seen the labels they are scored on?
+
+Four signs, each with the reason for its bound: copied labels (`copied`), and these.
+
+Better than anybody, with errors like nobody's. What no model can know (noise of the labels, rows
+that are ambiguous) is in everybody's errors, so a better honest model errs less, but still along
+with the others. Squared errors below half of the best run's that correlate with no run above 0.2
+are a warning; below a tenth, and 0.1, out.
+
+Better than anybody, and one of many on test. Labels that were seen pull the predictions of these
+rows away from what the others say; on test they are not there. So log((1 - r) / (1 - r')), with the
+correlations r on train and r' on test with the others' mean, is larger than it is for the others.
+In 128 honest files on TF-IDF it was 0.31 above their median at most (and the squared error no less
+than 0.37 of the best run's), in as many trained on all rows 0.88 in one of twenty. Together with a
+squared error below half of the best run's, 0.2 above is a warning, 0.4 and a quarter are out; four
+standard errors come on top.
+
+Better out-of-fold than on the holdout. Nobody has trained on the holdout, so a leak shows as a gap
+between both scores that the other runs do not have. Five standard errors (bootstrap over groups,
+and over holdout rows) and half of what the worse of both scores leaves to gain are a warning: the
+holdout may be of another mix, which suits one model more than another. The other way round the
+holdout itself was trained on.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from pipeline.metrics.bootstrap import Draws, resampled_gains
+from pipeline.metrics.metric import MetricError
+from pipeline.team.candidate_view import RESAMPLES, Subject, standard_error
+from pipeline.team.checks.copied import copied
+from pipeline.team.checks.copies import correlation
+from pipeline.team.checks.shift import agreement
+from pipeline.team.finding import Finding, ok, out, warning
+
+HALF, TENTH = (0.5, 0.2), (0.1, 0.1)  # share of the squared error, error correlation
+NEARER_OUT, NEARER = (0.25, 0.4), (0.5, 0.2)  # share of the squared error, distance lost on test
+ASKED = 10  # of the other runs, how they agree among themselves
+GAP, LEFT = 5.0, 0.5
+
+
+def check(subject: Subject) -> Iterator[Finding]:
+    """Signs of leakage."""
+    if subject.known.sum() < 2:
+        return
+    signs = (copied, _alone, _nearer_on_test, _gap)
+    problems = [finding for sign in signs for finding in sign(subject)]
+    yield from problems
+    if not problems:
+        looked = ["agreement with labels", "other runs' errors" * bool(subject.peers)]
+        looked.append("gap to the holdout" * _has_gap(subject))
+        yield ok("leakage", f"no sign of it ({', '.join(each for each in looked if each)})")
+
+
+def _alone(subject: Subject) -> Iterator[Finding]:
+    if not subject.peers:
+        return
+    rows = subject.known
+    errors = _errors(subject.oof[rows], subject.target[rows])
+    others = [_errors(peer.oof[rows], subject.target[rows]) for peer in subject.peers]
+    nearest = max(correlation(errors, each) for each in others)
+    share = _share_of_error(subject)
+    for grade, (most, bound) in ((out, TENTH), (warning, HALF)):
+        if share < most and nearest < bound:
+            yield grade(
+                "leakage",
+                f"its squared error is {100 * share:.0f} % of the best run's, and its errors are "
+                f"like no other run's (correlation at most {nearest:.2f}): an honest model that "
+                f"is so much better still errs where labels are noisy (bounds {100 * most:.0f} %, "
+                f"{bound:g})",
+            )
+            return
+
+
+def _nearer_on_test(subject: Subject) -> Iterator[Finding]:
+    if len(subject.peers) < 2 or not subject.whole:
+        return
+    share = _share_of_error(subject)
+    train, test = agreement(subject.oof, subject.test, subject.peers)
+    usual = []
+    for peer in subject.peers[:ASKED]:
+        others = [other for other in subject.peers if other is not peer]
+        usual.append(_distance_lost(*agreement(peer.oof, peer.test, others)))
+    more = _distance_lost(train, test) - float(np.median(usual))
+    noise = 4 * float(np.sqrt(1 / len(subject.oof) + 1 / len(subject.test)))
+    for grade, (most, bound) in ((out, NEARER_OUT), (warning, NEARER)):
+        if share < most and more > bound + noise:
+            yield grade(
+                "leakage",
+                f"its squared error is {100 * share:.0f} % of the best run's, yet it agrees with "
+                f"the others on test (correlation {test:.2f}) much better than on train "
+                f"({train:.2f}), more so than they do among themselves ({more:.2f}, bound "
+                f"{bound + noise:.2f}): were the training rows' labels seen?",
+            )
+            return
+
+
+def _distance_lost(on_train: float, on_test: float) -> float:
+    """The logarithm of how much less correlations leave to agree about on test than on train."""
+    return float(np.log(max(1 - on_train, 1e-9) / max(1 - on_test, 1e-9)))
+
+
+def _share_of_error(subject: Subject) -> float:
+    """The squared error, of that of the best other run."""
+    rows = subject.known
+    mine, *others = (
+        float((_errors(oof[rows], subject.target[rows]) ** 2).mean())
+        for oof in (subject.oof, *(peer.oof for peer in subject.peers))
+    )
+    return mine / min(others) if min(others) > 0 else 1.0
+
+
+def _errors(guess: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """(n, k) errors after the best line per column: a scale is no merit and no fault."""
+    centred, target = guess - guess.mean(axis=0), truth - truth.mean(axis=0)
+    own = (centred**2).sum(axis=0)
+    slope = np.divide((centred * target).sum(axis=0), own, out=np.zeros_like(own), where=own > 0)
+    return np.asarray(target - slope * centred)
+
+
+def _has_gap(subject: Subject) -> bool:
+    usable = [peer for peer in subject.peers if np.isfinite(peer.holdout).all()]
+    return subject.has_holdout and subject.contest.holdout_truth is not None and bool(usable)
+
+
+def _gap(subject: Subject) -> Iterator[Finding]:
+    if not _has_gap(subject) or not subject.known.all():
+        return
+    peers = [peer for peer in subject.peers if np.isfinite(peer.holdout).all()]
+    mine = _gap_of(subject, subject.oof, subject.candidate.values["holdout"])
+    others = [_gap_of(subject, peer.oof, peer.holdout) for peer in peers]
+    if mine is None or any(each is None for each in others):
+        return
+    known = [each for each in others if each is not None]
+    usual = float(np.median([gap for gap, _ in known]))
+    differences = mine[1] - np.median([draws for _, draws in known], axis=0)
+    far = (mine[0] - usual) / standard_error(differences)
+    perfect = 1.0 if subject.contest.metric.greater_is_better else 0.0
+    both = (subject.score(subject.oof, subject.known), subject.holdout_score)
+    left = max(abs(perfect - score) for score in both if score is not None)
+    if abs(far) < GAP or abs(mine[0] - usual) < LEFT * left:
+        return
+    told = (
+        f"out-of-fold it is {mine[0]:+.4f} against its own holdout score, the other runs "
+        f"{usual:+.4f}: {abs(far):.0f} standard errors apart"
+    )
+    if far > 0:
+        yield warning("leakage", f"{told}. Were out-of-fold rows trained on?")
+    else:
+        yield warning(
+            "leakage", f"{told}. Was the holdout trained on? Its score there says nothing"
+        )
+
+
+def _gap_of(
+    subject: Subject, oof: np.ndarray, holdout: np.ndarray
+) -> tuple[float, np.ndarray] | None:
+    """Gain out-of-fold minus gain on the holdout, and the same in (B,) bootstrap draws."""
+    contest, truth = subject.contest, subject.contest.holdout_truth
+    assert truth is not None
+    rows = np.arange(len(oof))
+    try:
+        gap = contest.metric.gain(contest.truth, oof) - contest.metric.gain(truth, holdout)
+    except MetricError:
+        return None
+    seed = contest.competition.folds.seed
+    draws = Draws.over(np.arange(len(truth)), seed, RESAMPLES)
+    held = resampled_gains(contest.metric, contest.problem, truth, holdout, draws)
+    return gap, subject.resampled(oof, rows, subject.draws(rows)) - held

@@ -1,0 +1,172 @@
+"""Were the predictions made on our folds?
+
+Only then is every row predicted by a learner that weights fitted on other folds have not heard of.
+A passport (the digest of the frozen folds) says so; a column of folds proves it, where it cuts the
+rows into the same parts, whatever their names. Without either nothing is known.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.team.candidate_view import Subject
+from pipeline.team.finding import Finding, ok, out, warning
+
+SHORTEST = 16
+"""Digits of a passport that are enough: those that every page prints."""
+EXAMPLES = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proof:
+    """How it is known that a file was made on today's folds."""
+
+    kind: str
+    """passport, folds, or none."""
+    says: str
+
+
+NONE = Proof(kind="none", says="neither a passport nor a column of folds")
+
+
+def check(subject: Subject) -> Iterator[Finding]:
+    """A foreign passport, other folds, a fold that is missing; or what proves them the same."""
+    problems = [*_foreign(subject), *_other_folds(subject)]
+    yield from problems
+    if problems:
+        return
+    proof = prove(subject)
+    if proof.kind == "none" and subject.candidate.folds is not None:
+        yield warning("folds", "not compared: rows are missing, or of none of our ids")
+    elif proof.kind == "none":
+        yield warning(
+            "folds",
+            f"unproven: {proof.says}. Stored, but left out of every blend unless --force; ask for "
+            "the fold of each row (a column 'fold') or the passport",
+        )
+    else:
+        yield ok("folds", proof.says)
+
+
+def prove(subject: Subject) -> Proof:
+    """What proves that the file was made on today's folds; kind "none" where nothing does."""
+    if _foreign_claims(subject):
+        return NONE
+    if (found := subject.candidate.folds) is not None:
+        today = subject.contest.folds.fold_of_row
+        maps = [_renaming(now, then) for now, then in zip(today, found, strict=True)]
+        if all(each is not None for each in maps):
+            told = "; ".join(_told(each) for each in maps if each)
+            return Proof(kind="folds", says=f"the column of folds cuts the rows as ours do: {told}")
+        return NONE
+    if subject.candidate.claims:
+        digest = subject.contest.folds.digest[:SHORTEST]
+        return Proof(kind="passport", says=f"made on passport {digest}, today's")
+    return NONE
+
+
+def _told(renaming: dict[str, int]) -> str:
+    if all(name == str(fold) for name, fold in renaming.items()):
+        return "same numbers"
+    return ", ".join(f"their {name} is our {fold}" for name, fold in renaming.items())
+
+
+def _renaming(today: np.ndarray, names: np.ndarray) -> dict[str, int] | None:
+    """Their name -> our fold, in the order of ours, where both partitions are one."""
+    pairs = set(zip(names.tolist(), today.tolist(), strict=True))
+    ours, theirs = {fold for _, fold in pairs}, {name for name, _ in pairs}
+    if "" in theirs or not len(pairs) == len(ours) == len(theirs):
+        return None
+    return dict(sorted(pairs, key=lambda pair: pair[1]))
+
+
+def _foreign_claims(subject: Subject) -> list[str]:
+    today = subject.contest.folds.digest
+    given = [claim.strip().lower() for claim in subject.candidate.claims]
+    return [claim for claim in given if len(claim) < SHORTEST or not today.startswith(claim)]
+
+
+def _foreign(subject: Subject) -> Iterator[Finding]:
+    """A claim of another passport, with both digests and what is known of the difference."""
+    today = subject.contest.folds.digest
+    for claim in _foreign_claims(subject):
+        if len(claim) < SHORTEST and today.startswith(claim):
+            yield out(
+                "folds",
+                f"the passport {claim!r} has {len(claim)} digits, which may be chance; give the "
+                f"first {SHORTEST} (python -m pipeline.folds prints them)",
+            )
+            continue
+        where = "" if subject.candidate.folds is None else f"; {_differ(subject) or _same(subject)}"
+        yield out(
+            "folds",
+            f"made on other folds, rows or labels: passport {claim[:SHORTEST]}, today's is "
+            f"{today[:SHORTEST]}{where}{_digests(subject)}. It cannot be scored with our runs; "
+            "ask for predictions on today's folds/ files",
+        )
+
+
+def _same(subject: Subject) -> str:
+    return "every row is in the same fold, so labels or texts have changed since"
+
+
+def _digests(subject: Subject) -> str:
+    """Which kind of content differs, where the sidecar holds the digests of each."""
+    theirs = subject.candidate.sidecar.get("digests")
+    ours = subject.contest.digests
+    if not isinstance(theirs, dict):
+        return ""
+    differ = [kind for kind in ("texts", "labels", "folds") if theirs.get(kind) != ours.get(kind)]
+    told = ", ".join(
+        f"{kind} {str(theirs.get(kind))[:12]} (today {str(ours.get(kind))[:12]})" for kind in differ
+    )
+    return f"; what differs: {told}" if told else ""
+
+
+def _other_folds(subject: Subject) -> Iterator[Finding]:
+    if subject.candidate.folds is not None and (said := _differ(subject)):
+        yield out(
+            "folds",
+            f"made on other folds than today's (passport {subject.contest.folds.digest[:16]}): "
+            f"{said}. A row would be judged by weights that have seen it; ask for predictions on "
+            "today's folds/ files",
+        )
+
+
+def _differ(subject: Subject) -> str:
+    """How the file's folds differ from ours; empty where they are the same partition."""
+    assert subject.candidate.folds is not None
+    for today, names in zip(
+        subject.contest.folds.fold_of_row, subject.candidate.folds, strict=True
+    ):
+        if _renaming(today, names) is not None:
+            continue
+        there = subject.candidate.times["train"] > 0
+        ids = subject.contest.folds.ids
+        nameless = ids[there & (names == "")].tolist()
+        if nameless:
+            first = ", ".join(nameless[:EXAMPLES])
+            return f"{len(nameless)} training rows are in no fold, first {first}"
+        usual = _usual(today[there], names[there])
+        moved = np.flatnonzero(there & (today != [usual.get(name, -1) for name in names]))
+        if not len(moved):
+            return f"{len(set(names[there]))} folds for our {len(set(today.tolist()))}" * bool(
+                len(usual) != len(set(today[there].tolist()))
+            )
+        first = ", ".join(
+            f"{ids[row]} (their {names[row]}, our {today[row]})" for row in moved[:EXAMPLES]
+        )
+        return f"{len(moved)} of {there.sum()} rows are in another fold, first {first}"
+    return ""
+
+
+def _usual(today: np.ndarray, names: np.ndarray) -> dict[str, int]:
+    """Their name -> the fold of ours that most of its rows are in, each of ours once."""
+    taken: dict[str, int] = {}
+    pairs = Counter(zip(names.tolist(), today.tolist(), strict=True))
+    for (name, fold), _ in pairs.most_common():
+        if name not in taken and fold not in taken.values():
+            taken[name] = fold
+    return taken

@@ -1,0 +1,195 @@
+"""Do the numbers look like predictions: their unit, their spread, their digits?
+
+Regression: the slope of the labels on the predictions is 1 for calibrated ones, whatever their
+score. Beyond 1/2 to 2, or off by more than half a standard deviation on average, they are in
+another unit or of another spread. That costs pearson and spearman nothing, and every blend that
+fits no scale dear; so it is a warning.
+Blind: where the correlation with the labels is negative in every column, or within what chance
+gives rows in a wrong order (2 / sqrt(n)), a constant would score as well: the file is out.
+Digits: rounding to 0.1 before blending cost 0.0003 of pearson in a measured case, and classes in
+place of probabilities cost far more, so two decimals or fewer are a warning as well.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from pipeline.team.candidate_view import Subject
+from pipeline.team.finding import Finding, ok, out, warning
+
+STEEP = 2.0
+OFF = 0.5  # standard deviations of the labels
+BLIND = 2.0  # standard errors of a correlation
+SAME = 0.3  # share of rows with one and the same value in all columns
+DECIMALS = 2  # predictions that all have no more than so many count as rounded
+SUMS = (1e-3, 0.02)  # rows of class probabilities: so far from one is rounding, is a warning
+ROUNDED = 0.005  # each class may be off by, where two decimals are left
+
+
+def check(subject: Subject) -> Iterator[Finding]:
+    """Constant columns, another unit, rounding, class probabilities that do not sum to one."""
+    if not subject.known.any():
+        return
+    problems = [
+        *_constant(subject),
+        *_blind(subject),
+        *_unit(subject),
+        *_sums(subject),
+        *_probabilities_twice(subject),
+        *_digits(subject),
+        *_filled(subject),
+    ]
+    yield from problems
+    if not problems:
+        values = subject.oof[subject.known]
+        span = f"{values.min():.4g} to {values.max():.4g}"
+        mean, truth = float(values.mean()), float(subject.target[subject.known].mean())
+        told = f", mean {mean:.4g} (labels: mean {truth:.4g})"
+        yield ok("values", span + told * (subject.contest.problem != "multiclass"))
+
+
+def _constant(subject: Subject) -> Iterator[Finding]:
+    outputs = subject.contest.competition.outputs
+    for part, values in (("training", subject.oof[subject.known]), ("test", subject.test)):
+        known = values[np.isfinite(values).all(axis=1)]
+        flat = (
+            [
+                name
+                for name, spread in zip(outputs, np.ptp(known, axis=0), strict=True)
+                if not spread
+            ]
+            if len(known)
+            else []
+        )
+        if flat:
+            yield out("values", f"all {part} predictions are the same in {', '.join(flat)}")
+    for fold, rows in enumerate(subject.fold_rows):
+        if len(rows) > 1 and not np.ptp(subject.oof[rows], axis=0).any() and _varies(subject):
+            value = ", ".join(f"{each:.4g}" for each in subject.oof[rows[0]][:4])
+            yield out(
+                "values",
+                f"the {len(rows)} predictions of fold {fold} are all {value}: its training "
+                "collapsed, or its rows were filled",
+            )
+
+
+def _varies(subject: Subject) -> bool:
+    return bool(np.ptp(subject.oof[subject.known], axis=0).any())
+
+
+def _blind(subject: Subject) -> Iterator[Finding]:
+    """Predictions that tell nothing about the labels, or the contrary."""
+    guess, truth = subject.oof[subject.known], subject.target[subject.known]
+    found = correlations(guess, truth)
+    if not len(found):
+        return
+    chance = BLIND / float(np.sqrt(len(guess)))
+    if found.max() <= chance:
+        yield out(
+            "values",
+            f"no better than a constant: correlation with the labels {found.max():.3f} (chance "
+            f"alone gives up to {chance:.3f}): are its rows or its labels those of another file?",
+        )
+
+
+def correlations(guess: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Of each column (n, k) that varies in both, as far as there are any."""
+    varied = (np.ptp(guess, axis=0) > 0) & (np.ptp(truth, axis=0) > 0)
+    pairs = zip(guess[:, varied].T, truth[:, varied].T, strict=True)
+    return np.array([np.corrcoef(*pair)[0, 1] for pair in pairs])
+
+
+def _unit(subject: Subject) -> Iterator[Finding]:
+    if subject.contest.problem != "regression":
+        return
+    outputs, rows = subject.contest.competition.outputs, subject.known
+    for name, guess, truth in zip(
+        outputs, subject.oof[rows].T, subject.target[rows].T, strict=True
+    ):
+        if not np.ptp(guess) or not np.ptp(truth):
+            continue
+        slope = float(np.cov(guess, truth)[0, 1] / guess.var(ddof=1))
+        off = float(guess.mean() - truth.mean()) / float(truth.std())
+        if slope <= 0:
+            grade = out if len(outputs) == 1 else warning
+            yield grade("values", f"{name} falls where the labels rise (slope {slope:.2f})")
+        elif not 1 / STEEP <= slope <= STEEP or abs(off) > OFF:
+            yield warning(
+                "values",
+                f"{name} has another scale than the labels: mean {guess.mean():.3g} against "
+                f"{truth.mean():.3g}, and the labels rise by {slope:.3g} where it rises by 1 "
+                f"(expected {1 / STEEP:g} to {STEEP:g}); methods that fit no scale (mean, "
+                "greedy) suffer from it",
+            )
+
+
+def _sums(subject: Subject) -> Iterator[Finding]:
+    if subject.contest.problem != "multiclass" or subject.candidate.kind == "logits":
+        return
+    rows = np.concatenate([subject.oof[subject.known], subject.test])
+    off = np.abs(rows[np.isfinite(rows).all(axis=1)].sum(axis=1) - 1)
+    worst = float(off.max(initial=0.0))
+    said = f"class probabilities of a row sum to one up to {worst:.3g}"
+    bound = max(SUMS[1], ROUNDED * rows.shape[1]) + 1e-6
+    if worst > bound:
+        yield out(
+            "values",
+            f"{said} ({int((off > bound).sum())} rows beyond {bound:.3g}): they are no "
+            "probabilities of one class out of several. Divide each row by its sum; or, if they "
+            "are raw outputs, write the logits and say --logits",
+        )
+    elif worst > SUMS[0]:
+        yield warning("values", f"{said}: they were rounded")
+
+
+def _probabilities_twice(subject: Subject) -> Iterator[Finding]:
+    """Files told apart, as one may hold logits and the other not."""
+    if subject.candidate.kind != "logits":
+        return
+    for name, written in subject.candidate.written.items():
+        known = written[np.isfinite(written)]
+        if len(known) and known.min() >= 0 and known.max() <= 1:
+            yield out(
+                "values",
+                f"--logits was said, but all numbers of {name} lie between {known.min():.3g} and "
+                f"{known.max():.3g}: they are probabilities already. Leave the flag out, or write "
+                "logits into both files",
+            )
+
+
+def _digits(subject: Subject) -> Iterator[Finding]:
+    values = subject.oof[subject.known]
+    decimals = rounded_to(values)
+    if decimals is None or subject.candidate.kind == "logits":
+        return
+    distinct = len(np.unique(values[:, 0]))
+    classes = subject.contest.problem != "regression" and set(np.unique(values)) <= {0.0, 1.0}
+    what = "classes, not probabilities" if classes else f"rounded to {decimals} decimals"
+    yield warning(
+        "values",
+        f"{what}: {distinct} distinct values in {len(values)} rows. Ask for the raw numbers, a "
+        "blend loses by it",
+    )
+
+
+def rounded_to(values: np.ndarray) -> int | None:
+    """How many decimals all *values* were rounded to; None where they have more than a few.
+
+    >>> rounded_to(np.array([0.5, 3.0])), rounded_to(np.array([0.512, 3.0]))
+    (1, None)
+    """
+    for decimals in range(DECIMALS + 1):
+        scaled = values * 10**decimals
+        if np.allclose(scaled, np.rint(scaled), rtol=0, atol=1e-5):
+            return decimals
+    return None
+
+
+def _filled(subject: Subject) -> Iterator[Finding]:
+    values = subject.oof[subject.known]
+    distinct, counts = np.unique(values, axis=0, return_counts=True)
+    most = int(counts.max())
+    if rounded_to(values) is not None or most <= SAME * len(values):
+        return  # rounded ones are told by their digits
+    shown = ", ".join(f"{each:.4g}" for each in distinct[counts.argmax()][:4])
+    yield warning("values", f"{most} of {len(values)} training rows are exactly {shown}: filled?")

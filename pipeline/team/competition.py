@@ -1,0 +1,54 @@
+"""What a team-mate's file is held against: today's rows, labels, folds and metric."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from pipeline.base.config import Competition
+from pipeline.data.tables import Tables
+from pipeline.folds.frozen import Folds
+from pipeline.metrics.metric import Metric
+
+PARTS = ("train", "test", "holdout")
+
+
+@dataclass(frozen=True, eq=False)
+class Contest:
+    """One competition with everything frozen."""
+
+    competition: Competition
+    metric: Metric
+    tables: Tables
+    folds: Folds
+    digests: Mapping[str, str]
+    """What the passport's digest was made from: of texts, labels and folds."""
+
+    @cached_property
+    def ids(self) -> dict[str, np.ndarray]:
+        """Part (train, test, holdout) -> its ids, in the order of its table."""
+        holdout = self.tables.holdout
+        return {
+            "train": self.folds.ids,
+            "test": self.tables.test.ids,
+            "holdout": self.tables.test.ids[:0] if holdout is None else holdout.ids,
+        }
+
+    @cached_property
+    def truth(self) -> np.ndarray:
+        """(n, k) targets of train, (n, 1) class numbers for multiclass."""
+        train = self.tables.train
+        assert train.targets is not None
+        place_of = {row_id: place for place, row_id in enumerate(train.ids.tolist())}
+        return train.targets[[place_of[row_id] for row_id in self.folds.ids.tolist()]]
+
+    @property
+    def holdout_truth(self) -> np.ndarray | None:
+        """(h, k) targets of the holdout; None where there is none."""
+        return None if self.tables.holdout is None else self.tables.holdout.targets
+
+    @property
+    def problem(self) -> str:
+        """regression, binary, multiclass or multilabel."""
+        return self.competition.task.problem

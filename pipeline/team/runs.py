@@ -1,0 +1,73 @@
+"""The runs that are there already, as far as they can be read: what a file is compared with."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pipeline.base.errors import ArtifactError, UsageError
+from pipeline.base.paths import Paths
+from pipeline.oof.members import Members, read_members
+from pipeline.oof.predictions import complete_runs
+from pipeline.team.competition import Contest
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Peer:
+    """One complete run."""
+
+    name: str
+    manifest: dict[str, Any]
+    oof: np.ndarray
+    """(n, k)."""
+    test: np.ndarray
+    """(m, k)."""
+    holdout: np.ndarray
+    """(h, k); NaN for a run that came without."""
+
+
+def read_peers(
+    paths: Paths, contest: Contest, without: str = "", runs: Sequence[str] | None = None
+) -> tuple[list[Peer], list[str]]:
+    """The complete runs (or *runs*) but *without* one, and notes about those that cannot be read.
+
+    A run of other folds, or a damaged one, is no reason not to look at a team-mate's file.
+    """
+    found = complete_runs(paths.runs) if runs is None else runs
+    names = [name for name in found if name != without]
+    with suppress(ArtifactError):  # together they share one file where they are large
+        return read_named(paths, contest, names), []
+    peers, notes = [], []
+    for name in names:
+        try:
+            peers += read_named(paths, contest, [name])
+        except ArtifactError as error:
+            notes.append(f"not compared with {name}: {str(error).splitlines()[0]}")
+    return peers, notes
+
+
+def read_one(paths: Paths, contest: Contest, run: str) -> Peer:
+    """The complete run called *run*; UsageError where there is none, ArtifactError as members."""
+    name, complete = paths.run(run).name, complete_runs(paths.runs)
+    if name not in complete:
+        there = ", ".join(complete) or "none"
+        raise UsageError(f"there is no complete run {run}; complete runs: {there}")
+    return read_named(paths, contest, [name])[0]
+
+
+def read_named(paths: Paths, contest: Contest, runs: Sequence[str]) -> list[Peer]:
+    """These runs, all of them; ArtifactError as members, where they do not belong together."""
+    found = _members(paths, contest, runs)
+    return [
+        Peer(name=name, manifest=manifest, oof=oof, test=test, holdout=holdout)
+        for name, manifest, oof, test, holdout in zip(
+            found.names, found.manifests, found.oof, found.test, found.holdout, strict=True
+        )
+    ]
+
+
+def _members(paths: Paths, contest: Contest, runs: Sequence[str]) -> Members:
+    ids, outputs = contest.ids, contest.competition.outputs
+    return read_members(paths, runs, contest.folds, outputs, ids["test"], ids["holdout"])

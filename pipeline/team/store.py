@@ -1,0 +1,211 @@
+"""An admitted file becomes a run like any other, so that ensemble, doctor and members read it.
+
+    oof/COMP/NAME/seed-0/fold-F.npz, .json    its rows cut along our folds
+    oof/COMP/NAME/run.json                    written last, with where the file came from
+
+A team-mate's test predictions are one file, not one per fold: every fold holds the same ones, and
+their mean is the file's. Values are kept as float32, as all predictions are.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline import __version__
+from pipeline.base.errors import UsageError
+from pipeline.base.files import commit_json, read_json
+from pipeline.base.leases import lease
+from pipeline.base.paths import Part, Paths, safe_name
+from pipeline.base.untrusted import refuse_links
+from pipeline.oof.manifest import FORMAT
+from pipeline.oof.predictions import FoldPredictions, commit_fold
+from pipeline.team.audit import Audit, as_values
+from pipeline.team.candidate_view import Subject
+from pipeline.team.export import as_seconds
+
+SEED = 0
+"""Stands for the seeds that we do not know."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stored:
+    """Where a file lies now."""
+
+    folder: Path
+    reused: bool
+    """Whether the very same was there already, so that nothing was written."""
+
+
+def store(
+    paths: Paths,
+    name: str,
+    subject: Subject,
+    audit: Audit,
+    by: str = "",
+    replace: bool = False,
+) -> Stored:
+    """Write the run, or find it written.
+
+    The same files again, proved in the same way, change nothing. Raises UsageError where the name
+    is taken by another file (unless *replace*) or by a run of our own, BusyError where another
+    process writes it.
+    """
+    folder = paths.run(name)
+    claim = paths.workspaces / f".{safe_name(name)}.team.lease"
+    with lease(claim, f"run {name}") as held:
+        refuse_links(folder)
+        known = _known(paths, name)
+        facts = _facts(subject, audit, by)
+        if known is not None:
+            if _same(known, facts, subject):
+                return Stored(folder=folder, reused=True)
+            _refuse_other(name, known, facts, replace)
+            paths.run_manifest(name).unlink()  # first, so that no half run looks whole
+        held.check()
+        parts = _commit_parts(paths, name, subject, facts)
+        held.check()
+        commit_json(paths.run_manifest(name), _manifest(paths, name, subject, audit, parts, facts))
+    return Stored(folder=folder, reused=False)
+
+
+def check_name(paths: Paths, name: str) -> None:
+    """Raise UsageError where *name* is empty, or of a run that was, or is being, trained here."""
+    if not name.strip():
+        raise UsageError("--name is empty; give the run a name, such as anna-deberta")
+    known = _known(paths, name)
+    if known is not None and not known.get("team"):
+        raise UsageError(_ours(name))
+
+
+def _ours(name: str) -> str:
+    return f"{name} is a run that was trained here. Choose another --name, such as {name}-2"
+
+
+def _known(paths: Paths, name: str) -> dict[str, Any] | None:
+    """run.json of that name; UsageError where the folder is that of a run still in training."""
+    if paths.run_manifest(name).exists():
+        return read_json(paths.run_manifest(name))
+    trained = [path.name for path in paths.run(name).glob("seed-*") if path.name != f"seed-{SEED}"]
+    if trained:
+        raise UsageError(f"{name} is a run in training ({', '.join(trained)}). Choose another name")
+    return None
+
+
+def _same(known: dict[str, Any], facts: dict[str, Any], subject: Subject) -> bool:
+    """Whether what is stored is this file, read and proved in the same way, on the same folds."""
+    there = known.get("team") or {}
+    alike = all(there.get(key) == facts[key] for key in ("sources", "kind", "proof", "forced"))
+    return alike and known.get("passport") == subject.contest.folds.digest
+
+
+def _refuse_other(name: str, known: dict[str, Any], facts: dict[str, Any], replace: bool) -> None:
+    there = known.get("team")
+    if not there:
+        raise UsageError(_ours(name))
+    if replace or there.get("sources") == facts["sources"]:  # the same file, now better proved
+        return
+    listed = ", ".join(f"{file} ({digest[:12]}…)" for file, digest in there["sources"].items())
+    raise UsageError(
+        f"the name {name} is taken by another file: {listed}, added {there.get('when')}. "
+        "Choose another --name, or put this one in its place with --replace"
+    )
+
+
+def _facts(subject: Subject, audit: Audit, by: str) -> dict[str, Any]:
+    """Where the file came from and what was thought of it: run.json's "team"."""
+    values = as_values(audit)
+    return {
+        "sources": subject.candidate.sources,
+        "kind": subject.candidate.kind,
+        "by": by,
+        "when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "proof": values["proof"],
+        "forced": [each.says for each in audit.findings if each.grade == "out"],
+        "audit": values,
+    }
+
+
+def _commit_parts(
+    paths: Paths, name: str, subject: Subject, facts: dict[str, Any]
+) -> dict[str, str]:
+    """Write every part; its name -> SHA-256."""
+    contest = subject.contest
+    settings = {
+        "competition": contest.competition.name,
+        "passport": contest.folds.digest,
+        "outputs": contest.competition.outputs,
+        "team": facts["sources"],
+    }
+    parts = {}
+    for repeat in range(len(contest.folds.fold_of_row)):
+        for fold in range(contest.folds.count):
+            part = Part(SEED, repeat, fold)
+            rows = contest.folds.valid_rows(repeat, fold)
+            path = paths.fold_predictions(name, *part)
+            manifest = {
+                "run": paths.run(name).name,
+                **part._asdict(),
+                "valid_rows": int(rows.sum()),
+                "metric": contest.metric.name,
+                "score": subject.score(subject.oof, rows),
+                "settings": settings,
+                "foldstack": __version__,
+            }
+            commit_fold(path, _predictions(subject, rows), manifest)
+            parts[part.name] = str(read_json(path.with_suffix(".json"))["predictions_sha256"])
+    return parts
+
+
+def _predictions(subject: Subject, rows: np.ndarray) -> FoldPredictions:
+    ids, values = subject.contest.ids, subject.candidate.values
+    labels = subject.contest.folds.label_hash
+    kept = slice(None) if subject.has_holdout else slice(0)
+    return FoldPredictions(
+        valid_ids=ids["train"][rows],
+        valid=subject.oof[rows],
+        test_ids=ids["test"],
+        test=subject.test,
+        holdout_ids=ids["holdout"][kept],
+        holdout=values["holdout"][kept],
+        valid_labels=None if labels is None else labels[rows],
+    )
+
+
+def _manifest(
+    paths: Paths,
+    name: str,
+    subject: Subject,
+    audit: Audit,
+    parts: dict[str, str],
+    facts: dict[str, Any],
+) -> dict[str, Any]:
+    contest, sidecar = subject.contest, subject.candidate.sidecar
+    scores: Sequence[float | None] = [line.score for line in audit.folds]
+    seconds = as_seconds(sidecar.get("seconds"))
+    more: dict[str, Any] = {} if seconds is None else {"seconds": seconds}
+    if subject.has_holdout:
+        more["holdout_score"] = audit.holdout
+    return {
+        "format": FORMAT,
+        "name": paths.run(name).name,
+        "competition": contest.competition.name,
+        "passport": contest.folds.digest,
+        "recipe": {"name": name, "learner": "team"},
+        "outputs": contest.competition.outputs,
+        "seeds": [SEED],
+        "repeats": len(contest.folds.fold_of_row),
+        "folds": contest.folds.count,
+        "selection": str(sidecar.get("selection", "unknown")),
+        "has_holdout": subject.has_holdout or not len(contest.ids["holdout"]),
+        "parts": parts,
+        "metric": contest.metric.name,
+        "fold_scores": list(scores),
+        "oof_score": audit.score,
+        **more,
+        "foldstack": __version__,
+        "team": facts,
+    }

@@ -1,0 +1,151 @@
+"""One file of a team-mate: its rows as numbers, each said to be of train, test or holdout."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pipeline.base.errors import DataError
+from pipeline.base.files import sha256
+from pipeline.data.findings import listing
+from pipeline.data.labels import encode
+from pipeline.data.reading.reader import read
+from pipeline.team.cells import fold_names, numbers
+from pipeline.team.columns import PART_OF, Columns, find_columns
+from pipeline.team.competition import PARTS, Contest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sheet:
+    """The r rows of one file, in its order."""
+
+    name: str
+    sha256: str
+    columns: Columns
+    ids: np.ndarray
+    """(r,) str objects."""
+    part: np.ndarray
+    """(r,) train, test, holdout, or empty for a row that is none of the competition's."""
+    values: np.ndarray
+    """(r, c) float64 as written, c columns in the order of `columns.outputs`; NaN: no number."""
+    folds: np.ndarray | None
+    """(R, r) names of folds; None where the file has none for every repeat."""
+    labels: np.ndarray | None
+    """(r, k) the labels that stand beside the predictions; None without any."""
+    passports: list[str]
+    """What stands in the column of that name."""
+    notes: list[str]
+
+
+def read_sheet(
+    path: Path,
+    contest: Contest,
+    expected: Sequence[str],
+    id_column: str | None = None,
+    fold_column: str | None = None,
+    encoding: str = "utf-8",
+    id_may_lack: bool = False,
+) -> Sheet:
+    """Read the file at *path*; DataError where it cannot be read or its columns be told.
+
+    *expected* are the parts whose rows may stand in it. An id that several of them have needs a
+    column that tells the part. With *id_may_lack*, *id_column* was named for another file.
+    """
+    reading = read(path, encoding, option="--encoding {0}")
+    frame, name = reading.frame, path.name
+    known = {row_id for ids in contest.ids.values() for row_id in ids.tolist()}
+    if id_may_lack and id_column not in frame:
+        id_column = None
+    columns = find_columns(
+        frame,
+        contest.competition,
+        name,
+        known,
+        lambda column, row_id: _holds_labels(frame, column, row_id, contest),
+        id_column,
+        fold_column,
+    )
+    ids = frame[columns.id].to_numpy(dtype=object)
+    values = [numbers(frame[column].to_numpy(dtype=object)) for column in columns.outputs]
+    told = [] if columns.passport is None else frame[columns.passport].tolist()
+    return Sheet(
+        name=name,
+        sha256=sha256(path),
+        columns=columns,
+        ids=ids,
+        part=_parts(frame, ids, columns, contest, expected, name),
+        values=np.stack(values, axis=1),
+        folds=_folds(frame, columns, contest.competition.folds.repeats),
+        labels=_labels(frame, columns, ids, contest),
+        passports=sorted({text.strip() for text in told} - {""}),
+        notes=[*(f"{name}: {note}" for note in reading.notes), *_notes(columns, name)],
+    )
+
+
+def _notes(columns: Columns, name: str) -> list[str]:
+    notes = []
+    if columns.labels:
+        notes.append(f"{name}: {', '.join(columns.labels)} taken as the labels, not as predictions")
+    if columns.unused:
+        notes.append(f"{name}: columns not used: {', '.join(columns.unused)}")
+    return notes
+
+
+def _parts(
+    frame: pd.DataFrame,
+    ids: np.ndarray,
+    columns: Columns,
+    contest: Contest,
+    expected: Sequence[str],
+    name: str,
+) -> np.ndarray:
+    """(r,) which part each row is of: as the file says, else by its id."""
+    if columns.part is not None:
+        told = [PART_OF[text.strip().casefold()] for text in frame[columns.part].tolist()]
+        return np.array(told, dtype=object)
+    sets = {part: set(contest.ids[part].tolist()) for part in PARTS}
+    shared = [
+        row_id for row_id in ids.tolist() if sum(row_id in sets[part] for part in expected) > 1
+    ]
+    if shared:
+        several = " and ".join(part for part in expected if sets[part])
+        raise DataError(
+            f"{name}: ids that stand in several of {several}: {listing(shared[:6])}. Say "
+            "which row is which: a column 'part' with train, test and holdout, or the "
+            "test predictions in a file of their own (--test FILE)"
+        )
+    order = [*expected, *(part for part in PARTS if part not in expected)]
+    found = [next((part for part in order if row_id in sets[part]), "") for row_id in ids.tolist()]
+    return np.array(found, dtype=object)
+
+
+def _folds(frame: pd.DataFrame, columns: Columns, repeats: int) -> np.ndarray | None:
+    if len(columns.folds) != repeats:
+        return None
+    return np.stack([fold_names(frame[name].to_numpy(dtype=object)) for name in columns.folds])
+
+
+def _labels(
+    frame: pd.DataFrame, columns: Columns, ids: np.ndarray, contest: Contest
+) -> np.ndarray | None:
+    """(r, k) labels of the file; NaN where a cell is none. None unless every target is there."""
+    targets = contest.competition.columns.targets
+    if set(columns.labels) != set(targets):
+        return None
+    return encode(frame, targets, ids, contest.competition.task)[0]
+
+
+def _holds_labels(frame: pd.DataFrame, column: str, id_column: str, contest: Contest) -> bool:
+    """Whether most training rows of *column* are today's labels, as far as printing keeps them."""
+    target = contest.competition.columns.targets.index(column)
+    place_of = {row_id: place for place, row_id in enumerate(contest.folds.ids.tolist())}
+    ids = frame[id_column].to_numpy(dtype=object)
+    rows = np.array([row for row, row_id in enumerate(ids.tolist()) if row_id in place_of])
+    if not len(rows):
+        return False
+    part = frame.iloc[rows]
+    found = encode(part, [column], ids[rows], contest.competition.task)[0][:, 0]
+    truth = contest.truth[[place_of[row_id] for row_id in ids[rows].tolist()], target]
+    return float(np.mean(np.isclose(found, truth, rtol=1e-6, atol=1e-9))) > 0.5

@@ -1,0 +1,140 @@
+"""Is a candidate worth adding to the runs that are there?
+
+The ensemble is fitted, chosen and scored honestly twice, with the candidate and without it, on the
+same rows and folds; the difference of both honest scores is what the candidate is worth. Its
+interval is that of `gains`: a paired bootstrap over groups, the same draws for both, and what the
+fits vary by. Nothing about the candidate is chosen on the rows it is scored on, so a candidate of
+noise gains nothing on average.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.ensemble.assessment import as_score
+from pipeline.ensemble.evidence import Evidence
+from pipeline.ensemble.facts import facts_of
+from pipeline.ensemble.honest.gains import Gain, difference
+from pipeline.ensemble.honest.nest import AUTO, Nest, error_correlation
+from pipeline.ensemble.predictor import expand
+from pipeline.metrics.kappa_by_shares import judging
+from pipeline.metrics.metric import Metric, MetricError
+from pipeline.team.checks.copies import correlation
+from pipeline.team.competition import Contest
+from pipeline.team.runs import Peer
+
+METHODS = (AUTO, "greedy", "simplex")
+"""The first is the ensemble that would be sent: its verdict counts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodWorth:
+    """What one method makes of the candidate."""
+
+    method: str
+    chosen: str
+    """The method itself; of "auto" what it chose with the candidate."""
+    without: float | None
+    """Honest score without the candidate."""
+    score: float | None
+    """Honest score with it."""
+    gain: Gain
+    """With minus without, above 0 is better."""
+    weight: float
+    """Of the candidate, fitted on all rows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Worth:
+    """All there is to say about one candidate."""
+
+    name: str
+    runs: list[str]
+    """What it would be added to."""
+    score: float | None
+    """The candidate alone."""
+    scores: list[float | None]
+    """(M,) each run alone."""
+    correlations: list[float]
+    """(M,) of the candidate's errors with each run's."""
+    with_ensemble: float
+    """Correlation of its errors with those of the ensemble without it."""
+    methods: list[MethodWorth]
+    seconds: dict[str, float] | None
+    """Of training ("fit") and prediction ("predict"), over all folds; None where unknown."""
+    notes: list[str]
+
+    @property
+    def verdict(self) -> str:
+        """real, undecided or no."""
+        return self.methods[0].gain.verdict
+
+
+def weigh(
+    contest: Contest,
+    peers: list[Peer],
+    name: str,
+    oof: np.ndarray,
+    seconds: dict[str, float] | None = None,
+    notes: list[str] | None = None,
+) -> Worth:
+    """Compare the ensembles of *peers* with and without the candidate's *oof* (n, k).
+
+    Raises MetricError where either has no score.
+    """
+    metric = judging(contest.metric, contest.problem)
+    whole = Evidence.gather(
+        [*(peer.name for peer in peers), name],
+        [*(peer.oof for peer in peers), oof],
+        contest.truth,
+        contest.folds.fold_of_row[0],
+        contest.folds.group_of_row,
+        metric,
+        contest.problem,
+        facts_of([contest.tables.train, contest.tables.test])[0],
+    )
+    bare = whole.without(len(peers))
+    seed = contest.competition.folds.seed
+    after = Nest(whole, seed)
+    before = Nest(bare, seed, after.methods)  # one run alone may be sliced as well
+    rows, ensemble = bare.predict(before.left_out(AUTO, bare.folds))
+    for nest in (before, after):
+        if not np.isfinite(nest.honest_gain(AUTO)):  # let the metric say why
+            at, predicted = nest.evidence.predict(nest.left_out(AUTO, bare.folds))
+            metric.score(contest.truth[at], predicted)
+    target = _target(contest, rows, oof.shape[1])
+    return Worth(
+        name=name,
+        runs=[peer.name for peer in peers],
+        score=_score(metric, contest, oof),
+        scores=[_score(metric, contest, peer.oof) for peer in peers],
+        correlations=[float(each) for each in error_correlation(whole)[-1, :-1]],
+        with_ensemble=correlation(oof[rows] - target, ensemble - target),
+        methods=[_method(before, after, method) for method in METHODS],
+        seconds=seconds,
+        notes=list(notes or []),
+    )
+
+
+def _target(contest: Contest, rows: np.ndarray, k: int) -> np.ndarray:
+    return expand(contest.truth[rows], contest.problem, k)
+
+
+def _score(metric: Metric, contest: Contest, predicted: np.ndarray) -> float | None:
+    try:
+        return metric.score(contest.truth, predicted)
+    except MetricError:
+        return None
+
+
+def _method(before: Nest, after: Nest, method: str) -> MethodWorth:
+    folds, metric = after.evidence.folds, after.evidence.metric
+    without, with_it = before.honest_gain(method), after.honest_gain(method)
+    return MethodWorth(
+        method=method,
+        chosen=after.choose(folds).method if method == AUTO else method,
+        without=as_score(metric, without),
+        score=as_score(metric, with_it),
+        gain=difference(after, method, before, method).gain(),
+        weight=float(after.fit(method, folds).weights[-1]),
+    )

@@ -1,0 +1,94 @@
+"""From the options of `pipeline.cv` to the jobs it trains."""
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.base.config import Competition
+from pipeline.base.paths import Paths
+from pipeline.base.stopping import STOP, seconds_of
+from pipeline.data.tables import Tables, load
+from pipeline.folds.frozen import Folds, frozen
+from pipeline.models.recipes import Recipe, TransformerRecipe, find
+from pipeline.training.factories import check_weights, make_factory
+from pipeline.training.job import Job
+from pipeline.training.rules import Rules
+
+if TYPE_CHECKING:
+    from jsonargparse import Namespace
+
+
+def rules_of(args: "Namespace") -> Rules:
+    """How the runs behave when things go wrong; a time limit starts to run here."""
+    if args.time_limit:
+        STOP.set_limit(args.time_limit)
+    return Rules(
+        on_nan=args.on_nan,
+        checkpoint_seconds=seconds_of(args.checkpoint_every, "--checkpoint-every"),
+        min_free_bytes=int(args.min_free_gb * 1e9),
+        deterministic=args.deterministic,
+        stop=STOP,
+    )
+
+
+def recipes_of(args: "Namespace") -> dict[str, Recipe]:
+    """The recipes asked for, by name; raises where one does not exist or its weights do not."""
+    root = Path(args.root)
+    found = [find(model, root, args.set or []) for model in args.model]
+    for recipe in found:
+        check_weights(recipe)
+    return {recipe.name: recipe for recipe in found}
+
+
+def models_of(args: "Namespace") -> dict[str, str]:
+    """What --model calls each recipe, by the recipe's name."""
+    root = Path(args.root)
+    return {find(model, root, args.set or []).name: model for model in args.model}
+
+
+def _planned(recipe: Recipe, elsewhere: bool) -> Recipe:
+    """*recipe* as this machine can make it; where it is trained *elsewhere*, the precision asked
+    for need not be possible here."""
+    if elsewhere and isinstance(recipe, TransformerRecipe):
+        return replace(recipe, precision="auto")
+    return recipe
+
+
+def jobs_of(args: "Namespace", competition: Competition) -> Iterator[Job]:
+    """One job per model. Every recipe is looked up, and the folds are frozen, before the first is
+    yielded; weights are loaded one model at a time."""
+    rules, recipes = rules_of(args), recipes_of(args)
+    root = Path(args.root)
+    tables = load(competition, root)
+    paths = Paths(root, competition.name)
+    folds = frozen_folds(competition, paths, tables, keep=not args.dry_run)
+    tokens = None if args.dry_run else paths.tokens
+    for name, recipe in recipes.items():
+        job = Job(
+            run=name,
+            competition=competition,
+            recipe=recipe,
+            tables=tables,
+            folds=folds,
+            factory=make_factory(_planned(recipe, bool(args.cluster)), competition, rules, tokens),
+            paths=paths,
+            seeds=sorted(set(args.seed)),
+            keep_weights=not args.no_weights,
+            rules=rules,
+        )
+        yield job
+        job.factory.close()  # before the next model is loaded
+
+
+def frozen_folds(competition: Competition, paths: Paths, tables: Tables, keep: bool) -> Folds:
+    """The frozen folds; where there are none and *keep* is false, those that would be frozen."""
+    if keep or paths.passport.exists():
+        return frozen(competition, paths, tables.train, tables.extra)
+    own_file = competition.folds.file
+    absolute = None if own_file is None else str((paths.root / own_file).absolute())
+    trial = replace(competition, folds=replace(competition.folds, file=absolute))
+    with tempfile.TemporaryDirectory() as folder:
+        elsewhere = Paths(Path(folder), competition.name)
+        return frozen(trial, elsewhere, tables.train, tables.extra)

@@ -1,0 +1,171 @@
+"""A Ray cluster that exists already: folds go there as tasks, small manifests come back.
+
+Ray only finds room and says what became of a task. Which fold is trained, from where it goes on and
+what counts as finished is decided by files on shared storage, so a task may be lost or run twice.
+Ray itself is imported here alone, and only when a cluster is asked for.
+"""
+
+import logging
+import os
+import re
+import signal
+import socket
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from pipeline.base.errors import BusyError, ResourceError, UsageError
+from pipeline.training.parallel import ray_worker as onnode
+from pipeline.training.parallel.room import Room
+from pipeline.training.parallel.scheduler import Ended
+
+REACH_SECONDS = 10.0
+"""For the head of the cluster to answer, before it counts as not there."""
+LOOK_SECONDS = 5.0
+"""Between two looks whether the head and the nodes are still there."""
+HEAD_LOST = 3
+"""Looks in a row that find no head: then the driver ends by itself, before Ray ends it."""
+NO_NODE_SECONDS = 120.0
+"""Without any node that has room for a fold."""
+RESULT_SECONDS = 60.0
+
+
+def connect(address: str) -> Any:
+    """The module `ray`, connected to the cluster at *address*.
+
+    UsageError where Ray is not installed here or is of another release than the cluster's;
+    BusyError, soon, where no cluster answers.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+    except ImportError as error:
+        raise UsageError(
+            f"--cluster needs Ray ({error}). Install it here and on every machine of the cluster: "
+            'pip install -e ".[ray]" -c constraints.txt'
+        ) from None
+    asked = os.environ.get("RAY_ADDRESS", "") if address == "auto" else address
+    if (place := endpoint(asked)) and not answers(place, REACH_SECONDS):
+        raise _unreachable(address, f"nothing answers at {place[0]} port {place[1]}")
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except RuntimeError as error:  # other releases of Ray or Python
+        raise UsageError(f"--cluster {address}: {error}") from None
+    except (Exception, SystemExit) as error:
+        raise _unreachable(address, str(error).strip() or type(error).__name__) from None
+    return ray
+
+
+def _unreachable(address: str, why: str) -> BusyError:
+    return BusyError(
+        f"no Ray cluster at {address}: {why.rstrip('.')}. Start one (on the head: "
+        "ray start --head; on every other machine: ray start --address=HEAD:6379), or name another "
+        "--cluster; the same command works then. `ray status` shows what is there."
+    )
+
+
+def endpoint(address: str) -> tuple[str, int] | None:
+    """Host and port of *address*; None where it names none, such as "auto".
+
+    >>> endpoint("ray://head:10001"), endpoint("10.0.0.1:6379"), endpoint("auto")
+    (('head', 10001), ('10.0.0.1', 6379), None)
+    """
+    found = re.fullmatch(r"(?:ray://)?\[?([^/\[\]]+)\]?:(\d+)", address)
+    return None if found is None else (found[1], int(found[2]))
+
+
+def answers(place: tuple[str, int], seconds: float) -> bool:
+    """Whether something listens at *place*, tried again for so many seconds."""
+    until = time.monotonic() + seconds
+    while True:
+        left = max(0.5, until - time.monotonic())
+        try:
+            socket.create_connection(place, timeout=left).close()
+            return True
+        except OSError:
+            if time.monotonic() + 1 > until:
+                return False
+            time.sleep(1)
+
+
+class RayCluster:
+    """See `pipeline.training.parallel.scheduler.Cluster`."""
+
+    def __init__(
+        self, ray: Any, address: str, room: Room, folder: str, environment: dict[str, str]
+    ) -> None:
+        """Folds run in *folder* with *environment* beside the node's own, each in its *room*."""
+        self.ray, self.address, self.room = ray, address, room
+        self.folder, self.environment = folder, environment
+        # through Ray Client the inner address of the head may be out of reach
+        self.head = endpoint(address) or endpoint(ray.get_runtime_context().gcs_address)
+        self.looked = self.last_room = time.monotonic()
+        self.unanswered = 0
+        ray.cloudpickle.register_pickle_by_value(onnode)
+        self.task = ray.remote(onnode.train).options(
+            num_cpus=room.cpus, num_gpus=room.gpus, max_retries=0, scheduling_strategy="SPREAD"
+        )
+
+    def submit(self, argv: Sequence[str]) -> Any:
+        """Start a fold where there is room; Ray lets it wait until there is."""
+        return self.task.remote(list(argv), self.folder, self.environment)
+
+    def ended(self, handles: Sequence[Any], seconds: float) -> list[Any]:
+        """Those that ended; BusyError where the head, or every node with room, is gone."""
+        self._check()
+        if not handles:
+            time.sleep(seconds)
+            return []
+        try:
+            return list(self.ray.wait(list(handles), timeout=seconds)[0])
+        except (self.ray.exceptions.RayError, ConnectionError) as error:
+            raise self._gone(str(error)) from None
+
+    def cancel(self, handle: Any) -> None:
+        """Interrupt the task; it asks its fold to save and end."""
+        self.ray.cancel(handle, force=False)
+
+    def result(self, handle: Any) -> Ended:
+        """How the task ended; nothing of a fold but a few lines for people is in it."""
+        errors = self.ray.exceptions
+        try:
+            found = self.ray.get(handle, timeout=RESULT_SECONDS)
+        except errors.RayTaskError as error:  # it could not even start the process
+            return Ended(ResourceError.exit_code, words=str(error.cause))
+        except (errors.WorkerCrashedError, errors.OutOfMemoryError) as error:
+            return Ended(-signal.SIGKILL, words=f"was killed ({_first_line(error)})")
+        except errors.RayError as error:
+            return Ended(None, words=_first_line(error))
+        words, code, node = found["words"], found["code"], found["node"]
+        if code < 0:
+            words = f"was killed by {signal.Signals(-code).name} on {node}"
+        elif code in (130, 143):
+            words = f"was stopped on {node}"
+        return Ended(code, node, found["said"], words)
+
+    def _check(self) -> None:
+        """Now and then: does the head answer, and is there a node that could train a fold."""
+        now = time.monotonic()
+        if now - self.looked < LOOK_SECONDS:
+            return
+        self.looked = now
+        if self.head and not answers(self.head, 0.0):
+            self.unanswered += 1
+            if self.unanswered >= HEAD_LOST:
+                raise self._gone(f"its head does not answer any more at {self.head[0]}")
+            return
+        self.unanswered = 0
+        if any(self.room.fits(node) for node in self.ray.nodes()):
+            self.last_room = now
+        elif now - self.last_room > NO_NODE_SECONDS:
+            raise self._gone(f"no node is left with {self.room}")
+
+    def _gone(self, why: str) -> BusyError:
+        return BusyError(
+            f"the Ray cluster at {self.address} is lost: {why}. What is finished or saved is kept; "
+            "when the cluster is back, the same command goes on."
+        )
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0].partition(". ")[0]

@@ -1,0 +1,156 @@
+"""Folds that are handed to a cluster: which are on their way, which are tried again, and how often.
+
+Knows nothing of Ray: a `Cluster` takes a fold, says when it ended, and how. A fold may be lost at
+any moment; it lies on shared storage, and whoever trains it next goes on from its last checkpoint.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pipeline.base.errors import INTERRUPTED, TERMINATED, BusyError, ResourceError
+from pipeline.base.leases import LEASE_SECONDS
+from pipeline.base.stopping import Stop
+from pipeline.training.parallel.errands import Cluster, Ended, Errand
+from pipeline.training.parallel.workers import LIVES, WorkerError
+
+LOSSES = 10
+"""How often the machine of one fold may go away before the fold is given up."""
+BUSY_SECONDS = 3 * LEASE_SECONDS
+"""How long a fold that somebody else holds is asked for again: a dead holder's claim ends within
+LEASE_SECONDS."""
+AGAIN_SECONDS = 10.0
+"""Between two such attempts."""
+RESERVE_SECONDS = 30.0
+"""Left of a time limit for folds to save; a tenth of it where that is less."""
+POLL_SECONDS = 1.0
+VISIBLE_SECONDS = 90.0
+"""For a file written on one machine to be seen on another; NFS remembers for up to 60 s that there
+was none."""
+PATIENCE_SECONDS = 120.0
+"""For folds to save and end, once they were asked to."""
+
+
+class Fleet:
+    """Errands, each handed to the cluster until it is done or given up."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        errands: Sequence[Errand],
+        stop: Stop,
+        say: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.cluster, self.stop, self.say, self.clock = cluster, stop, say, clock
+        self.waiting, self.under_way = list(errands), dict[Any, Errand]()
+        self.failures: list[WorkerError] = []
+        self.held: list[str] = []
+
+    def work(self) -> None:
+        """Return when every fold is trained; raise what kept one from it, after the others.
+
+        Raises Stopped where the command was asked to end (folds have saved), WorkerError with the
+        exit code of a fold that failed, or 4 for one that was killed or lost too often, BusyError
+        for folds that others hold.
+        """
+        with self.stop.at_boundaries():
+            while self.waiting or self.under_way:
+                if stopped := self.stop.due(self._reserve()):
+                    self._recall()
+                    raise stopped
+                self._send()
+                for handle in self.cluster.ended(list(self.under_way), POLL_SECONDS):
+                    self._look(self.under_way.pop(handle), self.cluster.result(handle))
+                for errand in self.under_way.values():
+                    self._tell(errand)
+        if self.failures:
+            raise self.failures[0]
+        if self.held:
+            raise BusyError("\n".join(self.held))
+
+    def _reserve(self) -> float:
+        if self.stop.deadline is None:
+            return 0.0
+        return min(RESERVE_SECONDS, (self.stop.deadline - self.stop.began) / 10)
+
+    def _send(self) -> None:
+        now = self.clock()
+        for errand in [each for each in self.waiting if each.not_before <= now]:
+            self.waiting.remove(errand)
+            self.under_way[self.cluster.submit(errand.argv)] = errand
+
+    def _recall(self) -> None:
+        """Ask every fold to save and end, and wait for it."""
+        for handle in self.under_way:
+            self.cluster.cancel(handle)
+        until = self.clock() + PATIENCE_SECONDS
+        left = list(self.under_way)
+        while left and self.clock() < until:
+            over = self.cluster.ended(left, POLL_SECONDS)
+            left = [handle for handle in left if handle not in over]
+        for errand in self.under_way.values():
+            self._tell(errand)
+
+    def _tell(self, errand: Errand) -> None:
+        for line in errand.news():
+            self.say(line)
+
+    def _look(self, errand: Errand, end: Ended) -> None:
+        """Tell how an attempt ended; send the errand again, or note why not."""
+        self._tell(errand)
+        for line in end.said.splitlines():
+            self.say(f"  {errand.run} {line.strip()}  on {end.node}")
+        if end.code == 0:
+            self._expect(errand, end.node)
+        elif end.code == BusyError.exit_code:
+            self._wait_for_holder(errand, end)
+        elif end.code is None or end.code in (INTERRUPTED, TERMINATED):
+            errand.lost += 1
+            self._again(errand, f"{errand.name}: {end.words}", errand.lost, LOSSES)
+        elif end.code < 0:
+            errand.killed += 1
+            self._again(errand, f"{errand.name} {end.words}", errand.killed, LIVES)
+        else:
+            self.say(f"{errand.name} on {end.node} ended with status {end.code}:\n{end.words}")
+            message = f"{errand.name} ended with status {end.code}, as it says above"
+            self.failures.append(WorkerError(message, end.code))
+
+    def _expect(self, errand: Errand, node: str) -> None:
+        """A node says the fold is finished: wait until shared storage shows it here too."""
+        until = self.clock() + VISIBLE_SECONDS
+        while missing := [path for path in errand.manifests if not path.exists()]:
+            if self.clock() > until:
+                self.held.append(
+                    f"{node} says that {errand.name} is finished, but {missing[0]} is not to be "
+                    "seen here. Is it on the shared disk? Look, and start the same command again."
+                )
+                return
+            time.sleep(POLL_SECONDS)
+
+    def _wait_for_holder(self, errand: Errand, end: Ended) -> None:
+        now = self.clock()
+        if errand.busy_since is None:
+            errand.busy_since = now
+            self.say(f"{errand.name} is held by another process; it is asked for again")
+        if now - errand.busy_since > BUSY_SECONDS:
+            self.held.append(end.words.strip().removeprefix("error: "))
+            return
+        errand.not_before = now + AGAIN_SECONDS
+        self.waiting.append(errand)
+
+    def _again(self, errand: Errand, what: str, times: int, limit: int) -> None:
+        errand.busy_since = None
+        if times < limit:
+            self.say(f"{what}; it is sent again ({times} of {limit - 1})")
+            self.waiting.append(errand)
+            return
+        self.say(f"{what}; that was the last attempt")
+        self.failures.append(
+            WorkerError(
+                f"{what}, {times} times. A process is killed when memory runs out: give each fold "
+                "more (--cluster-cpus, so that fewer share a machine), or use a smaller "
+                "predict_batch_size. Finished folds are kept; the same command goes on",
+                ResourceError.exit_code,
+            )
+        )

@@ -1,0 +1,153 @@
+"""Several processes on one run, each taking folds that nobody holds, and somebody to watch them.
+
+A worker is the same command again. It needs no word from the others: leases say which folds are
+free, and a fold that is finished lies on the disk. So a worker may die at any moment; it is started
+again, and goes on from the last checkpoint of the fold it held.
+
+joblib runs one thread for each, which lives as long as the worker does. The work itself is in
+processes of our own: of a pool of joblib's (loky) all results are lost with one worker.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from joblib import Parallel, delayed
+
+from pipeline.base.errors import BusyError, PipelineError, ResourceError
+from pipeline.base.leases import holder_pid
+from pipeline.base.stopping import Stop
+from pipeline.training.parallel.handing import of_worker
+from pipeline.training.parallel.shares import environment_of
+
+LIVES = 3
+"""How often a worker may be killed before it is left dead."""
+POLL_SECONDS = 0.2
+PATIENCE_SECONDS = 120.0
+"""For workers to save and end, once they were asked to."""
+
+
+class WorkerError(PipelineError):
+    """A worker ended with a failure that it has explained itself."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+class Crew:
+    """Workers on the folds that are missing."""
+
+    def __init__(
+        self,
+        count: int,
+        argv: Sequence[str],
+        leases: Mapping[str, Path],
+        stop: Stop,
+        say: Callable[[str], None],
+        gpus: Sequence[str] = (),
+    ) -> None:
+        """*count* workers, or as many as folds are missing; *argv* are the leader's arguments to
+        pipeline.cv, and *leases* says where the claim on each missing fold lies. Each worker
+        sees one of the *gpus*, in turn."""
+        self.asked, self.count = count, min(count, len(leases))
+        self.argv = of_worker(argv)
+        self.leases, self.stop, self.say, self.gpus = leases, stop, say, gpus
+        # what the leader prints with --json is for a program to read
+        self.stdout = sys.stderr if "--json" in argv else None
+        self.failures: list[WorkerError] = []
+        self.processes: list[subprocess.Popen[bytes]] = []
+        self.over = threading.Event()
+
+    def work(self) -> None:
+        """Return when no worker is left; raise what made the work end early.
+
+        Raises Stopped where the command was asked to end, ResourceError where a worker was killed
+        too often, WorkerError where one failed. Folds that others finished are kept in any case.
+        """
+        lives = (delayed(self._live)(number) for number in range(1, self.count + 1))
+        try:
+            with self.stop.at_boundaries():
+                Parallel(n_jobs=self.count, require="sharedmem", batch_size=1)(lives)
+        finally:
+            self.over.set()
+            for process in self.processes:
+                process.kill()
+                process.wait()
+        if stopped := self.stop.due():
+            raise stopped
+        if self.failures:
+            raise self.failures[0]
+
+    def _live(self, number: int) -> None:
+        """Run worker *number*, in a new process where one was killed, until it ends."""
+        deaths, goes_on = 0, True
+        while goes_on and not self.over.is_set():
+            process = self._start(number)
+            self.processes.append(process)
+            code = self._wait(process)
+            if self.over.is_set() or self.stop.due() or code in (0, BusyError.exit_code):
+                return  # 75: others hold what is left
+            name = f"worker {number} (process {process.pid})"
+            if code > 0:
+                self._failed(name, code)
+                return
+            deaths += 1
+            goes_on = self._goes_on(name, process.pid, signal.Signals(-code).name, deaths)
+
+    def _wait(self, process: subprocess.Popen[bytes]) -> int:
+        """Its status once it ended, which it is asked to where the command is."""
+        asked_at: float | None = None
+        while (code := process.poll()) is None:
+            if asked_at is None and (stopped := self.stop.due()):
+                asked_at = time.monotonic()
+                process.send_signal(signal.SIGINT if str(stopped) == "Ctrl-C" else signal.SIGTERM)
+            late = asked_at is not None and time.monotonic() - asked_at > PATIENCE_SECONDS
+            if late or self.over.is_set():
+                process.kill()
+            time.sleep(POLL_SECONDS)
+        return code
+
+    def _failed(self, name: str, code: int) -> None:
+        self.say(f"{name} ended with status {code}; the others go on")
+        self.failures.append(
+            WorkerError(f"{name} ended with status {code}, as it says above", code)
+        )
+
+    def _goes_on(self, name: str, pid: int, killer: str, deaths: int) -> bool:
+        """Tell of a worker that was killed; whether it lives on in a new process."""
+        held = [fold for fold, path in self.leases.items() if holder_pid(path) == pid]
+        killed = f"{name} was killed by {killer} while it trained {', '.join(held) or 'no fold'}"
+        if deaths < LIVES:
+            self.say(f"{killed}; it is started again ({deaths} of {LIVES - 1})")
+            return True
+        self.say(f"{killed}; that was its last life")
+        self.failures.append(
+            WorkerError(
+                f"{killed}, {deaths} times. The kernel does that when memory runs out: use "
+                "fewer --workers, a smaller predict_batch_size, or a machine with more memory. "
+                "Finished folds are kept",
+                ResourceError.exit_code,
+            )
+        )
+        return False
+
+    def _start(self, number: int) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "pipeline.cv", *self.argv, "--worker", str(number)]
+        if (left := self.stop.left()) is not None:
+            command += ["--time-limit", f"{left:.0f}s"]
+        return subprocess.Popen(
+            command,
+            # by the number asked for: the same share of the cores whatever is missing
+            env=environment_of(number, self.asked, self.gpus, os.environ),
+            stdin=subprocess.DEVNULL,
+            stdout=self.stdout,
+            # Ctrl-C on a terminal reaches the leader alone, which passes it on: twice would be
+            # a second one, which ends a worker at once
+            process_group=0,
+        )

@@ -1,0 +1,214 @@
+"""A run: every fold trained once, then the run's manifest, written last.
+
+The same call again goes on where the last one stopped: a finished fold is never trained twice, and
+never mixed with folds of other settings.
+"""
+
+import re
+import shutil
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+
+from pipeline import __version__
+from pipeline.base.config import as_dict
+from pipeline.base.errors import ArtifactError, BusyError, DivergedError, raise_if
+from pipeline.base.fault_injection import reach
+from pipeline.base.files import commit_json, read_json
+from pipeline.base.leases import lease
+from pipeline.base.untrusted import refuse_links
+from pipeline.metrics.metric import Metric, MetricError
+from pipeline.models.learner import Watch
+from pipeline.oof.manifest import FORMAT
+from pipeline.oof.origin import check_one_origin
+from pipeline.oof.predictions import Wanted, assemble, read_fold
+from pipeline.training.fold import train_fold
+from pipeline.training.job import Job, Part, differences
+
+Announce = Callable[[Part, dict[str, Any], bool], None]
+"""Called with a part, its manifest, and whether it was trained now and here."""
+
+
+def cross_validate(
+    job: Job,
+    metric: Metric,
+    watch: Callable[[Part], Watch],
+    announce: Announce,
+    only_folds: Sequence[int] = (),
+) -> dict[str, Any] | None:
+    """Train every part that is not finished, then commit and return the run's manifest.
+
+    *announce* is called with each part that is finished, trained now or before. A part that another
+    process holds is passed over. Returns None while parts outside *only_folds* are missing. Raises,
+    after the other parts, BusyError where some are still held by others, and DivergedError where
+    some diverged and the rules say to skip them.
+    """
+    refuse_links(job.paths.run(job.run))
+    held: dict[Part, str] = {}
+    diverged: list[str] = []
+    for part in wanted(job, only_folds):
+        new = finished_part(job, part) is None
+        if new:
+            job.rules.stop.check()
+            try:
+                train_fold(job, part, metric, watch(part))
+            except BusyError as error:
+                held[part] = str(error)
+                continue
+            except DivergedError as error:
+                if job.rules.on_nan != "skip-fold":
+                    raise
+                diverged.append(f"{part.name}: {error}")
+                continue
+        _tell(job, part, new, announce)
+    headline = f"{len(diverged)} of {len(list(job.parts()))} folds of {job.run} diverged, skipped"
+    raise_if(diverged, DivergedError, headline)
+    finished_by_others = [part for part in held if finished_part(job, part) is not None]
+    for part in finished_by_others:
+        _tell(job, part, False, announce)
+        del held[part]
+    raise_if(list(held.values()), BusyError)
+    return finish(job, metric) if not unfinished(job) else None
+
+
+def _tell(job: Job, part: Part, new: bool, announce: Announce) -> None:
+    """A part is finished: what it learnt about the machine is remembered, and it is announced.
+
+    Checkpoints that a kill between its commit and its tidying up left are deleted.
+    """
+    manifest = finished_part(job, part)
+    assert manifest is not None
+    job.checkpoints_of(part).clear()
+    here = job.factory.facts().get("device")
+    if manifest.get("factory", {}).get("device") == here:  # what fits elsewhere says nothing
+        job.factory.remember(manifest["learner"])
+    announce(part, manifest, new)
+
+
+def wanted(job: Job, only_folds: Sequence[int] = ()) -> list[Part]:
+    """The parts of the job, or those of some folds."""
+    return [part for part in job.parts() if not only_folds or part.fold in only_folds]
+
+
+def finished_part(job: Job, part: Part) -> dict[str, Any] | None:
+    """The part's manifest where its predictions are there and whole; None where they are not.
+
+    Raises ArtifactError naming what differs where they were made under other settings.
+    """
+    path = job.predictions(part)
+    if not path.with_suffix(".json").exists():
+        return None
+    manifest = read_fold(path)[1]
+    if changed := differences(manifest["settings"], job.settings):
+        listing = "\n".join(f"  - {line}" for line in changed)
+        raise ArtifactError(
+            f"run {job.run} has folds that were trained with other settings:\n{listing}\n"
+            "Set them back, or train anew with --fresh (this deletes the run's finished folds), "
+            "or give the recipe another name to keep both."
+        )
+    today = {"factory": job.factory.facts()}
+    check_one_origin(f"run {job.run}", {part.name: manifest, "today's": today})
+    return manifest
+
+
+def unfinished(job: Job, only_folds: Sequence[int] = ()) -> list[Part]:
+    """The parts, of all folds or of some, that are still missing."""
+    return [part for part in wanted(job, only_folds) if finished_part(job, part) is None]
+
+
+def start_over(job: Job, only_folds: Sequence[int] = ()) -> None:
+    """Delete the job's finished parts and what they were made with.
+
+    BusyError, and nothing is deleted, where another process trains one of them. run.json goes
+    first, so that no half run looks whole.
+    """
+    parts = wanted(job, only_folds)
+    with ExitStack() as claims:
+        for part in parts:
+            claims.enter_context(lease(job.workspace(part).lease, f"{part.name} of {job.run}"))
+        job.paths.run_manifest(job.run).unlink(missing_ok=True)
+        for part in parts:
+            path, workspace = job.predictions(part), job.workspace(part)
+            path.with_suffix(".json").unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
+            workspace.trained.unlink(missing_ok=True)
+            workspace.events.unlink(missing_ok=True)
+            for folder in (workspace.checkpoints, workspace.weights, workspace.logs):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def finish(job: Job, metric: Metric) -> dict[str, Any]:
+    """Commit run.json over every seed that is complete, and return it."""
+    seeds = _complete_seeds(job)
+    parts = {part.name: _part_manifest(job, part) for part in job.parts(seeds)}
+    manifest: dict[str, Any] = {
+        "format": FORMAT,
+        "name": job.run,
+        "competition": job.competition.name,
+        "passport": job.folds.digest,
+        "recipe": as_dict(job.recipe),
+        "outputs": job.competition.outputs,
+        "seeds": seeds,
+        "repeats": len(job.folds.fold_of_row),
+        "folds": job.folds.count,
+        "selection": "last-epoch",
+        "parts": {name: part["predictions_sha256"] for name, part in parts.items()},
+        "part_scores": {name: part["score"] for name, part in parts.items()},
+        "seconds": {name: sum(part["seconds"].values()) for name, part in parts.items()},
+        "peak_memory": {name: part["peak_memory"] for name, part in parts.items()},
+        "events": {name: part.get("events", []) for name, part in parts.items()},
+        "deterministic": all(
+            part.get("factory", {}).get("deterministic", True) for part in parts.values()
+        ),
+        "foldstack": __version__,
+    }
+    manifest |= _scores(job, manifest, metric)
+    commit_json(job.paths.run_manifest(job.run), manifest)
+    reach("run")
+    return manifest
+
+
+def _complete_seeds(job: Job) -> list[int]:
+    """The job's seeds and those of earlier calls whose every part is finished, ascending."""
+    folder = job.paths.run(job.run)
+    named = [re.fullmatch(r"seed-(-?\d+)", path.name) for path in folder.glob("seed-*")]
+    found = {int(name[1]) for name in named if name}
+    return sorted(
+        seed
+        for seed in found | set(job.seeds)
+        if all(finished_part(job, part) for part in job.parts([seed]))
+    )
+
+
+def _part_manifest(job: Job, part: Part) -> dict[str, Any]:
+    return read_json(job.predictions(part).with_suffix(".json"))
+
+
+def _scores(job: Job, manifest: dict[str, Any], metric: Metric) -> dict[str, Any]:
+    """Scores of the predictions averaged over seeds: per fold, pooled, and on the holdout."""
+    train, holdout = job.tables.train, job.tables.holdout
+    none = np.empty(0, dtype=object)
+    wanted = Wanted.of(train.ids, job.tables.test.ids, none if holdout is None else holdout.ids)
+    run = assemble(job.paths.run(job.run), manifest, wanted)
+    assert train.targets is not None
+    by_fold = [
+        _score_or_none(metric, train.targets[rows], run.oof[rows])
+        for rows in (job.folds.valid_rows(0, fold) for fold in range(job.folds.count))
+    ]
+    scores: dict[str, Any] = {
+        "metric": metric.name,
+        "fold_scores": by_fold,
+        "oof_score": metric.score(train.targets, run.oof),
+    }
+    if holdout is not None and holdout.targets is not None:
+        scores["holdout_score"] = _score_or_none(metric, holdout.targets, run.holdout)
+    return scores
+
+
+def _score_or_none(metric: Metric, y_true: np.ndarray, y_pred: np.ndarray) -> float | None:
+    try:
+        return metric.score(y_true, y_pred)
+    except MetricError:  # a fold may be too small for the metric; the pooled score decides
+        return None

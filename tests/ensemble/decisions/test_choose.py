@@ -1,0 +1,257 @@
+import numpy as np
+import pytest
+
+from pipeline.base.config import ColumnsConfig, Competition, DataConfig, FoldsConfig
+from pipeline.ensemble.decisions.candidates import candidates, forced
+from pipeline.ensemble.decisions.choose import NOTHING
+from pipeline.ensemble.decisions.judge import clears
+from pipeline.ensemble.decisions.labels import Labels
+from pipeline.ensemble.decisions.nested import decide_on
+from pipeline.ensemble.honest.gains import Gain
+from pipeline.ensemble.honest.nest import Nest
+from pipeline.metrics.metric import get_metric
+from pipeline.problems.form import Form
+from tests.ensemble.toys import gather, member, task_of, truth_of
+
+
+def competition_of(problem, metric, k=1, **task):
+    return Competition(
+        name="toy",
+        data=DataConfig(train="a.csv", test="b.csv", sample_submission="c.csv"),
+        columns=ColumnsConfig(id="id", texts=["text"], targets=[f"label{i}" for i in range(k)]),
+        task=task_of(problem, metric, **task),
+        folds=FoldsConfig(count=4),
+    )
+
+
+def decided_of(problem, metric, kind, oof, truth, method="mean", folds=4, **task):
+    competition = competition_of(problem, metric, truth.shape[1], **task)
+    evidence = gather(problem, metric, oof, truth, folds)
+    form = Form(kind=kind, columns={"label": 0})
+    limits = (float(truth.min()), float(truth.max()))
+    nest = Nest(evidence, seed=0)
+    return decide_on(competition, evidence.metric, nest, method, form, limits)
+
+
+def bent(problem, truth, seeds=(1, 2, 3)):
+    """Members whose classes or numbers are better after a decision: all lean to one side."""
+    found = [member(problem, truth, 0.9, seed) for seed in seeds]
+    if problem == "regression":
+        return [2.5 + 0.4 * (each - 2.5) for each in found]
+    if problem == "multiclass":
+        leaning = [each * np.array([4.0, 1, 1, 1]) for each in found]
+        return [each / each.sum(axis=1, keepdims=True) for each in leaning]
+    return [each**4 for each in found]
+
+
+def turned(truth, rows):
+    """The truth with the labels of *rows* in reverse order."""
+    moved = truth.copy()
+    moved[rows] = truth[rows][::-1]
+    assert (moved != truth).any()
+    return moved
+
+
+CASES = [
+    ("regression", "qwk", 1, "cut points"),
+    ("binary", "f1", 1, "threshold"),
+    ("binary", "macro-f1", 1, "threshold"),
+    ("multilabel", "f1", 3, "threshold"),
+    ("multiclass", "macro-f1", 1, "offsets"),
+    ("multiclass", "accuracy", 1, "offsets"),
+]
+
+
+def truth_for(problem, metric, k, n=400):
+    truth = truth_of(problem, n, k)
+    return np.rint(truth) if metric == "qwk" else truth
+
+
+@pytest.mark.parametrize(
+    ("problem", "metric", "k", "method"),
+    [
+        ("regression", "qwk", 1, "simplex"),
+        ("binary", "f1", 1, "auto"),
+        ("multilabel", "f1", 3, "greedy"),
+        ("multiclass", "macro-f1", 1, "simplex"),
+    ],
+)
+def test_labels_of_a_fold_never_touch_what_is_decided_on_it(problem, metric, k, method):
+    """Neither the decision, nor whether it is applied, nor the blend before it."""
+    truth = truth_for(problem, metric, k, n=96)
+    oof = bent(problem, truth, seeds=(1, 2))
+    before = decided_of(problem, metric, "label", oof, truth, method)
+    seen = []
+    for fold in (0, 2):
+        rows = np.flatnonzero(np.arange(96) // 2 % 4 == fold)
+        after = decided_of(problem, metric, "label", oof, turned(truth, rows), method)
+        np.testing.assert_array_equal(after.predicted[rows], before.predicted[rows])
+        assert after.nested[fold] == before.nested[fold]
+        seen.append((after.predicted != before.predicted).any())
+    assert any(seen), "the spy sees nothing anywhere"
+
+
+@pytest.mark.parametrize(("problem", "metric", "k", "name"), CASES)
+def test_a_decision_that_helps_is_applied_and_its_effect_is_that_of_a_plain_loop(
+    problem, metric, k, name
+):
+    truth = truth_for(problem, metric, k)
+    oof = bent(problem, truth)
+    found = decided_of(problem, metric, "label", oof, truth)
+    assert found.chosen == name
+    assert found.nested == [name] * 4
+    task = task_of(problem, metric)
+    known = get_metric(metric, task)
+    (candidate,) = candidates(task, known, "label", truth)
+    evidence = gather(problem, metric, oof, truth)
+    mean = np.mean(oof, axis=0)
+    expected = np.empty_like(found.predicted)
+    for fold in range(4):
+        here = evidence.fold_of_row == fold
+        from pipeline.ensemble.decisions.decision import Labelled
+
+        rest = Labelled(truth[~here], mean[~here], evidence.group_of_row[~here])
+        expected[here] = candidate.rule(rest).apply(mean[here])
+    np.testing.assert_array_equal(found.predicted, expected)
+    effect = known.gain(truth, expected) - known.gain(truth, mean)
+    assert found.effect.difference == pytest.approx(effect)
+    assert found.effect.low < effect < found.effect.high
+    assert effect > 0.02
+    assert found.gain == pytest.approx(known.gain(truth, expected))
+
+
+@pytest.mark.parametrize("problem", ["binary", "multiclass", "multilabel"])
+def test_probabilities_are_not_cut(problem):
+    truth = truth_of(problem, 160, 1)
+    found = decided_of(problem, "macro-f1", "value", bent(problem, truth), truth)
+    assert (found.chosen, found.lines, found.form) == (NOTHING, [], None)
+    predicted = np.random.default_rng(0).random((5, 4))
+    np.testing.assert_array_equal(found.apply(predicted), predicted)
+
+
+@pytest.mark.parametrize(
+    ("metric", "wild", "applied"),
+    [("rmse", True, True), ("mae", True, True), ("r2", True, True), ("rmse", False, True),
+     ("pearson", False, False), ("spearman", False, False)],
+)  # fmt: skip
+def test_a_clip_is_applied_to_errors_in_the_labels_unit_and_not_to_shapes_without_need(
+    metric, wild, applied
+):
+    truth = truth_of("regression", 300, 1)
+    oof = [member("regression", truth, 0.8, seed) for seed in (1, 2)]
+    if not wild:
+        oof = [np.clip(each, 0.1, 4.9) for each in oof]
+    found = decided_of("regression", metric, "value", oof, truth, label_range=(0.0, 5.0))
+    line = {each.name: each for each in found.lines}["clip"]
+    assert line.applied == applied
+    assert line.why.startswith("yes" if applied else "no")
+    clipped = np.clip(np.mean(oof, axis=0), 0, 5)
+    known = get_metric(metric, task_of("regression", metric))
+    effect = known.gain(truth, clipped) - known.gain(truth, np.mean(oof, axis=0))
+    assert line.effect.difference == pytest.approx(effect)
+
+
+def test_pearson_is_clipped_where_the_effect_is_real():
+    truth = truth_of("regression", 400, 1)
+    far = 6 * (truth > 4.5) * np.random.default_rng(0).random(truth.shape)
+    oof = [truth + 0.2 * member("regression", 0 * truth, 1.0, 1) + far]
+    found = decided_of("regression", "pearson", "value", oof, truth, label_range=(0.0, 5.0))
+    assert found.chosen == "clip"
+    assert found.lines[0].effect.low > 0
+    assert found.apply(np.array([[9.0]])).tolist() == [[5.0]]
+
+
+def test_a_wrong_label_range_harms_and_is_told():
+    truth = truth_of("regression", 300, 1)
+    oof = [member("regression", truth, 0.5, 1)]
+    found = decided_of("regression", "rmse", "value", oof, truth, label_range=(2.0, 3.0))
+    assert found.chosen == NOTHING
+    assert found.lines[0].why == "no: it harms"
+
+
+def test_rounding_is_taken_where_predictions_all_but_know_the_grid_and_beside_the_clip_only():
+    truth = np.rint(truth_of("regression", 400, 1))
+    oof = [truth + 0.15 * member("regression", 0 * truth, 1.0, 1)]
+    found = decided_of("regression", "rmse", "value", oof, truth, label_range=(0.0, 5.0))
+    assert found.chosen == "rounding"
+    assert [line.why for line in found.lines] == [
+        "no: rounding is better",
+        "yes: more than a standard error better",
+    ]
+
+
+def test_a_file_of_classes_is_scored_as_such_whatever_the_metric():
+    truth = truth_of("binary", 400, 1)
+    oof = [member("binary", truth, 0.9, 1)]
+    found = decided_of("binary", "auc", "label", oof, truth)
+    known = get_metric("auc", task_of("binary", "auc"))
+    assert set(np.unique(found.predicted)) == {0.0, 1.0}
+    assert found.effect.difference < -0.02
+    assert found.gain == pytest.approx(known.score(truth, found.predicted))
+    assert {line.name for line in found.lines} == {"threshold"}
+
+
+def test_two_folds_are_too_few_to_decide():
+    truth = truth_of("binary", 160, 1)
+    found = decided_of("binary", "f1", "label", bent("binary", truth), truth, folds=2)
+    assert (found.chosen, found.lines, found.nested) == (NOTHING, [], [NOTHING] * 2)
+
+
+TABLE = [
+    ("regression", "qwk", "label", ["cut points"]),
+    ("regression", "qwk", "value", ["cut points"]),
+    ("regression", "rmse", "value", ["clip", "rounding"]),
+    ("regression", "pearson", "value", ["clip", "rounding"]),
+    ("regression", "rmse", "label", []),
+    ("binary", "f1", "label", ["threshold"]),
+    ("binary", "auc", "label", ["threshold"]),
+    ("binary", "log-loss", "label", []),
+    ("binary", "f1", "value", []),
+    ("multiclass", "macro-f1", "label", ["offsets"]),
+    ("multiclass", "qwk", "label", ["offsets", "cut points"]),
+    ("multiclass", "log-loss", "label", []),
+    ("multiclass", "macro-f1", "value", []),
+    ("multilabel", "accuracy", "label", ["threshold"]),
+    ("multilabel", "auc", "value", []),
+]
+
+
+@pytest.mark.parametrize(("problem", "metric", "kind", "names"), TABLE)
+def test_which_decisions_compete_is_fixed_by_problem_metric_and_form(problem, metric, kind, names):
+    task = task_of(problem, metric, label_range=(0.0, 5.0) if problem == "regression" else None)
+    known = get_metric(metric, task)
+    truth = np.rint(truth_of(problem, 100, 1))
+    assert [each.name for each in candidates(task, known, kind, truth)] == names
+    shaped = forced(task, known, kind, (0.0, 5.0))
+    assert isinstance(shaped, Labels) == (kind == "label" and known.needs == "value")
+
+
+@pytest.mark.parametrize(
+    ("metric", "hurdles"),
+    [
+        ("pearson", ["real", "real"]),
+        ("spearman", ["real", "real"]),
+        ("rmse", ["no harm", "a standard error"]),
+        ("mae", ["no harm", "a standard error"]),
+    ],
+)
+def test_values_moved_by_hand_need_a_real_effect_on_shapes(metric, hurdles):
+    task = task_of("regression", metric, label_range=(0.0, 5.0))
+    truth = np.rint(truth_of("regression", 100, 1))
+    found = candidates(task, get_metric(metric, task), "value", truth)
+    assert [each.hurdle for each in found] == hurdles
+
+
+@pytest.mark.parametrize(
+    ("step", "cleared"),
+    [
+        (Gain(0.10, 0.08, -0.05, 0.25), ["no harm", "a standard error"]),
+        (Gain(0.10, 0.02, 0.06, 0.14), ["no harm", "a standard error", "real"]),
+        (Gain(0.01, 0.08, -0.15, 0.17), ["no harm"]),
+        (Gain(0.0, 0.0, 0.0, 0.0), ["no harm"]),
+        (Gain(-0.01, 0.001, -0.012, -0.008), []),
+    ],
+)
+def test_an_effect_clears_the_hurdles_below_it(step, cleared):
+    hurdles = ["no harm", "a standard error", "real"]
+    assert [each for each in hurdles if clears(step, each)] == cleared

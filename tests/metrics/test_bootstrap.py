@@ -1,0 +1,145 @@
+import numpy as np
+import pytest
+
+from pipeline.metrics.bootstrap import BLOCKS, OWN_RESAMPLES, Draws, resampled_gains
+from pipeline.metrics.linearised_metrics import sums_for
+from pipeline.metrics.metric import Metric, fitting, get_metric
+from tests.ensemble.toys import CLASSES, member, task_of, truth_of
+
+RANKED = ("auc", "spearman")
+EVERY = [
+    (problem, metric)
+    for problem in ("regression", "binary", "multiclass", "multilabel")
+    for metric in fitting(problem)
+]
+N = 40
+
+
+def toy(problem, metric):
+    k = 3 if problem == "multilabel" else 1
+    truth = truth_of(problem, N, k)
+    if metric == "qwk" and problem == "regression":
+        truth = np.rint(truth)
+    return truth, member(problem, truth, 1.0, 3)
+
+
+@pytest.mark.parametrize(("problem", "metric"), [each for each in EVERY if each[1] not in RANKED])
+def test_a_draw_scores_as_if_its_rows_stood_there_that_often(problem, metric):
+    truth, predicted = toy(problem, metric)
+    groups = np.arange(N) // 3
+    draws = Draws.over(groups, seed=1, resamples=12)
+    known = get_metric(metric, task_of(problem, metric))
+    expected = []
+    for counts in draws.counts.astype(int):
+        rows = np.repeat(np.arange(N), counts[draws.block_of_row])
+        expected.append(known.gain(truth[rows], predicted[rows]))
+    found = resampled_gains(known, problem, truth, predicted, draws)
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+    assert len(set(np.round(expected, 6))) > 6, "the toy hardly varies"
+
+
+def test_every_known_metric_but_rounded_kappa_has_a_quick_way():
+    slow = [(problem, metric) for problem, metric in EVERY if sums_for(metric, problem) is None]
+    assert slow == [("regression", "qwk")]
+
+
+@pytest.mark.parametrize(
+    ("problem", "metric"),
+    [("binary", "auc"), ("multiclass", "auc"), ("multilabel", "auc"), ("regression", "spearman")],
+)
+@pytest.mark.parametrize("digits", [1, 9])
+def test_rank_metrics_spread_over_draws_as_if_every_draw_were_ranked(problem, metric, digits):
+    """One digit makes many ties."""
+    n = 800
+    truth = np.round(truth_of(problem, n, 3 if problem == "multilabel" else 1), digits)
+    members = [np.round(member(problem, truth, noise, 3), digits) for noise in (1.0, 1.2)]
+    draws = Draws.over(np.arange(n) // 2, seed=1, resamples=150)
+    known = get_metric(metric, task_of(problem, metric))
+    rows = [np.repeat(np.arange(n), c[draws.block_of_row].astype(int)) for c in draws.counts]
+    ranked = np.array([[known.gain(truth[each], p[each]) for each in rows] for p in members])
+    summed = np.array([resampled_gains(known, problem, truth, p, draws) for p in members])
+    apart = [np.diff(gains, axis=0)[0] for gains in (ranked, summed)]
+    for one, other in ((ranked[0], summed[0]), apart):
+        assert np.corrcoef(one, other)[0, 1] > 0.95
+        assert np.std(other) == pytest.approx(np.std(one), rel=0.1)
+        assert np.mean(other) == pytest.approx(np.mean(one), abs=0.2 * np.std(one))
+
+
+@pytest.mark.parametrize(("problem", "metric"), EVERY)
+def test_where_every_row_counts_once_the_sums_give_the_score(problem, metric):
+    truth, predicted = toy(problem, metric)
+    draws = Draws(np.arange(N), np.ones((1, N)))
+    known = get_metric(metric, task_of(problem, metric))
+    found = resampled_gains(known, problem, truth, predicted, draws)
+    assert found[0] == pytest.approx(known.gain(truth, predicted), rel=1e-9)
+
+
+def test_a_group_is_drawn_whole():
+    draws = Draws.over(np.array(["a", "b", "a", "c", "b"]), seed=0, resamples=50)
+    assert draws.block_of_row.tolist() == [0, 1, 0, 2, 1]
+    assert draws.counts.shape == (50, 3)
+    assert (draws.counts.sum(axis=1) == 3).all()
+
+
+def test_the_same_seed_draws_the_same_and_another_does_not():
+    groups = np.arange(30)
+    first, again, other = (Draws.over(groups, seed, 20).counts for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+
+
+def test_more_groups_than_blocks_are_drawn_in_even_bundles_that_keep_groups_whole():
+    groups = np.repeat(np.arange(3 * BLOCKS), 2)
+    draws = Draws.over(groups, seed=0, resamples=3)
+    assert draws.counts.shape == (3, BLOCKS)
+    np.testing.assert_array_equal(draws.block_of_row[::2], draws.block_of_row[1::2])
+    assert set(np.bincount(draws.block_of_row)) == {6}
+
+
+def test_the_spread_over_draws_is_the_standard_error_of_a_mean():
+    truth = truth_of("regression", 2000, 1)
+    predicted = member("regression", truth, 1.0, 1)
+    errors = np.abs(truth - predicted)
+    draws = Draws.over(np.arange(2000), seed=0)
+    metric = get_metric("mae", task_of("regression", "mae"))
+    spread = np.std(resampled_gains(metric, "regression", truth, predicted, draws))
+    assert spread == pytest.approx(errors.std() / np.sqrt(2000), rel=0.08)
+
+
+def test_rows_that_always_come_together_give_the_error_of_their_groups():
+    truth = np.repeat(truth_of("regression", 500, 1), 4, axis=0)
+    predicted = np.repeat(member("regression", truth[::4], 1.0, 1), 4, axis=0)
+    metric = get_metric("mae", task_of("regression", "mae"))
+    by_row, by_group = (
+        np.std(resampled_gains(metric, "regression", truth, predicted, Draws.over(groups, 0)))
+        for groups in (np.arange(2000), np.arange(2000) // 4)
+    )
+    assert by_group == pytest.approx(2 * by_row, rel=0.1)
+
+
+def test_a_metric_of_ones_own_is_called_draw_by_draw():
+    truth, predicted = toy("regression", "mae")
+    draws = Draws.over(np.arange(N), seed=0)
+    own = Metric("mine:mae", True, "value", lambda y, p: -float(np.abs(y - p).mean()))
+    quick = resampled_gains(
+        get_metric("mae", task_of("regression", "mae")), "regression", truth, predicted, draws
+    )
+    found = resampled_gains(own, "regression", truth, predicted, draws)
+    np.testing.assert_allclose(found, quick[:OWN_RESAMPLES])
+
+
+@pytest.mark.parametrize(
+    ("problem", "metric"), [("binary", "auc"), ("binary", "f1"), ("regression", "pearson")]
+)
+def test_a_draw_without_a_score_is_nan_and_says_nothing(problem, metric):
+    truth = np.zeros((6, 1))
+    truth[0] = 1
+    predicted = truth.copy()
+    draws = Draws.over(np.arange(6), seed=0, resamples=60)
+    known = get_metric(metric, task_of(problem, metric))
+    found = resampled_gains(known, problem, truth, predicted, draws)
+    np.testing.assert_array_equal(np.isnan(found), draws.counts[:, 0] == 0)
+
+
+def test_toy_classes_are_enough_for_macro_scores():
+    assert len(CLASSES) > 2
