@@ -16,8 +16,8 @@ from pipeline.data.table import Table
 from pipeline.data.tokens.data_module import FoldDataModule
 from pipeline.models.learner import Silent
 from pipeline.models.settings import TransformerRecipe
-from pipeline.training.factories import make_factory
-from pipeline.training.rules import Rules
+from pipeline.training.job import Rules
+from pipeline.training.jobs import make_factory
 
 
 class Engine:

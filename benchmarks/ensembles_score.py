@@ -9,10 +9,9 @@ from pipeline.base.config import Competition
 from pipeline.base.parser import read_section
 from pipeline.data.tables import load
 from pipeline.ensemble.assessment import MethodLine
-from pipeline.ensemble.facts import facts_of
 from pipeline.ensemble.honest.nest import Nest
 from pipeline.ensemble.outcome import Outcome
-from pipeline.ensemble.rows import Rows
+from pipeline.ensemble.predictor import Rows, facts_of
 from pipeline.metrics.bootstrap import Draws, resampled_gains
 from pipeline.metrics.metric import Metric
 from pipeline.report.ensemble_figure import draw

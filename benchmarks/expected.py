@@ -27,12 +27,12 @@ from pipeline.base.paths import Paths, Workspace
 from pipeline.base.seeding import generator
 from pipeline.data.table import Table
 from pipeline.data.tables import load
-from pipeline.ensemble.decisions.nested import decide_on
+from pipeline.ensemble.decisions.choose import decide_on
 from pipeline.ensemble.evidence import Evidence
 from pipeline.ensemble.forecast.leaderboard import ranges
 from pipeline.ensemble.forecast.sampling import Scored
 from pipeline.ensemble.honest.nest import Nest
-from pipeline.ensemble.rows import Rows
+from pipeline.ensemble.predictor import Rows
 from pipeline.folds.frozen import read_frozen
 from pipeline.metrics.metric import Metric, get_metric
 from pipeline.models.learner import Silent

@@ -24,10 +24,8 @@ from pipeline.base.errors import PipelineError
 from pipeline.base.seeding import generator
 from pipeline.data.table import Table
 from pipeline.data.tables import load
-from pipeline.folds.balance import Balance, balance
 from pipeline.folds.groups import connect
-from pipeline.folds.splitter import assign
-from pipeline.folds.strata import strata
+from pipeline.folds.splitter import Balance, assign, balance, strata
 from pipeline.setup.detection.detect import Wishes, detect
 
 HERE = Path(__file__).resolve().parent

@@ -13,14 +13,13 @@ from peers import Ticking, encode, settings
 from pipeline.base.config import TaskConfig
 from pipeline.base.paths import Workspace
 from pipeline.data.table import Table
-from pipeline.models.kernels.captures import Rerun
-from pipeline.models.kernels.cuda_graph import Graphs
+from pipeline.models.kernels.cuda_graph import Graphs, Rerun
 from pipeline.models.learner import Silent
 from pipeline.models.settings import TransformerRecipe
 from pipeline.models.transformer.device import detect
 from pipeline.models.transformer.factory import TransformerFactory
+from pipeline.training.job import Rules
 from pipeline.training.lightning.trainer import FoldFitter
-from pipeline.training.rules import Rules
 
 EAGER, GRAPHED, PEER = "ours", "ours, cuda_graphs", "Trainer, bf16, group_by_length"
 BATCH = 32

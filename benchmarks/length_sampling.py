@@ -31,7 +31,7 @@ from stsb import DATA, RESULTS, Pairs, recipe
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
 from pipeline.base.seeding import derive_seed
-from pipeline.data.tokens.sampler import Steps
+from pipeline.data.tokens.batches import Steps
 
 ARMS = ("shuffled", "by length")
 KEEP = RESULTS / "length-sampling.jsonl"

@@ -11,8 +11,7 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
-from pipeline.folds.near import near_pairs, ngrams
-from pipeline.folds.text import normalise_all
+from pipeline.folds.groups import near_pairs, ngrams, normalise_all
 
 THRESHOLDS = (0.9, 0.8, 0.7, 0.5)
 MOST = 8000

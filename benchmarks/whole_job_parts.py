@@ -22,8 +22,8 @@ def tokenising(data: Path) -> float:
     from pipeline.data.tables import load
     from pipeline.models.learner import Silent
     from pipeline.setup.detection.detect import Wishes, detect
-    from pipeline.training.factories import make_factory
-    from pipeline.training.rules import Rules
+    from pipeline.training.job import Rules
+    from pipeline.training.jobs import make_factory
 
     competition = detect(data, Wishes(name=data.name), str).competition
     tables = load(competition, Path())

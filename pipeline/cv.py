@@ -97,7 +97,7 @@ def _hand_out(args: "Namespace", competition: Competition, arguments: Sequence[s
     from pipeline.training.disk_space import check_space
     from pipeline.training.jobs import jobs_of, models_of
     from pipeline.training.parallel.dispatch import on_cluster, side_by_side
-    from pipeline.training.parallel.missing import missing_of
+    from pipeline.training.parallel.scheduler import missing_of
     from pipeline.training.run import start_over, unfinished
 
     models, missing = models_of(args), []
@@ -156,7 +156,7 @@ def _run(job: "Job", args: "Namespace", console: "Console") -> dict[str, Any] | 
 def _prepare(job: "Job") -> str:
     """What all folds share, told on stderr where it takes its time; a line about the texts."""
     from pipeline.report.page import page
-    from pipeline.training.preparing import Preparing
+    from pipeline.training.progress import Preparing
 
     return job.factory.prepare(job.tables.all, Preparing(job.run, page(sys.stderr)))
 

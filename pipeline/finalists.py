@@ -36,8 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from pipeline.metrics.metric import get_metric
     from pipeline.report.finalists import print_proposal, proposal_json
     from pipeline.report.page import page
-    from pipeline.submissions.candidates import candidates, choose_files, private_rows
-    from pipeline.submissions.finalists import propose
+    from pipeline.submissions.finalists import candidates, choose_files, private_rows, propose
     from pipeline.submissions.ledger import read_ledger
 
     root = Path(args.root)

@@ -82,8 +82,8 @@ def _list(args: "Namespace", competition: Competition) -> int:
     from pipeline.metrics.metric import get_metric
     from pipeline.report.ledger import print_standing, standing_json
     from pipeline.report.page import page
+    from pipeline.submissions.ledger import today
     from pipeline.submissions.overview import noise, standing
-    from pipeline.submissions.record import today
 
     root = Path(args.root)
     folder = Paths(root, competition.name).submissions
@@ -107,9 +107,9 @@ def _add(args: "Namespace", competition: Competition) -> int:
     from pipeline.base.paths import Paths
     from pipeline.report.ledger import entry_lines
     from pipeline.report.page import page
+    from pipeline.submissions.ledger import News, record, today
     from pipeline.submissions.overview import standing
-    from pipeline.submissions.record import News, record, today
-    from pipeline.submissions.what import identify
+    from pipeline.submissions.rebuild import identify
 
     root = Path(args.root)
     folder = Paths(root, competition.name).submissions
@@ -137,7 +137,7 @@ def _send(args: "Namespace", competition: Competition) -> int:
     from pipeline.report.ledger import print_sent
     from pipeline.report.page import page
     from pipeline.submissions import kaggle
-    from pipeline.submissions.origin import find_file
+    from pipeline.submissions.rebuild import find_file
     from pipeline.submissions.send import check_sendable, send_file
 
     csv = find_file(Path(args.root), args.file)

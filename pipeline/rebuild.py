@@ -29,8 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     args = parser().read(argv)
     from pipeline.report.page import page
-    from pipeline.submissions.origin import find_file, read_origin
-    from pipeline.submissions.rebuild import check_free, prove, put, remake
+    from pipeline.submissions.rebuild import check_free, find_file, prove, put, read_origin, remake
 
     root = Path(args.root)
     origin = read_origin(find_file(root, args.file))

@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _weigh(args: "Namespace", competition: Competition) -> "tuple[Worth, Contest]":
-    from pipeline.team.loading import load_contest
+    from pipeline.team.competition import load_contest
     from pipeline.team.worth import weigh
 
     paths, contest = load_contest(competition, Path(args.root))
@@ -120,9 +120,9 @@ def _from_file(
 ) -> tuple[Any, dict[str, float] | None, list[str]]:
     """Out-of-fold predictions, seconds and notes of a file; DataError where it is out."""
     from pipeline.team.audit import OUT, audit
+    from pipeline.team.candidate import read_candidate
     from pipeline.team.candidate_view import Subject
     from pipeline.team.export import as_seconds
-    from pipeline.team.reading import read_candidate
 
     candidate = read_candidate(asked_of(args), contest)
     found = audit(Subject(candidate, contest, peers))

@@ -1,66 +1,39 @@
-"""Imports only go down, and the torch-free commands stay free of torch."""
+"""The plan of the house: rooms, floors, sizes; and the torch-free commands stay free of torch."""
 
 import ast
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "pipeline"
 FLOORS = [
-    "errors seeding paths nested faults temporaries complaints cores",
-    "guard stopping",
-    "files",
-    "leases command config",
-    "parser",
+    "base",
     "data",
-    "models results",
-    "training health",
+    "metrics",
+    "problems",
+    "folds",
+    "setup",
+    "models oof",
+    "ensemble",
+    "submissions team",
+    "training doctor",
     "report",
-    "__init__ __main__ init folds cv ensemble doctor team worth ledger rebuild finalists",
+    "__init__ __main__ init cv worth ledger rebuild finalists",
 ]
+"""Rooms of one floor are strangers to each other; a room's `__main__` is a command."""
 HEIGHT = {room: height for height, rooms in enumerate(FLOORS) for room in rooms.split()}
-BESIDE = {("results", "models"), ("models", "results")}  # one floor, and strangers to each other
-USES_TORCH = {
-    "data/datamodule.py",
-    "models/arithmetic.py",
-    "models/attention.py",
-    "models/backbone.py",
-    "models/captures.py",
-    "models/dropout.py",
-    "models/finetune.py",
-    "models/finite.py",
-    "models/fixed.py",
-    "models/gradient.py",
-    "models/graphs.py",
-    "models/hardware.py",
-    "models/heads.py",
-    "models/layout.py",
-    "models/learnt.py",
-    "models/limits.py",
-    "models/losses.py",
-    "models/micro.py",
-    "models/module.py",
-    "models/optim.py",
-    "models/packing.py",
-    "models/products.py",
-    "models/vocabulary.py",
-    "models/shared.py",
-    "models/step.py",
-    "models/tensorfile.py",
-    "models/transformer.py",
-    "training/checkpointio.py",
-    "training/logger.py",
-    "training/saving.py",
-    "training/staying.py",
-    "training/telling.py",
-    "training/trainer.py",
-}
+ROOMS = [room for floor in FLOORS[:-1] for room in floor.split()]
+TORCH_ROOMS = ("models/transformer/", "models/kernels/", "training/lightning/")
+TORCH_FILES = ("data/tokens/data_module.py",)
 HEAVY = {"torch", "pytorch_lightning", "transformers", "torchmetrics", "tokenizers"}
 FILES = sorted(PACKAGE.rglob("*.py"))
+MOST_FILES, MOST_FILES_OF_A_FOLDER, MOST_LINES = 226, 14, 400
 
 
 def name_of(file: Path) -> str:
@@ -69,6 +42,15 @@ def name_of(file: Path) -> str:
 
 def room_of(file: Path) -> str:
     return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def floor_of(file: Path) -> str:
+    """The room whose floor a file stands on: a room's `__main__` is a command."""
+    return "__main__" if file.name == "__main__.py" else room_of(file)
+
+
+def loads_torch(name: str) -> bool:
+    return name.startswith(TORCH_ROOMS) or name in TORCH_FILES
 
 
 def imports_of(file: Path) -> Iterator[tuple[ast.stmt, str]]:
@@ -82,20 +64,59 @@ def imports_of(file: Path) -> Iterator[tuple[ast.stmt, str]]:
 
 @pytest.mark.parametrize("file", FILES, ids=name_of)
 def test_a_module_imports_only_its_own_room_or_lower_floors(file):
-    room = room_of(file)
+    floor = floor_of(file)
     for node, module in imports_of(file):
         if not module.startswith("pipeline."):
             continue
         assert isinstance(node, ast.ImportFrom), f"write: from {module} import …"
-        imported = module.split(".")[1]
-        allowed = imported == room or HEIGHT[imported] < HEIGHT[room]
-        assert allowed, f"{name_of(file)}:{node.lineno}: {room} must not import {imported}"
-        assert (room, imported) not in BESIDE
+        imported = "__main__" if module.endswith(".__main__") else module.split(".")[1]
+        allowed = imported == room_of(file) or HEIGHT[imported] < HEIGHT[floor]
+        assert allowed, f"{name_of(file)}:{node.lineno}: {floor} must not import {imported}"
+
+
+def modules_in(root: Path, package: str) -> dict[str, set[str]]:
+    """Module -> the modules of *package* that it imports, at its head or later."""
+    files = {
+        ".".join([package, *file.relative_to(root).with_suffix("").parts]): file
+        for file in root.rglob("*.py")
+    }
+    found: dict[str, set[str]] = {}
+    for name, file in files.items():
+        found[name] = set()
+        for node, module in imports_of(file):
+            named = [alias.name for alias in node.names] if isinstance(node, ast.ImportFrom) else []
+            asked = [module, *(f"{module}.{each}" for each in named)]
+            found[name] |= {each for each in asked if each in files and each != name}
+    return found
+
+
+@pytest.mark.parametrize("package", ["pipeline", "benchmarks"])
+def test_no_modules_import_each_other_in_a_circle(package):
+    try:
+        tuple(TopologicalSorter(modules_in(PACKAGE.parent / package, package)).static_order())
+    except CycleError as error:
+        pytest.fail(" → ".join(error.args[1]))
+
+
+def test_files_and_folders_stay_small():
+    lengths = {name_of(file): file.read_text(encoding="utf-8").count("\n") for file in FILES}
+    assert {name: lines for name, lines in lengths.items() if lines > MOST_LINES} == {}
+    folders = Counter(file.parent.relative_to(PACKAGE).as_posix() for file in FILES)
+    assert {name: n for name, n in folders.items() if n > MOST_FILES_OF_A_FOLDER} == {}
+    assert len(FILES) <= MOST_FILES
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_says_what_comes_in_and_what_goes_out(room):
+    said = ast.get_docstring(ast.parse((PACKAGE / room / "__init__.py").read_text("utf-8"))) or ""
+    first = said.partition("\n\n")[0].replace("\n", " ")
+    assert " in" in first, f"{room}/__init__.py: {first}"
+    assert " out" in first, f"{room}/__init__.py: {first}"
 
 
 @pytest.mark.parametrize("file", FILES, ids=name_of)
 def test_only_the_torch_rooms_load_torch_when_imported(file):
-    if name_of(file) in USES_TORCH:
+    if loads_torch(name_of(file)):
         return
     for node in ast.parse(file.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Import | ast.ImportFrom):
@@ -107,11 +128,7 @@ def test_only_the_torch_rooms_load_torch_when_imported(file):
             for module in modules:
                 assert module.split(".")[0] not in HEAVY, f"{name_of(file)} loads {module}"
                 as_file = f"{module.removeprefix('pipeline.').replace('.', '/')}.py"
-                assert as_file not in USES_TORCH, f"{name_of(file)} loads {module}"
-
-
-def test_every_torch_room_exists():
-    assert {name for name in USES_TORCH if not (PACKAGE / name).exists()} == set()
+                assert not loads_torch(as_file), f"{name_of(file)} loads {module}"
 
 
 COMMANDS = ["init", "folds", "ensemble", "doctor", "cv"]
@@ -122,7 +139,7 @@ COMMANDS += ["team", "worth", "ledger", "rebuild", "finalists"]
 def test_help_answers_without_torch_and_without_heavy_imports(command):
     code = (
         "import sys, contextlib, io\n"
-        f"from pipeline.{command} import main\n"
+        f"from pipeline.{command}{'.__main__' if command in ROOMS else ''} import main\n"
         "with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.suppress(SystemExit):\n"
         "    main(['--help'])\n"
         "assert 'usage:' in out.getvalue()\n"

@@ -3,6 +3,7 @@
 Each section checks itself when it is made; callers hand on the piece that is needed.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from typing import Any, Literal
@@ -215,3 +216,31 @@ def as_dict(section: Any) -> dict[str, Any]:
         return [plain(inner) for inner in value] if isinstance(value, list | tuple) else value
 
     return dict(plain(asdict(section)))
+
+
+# Nested settings as one flat table, for telling two of them apart.
+
+
+def flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """*nested* with one key per value.
+
+    >>> flat({"task": {"type": "binary", "labels": [0, 1]}, "seed": 3})
+    {'task.type': 'binary', 'task.labels': [0, 1], 'seed': 3}
+    """
+    table: dict[str, Any] = {}
+    for key, value in nested.items():
+        if isinstance(value, Mapping):
+            table |= flat(value, f"{prefix}{key}.")
+        else:
+            table[f"{prefix}{key}"] = value
+    return table
+
+
+def short(value: Any) -> str:
+    """*value* for a line of text: a digest, say, is cut.
+
+    >>> short(0.1), short("0123456789" * 5)
+    ('0.1', '012345678901…')
+    """
+    text = str(value)
+    return text if len(text) <= 40 else f"{text[:12]}…"

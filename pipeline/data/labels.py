@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.base.config import TaskConfig
-from pipeline.data.findings import Findings
+from pipeline.data.table import Findings
 
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?")
 NOT_A_NUMBER = {"nan", "na", "n/a", "none", "null"}

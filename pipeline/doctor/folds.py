@@ -1,5 +1,9 @@
 """Frozen folds: the fold file against its passport, and what later checks need of both."""
 
+import hashlib
+import json
+import zipfile
+from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,12 +12,133 @@ from typing import Any
 import numpy as np
 
 from pipeline.base.errors import ArtifactError
-from pipeline.base.files import read_json
+from pipeline.base.files import read_json, sha256, size_text
 from pipeline.base.paths import Paths
-from pipeline.doctor.advice import Commands
-from pipeline.doctor.assignment import FORMAT, checksum, digest, edited_rows, named, row_hashes
 from pipeline.doctor.finding import Finding, attempt, note, problem
+from pipeline.doctor.repair import Commands
 from pipeline.folds.fold_file import FoldFile, read_fold_file
+
+# Whether a fold file is the one its passport was drawn up for.
+#
+# The digest is that of `pipeline.folds.passport`, computed here from the fold file alone: neither
+# the rows are needed nor what makes folds, whose import takes longer than everything the doctor
+# does.
+
+
+FORMAT = 1
+KEPT = 3
+FULL = 16
+NAMED = 5
+"""So many ids are named."""
+
+
+def checksum(passport: Mapping[str, Any]) -> str:
+    """What the field "checksum" of an unchanged passport holds."""
+    content = {key: value for key, value in passport.items() if key != "checksum"}
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def row_hashes(file: FoldFile) -> np.ndarray:
+    """(n, FULL) bytes: for each row the hash of its id, its folds and its group's smallest id."""
+    assert file.group_of_row is not None
+    rows = zip(
+        file.ids.tolist(),
+        file.fold_of_row.T.tolist(),
+        _smallest_ids(file.ids.tolist(), file.group_of_row.tolist()),
+        strict=True,
+    )
+    digests = [
+        hashlib.blake2b(
+            f"{len(row_id)}:{row_id}{folds} {first}".encode("utf-8", "surrogatepass"),
+            digest_size=FULL,
+        ).digest()
+        for row_id, folds, first in rows
+    ]
+    return np.array([list(each) for each in digests], np.uint8).reshape(len(digests), FULL)
+
+
+def digest(ids: np.ndarray, hashes: np.ndarray) -> str:
+    """SHA-256 over the row hashes in the order of the ids: a passport's digests.folds."""
+    order = np.argsort(ids.astype(object), kind="stable")
+    return hashlib.sha256(hashes[order].tobytes()).hexdigest()
+
+
+def edited_rows(passport: Mapping[str, Any], file: FoldFile, hashes: np.ndarray) -> list[str]:
+    """Ids of the rows whose fold or group is not the passport's; [] where that cannot be told."""
+    kept = np.frombuffer(b64decode(passport["rows"]["folds"]), np.uint8).reshape(-1, KEPT)
+    if len(kept) != len(hashes):
+        return []
+    return [str(row_id) for row_id in file.ids[(kept != hashes[:, :KEPT]).any(axis=1)]]
+
+
+def named(ids: list[str]) -> str:
+    """The first of *ids*, and how many more there are.
+
+    >>> named(["a", "b"]), named(list("abcdefg"))
+    ('a, b', 'a, b, c, d, e and 2 more')
+    """
+    more = f" and {len(ids) - NAMED} more" if len(ids) > NAMED else ""
+    return ", ".join(ids[:NAMED]) + more
+
+
+def _smallest_ids(ids: list[str], groups: list[int]) -> list[str]:
+    smallest: dict[int, str] = {}
+    for row_id, group in zip(ids, groups, strict=True):
+        smallest[group] = min(row_id, smallest.get(group, row_id))
+    return [smallest[group] for group in groups]
+
+
+# Whether a file is the one that was written: by its SHA-256, or quickly by its own frame.
+
+
+LONGEST_HEADER = 100_000_000
+"""Bytes; the limit of the safetensors format."""
+
+
+def not_as_written(path: Path, expected: str, quick: bool) -> str:
+    """How *path* differs from the file that was written; empty where it does not.
+
+    *quick* does not hash: it only sees a file that is cut off or no file of its kind.
+    """
+    if quick:
+        return "" if looks_whole(path) else f"is cut off or damaged ({_size(path)})"
+    found = sha256(path)
+    if found == expected:
+        return ""
+    return (
+        f"has changed since it was written: its SHA-256 is {found[:12]}…, "
+        f"expected {expected[:12]}… ({_size(path)})"
+    )
+
+
+def looks_whole(path: Path) -> bool:
+    """Whether a .npz or .safetensors file has its beginning and its end; True for other kinds."""
+    if path.suffix == ".npz":
+        return zipfile.is_zipfile(path)
+    if path.suffix == ".safetensors":
+        return path.stat().st_size == _announced_size(path)
+    return True
+
+
+def _announced_size(path: Path) -> int:
+    """The size that the header of a safetensors file announces; -1 where it has none."""
+    with path.open("rb") as stream:
+        length = int.from_bytes(stream.read(8), "little")
+        if not 2 <= length <= LONGEST_HEADER:
+            return -1
+        content = stream.read(length)
+    try:
+        header = json.loads(content)
+        tensors = [value for name, value in header.items() if name != "__metadata__"]
+        return 8 + length + max((int(each["data_offsets"][1]) for each in tensors), default=0)
+    except (ValueError, AttributeError, KeyError, TypeError, IndexError):
+        return -1
+
+
+def _size(path: Path) -> str:
+    return size_text(path.stat().st_size)
+
 
 Rows = dict[tuple[int, int], set[str]]
 RESTORE = "Restore the file (git checkout, or a teammate's copy)"

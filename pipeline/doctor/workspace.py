@@ -1,19 +1,183 @@
 """What training leaves beside the predictions: weights, checkpoints, events, the lease."""
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from filelock import SoftFileLease
+
 from pipeline.base.errors import ArtifactError
-from pipeline.base.files import read_json, sha256, size_text
-from pipeline.base.paths import Workspace
-from pipeline.doctor.finding import Finding, attempt, guarded, note
-from pipeline.doctor.leases import lease_note
-from pipeline.doctor.names import Part, entries
-from pipeline.doctor.weights import check_weights, has_weights
+from pipeline.base.files import alive, read_json, sha256, size_text
+from pipeline.base.leases import this_machine
+from pipeline.base.paths import Paths, Workspace
+from pipeline.data.tokens.files import MANIFEST, damage_of, stores
+from pipeline.data.tokens.store import LEASE
+from pipeline.doctor.finding import (
+    LOOK_AGAIN,
+    Finding,
+    Section,
+    attempt,
+    guarded,
+    note,
+    oddities,
+    problem,
+)
+from pipeline.doctor.folds import not_as_written
+from pipeline.doctor.names import Part, entries, ours
+
+# Who trains a fold right now: the marker of a lease, read without taking the lease.
+
+
+@dataclass(frozen=True, kw_only=True)
+class Holder:
+    """What the marker of a lease says about its holder."""
+
+    process: int
+    host: str
+    here: bool
+    """Whether that is this machine."""
+    silent: float
+    """Seconds since its last sign of life, by this machine's clock."""
+    limit: float
+    """Seconds of silence after which the next run takes the lease over."""
+
+    @property
+    def living(self) -> bool:
+        """Whether the holder may still be writing."""
+        return self.silent <= self.limit and (alive(self.process) if self.here else True)
+
+
+def holder(path: Path) -> Holder | None:
+    """The holder of the lease at *path*; None where the marker names none."""
+    lease = SoftFileLease(path, thread_local=False)  # never acquired: only read
+    owner = lease.owner
+    if owner is None:
+        return None
+    return Holder(
+        process=owner.pid,
+        host=owner.hostname,
+        here=owner.hostname == this_machine(),
+        silent=max(0.0, time.time() - path.stat().st_mtime),
+        limit=owner.lease_duration or lease.lease_duration,
+    )
+
+
+def lease_note(path: Path, what: str, finished: bool) -> tuple[bool, list[Finding]]:
+    """Whether a living process trains *what*, and a note about the lease at *path*, if it is there.
+
+    Of a *finished* fold nobody will take the lease over.
+    """
+    if not path.is_file():
+        return False, []
+    found = holder(path)
+    if found is None:
+        advice = f"Nothing if it has just appeared; else delete it, {LOOK_AGAIN}."
+        return False, [note(path, "is a lease that names no holder", advice)]
+    where = "this machine" if found.here else "another machine"
+    who = f"process {found.process} on {found.host.partition('?')[0]} ({where})"
+    silence = f"last sign of life {found.silent:.0f} s ago"
+    if found.living:
+        what_is = f"says that {what} is being trained by {who}, {silence}"
+        return True, [note(path, what_is, f"Nothing; wait for it, {LOOK_AGAIN}.")]
+    dead = found.here and not alive(found.process)
+    why = "which is dead" if dead else f"{silence}, over the limit of {found.limit:.0f} s"
+    what_was = f"is the lease of {who}, {why}"
+    gone = f"Delete it: {what} is finished." if finished else "Nothing: the next run takes it over."
+    return False, [note(path, what_was, gone)]
+
+
+# The weights of a finished fold against the file that `save` of its learner wrote last.
+
+
+SAVED = {
+    "learner.json": ("weights.safetensors", "weights_sha256"),
+    "linear.json": ("linear.npz", "sha256"),
+}
+"""What a learner's file is called -> its weights, and the field with their SHA-256."""
+
+
+def has_weights(folder: Path) -> bool:
+    """Whether a learner was saved in *folder*, damaged or not."""
+    return any((folder / name).exists() for pair in SAVED.items() for name in (pair[0], pair[1][0]))
+
+
+def check_weights(folder: Path, part: Part, finished: bool, quick: bool) -> Iterator[Finding]:
+    """Look at the weights in *folder*; a fold that is not *finished* may lack their last file."""
+    lost = (
+        f"Delete {folder}: the predictions of {part.said} stay, only predicting further rows with "
+        "it is lost (training the fold again brings it back)."
+    )
+    for settings, (weights, inside) in SAVED.items():
+        path = folder / weights
+        if (folder / settings).exists():
+            yield from _check_weights(folder / settings, path, inside, quick, lost)
+        elif path.exists() and finished:
+            yield problem(path, f"lacks {settings} beside it, which is written after it", lost)
+        elif path.exists():
+            what = f"has no {settings} beside it: the learner was just being saved"
+            yield note(path, what, "Nothing: the next run saves it again.")
+    if finished and folder.is_dir() and not has_weights(folder) and ours(folder):
+        yield note(folder, "holds files, but no learner", f"Nothing; or delete {folder}.")
+
+
+def _check_weights(
+    settings: Path, path: Path, field: str, quick: bool, lost: str
+) -> Iterator[Finding]:
+    expected, failed = attempt(settings, lambda: _text(settings, field), lost)
+    yield from failed
+    if expected is None:
+        return
+    if not path.exists():
+        yield problem(path, f"is missing, {settings.name} is there", lost)
+        return
+    changed, failed = attempt(path, partial(not_as_written, path, expected, quick), lost)
+    yield from failed
+    if changed:
+        yield problem(path, changed, lost)
+
+
+def _text(path: Path, field: str) -> str:
+    value = read_json(path)[field]
+    if not isinstance(value, str):
+        raise TypeError(f"{field} is {value!r}")
+    return value
+
+
+# The token stores of a root: a cache, so nothing in it is worth more than a note.
+
+
+AGAIN = "Nothing: the next run that needs it makes it again; or delete the folder."
+
+
+def check_tokens(root: Path, quick: bool) -> Iterator[Section]:
+    """One section about all stores; none where there are none."""
+    folder = Paths(root, "").tokens
+    found = list(stores(folder))
+    if not found:
+        return
+    findings = [
+        finding for each in found for finding in guarded(each, _check_store(root, each, quick))
+    ]
+    size = sum(path.stat().st_size for each in found for path in each.iterdir() if path.is_file())
+    counts = f"{len(found)} store{'' if len(found) == 1 else 's'}, {size_text(size)}"
+    yield Section(competition="", subject="tokens", counts=counts, findings=findings)
+
+
+def _check_store(root: Path, store: Path, quick: bool) -> Iterator[Finding]:
+    yield from oddities(root, store)
+    maker = holder(store / LEASE) if (store / LEASE).is_file() else None
+    if maker is not None and maker.living:
+        what = f"is being made by process {maker.process} on {maker.host.partition('?')[0]}"
+        yield note(store, what, f"Nothing; wait for it, {LOOK_AGAIN}.")
+    elif not (store / MANIFEST).exists():
+        yield note(store, "is a token store that was not finished", AGAIN)
+    elif damage := damage_of(store, quick):
+        yield note(store, damage, AGAIN)
+
 
 STEP = "step-*"
 

@@ -12,14 +12,10 @@ from typing import Any, cast
 
 import numpy as np
 
-from pipeline.ensemble.facts import Facts
-from pipeline.ensemble.predictor import Blend, Predictor, expand
-from pipeline.ensemble.rows import Rows
+from pipeline.ensemble.predictor import Blend, Facts, Predictor, Rows, expand
 from pipeline.metrics.greedy_steps import Climb, climb
-from pipeline.metrics.measured import measure_by_fold
 from pipeline.metrics.metric import Metric, MetricError
-from pipeline.metrics.moments import Moments, combine
-from pipeline.metrics.pairs import GAINS, pair, step_gains
+from pipeline.metrics.moments import GAINS, Moments, combine, measure_by_fold, pair, step_gains
 
 FoldSet = frozenset[int]
 BLOCK = 2**22  # predictions of members that are put into the order of folds at once

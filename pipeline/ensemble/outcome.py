@@ -1,5 +1,6 @@
 """From members to an assessed ensemble, and from there to the bytes of a submission."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -8,23 +9,144 @@ import numpy as np
 from pipeline.base.config import Competition
 from pipeline.data.table import Table
 from pipeline.ensemble.assessment import Assessment, as_score, assess, score_or_none
-from pipeline.ensemble.decisions.choose import Decided
-from pipeline.ensemble.decisions.nested import decide_on
+from pipeline.ensemble.decisions.choose import Decided, decide_on
 from pipeline.ensemble.evidence import Evidence
-from pipeline.ensemble.facts import Facts, facts_of
 from pipeline.ensemble.forecast.leaderboard import Labelled, Leaderboard, leaderboard
 from pipeline.ensemble.forecast.sampling import Scored
-from pipeline.ensemble.holdout import Holdout, known_rows, score_holdout
-from pipeline.ensemble.prune import without_copies
-from pipeline.ensemble.remarks import remarks
-from pipeline.ensemble.rows import Rows
+from pipeline.ensemble.methods.rank_mean import ORDER_ONLY, WRONG_TOOL
+from pipeline.ensemble.methods.scaling import find_scale
+from pipeline.ensemble.predictor import Facts, Predictor, Rows, facts_of
 from pipeline.metrics.kappa_by_shares import judging
 from pipeline.metrics.metric import Metric
 from pipeline.oof.compatibility import FrozenFolds
 from pipeline.oof.members import Members
-from pipeline.problems.decide import render
-from pipeline.problems.form import Form
+from pipeline.problems.form import Form, render
 from pipeline.submissions.submission_file import Sample, build, check
+
+# Labelled rows that nothing was fitted on: what the members and the ensemble score there.
+
+
+@dataclass(frozen=True, kw_only=True)
+class Holdout:
+    """Scores on labelled rows that nothing was fitted on; None where undefined."""
+
+    members: list[float | None]
+    """(M,)."""
+    ensemble: float | None
+
+
+def known_rows(
+    evidence: Evidence,
+    holdout: Table | None,
+    given: Rows,
+    blend: Predictor,
+    decided: Decided,
+) -> Labelled | None:
+    """The holdout's rows with their decided predictions; None where there are none."""
+    if holdout is None or holdout.targets is None:
+        return None
+    rows = np.arange(len(holdout))
+    predicted = decided.apply(blend.predict(given, evidence.problem))
+    scored = Scored(evidence.metric, evidence.problem, holdout.targets, predicted, rows)
+    score = score_or_none(evidence.metric, holdout.targets, predicted)
+    sign = 1 if evidence.metric.greater_is_better else -1
+    return Labelled(table=holdout, scored=scored, gain=-math.inf if score is None else sign * score)
+
+
+def score_holdout(known: Labelled, members: Sequence[np.ndarray]) -> Holdout:
+    """Scores of the *members*, M arrays (h, k), and of the ensemble."""
+    metric, truth = known.scored.metric, known.scored.truth
+    return Holdout(
+        members=[score_or_none(metric, truth, member) for member in members],
+        ensemble=as_score(metric, known.gain),
+    )
+
+
+# Members that only repeat another are left out before anything is fitted.
+#
+# A run under two names, or a team-mate's copy of ours, splits one weight in two, hides in the table
+# that both are needed together, and costs time. Whether two members are one is seen from their
+# predictions alone, so no label is looked at and nothing has to be nested.
+
+
+SAME_MODEL = 0.9999  # correlation of predictions from which two members count as one model
+
+
+@dataclass(frozen=True)
+class Redundant:
+    """One member that repeats another."""
+
+    member: int
+    kept: int
+    correlation: float
+    """Of their predictions: the lower one of out-of-fold rows and test rows."""
+
+
+def redundant(evidence: Evidence, test: Sequence[np.ndarray]) -> list[Redundant]:
+    """Members that repeat one that stands before them; *test* holds M arrays (m, k)."""
+    scatter = evidence.moments(evidence.folds).pooled(evidence.column_weights(evidence.folds))[0]
+    alike = _correlation(scatter)
+    found: list[Redundant] = []
+    kept: list[int] = []
+    for member in range(len(evidence.names)):
+        near = [place for place in kept if alike[place, member] > SAME_MODEL]
+        same = [(_test_correlation(test[place], test[member]), place) for place in near]
+        if same and (best := max(same))[0] > SAME_MODEL:
+            lower = min(best[0], float(alike[best[1], member]))
+            found.append(Redundant(member, best[1], lower))
+        else:
+            kept.append(member)
+    return found
+
+
+def without_copies(evidence: Evidence, members: Members) -> tuple[Evidence, Members, list[str]]:
+    """Both without members that repeat another, and a note about each of these."""
+    found = redundant(evidence, members.test)
+    dropped = {each.member for each in found}
+    kept = [place for place in range(len(members.names)) if place not in dropped]
+    notes = [
+        f"{members.names[each.member]} is left out: its predictions correlate "
+        f"{each.correlation:.6f} with those of {members.names[each.kept]}, so it adds nothing"
+        for each in found
+    ]
+    return (evidence.keep(kept), members.keep(kept), notes) if found else (evidence, members, [])
+
+
+def _correlation(scatter: np.ndarray) -> np.ndarray:
+    spread = np.sqrt(np.maximum(np.diagonal(scatter), 0.0))
+    scale = np.outer(spread, spread)
+    return np.divide(scatter, scale, out=np.zeros_like(scatter), where=scale > 0)
+
+
+def _test_correlation(one: np.ndarray, other: np.ndarray) -> float:
+    """Over all columns, each centred."""
+    centred = np.stack([(each - each.mean(axis=0)).ravel() for each in (one, other)])
+    return float(_correlation(centred @ centred.T)[0, 1])
+
+
+# What a person should know about how members and method fit the metric.
+
+
+CUTS = (
+    "members and methods are compared by {metric} with cuts that give each label its share of "
+    "rows, as cut points come last; pipeline.cv and the audit round"
+)
+
+
+def remarks(evidence: Evidence, method: str) -> list[str]:
+    """A sentence about each member on another scale, and about a method that is the wrong tool."""
+    scale, found = find_scale(evidence, evidence.folds), []
+    for place in np.flatnonzero(scale.moved):
+        line = f"{scale.slope[place]:.3g} times the prediction {scale.offset[0, place]:+.3g}"
+        found.append(
+            f"{evidence.names[place]} is on another scale than the target: brought to it by "
+            f"{line}{'' if len(scale.offset) == 1 else ' (first column)'}, fitted inside the nest"
+        )
+    if method == "rank-mean" and evidence.metric.name not in ORDER_ONLY:
+        found.append(WRONG_TOOL.format(metric=evidence.metric.name))
+    if evidence.metric.cuts is not None:
+        found.append(CUTS.format(metric=evidence.metric.name))
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,12 +5,137 @@ moments. Other kinds (`pools`, `slices`, `layers`) answer the same two questions
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
 
-from pipeline.ensemble.rows import Rows
+from pipeline.base.errors import UsageError
+from pipeline.data.table import Table
+
+# Facts about rows besides their predictions: which slice of the data they are from, and a few
+# numbers about their texts. Labels are never among them.
+#
+# They feed the weights per slice and the second layer of the stack, so they are few: what a person
+# would look at when asking on which rows one model is better than another.
+
+
+FEWEST, MOST = 2, 20  # levels of a column that slices the rows
+SMALLEST = 50  # training rows of a slice; smaller ones are one slice together
+REST = -1  # the slice of all levels too small for weights of their own, and of unseen ones
+
+
+@dataclass(frozen=True, eq=False)
+class Facts:
+    """Facts about n rows."""
+
+    texts: np.ndarray
+    """(n, s) str objects."""
+    slices: np.ndarray
+    """(n,) number of the row's slice, or REST."""
+    levels: list[str] = field(default_factory=list)
+    """What the slices are called; none where the rows are not sliced."""
+    column: str = ""
+    """The column the slices come from."""
+
+    def take(self, positions: np.ndarray) -> "Facts":
+        """The facts of the rows at *positions*."""
+        part = Facts(self.texts[positions], self.slices[positions], self.levels, self.column)
+        if "values" in self.__dict__:  # cut what is already computed
+            part.__dict__["values"] = self.values[positions]
+        return part
+
+    @cached_property
+    def values(self) -> np.ndarray:
+        """(n, q) float64: log length; of pairs also the difference and the words in common; then
+        1 in the column of the row's slice."""
+        counts = np.array([[len(text) for text in row] for row in self.texts], dtype=float)
+        logs = np.log1p(counts)
+        columns = [logs.mean(axis=1)]
+        if self.texts.shape[1] == 2:
+            columns += [np.abs(logs[:, 0] - logs[:, 1]), _words_in_common(self.texts)]
+        columns += [(self.slices == place).astype(float) for place in range(len(self.levels))]
+        return np.stack(columns, axis=1)
+
+    @property
+    def names(self) -> list[str]:
+        """(q,) what the columns of `values` are."""
+        pair = ["length difference", "words in common"] if self.texts.shape[1] == 2 else []
+        return ["length", *pair, *(f"{self.column} {level}" for level in self.levels)]
+
+
+def facts_of(tables: Sequence[Table], column: str | None = None) -> list[Facts]:
+    """Facts about the rows of each of *tables*; the first is train and decides the slices.
+
+    *column* names the column to slice by; None takes the first that all tables have and that has
+    2 to 20 levels in train, if there is one, and "" none. Raises UsageError where not all tables
+    have the column that is named.
+    """
+    train = tables[0]
+    shared = [name for name in train.features if all(name in each.features for each in tables)]
+    if column and column not in shared:
+        listed = f"there are {', '.join(shared)}" if shared else "there are none"
+        raise UsageError(
+            f"--slice-by {column}: no such column among columns.features that train and test "
+            f"share; {listed}"
+        )
+    wanted = shared if column is None else [name for name in shared if name == column]
+    for name in wanted:
+        names, counts = np.unique(train.features[name].astype(str), return_counts=True)
+        levels = [str(level) for level in names[counts >= SMALLEST]]
+        if len(names) <= MOST and len(levels) >= FEWEST:
+            return [_sliced(table, name, levels) for table in tables]
+    return [Facts(table.texts, np.full(len(table), REST)) for table in tables]
+
+
+def _sliced(table: Table, column: str, levels: list[str]) -> Facts:
+    number = {level: place for place, level in enumerate(levels)}
+    found = [number.get(str(value), REST) for value in table.features[column]]
+    return Facts(table.texts, np.array(found, dtype=int), levels, column)
+
+
+def _words_in_common(texts: np.ndarray) -> np.ndarray:
+    """(n,) Jaccard index of the two texts' words."""
+    shares = np.zeros(len(texts))
+    for row, (first, second) in enumerate(texts):
+        one, other = set(first.split()), set(second.split())
+        shares[row] = len(one & other) / max(len(one | other), 1)
+    return shares
+
+
+# What a blend may see of rows it predicts: the members' predictions and facts about the rows.
+#
+# Never a target: a blend is fitted on the rows of some folds and then applied to rows like these,
+# whether they are held out, of the test file, or of a holdout file.
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """n rows."""
+
+    members: Sequence[np.ndarray]
+    """M arrays (n, k)."""
+    facts: Facts | None = None
+    """None where nothing but predictions is known."""
+
+    def __len__(self) -> int:
+        return len(self.members[0])
+
+    @property
+    def columns(self) -> int:
+        """Prediction columns, k."""
+        return int(self.members[0].shape[1])
+
+    def take(self, positions: np.ndarray) -> "Rows":
+        """The rows at *positions* (or where a mask is set), everything cut alike."""
+        facts = None if self.facts is None else self.facts.take(positions)
+        return Rows([member[positions] for member in self.members], facts)
+
+    def keep(self, members: Sequence[int]) -> "Rows":
+        """The same rows, predicted by the *members* at these positions only."""
+        return Rows([self.members[place] for place in members], self.facts)
+
 
 FLOOR = (
     0.001  # lowest probability of a blend that is no average: a false 0 would cost log-loss dear

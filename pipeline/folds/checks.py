@@ -1,13 +1,125 @@
 """What makes folds fit to be used: every row once, no fold empty, no group cut, no class unseen."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.base.config import FoldsConfig
-from pipeline.folds.balance import table as count_table
-from pipeline.folds.classes import Classes, missing_from_training
+from pipeline.base.config import Competition, FoldsConfig
+from pipeline.data.table import Table
 from pipeline.folds.groups import looser
+from pipeline.folds.splitter import table as count_table
+
+# What every training part must hold: each class, and of each label both rows with and without it.
+#
+# Numbers have no classes; of them only a constant target is refused.
+
+
+@dataclass(frozen=True, kw_only=True)
+class Classes:
+    """One division of the rows into classes."""
+
+    names: list[str]
+    """(c,) for messages, such as: class 'economy', label 'toxic' = 1."""
+    class_of_row: np.ndarray
+    """(n,) 0 … c - 1."""
+
+
+def divisions(train: Table, competition: Competition) -> list[Classes]:
+    """The classes of a classification; with several labels one division for each of them."""
+    assert train.targets is not None
+    numbers = train.targets.astype(np.int64)
+    match competition.task.problem:
+        case "regression":
+            return []
+        case "multilabel":
+            return [
+                Classes(
+                    names=[f"label {name!r} = 0", f"label {name!r} = 1"],
+                    class_of_row=column,
+                )
+                for name, column in zip(competition.columns.targets, numbers.T, strict=True)
+            ]
+        case _:
+            names = [f"class {name!r}" for name in competition.task.classes]
+            return [Classes(names=names, class_of_row=numbers[:, 0])]
+
+
+def target_problems(train: Table, competition: Competition) -> list[str]:
+    """Targets that cannot be learnt: constant numbers, classes without a row."""
+    assert train.targets is not None
+    problems = []
+    for classes in divisions(train, competition):
+        amount = np.bincount(classes.class_of_row, minlength=len(classes.names))
+        for number in np.flatnonzero(amount == 0):
+            problems.append(
+                f"{train.source} has no row of {classes.names[number]}: a learner cannot tell it "
+                "from the others. Take it out of the config, or add rows that have it."
+            )
+    if competition.task.problem == "regression":
+        for name, column in zip(competition.columns.targets, train.targets.T, strict=True):
+            if (column == column[0]).all():
+                problems.append(
+                    f"every row of {train.source} has {name} {column[0]:g}: there is nothing to "
+                    "learn. Is columns.targets the right column?"
+                )
+    return problems
+
+
+def group_problems(train: Table, groups: np.ndarray, competition: Competition) -> list[str]:
+    """Classes whose rows all stand in one group: held out, none would be left to train on."""
+    problems = []
+    way_out = looser(competition.folds.groups, competition.folds.group_columns)
+    for name, rows, amount in _spread_of_classes(train, groups, competition):
+        if amount == 1:
+            shown = ", ".join(map(str, train.ids[rows[:3]])) + (", …" if len(rows) > 3 else "")
+            why, ways = (
+                (f"has a single row ({shown})", "")
+                if len(rows) == 1
+                else (
+                    f"stands in a single group of rows that stay together ({shown})",
+                    f" If they need not stay together, {way_out}.",
+                )
+            )
+            problems.append(
+                f"{name} of {train.source} {why}: the fold that holds it out would train without "
+                "it. Join it with another class, take its rows out of the file, or add rows of it."
+                + ways
+            )
+    return problems
+
+
+def rare_notes(train: Table, groups: np.ndarray, competition: Competition, count: int) -> list[str]:
+    """Classes that some of *count* folds cannot hold out any row of."""
+    return [
+        f"{name} stands in {amount} groups of rows, fewer than the {count} folds: "
+        "some folds hold out none of it, and a score of the class is shaky"
+        for name, _, amount in _spread_of_classes(train, groups, competition)
+        if 1 < amount < count
+    ]
+
+
+def missing_from_training(fold_of_row: np.ndarray, classes: Classes) -> list[tuple[int, int]]:
+    """(class, fold) where the fold holds out every row of the class; *fold_of_row* is (n,)."""
+    count = count_table(fold_of_row, classes.class_of_row)
+    total = count.sum(axis=0)
+    return [
+        (int(number), int(fold)) for fold, number in np.argwhere((count == total) & (total > 0))
+    ]
+
+
+def _spread_of_classes(
+    train: Table, groups: np.ndarray, competition: Competition
+) -> Iterator[tuple[str, np.ndarray, int]]:
+    """Each class's name, its rows and in how many groups they stand."""
+    for classes in divisions(train, competition):
+        width = int(groups.max()) + 1
+        pairs = np.unique(classes.class_of_row * width + groups)
+        amount = np.bincount(pairs // width, minlength=len(classes.names))
+        for number in np.flatnonzero(amount):
+            rows = np.flatnonzero(classes.class_of_row == number)
+            yield classes.names[number], rows, int(amount[number])
+
 
 NAMED = 5
 """So many offending ids are named."""

@@ -13,19 +13,20 @@ from pipeline.base.config import Competition, FoldsConfig
 from pipeline.base.errors import DataError, raise_if
 from pipeline.base.seeding import derive_seed
 from pipeline.data.table import Table
-from pipeline.folds.checks import fold_problems, places, row_problems
-from pipeline.folds.classes import (
+from pipeline.folds.checks import (
     Classes,
     divisions,
+    fold_problems,
     group_problems,
     missing_from_training,
+    places,
     rare_notes,
+    row_problems,
     target_problems,
 )
 from pipeline.folds.fold_file import read_fold_file
 from pipeline.folds.groups import connect, describe, looser
-from pipeline.folds.splitter import assign
-from pipeline.folds.strata import strata
+from pipeline.folds.splitter import assign, strata
 
 MOVES = 100
 """So many groups are moved at most, lest two classes chase each other for ever."""

@@ -18,12 +18,11 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.base.config import Competition, as_dict
+from pipeline.base.config import Competition, as_dict, flat
 from pipeline.base.errors import ArtifactError
-from pipeline.base.nested import flat
 from pipeline.data.table import Table
 from pipeline.folds.checks import named
-from pipeline.folds.text import VERSION, normalise_all
+from pipeline.folds.groups import VERSION, normalise_all
 
 FORMAT = 1
 KEPT = 3

@@ -19,8 +19,7 @@ import numpy as np
 from pipeline.base.errors import ArtifactError, raise_if
 from pipeline.base.files import commit_arrays, commit_json, read_arrays, read_json
 from pipeline.data.join import Order, differences
-from pipeline.oof.manifest import FORMAT, check_format, read_manifest
-from pipeline.oof.origin import check_one_origin
+from pipeline.oof.manifest import FORMAT, check_format, check_one_origin, read_manifest
 
 
 @dataclass(frozen=True, kw_only=True)

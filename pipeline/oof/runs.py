@@ -7,9 +7,8 @@ from typing import Any
 from pipeline.base.config import FoldsConfig
 from pipeline.base.errors import UsageError, raise_if
 from pipeline.base.paths import Paths, part_name
-from pipeline.oof.manifest import read_manifest
+from pipeline.oof.manifest import origin_of, read_manifest, unproven
 from pipeline.oof.predictions import complete_runs
-from pipeline.oof.team_origin import origin_of, unproven
 
 BEST_ON_VALID = "best-on-valid"
 

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from pipeline.doctor.checkup import Scope
 from pipeline.doctor.finding import Finding, Section, Severity
-from pipeline.report.section import plural
+from pipeline.report.page import plural
 
 TITLES: dict[Severity, str] = {
     "problem": "damaged or not matching",

@@ -3,15 +3,127 @@
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table as Grid
 
-from pipeline.ensemble.assessment import Assessment
+from pipeline.ensemble.assessment import Assessment, MethodLine
+from pipeline.ensemble.decisions.choose import FEWEST, NOTHING, Decided
+from pipeline.ensemble.forecast.leaderboard import INSIDE
 from pipeline.ensemble.outcome import Outcome
-from pipeline.report import decisions, leaderboard
-from pipeline.report.grids import empty_grid, number, reach, signed
+from pipeline.report.page import empty_grid, reach, score_text, signed
+from pipeline.submissions.provenance import decisions, finite, scores
 from pipeline.submissions.submission_file import Written
+
+# The piece of the ensemble's page on decisions: what was tried, what it gains, what is applied.
+
+
+KINDS = {
+    ("value", "regression"): "numbers",
+    ("label", "regression"): "whole numbers",
+    ("value", "binary"): "probabilities",
+    ("value", "multiclass"): "probabilities",
+    ("value", "multilabel"): "probabilities",
+}
+
+
+def decision_table(decided: Decided) -> Grid | None:
+    """The candidates; None where there were none."""
+    if not decided.lines:
+        return None
+    grid = Grid(title="Decisions", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    grid.add_column("decision")
+    for column in ("honest effect", "95 % interval"):
+        grid.add_column(column, justify="right")
+    grid.add_column("applied", overflow="fold")
+    grid.add_column("fitted on all rows", overflow="fold")
+    for line in decided.lines:
+        effect = line.effect
+        grid.add_row(
+            line.name + (" *" if line.applied else ""),
+            f"{effect.difference:+.5f}",
+            f"{effect.low:+.5f} to {effect.high:+.5f}",
+            line.why,
+            line.detail,
+        )
+    return grid
+
+
+def decision_sentences(outcome: Outcome) -> Iterator[str]:
+    """What is written into the file, and what was decided about it."""
+    decided, problem = outcome.decided, outcome.competition.task.problem
+    kind = KINDS.get((outcome.form.kind, problem), "classes")
+    yield f"written  {kind} in {', '.join(outcome.form.columns)}"
+    for note in outcome.form.notes:
+        yield f"  note   {note}"
+    yield f"decided  {_chosen(outcome)}"
+    if decided.wavers:
+        yield f"         without one fold at a time it is: {', '.join(decided.nested)}"
+    if decided.form is not None and decided.chosen == NOTHING:
+        yield (
+            f"  note   {outcome.metric.name} takes numbers, the file takes classes: "
+            f"{decided.form.says([])}; that changes the honest score by "
+            f"{decided.effect.difference:+.5f} (above 0 is better)"
+        )
+
+
+def _chosen(outcome: Outcome) -> str:
+    decided, effect = outcome.decided, outcome.decided.effect
+    if decided.decision is not None:
+        fitted = decided.decision.says(outcome.competition.outputs)
+        what = "the choice" if decided.form is None else "classes instead of numbers"
+        return (
+            f"{decided.chosen}: {fitted}. Honest effect, {what} included, "
+            f"{effect.difference:+.5f} ({effect.low:+.5f} to {effect.high:+.5f})"
+        )
+    if decided.lines:
+        return "nothing: no decision clears its hurdle"
+    return f"nothing: {_none_why(outcome)}"
+
+
+def _none_why(outcome: Outcome) -> str:
+    task, metric = outcome.competition.task, outcome.metric
+    if outcome.assessment.nest.evidence.folds and len(outcome.decided.nested) < FEWEST:
+        return f"fitting and comparing decisions honestly takes {FEWEST} folds"
+    if outcome.form.kind == "value" and metric.needs == "label":
+        return (
+            f"the file takes probabilities, so the leaderboard makes the classes; {metric.name} is "
+            "scored as if by 0.5 or the largest"
+        )
+    if task.problem == "regression" and task.label_range is None:
+        return "there is no label range to clip to (task.label_range), and no grid of labels"
+    return f"{metric.name} needs no decision on such a file"
+
+
+# The piece of the ensemble's page on the leaderboard: expected score and 90 % ranges.
+
+
+AVERAGED = (
+    "test predictions are means of the folds' learners, so the score tends to be a bit better"
+)
+NO_SHARE = "--public-share 0.5 tells the public and the private part apart"
+
+
+def leaderboard_sentences(outcome: Outcome) -> Iterator[str]:
+    """What the leaderboard will say, a line for each part of the test file."""
+    found = outcome.leaderboard
+    title = "leaderboard"
+    for name, part in found.parts.items():
+        yield (
+            f"{title:<12} {name:<7} {part.score:.4f} ({INSIDE} %: {part.low:.4f} to "
+            f"{part.high:.4f}, {part.rows:,} rows)"
+        )
+        title = ""
+    for note in found.notes:
+        yield f"{title:<12} {note}"
+        title = ""
+    if found.parts and found.basis == "train":
+        yield f"{'':<12} {AVERAGED}"
+    if list(found.parts) == ["whole"]:
+        yield f"{'':<12} {NO_SHARE}"
+
 
 SHOWN = 12  # members in the correlation matrix; more do not fit a terminal
 VERDICTS = {
@@ -37,9 +149,9 @@ def print_outcome(outcome: Outcome, console: Console) -> None:
     say()
     if len(outcome.members.names) > 1:
         console.print(_correlation(outcome.assessment))
-    if (grid := decisions.table(outcome.decided)) is not None:
+    if (grid := decision_table(outcome.decided)) is not None:
         console.print(grid)
-    for line in [*decisions.sentences(outcome), *leaderboard.sentences(outcome)]:
+    for line in [*decision_sentences(outcome), *leaderboard_sentences(outcome)]:
         say(line)
 
 
@@ -94,11 +206,11 @@ def _members(outcome: Outcome) -> Grid:
     if holdout is not None:
         grid.add_column("holdout", justify="right")
     for place, line in enumerate(assessment.members):
-        more = [] if holdout is None else [number(holdout.members[place])]
-        cells = [number(line.score), number(line.fold_mean), f"{line.weight:.3f}"]
+        more = [] if holdout is None else [score_text(holdout.members[place])]
+        cells = [score_text(line.score), score_text(line.fold_mean), f"{line.weight:.3f}"]
         grid.add_row(line.name, *cells, signed(line.cost_without), reach(line.worth), *more)
     if holdout is not None:
-        grid.add_row("ensemble", "", "", "", "", "", number(holdout.ensemble))
+        grid.add_row("ensemble", "", "", "", "", "", score_text(holdout.ensemble))
     return grid
 
 
@@ -110,8 +222,8 @@ def _methods(assessment: Assessment) -> Grid:
         gain = line.over_best
         grid.add_row(
             line.name + mark,
-            number(line.in_sample),
-            number(line.honest),
+            score_text(line.in_sample),
+            score_text(line.honest),
             signed(line.optimism),
             "" if line.name == "best" else signed(gain.difference),
             "" if line.name == "best" else f"{gain.error:.5f}",
@@ -128,8 +240,8 @@ def _conclusion(outcome: Outcome) -> Iterator[str]:
     yield f"method   {assessment.method}: {assessment.reason}"
     if assessment.wavers:
         yield f"         without one fold at a time the choice is: {', '.join(assessment.nested)}"
-    in_sample = number(outcome.in_sample)
-    yield f"honest   {number(outcome.honest)} (in-sample {in_sample}){_with(outcome)}"
+    in_sample = score_text(outcome.in_sample)
+    yield f"honest   {score_text(outcome.honest)} (in-sample {in_sample}){_with(outcome)}"
     if len(assessment.members) > 1:
         yield (
             f"gain     {gain.difference:+.5f} over the best single model, 95 % interval "
@@ -149,10 +261,10 @@ def _with(outcome: Outcome) -> str:
     if outcome.honest == before:
         return ""
     if decided.form is not None:
-        return f", as the classes of the file; {number(before)} as numbers"
+        return f", as the classes of the file; {score_text(before)} as numbers"
     if decided.decision is None:
-        return f", choosing decisions included; {number(before)} if none had been tried"
-    return f", with the {decided.chosen} applied; {number(before)} without"
+        return f", choosing decisions included; {score_text(before)} if none had been tried"
+    return f", with the {decided.chosen} applied; {score_text(before)} without"
 
 
 def _correlation(assessment: Assessment) -> Grid:
@@ -166,3 +278,59 @@ def _correlation(assessment: Assessment) -> Grid:
         cells = [f"{assessment.correlation[row, column]:.2f}" for column in shown]
         grid.add_row(f"{row + 1} {assessment.members[row].name}", *cells)
     return grid
+
+
+# What `pipeline.ensemble --json` prints: everything on the page, as plain values.
+
+
+def as_json(outcome: Outcome, written: Written | None, message: str) -> dict[str, Any]:
+    """Everything that is printed, as plain values."""
+    assessment = outcome.assessment
+    holdout = outcome.holdout.members if outcome.holdout else [None] * len(assessment.members)
+    return {
+        "competition": outcome.competition.name,
+        "passport": outcome.passport,
+        "rows": outcome.rows,
+        "groups": outcome.groups,
+        "requested": assessment.requested,
+        "method": assessment.method,
+        "reason": assessment.reason,
+        "scores": scores(outcome),
+        "members": [
+            {
+                "name": line.name,
+                "score": line.score,
+                "fold_scores": line.fold_scores,
+                "weight": line.weight,
+                "cost_without": line.worth and finite(line.worth.difference),
+                "cost_interval_95": line.worth
+                and [finite(line.worth.low), finite(line.worth.high)],
+                "holdout": score,
+            }
+            for line, score in zip(assessment.members, holdout, strict=True)
+        ],
+        "blend": assessment.blend.details(),
+        "methods": [_method_values(line) for line in assessment.methods],
+        "error_correlation": assessment.correlation.tolist(),
+        "form": outcome.form.kind,
+        "decisions": decisions(outcome),
+        "notes": outcome.notes,
+        "submission": None if written is None else str(written.path),
+        "reused": written is not None and written.reused,
+        "submit": None
+        if written is None
+        else submit_command(outcome.competition.name, written.path, message),
+    }
+
+
+def _method_values(line: MethodLine) -> dict[str, Any]:
+    gain = line.over_best
+    return {
+        "name": line.name,
+        "in_sample": line.in_sample,
+        "honest": line.honest,
+        "optimism": line.optimism,
+        "over_best_single": finite(gain.difference),
+        "error": finite(gain.error),
+        "interval_95": [finite(gain.low), finite(gain.high)],
+    }

@@ -7,10 +7,10 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table as Grid
 
-from pipeline.report.section import name, plural
-from pipeline.submissions.alike import Likeness
-from pipeline.submissions.entry import Entry
+from pipeline.report.page import name, plural
+from pipeline.submissions.already_sent import Likeness
 from pipeline.submissions.finalists import NEAR, Line, Proposal
+from pipeline.submissions.ledger import Entry
 
 NONE = "–"
 PARTS = ("public", "private")

@@ -9,10 +9,9 @@ from rich.text import Text
 
 from pipeline.base.config import Competition
 from pipeline.data.table import Table
-from pipeline.folds.balance import balance, deviation_by_fold
 from pipeline.folds.frozen import Folds
 from pipeline.folds.groups import describe
-from pipeline.folds.strata import strata
+from pipeline.folds.splitter import balance, deviation_by_fold, strata
 
 WIDEST = 8
 """More targets or classes than this are summed up by the largest deviation alone."""

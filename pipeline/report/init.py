@@ -8,13 +8,221 @@ from rich.padding import Padding
 from rich.table import Table as Grid
 from rich.text import Text
 
-from pipeline.report.init_signals import copies, overlap
-from pipeline.report.inspection_machine import machine
-from pipeline.report.inspection_rows import files, target, texts
-from pipeline.report.inspection_signals import alike, alone
-from pipeline.report.page import page, writable
-from pipeline.report.section import Section
+from pipeline.base.files import size_text
+from pipeline.report.init_signals import alike, alone, copies, overlap
+from pipeline.report.page import Section, figure, name, names, number, page, plural, share, writable
+from pipeline.setup.inspection.description import Quantiles, Spread
 from pipeline.setup.inspection.inspect import Inspection
+
+# What the look at the data says about the machine: disk, need, devices.
+
+
+def machine(seen: Inspection) -> Section:
+    """Free disk, what a run will need of it, and the devices."""
+    facts = seen.machine
+    free = ", ".join(f"{size_text(size)} at {place}" for place, size in facts.free.items())
+    weights = ", ".join(f"{size_text(size)} for a {kind}" for kind, size in facts.weights.items())
+    memory = "" if facts.memory is None else f"{size_text(facts.memory)} memory, "
+    least = min(facts.free.values())
+    tight = [kind for kind, size in facts.weights.items() if size > least]
+    return Section(
+        title="Machine, and what a model needs",
+        rows=[
+            ["free disk", free],
+            ["predictions", f"{size_text(facts.predictions)} for any model"],
+            ["weights", f"{weights} transformer, if kept for {plural(facts.fits, 'fold')}"],
+            [
+                "devices",
+                f"{plural(facts.cores, 'core')}, {memory}GPU: {names(facts.gpus) or 'none'}",
+            ],
+        ],
+        warns=[
+            f"too little disk to keep the weights of a {kind} transformer" for kind in tight[:1]
+        ],
+    )
+
+
+# What the look at the data says about its rows: files, target, texts.
+
+
+SHOWN = 12
+"""Classes or labels that are listed."""
+BAR = 24
+RARE = 0.02
+MOVED = 0.1
+
+
+def files(seen: Inspection) -> Section:
+    """Rows per file, and columns that not both files have."""
+    rows = [
+        [role, number(count), name(seen.sources[role], 200)] for role, count in seen.rows.items()
+    ]
+    if seen.submission_rows != seen.rows.get("test"):
+        rows.append(["sample submission", number(seen.submission_rows), ""])
+    says = []
+    if seen.columns.only_train:
+        says.append(f"only train has {names(seen.columns.only_train)}: no help in predicting test")
+    if seen.columns.only_test:
+        says.append(f"only test has {names(seen.columns.only_test)}")
+    title = f"{name(seen.name)}: {seen.problem}, metric {name(seen.metric)}"
+    return Section(title=title, rows=rows, right=[1], says=says)
+
+
+def target(seen: Inspection) -> Section:
+    """How the target is spread."""
+    spread = seen.spread
+    if not spread.names:
+        return _several_numbers(spread)
+    says, warns = _spread_says(seen), []
+    least = min(zip(spread.counts["train"], spread.names, strict=True))
+    if seen.problem != "regression" and least[0] < seen.folds:
+        warns.append(
+            f"{name(least[1])} has {plural(least[0], 'row')}, fewer than the {seen.folds} folds: "
+            "some held-out parts will lack it"
+        )
+    return Section(
+        title=_target_title(seen),
+        header=_histogram_header(spread),
+        rows=_histogram(spread),
+        right=[1, 2, 4],
+        says=says,
+        warns=warns,
+    )
+
+
+def _target_title(seen: Inspection) -> str:
+    spread = seen.spread
+    if spread.numbers:
+        fact = spread.numbers[0]
+        return (
+            f"Target {name(fact.name)}: {number(fact.minimum)} to {number(fact.maximum)}, mean "
+            f"{figure(fact.mean)}, sd {figure(fact.deviation)}, {fact.distinct:,} different values"
+        )
+    if seen.problem == "multilabel":
+        without = share(spread.unlabelled, spread.totals["train"])
+        return (
+            f"Target: {plural(len(spread.names), 'label')}, {plural(spread.label_sets, 'set')} "
+            f"of them, {without} of the rows without any"
+        )
+    return f"Target: {len(spread.names)} classes"
+
+
+def _histogram_header(spread: Spread) -> list[str]:
+    return ["", "train", "", "", "holdout"] if "holdout" in spread.counts else []
+
+
+def _histogram(spread: Spread) -> list[list[str]]:
+    """Name, rows, share, bar and, where there is one, the holdout's share."""
+    train, other = spread.counts["train"], spread.counts.get("holdout")
+    places = list(range(len(train)))
+    if len(places) > SHOWN:
+        places = sorted(places, key=lambda place: -train[place])[:SHOWN]
+    rows = []
+    for place in places:
+        bar = "█" * round(BAR * train[place] / max(1, *train))
+        row = [name(spread.names[place]), number(train[place])]
+        row += [share(train[place], spread.totals["train"]), bar]
+        rows.append(row if other is None else [*row, share(other[place], spread.totals["holdout"])])
+    return rows
+
+
+def _spread_says(seen: Inspection) -> list[str]:
+    spread, says = seen.spread, []
+    train, total = spread.counts["train"], spread.totals["train"]
+    if len(train) > SHOWN:
+        rest = sorted(train, reverse=True)[SHOWN:]
+        fewest = f"down to {rest[-1]:,}" if rest[-1] < rest[0] else "each"
+        says.append(f"{len(rest)} more with {plural(rest[0], 'row')} {fewest}")
+    rare = [n for n, count in zip(spread.names, train, strict=True) if count < RARE * total]
+    if rare and seen.problem != "regression":
+        says.append(f"rare, under {RARE:.0%} of the rows: {names(rare)}".replace("%", " %"))
+    if "holdout" in spread.counts and (moved := spread.moved("holdout")) > MOVED:
+        says.append(
+            f"the holdout's labels are spread differently ({share(moved, 1)} of its rows would "
+            "have to move): expect another score there"
+        )
+    return says
+
+
+def _several_numbers(spread: Spread) -> Section:
+    few = len(spread.numbers) <= 8
+    header = ["", "least", "mean", "largest", "sd"]
+    rows = []
+    for place, fact in enumerate(spread.numbers):
+        row = [f"{place + 1} {name(fact.name)}", number(fact.minimum), figure(fact.mean)]
+        row += [number(fact.maximum), figure(fact.deviation)]
+        rows.append(row + [f"{value:.2f}" for value in spread.correlations[place] if few])
+    if few:
+        header += [str(place + 1) for place in range(len(spread.numbers))]
+    pairs = [r for place, line in enumerate(spread.correlations) for r in line[:place]]
+    says = [f"the targets correlate {min(pairs):.2f} to {max(pairs):.2f} with each other"]
+    return Section(
+        title=f"Target: {len(spread.numbers)} numbers" + (" and their correlations" if few else ""),
+        header=header,
+        rows=rows,
+        right=range(1, len(header)),
+        says=[] if few else says,
+    )
+
+
+def texts(seen: Inspection) -> Section:
+    """Lengths of the texts, train and test side by side, and what is empty."""
+    facts, rows = seen.lengths, []
+    for fact in facts.columns:
+        rows.append([name(fact.column), "characters", *_side_by_side(fact.characters)])
+        rows.append(["", "words", *_side_by_side(fact.words)])
+    rows.append(["whole input", "tokens, about", *_side_by_side(facts.tokens)])
+    return Section(
+        title="Texts: median, mean, 95 %, longest"
+        + (" (words and tokens of a sample)" if facts.sampled else ""),
+        header=["", "", "train", "", "", "", "test", "", "", ""],
+        rows=rows,
+        right=range(2, 10),
+        says=[_budget(facts.beyond), *_lengths_differ(seen)],
+        warns=[
+            f"{role}: {plural(count, 'row')} with an empty {name(fact.column)}"
+            for fact in facts.columns
+            for role, count in fact.empty.items()
+            if count
+        ],
+    )
+
+
+def _side_by_side(files: dict[str, Quantiles]) -> list[str]:
+    return [
+        number(round(value, 1) if value < 100 else round(value))
+        for facts in files.values()
+        for value in (facts.median, facts.mean, round(facts.high), facts.maximum)
+    ]
+
+
+def _budget(beyond: dict[str, dict[str, float]]) -> str:
+    """The shortest usual input that holds nearly all rows."""
+    worst = {
+        budget: max(part[budget] for part in beyond.values())
+        for budget in next(iter(beyond.values()))
+    }
+    for budget, longer in worst.items():
+        if longer == 0:
+            return f"an input of {budget} tokens holds every row"
+        if longer < 0.01:
+            return f"an input of {budget} tokens cuts {share(longer, 1)} of the rows"
+    return (
+        f"even an input of {list(worst)[-1]} tokens cuts {share(list(worst.values())[-1], 1)} "
+        "of the rows: what stands at the end of long texts is lost to most backbones"
+    )
+
+
+def _lengths_differ(seen: Inspection) -> list[str]:
+    """Text columns whose median length in test is far from that in train."""
+    says = []
+    for fact in seen.lengths.columns:
+        train, test = (fact.characters[role].median for role in ("train", "test"))
+        if train and test and not 0.8 < test / train < 1.25:
+            word = "longer" if test > train else "shorter"
+            says.append(f"{name(fact.column)} is {word} in test than in train")
+    return says
+
 
 WIDTH = 100
 """Columns where there is no terminal to ask."""

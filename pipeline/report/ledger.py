@@ -8,11 +8,9 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table as Grid
 
-from pipeline.report.grids import number
-from pipeline.report.section import name, plural
+from pipeline.report.page import name, plural, score_text
 from pipeline.submissions.already_sent import Alike
-from pipeline.submissions.budget import Budget
-from pipeline.submissions.entry import Entry
+from pipeline.submissions.ledger import Budget, Entry
 from pipeline.submissions.overview import Expected, Line, Noise, Standing
 from pipeline.submissions.send import Sent
 
@@ -41,14 +39,14 @@ def _grid(found: Standing) -> Grid:
         scores = [text for part in ("public", "private") for text in _part(line, part)]
         start = [str(line.number), name(line.entry.file, 60), line.method or NONE]
         end = [name(line.entry.by or NONE), line.entry.day]
-        grid.add_row(*start, number(line.honest), *scores, *end)
+        grid.add_row(*start, score_text(line.honest), *scores, *end)
     return grid
 
 
 def _part(line: Line, part: str) -> tuple[str, str]:
     """The range of a part, and its score, marked where it lies outside."""
     mark = MARK if line.outside(part) else ""
-    return range_text(line.expected.get(part)), number(getattr(line.entry, part)) + mark
+    return range_text(line.expected.get(part)), score_text(getattr(line.entry, part)) + mark
 
 
 def range_text(expected: Expected | None) -> str:

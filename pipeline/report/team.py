@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from rich.console import Console
 from rich.table import Table as Grid
 
-from pipeline.report.grids import empty_grid, number
+from pipeline.report.page import empty_grid, score_text
 from pipeline.team.audit import Audit
 from pipeline.team.competition import Contest
-from pipeline.team.listing import RunLine
+from pipeline.team.runs import RunLine
 
 
 def print_audit(
@@ -41,7 +41,7 @@ def _first_lines(
         yield f"  file     {file}, SHA-256 {digest[:16]}"
     yield f"  folds    passport {contest.folds.digest[:16]}, {contest.folds.count} folds"
     holdout = "" if audit.holdout is None else f", holdout {audit.holdout:.4f}"
-    yield f"  score    {number(audit.score)} out-of-fold{holdout}"
+    yield f"  score    {score_text(audit.score)} out-of-fold{holdout}"
     for note in audit.notes:
         yield f"  note     {note}"
 
@@ -62,8 +62,8 @@ def _folds(audit: Audit) -> Grid:
     for line in audit.folds:
         error = "–" if line.error is None else f"{line.error:.5f}"
         far = "–" if line.distance is None else f"{line.distance:+.1f}"
-        more = [number(line.others)] if others else []
-        grid.add_row(str(line.fold), str(line.rows), number(line.score), *more, error, far)
+        more = [score_text(line.others)] if others else []
+        grid.add_row(str(line.fold), str(line.rows), score_text(line.score), *more, error, far)
     return grid
 
 
@@ -73,9 +73,9 @@ def _runs(audit: Audit) -> Grid:
     for each in sorted(audit.likenesses, key=lambda each: -each.correlation):
         distance = distances.get(each.run)
         told = "–" if distance is None else f"{distance:.3f}"
-        grid.add_row(each.run, number(each.score), f"{each.correlation:.4f}", told)
+        grid.add_row(each.run, score_text(each.score), f"{each.correlation:.4f}", told)
     if "" in distances:
-        grid.add_row("this file", number(audit.score), "", f"{distances['']:.3f}")
+        grid.add_row("this file", score_text(audit.score), "", f"{distances['']:.3f}")
     return grid
 
 
@@ -100,9 +100,9 @@ def print_runs(lines: Sequence[RunLine], contest: Contest, console: Console) -> 
     for column in ("by", "added", "passport", "proof", "audit"):
         grid.add_column(column)
     for line in lines:
-        more = [number(line.holdout)] if holdout else []
+        more = [score_text(line.holdout)] if holdout else []
         cells = [line.by, line.when[:10], line.passport[:16], line.proof, line.verdict]
-        grid.add_row(line.run, number(line.score), *more, *cells)
+        grid.add_row(line.run, score_text(line.score), *more, *cells)
     console.print(grid)
     for line in lines:
         if line.says:

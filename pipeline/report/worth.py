@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from pipeline.ensemble.honest.gains import Gain
-from pipeline.report.grids import empty_grid, number
+from pipeline.report.page import empty_grid, score_text
 from pipeline.team.competition import Contest
 from pipeline.team.worth import MethodWorth, Worth
 
@@ -54,7 +54,7 @@ def _first_lines(worth: Worth, contest: Contest) -> Iterator[str]:
         f"{metric.name} ({better} is better)"
     )
     yield f"  folds    passport {contest.folds.digest[:16]}, {contest.folds.count} folds"
-    yield f"  score    {number(worth.score)} alone"
+    yield f"  score    {score_text(worth.score)} alone"
     for note in worth.notes:
         yield f"  note     {note}"
 
@@ -67,8 +67,8 @@ def _methods(worth: Worth) -> Grid:
         chosen = "" if line.chosen == line.method else f" ({line.chosen})"
         grid.add_row(
             line.method + chosen,
-            number(line.without),
-            number(line.score),
+            score_text(line.without),
+            score_text(line.score),
             f"{gain.difference:+.5f}",
             f"{gain.error:.5f}",
             f"{gain.low:+.5f} to {gain.high:+.5f}",
@@ -80,8 +80,10 @@ def _methods(worth: Worth) -> Grid:
 def _runs(worth: Worth) -> Grid:
     grid = empty_grid("Runs that are there", "run", "score", "error correlation")
     for name, score, each in zip(worth.runs, worth.scores, worth.correlations, strict=True):
-        grid.add_row(name, number(score), f"{each:.3f}")
-    grid.add_row("ensemble of them", number(worth.methods[0].without), f"{worth.with_ensemble:.3f}")
+        grid.add_row(name, score_text(score), f"{each:.3f}")
+    grid.add_row(
+        "ensemble of them", score_text(worth.methods[0].without), f"{worth.with_ensemble:.3f}"
+    )
     return grid
 
 

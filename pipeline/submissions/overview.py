@@ -11,11 +11,9 @@ from pipeline.base.config import SubmissionsConfig
 from pipeline.base.errors import PipelineError
 from pipeline.base.files import read_json
 from pipeline.submissions.already_sent import sent_files
-from pipeline.submissions.budget import Budget, budget
-from pipeline.submissions.candidates import candidates
-from pipeline.submissions.entry import Entry
+from pipeline.submissions.finalists import candidates
 from pipeline.submissions.leaderboard_noise import Board, Duel, duel
-from pipeline.submissions.ledger import read_ledger
+from pipeline.submissions.ledger import Budget, Entry, budget, read_ledger
 
 PARTS = ("public", "private")
 

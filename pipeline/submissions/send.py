@@ -6,12 +6,9 @@ from pathlib import Path
 from pipeline.base.config import Competition
 from pipeline.base.errors import ArtifactError, BusyError, DataError, UsageError, raise_if
 from pipeline.base.files import read_json, sha256
-from pipeline.metrics.bounds import score_problem
-from pipeline.submissions.budget import budget
-from pipeline.submissions.entry import Entry
+from pipeline.metrics.metric import score_problem
 from pipeline.submissions.kaggle import Arrived, Client, send
-from pipeline.submissions.ledger import read_ledger
-from pipeline.submissions.record import News, login, record, today
+from pipeline.submissions.ledger import Entry, News, budget, login, read_ledger, record, today
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,7 +33,7 @@ METHOD = "[a-z]+(?:-[a-z]+)*"
 
 
 class Sample(Protocol):
-    """What is asked of the sample submission (`pipeline.data.sample.Sample`)."""
+    """What is asked of the sample submission (`pipeline.data.tables.Sample`)."""
 
     @property
     def id_column(self) -> str:

@@ -87,9 +87,9 @@ def _add(args: "Namespace", competition: Competition) -> int:
     from pipeline.report.page import page
     from pipeline.report.team import print_audit
     from pipeline.team.audit import OUT, as_values, audit
+    from pipeline.team.candidate import read_candidate
     from pipeline.team.candidate_view import Subject
-    from pipeline.team.loading import load_contest
-    from pipeline.team.reading import read_candidate
+    from pipeline.team.competition import load_contest
     from pipeline.team.runs import read_peers
     from pipeline.team.store import check_name
 
@@ -136,8 +136,8 @@ def _written(found: "Audit", stored: "Stored | None", args: "Namespace") -> str:
 def _list(args: "Namespace", competition: Competition) -> int:
     from pipeline.report.page import page
     from pipeline.report.team import print_runs
-    from pipeline.team.listing import list_runs
-    from pipeline.team.loading import load_contest
+    from pipeline.team.competition import load_contest
+    from pipeline.team.runs import list_runs
 
     paths, contest = load_contest(competition, Path(args.root))
     lines = list_runs(paths, contest)
@@ -149,11 +149,10 @@ def _list(args: "Namespace", competition: Competition) -> int:
 
 
 def _show(args: "Namespace", competition: Competition) -> int:
-    from pipeline.oof.team_origin import origin_of
+    from pipeline.oof.manifest import origin_of
     from pipeline.report.page import page
     from pipeline.report.team import print_audit
-    from pipeline.team.again import audit_own, from_values
-    from pipeline.team.audit import as_values
+    from pipeline.team.audit import as_values, audit_own, from_values
 
     paths, contest, peer = _named_run(args, competition)
     team = origin_of(peer.manifest)
@@ -184,7 +183,7 @@ def _export(args: "Namespace", competition: Competition) -> int:
 
 def _named_run(args: "Namespace", competition: Competition) -> "tuple[Paths, Contest, Peer]":
     """The complete run that is named; UsageError, or what keeps it from being read."""
-    from pipeline.team.loading import load_contest
+    from pipeline.team.competition import load_contest
     from pipeline.team.runs import read_one
 
     paths, contest = load_contest(competition, Path(args.root))

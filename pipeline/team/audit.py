@@ -4,14 +4,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.team.candidate_view import Subject
+import numpy as np
+
+from pipeline.base.paths import Paths
+from pipeline.team.candidate import Candidate
+from pipeline.team.candidate_view import Finding, Subject
 from pipeline.team.checks import copies, folds, labels, order, proof, rows, scale, shift
 from pipeline.team.checks import leakage as leak
 from pipeline.team.checks.copies import Likeness, likenesses
 from pipeline.team.checks.folds import FoldLine, fold_lines
 from pipeline.team.checks.proof import Proof, prove
 from pipeline.team.checks.shift import Shift, shifts
-from pipeline.team.finding import Finding
+from pipeline.team.competition import Contest
+from pipeline.team.runs import Peer, read_peers
 
 CHECKS = (rows, proof, labels, scale, order, folds, leak, shift, copies)
 IN, WARNED, OUT = "in", "in with a warning", "out"
@@ -83,3 +88,45 @@ def as_values(audit_: Audit) -> dict[str, Any]:
         ],
         "notes": audit_.notes,
     }
+
+
+# An audit again: as it was stored with a run, or made anew for one of our own.
+
+
+def from_values(values: dict[str, Any]) -> Audit:
+    """What `as_values` wrote."""
+    return Audit(
+        findings=[Finding(**each) for each in values["findings"]],
+        proof=Proof(**values["proof"]),
+        score=values["score"],
+        holdout=values["holdout"],
+        folds=[FoldLine(**each) for each in values["folds"]],
+        likenesses=[Likeness(**each) for each in values["compared"]],
+        shifts=[
+            Shift(**{**each, "oof": tuple(each["oof"]), "test": tuple(each["test"])})
+            for each in values["shift"]
+        ],
+        notes=values["notes"],
+    )
+
+
+def candidate_of(peer: Peer, contest: Contest) -> Candidate:
+    """A run as a candidate: what it would be if a team-mate had sent it."""
+    values = {"train": peer.oof, "test": peer.test, "holdout": peer.holdout}
+    return Candidate(
+        sources={},
+        kind="values" if contest.problem == "regression" else "probabilities",
+        values=values,
+        written={"oof": peer.oof},
+        times={part: np.ones(len(each), dtype=int) for part, each in values.items()},
+        unknown=[],
+        folds=None,
+        labels=None,
+        claims=[contest.folds.digest],
+    )
+
+
+def audit_own(paths: Paths, contest: Contest, peer: Peer) -> Audit:
+    """A run of our own, looked at as if it had come from elsewhere."""
+    others, notes = read_peers(paths, contest, without=peer.name)
+    return audit(Subject(candidate_of(peer, contest), contest, others), notes)

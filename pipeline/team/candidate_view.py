@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 
@@ -102,3 +103,37 @@ def standard_error(draws: np.ndarray) -> float:
     """Standard deviation of the draws that are defined; infinite where fewer than two are."""
     known = draws[np.isfinite(draws)]
     return float(known.std()) if len(known) > 1 else float("inf")
+
+
+# What one check found, and what it means for the file.
+
+
+Grade = Literal["ok", "warning", "out"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One sentence of the audit."""
+
+    check: str
+    """What was looked at: rows, values, folds …"""
+    grade: Grade
+    says: str
+    """What was found, with its figures and, where it is not in order, what to do."""
+    final: bool = False
+    """Out, and not even --force can store it: rows are missing or hold no number."""
+
+
+def ok(check: str, says: str) -> Finding:
+    """Nothing to complain of."""
+    return Finding(check=check, grade="ok", says=says)
+
+
+def warning(check: str, says: str) -> Finding:
+    """Something that a person should look at."""
+    return Finding(check=check, grade="warning", says=says)
+
+
+def out(check: str, says: str, final: bool = False) -> Finding:
+    """A reason to leave the file out."""
+    return Finding(check=check, grade="out", says=says, final=final)

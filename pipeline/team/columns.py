@@ -5,17 +5,161 @@ parts and passports have their usual names; predictions carry the names of class
 are the only numbers left. Nothing is guessed from values but what the docstrings say.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from os.path import commonprefix
 
 import numpy as np
 import pandas as pd
 
 from pipeline.base.config import Competition
 from pipeline.base.errors import DataError
+from pipeline.data.labels import canonical
 from pipeline.folds.fold_file import fold_columns
-from pipeline.team.cells import is_numeric
-from pipeline.team.predicted import find_outputs, other_numbers
+from pipeline.problems.form import match
+
+# From the texts of a file to numbers, and from logits to probabilities.
+
+
+SAMPLED = 2000  # cells that decide whether a column is one of numbers
+
+
+def numbers(texts: np.ndarray) -> np.ndarray:
+    """(r,) float64 of (r,) texts; NaN where a cell is empty or no number.
+
+    >>> numbers(np.array(["0.5", " 1e-3", "", "a", "-inf"], dtype=object)).tolist()
+    [0.5, 0.001, nan, nan, -inf]
+    """
+    stripped = pd.Series(texts, dtype=object).str.strip()
+    return pd.to_numeric(stripped, errors="coerce").to_numpy(dtype=float)
+
+
+def is_numeric(texts: np.ndarray) -> bool:
+    """Whether most cells of a column that are not empty are numbers."""
+    written = [text for text in texts.tolist() if text.strip()]
+    step = max(1, len(written) // SAMPLED)
+    values = numbers(np.array(written[::step], dtype=object))
+    return bool(len(values)) and float(np.isfinite(values).mean()) > 0.5
+
+
+def fold_names(texts: np.ndarray) -> np.ndarray:
+    """(r,) one text for all ways to write a fold's number; empty where there is none.
+
+    >>> fold_names(np.array(["1.0", "1", "", "b", "-1"], dtype=object)).tolist()
+    ['1', '1', '', 'b', '']
+    """
+    named = {text: canonical(text) for text in set(texts.tolist())}
+    none = {"", "nan", "NaN", "None", "-1"}
+    found = [named[text] for text in texts.tolist()]
+    return np.array(["" if text in none else text for text in found], dtype=object)
+
+
+def sigmoid(values: np.ndarray) -> np.ndarray:
+    """Logits to probabilities, each alone, without overflow."""
+    small = np.exp(-np.abs(values))
+    return np.where(values >= 0, 1 / (1 + small), small / (1 + small))
+
+
+def softmax(values: np.ndarray) -> np.ndarray:
+    """(r, k) logits to probabilities whose rows sum to one."""
+    shifted = np.exp(values - values.max(axis=1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))
+
+
+# Which columns of a team-mate's file are the predictions: by name, or the only numbers left.
+
+
+PREDICTIONS = (
+    *("pred", "preds", "prediction", "predictions", "predicted", "oof", "oof_pred", "y_pred"),
+    *("prob", "proba", "probability", "p", "logit", "logits", "score", "value", "test_pred"),
+)
+"""What tools call the one column of predictions."""
+DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+(e[-+]?\d+)?", re.IGNORECASE)
+PERCENTAGE = re.compile(r"[-+]?\d+([.,]\d+)? ?%")
+
+
+def other_numbers(frame: pd.DataFrame, rest: Sequence[str], numeric: Sequence[str]) -> str:
+    """A hint for columns that hold numbers as Germany writes them, or percentages."""
+    for column in rest:
+        cells = [str(text).strip() for text in frame[column].head(50) if str(text).strip()]
+        if column in numeric or not cells:
+            continue
+        if all(DECIMAL_COMMA.fullmatch(cell) for cell in cells):
+            return f"{column!r} has decimal commas ({cells[0]}): write them as decimal points. "
+        if all(PERCENTAGE.fullmatch(cell) for cell in cells):
+            return f"{column!r} holds percentages ({cells[0]}): write shares such as 0.93. "
+    return ""
+
+
+def find_outputs(
+    free: Sequence[str], competition: Competition, name: str, hint: str = ""
+) -> dict[str, int]:
+    """Column -> column of our predictions."""
+    task = competition.task
+    _refuse_two(free, competition, name)
+    for header in (free, [column for column in free if not _is_index(column)]):
+        if found := match_ends(competition.outputs, header):
+            return found
+    if task.classes and (found := match_ends(task.classes, free)):
+        return found
+    if len(competition.outputs) == 1:
+        usual = [column for column in free if column.strip().casefold() in PREDICTIONS]
+        choice = usual if len(usual) == 1 else [c for c in free if not _is_index(c)]
+        if len(choice) == 1:
+            return {choice[0]: 0}
+    numbers = [str(place) for place in range(len(task.classes))]
+    if task.classes and (found := match_ends(numbers, free)):
+        return found
+    raise DataError(_ambiguous(free, competition, name, hint))
+
+
+def _refuse_two(free: Sequence[str], competition: Competition, name: str) -> None:
+    """DataError where a column is named after the target and another one like predictions."""
+    target = competition.outputs[0]
+    rivals = [each for each in free if each != target and each.strip().casefold() in PREDICTIONS]
+    if len(competition.outputs) == 1 and target in free and rivals:
+        raise DataError(
+            f"{name}: {target!r} and {', '.join(map(repr, rivals))} may both be the predictions, "
+            f"and {target!r} does not hold today's labels. Take the others out of the file"
+        )
+
+
+def _is_index(column: str) -> bool:
+    """What DataFrame.to_csv writes without being asked."""
+    return column.startswith("Unnamed:") or column == "index"
+
+
+def match_ends(names: Sequence[str], header: Sequence[str]) -> dict[str, int] | None:
+    """As `match`, where all columns of *header* may share an end as well as a beginning.
+
+    >>> match_ends(["sad", "happy"], ["sad_oof", "happy_oof"])
+    {'sad_oof': 0, 'happy_oof': 1}
+    """
+    if found := match(names, header):
+        return found
+    if len(header) < 2:
+        return None
+    end = len(commonprefix([column[::-1] for column in header]))  # noqa: RUF071 (names, not paths)
+    if not end:
+        return None
+    found = match(names, [column[:-end] for column in header])
+    ending = header[0][-end:]
+    return None if found is None else {f"{column}{ending}": at for column, at in found.items()}
+
+
+def _ambiguous(free: Sequence[str], competition: Competition, name: str, hint: str) -> str:
+    wanted = competition.outputs
+    found = f"columns of numbers: {', '.join(free)}" if free else "no further column of numbers"
+    if len(wanted) == 1:
+        expected = f"one named {wanted[0]!r} or 'pred', or a single column of numbers"
+    else:
+        expected = f"{len(wanted)} of them, named {', '.join(wanted)}"
+    return (
+        f"{name}: it cannot be told which columns are the predictions. Found {found}; expected "
+        f"{expected}. {hint}Rename the columns, or take the others out of the file"
+    )
+
 
 FOLDS = ("fold", "folds", "kfold", "fold_id", "foldid", "cv_fold")
 PARTS = ("part", "split", "set", "kind", "dataset")

@@ -3,13 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
 from pipeline.base.config import Competition
-from pipeline.data.tables import Tables
-from pipeline.folds.frozen import Folds
-from pipeline.metrics.metric import Metric
+from pipeline.base.files import read_json
+from pipeline.base.paths import Paths
+from pipeline.data.tables import Tables, load
+from pipeline.folds.frozen import Folds, read_frozen
+from pipeline.metrics.metric import Metric, get_metric
 
 PARTS = ("train", "test", "holdout")
 
@@ -52,3 +55,20 @@ class Contest:
     def problem(self) -> str:
         """regression, binary, multiclass or multilabel."""
         return self.competition.task.problem
+
+
+# From a config to the contest that files are held against.
+
+
+def load_contest(competition: Competition, root: Path) -> tuple[Paths, Contest]:
+    """Read tables, frozen folds and passport; see `load` and `read_frozen` for what they raise."""
+    paths = Paths(root, competition.name)
+    tables = load(competition, root)
+    contest = Contest(
+        competition=competition,
+        metric=get_metric(competition.task.metric, competition.task, root),
+        tables=tables,
+        folds=read_frozen(competition, paths, tables.train),
+        digests=read_json(paths.passport)["digests"],
+    )
+    return paths, contest

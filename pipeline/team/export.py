@@ -20,7 +20,7 @@ from pipeline.base.errors import UsageError
 from pipeline.base.files import commit_json, commit_text, read_json
 from pipeline.base.paths import Paths
 from pipeline.folds.fold_file import fold_columns
-from pipeline.oof.team_origin import origin_of, unproven
+from pipeline.oof.manifest import origin_of, unproven
 from pipeline.team.competition import Contest
 from pipeline.team.runs import Peer
 

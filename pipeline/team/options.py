@@ -12,8 +12,7 @@ from pipeline.base.parser import Parser
 if TYPE_CHECKING:
     from jsonargparse import Namespace
 
-    from pipeline.team.candidate import Kind
-    from pipeline.team.reading import Asked
+    from pipeline.team.candidate import Asked, Kind
 
 
 def add_options(options: Parser) -> None:
@@ -58,7 +57,7 @@ def add_file_options(options: Parser) -> None:
 
 def asked_of(args: "Namespace") -> "Asked":
     """What the user says about a file; UsageError where two flags contradict each other."""
-    from pipeline.team.reading import Asked
+    from pipeline.team.candidate import Asked
 
     if args.logits and args.probabilities:
         raise UsageError("--logits and --probabilities contradict each other: say one")

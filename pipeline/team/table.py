@@ -9,11 +9,10 @@ import pandas as pd
 
 from pipeline.base.errors import DataError
 from pipeline.base.files import sha256
-from pipeline.data.findings import listing
 from pipeline.data.labels import encode
 from pipeline.data.reading.reader import read
-from pipeline.team.cells import fold_names, numbers
-from pipeline.team.columns import PART_OF, Columns, find_columns
+from pipeline.data.table import listing
+from pipeline.team.columns import PART_OF, Columns, find_columns, fold_names, numbers
 from pipeline.team.competition import PARTS, Contest
 
 

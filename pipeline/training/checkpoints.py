@@ -15,9 +15,8 @@ from typing import Any
 
 from pipeline.base.errors import ArtifactError
 from pipeline.base.fault_injection import reach
-from pipeline.base.files import commit_json, read_json, sha256
+from pipeline.base.files import commit_json, read_json, sha256, sweep
 from pipeline.base.paths import Workspace
-from pipeline.base.temporaries import sweep
 from pipeline.models.learner import Watch
 
 KEEP = 2

@@ -6,8 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.base.errors import ResourceError, raise_if
-from pipeline.base.files import as_resource_error, commit_bytes, free_bytes, size_text
-from pipeline.base.temporaries import new_name, sweep
+from pipeline.base.files import (
+    as_resource_error,
+    commit_bytes,
+    free_bytes,
+    new_name,
+    size_text,
+    sweep,
+)
 from pipeline.training.checkpoints import KEEP
 from pipeline.training.job import Job, Part
 

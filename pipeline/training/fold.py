@@ -2,11 +2,16 @@
 
 import os
 import platform
+import resource
+import sys
 import time
+from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tensorboard.summary import Writer
 
 from pipeline import __version__
 from pipeline.base.errors import ArtifactError, DivergedError
@@ -14,16 +19,121 @@ from pipeline.base.fault_injection import reach
 from pipeline.base.files import commit_json, read_json
 from pipeline.base.leases import lease
 from pipeline.base.paths import Workspace
+from pipeline.base.seeding import derive_seed
 from pipeline.data.table import Table, concatenate
 from pipeline.metrics.metric import Metric, MetricError
 from pipeline.models.learner import Learner, Watch
 from pipeline.oof.manifest import FORMAT
 from pipeline.oof.predictions import FoldPredictions, commit_fold
-from pipeline.training.diverging import fit_through
 from pipeline.training.events import Journal
 from pipeline.training.job import Job, Part
-from pipeline.training.logs import log_fold
-from pipeline.training.memory import peak_bytes, reset_peak
+
+# What to do when a training diverges: stop, or go back and take smaller steps.
+
+
+RATE_FACTOR = 0.5
+LEAST_RATE = 0.125
+"""Of the recipe's learning rate: what diverges even at an eighth is not a matter of the rate."""
+
+
+def fit_through(job: Job, part: Part, train: Table, workspace: Workspace, watch: Watch) -> Learner:
+    """A fresh learner, fitted on *train*.
+
+    With `--on-nan rollback` a training that diverges goes back to the start of its epoch and on
+    from there with half the learning rate, down to an eighth. Epochs start at the same step
+    whenever a process was killed, so the result does not depend on it. Raises DivergedError.
+    """
+    rate_scale = 1.0
+    while True:
+        learner = job.factory.make(derive_seed(part.seed, "learner", part.repeat, part.fold))
+        try:
+            learner.fit(train, workspace, watch, rate_scale)
+            return learner
+        except DivergedError as error:
+            watch.event("diverged", str(error))
+            rate_scale = RATE_FACTOR * learner.facts.get("rate_scale", 0.0)
+            if job.rules.on_nan != "rollback" or rate_scale < LEAST_RATE:
+                raise
+            step = job.checkpoints_of(part).roll_back()
+            watch.event(
+                "rolled back",
+                f"back to step {step}, and from there at {rate_scale:g} times the learning rate",
+                step=step,
+                rate_scale=rate_scale,
+            )
+
+
+# A fold's result as TensorBoard scalars, beside the curves its learner logged.
+#
+# tensorboard --logdir runs/
+
+
+def log_fold(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Write score, seconds, peak memory and the learner's numbers to *folder*."""
+    folder.mkdir(parents=True, exist_ok=True)
+    writer = Writer(str(folder))
+    for name, value in _numbers(manifest).items():
+        writer.add_scalar(name, value, step=0)
+    writer.close()
+
+
+def _numbers(manifest: Mapping[str, Any]) -> dict[str, float]:
+    """The manifest's numbers under the names TensorBoard groups by.
+
+    >>> _numbers({"score": 0.5, "metric": "auc", "seconds": {"fit": 2}, "learner": {"steps": 7}})
+    {'fold/auc': 0.5, 'fold/seconds_fit': 2.0, 'learner/steps': 7.0}
+    """
+    numbers = {}
+    if manifest.get("score") is not None:
+        numbers[f"fold/{manifest['metric']}"] = float(manifest["score"])
+    for group in ("seconds", "peak_memory"):
+        for name, value in manifest.get(group, {}).items():
+            numbers[f"fold/{group}_{name}"] = float(value)
+    for name, value in manifest.get("learner", {}).items():
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            numbers[f"learner/{name}"] = float(value)
+    return numbers
+
+
+# Peak memory of a stretch of work: resident memory of this process, and of the GPU where used.
+
+
+STATUS = Path("/proc/self/status")
+CLEAR = Path("/proc/self/clear_refs")
+RESET_PEAK = "5"  # proc(5): writing 5 resets VmHWM to the current resident size
+
+
+def _cuda() -> Any | None:
+    """torch.cuda where torch is already loaded and has a GPU; never loads torch itself."""
+    torch = sys.modules.get("torch")
+    return torch.cuda if torch is not None and torch.cuda.is_available() else None
+
+
+def reset_peak() -> None:
+    """Start a new stretch. Without /proc (macOS) the peak stays that of the whole process."""
+    try:
+        CLEAR.write_text(RESET_PEAK, encoding="ascii")
+    except OSError:
+        pass
+    if cuda := _cuda():
+        cuda.reset_peak_memory_stats()
+
+
+def peak_bytes() -> dict[str, int]:
+    """Peak since `reset_peak`, in bytes: {"ram": …} and, on a GPU, {"gpu": …}."""
+    peak = {"ram": _peak_ram()}
+    if cuda := _cuda():
+        peak["gpu"] = int(cuda.max_memory_allocated())
+    return peak
+
+
+def _peak_ram() -> int:
+    if STATUS.exists():
+        for line in STATUS.read_text(encoding="ascii").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def train_fold(job: Job, part: Part, metric: Metric, watch: Watch) -> None:

@@ -6,20 +6,40 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from pipeline.base.config import Competition, as_dict
-from pipeline.base.nested import flat, short
+from pipeline.base.config import Competition, as_dict, flat, short
 from pipeline.base.paths import Part, Paths, Workspace
+from pipeline.base.stopping import STOP, Stop
 from pipeline.data.table import Table
 from pipeline.data.tables import Tables
 from pipeline.folds.frozen import Folds
 from pipeline.models.learner import LearnerFactory
 from pipeline.models.recipes import Recipe
-from pipeline.oof.manifest import HARMLESS, MANNER
-from pipeline.oof.origin import SAME
+from pipeline.oof.manifest import HARMLESS, MANNER, SAME
 from pipeline.training.checkpoints import Checkpoints
-from pipeline.training.rules import Rules
+
+# How a run behaves when things go wrong: fixed once for all its folds.
+
+
+OnNan = Literal["stop", "rollback", "skip-fold"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """Nothing in here changes a prediction of a training that goes well."""
+
+    on_nan: OnNan = "stop"
+    """stop: end with exit code 6. rollback: back to the start of the epoch with half the rate.
+    skip-fold: go on with the other folds."""
+    checkpoint_seconds: float = 600.0
+    """A checkpoint is written this often; 0 for after every step."""
+    min_free_bytes: int = 0
+    """To be left free on every disk that is written to."""
+    deterministic: bool = False
+    """On a GPU, only algorithms that give the same bits every time."""
+    stop: Stop = field(default=STOP)
+    """Asked at every step boundary whether to end."""
 
 
 @dataclass(frozen=True, kw_only=True)

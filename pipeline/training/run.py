@@ -21,8 +21,7 @@ from pipeline.base.leases import lease
 from pipeline.base.untrusted import refuse_links
 from pipeline.metrics.metric import Metric, MetricError
 from pipeline.models.learner import Watch
-from pipeline.oof.manifest import FORMAT
-from pipeline.oof.origin import check_one_origin
+from pipeline.oof.manifest import FORMAT, check_one_origin
 from pipeline.oof.predictions import Wanted, assemble, read_fold
 from pipeline.training.fold import train_fold
 from pipeline.training.job import Job, Part, differences

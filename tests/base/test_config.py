@@ -2,10 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.base.complaints import explained
 from pipeline.base.config import Competition, DataConfig, FoldsConfig, TaskConfig, as_dict
 from pipeline.base.errors import UsageError
-from pipeline.base.parser import Parser, read_section
+from pipeline.base.parser import Parser, explained, read_section
 
 CONFIG = """
 name: "007"

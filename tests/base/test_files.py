@@ -15,11 +15,12 @@ from pipeline.base.files import (
     commit_arrays,
     commit_bytes,
     commit_json,
+    new_name,
     read_arrays,
     read_json,
     sha256,
+    sweep,
 )
-from pipeline.base.temporaries import new_name, sweep
 
 ROOT = Path(__file__).resolve().parents[2]
 

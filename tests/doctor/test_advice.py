@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.base.config import as_dict
-from pipeline.doctor.advice import Commands, model_options
+from pipeline.doctor.repair import Commands, model_options
 from pipeline.models.recipes import find
 
 

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from pipeline.base.temporaries import new_name
+from pipeline.base.files import new_name
 from tests.sound import OOF, RUN, WORK, dead_process, examine, sound
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.submissions.entry import Entry
+from pipeline.submissions.ledger import Entry
 from tests.sound import RUN, SUBMISSION, edit, examine, problem_of, sound, spoil
 
 RECORD = SUBMISSION.with_suffix(".json")

@@ -8,8 +8,8 @@ import pytest
 
 from pipeline.base.leases import lease
 from pipeline.data.tokens import files as tokenfiles
-from pipeline.data.tokens.shelf import Shelf
-from pipeline.data.tokens.tokencache import LEASE
+from pipeline.data.tokens.files import Shelf
+from pipeline.data.tokens.store import LEASE
 from tests.sound import dead_process, examine, sound
 
 NAME = "0123456789abcdef" * 2

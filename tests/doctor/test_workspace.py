@@ -15,7 +15,7 @@ from safetensors.numpy import save
 
 from pipeline.base.files import sha256
 from pipeline.base.paths import Workspace
-from pipeline.doctor.weights import SAVED
+from pipeline.doctor.workspace import SAVED
 from pipeline.models.linear import learner as linear
 from pipeline.training.checkpoints import Checkpoints
 from tests.sound import OOF, RUN, WORK, dead_process, edit, examine, problem_of, sound, spoil

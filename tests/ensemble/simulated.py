@@ -15,9 +15,9 @@ import numpy as np
 from pipeline.base.config import TaskConfig
 from pipeline.base.seeding import generator
 from pipeline.ensemble.evidence import Evidence
-from pipeline.ensemble.facts import Facts
 from pipeline.ensemble.honest.gains import Difference, Gain, difference, gain_over
 from pipeline.ensemble.honest.nest import Nest, spread_of
+from pipeline.ensemble.predictor import Facts
 from pipeline.metrics.metric import get_metric
 
 POPULATION = 100_000  # rows

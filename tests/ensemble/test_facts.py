@@ -3,7 +3,7 @@ import pytest
 
 from pipeline.base.errors import UsageError
 from pipeline.data.table import Table
-from pipeline.ensemble.facts import REST, facts_of
+from pipeline.ensemble.predictor import REST, facts_of
 
 
 def table(sources, texts=None, **more):

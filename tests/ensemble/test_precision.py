@@ -12,7 +12,7 @@ from scipy.optimize import nnls
 
 from pipeline.ensemble.methods.ridge import STRENGTHS, blends
 from pipeline.ensemble.methods.weights import ROUNDS, greedy, simplex
-from pipeline.metrics.pairs import GAINS
+from pipeline.metrics.moments import GAINS
 from tests.ensemble.toys import gather, truth_of
 
 LONG = np.longdouble

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.ensemble.prune import redundant
+from pipeline.ensemble.outcome import redundant
 from tests.ensemble.toys import evidence_of, gather, member, truth_of
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from pipeline.base.config import TaskConfig
 from pipeline.ensemble.evidence import Evidence
-from pipeline.ensemble.facts import Facts
+from pipeline.ensemble.predictor import Facts
 from pipeline.metrics.metric import get_metric
 
 CLASSES = ["art", "business", "sport", "world"]

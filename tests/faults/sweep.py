@@ -10,7 +10,7 @@ undisturbed run. One line of JSON per trial that failed; the last line counts th
 KIND and COUNT:
     enospc    the n-th file operation fails as on a full disk; COUNT trials evenly over all n
     kill9     the process is killed in front of the n-th file operation; likewise
-    points    the process is killed at a point that `base.fault_injection` names, at its first, second,
+    points    the process is killed at a point of `base.fault_injection`, at its first, second,
               fourth … time; COUNT trials evenly over all points and times
     sigkill   kill -9 from outside, at COUNT random times
     sigterm   SIGTERM from outside, at COUNT random times

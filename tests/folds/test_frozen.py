@@ -12,7 +12,7 @@ from pipeline.base.config import ColumnsConfig, Competition, DataConfig, FoldsCo
 from pipeline.base.errors import ArtifactError, DataError
 from pipeline.base.paths import Paths
 from pipeline.data.table import Table
-from pipeline.folds.classes import divisions
+from pipeline.folds.checks import divisions
 from pipeline.folds.frozen import frozen, read_frozen
 from pipeline.folds.new_folds import new_folds, spread
 

@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.folds.groups import connect, describe
-from pipeline.folds.near import bands, jaccard, near_pairs, ngrams
+from pipeline.folds.groups import bands, connect, describe, jaccard, near_pairs, ngrams
 
 LONG = "the quick brown fox jumps over the lazy dog near the river bank on a sunny day"
 

@@ -10,10 +10,17 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from pipeline.base.config import FoldsConfig
 from pipeline.data.table import Table
-from pipeline.folds.balance import balance, table
-from pipeline.folds.exchanges import Board, lower_harm
-from pipeline.folds.splitter import assign, levelled
-from pipeline.folds.strata import number_strata, refined, set_strata, strata
+from pipeline.folds.local_search import Board, lower_harm
+from pipeline.folds.splitter import (
+    assign,
+    balance,
+    levelled,
+    number_strata,
+    refined,
+    set_strata,
+    strata,
+    table,
+)
 
 
 def random_case(seed):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.folds.text import normalise, normalise_all
+from pipeline.folds.groups import normalise, normalise_all
 
 TRICKY = st.text(
     st.one_of(

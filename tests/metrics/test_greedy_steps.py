@@ -7,10 +7,9 @@ from hypothesis import strategies as st
 
 from pipeline.base.config import TaskConfig
 from pipeline.metrics import greedy_decided as picks_decided
-from pipeline.metrics.greedy_ranked import ordered_pairs
+from pipeline.metrics.greedy_ranked import log_sum, ordered_pairs
 from pipeline.metrics.greedy_steps import climb
 from pipeline.metrics.metric import Metric, MetricError, fitting, get_metric
-from pipeline.metrics.picks_likely import log_sum
 
 PROBLEMS = ["regression", "binary", "multiclass", "multilabel"]
 COLUMNS = {"regression": 2, "binary": 1, "multiclass": 4, "multilabel": 3}

@@ -7,11 +7,9 @@ from hypothesis import strategies as st
 from threadpoolctl import threadpool_info
 
 from pipeline.ensemble.predictor import Blend
-from pipeline.metrics import measured
-from pipeline.metrics.measured import measure, measure_by_fold
+from pipeline.metrics import moments as measured
 from pipeline.metrics.metric import get_metric
-from pipeline.metrics.moments import combine
-from pipeline.metrics.pairs import GAINS, pair
+from pipeline.metrics.moments import GAINS, combine, measure, measure_by_fold, pair
 from tests.ensemble.toys import evidence_of, gather, member, task_of, truth_of
 
 MOMENT_METRICS = sorted(GAINS)

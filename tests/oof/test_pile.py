@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 
 from pipeline.base.errors import ResourceError
-from pipeline.base.temporaries import new_name
+from pipeline.base.files import new_name
 from pipeline.data.join import Order
-from pipeline.oof import pile as module
-from pipeline.oof.members import read_members
-from pipeline.oof.pile import Pile
+from pipeline.oof import members as module
+from pipeline.oof.members import Pile, read_members
 from tests.blendable import make
 
 SCRIPT = """

@@ -6,8 +6,7 @@ import pytest
 from pipeline.base.config import ColumnsConfig, Competition, DataConfig
 from pipeline.base.errors import DataError, UsageError
 from pipeline.metrics.metric import get_metric
-from pipeline.problems.decide import number_texts, render
-from pipeline.problems.form import find_form, match
+from pipeline.problems.form import find_form, match, number_texts, render
 from tests.ensemble.toys import task_of
 
 FREE = (0.0, 1.0)

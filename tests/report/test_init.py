@@ -7,9 +7,8 @@ import pytest
 from rich.cells import cell_len
 
 from pipeline.base.config import ColumnsConfig, Competition, DataConfig, TaskConfig
-from pipeline.data.sample import made_up
 from pipeline.data.table import Table
-from pipeline.data.tables import Tables
+from pipeline.data.tables import Tables, made_up
 from pipeline.report.init import show
 from pipeline.report.page import writable
 from pipeline.setup.inspection.duplicates import Groups

@@ -1,10 +1,8 @@
 import numpy as np
 import pytest
 
-from pipeline.submissions.alike import likeness
-from pipeline.submissions.already_sent import alike, sent_before
-from pipeline.submissions.entry import Entry
-from pipeline.submissions.ledger import change_ledger
+from pipeline.submissions.already_sent import alike, likeness, sent_before
+from pipeline.submissions.ledger import Entry, change_ledger
 
 
 def table(values, ids=None, header="id,target"):

@@ -4,8 +4,7 @@ import pytest
 
 from pipeline.base.config import SubmissionsConfig
 from pipeline.base.errors import UsageError
-from pipeline.submissions.budget import budget
-from pipeline.submissions.entry import Entry
+from pipeline.submissions.ledger import Entry, budget
 
 DAY = date(2026, 3, 5)
 

@@ -7,11 +7,9 @@ import pytest
 
 from pipeline.base.errors import ArtifactError, BusyError, DataError, UsageError
 from pipeline.base.leases import lease
-from pipeline.metrics.bounds import score_problem
+from pipeline.metrics.metric import score_problem
 from pipeline.submissions import ledger
-from pipeline.submissions.entry import Entry
-from pipeline.submissions.ledger import change_ledger, ledger_path, read_ledger
-from pipeline.submissions.record import News, record
+from pipeline.submissions.ledger import Entry, News, change_ledger, ledger_path, read_ledger, record
 
 ONE = Entry(day="2026-03-01", file="toy-001-mean.csv", sha256="1" * 64, by="ann", public=0.9)
 TWO = Entry(day="2026-03-02", file="toy-002-best.csv", sha256="2" * 64, by="bob")

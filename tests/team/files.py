@@ -7,11 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.team.audit import Audit, audit
-from pipeline.team.candidate import Candidate
+from pipeline.team.candidate import Asked, Candidate, read_candidate
 from pipeline.team.candidate_view import Subject
-from pipeline.team.competition import Contest
-from pipeline.team.loading import load_contest
-from pipeline.team.reading import Asked, read_candidate
+from pipeline.team.competition import Contest, load_contest
 from pipeline.team.runs import read_peers
 from tests.blendable import Toy
 from tests.ensemble.toys import member

@@ -10,9 +10,8 @@ from pipeline.base.paths import Workspace
 from pipeline.base.stopping import Stop
 from pipeline.models.settings import TransformerRecipe
 from pipeline.models.transformer.factory import TransformerFactory
-from pipeline.training.job import Job
+from pipeline.training.job import Job, Rules
 from pipeline.training.lightning.trainer import FoldFitter
-from pipeline.training.rules import Rules
 from tests.fitting import CPU
 from tests.tiny import tiny_backbone
 from tests.training.toys import COMPETITION, Told, make_job, table

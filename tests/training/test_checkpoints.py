@@ -11,8 +11,8 @@ from pipeline.base.files import read_json
 from pipeline.base.paths import Workspace
 from pipeline.models.transformer import tensor_file as tensorfile
 from pipeline.training.checkpoints import Checkpoints
-from pipeline.training.lightning import checkpointio
-from pipeline.training.lightning.checkpointio import CommittedCheckpoints
+from pipeline.training.lightning import checkpoint as checkpointio
+from pipeline.training.lightning.checkpoint import CommittedCheckpoints
 from tests.training.toys import Told
 
 WEIGHTS = 40

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from pipeline.training.memory import CLEAR
+from pipeline.training.fold import CLEAR
 
 PROGRAM = """
 import numpy as np

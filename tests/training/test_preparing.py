@@ -4,8 +4,7 @@ import io
 
 from rich.console import Console
 
-from pipeline.training.preparing import QUIET_SECONDS, Preparing
-from pipeline.training.progress import PLAIN_EVERY_SECONDS
+from pipeline.training.progress import PLAIN_EVERY_SECONDS, QUIET_SECONDS, Preparing
 
 
 def told(seconds_a_step: float, steps: int) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 from pipeline.base.errors import BusyError
 from pipeline.base.leases import lease
 from pipeline.base.stopping import Stop
-from pipeline.oof.origin import SAME
+from pipeline.oof.manifest import SAME
 from pipeline.training.disk_space import needs
 from tests.training.toys import make_job, run
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from pipeline.data.findings import Findings
+from pipeline.data.table import Findings
 
 SEPARATORS = {",": "a comma", ";": "a semicolon", "\t": "a tab"}
 SNIFFED_ROWS = 50

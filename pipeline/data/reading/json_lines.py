@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.data.findings import Findings
 from pipeline.data.reading.encoding import clean
+from pipeline.data.table import Findings
 
 
 class Literal(str):

@@ -14,8 +14,8 @@ import pyarrow
 from pyarrow import parquet
 
 from pipeline.base.errors import DataError
-from pipeline.data.findings import Findings
 from pipeline.data.reading.encoding import clean
+from pipeline.data.table import Findings
 
 
 def parse_parquet(path: Path, name: str) -> tuple[pd.DataFrame, Findings, list[str]]:

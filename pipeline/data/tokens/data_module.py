@@ -22,7 +22,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from pipeline.data.table import Table
-from pipeline.data.tokens.sampler import Batching, ByLength, Pick, Steps
+from pipeline.data.tokens.batches import Batching, ByLength, Pick, Steps
 from pipeline.data.tokens.store import TokenStore
 
 Encoder = Callable[[np.ndarray], np.ndarray]

@@ -11,18 +11,104 @@ and a test row with the same texts share one entry.
 Shapes: n rows, s texts per row, u inputs per row (1 for "cross", s for "siamese").
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from pipeline.data.tokens.files import name_of
-from pipeline.data.tokens.inputs import NOTHING, Pairing, clean, distinct, inputs_of, keys_of
-from pipeline.data.tokens.shelf import Shelf, empty, joined
-from pipeline.data.tokens.tokencache import Teller, in_memory, on_disk
-from pipeline.data.tokens.tokenizer import Tokeniser
+from pipeline.base.errors import ArtifactError, BusyError, ResourceError
+from pipeline.base.leases import holder, lease
+from pipeline.data.tokens.files import (
+    MANIFEST,
+    Shelf,
+    delete_unused,
+    empty,
+    joined,
+    name_of,
+    read,
+    write,
+)
+from pipeline.data.tokens.tokenizer import (
+    NOTHING,
+    Index,
+    Pairing,
+    Tokeniser,
+    clean,
+    distinct,
+    inputs_of,
+    keys_of,
+)
+
+# One token store on disk for whoever needs it: found, waited for, mended or made.
+
+
+POLL_SECONDS = 0.5
+LEASE = "store.lease"
+Make = Callable[[], Iterable[Shelf]]
+Kept = tuple[Index, Shelf]
+
+
+class Teller(Protocol):
+    """Told what happens: a `pipeline.models.learner.Watch` is one."""
+
+    def phase(self, name: str, total: int) -> None:
+        """A phase of *total* steps begins."""
+
+    def advance(self, steps: int = 1) -> None:
+        """That many steps are done."""
+
+    def event(self, what: str, message: str, **facts: Any) -> None:
+        """Something a person should know."""
+
+
+def in_memory(keys: np.ndarray, make: Make) -> Kept:
+    """The tokens of the inputs *keys* (2, n) that *make* gives, on no disk."""
+    return Index(keys), joined(make())
+
+
+def on_disk(folder: Path, record: np.dtype, keys: np.ndarray, make: Make, tell: Teller) -> Kept:
+    """The store in *folder*, mapped; where it is missing or damaged it is made first.
+
+    One process makes it while the others wait. Where the disk is full or cannot be written, this
+    process keeps the tokens in its own memory and says so: training may still fit, and the space
+    that it needs is asked for by itself.
+    """
+    waited = False
+    while (found := _there(folder, tell)) is None:
+        try:
+            with lease(folder / LEASE, f"the token store {folder}"):
+                if (found := _there(folder, tell)) is None:  # made while the claim was waited for
+                    write(folder, record, keys, make())
+                    delete_unused(folder)
+        except BusyError:
+            if not waited:
+                who = holder(folder / LEASE)
+                tell.event("waiting", f"waiting for {who}, which tokenises the same texts")
+            waited = True
+            time.sleep(POLL_SECONDS)
+        except ResourceError as error:
+            tell.event(
+                "tokens not kept",
+                f"the tokens stay in this process's memory and are made again next time: {error}",
+            )
+            return in_memory(keys, make)
+    return found
+
+
+def _there(folder: Path, tell: Teller) -> Kept | None:
+    try:
+        found = read(folder)
+    except ArtifactError as damage:
+        tell.event("tokens damaged", f"{damage}. The texts are tokenised again.")
+        with suppress(OSError):  # told once
+            (folder / MANIFEST).unlink()
+        return None
+    return None if found is None else (Index(found[0]), found[1])
+
 
 __all__ = ["TokenStore", "clean"]
 CHUNK = 4_096

@@ -18,12 +18,10 @@ from typing import Literal
 import numpy as np
 
 from pipeline.base.config import TaskConfig
-from pipeline.ensemble.decisions.clip import clip_to
 from pipeline.ensemble.decisions.cut_points import cuts_within, fit_class_cuts
 from pipeline.ensemble.decisions.decision import Rule
-from pipeline.ensemble.decisions.labels import Labels
 from pipeline.ensemble.decisions.offsets import CHANGES, offsets_for
-from pipeline.ensemble.decisions.rounding import fit_grid, has_grid
+from pipeline.ensemble.decisions.rounding import Labels, clip_to, fit_grid, has_grid
 from pipeline.ensemble.decisions.threshold import COUNTS, thresholds_for
 from pipeline.metrics.metric import Metric
 from pipeline.problems.form import Kind

@@ -15,8 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.ensemble.decisions.decision import Labelled, Rule
-from pipeline.ensemble.decisions.gate import beyond_noise
+from pipeline.ensemble.decisions.decision import Labelled, Rule, beyond_noise
 
 ROUNDS = 10
 FLOOR = 1e-12  # lowest probability, for its logarithm

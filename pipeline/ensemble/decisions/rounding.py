@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.ensemble.decisions.decision import Labelled
+from pipeline.ensemble.decisions.decision import Labelled, Rule
+from pipeline.problems.form import THRESHOLD, nearest_labels
 
 MOST = 101  # more distinct labels than this are no grid
 EACH = 5  # rows that a value of a grid has on average, at least
@@ -84,3 +85,75 @@ def _told(grid: np.ndarray) -> str:
     if np.ptp(steps) < 0.01 * steps[0]:
         return f"to steps of {steps[0]:.4g} from {grid[0]:g} to {grid[-1]:g}"
     return f"to the {len(grid)} values that labels have"
+
+
+# Clip: numbers are cut to the range that labels can have.
+#
+# An error in the label's unit can only shrink. Pearson and spearman see shape and order, where a
+# cut may as well hurt.
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Cuts to a range."""
+
+    low: float
+    high: float
+    outside: int
+    """Rows it was fitted on that lie outside."""
+
+    def apply(self, predicted: np.ndarray) -> np.ndarray:
+        """(m, k) within the range."""
+        return np.clip(predicted, self.low, self.high)
+
+    def says(self, names: list[str]) -> str:
+        """The range, and how many rows lie outside it."""
+        return f"to {self.low:g} … {self.high:g}; {self.outside} out-of-fold rows lie outside"
+
+    def as_dict(self) -> dict[str, Any]:
+        """The range."""
+        return {"low": self.low, "high": self.high}
+
+
+def clip_to(limits: tuple[float, float]) -> Rule:
+    """The rule that clips to *limits*."""
+
+    def fit(rows: Labelled) -> Clip:
+        outside = (rows.predicted < limits[0]) | (rows.predicted > limits[1])
+        return Clip(*limits, int(outside.any(axis=1).sum()))
+
+    return fit
+
+
+# Classes where the metric would rather have numbers: what the file's form does to the score.
+#
+# A sample submission that shows classes is filled with classes, whatever the metric. This is no
+# choice, but it has its effect, and the score that is shown is that of the file.
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Predictions as the classes that will be written."""
+
+    problem: str
+    limits: tuple[float, float]
+    """Lowest and highest label of a regression."""
+
+    def apply(self, predicted: np.ndarray) -> np.ndarray:
+        """(m, k): whole numbers, 0 and 1, or a single 1 in each row."""
+        if self.problem == "regression":
+            return nearest_labels(predicted, self.limits)
+        if self.problem == "multiclass":
+            return np.eye(predicted.shape[1])[predicted.argmax(axis=1)]
+        return (predicted >= THRESHOLD).astype(float)
+
+    def says(self, names: list[str]) -> str:
+        """Which classes."""
+        return {
+            "regression": "the nearest whole numbers",
+            "multiclass": "the likeliest class",
+        }.get(self.problem, f"positive from {THRESHOLD:g} on")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Nothing is fitted."""
+        return {}

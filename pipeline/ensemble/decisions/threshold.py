@@ -14,9 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.ensemble.decisions.decision import Labelled, Rule, listed
-from pipeline.ensemble.decisions.gate import beyond_noise
-from pipeline.problems.decide import THRESHOLD
+from pipeline.ensemble.decisions.decision import Labelled, Rule, beyond_noise, listed
+from pipeline.problems.form import THRESHOLD
 
 ROUNDS = 5  # of going round the labels, where they depend on each other
 

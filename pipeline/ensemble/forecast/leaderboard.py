@@ -16,10 +16,9 @@ import numpy as np
 from pipeline.base.seeding import generator
 from pipeline.data.table import Table
 from pipeline.ensemble.assessment import as_score
-from pipeline.ensemble.forecast.copies import Copied, copied
 from pipeline.ensemble.forecast.sampling import Scored, can_weigh, deviations
-from pipeline.ensemble.forecast.shift import Shift, find_shift, shift_between
-from pipeline.setup.inspection.codes import code
+from pipeline.ensemble.forecast.shift import Copied, Shift, copied, find_shift, shift_between
+from pipeline.setup.inspection.duplicates import code
 
 INSIDE = 90  # percent of test files whose score lies in the range
 NEVER = 99  # percent of holdout files whose score does, before train is no longer believed

@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 
 from pipeline.data.table import Table
 from pipeline.setup.inspection.adversarial import ALIKE, UNLIKE, auc_of_parts, compare, margins
-from pipeline.setup.inspection.codes import Codes, code
+from pipeline.setup.inspection.duplicates import MUCH, Codes, code
 
 Verdict = Literal["unknown", "alike", "somewhat", "unlike"]
 MOST = 10.0  # no row counts as more than this many, or a few would decide the score
@@ -77,3 +77,35 @@ def _weights(margin: np.ndarray, is_test: np.ndarray) -> np.ndarray:
     odds = np.minimum(np.exp(np.minimum(fitted.decision_function(margin[asked, None]), 50)), MOST)
     weights[asked] = odds / odds[~is_test[asked]].mean()
     return weights
+
+
+# Test rows whose texts stand in train, too: no fold shows how well such rows are predicted.
+#
+# Folds keep copies together, so a training row is never predicted by a learner that has seen its
+# texts. Where many test rows are copies of training rows, the leaderboard is better than any honest
+# score of train.
+
+
+@dataclass(frozen=True, kw_only=True)
+class Copied:
+    """How many rows have the texts of a row that their learners were trained on."""
+
+    test: int
+    rows: int
+    """Of the test file."""
+    train: float
+    """Share of the training rows, when their own fold is held out."""
+
+    @property
+    def many(self) -> bool:
+        """Whether so many more of test than of train that scores of train say too little."""
+        return self.test / self.rows - self.train > MUCH
+
+
+def copied(train: Codes, group_of_row: np.ndarray, test: Codes) -> Copied:
+    """Compare texts, case, spaces and outer punctuation aside; groups (n,) are never cut."""
+    known = np.isin(test.row, train.row) & test.filled
+    pairs = np.unique(np.column_stack([train.row, group_of_row]), axis=0)
+    row, groups = np.unique(pairs[:, 0], return_counts=True)
+    apart = np.isin(train.row, row[groups > 1]) & train.filled
+    return Copied(test=int(known.sum()), rows=len(test.row), train=float(apart.mean()))

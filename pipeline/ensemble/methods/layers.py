@@ -15,12 +15,10 @@ from typing import Any
 import numpy as np
 
 from pipeline.ensemble.evidence import Evidence, FoldSet
-from pipeline.ensemble.methods.logistic import logistic
-from pipeline.ensemble.methods.logit import Task, fit, probabilities_of, scores_of
+from pipeline.ensemble.methods.logistic import Task, fit, logistic, probabilities_of, scores_of
 from pipeline.ensemble.methods.ridge import label_level
 from pipeline.ensemble.methods.weights import simplex
-from pipeline.ensemble.predictor import Predictor, expand
-from pipeline.ensemble.rows import Rows
+from pipeline.ensemble.predictor import Predictor, Rows, expand
 from pipeline.metrics.moments import CELLS
 
 STRENGTHS = (1e1, 1e0, 1e-1, 1e-2)

@@ -16,9 +16,8 @@ from typing import Any
 import numpy as np
 
 from pipeline.ensemble.evidence import Evidence, FoldSet
-from pipeline.ensemble.predictor import mean_of, within_range
-from pipeline.ensemble.rows import Rows
-from pipeline.metrics.ranks import share_below
+from pipeline.ensemble.predictor import Rows, mean_of, within_range
+from pipeline.metrics.linearised_metrics import share_below
 
 ORDER_ONLY = ("auc", "spearman")
 WRONG_TOOL = (

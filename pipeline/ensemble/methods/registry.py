@@ -10,14 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pipeline.ensemble.evidence import Evidence, FoldSet
-from pipeline.ensemble.methods.bagging import greedy_bag
 from pipeline.ensemble.methods.layers import layers
 from pipeline.ensemble.methods.logistic import logistic
 from pipeline.ensemble.methods.rank_mean import ORDER_ONLY, rank_mean
 from pipeline.ensemble.methods.ridge import nonnegative_ridge, ridge
 from pipeline.ensemble.methods.scaling import on_one_scale
 from pipeline.ensemble.methods.slices import slices
-from pipeline.ensemble.methods.weights import best_single, greedy, mean, simplex
+from pipeline.ensemble.methods.weights import best_single, greedy, greedy_bag, mean, simplex
 from pipeline.ensemble.predictor import Predictor
 
 Fit = Callable[[Evidence, FoldSet], Predictor]

@@ -16,8 +16,7 @@ from typing import Any, overload
 import numpy as np
 
 from pipeline.ensemble.evidence import Evidence, FoldSet
-from pipeline.ensemble.predictor import Blend, Predictor
-from pipeline.ensemble.rows import Rows
+from pipeline.ensemble.predictor import Blend, Predictor, Rows
 from pipeline.metrics.moments import Moments
 
 SPREAD = 3.0  # times wider or narrower than the target from which a member is on another scale

@@ -13,13 +13,10 @@ from typing import Any
 import numpy as np
 
 from pipeline.ensemble.evidence import Evidence, FoldSet
-from pipeline.ensemble.methods.ridge import label_level
-from pipeline.ensemble.methods.tuned import tuned
+from pipeline.ensemble.methods.ridge import label_level, tuned
 from pipeline.ensemble.methods.weights import simplex
-from pipeline.ensemble.predictor import Blend, expand, within_range
-from pipeline.ensemble.rows import Rows
-from pipeline.metrics.measured import measure
-from pipeline.metrics.moments import Moments
+from pipeline.ensemble.predictor import Blend, Rows, expand, within_range
+from pipeline.metrics.moments import Moments, measure
 
 STRENGTHS = (1e3, 1e1, 1e0, 1e-1, 1e-2)
 """Tried from strong to weak, in units of a member's mean variance in the slice."""

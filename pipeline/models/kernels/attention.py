@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from pipeline.models.kernels.dropout import factors
+from pipeline.models.kernels.cpu_kernels import factors
 
 WORTH = 40_000
 """So many padded scores cost about as much as one more block (measured on 2 and 4 cores)."""

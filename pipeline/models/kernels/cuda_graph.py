@@ -6,18 +6,194 @@ to the graphs. Where weights have moved all the same, graphs are captured anew.
 """
 
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
+import numpy as np
+import torch
 from torch import Tensor, nn, zeros_like
 
-from pipeline.models.kernels.captures import Capture
-from pipeline.models.kernels.fixed import Fixed, Shape
-from pipeline.models.kernels.packing import Packing
+from pipeline.models.kernels.packing import Packed, Packing, lay_out, to_device
 from pipeline.models.settings import TransformerRecipe
 from pipeline.models.transformer.device import Hardware
-from pipeline.models.transformer.heads import Head
-from pipeline.models.transformer.micro import Batch
-from pipeline.models.transformer.network import Network
+from pipeline.models.transformer.memory_limits import Batch
+from pipeline.models.transformer.network import Head, Network, pool
+
+# How work on the device is recorded once and started again with a single call.
+#
+# A CUDA graph holds the kernels that a function launched, with the addresses they read and write;
+# to replay it costs one launch instead of thousands. What it needs, from PyTorch's notes "CUDA
+# Graphs" (https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs): inputs, weights and
+# gradients that stay where they are, fixed shapes, no waiting for the device, and some runs on a
+# side stream beforehand. Random numbers come from the default generator, whose seed and offset are
+# read anew at every replay: seeded before it, a replay draws what the function itself would draw.
+
+
+Work = Callable[[], Tensor]
+"""Reads and writes what stays in its place; returns a loss ()."""
+WARM_UP = 3
+"""Runs before recording, as in PyTorch's examples: libraries set themselves up in the first."""
+
+
+class Capture(Protocol):
+    """One piece of work, recorded."""
+
+    def warm_up(self, work: Work) -> None:
+        """Run *work* so often that nothing is left to be set up."""
+
+    def record(self, work: Work) -> None:
+        """Keep *work*, which may or may not be run by that; RuntimeError where it cannot be."""
+
+    def replay(self) -> Tensor:
+        """Run it; the loss is overwritten by the next replay of any capture."""
+
+
+class CudaCapture:
+    """A `Capture` as a CUDA graph."""
+
+    def __init__(self, beside: "CudaCapture | None" = None) -> None:
+        """Takes its memory from that of *beside*: two of them never run at the same time."""
+        self.graph: torch.cuda.CUDAGraph = torch.cuda.CUDAGraph()
+        self.pool = None if beside is None else beside.graph.pool()
+        self.loss: Tensor | None = None
+
+    def warm_up(self, work: Work) -> None:
+        """See `Capture.warm_up`."""
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(WARM_UP):
+                work()
+        torch.cuda.current_stream().wait_stream(stream)
+
+    def record(self, work: Work) -> None:
+        """See `Capture.record`; waits for the device."""
+        with torch.cuda.graph(self.graph, pool=self.pool):
+            self.loss = work()
+
+    def replay(self) -> Tensor:
+        """See `Capture.replay`."""
+        assert self.loss is not None, "nothing was recorded"
+        self.graph.replay()
+        return self.loss
+
+
+class Rerun:
+    """A `Capture` that runs the work anew: the same buffers and draws, where there is no GPU."""
+
+    def __init__(self, beside: "Rerun | None" = None) -> None:
+        self.work: Work | None = None
+
+    def warm_up(self, work: Work) -> None:
+        """See `Capture.warm_up`."""
+        work()
+
+    def record(self, work: Work) -> None:
+        """See `Capture.record`."""
+        self.work = work
+
+    def replay(self) -> Tensor:
+        """See `Capture.replay`."""
+        assert self.work is not None, "nothing was recorded"
+        return self.work()
+
+
+# A micro-batch in buffers that never move nor change their size, as a CUDA graph needs them.
+#
+# All texts of all inputs make one packed row. Its real tokens are filled up to a multiple of
+# `BUCKET` by those of one dummy text, which attends to itself alone and whose states are thrown
+# away; so the outputs and the gradient are those of the texts as they are, but for the order of
+# sums.
+#
+# Notation: B rows, u inputs per row, N tokens of the filled row, W most tokens of a text.
+
+
+BUCKET = 128
+"""Filled rows are a multiple of so many tokens: half of them, on average, are computed in vain."""
+
+
+class Shape(NamedTuple):
+    """What two micro-batches must have in common to use the same buffers."""
+
+    rows: int
+    inputs: int
+    tokens: int
+    """N."""
+
+    @classmethod
+    def of(cls, batch: Batch) -> "Shape":
+        """That of *batch*; at least one token is left to the dummy text."""
+        inputs, rows = batch["lengths"].shape
+        return cls(rows, inputs, (int(batch["lengths"].sum()) // BUCKET + 1) * BUCKET)
+
+
+class Fixed:
+    """The buffers of one shape: `load` a micro-batch into them, then run `outputs`."""
+
+    def __init__(self, like: Batch, width: int) -> None:
+        """For batches of the shape of *like*, their texts of at most *width* tokens (W)."""
+        self.shape, self.width = Shape.of(like), width
+        device, tokens = like["rows"].device, self.shape.tokens
+        self.texts = self.shape.rows * self.shape.inputs
+        sizes = [tokens, tokens, tokens, self.texts + 2, self.texts]
+        self.numbers = torch.zeros(sum(sizes), dtype=torch.int64, device=device)
+        self.source, places, positions, offsets, self.lengths = self.numbers.split(sizes)
+        longest = max(width, BUCKET)  # the dummy text may be longer than the real ones
+        self.packed = Packed(places, positions[None], offsets, [], longest)
+        names = [name for name in like["inputs"][0] if name != "attention_mask"]
+        self.flat = {name: self.numbers.new_zeros(tokens) for name in names}
+        self.targets = torch.zeros_like(like["targets"])
+        self.weight = torch.zeros((), device=device)
+
+    def load(self, batch: Batch) -> None:
+        """Copy *batch* into the buffers; waits for nothing."""
+        self.numbers.copy_(to_device(self._numbers(batch), self.numbers.device), non_blocking=True)
+        for name, buffer in self.flat.items():
+            values = [each[name].reshape(-1) for each in batch["inputs"]]
+            torch.index_select(torch.cat(values), 0, self.source, out=buffer)
+        self.targets.copy_(batch["targets"])
+        self.weight.fill_(batch["weight"])
+
+    def _numbers(self, batch: Batch) -> np.ndarray:
+        """All that depends on lengths, one after the other: one copy to the device."""
+        lengths = batch["lengths"].reshape(-1)
+        texts, positions, offsets = lay_out(lengths)
+        filler = self.shape.tokens - len(texts)
+        self.packed.lengths[:] = [*np.diff(offsets).tolist(), filler]
+        dummy = np.zeros(filler, dtype=np.int64)  # of the first token's kind, at the first position
+        return np.concatenate(
+            [
+                _begins(batch)[texts] + positions,
+                dummy,
+                texts * self.width + positions,
+                self.texts * self.width + np.arange(filler),
+                positions,
+                dummy,
+                offsets,
+                [self.shape.tokens],
+                lengths,
+            ]
+        )
+
+    def outputs(self, network: Network) -> Tensor:
+        """(B, o): what *network* makes of the texts that are loaded."""
+        assert network.packing is not None
+        size = self.texts * self.width
+        states = network.packing.run(network.backbone, self.flat, self.packed, size + BUCKET)
+        mask = torch.arange(self.width, device=self.lengths.device) < self.lengths[:, None]
+        vectors = pool(states[:size].view(self.texts, self.width, -1), mask, network.pooling)
+        outputs: Tensor = network.head(vectors.chunk(self.shape.inputs))
+        return outputs
+
+
+def _begins(batch: Batch) -> np.ndarray:
+    """(u * B,): where each text begins among the padded tokens of all inputs in a row."""
+    begins, start = [], 0
+    for each in batch["inputs"]:
+        rows, width = each["input_ids"].shape
+        begins.append(start + np.arange(rows) * width)
+        start += rows * width
+    return np.concatenate(begins)
+
 
 MOST = 32
 """Graphs kept; micro-batches of further shapes are run without."""

@@ -4,11 +4,13 @@ Counting is scikit-learn's HashingVectorizer, one family of n-grams at a time. A
 counted before is looked up, so the folds of a run count every text once.
 """
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
+from rapidfuzz.distance import LCSseq, Levenshtein
 from scipy import sparse
 from sklearn.feature_extraction.text import HashingVectorizer
 
@@ -95,3 +97,119 @@ class NgramCounter:
 
     def _count(self, texts: Sequence[str]) -> list[sparse.csr_array]:
         return [count_ngrams(texts, family, self.buckets) for family in self.families]
+
+
+# What can be said about a text, or about two texts side by side. Stateless.
+#
+# Texts went through `ngrams.tidy`, except for `surface`, which wants them as they were written.
+
+
+LONGEST = 4000  # characters compared one by one; what follows is left to the n-grams
+TINY = 1e-6
+SIGNED_WEIGHT = 0.5  # which text a difference is in says less than that there is one
+NUMBER = re.compile(r"\d+")
+SENTENCE_END = re.compile(r"[.!?。！？]+")
+
+
+def surface(texts: Sequence[str]) -> np.ndarray:
+    """(n, 12) float32: length, words, case, digits, punctuation and repetition of each text."""
+    return np.array([_surface(text) for text in texts], dtype=np.float32).reshape(len(texts), 12)
+
+
+def _surface(text: str) -> list[float]:
+    words = text.split()
+    characters, count = max(len(text), 1), max(len(words), 1)
+    letters = sum(map(str.isalpha, text))
+    digits = sum(map(str.isdigit, text))
+    spaces = sum(map(str.isspace, text))
+    return [
+        np.log1p(len(text)),
+        np.log1p(len(words)),
+        np.log1p(sum(map(len, words)) / count),
+        sum(map(str.isupper, text)) / characters,
+        digits / characters,
+        (len(text) - letters - digits - spaces) / characters,
+        np.log1p(text.count("!")),
+        np.log1p(text.count("?")),
+        np.log1p(text.count("\n")),
+        np.log1p(len(SENTENCE_END.findall(text))),
+        len(set(words)) / count,
+        np.log1p(len(set(words))),
+    ]
+
+
+def side_by_side(firsts: Sequence[str], seconds: Sequence[str]) -> np.ndarray:
+    """(n, 15) float32: lengths, common subsequences, edits and numbers of each pair."""
+    pairs = zip(firsts, seconds, strict=True)
+    rows = [_side_by_side(first[:LONGEST], second[:LONGEST]) for first, second in pairs]
+    return np.array(rows, dtype=np.float32).reshape(len(firsts), 15)
+
+
+def _side_by_side(first: str, second: str) -> list[float]:
+    words, others = first.split(), second.split()
+    length, other_length = max(len(first), 1), max(len(second), 1)
+    count, other_count = max(len(words), 1), max(len(others), 1)
+    same = LCSseq.similarity(first, second)
+    same_words = LCSseq.similarity(words, others)
+    numbers, other_numbers = set(NUMBER.findall(first)), set(NUMBER.findall(second))
+    either = numbers | other_numbers
+    return [
+        np.log1p(length) + np.log1p(other_length),
+        abs(np.log(length / other_length)),
+        np.log(length / other_length),
+        2 * same / (length + other_length),
+        same / min(length, other_length),
+        2 * same_words / (count + other_count),
+        same_words / min(count, other_count),
+        np.log1p(count + other_count),
+        abs(count - other_count) / (count + other_count),
+        len(numbers & other_numbers) / len(either) if either else 0.5,
+        float(bool(either)),
+        float(bool(numbers - other_numbers)),
+        float(bool(other_numbers - numbers)),
+        float(first == second),
+        Levenshtein.normalized_similarity(first, second),
+    ]
+
+
+def similarities(first: sparse.csr_array, second: sparse.csr_array) -> np.ndarray:
+    """(n, 4) float32: Jaccard, cosine, and the share of the smaller and of the larger side.
+
+    *first* and *second* hold the (weighted) n-gram counts of each side, (n, p).
+    """
+    shared, sizes, other_sizes = (_sums(m) for m in (first.minimum(second), first, second))
+    product = _sums(first.multiply(second))
+    norms = np.sqrt(_sums(first.power(2)) * _sums(second.power(2)))
+    wholes = (
+        sizes + other_sizes - shared,
+        norms,
+        np.minimum(sizes, other_sizes),
+        np.maximum(sizes, other_sizes),
+    )
+    parts = (shared, product, shared, shared)
+    ratios = [part / (whole + TINY) for part, whole in zip(parts, wholes, strict=True)]
+    return np.stack(ratios, axis=1).astype(np.float32)
+
+
+def text_blocks(text: sparse.csr_array) -> list[sparse.csr_array]:
+    """The n-grams of single texts (n, p), each row scaled to length one."""
+    return [_shrink(text, text)]
+
+
+def pair_blocks(first: sparse.csr_array, second: sparse.csr_array) -> list[sparse.csr_array]:
+    """N-grams of both texts, of one only, and signed by which; each (n, p).
+
+    Each row is scaled by the length of both texts' n-grams together.
+    """
+    both, only = first.minimum(second), first - second
+    return [_shrink(block, first + second) for block in (both, abs(only), SIGNED_WEIGHT * only)]
+
+
+def _shrink(block: sparse.csr_array, whole: sparse.csr_array) -> sparse.csr_array:
+    """*block* divided row by row by the length of *whole*."""
+    lengths = np.sqrt(_sums(whole.power(2)))
+    return sparse.csr_array(sparse.diags_array(1 / np.maximum(lengths, TINY)) @ block)
+
+
+def _sums(matrix: sparse.csr_array) -> np.ndarray:
+    return np.asarray(matrix.sum(axis=1)).ravel()

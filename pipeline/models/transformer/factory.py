@@ -19,23 +19,23 @@ from pipeline.base.config import TaskConfig
 from pipeline.data.table import Table
 from pipeline.data.tokens.store import TokenStore
 from pipeline.models.hub.weights import fetch, load_backbone, load_tokenizer, locate
-from pipeline.models.kernels.allocator import keep_memory
-from pipeline.models.kernels.captures import CudaCapture
-from pipeline.models.kernels.cpu_kernels import has_operator, is_amd, use_fast_products
-from pipeline.models.kernels.cuda_graph import Graphs, refusal
-from pipeline.models.kernels.dropout import use_cheap_dropout
+from pipeline.models.kernels.cpu_kernels import (
+    has_operator,
+    is_amd,
+    keep_memory,
+    use_cheap_dropout,
+    use_fast_products,
+)
+from pipeline.models.kernels.cuda_graph import CudaCapture, Graphs, refusal
 from pipeline.models.kernels.packing import Packing, packable
 from pipeline.models.learner import Silent, Watch
 from pipeline.models.settings import TransformerRecipe
 from pipeline.models.transformer.device import Hardware
-from pipeline.models.transformer.fine_tuning import TransformerLearner
-from pipeline.models.transformer.learnt import Learnt
+from pipeline.models.transformer.fine_tuning import Fitter, Shared, TransformerLearner
 from pipeline.models.transformer.losses import check_loss
-from pipeline.models.transformer.memory_limits import Limits
-from pipeline.models.transformer.micro import free_memory
+from pipeline.models.transformer.memory_limits import Learnt, Limits, free_memory
 from pipeline.models.transformer.network import Pristine
 from pipeline.models.transformer.precision import Arithmetic
-from pipeline.models.transformer.shared import Fitter, Shared
 
 
 class TransformerFactory:

@@ -2,30 +2,75 @@
 
 import time
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
 
-from pipeline.base.config import as_dict
+from pipeline.base.config import TaskConfig, as_dict
 from pipeline.base.errors import ArtifactError
 from pipeline.base.files import commit, commit_json, read_json, sha256
 from pipeline.base.paths import Workspace
 from pipeline.base.seeding import derive_seed
 from pipeline.data.table import Table
 from pipeline.data.tokens.data_module import FoldDataModule
+from pipeline.data.tokens.store import TokenStore
+from pipeline.models.kernels.cuda_graph import Graphs
+from pipeline.models.kernels.packing import Packing
 from pipeline.models.kernels.vocabulary import only_used
 from pipeline.models.learner import Watch
-from pipeline.models.transformer.heads import Head
-from pipeline.models.transformer.learnt import Learnt
+from pipeline.models.settings import TransformerRecipe
+from pipeline.models.transformer.device import Hardware
 from pipeline.models.transformer.losses import TargetCodec, fit_codec
+from pipeline.models.transformer.memory_limits import Learnt
 from pipeline.models.transformer.module import TextModule
-from pipeline.models.transformer.network import Network
-from pipeline.models.transformer.shared import Shared
+from pipeline.models.transformer.network import Head, Network, Pristine
 from pipeline.models.transformer.tensor_file import read, write
+
+# What the learners of a run share: its recipe, its backbone, its tokens, and who runs them.
+
+
+class Fitter(Protocol):
+    """Runs a module over its data: pipeline.training.trainer.FoldFitter."""
+
+    def fit(
+        self, module: TextModule, data: FoldDataModule, workspace: Workspace, watch: Watch
+    ) -> None:
+        """Take all steps, going on from what the workspace holds."""
+
+    def predict(self, module: TextModule, data: FoldDataModule, watch: Watch) -> Any:
+        """Rows and values, batch by batch."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shared:
+    """What all learners of a run work with."""
+
+    recipe: TransformerRecipe
+    task: TaskConfig
+    outputs: int
+    """Prediction columns."""
+    hardware: Hardware
+    fitter: Fitter
+    store: TokenStore
+    pristine: Pristine
+    packing: Packing | None = None
+    """How the backbone runs texts without padding; None where it cannot."""
+    graphs: Graphs | None = None
+    """Where the recipe asks for CUDA graphs, and can have them."""
+    no_graphs: str | None = None
+    """Why it cannot."""
+    learnt: Learnt = field(default_factory=Learnt)
+    """Of the machine, by the folds before."""
+
+    @property
+    def batching(self) -> TransformerRecipe:
+        """The settings of batches: what is packed need not be cut by length."""
+        return self.recipe if self.packing is None else replace(self.recipe, length_groups=1)
+
 
 WEIGHTS, SETTINGS = "weights.safetensors", "learner.json"
 

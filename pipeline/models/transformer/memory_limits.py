@@ -4,18 +4,114 @@ Only the number of rows that are run at once, and the precision, ever give way; 
 rates stay as the recipe says.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
-from typing import NoReturn
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any, NoReturn
+
+import torch
 
 from pipeline.base.errors import DivergedError, ResourceError
 from pipeline.models.learner import Watch
 from pipeline.models.settings import TransformerRecipe
 from pipeline.models.transformer.device import Precision
-from pipeline.models.transformer.learnt import Learnt
-from pipeline.models.transformer.micro import is_out_of_memory
 from pipeline.models.transformer.precision import NAMES
+
+# What a training finds out about its machine on the way, and the next one need not find out.
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learnt:
+    """Empty as long as everything fits and nothing overflows."""
+
+    micro_rows: int | None = None
+    """Most rows that fit into memory when training; None where all did."""
+    predict_rows: int | None = None
+    """Most rows that fit into memory when predicting."""
+    precision: Precision | None = None
+    """What was computed in after fp16 overflowed."""
+
+    def joined(self, other: "Learnt") -> "Learnt":
+        """What a third training starts with: the smaller sizes.
+
+        It finds its precision by itself, at the cost of a step: so no fold's numbers depend on
+        whether another, that overflowed, was trained before it.
+        """
+        return Learnt(
+            micro_rows=_least(self.micro_rows, other.micro_rows),
+            predict_rows=_least(self.predict_rows, other.predict_rows),
+        )
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any]) -> "Learnt":
+        """What the facts of a fitted learner tell."""
+        return cls(**facts.get("learnt", {}))
+
+
+def _least(*values: int | None) -> int | None:
+    return min((value for value in values if value is not None), default=None)
+
+
+# What fits into memory: a step's micro-groups cut smaller where they do not.
+#
+# The rows of a step, their weights and the number of steps stay as they are; only how many rows are
+# run at once changes. So the gradient is the same, dropout aside, whose draws are per micro-batch.
+
+
+Batch = Mapping[str, Any]
+SIGNS = ("out of memory", "STATUS_ALLOC_FAILED", "DefaultCPUAllocator")
+"""How a lack of memory reads where it is not an OutOfMemoryError: of a GPU, of one of its libraries
+(CUBLAS_…, CUDNN_…), of a CPU."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether the device had too little memory."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in SIGNS)
+
+
+def micro_batches(groups: list[Batch], most: int | None) -> Iterator[Batch]:
+    """The *groups* of a step, each cut into equal parts of at most *most* rows."""
+    for group in groups:
+        rows = len(group["rows"])
+        parts = 1 if most is None else -(-rows // most)
+        if parts == 1:
+            yield group
+            continue
+        ends = [rows * part // parts for part in range(parts + 1)]
+        for start, end in pairwise(ends):
+            yield part_of(group, start, end)
+
+
+def part_of(batch: Batch, start: int, end: int) -> dict[str, Any]:
+    """The rows start … end - 1 of a batch, padded to their own longest text."""
+    lengths = batch["lengths"][:, start:end]
+    part: dict[str, Any] = {
+        "inputs": [
+            {name: values[start:end, :longest] for name, values in one.items()}
+            for one, longest in zip(batch["inputs"], lengths.max(axis=1).tolist(), strict=True)
+        ],
+        "lengths": lengths,
+        "rows": batch["rows"][start:end],
+    }
+    if "targets" in batch:
+        part["targets"] = batch["targets"][start:end]
+    if "weight" in batch:
+        part["weight"] = batch["weight"] * (end - start) / len(batch["rows"])
+    return part
+
+
+def most_rows(groups: list[Batch], most: int | None) -> int:
+    """Rows of the largest micro-batch of these groups."""
+    return max(len(batch["rows"]) for batch in micro_batches(groups, most))
+
+
+def free_memory() -> None:
+    """Hand cached blocks back to the device."""
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 class Limits:

@@ -16,11 +16,11 @@ from pipeline.models.kernels.cuda_graph import Graphs
 from pipeline.models.learner import Silent, Watch
 from pipeline.models.settings import TransformerRecipe
 from pipeline.models.transformer.device import Hardware
-from pipeline.models.transformer.learnt import Learnt
 from pipeline.models.transformer.losses import TargetCodec
-from pipeline.models.transformer.memory_limits import Limits
-from pipeline.models.transformer.micro import (
+from pipeline.models.transformer.memory_limits import (
     Batch,
+    Learnt,
+    Limits,
     free_memory,
     is_out_of_memory,
     micro_batches,

@@ -13,16 +13,11 @@ from pipeline.base.config import ColumnsConfig, Competition, DataConfig, FoldsCo
 from pipeline.base.errors import DataError, raise_if
 from pipeline.data.reading.reader import read_file
 from pipeline.setup.detection.choices import Doubts, Wishes
-from pipeline.setup.detection.columns import find_id
-from pipeline.setup.detection.files import Files, find_files
-from pipeline.setup.detection.folds import find_groups, find_strata
-from pipeline.setup.detection.labelled import find_holdout, mention_others
+from pipeline.setup.detection.columns import find_groups, find_id, find_strata, find_texts, pairs_of
+from pipeline.setup.detection.files import Files, find_files, find_holdout, mention_others
 from pipeline.setup.detection.profile import Profile, profile_of, profiles_of
-from pipeline.setup.detection.scoring import find_metric, find_range
-from pipeline.setup.detection.tags import refuse_tags
-from pipeline.setup.detection.target import Answers, answers_of, find_targets
-from pipeline.setup.detection.task import find_classes, find_problem
-from pipeline.setup.detection.texts import find_texts, pairs_of
+from pipeline.setup.detection.target import Answers, answers_of, find_targets, refuse_tags
+from pipeline.setup.detection.task import find_classes, find_metric, find_problem, find_range
 
 __all__ = ["Detected", "Wishes", "detect"]
 

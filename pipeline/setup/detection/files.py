@@ -1,11 +1,15 @@
 """Which file of a folder is what, by its name."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.base.errors import UsageError, raise_if
-from pipeline.data.reading.reader import SUFFIXES
+import pandas as pd
+
+from pipeline.base.config import ColumnsConfig
+from pipeline.base.errors import DataError, UsageError, raise_if
+from pipeline.data.reading.reader import SUFFIXES, column_names
+from pipeline.data.tables import ROW_NUMBER
 from pipeline.setup.detection.choices import Doubts, Wishes
 from pipeline.setup.detection.names import words
 
@@ -128,3 +132,43 @@ def _given(folder: Path, wishes: Wishes) -> dict[str, list[Path]]:
 
 def _in(path: Path, paths: Sequence[Path]) -> bool:
     return any(path.resolve() == other.resolve() for other in paths)
+
+
+# Further labelled files: dev files become the holdout, others are only mentioned.
+
+
+def find_holdout(
+    frames: Mapping[Path, pd.DataFrame], columns: ColumnsConfig, doubts: Doubts
+) -> list[Path]:
+    """Those of the dev files that have the id, texts and targets of train."""
+    needed = _needed(columns)
+    holdout = [path for path, frame in frames.items() if needed <= set(frame.columns)]
+    for path, frame in frames.items():
+        lacking = ", ".join(sorted(needed - set(frame.columns)))
+        reason = "has labels" if path in holdout else f"lacks {lacking}, so it is not used"
+        doubts.because("data.holdout", f"{path.name} {reason}.")
+    return holdout
+
+
+def mention_others(
+    others: Sequence[Path], columns: ColumnsConfig, encoding: str, doubts: Doubts
+) -> None:
+    """Say which other files have labels too, and which are of no use."""
+    needed = _needed(columns)
+    more = [path.name for path in others if needed <= set(_columns(path, encoding))]
+    rest = [path.name for path in others if path.name not in more]
+    if more and columns.targets:
+        doubts.because("data.extra_train", f"Labelled too, but not used: {', '.join(more)}.")
+    if rest:
+        doubts.because("data.train", f"Other files, not used: {', '.join(rest)}.")
+
+
+def _needed(columns: ColumnsConfig) -> set[str]:
+    return {*columns.texts, *columns.targets, columns.id} - {ROW_NUMBER, ""}
+
+
+def _columns(path: Path, encoding: str) -> list[str]:
+    try:
+        return column_names(path, encoding)
+    except DataError:  # a file that nobody asked for may be whatever it likes
+        return []

@@ -15,9 +15,16 @@ from sklearn.linear_model import SGDClassifier
 from pipeline.base.seeding import derive_seed, generator
 from pipeline.data.table import Table, concatenate
 from pipeline.folds.groups import connect
-from pipeline.setup.inspection.codes import Codes
-from pipeline.setup.inspection.measures import SEED, auc, mean_auc, sample
-from pipeline.setup.inspection.row_properties import Property, column_properties, text_properties
+from pipeline.setup.inspection.duplicates import Codes
+from pipeline.setup.inspection.row_properties import (
+    SEED,
+    Property,
+    auc,
+    column_properties,
+    mean_auc,
+    sample,
+    text_properties,
+)
 
 ROWS = 10_000
 """Rows of each file, at most."""

@@ -1,15 +1,73 @@
 """Rows and sentences that occur more than once in training, and what they mean for folds."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from pipeline.base.config import FoldsConfig
-from pipeline.data.table import Table
-from pipeline.folds.groups import How, connect
-from pipeline.setup.inspection.codes import EMPTY, Codes
-from pipeline.setup.inspection.measures import sample_within
+from pipeline.data.table import Table, concatenate
+from pipeline.folds.groups import How, connect, normalise_all
+from pipeline.setup.inspection.row_properties import sample_within
+
+# Every text as a number, so that "the same text" becomes integer arithmetic.
+#
+# Two texts have the same number when they are equal after `pipeline.folds.groups.normalise`; empty
+# texts have the number -1, in every file alike.
+
+
+EMPTY = -1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Codes:
+    """The texts of one file as numbers that are shared by all files."""
+
+    texts: np.ndarray
+    """(n, s) number of each text, EMPTY where it is empty."""
+    ordered: np.ndarray
+    """(n,) equal for rows with the same texts on the same sides."""
+    row: np.ndarray
+    """(n,) equal for rows with the same texts on either side."""
+
+    @property
+    def filled(self) -> np.ndarray:
+        """(n,) whether any of a row's texts is not empty."""
+        return np.asarray((self.texts != EMPTY).any(axis=1))
+
+    @property
+    def names(self) -> np.ndarray:
+        """(n, s) short str objects that are equal where the texts are: "" for an empty one."""
+        names = ["" if code == EMPTY else str(code) for code in self.texts.ravel().tolist()]
+        return np.array(names, dtype=object).reshape(self.texts.shape)
+
+    def rows(self, which: np.ndarray) -> "Codes":
+        """The rows selected by a mask (n,) or by positions."""
+        return Codes(texts=self.texts[which], ordered=self.ordered[which], row=self.row[which])
+
+
+def code(files: Sequence[np.ndarray]) -> list[Codes]:
+    """Number the texts of several files, each (n, s), together."""
+    distinct, number = normalise_all(np.concatenate([texts.ravel() for texts in files]))
+    number = np.where(distinct[number] == "", EMPTY, number) if len(number) else number
+    parts = np.split(number, np.cumsum([texts.size for texts in files])[:-1])
+    return [
+        _codes(part.reshape(texts.shape), len(distinct) + 1)
+        for part, texts in zip(parts, files, strict=True)
+    ]
+
+
+def _codes(texts: np.ndarray, base: int) -> Codes:
+    return Codes(texts=texts, ordered=_key(texts, base), row=_key(np.sort(texts, axis=1), base))
+
+
+def _key(texts: np.ndarray, base: int) -> np.ndarray:
+    key = np.zeros(len(texts), dtype=np.int64)
+    for column in texts.T:
+        key = key * base + (column + 1)
+    return key
+
 
 NEAR_ROWS = 20_000
 NEAR_CHARACTERS = 2_000_000
@@ -133,3 +191,62 @@ def _groups(how: How, group_of_row: np.ndarray, n: int) -> Groups:
         largest=int(sizes.max(initial=0)),
         in_company=int(sizes[sizes > 1].sum()),
     )
+
+
+# Rows and sentences of another file that are also in training.
+
+
+MUCH = 0.05
+"""Share of a file's rows that stand in train from which a score on it is another thing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overlap:
+    """What one file has in common with training, after normalising."""
+
+    rows: int
+    """Rows of the file."""
+    same: int
+    """Rows whose texts are a training row, sides either way round."""
+    swapped: int
+    """Of these, rows found only with their sides swapped."""
+    ambiguous: int
+    """Of `same`, rows whose texts have several labels in training."""
+    contradicted: int | None
+    """Of `same`, rows whose own label is none of those in training; None without labels."""
+    sharing: int
+    """Rows that share at least one sentence with training, those of `same` included."""
+    examples: list[str]
+    """A few ids of `same`."""
+
+
+def overlap(train: Table, train_codes: Codes, other: Table, other_codes: Codes) -> Overlap:
+    """What *other*, m rows, has in common with *train*, n rows."""
+    same = np.isin(other_codes.row, train_codes.row) & other_codes.filled
+    straight = np.isin(other_codes.ordered, train_codes.ordered)
+    known = train_codes.texts[train_codes.texts != EMPTY]
+    return Overlap(
+        rows=len(other),
+        same=int(same.sum()),
+        swapped=int((same & ~straight).sum()),
+        ambiguous=int((same & np.isin(other_codes.row, _ambiguous(train, train_codes))).sum()),
+        contradicted=_contradicted(train, train_codes, other.rows(same), other_codes.row[same]),
+        sharing=int(np.isin(other_codes.texts, known).any(axis=1).sum()),
+        examples=[str(row_id) for row_id in other.ids[same][:3]],
+    )
+
+
+def _ambiguous(train: Table, codes: Codes) -> np.ndarray:
+    """The training rows, as codes, that occur with more than one label."""
+    distinct = np.unique(np.column_stack([codes.row, labels(train)]), axis=0)
+    row, count = np.unique(distinct[:, 0], return_counts=True)
+    return row[count > 1]
+
+
+def _contradicted(train: Table, codes: Codes, same: Table, rows: np.ndarray) -> int | None:
+    if same.targets is None:
+        return None
+    number = labels(concatenate(train, same))
+    known = set(zip(codes.row.tolist(), number[: len(train)].tolist(), strict=True))
+    found = zip(rows.tolist(), number[len(train) :].tolist(), strict=True)
+    return sum(pair not in known for pair in found)

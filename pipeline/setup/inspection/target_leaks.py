@@ -13,8 +13,7 @@ import numpy as np
 
 from pipeline.base.config import Problem
 from pipeline.base.seeding import generator
-from pipeline.setup.inspection.measures import SEED, auc, mean_auc, pearson
-from pipeline.setup.inspection.row_properties import Kind, Property
+from pipeline.setup.inspection.row_properties import SEED, Kind, Property, auc, mean_auc, pearson
 
 Measure = Literal["Pearson", "AUC", "accuracy"]
 PARTS = 5

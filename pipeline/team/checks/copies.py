@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.team.candidate_view import Subject
-from pipeline.team.finding import Finding, ok, out, warning
+from pipeline.team.candidate_view import Finding, Subject, ok, out, warning
 from pipeline.team.runs import Peer
 
 EQUAL = 1e-5  # largest difference, as a share of the predictions' range, that printing explains

@@ -19,8 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.metrics.metric import MetricError
-from pipeline.team.candidate_view import Subject, standard_error
-from pipeline.team.finding import Finding, ok, out, warning
+from pipeline.team.candidate_view import Finding, Subject, ok, out, standard_error, warning
 
 SUSPICIOUS, BEYOND = 4.0, 8.0
 LEAST = 0.1  # share of what is left to gain: a smaller step is no leak, however certain

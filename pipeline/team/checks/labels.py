@@ -4,9 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pipeline.team.candidate_view import Subject
+from pipeline.team.candidate_view import Finding, Subject, ok, out
 from pipeline.team.checks.proof import EXAMPLES
-from pipeline.team.finding import Finding, ok, out
 
 
 def check(subject: Subject) -> Iterator[Finding]:

@@ -12,8 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from pipeline.team.candidate_view import Subject
-from pipeline.team.finding import Finding, out
+from pipeline.team.candidate_view import Finding, Subject, out
 
 CLEARLY = 0.1  # correlation that every swapped class gains by the other order, on average
 CHANCE = 4.0  # … in standard errors of a correlation

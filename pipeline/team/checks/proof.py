@@ -11,8 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.team.candidate_view import Subject
-from pipeline.team.finding import Finding, ok, out, warning
+from pipeline.team.candidate_view import Finding, Subject, ok, out, warning
 
 SHORTEST = 16
 """Digits of a passport that are enough: those that every page prints."""

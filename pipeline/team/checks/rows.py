@@ -4,11 +4,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pipeline.data.findings import listing
 from pipeline.data.labels import canonical
-from pipeline.team.candidate_view import Subject
+from pipeline.data.table import listing
+from pipeline.team.candidate_view import Finding, Subject, ok, out, warning
 from pipeline.team.competition import PARTS
-from pipeline.team.finding import Finding, ok, out, warning
 
 CALLED = {"train": "training", "test": "test", "holdout": "holdout"}
 

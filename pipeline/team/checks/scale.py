@@ -14,8 +14,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pipeline.team.candidate_view import Subject
-from pipeline.team.finding import Finding, ok, out, warning
+from pipeline.team.candidate_view import Finding, Subject, ok, out, warning
 
 STEEP = 2.0
 OFF = 0.5  # standard deviations of the labels

@@ -20,9 +20,8 @@ from statistics import median_low
 import numpy as np
 
 from pipeline.ensemble.predictor import mean_of
-from pipeline.team.candidate_view import Subject
+from pipeline.team.candidate_view import Finding, Subject, ok, out, warning
 from pipeline.team.checks.copies import correlation
-from pipeline.team.finding import Finding, ok, out, warning
 from pipeline.team.runs import Peer
 
 EQUAL = 0.2  # standard deviations of the out-of-fold predictions

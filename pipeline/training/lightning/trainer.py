@@ -4,26 +4,138 @@ import logging
 import signal
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.plugins.environments import LightningEnvironment
+from pytorch_lightning.strategies import SingleDeviceStrategy
 
 from pipeline.base.paths import Workspace
+from pipeline.base.stopping import Stop
 from pipeline.data.tokens.data_module import FoldDataModule
 from pipeline.models.learner import Watch
 from pipeline.models.transformer.device import Hardware
 from pipeline.models.transformer.module import TextModule
 from pipeline.training.checkpoints import Checkpoints
-from pipeline.training.lightning.checkpoint import Saving
-from pipeline.training.lightning.checkpointio import CommittedCheckpoints
-from pipeline.training.lightning.logger import FoldLogger
-from pipeline.training.lightning.staying import StayingDevice
-from pipeline.training.lightning.telling import Telling
-from pipeline.training.rules import Rules
+from pipeline.training.job import Rules
+from pipeline.training.lightning.checkpoint import CommittedCheckpoints, Saving
+
+# TensorBoard events of a training, which must never cost the training itself.
+
+
+class FoldLogger(TensorBoardLogger):
+    """Events straight in one folder; gives up, and says so once, where they cannot be written."""
+
+    def __init__(self, logs: Path, step: int, watch: Watch) -> None:
+        """What a killed training logged in *logs* after *step* is hidden."""
+        first_hidden = step + 1 if step else 0  # without a step all, the fold's score too
+        super().__init__(logs.parent, name=logs.name, version="", purge_step=first_hidden)
+        self.watch, self.failed = watch, False
+
+    def log_metrics(self, *args: Any, **kwargs: Any) -> None:
+        """See TensorBoardLogger.log_metrics."""
+        self._try(super().log_metrics, *args, **kwargs)
+
+    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
+        """See TensorBoardLogger.log_hyperparams."""
+        self._try(super().log_hyperparams, *args, **kwargs)
+
+    def log_graph(self, *args: Any, **kwargs: Any) -> None:
+        """See TensorBoardLogger.log_graph."""
+        self._try(super().log_graph, *args, **kwargs)
+
+    def save(self) -> None:
+        """See TensorBoardLogger.save."""
+        self._try(super().save)
+
+    def finalize(self, status: str) -> None:
+        """See TensorBoardLogger.finalize."""
+        self._try(super().finalize, status)
+
+    def _try(self, work: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        if self.failed:
+            return
+        try:
+            work(*args, **kwargs)
+        except OSError as error:
+            self.failed = True
+            self.watch.event("no log", f"no TensorBoard log from here on: {error}")
+
+
+# Where a module is after Lightning is done with it: on a GPU it stays there.
+#
+# Lightning's own strategy carries the module to the CPU after every fit and every predict, and back
+# before the next: for 1.3 GB of weights some tenths of a second each way, several times per fold.
+# And CUDA graphs work on the very weights they were captured with. Lightning would also give the
+# workspaces of cuBLAS back, which a captured graph may still write to.
+
+
+class StayingDevice(SingleDeviceStrategy):
+    """One device, which the module is not taken from; an optimiser's moments are dropped."""
+
+    def teardown(self) -> None:
+        """See Strategy.teardown: all that it does, but for moving the module and its accelerator's
+        own clearing up."""
+        for optimizer in self.optimizers:
+            optimizer.state.clear()
+        self.precision_plugin.teardown()
+        self.checkpoint_io.teardown()
+
+
+# What the Trainer does, told to a Watch; counts from shapes alone, so it never waits.
+
+
+class Telling(pl.Callback):
+    """Phases and steps for the progress display."""
+
+    def __init__(self, watch: Watch, steps_per_epoch: int, stop: Stop | None = None) -> None:
+        """*stop* ends a prediction between two batches: there is nothing to save."""
+        self.watch, self.steps_per_epoch, self.stop = watch, steps_per_epoch, stop
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Announce the optimiser steps of all epochs, and those that were taken before."""
+        assert isinstance(pl_module, TextModule)
+        stepper = pl_module.stepper
+        self.watch.phase("train", stepper.steps, stepper.done, self.steps_per_epoch)
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Count the step, its rows and tokens."""
+        groups = batch["groups"]
+        self.watch.advance(
+            rows=sum(len(group["rows"]) for group in groups),
+            tokens=sum(int(group["lengths"].sum()) for group in groups),
+        )
+
+    def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Announce the batches."""
+        self.watch.phase("predict", int(sum(trainer.num_predict_batches)))
+
+    def on_predict_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Count the rows; end here where it is time to."""
+        self.watch.advance(rows=len(batch["rows"]), tokens=int(batch["lengths"].sum()))
+        if self.stop is not None:
+            self.stop.check()
+
 
 CHATTER = "pytorch_lightning.utilities.rank_zero"
 """Lightning's logger for devices found, tips about its products, and "max_epochs reached"."""

@@ -6,10 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.base.stopping import STOP
-from pipeline.training.parallel.missing import Missing, errands_of
-from pipeline.training.parallel.scheduler import Fleet
-from pipeline.training.parallel.shares import check_gpus, visible_gpus
-from pipeline.training.parallel.workers import Crew
+from pipeline.training.parallel.scheduler import Fleet, Missing, errands_of
+from pipeline.training.parallel.workers import Crew, check_gpus, visible_gpus
 
 if TYPE_CHECKING:
     from jsonargparse import Namespace
@@ -62,8 +60,7 @@ def on_cluster(
 
 def _cluster(ray: Any, args: "Namespace", on_gpu: bool, folds: int, say: Say) -> "RayCluster":
     """The cluster behind *ray*, its nodes asked whether they can train here, and told about."""
-    from pipeline.training.parallel.ray_cluster import RayCluster
-    from pipeline.training.parallel.room import check_nodes, room_for
+    from pipeline.training.parallel.ray_cluster import RayCluster, check_nodes, room_for
 
     nodes = ray.nodes()
     room = room_for(nodes, args.cluster_cpus, args.cluster_gpus, on_gpu)

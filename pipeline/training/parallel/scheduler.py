@@ -6,13 +6,67 @@ any moment; it lies on shared storage, and whoever trains it next goes on from i
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
 
 from pipeline.base.errors import INTERRUPTED, TERMINATED, BusyError, ResourceError
 from pipeline.base.leases import LEASE_SECONDS
+from pipeline.base.paths import Workspace
 from pipeline.base.stopping import Stop
-from pipeline.training.parallel.errands import Cluster, Ended, Errand
-from pipeline.training.parallel.workers import LIVES, WorkerError
+from pipeline.models.learner import Silent
+from pipeline.models.recipes import TransformerRecipe
+from pipeline.training.events import Journal
+from pipeline.training.job import Job, Part
+from pipeline.training.parallel.workers import LIVES, WorkerError, of_fold
+
+# What is handed to a cluster, what comes back, and what a cluster must be able to do.
+
+
+class Ended(NamedTuple):
+    """How an attempt at a fold ended."""
+
+    code: int | None
+    """Exit code of its process, negative for a signal; None where its machine went away."""
+    node: str = ""
+    said: str = ""
+    words: str = ""
+    """What a person should read."""
+
+
+class Cluster(Protocol):
+    """Machines that train folds."""
+
+    def submit(self, argv: Sequence[str]) -> Any:
+        """Start `pipeline.cv` with *argv* where there is room; a handle."""
+
+    def ended(self, handles: Sequence[Any], seconds: float) -> list[Any]:
+        """Those that ended, after at most so many seconds; BusyError where the cluster is gone."""
+
+    def result(self, handle: Any) -> Ended:
+        """Of one that ended."""
+
+    def cancel(self, handle: Any) -> None:
+        """Ask a fold to save and end."""
+
+
+@dataclass
+class Errand:
+    """One fold of one model and seed, on its way to being trained."""
+
+    run: str
+    name: str
+    """Its seed, fold and run, for people."""
+    argv: list[str]
+    manifests: list[Path]
+    """Of its repeats; they are there when it is done."""
+    news: Callable[[], list[str]] = list
+    """What happened to it since it was last asked, for people."""
+    killed: int = 0
+    lost: int = 0
+    busy_since: float | None = None
+    not_before: float = 0.0
+
 
 LOSSES = 10
 """How often the machine of one fold may go away before the fold is given up."""
@@ -154,3 +208,69 @@ class Fleet:
                 ResourceError.exit_code,
             )
         )
+
+
+# Which folds are missing, as far as somebody must know who only hands them out.
+
+
+@dataclass(frozen=True, kw_only=True)
+class Missing:
+    """The parts of one run that are to be trained, without the rows and weights of its job."""
+
+    run: str
+    model: str
+    """As --model names it."""
+    on_gpu: bool
+    """Whether it would use one."""
+    workspaces: dict[Part, Workspace]
+    manifests: dict[Part, Path]
+
+
+def missing_of(job: Job, model: str, parts: Sequence[Part]) -> Missing:
+    """*parts* of *job*, which --model calls *model*."""
+    return Missing(
+        run=job.run,
+        model=model,
+        on_gpu=isinstance(job.recipe, TransformerRecipe),
+        workspaces={part: job.workspace(part) for part in parts},
+        manifests={part: job.predictions(part).with_suffix(".json") for part in parts},
+    )
+
+
+def errands_of(missing: Missing, arguments: Sequence[str]) -> list[Errand]:
+    """One for each seed and fold, in all its repeats."""
+    grouped: dict[tuple[int, int], list[Part]] = {}
+    for part in missing.manifests:
+        grouped.setdefault((part.seed, part.fold), []).append(part)
+    return [
+        Errand(
+            run=missing.run,
+            name=f"seed-{seed}/fold-{fold} of {missing.run}",
+            argv=of_fold(arguments, missing.model, seed, fold),
+            manifests=[missing.manifests[part] for part in parts],
+            news=News(missing, parts),
+        )
+        for (seed, fold), parts in grouped.items()
+    ]
+
+
+class News:
+    """What the journals of some parts say since they were last asked, line by line."""
+
+    def __init__(self, missing: Missing, parts: Sequence[Part]) -> None:
+        self.journals = {
+            f"{missing.run} {part.name}": Journal(missing.workspaces[part].events, Silent())
+            for part in parts
+        }
+        self.told = {name: len(journal.entries()) for name, journal in self.journals.items()}
+
+    def __call__(self) -> list[str]:
+        """The lines, without those that were there when it was made."""
+        lines = []
+        for name, journal in self.journals.items():
+            entries = journal.entries()
+            for entry in entries[self.told[name] :]:
+                started = "started, " if entry.get("what") == "started" else ""
+                lines.append(f"  {name}: {started}{entry.get('message', '')}")
+            self.told[name] = len(entries)
+        return lines

@@ -8,9 +8,8 @@ import pytorch_lightning as pl
 import torch
 
 from pipeline.data.table import Table
-from pipeline.data.tokens.batches import plan
+from pipeline.data.tokens.batches import Pick, plan
 from pipeline.data.tokens.data_module import FoldDataModule, RowDataset, collate, collate_step
-from pipeline.data.tokens.sampler import Pick
 from pipeline.data.tokens.store import TokenStore
 from pipeline.models.settings import TransformerRecipe
 from tests.fitting import advice_ignored, plain_trainer

@@ -8,8 +8,16 @@ import pytest
 
 from pipeline.base.errors import ArtifactError
 from pipeline.data.tokens import files as tokenfiles
-from pipeline.data.tokens.files import ARRAYS, KEPT_DAYS, damage_of, delete_unused, name_of, stores
-from pipeline.data.tokens.shelf import Shelf, joined
+from pipeline.data.tokens.files import (
+    ARRAYS,
+    KEPT_DAYS,
+    Shelf,
+    damage_of,
+    delete_unused,
+    joined,
+    name_of,
+    stores,
+)
 
 RECORD = np.dtype([("id", "<u2"), ("type", "i1")])
 KEYS = np.array([[1, 2, 2, 9, 10], [5, 0, 1, 0, 0]], dtype=np.uint64)

@@ -3,8 +3,14 @@
 import numpy as np
 import pytest
 
-from pipeline.data.tokens.batches import plan, useful_share
-from pipeline.data.tokens.grouping import ENOUGH, MOST_GROUPS, fewest_groups, within
+from pipeline.data.tokens.batches import (
+    ENOUGH,
+    MOST_GROUPS,
+    fewest_groups,
+    plan,
+    useful_share,
+    within,
+)
 
 DRAW = np.random.default_rng(0)
 UNLIKE = DRAW.lognormal(3.2, 0.35, 5_000).astype(int) + 3

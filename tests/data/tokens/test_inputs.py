@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.data.tokens.inputs import NOTHING, Index, clean, distinct, inputs_of, keys_of
+from pipeline.data.tokens.tokenizer import NOTHING, Index, clean, distinct, inputs_of, keys_of
 
 digits = st.text(alphabet="0123:9", max_size=4)
 pairs = st.tuples(digits, digits)
@@ -44,7 +44,7 @@ def test_texts_that_clean_to_the_same_have_one_key():
 def test_a_key_is_that_of_its_texts_wherever_they_stand(monkeypatch):
     texts = texts_of(*[(f"text {n}", str(n % 3)) for n in range(10)])
     whole = keys_of(texts)
-    monkeypatch.setattr("pipeline.data.tokens.inputs.BLOCK", 3)
+    monkeypatch.setattr("pipeline.data.tokens.tokenizer.BLOCK", 3)
     np.testing.assert_array_equal(keys_of(texts), whole)
     np.testing.assert_array_equal(keys_of(texts[::-1]), whole[:, ::-1])
 

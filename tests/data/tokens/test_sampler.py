@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.data.tokens.batches import plan, predict_plan
-from pipeline.data.tokens.sampler import ByLength, Pick, Steps
+from pipeline.data.tokens.batches import ByLength, Pick, Steps, plan, predict_plan
 from pipeline.models.settings import TransformerRecipe
 
 LENGTHS = np.random.default_rng(0).integers(1, 40, size=30)

@@ -14,8 +14,7 @@ import pytest
 
 from pipeline.base.leases import lease
 from pipeline.data.tokens.files import MANIFEST, stores
-from pipeline.data.tokens.store import TokenStore
-from pipeline.data.tokens.tokencache import LEASE
+from pipeline.data.tokens.store import LEASE, TokenStore
 from tests.data.tokens.test_store import Counting, texts_of
 from tests.tiny import tiny_tokenizer
 

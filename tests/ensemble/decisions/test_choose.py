@@ -3,10 +3,8 @@ import pytest
 
 from pipeline.base.config import ColumnsConfig, Competition, DataConfig, FoldsConfig
 from pipeline.ensemble.decisions.candidates import candidates, forced
-from pipeline.ensemble.decisions.choose import NOTHING
-from pipeline.ensemble.decisions.judge import clears
-from pipeline.ensemble.decisions.labels import Labels
-from pipeline.ensemble.decisions.nested import decide_on
+from pipeline.ensemble.decisions.choose import NOTHING, clears, decide_on
+from pipeline.ensemble.decisions.rounding import Labels
 from pipeline.ensemble.honest.gains import Gain
 from pipeline.ensemble.honest.nest import Nest
 from pipeline.metrics.metric import get_metric

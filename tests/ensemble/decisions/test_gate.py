@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.ensemble.decisions.gate import beyond_noise, influence
+from pipeline.ensemble.decisions.decision import beyond_noise, influence
 from pipeline.metrics.bootstrap import Draws, resampled_gains
 from pipeline.metrics.metric import get_metric
 from tests.ensemble.toys import task_of

@@ -3,10 +3,8 @@
 import numpy as np
 import pytest
 
-from pipeline.ensemble.decisions.clip import clip_to
 from pipeline.ensemble.decisions.decision import Labelled
-from pipeline.ensemble.decisions.labels import Labels
-from pipeline.ensemble.decisions.rounding import fit_grid, grid_of, has_grid
+from pipeline.ensemble.decisions.rounding import Labels, clip_to, fit_grid, grid_of, has_grid
 
 
 def rows_of(truth, predicted):

@@ -5,8 +5,7 @@ from pipeline.ensemble.honest import nest as honest
 from pipeline.ensemble.honest.gains import gain_over
 from pipeline.ensemble.honest.nest import AUTO, METHODS, Nest, error_correlation
 from pipeline.ensemble.methods.registry import Method, refusal
-from pipeline.ensemble.methods.ridge import UNTUNED, blends
-from pipeline.ensemble.methods.tuned import tuned
+from pipeline.ensemble.methods.ridge import UNTUNED, blends, tuned
 from pipeline.ensemble.methods.weights import best_single, greedy, simplex
 from pipeline.ensemble.predictor import Blend
 from tests.ensemble.toys import CLASSES, evidence_of, gather, member, truth_of

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.ensemble.honest.spread import shown_weights, weight_spread
+from pipeline.ensemble.honest.nest import shown_weights, weight_spread
 from pipeline.ensemble.methods.registry import METHODS
 from tests.ensemble.toys import evidence_of, gather, member, truth_of
 

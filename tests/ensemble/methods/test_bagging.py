@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.ensemble.methods.bagging import greedy_bag
-from pipeline.ensemble.methods.weights import greedy, select
+from pipeline.ensemble.methods.weights import greedy, greedy_bag, select
 from tests.ensemble.toys import evidence_of, gather, member, truth_of
 
 FOLDS = frozenset([0, 1, 2])

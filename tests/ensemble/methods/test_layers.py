@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.ensemble.honest.nest import Nest
 from pipeline.ensemble.methods.layers import layers
-from pipeline.ensemble.methods.logit import probabilities_of, scores_of
+from pipeline.ensemble.methods.logistic import probabilities_of, scores_of
 from tests.ensemble.toys import evidence_of, gather, member, truth_of
 
 FOLDS = frozenset([0, 1, 2])

@@ -3,8 +3,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from pipeline.ensemble.methods import logistic as room
-from pipeline.ensemble.methods.logistic import logistic, pools
-from pipeline.ensemble.methods.logit import probabilities_of, scores_of
+from pipeline.ensemble.methods.logistic import logistic, pools, probabilities_of, scores_of
 from tests.ensemble.toys import evidence_of, gather
 
 FOLDS = frozenset([0, 1, 2])

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.optimize import approx_fprime, minimize
 
-from pipeline.ensemble.methods.logit import Task, fit, probabilities_of, scores_of
+from pipeline.ensemble.methods.logistic import Task, fit, probabilities_of, scores_of
 
 
 def task(exclusive, n=60, k=3, d=4):

@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import rankdata
 
 from pipeline.ensemble.methods.rank_mean import rank_mean
-from pipeline.ensemble.rows import Rows
+from pipeline.ensemble.predictor import Rows
 from tests.ensemble.toys import evidence_of, gather
 
 FOLDS = frozenset([0, 1, 2])

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pipeline.base.errors import UsageError
-from pipeline.ensemble import options
+from pipeline.ensemble import __main__ as options
 from pipeline.ensemble.assessment import assess
 from pipeline.ensemble.honest.nest import AUTO
 from pipeline.ensemble.methods.registry import METHODS, methods_for, refusal

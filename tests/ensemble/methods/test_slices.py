@@ -2,10 +2,10 @@ import dataclasses
 
 import numpy as np
 
-from pipeline.ensemble.facts import REST
 from pipeline.ensemble.honest.nest import Nest
 from pipeline.ensemble.methods.slices import sliced, slices
 from pipeline.ensemble.methods.weights import simplex
+from pipeline.ensemble.predictor import REST
 from tests.ensemble.toys import evidence_of, gather, member, truth_of
 
 FOLDS = frozenset([0, 1, 2])

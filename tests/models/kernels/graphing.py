@@ -7,16 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pipeline.data.tokens.batches import Pick
 from pipeline.data.tokens.data_module import Item, collate_step
-from pipeline.data.tokens.sampler import Pick
-from pipeline.models.kernels.captures import Rerun
-from pipeline.models.kernels.cuda_graph import Graphs
+from pipeline.models.kernels.cuda_graph import Graphs, Rerun
 from pipeline.models.kernels.packing import Packing, packable
 from pipeline.models.settings import TransformerRecipe
-from pipeline.models.transformer.heads import Head
-from pipeline.models.transformer.learnt import Learnt
-from pipeline.models.transformer.memory_limits import Limits
-from pipeline.models.transformer.network import Network
+from pipeline.models.transformer.memory_limits import Learnt, Limits
+from pipeline.models.transformer.network import Head, Network
 from pipeline.models.transformer.optimiser import make_optimizer
 from pipeline.models.transformer.precision import Arithmetic
 from pipeline.models.transformer.step import Stepper

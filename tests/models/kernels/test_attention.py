@@ -6,7 +6,7 @@ import torch
 
 from pipeline.models.kernels import attention as file
 from pipeline.models.kernels.attention import attention, squares
-from pipeline.models.kernels.dropout import factors
+from pipeline.models.kernels.cpu_kernels import factors
 
 LENGTHS = [(5,), (3, 3, 3), (9, 7, 4, 4, 1), (2, 11, 1, 30, 2, 8)]
 HEADS, SIZE = 3, 8

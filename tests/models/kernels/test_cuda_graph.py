@@ -9,13 +9,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from pipeline.models.kernels.captures import Rerun
-from pipeline.models.kernels.cuda_graph import Graphs, refusal
+from pipeline.models.kernels.cuda_graph import Graphs, Rerun, refusal
 from pipeline.models.kernels.packing import Packing
 from pipeline.models.settings import TransformerRecipe
-from pipeline.models.transformer.heads import Head
-from pipeline.models.transformer.learnt import Learnt
-from pipeline.models.transformer.network import Pristine
+from pipeline.models.transformer.memory_limits import Learnt
+from pipeline.models.transformer.network import Head, Pristine
 from tests.fitting import CPU, Listener
 from tests.models.kernels.graphing import Graphed, graphs_for, step_of
 from tests.models.kernels.test_packing import load

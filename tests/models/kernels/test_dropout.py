@@ -4,9 +4,8 @@ import torch
 from torch import nn
 
 from pipeline.models.kernels import attention
-from pipeline.models.kernels.dropout import Dropout, drop, factors, use_cheap_dropout
-from pipeline.models.kernels.layout import pack
-from pipeline.models.kernels.packing import packed_attention
+from pipeline.models.kernels.cpu_kernels import Dropout, drop, factors, use_cheap_dropout
+from pipeline.models.kernels.packing import pack, packed_attention
 
 
 def kept(count, chance):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.models.kernels.fixed import BUCKET, Fixed, Shape
+from pipeline.models.kernels.cuda_graph import BUCKET, Fixed, Shape
 from tests.models.kernels.test_packing import batch, load, network
 
 WIDTH = 40

@@ -11,8 +11,8 @@ from pipeline.data.table import Table
 from pipeline.models.learner import Silent
 from pipeline.models.settings import TransformerRecipe
 from pipeline.models.transformer.factory import TransformerFactory
+from pipeline.training.job import Rules
 from pipeline.training.lightning.trainer import FoldFitter
-from pipeline.training.rules import Rules
 from tests.fitting import CPU
 from tests.tiny import tiny_backbone
 

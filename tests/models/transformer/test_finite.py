@@ -9,8 +9,8 @@ import torch
 
 from pipeline.base import fault_injection as faults
 from pipeline.base.errors import DivergedError
-from pipeline.models.transformer import finite
-from pipeline.models.transformer.finite import LAG, FiniteCheck, all_finite
+from pipeline.models.transformer import step as finite
+from pipeline.models.transformer.step import LAG, FiniteCheck, all_finite
 from tests.models.transformer.toys import Toy, Training, steps_of
 
 ADVICE = (

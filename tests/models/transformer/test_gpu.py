@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModel
 
-from pipeline.models.kernels.captures import CudaCapture, Rerun
+from pipeline.models.kernels.cuda_graph import CudaCapture, Rerun
 from pipeline.models.transformer.device import detect
 from pipeline.models.transformer.network import Pristine
 from tests.fitting import Listener

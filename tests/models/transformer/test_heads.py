@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pipeline.models.transformer.heads import Head, join, pool
+from pipeline.models.transformer.network import Head, join, pool
 
 STATES = torch.tensor([[[1.0, 2.0], [3.0, 6.0], [9.0, 9.0]], [[5.0, 5.0], [7.0, 7.0], [9.0, 9.0]]])
 MASK = torch.tensor([[1, 1, 0], [1, 1, 1]])

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from pipeline.base.config import as_dict
-from pipeline.models.transformer.learnt import Learnt
+from pipeline.models.transformer.memory_limits import Learnt
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional
 
 from pipeline.base.paths import Workspace
-from pipeline.models.transformer.learnt import Learnt
+from pipeline.models.transformer.memory_limits import Learnt
 from pipeline.models.transformer.network import Network
 from tests.fitting import CPU, Listener
 from tests.models.transformer.learners import backbone, factory_for, fitted, pairs

@@ -5,7 +5,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.models.transformer.micro import is_out_of_memory, micro_batches, most_rows, part_of
+from pipeline.models.transformer.memory_limits import (
+    is_out_of_memory,
+    micro_batches,
+    most_rows,
+    part_of,
+)
 from tests.models.transformer.toys import step_of
 
 

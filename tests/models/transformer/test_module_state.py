@@ -8,11 +8,11 @@ import transformers
 
 from pipeline.base.paths import Workspace
 from pipeline.models.transformer import module as module_file
-from pipeline.models.transformer.learnt import Learnt
+from pipeline.models.transformer.memory_limits import Learnt
 from pipeline.models.transformer.module import TextModule
 from pipeline.models.transformer.tensor_file import read, write
+from pipeline.training.job import Rules
 from pipeline.training.lightning.trainer import FoldFitter
-from pipeline.training.rules import Rules
 from tests.fitting import CPU, Given, Listener
 from tests.models.transformer.toys import CODEC, Toy, Training, steps_of
 

@@ -4,8 +4,7 @@ import pytest
 import torch
 from transformers import AutoModel, AutoTokenizer
 
-from pipeline.models.transformer.heads import Head, join
-from pipeline.models.transformer.network import Network, Pristine
+from pipeline.models.transformer.network import Head, Network, Pristine, join
 from tests.tiny import tiny_backbone
 
 TEXTS = ["a cat sleeps", "the dog barks at a cat", "rain"]

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pipeline.base.errors import ResourceError
-from pipeline.models.transformer.learnt import Learnt
+from pipeline.models.transformer.memory_limits import Learnt
 from pipeline.models.transformer.module import TextModule
 from tests.fitting import CPU, Listener
 from tests.models.transformer.toys import CODEC, Toy, Training, assert_near, step_of, steps_of

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from pipeline.base.errors import DivergedError
-from pipeline.models.transformer.learnt import Learnt
+from pipeline.models.transformer.memory_limits import Learnt
 from pipeline.models.transformer.precision import Arithmetic, clip
 from tests.models.transformer.toys import LARGE, Toy, Training, steps_of
 

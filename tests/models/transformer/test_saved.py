@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from pipeline.base.errors import ArtifactError
-from pipeline.models.transformer.learnt import Learnt
+from pipeline.models.transformer.memory_limits import Learnt
 from tests.fitting import CPU
 from tests.models.transformer.learners import WATCH, backbone, factory_for, fitted, pairs
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.models.transformer.learnt import Learnt
+from pipeline.models.transformer.memory_limits import Learnt
 from tests.models.transformer.toys import Toy, Training, assert_near, step_of, steps_of
 
 

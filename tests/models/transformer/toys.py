@@ -8,12 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pipeline.data.tokens.batches import Pick
 from pipeline.data.tokens.data_module import Item, collate_step
-from pipeline.data.tokens.sampler import Pick
 from pipeline.models.settings import TransformerRecipe
-from pipeline.models.transformer.learnt import Learnt
 from pipeline.models.transformer.losses import TargetCodec
-from pipeline.models.transformer.memory_limits import Limits
+from pipeline.models.transformer.memory_limits import Learnt, Limits
 from pipeline.models.transformer.optimiser import make_optimizer
 from pipeline.models.transformer.precision import Arithmetic
 from pipeline.models.transformer.step import Stepper

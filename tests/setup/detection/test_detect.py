@@ -9,10 +9,10 @@ from pipeline.base.errors import DataError, UsageError
 from pipeline.base.parser import read_section
 from pipeline.data.tables import ROW_NUMBER, load
 from pipeline.setup.config_file import render
+from pipeline.setup.detection.columns import pairs_of
 from pipeline.setup.detection.detect import Detected, Wishes, detect
 from pipeline.setup.detection.files import role_of
 from pipeline.setup.detection.names import target_rank
-from pipeline.setup.detection.texts import pairs_of
 from tests.setup import competitions as kinds
 
 

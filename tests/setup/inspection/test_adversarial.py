@@ -2,7 +2,7 @@ import numpy as np
 
 from pipeline.setup.inspection import adversarial as alike_room
 from pipeline.setup.inspection.adversarial import alike, indicators, parts_of_texts
-from pipeline.setup.inspection.codes import code
+from pipeline.setup.inspection.duplicates import code
 from pipeline.setup.inspection.row_properties import Property
 from tests.setup.inspection.toys import sentences, table
 

@@ -4,9 +4,7 @@ import numpy as np
 
 from pipeline.base.config import FoldsConfig
 from pipeline.setup.inspection import duplicates as copies_room
-from pipeline.setup.inspection.codes import EMPTY, code
-from pipeline.setup.inspection.duplicates import copies, group_facts
-from pipeline.setup.inspection.overlap import overlap
+from pipeline.setup.inspection.duplicates import EMPTY, code, copies, group_facts, overlap
 from tests.setup.inspection.toys import table
 
 PAIRS = table(

@@ -8,11 +8,9 @@ import pytest
 
 from pipeline.base.config import ColumnsConfig, Competition, DataConfig, FoldsConfig, TaskConfig
 from pipeline.data.tables import load
-from pipeline.setup.inspection import codes as codes_room
-from pipeline.setup.inspection.codes import code
-from pipeline.setup.inspection.duplicates import copies, group_facts
+from pipeline.setup.inspection import duplicates as codes_room
+from pipeline.setup.inspection.duplicates import code, copies, group_facts, overlap
 from pipeline.setup.inspection.inspect import look
-from pipeline.setup.inspection.overlap import overlap
 from tests.setup.inspection.toys import competition, sentences
 
 PRACTICE = Path(__file__).resolve().parents[3].parent / "shared" / "data"

@@ -1,6 +1,6 @@
 import pytest
 
-from pipeline.setup.inspection import machine as machine_room
+from pipeline.setup.inspection import inspect as machine_room
 from tests.setup.inspection.toys import competition
 
 

@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import pearsonr
 from sklearn.metrics import roc_auc_score
 
-from pipeline.setup.inspection.measures import auc, mean_auc, pearson, sample
+from pipeline.setup.inspection.row_properties import auc, mean_auc, pearson, sample
 
 
 @pytest.mark.parametrize("ties", [False, True])

@@ -1,9 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.setup.inspection.columns import columns
-from pipeline.setup.inspection.description import bins, histogram, spread
-from pipeline.setup.inspection.lengths import lengths, tokens
+from pipeline.setup.inspection.description import bins, columns, histogram, lengths, spread, tokens
 from tests.setup.inspection.toys import competition, table
 
 

@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.setup.inspection.measures import pearson
-from pipeline.setup.inspection.row_properties import order_properties, properties
+from pipeline.setup.inspection.row_properties import order_properties, pearson, properties
 from pipeline.setup.inspection.target_leaks import alone, held_out_means
 from tests.setup.inspection.toys import WORDS, sentences, table
 

@@ -7,7 +7,7 @@ import pytorch_lightning as pl
 import torch
 
 from pipeline.training.lightning import trainer as trainer_file
-from pipeline.training.lightning.staying import StayingDevice
+from pipeline.training.lightning.trainer import StayingDevice
 from tests.fitting import CPU, advice_ignored, as_loader
 
 

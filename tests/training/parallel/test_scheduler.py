@@ -9,11 +9,9 @@ from pipeline.base.stopping import Stop, Stopped, by_signal
 from pipeline.training.parallel import ray_cluster as cluster
 from pipeline.training.parallel import ray_worker as onnode
 from pipeline.training.parallel import scheduler as fleet
-from pipeline.training.parallel.errands import Ended, Errand
-from pipeline.training.parallel.handing import of_fold, of_worker
-from pipeline.training.parallel.room import Room, check_nodes, room_for
-from pipeline.training.parallel.scheduler import Fleet
-from pipeline.training.parallel.workers import WorkerError
+from pipeline.training.parallel.ray_cluster import Room, check_nodes, room_for
+from pipeline.training.parallel.scheduler import Ended, Errand, Fleet
+from pipeline.training.parallel.workers import WorkerError, of_fold, of_worker
 
 
 class Clock:

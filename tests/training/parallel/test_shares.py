@@ -6,8 +6,8 @@ import sys
 import pytest
 
 from pipeline.base.errors import UsageError
-from pipeline.training.parallel import shares
-from pipeline.training.parallel.shares import check_gpus, environment_of, visible_gpus
+from pipeline.training.parallel import workers as shares
+from pipeline.training.parallel.workers import check_gpus, environment_of, visible_gpus
 
 TWO = """\
 GPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-11111111-2222-3333-4444-555555555555)

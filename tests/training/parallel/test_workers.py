@@ -14,8 +14,7 @@ from pipeline import cv
 from pipeline.base.command import run
 from pipeline.base.stopping import STOP, Stop, Stopped, by_signal
 from pipeline.training.parallel import workers as crew
-from pipeline.training.parallel.handing import of_worker
-from pipeline.training.parallel.workers import Crew, WorkerError
+from pipeline.training.parallel.workers import Crew, WorkerError, of_worker
 from tests.toy import environment, predictions, toy_competition, untrained
 
 
