@@ -25,9 +25,9 @@ from pipeline.base.config import Competition
 from pipeline.base.parser import read_section
 from pipeline.base.seeding import generator
 from pipeline.data.tables import Tables, load
-from pipeline.ensemble.predictor import expand
 from pipeline.folds.frozen import Folds
 from pipeline.folds.new_folds import new_folds
+from pipeline.metrics.formulas import expand
 from pipeline.metrics.metric import get_metric
 from pipeline.team.audit import Audit, audit
 from pipeline.team.candidate import Candidate, Kind

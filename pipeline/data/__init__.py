@@ -1,1 +1,1 @@
-"""Tables in, batches out."""
+"""Files come in; checked tables, and texts as token numbers in batches, go out."""

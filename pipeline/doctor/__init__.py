@@ -1,1 +1,3 @@
-"""Whether what lies on the disk is whole and belongs together; nothing here changes a file."""
+"""Everything on the disk comes in; what is damaged or does not belong together, and how to
+mend it, goes out. Nothing here changes a file.
+"""

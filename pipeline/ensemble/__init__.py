@@ -1,1 +1,3 @@
-"""Predictions in, submission out: numpy, scipy and scikit-learn only, never torch."""
+"""Members come in; one predictor with an honest score, its decisions and a forecast go out. numpy,
+scipy and scikit-learn only, never torch.
+"""

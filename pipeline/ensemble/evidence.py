@@ -12,7 +12,8 @@ from typing import Any, cast
 
 import numpy as np
 
-from pipeline.ensemble.predictor import Blend, Facts, Predictor, Rows, expand
+from pipeline.ensemble.predictor import Blend, Facts, Predictor, Rows
+from pipeline.metrics.formulas import expand
 from pipeline.metrics.greedy_steps import Climb, climb
 from pipeline.metrics.metric import Metric, MetricError
 from pipeline.metrics.moments import GAINS, Moments, combine, measure_by_fold, pair, step_gains

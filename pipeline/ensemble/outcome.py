@@ -20,8 +20,7 @@ from pipeline.metrics.kappa_by_shares import judging
 from pipeline.metrics.metric import Metric
 from pipeline.oof.compatibility import FrozenFolds
 from pipeline.oof.members import Members
-from pipeline.problems.form import Form, render
-from pipeline.submissions.submission_file import Sample, build, check
+from pipeline.problems.form import Form
 
 # Labelled rows that nothing was fitted on: what the members and the ensemble score there.
 
@@ -296,14 +295,3 @@ def _expect(
     known = Labelled(table=train, scored=scored, gain=decided.gain)
     seed, grouped_by = competition.folds.seed, competition.folds.group_columns
     return leaderboard(known, holdout, test, parts, seed, grouped_by)
-
-
-def fill(outcome: Outcome, test_ids: Sequence[str], sample: Sample) -> bytes:
-    """The submission's bytes; DataError where the predictions do not fit the sample."""
-    task = outcome.competition.task
-    rows = Rows(outcome.members.test, outcome.facts)
-    predicted = outcome.assessment.blend.predict(rows, task.problem)
-    check(test_ids, sample.ids.tolist(), predicted)
-    decided = outcome.decided.apply(predicted)
-    texts = render(outcome.form, task, decided, task.label_range or outcome.seen_range)
-    return build(sample, test_ids, texts)

@@ -202,13 +202,6 @@ def within_range(values: np.ndarray, problem: str) -> np.ndarray:
     return np.asarray(kept / kept.sum(axis=1, keepdims=True)) if problem == "multiclass" else kept
 
 
-def expand(truth: np.ndarray, problem: str, k: int) -> np.ndarray:
-    """Targets in the shape of predictions, (n, k): one-hot where a class number is given."""
-    if problem != "multiclass":
-        return truth
-    return np.eye(k)[truth[:, 0].astype(int)]
-
-
 def mean_of(members: Sequence[np.ndarray]) -> np.ndarray:
     """(n, k) float64, the plain mean of M arrays (n, k), one of them in memory at a time."""
     return Blend(np.full(len(members), 1 / len(members)), np.zeros(members[0].shape[1])).of(members)

@@ -1,1 +1,3 @@
-"""."""
+"""Checked tables come in; which rows are predicted together, frozen in folds/NAME.csv with its
+passport, goes out.
+"""

@@ -149,3 +149,10 @@ def class_log_loss(truth: np.ndarray, guess: np.ndarray) -> float:
     chance = np.clip(guess, EPSILON, 1 - EPSILON)
     right = np.take_along_axis(chance, truth.astype(np.int64), axis=1)[:, 0]
     return float(-np.log(right / chance.sum(axis=1)).mean())
+
+
+def expand(truth: np.ndarray, problem: str, k: int) -> np.ndarray:
+    """Targets in the shape of predictions, (n, k): one-hot where a class number is given."""
+    if problem != "multiclass":
+        return truth
+    return np.eye(k)[truth[:, 0].astype(int)]

@@ -12,7 +12,7 @@ from functools import reduce
 
 import numpy as np
 
-from pipeline.metrics.greedy_steps import Gain, Prepared, within
+from pipeline.metrics.greedy_prepared import Gain, Prepared, within
 from pipeline.metrics.metric import Metric
 
 # Quadratic weighted kappa of a regression: sums over the nearest labels.

@@ -11,9 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline.ensemble.predictor import expand
-from pipeline.metrics.formulas import EPSILON
-from pipeline.metrics.greedy_steps import Prepared, within
+from pipeline.metrics.formulas import EPSILON, expand
+from pipeline.metrics.greedy_prepared import Prepared, within
 
 LARGEST = 1e300  # sums of picks stay finite
 

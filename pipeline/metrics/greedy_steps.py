@@ -14,42 +14,14 @@ Each equals the metric of the mean of the picks.
 """
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 
 from pipeline.metrics.greedy_decided import decided
+from pipeline.metrics.greedy_prepared import Prepared
 from pipeline.metrics.greedy_ranked import likely, ranked
 from pipeline.metrics.metric import Metric, MetricError
-
-# What a greedy step over rows needs of the members, and how their sum is scored.
-
-
-Gain = Callable[[np.ndarray, float], float]
-"""(sum of picks, number of picks) -> gain, -inf where the metric has no value; the sum is float64
-and may be written over."""
-
-Narrow = Callable[[np.ndarray, float], "tuple[np.ndarray, Gain] | None"]
-"""(sum of picks so far, their number and one) -> places in the last axis that the next pick may
-change, and the gain from these places alone; None where there are too many of them."""
-
-
-@dataclass(frozen=True, eq=False)
-class Prepared:
-    """M members made ready for one metric."""
-
-    parts: Sequence[np.ndarray]
-    """M arrays of one shape, to be added up."""
-    gain: Gain
-    narrow: Narrow | None = None
-
-
-def within(members: Sequence[np.ndarray], low: float, high: float) -> bool:
-    """Whether all predictions are finite and from *low* to *high*."""
-    lowest = float(np.min([member.min() for member in members]))
-    highest = float(np.max([member.max() for member in members]))
-    return lowest >= low and highest <= high
 
 
 class Climb:

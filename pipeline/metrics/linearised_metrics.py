@@ -10,8 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from pipeline.ensemble.predictor import expand
-from pipeline.metrics.formulas import EPSILON
+from pipeline.metrics.formulas import EPSILON, expand
 from pipeline.metrics.moments import GAINS, Pair
 
 # Rank metrics, written as sums over rows so that a bootstrap draw needs no sorting.

@@ -1,1 +1,1 @@
-"""One fold in, predictions out."""
+"""One fold comes in; predictions of rows that the learner has not seen go out."""

@@ -15,7 +15,7 @@ import numpy as np
 
 from pipeline.base.config import Competition, TaskConfig
 from pipeline.base.errors import DataError, UsageError
-from pipeline.submissions.submission_file import Sample
+from pipeline.data.tables import Sample
 
 Kind = Literal["value", "label"]
 

@@ -1,1 +1,1 @@
-"""Tables and figures for people."""
+"""What the commands found comes in; pages, tables and figures for people go out."""

@@ -1,1 +1,3 @@
-"""What was sent to the leaderboard: the ledger, what it says, and which two files to end with."""
+"""An assessed ensemble comes in; files in submissions/ with their provenance, and the ledger
+of what was sent, go out.
+"""

@@ -13,12 +13,14 @@ import numpy as np
 
 from pipeline.base.config import Competition
 from pipeline.base.paths import Paths
-from pipeline.data.tables import load
-from pipeline.ensemble.outcome import Outcome, conclude, fill
+from pipeline.data.tables import Sample, load
+from pipeline.ensemble.outcome import Outcome, conclude
+from pipeline.ensemble.predictor import Rows
 from pipeline.folds.frozen import read_frozen
 from pipeline.metrics.metric import get_metric
 from pipeline.oof.members import read_members
-from pipeline.problems.form import find_form
+from pipeline.problems.form import find_form, render
+from pipeline.submissions.submission_file import build, check
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,3 +83,14 @@ def make(root: Path, competition: Competition, asked: Asked, notes: Sequence[str
     )
     content = fill(outcome, tables.test.ids.tolist(), tables.sample)
     return Made(asked=asked, outcome=outcome, content=content)
+
+
+def fill(outcome: Outcome, test_ids: Sequence[str], sample: Sample) -> bytes:
+    """The submission's bytes; DataError where the predictions do not fit the sample."""
+    task = outcome.competition.task
+    rows = Rows(outcome.members.test, outcome.facts)
+    predicted = outcome.assessment.blend.predict(rows, task.problem)
+    check(test_ids, sample.ids.tolist(), predicted)
+    decided = outcome.decided.apply(predicted)
+    texts = render(outcome.form, task, decided, task.label_range or outcome.seen_range)
+    return build(sample, test_ids, texts)

@@ -16,7 +16,7 @@ from pipeline.base.config import SubmissionsConfig
 from pipeline.base.errors import PipelineError, UsageError
 from pipeline.ensemble.assessment import as_score
 from pipeline.ensemble.outcome import Outcome
-from pipeline.ensemble.predictor import expand
+from pipeline.metrics.formulas import expand
 from pipeline.metrics.metric import Metric, MetricError
 from pipeline.submissions.already_sent import Likeness, likeness, sent_files
 from pipeline.submissions.build import Made

@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -24,32 +24,13 @@ from pipeline.base.errors import DataError, raise_if
 from pipeline.base.files import commit_bytes, commit_json, read_json, sha256
 from pipeline.base.leases import lease
 from pipeline.base.paths import safe_name
+from pipeline.data.tables import Sample
 from pipeline.submissions.already_sent import refuse_sent
 
 EXAMPLES = 5
 EXPECTED = ("expected", "expected_notes")
 METHOD = "[a-z]+(?:-[a-z]+)*"
 """Of a file's name: words without digits, so that no competition's files pass for another's."""
-
-
-class Sample(Protocol):
-    """What is asked of the sample submission (`pipeline.data.tables.Sample`)."""
-
-    @property
-    def id_column(self) -> str:
-        """Name of the id column."""
-
-    @property
-    def columns(self) -> list[str]:
-        """(c,) names of the other columns."""
-
-    @property
-    def ids(self) -> np.ndarray:
-        """(m,) str."""
-
-    @property
-    def values(self) -> np.ndarray:
-        """(m, c) str: what stands in the other columns."""
 
 
 def check(ids: Sequence[str], sample_ids: Sequence[str], predicted: np.ndarray) -> None:

@@ -7,8 +7,8 @@ from typing import Literal
 
 import numpy as np
 
-from pipeline.ensemble.predictor import expand
 from pipeline.metrics.bootstrap import Draws, resampled_gains
+from pipeline.metrics.formulas import expand
 from pipeline.metrics.metric import MetricError
 from pipeline.team.candidate import Candidate
 from pipeline.team.competition import Contest

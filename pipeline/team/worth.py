@@ -15,7 +15,8 @@ from pipeline.ensemble.assessment import as_score
 from pipeline.ensemble.evidence import Evidence
 from pipeline.ensemble.honest.gains import Gain, difference
 from pipeline.ensemble.honest.nest import AUTO, Nest, error_correlation
-from pipeline.ensemble.predictor import expand, facts_of
+from pipeline.ensemble.predictor import facts_of
+from pipeline.metrics.formulas import expand
 from pipeline.metrics.kappa_by_shares import judging
 from pipeline.metrics.metric import Metric, MetricError
 from pipeline.team.checks.copies import correlation

@@ -1,1 +1,3 @@
-"""How a fold runs, and how a run is made of folds."""
+"""A recipe and frozen folds come in; a run under oof/, and its weights and logs under runs/,
+go out.
+"""

@@ -1,1 +1,1 @@
-"""."""
+"""Everything that is chosen is chosen without the fold it is scored on."""

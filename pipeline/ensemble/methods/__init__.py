@@ -1,1 +1,1 @@
-"""."""
+"""One file per method of blending; `registry` lists them."""

@@ -18,7 +18,8 @@ from pipeline.ensemble.evidence import Evidence, FoldSet
 from pipeline.ensemble.methods.logistic import Task, fit, logistic, probabilities_of, scores_of
 from pipeline.ensemble.methods.ridge import label_level
 from pipeline.ensemble.methods.weights import simplex
-from pipeline.ensemble.predictor import Predictor, Rows, expand
+from pipeline.ensemble.predictor import Predictor, Rows
+from pipeline.metrics.formulas import expand
 from pipeline.metrics.moments import CELLS
 
 STRENGTHS = (1e1, 1e0, 1e-1, 1e-2)

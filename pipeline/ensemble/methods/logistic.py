@@ -16,7 +16,8 @@ from scipy.special import expit, logsumexp, softmax
 
 from pipeline.ensemble.evidence import Evidence, FoldSet
 from pipeline.ensemble.methods.ridge import tuned
-from pipeline.ensemble.predictor import Rows, expand
+from pipeline.ensemble.predictor import Rows
+from pipeline.metrics.formulas import expand
 
 # A small penalised logistic regression whose coefficients are shared by all classes or labels.
 #

@@ -15,7 +15,8 @@ import numpy as np
 from pipeline.ensemble.evidence import Evidence, FoldSet
 from pipeline.ensemble.methods.ridge import label_level, tuned
 from pipeline.ensemble.methods.weights import simplex
-from pipeline.ensemble.predictor import Blend, Rows, expand, within_range
+from pipeline.ensemble.predictor import Blend, Rows, within_range
+from pipeline.metrics.formulas import expand
 from pipeline.metrics.moments import Moments, measure
 
 STRENGTHS = (1e3, 1e1, 1e0, 1e-1, 1e-2)

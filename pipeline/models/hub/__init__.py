@@ -1,1 +1,1 @@
-"""."""
+"""Where weights come from: hub, local folder, package; and what is refused."""

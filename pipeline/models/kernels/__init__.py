@@ -1,1 +1,3 @@
-"""."""
+"""What makes training fast: packing, attention, dropout, oneDNN products, vocabulary, CUDA
+graphs.
+"""

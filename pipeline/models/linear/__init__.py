@@ -1,1 +1,1 @@
-"""."""
+"""The linear learner: hashed n-grams, ridge or logistic regression, no torch."""

@@ -1,1 +1,1 @@
-"""."""
+"""Lightning's Trainer as a fold uses it, and its checkpoints."""
