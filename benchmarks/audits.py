@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from audits_faults import FAULTS, Made
+from audits_faults import FAULTS, BuiltSubmission
 from audits_models import Model, some_models
 from audits_page import page
 from joblib import Parallel, delayed
@@ -31,8 +31,8 @@ from pipeline.metrics.formulas import expand
 from pipeline.metrics.metric import get_metric
 from pipeline.team.audit import Audit, audit
 from pipeline.team.candidate import Candidate, Kind
-from pipeline.team.candidate_view import Subject
-from pipeline.team.competition import Contest
+from pipeline.team.candidate_view import CandidateView
+from pipeline.team.competition import CompetitionView
 from pipeline.team.runs import Peer
 
 ROWS = {"train": 2000, "test": 1000, "holdout": 500}
@@ -110,12 +110,12 @@ def line(name: str, what: str, model: str, found: Audit) -> Line:
     return Line(name, what, model, found.verdict, tuple(accused))
 
 
-def looked_at(contest: Contest, made: Made, peers: list[Peer]) -> Audit:
+def looked_at(contest: CompetitionView, made: BuiltSubmission, peers: list[Peer]) -> Audit:
     """The audit of one file."""
-    return audit(Subject(candidate(contest, made), contest, peers))
+    return audit(CandidateView(candidate(contest, made), contest, peers))
 
 
-def cut(root: Path, name: str, random: np.random.Generator) -> Contest:
+def cut(root: Path, name: str, random: np.random.Generator) -> CompetitionView:
     """A competition of ROWS rows, with folds that are frozen as those of any."""
     competition = read_section(Competition, root / "configs" / f"{name}.yaml")
     whole = load(competition, root)
@@ -130,7 +130,7 @@ def cut(root: Path, name: str, random: np.random.Generator) -> Contest:
     }
     new = new_folds(competition, parts["train"], root)
     train = parts["train"]
-    return Contest(
+    return CompetitionView(
         competition=competition,
         metric=get_metric(competition.task.metric, competition.task, root),
         tables=Tables(extra=None, sample=whole.sample, **parts),
@@ -145,13 +145,13 @@ def cut(root: Path, name: str, random: np.random.Generator) -> Contest:
     )
 
 
-def train(contest: Contest, model: Model) -> Made:
+def train(contest: CompetitionView, model: Model) -> BuiltSubmission:
     """The file of an honest team-mate, and what the model says of rows that it was trained on."""
     tables, folds, problem = contest.tables, contest.folds, contest.problem
     assert tables.holdout is not None
     truth = contest.truth if problem != "multiclass" else contest.truth[:, 0].astype(int)
     k = len(contest.competition.outputs)
-    made = Made({part: np.zeros((len(ids), k)) for part, ids in contest.ids.items()})
+    made = BuiltSubmission({part: np.zeros((len(ids), k)) for part, ids in contest.ids.items()})
     for fold in range(folds.count):
         known = folds.training_rows(0, fold)
         said = model.fitted(tables.train.texts[known], truth[known], k)
@@ -164,7 +164,7 @@ def train(contest: Contest, model: Model) -> Made:
     return made
 
 
-def candidate(contest: Contest, made: Made) -> Candidate:
+def candidate(contest: CompetitionView, made: BuiltSubmission) -> Candidate:
     """What reading such a file gives."""
     kind: Kind = "values" if contest.problem == "regression" else "probabilities"
     assert made.folds is not None
@@ -181,7 +181,7 @@ def candidate(contest: Contest, made: Made) -> Candidate:
     )
 
 
-def peer(name: str, made: Made) -> Peer:
+def peer(name: str, made: BuiltSubmission) -> Peer:
     """An honest file as a run that is there already."""
     values = made.values
     return Peer(

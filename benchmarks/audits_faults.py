@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.team.competition import Contest
+from pipeline.team.competition import CompetitionView
 from pipeline.team.runs import Peer
 
 
 @dataclass
-class Made:
+class BuiltSubmission:
     """Predictions of one model."""
 
     values: dict[str, np.ndarray]
@@ -22,10 +22,10 @@ class Made:
     target: np.ndarray | None = None
     """(n, k) the truth in the shape of predictions."""
 
-    def copy(self) -> "Made":
+    def copy(self) -> "BuiltSubmission":
         """One that may be changed."""
         values = {part: each.copy() for part, each in self.values.items()}
-        return Made(values, self.seen, self.folds, self.target)
+        return BuiltSubmission(values, self.seen, self.folds, self.target)
 
     @property
     def oof(self) -> np.ndarray:
@@ -33,7 +33,9 @@ class Made:
         return self.values["train"]
 
 
-Spoil = Callable[[Made, Contest, Sequence[Peer], np.random.Generator], Made | None]
+Spoil = Callable[
+    [BuiltSubmission, CompetitionView, Sequence[Peer], np.random.Generator], BuiltSubmission | None
+]
 """Spoils a file in place; None where the problem has no such fault."""
 FAULTS: dict[str, Spoil] = {}
 CLASSES = ("binary", "multiclass", "multilabel")
@@ -44,8 +46,11 @@ def fault(name: str, *problems: str) -> Callable[[Spoil], Spoil]:
 
     def enter(spoil: Spoil) -> Spoil:
         def spoilt(
-            made: Made, contest: Contest, peers: Sequence[Peer], random: np.random.Generator
-        ) -> Made | None:
+            made: BuiltSubmission,
+            contest: CompetitionView,
+            peers: Sequence[Peer],
+            random: np.random.Generator,
+        ) -> BuiltSubmission | None:
             fits = not problems or contest.problem in problems
             return spoil(made, contest, peers, random) if fits else None
 
@@ -56,7 +61,9 @@ def fault(name: str, *problems: str) -> Callable[[Spoil], Spoil]:
 
 
 @fault("trained on the rows of one fold")
-def _one_fold(made: Made, contest: Contest, peers: Sequence[Peer], random: object) -> Made:
+def _one_fold(
+    made: BuiltSubmission, contest: CompetitionView, peers: Sequence[Peer], random: object
+) -> BuiltSubmission:
     rows = contest.folds.valid_rows(0, 0)
     assert made.seen is not None
     made.oof[rows] = made.seen[rows]
@@ -64,7 +71,9 @@ def _one_fold(made: Made, contest: Contest, peers: Sequence[Peer], random: objec
 
 
 @fault("trained on all rows")
-def _all_folds(made: Made, contest: Contest, peers: Sequence[Peer], random: object) -> Made:
+def _all_folds(
+    made: BuiltSubmission, contest: CompetitionView, peers: Sequence[Peer], random: object
+) -> BuiltSubmission:
     assert made.seen is not None
     made.oof[:] = made.seen
     return made
@@ -72,19 +81,25 @@ def _all_folds(made: Made, contest: Contest, peers: Sequence[Peer], random: obje
 
 @fault("2 % of the predictions are the labels")
 def _few_labels(
-    made: Made, contest: Contest, peers: Sequence[Peer], random: np.random.Generator
-) -> Made:
+    made: BuiltSubmission,
+    contest: CompetitionView,
+    peers: Sequence[Peer],
+    random: np.random.Generator,
+) -> BuiltSubmission:
     return _labels(made, 0.02, random)
 
 
 @fault("10 % of the predictions are the labels")
 def _some_labels(
-    made: Made, contest: Contest, peers: Sequence[Peer], random: np.random.Generator
-) -> Made:
+    made: BuiltSubmission,
+    contest: CompetitionView,
+    peers: Sequence[Peer],
+    random: np.random.Generator,
+) -> BuiltSubmission:
     return _labels(made, 0.1, random)
 
 
-def _labels(made: Made, share: float, random: np.random.Generator) -> Made:
+def _labels(made: BuiltSubmission, share: float, random: np.random.Generator) -> BuiltSubmission:
     rows = random.random(len(made.oof)) < share
     assert made.target is not None
     made.oof[rows] = made.target[rows]
@@ -92,7 +107,9 @@ def _labels(made: Made, share: float, random: np.random.Generator) -> Made:
 
 
 @fault("half prediction, half label")
-def _mixed(made: Made, contest: Contest, peers: Sequence[Peer], random: object) -> Made:
+def _mixed(
+    made: BuiltSubmission, contest: CompetitionView, peers: Sequence[Peer], random: object
+) -> BuiltSubmission:
     assert made.target is not None
     made.oof[:] = (made.oof + made.target) / 2
     return made
@@ -100,8 +117,11 @@ def _mixed(made: Made, contest: Contest, peers: Sequence[Peer], random: object) 
 
 @fault("other folds")
 def _other_folds(
-    made: Made, contest: Contest, peers: Sequence[Peer], random: np.random.Generator
-) -> Made:
+    made: BuiltSubmission,
+    contest: CompetitionView,
+    peers: Sequence[Peer],
+    random: np.random.Generator,
+) -> BuiltSubmission:
     assert made.folds is not None
     made.folds = random.permutation(made.folds[0])[None]
     return made
@@ -109,16 +129,22 @@ def _other_folds(
 
 @fault("train rows in another order")
 def _train_order(
-    made: Made, contest: Contest, peers: Sequence[Peer], random: np.random.Generator
-) -> Made:
+    made: BuiltSubmission,
+    contest: CompetitionView,
+    peers: Sequence[Peer],
+    random: np.random.Generator,
+) -> BuiltSubmission:
     made.oof[:] = random.permutation(made.oof)
     return made
 
 
 @fault("the rows of one fold in another order")
 def _fold_order(
-    made: Made, contest: Contest, peers: Sequence[Peer], random: np.random.Generator
-) -> Made:
+    made: BuiltSubmission,
+    contest: CompetitionView,
+    peers: Sequence[Peer],
+    random: np.random.Generator,
+) -> BuiltSubmission:
     rows = contest.folds.valid_rows(0, 0)
     made.oof[rows] = random.permutation(made.oof[rows])
     return made
@@ -126,21 +152,28 @@ def _fold_order(
 
 @fault("test rows in another order")
 def _test_order(
-    made: Made, contest: Contest, peers: Sequence[Peer], random: np.random.Generator
-) -> Made:
+    made: BuiltSubmission,
+    contest: CompetitionView,
+    peers: Sequence[Peer],
+    random: np.random.Generator,
+) -> BuiltSubmission:
     made.values["test"] = random.permutation(made.values["test"])
     return made
 
 
 @fault("one fold collapsed to its mean")
-def _collapsed(made: Made, contest: Contest, peers: Sequence[Peer], random: object) -> Made:
+def _collapsed(
+    made: BuiltSubmission, contest: CompetitionView, peers: Sequence[Peer], random: object
+) -> BuiltSubmission:
     rows = contest.folds.valid_rows(0, 0)
     made.oof[rows] = made.oof[rows].mean(axis=0)
     return made
 
 
 @fault("two classes swapped", *CLASSES)
-def _swapped(made: Made, contest: Contest, peers: Sequence[Peer], random: object) -> Made:
+def _swapped(
+    made: BuiltSubmission, contest: CompetitionView, peers: Sequence[Peer], random: object
+) -> BuiltSubmission:
     for values in made.values.values():
         if contest.problem == "binary":
             values[:] = 1 - values
@@ -150,7 +183,9 @@ def _swapped(made: Made, contest: Contest, peers: Sequence[Peer], random: object
 
 
 @fault("classes in place of probabilities", *CLASSES)
-def _decided(made: Made, contest: Contest, peers: Sequence[Peer], random: object) -> Made:
+def _decided(
+    made: BuiltSubmission, contest: CompetitionView, peers: Sequence[Peer], random: object
+) -> BuiltSubmission:
     for values in made.values.values():
         if contest.problem == "binary":
             values[:] = values > 0.5
@@ -160,22 +195,29 @@ def _decided(made: Made, contest: Contest, peers: Sequence[Peer], random: object
 
 
 @fault("another unit (times 20)", "regression")
-def _unit(made: Made, contest: Contest, peers: Sequence[Peer], random: object) -> Made:
+def _unit(
+    made: BuiltSubmission, contest: CompetitionView, peers: Sequence[Peer], random: object
+) -> BuiltSubmission:
     for values in made.values.values():
         values *= 20
     return made
 
 
 @fault("test in another unit (times 20)", "regression")
-def _test_unit(made: Made, contest: Contest, peers: Sequence[Peer], random: object) -> Made:
+def _test_unit(
+    made: BuiltSubmission, contest: CompetitionView, peers: Sequence[Peer], random: object
+) -> BuiltSubmission:
     made.values["test"] *= 20
     return made
 
 
 @fault("another run's predictions, a thousandth of noise added")
 def _copied(
-    made: Made, contest: Contest, peers: Sequence[Peer], random: np.random.Generator
-) -> Made:
+    made: BuiltSubmission,
+    contest: CompetitionView,
+    peers: Sequence[Peer],
+    random: np.random.Generator,
+) -> BuiltSubmission:
     peer = peers[0]
     noise = 0.001 * float(peer.oof.std())
     for part, values in zip(("train", "test", "holdout"), (peer.oof, peer.test, peer.holdout),

@@ -16,7 +16,7 @@ from pipeline.data.table import Table
 from pipeline.data.tokens.data_module import FoldDataModule
 from pipeline.models.learner import Silent
 from pipeline.models.settings import TransformerRecipe
-from pipeline.training.job import Rules
+from pipeline.training.job import FailurePolicy
 from pipeline.training.jobs import make_factory
 
 
@@ -26,7 +26,7 @@ class Engine:
     def __init__(self, pairs: Pairs, recipe: TransformerRecipe, seed: int) -> None:
         """Load the backbone and tokenise every row: nothing of that is timed."""
         self.pairs = pairs
-        self.factory: Any = make_factory(recipe, pairs.competition, Rules())
+        self.factory: Any = make_factory(recipe, pairs.competition, FailurePolicy())
         self.factory.prepare([pairs.train, pairs.dev], Silent())
         self.learner = self.factory.make(seed)
 

@@ -15,7 +15,7 @@ from pipeline.ensemble.predictor import Rows, facts_of
 from pipeline.metrics.bootstrap import Draws, resampled_gains
 from pipeline.metrics.metric import Metric
 from pipeline.report.ensemble_figure import draw
-from pipeline.submissions.build import Asked, make
+from pipeline.submissions.build import BuildRequest, make
 
 SEED = 1
 
@@ -23,7 +23,7 @@ SEED = 1
 def measure(root: Path, name: str, runs: dict[str, str], picture: Path | None) -> dict[str, Any]:
     """All that the page says about *name*; *runs*: folder name -> the page's name of it."""
     competition = read_section(Competition, root / "configs" / f"{name}.yaml")
-    outcome = make(root, competition, Asked(runs=list(runs))).outcome
+    outcome = make(root, competition, BuildRequest(runs=list(runs))).outcome
     outcome.members.names[:] = [runs[run] for run in outcome.members.names]  # for the picture
     if picture is not None:
         picture.parent.mkdir(exist_ok=True)

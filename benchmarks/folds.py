@@ -26,7 +26,7 @@ from pipeline.data.table import Table
 from pipeline.data.tables import load
 from pipeline.folds.groups import connect
 from pipeline.folds.splitter import Balance, assign, balance, strata
-from pipeline.setup.detection.detect import Wishes, detect
+from pipeline.setup.detection.detect import Overrides, detect
 
 HERE = Path(__file__).resolve().parent
 SEEDS = (None, 0, 1, 2, 3, 4)
@@ -65,7 +65,7 @@ def competitions(data: Path) -> Iterator[tuple[Competition, Table]]:
     """Every folder under *data* that init can read without being asked, and its training rows."""
     for folder in sorted(data.resolve().glob("*/")):
         try:
-            found = detect(folder, Wishes(name=folder.name), str).competition
+            found = detect(folder, Overrides(name=folder.name), str).competition
             yield found, load(found, folder).train
         except PipelineError as error:
             print(f"{folder.name} is left out: {str(error).splitlines()[0]}")

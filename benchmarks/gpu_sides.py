@@ -18,7 +18,7 @@ from pipeline.models.learner import Silent
 from pipeline.models.settings import TransformerRecipe
 from pipeline.models.transformer.device import detect
 from pipeline.models.transformer.factory import TransformerFactory
-from pipeline.training.job import Rules
+from pipeline.training.job import FailurePolicy
 from pipeline.training.lightning.trainer import FoldFitter
 
 EAGER, GRAPHED, PEER = "ours", "ours, cuda_graphs", "Trainer, bf16, group_by_length"
@@ -79,7 +79,7 @@ def ours(job: Job, graphs: bool) -> Callable[[Table, Silent, int], Any]:
     On a CPU the graphs' stand-in is used, which only shows that all of this works.
     """
     hardware, recipe = detect(), job.recipe(graphs)
-    factory = TransformerFactory(recipe, TASK, 1, hardware, FoldFitter(hardware, Rules()))
+    factory = TransformerFactory(recipe, TASK, 1, hardware, FoldFitter(hardware, FailurePolicy()))
     if graphs and hardware.accelerator != "cuda":
         stand_in = Graphs(Rerun, recipe.max_length)
         factory.shared = replace(factory.shared, graphs=stand_in, no_graphs=None)

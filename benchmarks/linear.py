@@ -26,7 +26,7 @@ from pipeline.models.linear.regularisation import DENSE, STANDARD
 from pipeline.models.linear.solver import fit_glm
 from pipeline.models.linear.text_features import NgramCounter
 from pipeline.models.settings import LinearRecipe
-from pipeline.setup.detection.detect import Wishes, detect
+from pipeline.setup.detection.detect import Overrides, detect
 
 FAMILIES: Any = [("char", 1), ("char", 2), ("char", 3), ("char", 4), ("word", 1), ("word", 2)]
 
@@ -58,7 +58,7 @@ def main() -> int:
 
 def measured(folder: Path) -> str:
     """The table's line for one competition."""
-    found = detect(folder, Wishes(name=folder.name), str)
+    found = detect(folder, Overrides(name=folder.name), str)
     train = load(found.competition, Path()).train
     counter = NgramCounter(FAMILIES, LinearRecipe().buckets)
     design = learn_features(train, counter).design(train, counter)

@@ -42,9 +42,9 @@ def timed(found: Found, name: str) -> Iterator[None]:
 def read_tables(folder: Path) -> Any:
     """The competition in *folder* and its tables."""
     from pipeline.data.tables import load
-    from pipeline.setup.detection.detect import Wishes, detect
+    from pipeline.setup.detection.detect import Overrides, detect
 
-    competition = detect(folder, Wishes(name="scale"), str).competition
+    competition = detect(folder, Overrides(name="scale"), str).competition
     return competition, load(competition, Path())
 
 
@@ -59,10 +59,10 @@ def make_csv(folder: Path, rows: int) -> Found:
 def read_csv(folder: Path, rows: int) -> Found:
     """Read and check every file."""
     from pipeline.data.tables import load
-    from pipeline.setup.detection.detect import Wishes, detect
+    from pipeline.setup.detection.detect import Overrides, detect
 
     found: Found = {}
-    competition = detect(folder, Wishes(name="scale"), str).competition
+    competition = detect(folder, Overrides(name="scale"), str).competition
     with timed(found, "seconds"):
         load(competition, Path())
     return found

@@ -12,7 +12,7 @@ from pipeline.data.tables import load
 from pipeline.models.hub.weights import locate
 from pipeline.models.recipes import find
 from pipeline.models.settings import TransformerRecipe
-from pipeline.setup.detection.detect import Wishes, detect
+from pipeline.setup.detection.detect import Overrides, detect
 
 DATA = Path("../shared/data/stsb-en")
 """Seen from the root of the project: train.csv, dev.csv, test.csv, sample_submission.csv."""
@@ -40,7 +40,7 @@ class Pairs:
     @classmethod
     def read(cls, folder: Path) -> "Pairs":
         """All rows of *folder*, read as `pipeline.init` reads them."""
-        competition = detect(folder, Wishes(name=folder.name), str).competition
+        competition = detect(folder, Overrides(name=folder.name), str).competition
         tables = load(competition, Path())
         assert tables.holdout is not None, f"{folder} has no dev.csv with labels"
         return cls(competition, tables.train, tables.holdout, len(tables.train))

@@ -21,13 +21,13 @@ def tokenising(data: Path) -> float:
     """In this process: seconds to tokenise every row of the competition in *data*."""
     from pipeline.data.tables import load
     from pipeline.models.learner import Silent
-    from pipeline.setup.detection.detect import Wishes, detect
-    from pipeline.training.job import Rules
+    from pipeline.setup.detection.detect import Overrides, detect
+    from pipeline.training.job import FailurePolicy
     from pipeline.training.jobs import make_factory
 
-    competition = detect(data, Wishes(name=data.name), str).competition
+    competition = detect(data, Overrides(name=data.name), str).competition
     tables = load(competition, Path())
-    factory = make_factory(recipe(), competition, Rules())
+    factory = make_factory(recipe(), competition, FailurePolicy())
     began = time.perf_counter()
     factory.prepare(tables.all, Silent())
     return time.perf_counter() - began

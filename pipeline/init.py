@@ -25,7 +25,7 @@ from pipeline.base.paths import safe_name
 if TYPE_CHECKING:
     from jsonargparse import Namespace
 
-    from pipeline.setup.detection.detect import Detected, Wishes
+    from pipeline.setup.detection.detect import Detected, Overrides
     from pipeline.setup.inspection.inspect import Inspection
 
 
@@ -95,10 +95,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _wishes(args: "Namespace", name: str) -> "Wishes":
-    from pipeline.setup.detection.detect import Wishes
+def _wishes(args: "Namespace", name: str) -> "Overrides":
+    from pipeline.setup.detection.detect import Overrides
 
-    return Wishes(
+    return Overrides(
         name=name,
         train=args.train,
         test=args.test,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from jsonargparse import Namespace
 
     from pipeline.base.paths import Paths
-    from pipeline.team.competition import Contest
+    from pipeline.team.competition import CompetitionView
     from pipeline.team.runs import Peer
     from pipeline.team.worth import Worth
 
@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _weigh(args: "Namespace", competition: Competition) -> "tuple[Worth, Contest]":
+def _weigh(args: "Namespace", competition: Competition) -> "tuple[Worth, CompetitionView]":
     from pipeline.team.competition import load_contest
     from pipeline.team.worth import weigh
 
@@ -88,7 +88,7 @@ def _refuse_file_options(args: "Namespace") -> None:
         raise UsageError(f"{', '.join(given)}: only with a file, but {args.file} is a run")
 
 
-def _run(paths: "Paths", contest: "Contest", args: "Namespace") -> "Peer":
+def _run(paths: "Paths", contest: "CompetitionView", args: "Namespace") -> "Peer":
     from pipeline.team.runs import read_one
 
     try:
@@ -98,7 +98,7 @@ def _run(paths: "Paths", contest: "Contest", args: "Namespace") -> "Peer":
 
 
 def _peers(
-    paths: "Paths", contest: "Contest", args: "Namespace", without: str
+    paths: "Paths", contest: "CompetitionView", args: "Namespace", without: str
 ) -> "tuple[list[Peer], list[str]]":
     """The runs that the ensemble would blend, but the candidate."""
     from pipeline.oof.runs import find_runs
@@ -116,16 +116,16 @@ def _peers(
 
 
 def _from_file(
-    args: "Namespace", contest: "Contest", peers: "list[Peer]"
+    args: "Namespace", contest: "CompetitionView", peers: "list[Peer]"
 ) -> tuple[Any, dict[str, float] | None, list[str]]:
     """Out-of-fold predictions, seconds and notes of a file; DataError where it is out."""
     from pipeline.team.audit import OUT, audit
     from pipeline.team.candidate import read_candidate
-    from pipeline.team.candidate_view import Subject
+    from pipeline.team.candidate_view import CandidateView
     from pipeline.team.export import as_seconds
 
     candidate = read_candidate(asked_of(args), contest)
-    found = audit(Subject(candidate, contest, peers))
+    found = audit(CandidateView(candidate, contest, peers))
     if found.verdict == OUT and not (args.force and found.storable):
         more = "; --force weighs it all the same" if found.storable else ""
         raise_if(

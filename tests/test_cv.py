@@ -21,7 +21,7 @@ from pipeline.data.tokens.tokenizer import Tokeniser
 from pipeline.models.learner import Silent
 from pipeline.models.recipes import find
 from pipeline.oof.predictions import read_fold
-from pipeline.training.job import Rules
+from pipeline.training.job import FailurePolicy
 from pipeline.training.jobs import make_factory
 from tests.toy import command, predictions, toy_competition
 
@@ -232,7 +232,7 @@ def test_predicting_again_from_the_saved_weights_gives_the_saved_predictions(roo
     model = "linear" if kind == "linear" else "tiny"
     cv(root, "--model", model, "--only-fold", "1")
     competition = read_section(Competition, root / "configs" / "default.yaml")
-    factory = make_factory(find(model, root), competition, Rules())
+    factory = make_factory(find(model, root), competition, FailurePolicy())
     tables = load(competition, root)
     (path,) = root.glob("oof/toy/*/seed-42/fold-1.npz")
     saved, _ = read_fold(path)

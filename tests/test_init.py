@@ -183,9 +183,9 @@ def test_the_default_name_is_the_folder_as_a_safe_file_name(folder, name):
     ],
 )
 def test_the_practice_competitions_are_understood(folder, texts, target, problem, metric, holdout):
-    from pipeline.setup.detection.detect import Wishes, detect
+    from pipeline.setup.detection.detect import Overrides, detect
 
-    found = detect(SHARED / folder, Wishes(), lambda path: path.name).competition
+    found = detect(SHARED / folder, Overrides(), lambda path: path.name).competition
     assert (found.columns.texts, found.columns.targets) == (texts, [target])
     assert (found.task.problem, found.task.metric) == (problem, metric)
     assert found.data.holdout == ["dev.csv"] * holdout

@@ -60,7 +60,7 @@ def raise_if(problems: Sequence[str], kind: type[PipelineError], headline: str =
     >>> raise_if(["row 3 is short"], DataError, "train.csv cannot be read")
     Traceback (most recent call last):
     ...
-    pipeline.errors.DataError: train.csv cannot be read: row 3 is short
+    pipeline.base.errors.DataError: train.csv cannot be read: row 3 is short
     """
     if not problems:
         return

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from jsonargparse import Namespace
 
     from pipeline.ensemble.outcome import Outcome
-    from pipeline.submissions.build import Made
+    from pipeline.submissions.build import BuiltSubmission
     from pipeline.submissions.kaggle import Client
     from pipeline.submissions.send import Sent
     from pipeline.submissions.submission_file import Written
@@ -155,20 +155,20 @@ def _with_share(competition: Competition, share: float | None) -> Competition:
     return replace(competition, submissions=known)
 
 
-def _make(args: "Namespace", competition: Competition) -> "Made":
+def _make(args: "Namespace", competition: Competition) -> "BuiltSubmission":
     """Find the runs; read everything, fit, choose, score; the outcome and the file's bytes."""
     from pipeline.base.paths import Paths
     from pipeline.oof.runs import find_runs
-    from pipeline.submissions.build import Asked, make
+    from pipeline.submissions.build import BuildRequest, make
 
     paths = Paths(Path(args.root), competition.name)
     train = _train_command(args)
     runs, notes = find_runs(paths, args.runs, args.force, competition.folds, train)
-    asked = Asked(runs=runs, method=args.method, slice_by=args.slice_by)
+    asked = BuildRequest(runs=runs, method=args.method, slice_by=args.slice_by)
     return make(paths.root, competition, asked, notes)
 
 
-def _write(args: "Namespace", made: "Made", message: str) -> "Written":
+def _write(args: "Namespace", made: "BuiltSubmission", message: str) -> "Written":
     from pipeline.base.paths import Paths
     from pipeline.submissions.provenance import provenance
     from pipeline.submissions.submission_file import write
@@ -179,7 +179,7 @@ def _write(args: "Namespace", made: "Made", message: str) -> "Written":
     return write(Paths(root, name).submissions, name, method, made.content, origin)
 
 
-def _warnings(args: "Namespace", made: "Made") -> list[str]:
+def _warnings(args: "Namespace", made: "BuiltSubmission") -> list[str]:
     """What the guard says of the file beside those that were sent."""
     from pipeline.base.paths import Paths
     from pipeline.report.ledger import guard_lines

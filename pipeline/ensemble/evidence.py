@@ -12,9 +12,9 @@ from typing import Any, cast
 
 import numpy as np
 
-from pipeline.ensemble.predictor import Blend, Facts, Predictor, Rows
+from pipeline.ensemble.predictor import Blend, Predictor, RowFeatures, Rows
 from pipeline.metrics.formulas import expand
-from pipeline.metrics.greedy_steps import Climb, climb
+from pipeline.metrics.greedy_steps import GreedySteps, climb
 from pipeline.metrics.metric import Metric, MetricError
 from pipeline.metrics.moments import GAINS, Moments, combine, measure_by_fold, pair, step_gains
 
@@ -41,7 +41,7 @@ class Evidence:
     problem: str
     by_fold: Mapping[int, Moments]
     """Moments of the members and the target, fold by fold."""
-    facts: Facts | None = None
+    facts: RowFeatures | None = None
     """About the n rows; None where nothing but predictions is known."""
     _cache: dict[tuple[str, FoldSet], Any] = field(default_factory=dict, repr=False)
     _latest: dict[str, Any] = field(default_factory=dict, repr=False)
@@ -56,7 +56,7 @@ class Evidence:
         group_of_row: np.ndarray,
         metric: Metric,
         problem: str,
-        facts: Facts | None = None,
+        facts: RowFeatures | None = None,
     ) -> "Evidence":
         """Evidence with its moments measured: the one pass over all rows."""
         target = expand(truth, problem, oof[0].shape[1])
@@ -165,14 +165,14 @@ class Evidence:
         """All rows as a blend may see them."""
         return Rows(self.oof, self.facts)
 
-    def _climb(self, folds: FoldSet) -> Climb:
+    def _climb(self, folds: FoldSet) -> GreedySteps:
         """Steps on the rows of *folds*; only the last one is kept."""
         if self._latest.get("folds") != folds:
             rows = self.rows(folds)
             members = [member[rows] for member in self.oof]
             steps = climb(self.metric, self.problem, self.truth[rows], members)
             self._latest.update(folds=folds, climb=steps)
-        return cast(Climb, self._latest["climb"])
+        return cast(GreedySteps, self._latest["climb"])
 
     def gain(self, blends: Mapping[int, Predictor]) -> float:
         """The gain pooled over folds, each predicted by its own blend; -inf where undefined."""

@@ -15,7 +15,7 @@ from pipeline.ensemble.forecast.leaderboard import Labelled, Leaderboard, leader
 from pipeline.ensemble.forecast.sampling import Scored
 from pipeline.ensemble.methods.rank_mean import ORDER_ONLY, WRONG_TOOL
 from pipeline.ensemble.methods.scaling import find_scale
-from pipeline.ensemble.predictor import Facts, Predictor, Rows, facts_of
+from pipeline.ensemble.predictor import Predictor, RowFeatures, Rows, facts_of
 from pipeline.metrics.kappa_by_shares import judging
 from pipeline.metrics.metric import Metric
 from pipeline.oof.compatibility import FrozenFolds
@@ -172,7 +172,7 @@ class Outcome:
     leaderboard: Leaderboard
     """What the score on the test file will be."""
     holdout: Holdout | None
-    facts: Facts | None = None
+    facts: RowFeatures | None = None
     """About the test rows."""
     notes: list[str] = field(default_factory=list)
     """What a person should know: runs left out, how the form was found, copies."""
@@ -268,7 +268,7 @@ def _in_order(table: Table, ids: np.ndarray) -> Table:
 
 def _facts(
     train: Table, test: Table | None, holdout: Table | None, slice_by: str | None
-) -> dict[str, Facts]:
+) -> dict[str, RowFeatures]:
     """File -> facts about its rows."""
     if test is None:
         return {}

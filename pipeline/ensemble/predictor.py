@@ -27,7 +27,7 @@ REST = -1  # the slice of all levels too small for weights of their own, and of 
 
 
 @dataclass(frozen=True, eq=False)
-class Facts:
+class RowFeatures:
     """Facts about n rows."""
 
     texts: np.ndarray
@@ -39,9 +39,9 @@ class Facts:
     column: str = ""
     """The column the slices come from."""
 
-    def take(self, positions: np.ndarray) -> "Facts":
+    def take(self, positions: np.ndarray) -> "RowFeatures":
         """The facts of the rows at *positions*."""
-        part = Facts(self.texts[positions], self.slices[positions], self.levels, self.column)
+        part = RowFeatures(self.texts[positions], self.slices[positions], self.levels, self.column)
         if "values" in self.__dict__:  # cut what is already computed
             part.__dict__["values"] = self.values[positions]
         return part
@@ -65,7 +65,7 @@ class Facts:
         return ["length", *pair, *(f"{self.column} {level}" for level in self.levels)]
 
 
-def facts_of(tables: Sequence[Table], column: str | None = None) -> list[Facts]:
+def facts_of(tables: Sequence[Table], column: str | None = None) -> list[RowFeatures]:
     """Facts about the rows of each of *tables*; the first is train and decides the slices.
 
     *column* names the column to slice by; None takes the first that all tables have and that has
@@ -86,13 +86,13 @@ def facts_of(tables: Sequence[Table], column: str | None = None) -> list[Facts]:
         levels = [str(level) for level in names[counts >= SMALLEST]]
         if len(names) <= MOST and len(levels) >= FEWEST:
             return [_sliced(table, name, levels) for table in tables]
-    return [Facts(table.texts, np.full(len(table), REST)) for table in tables]
+    return [RowFeatures(table.texts, np.full(len(table), REST)) for table in tables]
 
 
-def _sliced(table: Table, column: str, levels: list[str]) -> Facts:
+def _sliced(table: Table, column: str, levels: list[str]) -> RowFeatures:
     number = {level: place for place, level in enumerate(levels)}
     found = [number.get(str(value), REST) for value in table.features[column]]
-    return Facts(table.texts, np.array(found, dtype=int), levels, column)
+    return RowFeatures(table.texts, np.array(found, dtype=int), levels, column)
 
 
 def _words_in_common(texts: np.ndarray) -> np.ndarray:
@@ -116,7 +116,7 @@ class Rows:
 
     members: Sequence[np.ndarray]
     """M arrays (n, k)."""
-    facts: Facts | None = None
+    facts: RowFeatures | None = None
     """None where nothing but predictions is known."""
 
     def __len__(self) -> int:

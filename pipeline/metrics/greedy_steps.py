@@ -24,7 +24,7 @@ from pipeline.metrics.greedy_ranked import likely, ranked
 from pipeline.metrics.metric import Metric, MetricError
 
 
-class Climb:
+class GreedySteps:
     """Sums of picks on some rows, one step after the other."""
 
     def __init__(self, prepared: Prepared) -> None:
@@ -61,7 +61,9 @@ class Climb:
         self._counts = counts.copy()
 
 
-def climb(metric: Metric, problem: str, truth: np.ndarray, members: Sequence[np.ndarray]) -> Climb:
+def climb(
+    metric: Metric, problem: str, truth: np.ndarray, members: Sequence[np.ndarray]
+) -> GreedySteps:
     """Steps among M *members* (n, k) for *metric*; *truth* as the metric takes it."""
     prepared = None
     if (problem == "regression" and metric.name == "qwk") or metric.needs == "label":
@@ -70,7 +72,7 @@ def climb(metric: Metric, problem: str, truth: np.ndarray, members: Sequence[np.
         prepared = likely(problem, truth, members)
     elif metric.name == "auc":
         prepared = ranked(problem, truth, members)
-    return Climb(prepared or called(metric, truth, members))
+    return GreedySteps(prepared or called(metric, truth, members))
 
 
 def called(metric: Metric, truth: np.ndarray, members: Sequence[np.ndarray]) -> Prepared:

@@ -28,7 +28,7 @@ IN_MEMORY = 256_000_000  # bytes of a pile up to which it is held in memory
 HEADROOM = 1.05
 
 
-class Pile:
+class MemberArrays:
     """M arrays of one shape and type, added in turn within a `with`; `arrays` lives on after it."""
 
     def __init__(self, folder: Path, members: int, shape: tuple[int, ...], kind: type) -> None:
@@ -100,7 +100,7 @@ class Members:
     names: list[str]
     manifests: list[dict[str, Any]]
     oof: list[np.ndarray]
-    """M arrays (n, k) float32; many or long ones are read from disk as they are needed (`Pile`)."""
+    """M arrays (n, k) float32; long ones stay on disk (`MemberArrays`)."""
     test: list[np.ndarray]
     """M arrays (m, k): the mean over seeds, repeats and folds."""
     holdout: list[np.ndarray]
@@ -149,7 +149,9 @@ def read_members(
     }
     with ExitStack() as stack:
         piles = {
-            part: stack.enter_context(Pile(paths.workspaces, len(runs), (rows, columns), kind))
+            part: stack.enter_context(
+                MemberArrays(paths.workspaces, len(runs), (rows, columns), kind)
+            )
             for part, (rows, kind) in kinds.items()
         }
         for name in runs:

@@ -11,14 +11,14 @@ from rich.table import Table as Grid
 from pipeline.report.page import name, plural, score_text
 from pipeline.submissions.already_sent import Alike
 from pipeline.submissions.ledger import Budget, Entry
-from pipeline.submissions.overview import Expected, Line, Noise, Standing
+from pipeline.submissions.overview import Expected, Line, Noise, Overview
 from pipeline.submissions.send import Sent
 
 NONE = "–"
 MARK = " !"
 
 
-def print_standing(found: Standing, noise: Noise | None, why: str, console: Console) -> None:
+def print_standing(found: Overview, noise: Noise | None, why: str, console: Console) -> None:
     """Print the ledger; *why* says why there is no noise, where there is none."""
     if found.lines:
         console.print(_grid(found))
@@ -26,7 +26,7 @@ def print_standing(found: Standing, noise: Noise | None, why: str, console: Cons
         console.print(line, soft_wrap=True)
 
 
-def _grid(found: Standing) -> Grid:
+def _grid(found: Overview) -> Grid:
     grid = Grid(title="Sent", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     grid.add_column("", justify="right")
     grid.add_column("file", overflow="fold")
@@ -60,7 +60,7 @@ def range_text(expected: Expected | None) -> str:
     return f"{expected.low:.4f} … {expected.high:.4f}"
 
 
-def lines(found: Standing, noise: Noise | None, why: str) -> Iterator[str]:
+def lines(found: Overview, noise: Noise | None, why: str) -> Iterator[str]:
     """What stands below the table."""
     if not found.lines:
         yield "nothing is in the ledger yet. After sending: python -m pipeline.ledger add FILE"
@@ -119,7 +119,7 @@ def budget_lines(found: Budget, day: str) -> Iterator[str]:
     yield f"budget   {day} (UTC): {'; '.join(said)}"
 
 
-def entry_lines(found: Standing, entry: Entry, new: bool) -> Iterator[str]:
+def entry_lines(found: Overview, entry: Entry, new: bool) -> Iterator[str]:
     """What `ledger add` says: the entry, its scores beside what was expected, what is left."""
     yield f"{'entered' if new else 'changed'}: {entry.said}"
     for line in found.lines:
@@ -161,7 +161,7 @@ def print_sent(sent: Sent, console: Console) -> None:
     )
 
 
-def standing_json(found: Standing, noise: Noise | None) -> dict[str, Any]:
+def standing_json(found: Overview, noise: Noise | None) -> dict[str, Any]:
     """The same for programs."""
     return {
         "day": found.day.isoformat(),

@@ -7,12 +7,12 @@ from rich.table import Table as Grid
 
 from pipeline.report.page import empty_grid, score_text
 from pipeline.team.audit import Audit
-from pipeline.team.competition import Contest
+from pipeline.team.competition import CompetitionView
 from pipeline.team.runs import RunLine
 
 
 def print_audit(
-    audit: Audit, contest: Contest, title: str, sources: dict[str, str], console: Console
+    audit: Audit, contest: CompetitionView, title: str, sources: dict[str, str], console: Console
 ) -> None:
     """Print the whole page, before anything is written."""
 
@@ -32,7 +32,7 @@ def print_audit(
 
 
 def _first_lines(
-    audit: Audit, contest: Contest, title: str, sources: dict[str, str]
+    audit: Audit, contest: CompetitionView, title: str, sources: dict[str, str]
 ) -> Iterator[str]:
     metric = contest.metric
     better = "larger" if metric.greater_is_better else "smaller"
@@ -85,7 +85,7 @@ def _verdict(audit: Audit) -> Iterator[str]:
         yield f"  - {each.check}: {each.says}"
 
 
-def print_runs(lines: Sequence[RunLine], contest: Contest, console: Console) -> None:
+def print_runs(lines: Sequence[RunLine], contest: CompetitionView, console: Console) -> None:
     """Print the list of runs."""
     metric = contest.metric
     better = "larger" if metric.greater_is_better else "smaller"

@@ -10,7 +10,7 @@ from rich.table import Table as Grid
 
 from pipeline.ensemble.honest.gains import Gain
 from pipeline.report.page import empty_grid, score_text
-from pipeline.team.competition import Contest
+from pipeline.team.competition import CompetitionView
 from pipeline.team.worth import MethodWorth, Worth
 
 VERDICTS = {
@@ -30,7 +30,7 @@ def verdict_text(gain: Gain) -> str:
     return VERDICTS[gain.verdict]
 
 
-def print_worth(worth: Worth, contest: Contest, console: Console) -> None:
+def print_worth(worth: Worth, contest: CompetitionView, console: Console) -> None:
     """Print the whole page."""
 
     def say(line: str = "") -> None:
@@ -45,7 +45,7 @@ def print_worth(worth: Worth, contest: Contest, console: Console) -> None:
         say(line)
 
 
-def _first_lines(worth: Worth, contest: Contest) -> Iterator[str]:
+def _first_lines(worth: Worth, contest: CompetitionView) -> Iterator[str]:
     metric = contest.metric
     better = "larger" if metric.greater_is_better else "smaller"
     count = "1 run" if len(worth.runs) == 1 else f"{len(worth.runs)} runs"
@@ -87,7 +87,7 @@ def _runs(worth: Worth) -> Grid:
     return grid
 
 
-def _conclusion(worth: Worth, contest: Contest) -> Iterator[str]:
+def _conclusion(worth: Worth, contest: CompetitionView) -> Iterator[str]:
     first = worth.methods[0]
     gain = first.gain
     yield (
@@ -97,7 +97,7 @@ def _conclusion(worth: Worth, contest: Contest) -> Iterator[str]:
     yield f"costs    {_costs(worth, contest)}"
 
 
-def _costs(worth: Worth, contest: Contest) -> str:
+def _costs(worth: Worth, contest: CompetitionView) -> str:
     if worth.seconds is None:
         return "unknown: no seconds are recorded with it"
     fit, predict = worth.seconds["fit"], worth.seconds["predict"]
@@ -120,7 +120,7 @@ def _time(seconds: float) -> str:
     return f"{whole}:{rest * 60 // big:02d} {unit}"
 
 
-def as_json(worth: Worth, contest: Contest) -> dict[str, Any]:
+def as_json(worth: Worth, contest: CompetitionView) -> dict[str, Any]:
     """Everything on the page, as plain values."""
     return {
         "competition": contest.competition.name,

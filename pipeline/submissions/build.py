@@ -24,7 +24,7 @@ from pipeline.submissions.submission_file import build, check
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class BuildRequest:
     """What was asked for: with the config, all that decides the bytes of a file."""
 
     runs: list[str]
@@ -35,10 +35,10 @@ class Asked:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Made:
+class BuiltSubmission:
     """An assessed ensemble and its file."""
 
-    asked: Asked
+    asked: BuildRequest
     outcome: Outcome
     content: bytes
     """The submission's bytes."""
@@ -52,7 +52,9 @@ class Made:
         return self.outcome.decided.predicted
 
 
-def make(root: Path, competition: Competition, asked: Asked, notes: Sequence[str] = ()) -> Made:
+def make(
+    root: Path, competition: Competition, asked: BuildRequest, notes: Sequence[str] = ()
+) -> BuiltSubmission:
     """Read everything, fit, choose and score; *notes* are told on the page."""
     paths = Paths(root, competition.name)
     metric = get_metric(competition.task.metric, competition.task, paths.root)
@@ -82,7 +84,7 @@ def make(root: Path, competition: Competition, asked: Asked, notes: Sequence[str
         notes=[*tables.notes, *notes],
     )
     content = fill(outcome, tables.test.ids.tolist(), tables.sample)
-    return Made(asked=asked, outcome=outcome, content=content)
+    return BuiltSubmission(asked=asked, outcome=outcome, content=content)
 
 
 def fill(outcome: Outcome, test_ids: Sequence[str], sample: Sample) -> bytes:

@@ -19,7 +19,7 @@ from pipeline.ensemble.outcome import Outcome
 from pipeline.metrics.formulas import expand
 from pipeline.metrics.metric import Metric, MetricError
 from pipeline.submissions.already_sent import Likeness, likeness, sent_files
-from pipeline.submissions.build import Made
+from pipeline.submissions.build import BuiltSubmission
 from pipeline.submissions.leaderboard_noise import Board, Duel, duel
 from pipeline.submissions.ledger import Entry
 from pipeline.submissions.rebuild import prove, read_origin, remake
@@ -33,7 +33,7 @@ class Candidate:
     """A file that was made again."""
 
     csv: Path
-    made: Made
+    made: BuiltSubmission
 
     @property
     def outcome(self) -> Outcome:
@@ -196,7 +196,7 @@ def _other_metric(candidate: Candidate, metric: Metric) -> str | None:
     return None if own == metric.name else own
 
 
-def errors_alike(one: Made, other: Made) -> float:
+def errors_alike(one: BuiltSubmission, other: BuiltSubmission) -> float:
     """Correlation of the honest errors of two files over all rows and columns."""
     evidence = one.outcome.evidence
     k = one.honest.shape[1]

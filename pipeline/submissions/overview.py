@@ -63,7 +63,7 @@ class Noise:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
+class Overview:
     """The whole page."""
 
     lines: list[Line]
@@ -73,7 +73,7 @@ class Standing:
     """Public and private rows of the test file, where the config tells."""
 
 
-def standing(folder: Path, competition: str, config: SubmissionsConfig, day: date) -> Standing:
+def standing(folder: Path, competition: str, config: SubmissionsConfig, day: date) -> Overview:
     """Everything in the ledger of *competition*, as of *day* (UTC)."""
     entries = read_ledger(folder, competition)
     paths = sent_files(folder, entries)
@@ -93,7 +93,7 @@ def standing(folder: Path, competition: str, config: SubmissionsConfig, day: dat
             )
         )
     rows = None if test_rows is None else config.rows(test_rows)
-    return Standing(lines=lines, budget=budget(config, entries, day), day=day, rows=rows)
+    return Overview(lines=lines, budget=budget(config, entries, day), day=day, rows=rows)
 
 
 def _record(folder: Path, entry: Entry) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from pipeline import __version__
 from pipeline.base.config import Competition, as_dict
 from pipeline.base.files import sha256
 from pipeline.ensemble.outcome import Outcome
-from pipeline.submissions.build import Made
+from pipeline.submissions.build import BuiltSubmission
 
 NAMED = ("runs", "method")
 """What was asked for and stands in members and requested."""
@@ -69,7 +69,7 @@ def decisions(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def provenance(made: Made, message: str, root: Path) -> dict[str, Any]:
+def provenance(made: BuiltSubmission, message: str, root: Path) -> dict[str, Any]:
     """Where a submission came from, as plain values for JSON."""
     outcome, assessment = made.outcome, made.outcome.assessment
     members = [

@@ -16,7 +16,7 @@ from pipeline.base.parser import from_dict
 from pipeline.base.paths import Paths
 from pipeline.oof.manifest import read_manifest
 from pipeline.submissions.already_sent import likeness
-from pipeline.submissions.build import Asked, Made, make
+from pipeline.submissions.build import BuildRequest, BuiltSubmission, make
 from pipeline.submissions.provenance import NAMED, digests, versions
 
 # What a submission says it was made from, and whether that is still here.
@@ -39,7 +39,7 @@ class Origin:
     """The json beside it."""
     competition: Competition
     """As it was when the file was written."""
-    asked: Asked
+    asked: BuildRequest
 
     @property
     def sha256(self) -> str:
@@ -85,13 +85,13 @@ def read_origin(csv: Path) -> Origin:
     return Origin(csv=csv, record=record, competition=competition, asked=asked)
 
 
-def _asked(record: Mapping[str, Any]) -> Asked:
+def _asked(record: Mapping[str, Any]) -> BuildRequest:
     given = record.get("asked", {})
-    known = {field.name for field in fields(Asked)} - set(NAMED)
+    known = {field.name for field in fields(BuildRequest)} - set(NAMED)
     if unknown := sorted(set(given) - known):
         raise UsageError(f"it was made with {', '.join(unknown)}, which this version does not know")
     runs = [str(member["name"]) for member in record["members"]]
-    return Asked(runs=runs, method=record["requested"], **given)
+    return BuildRequest(runs=runs, method=record["requested"], **given)
 
 
 def hindrances(root: Path, origin: Origin) -> list[str]:
@@ -163,7 +163,7 @@ EXAMPLES = 3
 UNSEEN = "versions and files are as they were then, so the code or the machine must be another"
 
 
-def remake(root: Path, origin: Origin) -> Made:
+def remake(root: Path, origin: Origin) -> BuiltSubmission:
     """Make the file again on the path that made it: its own config, method and members.
 
     Neither today's config file nor runs that were added since have a say. Raises ArtifactError
@@ -174,7 +174,7 @@ def remake(root: Path, origin: Origin) -> Made:
     return make(root, origin.competition, origin.asked)
 
 
-def prove(root: Path, origin: Origin, made: Made) -> None:
+def prove(root: Path, origin: Origin, made: BuiltSubmission) -> None:
     """Raise ArtifactError, saying all that differs, unless *made* has the bytes of *origin*."""
     digest = hashlib.sha256(made.content).hexdigest()
     if digest == origin.sha256:
@@ -219,7 +219,7 @@ def check_free(target: Path, origin: Origin) -> Path:
     return place
 
 
-def put(origin: Origin, made: Made, target: Path | None) -> Path | None:
+def put(origin: Origin, made: BuiltSubmission, target: Path | None) -> Path | None:
     """Write the file to *target*, or to its own place where it is missing; None if neither."""
     place = origin.csv if target is None else target
     if place.is_file() and sha256(place) == origin.sha256:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from pipeline.base.paths import Paths
     from pipeline.team.audit import Audit
-    from pipeline.team.competition import Contest
+    from pipeline.team.competition import CompetitionView
     from pipeline.team.runs import Peer
     from pipeline.team.store import Stored
 
@@ -88,7 +88,7 @@ def _add(args: "Namespace", competition: Competition) -> int:
     from pipeline.report.team import print_audit
     from pipeline.team.audit import OUT, as_values, audit
     from pipeline.team.candidate import read_candidate
-    from pipeline.team.candidate_view import Subject
+    from pipeline.team.candidate_view import CandidateView
     from pipeline.team.competition import load_contest
     from pipeline.team.runs import read_peers
     from pipeline.team.store import check_name
@@ -97,7 +97,7 @@ def _add(args: "Namespace", competition: Competition) -> int:
     check_name(paths, args.name)
     candidate = read_candidate(asked_of(args), contest)
     peers, notes = read_peers(paths, contest, without=paths.run(args.name).name)
-    subject = Subject(candidate, contest, peers)
+    subject = CandidateView(candidate, contest, peers)
     found = audit(subject, notes)
     console = page(sys.stderr if args.json else sys.stdout)
     by = f" by {args.by}" if args.by else ""
@@ -181,7 +181,9 @@ def _export(args: "Namespace", competition: Competition) -> int:
     return 0
 
 
-def _named_run(args: "Namespace", competition: Competition) -> "tuple[Paths, Contest, Peer]":
+def _named_run(
+    args: "Namespace", competition: Competition
+) -> "tuple[Paths, CompetitionView, Peer]":
     """The complete run that is named; UsageError, or what keeps it from being read."""
     from pipeline.team.competition import load_contest
     from pipeline.team.runs import read_one

@@ -8,14 +8,14 @@ import numpy as np
 
 from pipeline.base.paths import Paths
 from pipeline.team.candidate import Candidate
-from pipeline.team.candidate_view import Finding, Subject
+from pipeline.team.candidate_view import CandidateView, Finding
 from pipeline.team.checks import copies, folds, labels, order, proof, rows, scale, shift
 from pipeline.team.checks import leakage as leak
 from pipeline.team.checks.copies import Likeness, likenesses
 from pipeline.team.checks.folds import FoldLine, fold_lines
 from pipeline.team.checks.proof import Proof, prove
 from pipeline.team.checks.shift import Shift, shifts
-from pipeline.team.competition import Contest
+from pipeline.team.competition import CompetitionView
 from pipeline.team.runs import Peer, read_peers
 
 CHECKS = (rows, proof, labels, scale, order, folds, leak, shift, copies)
@@ -55,7 +55,7 @@ class Audit:
         return not any(finding.final for finding in self.findings)
 
 
-def audit(subject: Subject, notes: Sequence[str] = ()) -> Audit:
+def audit(subject: CandidateView, notes: Sequence[str] = ()) -> Audit:
     """Look at the candidate in every way there is."""
     truth, holdout = subject.contest.holdout_truth, subject.candidate.values["holdout"]
     return Audit(
@@ -110,7 +110,7 @@ def from_values(values: dict[str, Any]) -> Audit:
     )
 
 
-def candidate_of(peer: Peer, contest: Contest) -> Candidate:
+def candidate_of(peer: Peer, contest: CompetitionView) -> Candidate:
     """A run as a candidate: what it would be if a team-mate had sent it."""
     values = {"train": peer.oof, "test": peer.test, "holdout": peer.holdout}
     return Candidate(
@@ -126,7 +126,7 @@ def candidate_of(peer: Peer, contest: Contest) -> Candidate:
     )
 
 
-def audit_own(paths: Paths, contest: Contest, peer: Peer) -> Audit:
+def audit_own(paths: Paths, contest: CompetitionView, peer: Peer) -> Audit:
     """A run of our own, looked at as if it had come from elsewhere."""
     others, notes = read_peers(paths, contest, without=peer.name)
-    return audit(Subject(candidate_of(peer, contest), contest, others), notes)
+    return audit(CandidateView(candidate_of(peer, contest), contest, others), notes)

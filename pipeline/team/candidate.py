@@ -14,8 +14,8 @@ import numpy as np
 
 from pipeline.base.errors import DataError, UsageError, raise_if
 from pipeline.team.columns import sigmoid, softmax
-from pipeline.team.competition import PARTS, Contest
-from pipeline.team.table import Sheet, read_sheet
+from pipeline.team.competition import PARTS, CompetitionView
+from pipeline.team.table import CandidateTable, read_sheet
 
 Kind = Literal["values", "probabilities", "logits"]
 LARGEST = float(np.finfo(np.float32).max)  # predictions are kept as float32
@@ -48,8 +48,8 @@ class Candidate:
 
 
 def joined(
-    contest: Contest,
-    sheets: Sequence[Sheet],
+    contest: CompetitionView,
+    sheets: Sequence[CandidateTable],
     kind: Kind,
     claims: list[str],
     sidecar: dict[str, Any],
@@ -89,7 +89,7 @@ def joined(
     )
 
 
-def _places(sheet: Sheet, part: str, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _places(sheet: CandidateTable, part: str, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Positions in *ids*, and the rows of *sheet* that belong there."""
     place_of = {row_id: place for place, row_id in enumerate(ids.tolist())}
     found = [
@@ -121,7 +121,7 @@ def _labelled(
     return filled
 
 
-def _as_outputs(sheet: Sheet, kind: Kind, contest: Contest) -> np.ndarray:
+def _as_outputs(sheet: CandidateTable, kind: Kind, contest: CompetitionView) -> np.ndarray:
     """(r, k) predictions in our columns: probabilities where the file holds logits."""
     places = list(sheet.columns.outputs.values())
     k = len(contest.competition.outputs)
@@ -145,7 +145,7 @@ ROUNDING = 1e-6  # so far beyond 0 or 1 a float32 probability may lie
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class FileOptions:
     """What the user says about a file."""
 
     file: Path
@@ -160,7 +160,7 @@ class Asked:
     """Of both files; it need not be that of the competition's files."""
 
 
-def read_candidate(asked: Asked, contest: Contest) -> Candidate:
+def read_candidate(asked: FileOptions, contest: CompetitionView) -> Candidate:
     """Read the file, or both; DataError listing what keeps them from being read as predictions."""
     task = contest.competition.task
     if task.problem == "regression" and asked.kind in ("logits", "probabilities"):
@@ -178,9 +178,9 @@ def read_candidate(asked: Asked, contest: Contest) -> Candidate:
     return joined(contest, sheets, kind, list(dict.fromkeys(told)), sidecar, notes)
 
 
-def _sheets(asked: Asked, contest: Contest) -> list[Sheet]:
+def _sheets(asked: FileOptions, contest: CompetitionView) -> list[CandidateTable]:
     first, second = (PARTS, ()) if asked.test is None else (("train", "holdout"), ("test",))
-    sheets: list[Sheet] = []
+    sheets: list[CandidateTable] = []
     problems = []
     for path, expected in ((asked.file, first), (asked.test, second)):
         if path is None:
@@ -200,7 +200,7 @@ def _sheets(asked: Asked, contest: Contest) -> list[Sheet]:
     return sheets
 
 
-def _beyond(sheet: Sheet, kind: Kind) -> list[str]:
+def _beyond(sheet: CandidateTable, kind: Kind) -> list[str]:
     """A problem where probabilities lie outside 0 to 1."""
     known = sheet.values[np.isfinite(sheet.values)]
     if kind != "probabilities" or not len(known):

@@ -11,18 +11,18 @@ from pipeline.metrics.bootstrap import Draws, resampled_gains
 from pipeline.metrics.formulas import expand
 from pipeline.metrics.metric import MetricError
 from pipeline.team.candidate import Candidate
-from pipeline.team.competition import Contest
+from pipeline.team.competition import CompetitionView
 from pipeline.team.runs import Peer
 
 RESAMPLES = 200  # they give a standard error to 5 %
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
+class CandidateView:
     """A candidate, the contest it is for, and the M runs to compare it with."""
 
     candidate: Candidate
-    contest: Contest
+    contest: CompetitionView
     peers: Sequence[Peer] = ()
 
     @property

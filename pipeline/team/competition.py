@@ -18,7 +18,7 @@ PARTS = ("train", "test", "holdout")
 
 
 @dataclass(frozen=True, eq=False)
-class Contest:
+class CompetitionView:
     """One competition with everything frozen."""
 
     competition: Competition
@@ -60,11 +60,11 @@ class Contest:
 # From a config to the contest that files are held against.
 
 
-def load_contest(competition: Competition, root: Path) -> tuple[Paths, Contest]:
+def load_contest(competition: Competition, root: Path) -> tuple[Paths, CompetitionView]:
     """Read tables, frozen folds and passport; see `load` and `read_frozen` for what they raise."""
     paths = Paths(root, competition.name)
     tables = load(competition, root)
-    contest = Contest(
+    contest = CompetitionView(
         competition=competition,
         metric=get_metric(competition.task.metric, competition.task, root),
         tables=tables,

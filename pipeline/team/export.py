@@ -21,14 +21,16 @@ from pipeline.base.files import commit_json, commit_text, read_json
 from pipeline.base.paths import Paths
 from pipeline.folds.fold_file import fold_columns
 from pipeline.oof.manifest import origin_of, unproven
-from pipeline.team.competition import Contest
+from pipeline.team.competition import CompetitionView
 from pipeline.team.runs import Peer
 
 SIDECAR_FORMAT = 1
 MOST_SECONDS = 1e10  # three centuries
 
 
-def export(paths: Paths, contest: Contest, peer: Peer, path: Path, replace: bool = False) -> str:
+def export(
+    paths: Paths, contest: CompetitionView, peer: Peer, path: Path, replace: bool = False
+) -> str:
     """Write the csv, then its sidecar; the csv's SHA-256.
 
     Raises UsageError where another file lies at *path*, unless *replace*.
@@ -45,7 +47,7 @@ def export(paths: Paths, contest: Contest, peer: Peer, path: Path, replace: bool
     return digest
 
 
-def _content(contest: Contest, peer: Peer, with_folds: bool) -> str:
+def _content(contest: CompetitionView, peer: Peer, with_folds: bool) -> str:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     folds = fold_columns(len(contest.folds.fold_of_row)) if with_folds else []
@@ -54,7 +56,7 @@ def _content(contest: Contest, peer: Peer, with_folds: bool) -> str:
     return stream.getvalue()
 
 
-def _lines(contest: Contest, peer: Peer, with_folds: bool) -> Iterator[list[str]]:
+def _lines(contest: CompetitionView, peer: Peer, with_folds: bool) -> Iterator[list[str]]:
     none = [""] * len(contest.folds.fold_of_row) if with_folds else []
     today = contest.folds.fold_of_row.T.astype(str).tolist()
     for part, values in (("train", peer.oof), ("test", peer.test), ("holdout", peer.holdout)):
@@ -66,7 +68,9 @@ def _lines(contest: Contest, peer: Peer, with_folds: bool) -> Iterator[list[str]
             yield [row_id, part, *folds, *(f"{each:.9g}" for each in rounded[place].tolist())]
 
 
-def sidecar(paths: Paths, contest: Contest, peer: Peer, name: str, digest: str) -> dict[str, Any]:
+def sidecar(
+    paths: Paths, contest: CompetitionView, peer: Peer, name: str, digest: str
+) -> dict[str, Any]:
     """What goes beside the csv called *name*."""
     team = origin_of(peer.manifest) or {}
     known = not unproven(peer.manifest)

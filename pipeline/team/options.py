@@ -12,7 +12,7 @@ from pipeline.base.parser import Parser
 if TYPE_CHECKING:
     from jsonargparse import Namespace
 
-    from pipeline.team.candidate import Asked, Kind
+    from pipeline.team.candidate import FileOptions, Kind
 
 
 def add_options(options: Parser) -> None:
@@ -55,16 +55,16 @@ def add_file_options(options: Parser) -> None:
     )
 
 
-def asked_of(args: "Namespace") -> "Asked":
+def asked_of(args: "Namespace") -> "FileOptions":
     """What the user says about a file; UsageError where two flags contradict each other."""
-    from pipeline.team.candidate import Asked
+    from pipeline.team.candidate import FileOptions
 
     if args.logits and args.probabilities:
         raise UsageError("--logits and --probabilities contradict each other: say one")
     kind: Kind | None = "probabilities" if args.probabilities else None
     if args.logits:
         kind = "logits"
-    return Asked(
+    return FileOptions(
         file=Path(args.file),
         test=None if args.test is None else Path(args.test),
         kind=kind,

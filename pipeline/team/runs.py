@@ -13,7 +13,7 @@ from pipeline.metrics.metric import MetricError
 from pipeline.oof.manifest import origin_of, read_manifest
 from pipeline.oof.members import Members, read_members
 from pipeline.oof.predictions import complete_runs
-from pipeline.team.competition import Contest
+from pipeline.team.competition import CompetitionView
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -31,7 +31,7 @@ class Peer:
 
 
 def read_peers(
-    paths: Paths, contest: Contest, without: str = "", runs: Sequence[str] | None = None
+    paths: Paths, contest: CompetitionView, without: str = "", runs: Sequence[str] | None = None
 ) -> tuple[list[Peer], list[str]]:
     """The complete runs (or *runs*) but *without* one, and notes about those that cannot be read.
 
@@ -50,7 +50,7 @@ def read_peers(
     return peers, notes
 
 
-def read_one(paths: Paths, contest: Contest, run: str) -> Peer:
+def read_one(paths: Paths, contest: CompetitionView, run: str) -> Peer:
     """The complete run called *run*; UsageError where there is none, ArtifactError as members."""
     name, complete = paths.run(run).name, complete_runs(paths.runs)
     if name not in complete:
@@ -59,7 +59,7 @@ def read_one(paths: Paths, contest: Contest, run: str) -> Peer:
     return read_named(paths, contest, [name])[0]
 
 
-def read_named(paths: Paths, contest: Contest, runs: Sequence[str]) -> list[Peer]:
+def read_named(paths: Paths, contest: CompetitionView, runs: Sequence[str]) -> list[Peer]:
     """These runs, all of them; ArtifactError as members, where they do not belong together."""
     found = _members(paths, contest, runs)
     return [
@@ -70,7 +70,7 @@ def read_named(paths: Paths, contest: Contest, runs: Sequence[str]) -> list[Peer
     ]
 
 
-def _members(paths: Paths, contest: Contest, runs: Sequence[str]) -> Members:
+def _members(paths: Paths, contest: CompetitionView, runs: Sequence[str]) -> Members:
     ids, outputs = contest.ids, contest.competition.outputs
     return read_members(paths, runs, contest.folds, outputs, ids["test"], ids["holdout"])
 
@@ -100,12 +100,12 @@ class RunLine:
     says: str = ""
 
 
-def list_runs(paths: Paths, contest: Contest) -> list[RunLine]:
+def list_runs(paths: Paths, contest: CompetitionView) -> list[RunLine]:
     """One line per complete run, scored anew."""
     return [_line(paths, contest, run) for run in complete_runs(paths.runs)]
 
 
-def _line(paths: Paths, contest: Contest, run: str) -> RunLine:
+def _line(paths: Paths, contest: CompetitionView, run: str) -> RunLine:
     try:
         manifest: dict[str, Any] = read_manifest(paths.runs / run)
         team = origin_of(manifest)
@@ -142,7 +142,9 @@ def _unreadable(run: str, says: str) -> RunLine:
     )
 
 
-def _score(contest: Contest, truth: np.ndarray | None, predicted: np.ndarray) -> float | None:
+def _score(
+    contest: CompetitionView, truth: np.ndarray | None, predicted: np.ndarray
+) -> float | None:
     if truth is None or not np.isfinite(predicted).all():
         return None
     try:

@@ -24,7 +24,7 @@ from pipeline.base.untrusted import refuse_links
 from pipeline.oof.manifest import FORMAT
 from pipeline.oof.predictions import FoldPredictions, commit_fold
 from pipeline.team.audit import Audit, as_values
-from pipeline.team.candidate_view import Subject
+from pipeline.team.candidate_view import CandidateView
 from pipeline.team.export import as_seconds
 
 SEED = 0
@@ -43,7 +43,7 @@ class Stored:
 def store(
     paths: Paths,
     name: str,
-    subject: Subject,
+    subject: CandidateView,
     audit: Audit,
     by: str = "",
     replace: bool = False,
@@ -95,7 +95,7 @@ def _known(paths: Paths, name: str) -> dict[str, Any] | None:
     return None
 
 
-def _same(known: dict[str, Any], facts: dict[str, Any], subject: Subject) -> bool:
+def _same(known: dict[str, Any], facts: dict[str, Any], subject: CandidateView) -> bool:
     """Whether what is stored is this file, read and proved in the same way, on the same folds."""
     there = known.get("team") or {}
     alike = all(there.get(key) == facts[key] for key in ("sources", "kind", "proof", "forced"))
@@ -115,7 +115,7 @@ def _refuse_other(name: str, known: dict[str, Any], facts: dict[str, Any], repla
     )
 
 
-def _facts(subject: Subject, audit: Audit, by: str) -> dict[str, Any]:
+def _facts(subject: CandidateView, audit: Audit, by: str) -> dict[str, Any]:
     """Where the file came from and what was thought of it: run.json's "team"."""
     values = as_values(audit)
     return {
@@ -130,7 +130,7 @@ def _facts(subject: Subject, audit: Audit, by: str) -> dict[str, Any]:
 
 
 def _commit_parts(
-    paths: Paths, name: str, subject: Subject, facts: dict[str, Any]
+    paths: Paths, name: str, subject: CandidateView, facts: dict[str, Any]
 ) -> dict[str, str]:
     """Write every part; its name -> SHA-256."""
     contest = subject.contest
@@ -160,7 +160,7 @@ def _commit_parts(
     return parts
 
 
-def _predictions(subject: Subject, rows: np.ndarray) -> FoldPredictions:
+def _predictions(subject: CandidateView, rows: np.ndarray) -> FoldPredictions:
     ids, values = subject.contest.ids, subject.candidate.values
     labels = subject.contest.folds.label_hash
     kept = slice(None) if subject.has_holdout else slice(0)
@@ -178,7 +178,7 @@ def _predictions(subject: Subject, rows: np.ndarray) -> FoldPredictions:
 def _manifest(
     paths: Paths,
     name: str,
-    subject: Subject,
+    subject: CandidateView,
     audit: Audit,
     parts: dict[str, str],
     facts: dict[str, Any],

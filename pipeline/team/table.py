@@ -13,11 +13,11 @@ from pipeline.data.labels import encode
 from pipeline.data.reading.reader import read
 from pipeline.data.table import listing
 from pipeline.team.columns import PART_OF, Columns, find_columns, fold_names, numbers
-from pipeline.team.competition import PARTS, Contest
+from pipeline.team.competition import PARTS, CompetitionView
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sheet:
+class CandidateTable:
     """The r rows of one file, in its order."""
 
     name: str
@@ -40,13 +40,13 @@ class Sheet:
 
 def read_sheet(
     path: Path,
-    contest: Contest,
+    contest: CompetitionView,
     expected: Sequence[str],
     id_column: str | None = None,
     fold_column: str | None = None,
     encoding: str = "utf-8",
     id_may_lack: bool = False,
-) -> Sheet:
+) -> CandidateTable:
     """Read the file at *path*; DataError where it cannot be read or its columns be told.
 
     *expected* are the parts whose rows may stand in it. An id that several of them have needs a
@@ -69,7 +69,7 @@ def read_sheet(
     ids = frame[columns.id].to_numpy(dtype=object)
     values = [numbers(frame[column].to_numpy(dtype=object)) for column in columns.outputs]
     told = [] if columns.passport is None else frame[columns.passport].tolist()
-    return Sheet(
+    return CandidateTable(
         name=name,
         sha256=sha256(path),
         columns=columns,
@@ -96,7 +96,7 @@ def _parts(
     frame: pd.DataFrame,
     ids: np.ndarray,
     columns: Columns,
-    contest: Contest,
+    contest: CompetitionView,
     expected: Sequence[str],
     name: str,
 ) -> np.ndarray:
@@ -127,7 +127,7 @@ def _folds(frame: pd.DataFrame, columns: Columns, repeats: int) -> np.ndarray | 
 
 
 def _labels(
-    frame: pd.DataFrame, columns: Columns, ids: np.ndarray, contest: Contest
+    frame: pd.DataFrame, columns: Columns, ids: np.ndarray, contest: CompetitionView
 ) -> np.ndarray | None:
     """(r, k) labels of the file; NaN where a cell is none. None unless every target is there."""
     targets = contest.competition.columns.targets
@@ -136,7 +136,9 @@ def _labels(
     return encode(frame, targets, ids, contest.competition.task)[0]
 
 
-def _holds_labels(frame: pd.DataFrame, column: str, id_column: str, contest: Contest) -> bool:
+def _holds_labels(
+    frame: pd.DataFrame, column: str, id_column: str, contest: CompetitionView
+) -> bool:
     """Whether most training rows of *column* are today's labels, as far as printing keeps them."""
     target = contest.competition.columns.targets.index(column)
     place_of = {row_id: place for place, row_id in enumerate(contest.folds.ids.tolist())}

@@ -20,7 +20,7 @@ from pipeline.metrics.formulas import expand
 from pipeline.metrics.kappa_by_shares import judging
 from pipeline.metrics.metric import Metric, MetricError
 from pipeline.team.checks.copies import correlation
-from pipeline.team.competition import Contest
+from pipeline.team.competition import CompetitionView
 from pipeline.team.runs import Peer
 
 METHODS = (AUTO, "greedy", "simplex")
@@ -71,7 +71,7 @@ class Worth:
 
 
 def weigh(
-    contest: Contest,
+    contest: CompetitionView,
     peers: list[Peer],
     name: str,
     oof: np.ndarray,
@@ -116,11 +116,11 @@ def weigh(
     )
 
 
-def _target(contest: Contest, rows: np.ndarray, k: int) -> np.ndarray:
+def _target(contest: CompetitionView, rows: np.ndarray, k: int) -> np.ndarray:
     return expand(contest.truth[rows], contest.problem, k)
 
 
-def _score(metric: Metric, contest: Contest, predicted: np.ndarray) -> float | None:
+def _score(metric: Metric, contest: CompetitionView, predicted: np.ndarray) -> float | None:
     try:
         return metric.score(contest.truth, predicted)
     except MetricError:

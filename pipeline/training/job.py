@@ -26,7 +26,7 @@ OnNan = Literal["stop", "rollback", "skip-fold"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rules:
+class FailurePolicy:
     """Nothing in here changes a prediction of a training that goes well."""
 
     on_nan: OnNan = "stop"
@@ -56,7 +56,7 @@ class Job:
     paths: Paths
     seeds: Sequence[int]
     keep_weights: bool = True
-    rules: Rules = field(default_factory=Rules)
+    rules: FailurePolicy = field(default_factory=FailurePolicy)
 
     def parts(self, seeds: Sequence[int] | None = None) -> Iterator[Part]:
         """Every training of the run, fold by fold."""

@@ -14,7 +14,7 @@ from pipeline.data.tables import Tables, load
 from pipeline.folds.frozen import Folds, frozen
 from pipeline.models.learner import LearnerFactory
 from pipeline.models.recipes import LinearRecipe, Recipe, TransformerRecipe, find
-from pipeline.training.job import Job, Rules
+from pipeline.training.job import FailurePolicy, Job
 
 if TYPE_CHECKING:
     from jsonargparse import Namespace
@@ -32,7 +32,7 @@ def check_weights(recipe: Recipe) -> None:
 
 
 def make_factory(
-    recipe: Recipe, competition: Competition, rules: Rules, tokens: Path | None = None
+    recipe: Recipe, competition: Competition, rules: FailurePolicy, tokens: Path | None = None
 ) -> LearnerFactory:
     """The factory for *recipe*; raises UsageError or BusyError where its weights are not there.
 
@@ -56,11 +56,11 @@ def make_factory(
             return TransformerFactory(recipe, competition.task, outputs, hardware, fitter, tokens)
 
 
-def rules_of(args: "Namespace") -> Rules:
+def rules_of(args: "Namespace") -> FailurePolicy:
     """How the runs behave when things go wrong; a time limit starts to run here."""
     if args.time_limit:
         STOP.set_limit(args.time_limit)
-    return Rules(
+    return FailurePolicy(
         on_nan=args.on_nan,
         checkpoint_seconds=seconds_of(args.checkpoint_every, "--checkpoint-every"),
         min_free_bytes=int(args.min_free_gb * 1e9),

@@ -88,7 +88,7 @@ def test_success_is_zero():
 
 def child(body: str, **more):
     script = f"""import sys
-from pipeline.command import run
+from pipeline.base.command import run
 def main(argv):
 {body}
 sys.exit(run(main))"""

@@ -86,7 +86,7 @@ def test_kill_9_while_writing_never_leaves_a_broken_visible_file(tmp_path):
     target = tmp_path / "file"
     commit_bytes(target, b"0" * 4_000_000)
     script = (
-        "import sys; from pathlib import Path; from pipeline.files import commit_bytes\n"
+        "import sys; from pathlib import Path; from pipeline.base.files import commit_bytes\n"
         "print('ready', flush=True)\n"
         "for round in range(10**6):\n"
         "    commit_bytes(Path(sys.argv[1]), str(round % 10).encode() * 4_000_000)\n"

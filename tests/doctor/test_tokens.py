@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.base.leases import lease
 from pipeline.data.tokens import files as tokenfiles
-from pipeline.data.tokens.files import Shelf
+from pipeline.data.tokens.files import TokenArrays
 from pipeline.data.tokens.store import LEASE
 from tests.sound import dead_process, examine, sound
 
@@ -20,7 +20,7 @@ STORE = f"runs/tokens/{NAME}"
 def root(tmp_path):
     root = sound(tmp_path)
     record = np.dtype([("id", "<u2")])
-    tokens = Shelf(
+    tokens = TokenArrays(
         tokens=np.zeros(5, record), starts=np.array([0, 2, 5]), truncated=np.zeros(2, bool)
     )
     tokenfiles.write(root / STORE, record, np.array([[1, 2], [0, 0]], np.uint64), [tokens])

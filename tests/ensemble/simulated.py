@@ -17,7 +17,7 @@ from pipeline.base.seeding import generator
 from pipeline.ensemble.evidence import Evidence
 from pipeline.ensemble.honest.gains import Difference, Gain, difference, gain_over
 from pipeline.ensemble.honest.nest import Nest, spread_of
-from pipeline.ensemble.predictor import Facts
+from pipeline.ensemble.predictor import RowFeatures
 from pipeline.metrics.metric import get_metric
 
 POPULATION = 100_000  # rows
@@ -120,12 +120,12 @@ class World:
             self._facts(kind[:, 0], unknown[:, 0]),
         )
 
-    def _facts(self, kind: np.ndarray, unknown: np.ndarray) -> Facts | None:
+    def _facts(self, kind: np.ndarray, unknown: np.ndarray) -> RowFeatures | None:
         if self.kinds == 1:
             return None
         lengths = np.exp(3 + 0.3 * unknown).astype(int)
         texts = np.array(["a" * length for length in lengths], dtype=object)[:, None]
-        return Facts(texts, kind, [f"kind {place}" for place in range(self.kinds)], "kind")
+        return RowFeatures(texts, kind, [f"kind {place}" for place in range(self.kinds)], "kind")
 
 
 def softmax(values: np.ndarray) -> np.ndarray:

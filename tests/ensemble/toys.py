@@ -6,7 +6,7 @@ import numpy as np
 
 from pipeline.base.config import TaskConfig
 from pipeline.ensemble.evidence import Evidence
-from pipeline.ensemble.predictor import Facts
+from pipeline.ensemble.predictor import RowFeatures
 from pipeline.metrics.metric import get_metric
 
 CLASSES = ["art", "business", "sport", "world"]
@@ -73,8 +73,8 @@ def gather(
     )
 
 
-def facts(n: int) -> Facts:
+def facts(n: int) -> RowFeatures:
     """Facts about n pairs of texts from two sources and a few rows of neither."""
     random = np.random.default_rng(3)
     texts = np.array([["ab " * int(size), "ab cd"] for size in random.integers(1, 9, n)], object)
-    return Facts(texts, random.choice([0, 0, 1, 1, -1], size=n), ["news", "talk"], "source")
+    return RowFeatures(texts, random.choice([0, 0, 1, 1, -1], size=n), ["news", "talk"], "source")

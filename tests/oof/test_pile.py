@@ -12,7 +12,7 @@ from pipeline.base.errors import ResourceError
 from pipeline.base.files import new_name
 from pipeline.data.join import Order
 from pipeline.oof import members as module
-from pipeline.oof.members import Pile, read_members
+from pipeline.oof.members import MemberArrays, read_members
 from tests.blendable import make
 
 SCRIPT = """
@@ -20,11 +20,11 @@ import sys
 import tracemalloc
 from pathlib import Path
 import numpy as np
-from pipeline.config import TaskConfig
-from pipeline.results.evidence import Evidence
-from pipeline.results.honest import Nest
-from pipeline.results.metrics import get_metric
-from pipeline.results.pile import Pile
+from pipeline.base.config import TaskConfig
+from pipeline.ensemble.evidence import Evidence
+from pipeline.ensemble.honest.nest import Nest
+from pipeline.metrics.metric import get_metric
+from pipeline.oof.members import Pile
 
 def in_memory():  # anonymous pages: what the system cannot read from a file again
     lines = dict(line.split(":", 1) for line in Path("/proc/self/status").open())
@@ -96,7 +96,7 @@ def test_a_pile_leaves_no_file_and_sweeps_those_of_the_dead(on_disk, tmp_path):
     child.wait()
     dead = tmp_path / new_name().replace(f"-{os.getpid()}-", f"-{child.pid}-")
     dead.write_bytes(b"left by a crash")
-    with Pile(tmp_path, 2, (3, 1), np.float32) as pile:
+    with MemberArrays(tmp_path, 2, (3, 1), np.float32) as pile:
         assert not list(tmp_path.iterdir())
         for value in (1.5, 2.5):
             pile.add(np.full((3, 1), value))
@@ -108,13 +108,13 @@ def test_a_pile_leaves_no_file_and_sweeps_those_of_the_dead(on_disk, tmp_path):
 def test_a_disk_without_room_is_said_before_anything_is_read(on_disk, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "free_bytes", lambda folder: 1_000_000)
     with pytest.raises(ResourceError, match=r"need 4\.2 MB on the disk of .* 1\.0 MB are free"):
-        Pile(tmp_path, 10, (100_000, 1), np.float32)
+        MemberArrays(tmp_path, 10, (100_000, 1), np.float32)
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full")
 def test_a_disk_that_fills_up_meanwhile_is_told_from_a_bug(on_disk, tmp_path):
-    with Pile(tmp_path, 1, (100_000, 1), np.float32) as pile:
+    with MemberArrays(tmp_path, 1, (100_000, 1), np.float32) as pile:
         full = os.open("/dev/full", os.O_RDWR)
         os.dup2(full, pile._file.fileno())
         os.close(full)

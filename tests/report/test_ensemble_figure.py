@@ -1,7 +1,7 @@
 import pytest
 
 from pipeline.report.ensemble_figure import draw
-from pipeline.submissions.build import Asked, make
+from pipeline.submissions.build import BuildRequest, make
 from tests.blendable import make as make_toy
 
 
@@ -13,7 +13,7 @@ def test_the_picture_says_members_weights_and_scores(tmp_path, problem, metric):
     for place, noise in enumerate((0.6, 0.9, 1.2)):
         toy.add_run(f"member-with-a-very-long-name-{place}", noise, seed=place)
     runs = sorted(path.name for path in toy.paths.runs.iterdir())
-    outcome = make(toy.root, toy.competition, Asked(runs=runs)).outcome
+    outcome = make(toy.root, toy.competition, BuildRequest(runs=runs)).outcome
     picture = tmp_path / "figure.svg"
     draw(outcome, picture, seed=1)
     text = picture.read_text("utf-8")

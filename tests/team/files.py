@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.team.audit import Audit, audit
-from pipeline.team.candidate import Asked, Candidate, read_candidate
-from pipeline.team.candidate_view import Subject
-from pipeline.team.competition import Contest, load_contest
+from pipeline.team.candidate import Candidate, FileOptions, read_candidate
+from pipeline.team.candidate_view import CandidateView
+from pipeline.team.competition import CompetitionView, load_contest
 from pipeline.team.runs import read_peers
 from tests.blendable import Toy
 from tests.ensemble.toys import member
@@ -17,7 +17,7 @@ from tests.ensemble.toys import member
 Rows = list[list[str]]
 
 
-def contest_of(toy: Toy) -> Contest:
+def contest_of(toy: Toy) -> CompetitionView:
     """The toy competition as the team's commands see it."""
     return load_contest(toy.competition, toy.root)[1]
 
@@ -66,14 +66,14 @@ def send(
 
 def read(toy: Toy, path: Path, **more: object) -> Candidate:
     """The candidate in a file."""
-    return read_candidate(Asked(file=path, **more), contest_of(toy))
+    return read_candidate(FileOptions(file=path, **more), contest_of(toy))
 
 
 def look(toy: Toy, path: Path, **more: object) -> Audit:
     """The audit of a file."""
     contest = contest_of(toy)
     peers, notes = read_peers(toy.paths, contest)
-    return audit(Subject(read(toy, path, **more), contest, peers), notes)
+    return audit(CandidateView(read(toy, path, **more), contest, peers), notes)
 
 
 def said(found: Audit, grade: str) -> str:

@@ -10,7 +10,7 @@ from pipeline.base.paths import Workspace
 from pipeline.base.stopping import Stop
 from pipeline.models.settings import TransformerRecipe
 from pipeline.models.transformer.factory import TransformerFactory
-from pipeline.training.job import Job, Rules
+from pipeline.training.job import FailurePolicy, Job
 from pipeline.training.lightning.trainer import FoldFitter
 from tests.fitting import CPU
 from tests.tiny import tiny_backbone
@@ -43,7 +43,7 @@ class Bench:
     """One training, which can be begun again in the same workspace."""
 
     def __init__(self, folder: Path, backbone: Path, rows=31, rules=None, **changes) -> None:
-        self.rules = rules or Rules(stop=Stop())
+        self.rules = rules or FailurePolicy(stop=Stop())
         recipe = TransformerRecipe(name="t", backbone=str(backbone), **(SETTINGS | changes))
         fitter = FoldFitter(CPU, self.rules)
         self.factory = TransformerFactory(recipe, COMPETITION.task, 1, CPU, fitter)
@@ -64,6 +64,6 @@ class Bench:
 def fitting_job(root: Path, backbone: Path, **rules) -> Job:
     """A job whose folds take six steps each."""
     recipe = TransformerRecipe(name="t", backbone=str(backbone), **SETTINGS)
-    bound = Rules(**{"stop": Stop(), "checkpoint_seconds": 0.0, **rules})
+    bound = FailurePolicy(**{"stop": Stop(), "checkpoint_seconds": 0.0, **rules})
     factory = TransformerFactory(recipe, COMPETITION.task, 1, CPU, FoldFitter(CPU, bound))
     return make_job(root, recipe=recipe, factory=factory, rules=bound)

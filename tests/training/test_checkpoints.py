@@ -12,7 +12,7 @@ from pipeline.base.paths import Workspace
 from pipeline.models.transformer import tensor_file as tensorfile
 from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.lightning import checkpoint as checkpointio
-from pipeline.training.lightning.checkpoint import CommittedCheckpoints
+from pipeline.training.lightning.checkpoint import CheckpointPlugin
 from tests.training.toys import Told
 
 WEIGHTS = 40
@@ -24,7 +24,7 @@ def checkpoints_of(tmp_path, fingerprint="mine", **more):
 
 def save(checkpoints, step, starts_epoch=False):
     """A checkpoint whose weights are all its step."""
-    files = CommittedCheckpoints()
+    files = CheckpointPlugin()
     content = {
         "state_dict": {"weight": torch.full((WEIGHTS,), float(step))},
         "training": {"done": step},
@@ -48,7 +48,7 @@ def newest(checkpoints):
     found = checkpoints.newest(told)
     if found is None:
         return None, told.events
-    loaded = CommittedCheckpoints().load_checkpoint(found.path)
+    loaded = CheckpointPlugin().load_checkpoint(found.path)
     assert loaded["training"]["done"] == found.step
     assert loaded["state_dict"]["weight"].tolist() == [float(found.step)] * WEIGHTS
     return found.step, told.events
@@ -229,7 +229,7 @@ def test_a_save_that_cannot_fit_is_not_begun(tmp_path, monkeypatch):
         save(checkpoints, 10)
     assert sorted(checkpoints.folder.iterdir()) == before
     monkeypatch.setattr(checkpointio, "free_bytes", lambda path: need + 99)
-    files = CommittedCheckpoints(min_free_bytes=100)
+    files = CheckpointPlugin(min_free_bytes=100)
     with pytest.raises(ResourceError, match=r"259 B are free of which 100 B stay"):
         files.save_checkpoint({"weight": torch.zeros(WEIGHTS)}, checkpoints.path(10))
     monkeypatch.setattr(checkpointio, "free_bytes", lambda path: need + 100)
@@ -240,6 +240,6 @@ def test_a_checkpoint_is_no_pickle(tmp_path):
     checkpoints = checkpoints_of(tmp_path)
     save(checkpoints, 5)
     with pytest.raises(TypeError, match="cannot be written"):
-        CommittedCheckpoints().save_checkpoint({"state": object()}, checkpoints.path(6))
+        CheckpointPlugin().save_checkpoint({"state": object()}, checkpoints.path(6))
     assert steps(checkpoints) == [5]
     assert not list(checkpoints.folder.glob(".tmp-*"))

@@ -9,7 +9,7 @@ from pipeline.training.fold import CLEAR
 
 PROGRAM = """
 import numpy as np
-from pipeline.training.memory import peak_bytes, reset_peak
+from pipeline.training.fold import peak_bytes, reset_peak
 reset_peak()
 before = peak_bytes()["ram"]
 block = np.ones(200_000_000, dtype=np.uint8)

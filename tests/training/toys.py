@@ -24,7 +24,7 @@ from pipeline.metrics.metric import get_metric
 from pipeline.models.learner import Silent
 from pipeline.models.recipes import LinearRecipe
 from pipeline.oof.predictions import read_run
-from pipeline.training.job import Job, Rules
+from pipeline.training.job import FailurePolicy, Job
 from pipeline.training.run import cross_validate
 
 COMPETITION = Competition(
@@ -144,7 +144,7 @@ def make_job(root: Path, kind=LengthRidge, seeds=(42,), extra=None, **changes) -
         "factory": Factory(kind),
         "paths": paths,
         "seeds": list(seeds),
-        "rules": Rules(stop=Stop()),
+        "rules": FailurePolicy(stop=Stop()),
     }
     return Job(**(settings | changes))
 
@@ -182,6 +182,6 @@ def read(job: Job):
 
 
 def inject(monkeypatch, text: str) -> None:
-    """Faults in this very process, counted from here on; see pipeline.faults."""
+    """Faults in this very process, counted from here on; see pipeline.base.fault_injection."""
     monkeypatch.setattr(faults, "_FAULTS", faults._read(text))
     monkeypatch.setattr(faults, "_REACHED", Counter())

@@ -34,7 +34,7 @@ from pipeline.base.files import commit, commit_json, read_json, sha256
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shelf:
+class TokenArrays:
     """The tokens of inputs 0 … n - 1."""
 
     tokens: np.ndarray
@@ -62,20 +62,20 @@ class Shelf:
         return self.tokens[np.repeat(starts - before, lengths) + np.arange(lengths.sum())]
 
 
-def joined(shelves: Iterable[Shelf]) -> Shelf:
+def joined(shelves: Iterable[TokenArrays]) -> TokenArrays:
     """One shelf in memory with the inputs of all of *shelves*, one after the other."""
     kept = list(shelves)
     lengths = [np.diff(shelf.starts) for shelf in kept]
-    return Shelf(
+    return TokenArrays(
         tokens=np.concatenate([shelf.tokens for shelf in kept]),
         starts=np.concatenate([[0], np.cumsum(np.concatenate(lengths))]),
         truncated=np.concatenate([shelf.truncated for shelf in kept]),
     )
 
 
-def empty(record: np.dtype) -> Shelf:
+def empty(record: np.dtype) -> TokenArrays:
     """A shelf without inputs, for records of that kind."""
-    return Shelf(
+    return TokenArrays(
         tokens=np.empty(0, record), starts=np.zeros(1, np.int64), truncated=np.empty(0, bool)
     )
 
@@ -100,7 +100,7 @@ def name_of(facts: Mapping[str, Any], keys: np.ndarray) -> str:
     return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def write(folder: Path, record: np.dtype, keys: np.ndarray, parts: Iterable[Shelf]) -> None:
+def write(folder: Path, record: np.dtype, keys: np.ndarray, parts: Iterable[TokenArrays]) -> None:
     """Commit the store of the inputs *keys* (2, n); *parts* hold their tokens in that order.
 
     No more than one part is in memory at once. Raises ResourceError where the disk is full or the
@@ -138,7 +138,7 @@ def _header(stream: IO[bytes], record: np.dtype, length: int) -> None:
     npy.write_array_header_1_0(stream, what)
 
 
-def read(folder: Path) -> tuple[np.ndarray, Shelf] | None:
+def read(folder: Path) -> tuple[np.ndarray, TokenArrays] | None:
     """The keys (2, n) and tokens of the store in *folder*, mapped; None where there is none.
 
     Raises ArtifactError where it is damaged. The store counts as used from now.
@@ -153,7 +153,7 @@ def read(folder: Path) -> tuple[np.ndarray, Shelf] | None:
         arrays = {name: _mapped(folder / f"{name}.npy") for name in ARRAYS}
     except (OSError, ValueError) as error:
         raise ArtifactError(f"{folder} cannot be mapped: {error}") from error
-    return arrays.pop("keys"), Shelf(**arrays)
+    return arrays.pop("keys"), TokenArrays(**arrays)
 
 
 def _mapped(path: Path) -> np.ndarray:

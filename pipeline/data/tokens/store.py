@@ -24,7 +24,7 @@ from pipeline.base.errors import ArtifactError, BusyError, ResourceError
 from pipeline.base.leases import holder, lease
 from pipeline.data.tokens.files import (
     MANIFEST,
-    Shelf,
+    TokenArrays,
     delete_unused,
     empty,
     joined,
@@ -48,11 +48,11 @@ from pipeline.data.tokens.tokenizer import (
 
 POLL_SECONDS = 0.5
 LEASE = "store.lease"
-Make = Callable[[], Iterable[Shelf]]
-Kept = tuple[Index, Shelf]
+Make = Callable[[], Iterable[TokenArrays]]
+Kept = tuple[Index, TokenArrays]
 
 
-class Teller(Protocol):
+class ProgressCallback(Protocol):
     """Told what happens: a `pipeline.models.learner.Watch` is one."""
 
     def phase(self, name: str, total: int) -> None:
@@ -70,7 +70,9 @@ def in_memory(keys: np.ndarray, make: Make) -> Kept:
     return Index(keys), joined(make())
 
 
-def on_disk(folder: Path, record: np.dtype, keys: np.ndarray, make: Make, tell: Teller) -> Kept:
+def on_disk(
+    folder: Path, record: np.dtype, keys: np.ndarray, make: Make, tell: ProgressCallback
+) -> Kept:
     """The store in *folder*, mapped; where it is missing or damaged it is made first.
 
     One process makes it while the others wait. Where the disk is full or cannot be written, this
@@ -99,7 +101,7 @@ def on_disk(folder: Path, record: np.dtype, keys: np.ndarray, make: Make, tell: 
     return found
 
 
-def _there(folder: Path, tell: Teller) -> Kept | None:
+def _there(folder: Path, tell: ProgressCallback) -> Kept | None:
     try:
         found = read(folder)
     except ArtifactError as damage:
@@ -136,7 +138,7 @@ class TokenStore:
     def __len__(self) -> int:
         return len(self._kept) + len(self._more)
 
-    def keep(self, tables: Sequence[np.ndarray], tell: Teller) -> np.ndarray:
+    def keep(self, tables: Sequence[np.ndarray], tell: ProgressCallback) -> np.ndarray:
         """Tokenise all *tables*, texts (n, s) each, or open the files where that was done before.
 
         Returns the store rows (m,) of their distinct inputs. Rows handed out earlier stay valid:
@@ -236,7 +238,9 @@ class TokenStore:
         self._more = joined([self._more, *self._encoded(inputs)])
         self._more_index = self._more_index.joined(keys, rows)
 
-    def _encoded(self, inputs: np.ndarray, tell: Teller | None = None) -> Iterator[Shelf]:
+    def _encoded(
+        self, inputs: np.ndarray, tell: ProgressCallback | None = None
+    ) -> Iterator[TokenArrays]:
         """The tokens of *inputs* (m, w), CHUNK of them at a time."""
         if tell is not None:
             tell.phase("tokenise", len(inputs))

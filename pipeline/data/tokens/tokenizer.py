@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from pipeline.base.errors import ArtifactError, UsageError
-from pipeline.data.tokens.files import Shelf
+from pipeline.data.tokens.files import TokenArrays
 
 # What a backbone reads at once, and the key it is known by.
 #
@@ -164,7 +164,7 @@ class Tokeniser:
         fields = [("id", "<u2" if self.highest < 2**16 else "<i4")]
         return np.dtype(fields + [("type", "i1")] * self.uses_type_ids)
 
-    def encode(self, inputs: np.ndarray) -> Shelf:
+    def encode(self, inputs: np.ndarray) -> TokenArrays:
         """The tokens of *inputs* (m, w), w one or two; all cores take part.
 
         The library's own batches, without the offsets and words that nobody asks for, are twice
@@ -181,7 +181,7 @@ class Tokeniser:
         tokens["id"] = _flat(ids)
         if self.uses_type_ids:
             tokens["type"] = _flat(each.type_ids or [0] for each in found)
-        return Shelf(
+        return TokenArrays(
             tokens=tokens,
             starts=np.cumsum([0, *map(len, ids)], dtype=np.int64),
             truncated=np.array([bool(each.overflowing) for each in found]),

@@ -126,7 +126,7 @@ class Shape(NamedTuple):
         return cls(rows, inputs, (int(batch["lengths"].sum()) // BUCKET + 1) * BUCKET)
 
 
-class Fixed:
+class StaticBuffers:
     """The buffers of one shape: `load` a micro-batch into them, then run `outputs`."""
 
     def __init__(self, like: Batch, width: int) -> None:
@@ -224,7 +224,7 @@ class Graphs:
     def __init__(self, make: Callable[[Any], Capture], width: int) -> None:
         """*make* a capture beside an earlier one, or None; texts have at most *width* tokens."""
         self.make, self.width = make, width
-        self.captured: dict[Hashable, tuple[Fixed, Capture]] = {}
+        self.captured: dict[Hashable, tuple[StaticBuffers, Capture]] = {}
         self.gradients: dict[nn.Parameter, Tensor] = {}
         self.closed = False
         """Whether capturing has failed: trainings to come need not try."""
@@ -259,7 +259,7 @@ class Graphs:
         self.counts = dict.fromkeys(self.counts, 0)
 
     def prepare(
-        self, batches: Sequence[Batch], kind: Hashable, work: Callable[[Fixed], Tensor]
+        self, batches: Sequence[Batch], kind: Hashable, work: Callable[[StaticBuffers], Tensor]
     ) -> bool:
         """Be ready for the micro-batches of a step; whether that has spoilt the gradients.
 
@@ -275,10 +275,12 @@ class Graphs:
         self.counts["captured"] += len(self.captured) - before
         return len(self.captured) > before
 
-    def _capture(self, batch: Batch, work: Callable[[Fixed], Tensor]) -> tuple[Fixed, Capture]:
+    def _capture(
+        self, batch: Batch, work: Callable[[StaticBuffers], Tensor]
+    ) -> tuple[StaticBuffers, Capture]:
         beside = next((capture for _, capture in self.captured.values()), None)
         try:
-            fixed, capture = Fixed(batch, self.width), self.make(beside)
+            fixed, capture = StaticBuffers(batch, self.width), self.make(beside)
             fixed.load(batch)
             capture.warm_up(lambda: work(fixed))
             self._hold_gradients()

@@ -31,11 +31,11 @@ from pipeline.models.kernels.packing import Packing, packable
 from pipeline.models.learner import Silent, Watch
 from pipeline.models.settings import TransformerRecipe
 from pipeline.models.transformer.device import Hardware
-from pipeline.models.transformer.fine_tuning import Fitter, Shared, TransformerLearner
+from pipeline.models.transformer.fine_tuning import Fitter, SharedByFolds, TransformerLearner
 from pipeline.models.transformer.losses import check_loss
-from pipeline.models.transformer.memory_limits import Learnt, Limits, free_memory
+from pipeline.models.transformer.memory_limits import LearnedLimits, Limits, free_memory
 from pipeline.models.transformer.network import Pristine
-from pipeline.models.transformer.precision import Arithmetic
+from pipeline.models.transformer.precision import PrecisionState
 
 
 class TransformerFactory:
@@ -66,7 +66,7 @@ class TransformerFactory:
             if is_amd() and has_operator():
                 use_fast_products(pristine.backbone)
         self.tried = False
-        self.shared = Shared(
+        self.shared = SharedByFolds(
             recipe=recipe,
             task=task,
             outputs=outputs,
@@ -78,7 +78,7 @@ class TransformerFactory:
             pristine=pristine,
         )
 
-    def _ready(self) -> Shared:
+    def _ready(self) -> SharedByFolds:
         """What is shared, with all that is tried out before the first learner is made.
 
         Not before, as it is tried on the device: a process that trains nothing takes none of it.
@@ -101,9 +101,9 @@ class TransformerFactory:
         hardware, backbone = self.shared.hardware, self.shared.pristine.backbone
         if hardware.accelerator != "cuda":
             return packable(backbone)
-        with Limits(self.shared.recipe, Learnt(), Silent()).memory("holding the backbone"):
+        with Limits(self.shared.recipe, LearnedLimits(), Silent()).memory("holding the backbone"):
             backbone.to(hardware.accelerator)
-        arithmetic = Arithmetic(hardware.accelerator, hardware.precision, hardware.bf16)
+        arithmetic = PrecisionState(hardware.accelerator, hardware.precision, hardware.bf16)
         return packable(backbone, arithmetic.context())
 
     def prepare(self, tables: Sequence[Table], watch: Watch) -> str:
@@ -143,7 +143,7 @@ class TransformerFactory:
 
     def remember(self, facts: Mapping[str, Any]) -> None:
         """Start the learners to come at the sizes that an earlier one ended at."""
-        learnt = self.shared.learnt.joined(Learnt.of(facts))
+        learnt = self.shared.learnt.joined(LearnedLimits.of(facts))
         self.shared = replace(self.shared, learnt=learnt)
 
     def facts(self) -> dict[str, Any]:

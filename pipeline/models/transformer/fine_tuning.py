@@ -25,7 +25,7 @@ from pipeline.models.learner import Watch
 from pipeline.models.settings import TransformerRecipe
 from pipeline.models.transformer.device import Hardware
 from pipeline.models.transformer.losses import TargetCodec, fit_codec
-from pipeline.models.transformer.memory_limits import Learnt
+from pipeline.models.transformer.memory_limits import LearnedLimits
 from pipeline.models.transformer.module import TextModule
 from pipeline.models.transformer.network import Head, Network, Pristine
 from pipeline.models.transformer.tensor_file import read, write
@@ -34,7 +34,7 @@ from pipeline.models.transformer.tensor_file import read, write
 
 
 class Fitter(Protocol):
-    """Runs a module over its data: pipeline.training.trainer.FoldFitter."""
+    """Runs a module over its data: pipeline.training.lightning.trainer.FoldFitter."""
 
     def fit(
         self, module: TextModule, data: FoldDataModule, workspace: Workspace, watch: Watch
@@ -46,7 +46,7 @@ class Fitter(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shared:
+class SharedByFolds:
     """What all learners of a run work with."""
 
     recipe: TransformerRecipe
@@ -63,7 +63,7 @@ class Shared:
     """Where the recipe asks for CUDA graphs, and can have them."""
     no_graphs: str | None = None
     """Why it cannot."""
-    learnt: Learnt = field(default_factory=Learnt)
+    learnt: LearnedLimits = field(default_factory=LearnedLimits)
     """Of the machine, by the folds before."""
 
     @property
@@ -81,7 +81,7 @@ class TransformerLearner:
     It holds the backbone until the next learner is made, and refuses to predict or save from then.
     """
 
-    def __init__(self, shared: Shared, seed: int) -> None:
+    def __init__(self, shared: SharedByFolds, seed: int) -> None:
         self.shared = shared
         self.seed = seed
         self.ticket = shared.pristine.restore()
@@ -165,13 +165,13 @@ class TransformerLearner:
         commit_json(folder / SETTINGS, settings)
 
     @classmethod
-    def restore(cls, shared: Shared, folder: Path) -> "TransformerLearner":
+    def restore(cls, shared: SharedByFolds, folder: Path) -> "TransformerLearner":
         """The learner that `save` wrote; ArtifactError for files damaged or of another model."""
         settings = read_json(folder / SETTINGS)
         facts = settings["facts"]
         shared.store.check(settings["tokenizer"], str(folder))
         weights = _read_weights(folder / WEIGHTS, settings["weights_sha256"])
-        learner = cls(replace(shared, learnt=Learnt.of(facts)), settings["seed"])
+        learner = cls(replace(shared, learnt=LearnedLimits.of(facts)), settings["seed"])
         codec = TargetCodec.from_json(settings["codec"])
         module = learner._build(codec, settings["texts"], rate_scale=facts["rate_scale"])
         try:

@@ -22,7 +22,7 @@ from pipeline.models.transformer.precision import NAMES
 
 
 @dataclass(frozen=True, kw_only=True)
-class Learnt:
+class LearnedLimits:
     """Empty as long as everything fits and nothing overflows."""
 
     micro_rows: int | None = None
@@ -32,19 +32,19 @@ class Learnt:
     precision: Precision | None = None
     """What was computed in after fp16 overflowed."""
 
-    def joined(self, other: "Learnt") -> "Learnt":
+    def joined(self, other: "LearnedLimits") -> "LearnedLimits":
         """What a third training starts with: the smaller sizes.
 
         It finds its precision by itself, at the cost of a step: so no fold's numbers depend on
         whether another, that overflowed, was trained before it.
         """
-        return Learnt(
+        return LearnedLimits(
             micro_rows=_least(self.micro_rows, other.micro_rows),
             predict_rows=_least(self.predict_rows, other.predict_rows),
         )
 
     @classmethod
-    def of(cls, facts: Mapping[str, Any]) -> "Learnt":
+    def of(cls, facts: Mapping[str, Any]) -> "LearnedLimits":
         """What the facts of a fitted learner tell."""
         return cls(**facts.get("learnt", {}))
 
@@ -117,7 +117,7 @@ def free_memory() -> None:
 class Limits:
     """What one training has learnt about its machine; it tells a Watch whenever it learns more."""
 
-    def __init__(self, recipe: TransformerRecipe, learnt: Learnt, watch: Watch) -> None:
+    def __init__(self, recipe: TransformerRecipe, learnt: LearnedLimits, watch: Watch) -> None:
         self.recipe, self.learnt, self.watch = recipe, learnt, watch
 
     def train_fewer(self, step: int, rows: int, failure: str) -> None:

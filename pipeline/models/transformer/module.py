@@ -19,7 +19,7 @@ from pipeline.models.transformer.device import Hardware
 from pipeline.models.transformer.losses import TargetCodec
 from pipeline.models.transformer.memory_limits import (
     Batch,
-    Learnt,
+    LearnedLimits,
     Limits,
     free_memory,
     is_out_of_memory,
@@ -28,7 +28,7 @@ from pipeline.models.transformer.memory_limits import (
 )
 from pipeline.models.transformer.network import Network
 from pipeline.models.transformer.optimiser import make_optimizer
-from pipeline.models.transformer.precision import Arithmetic
+from pipeline.models.transformer.precision import PrecisionState
 from pipeline.models.transformer.step import Stepper
 
 LOG_EVERY = 50
@@ -67,7 +67,7 @@ class TextModule(pl.LightningModule):
         *,
         seed: int = 0,
         steps: int = 1,
-        learnt: Learnt | None = None,
+        learnt: LearnedLimits | None = None,
         rate_scale: float = 1.0,
         watch: Watch | None = None,
         graphs: Graphs | None = None,
@@ -81,12 +81,12 @@ class TextModule(pl.LightningModule):
         self.codec = codec
         self.recipe = recipe
         self.hardware = hardware
-        self.limits = Limits(recipe, learnt or Learnt(), watch or Silent())
+        self.limits = Limits(recipe, learnt or LearnedLimits(), watch or Silent())
         precision = self.limits.learnt.precision or hardware.precision
         self.stepper = Stepper(
             network,
             codec,
-            Arithmetic(hardware.accelerator, precision, hardware.bf16),
+            PrecisionState(hardware.accelerator, precision, hardware.bf16),
             self.limits,
             seed=seed,
             steps=steps,

@@ -21,7 +21,7 @@ LEAST_SCALE = 1.0
 """A gradient that overflows even unscaled will not be helped by a smaller scale."""
 
 
-class Arithmetic:
+class PrecisionState:
     """How one training computes."""
 
     def __init__(self, accelerator: Accelerator, precision: Precision, bf16: bool) -> None:

@@ -18,11 +18,11 @@ from torch import Tensor, nn
 
 from pipeline.base.fault_injection import reach
 from pipeline.base.seeding import derive_seed
-from pipeline.models.kernels.cuda_graph import CaptureFailed, Fixed, Graphs
+from pipeline.models.kernels.cuda_graph import CaptureFailed, Graphs, StaticBuffers
 from pipeline.models.transformer.losses import TargetCodec
 from pipeline.models.transformer.memory_limits import (
     Batch,
-    Learnt,
+    LearnedLimits,
     Limits,
     free_memory,
     is_out_of_memory,
@@ -31,7 +31,7 @@ from pipeline.models.transformer.memory_limits import (
 )
 from pipeline.models.transformer.network import Network
 from pipeline.models.transformer.optimiser import set_rates
-from pipeline.models.transformer.precision import Arithmetic, clip
+from pipeline.models.transformer.precision import PrecisionState, clip
 
 # NaN and infinity are noticed within a few steps, and nothing waits for the device to notice.
 
@@ -98,7 +98,7 @@ class Gradient:
         self,
         network: Network,
         codec: TargetCodec,
-        arithmetic: Arithmetic,
+        arithmetic: PrecisionState,
         limits: Limits,
         seed: int,
         graphs: Graphs | None,
@@ -150,7 +150,7 @@ class Gradient:
         loss = self.codec.mean_loss(outputs, batch["targets"]) * batch["weight"]
         return loss * math.nan if reach("loss") else loss
 
-    def _replayed(self, fixed: Fixed) -> Tensor:
+    def _replayed(self, fixed: StaticBuffers) -> Tensor:
         """The same with its backward pass, for what *fixed* holds: what a graph is captured of.
 
         There is no loss scale: fp16 has no graphs.
@@ -178,7 +178,7 @@ class Stepper:
         self,
         network: Network,
         codec: TargetCodec,
-        arithmetic: Arithmetic,
+        arithmetic: PrecisionState,
         limits: Limits,
         *,
         seed: int,
@@ -282,5 +282,5 @@ class Stepper:
         """Go on from a `state`; the smaller of two rate scales holds."""
         self.done = state["done"]
         self.rate_scale = min(self.rate_scale, state["rate_scale"])
-        self.limits.learnt = Learnt(**state["learnt"])
+        self.limits.learnt = LearnedLimits(**state["learnt"])
         self.arithmetic.restore(state["arithmetic"])

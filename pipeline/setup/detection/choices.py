@@ -8,7 +8,7 @@ from pipeline.base.errors import UsageError, raise_if
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wishes:
+class Overrides:
     """What the person has decided already, by a flag of init; None or empty: decide."""
 
     name: str | None = None
@@ -28,7 +28,7 @@ class Wishes:
 
 
 @dataclass
-class Doubts:
+class Choices:
     """Questions that stay open, and the reasons of what was decided, by field of the config."""
 
     questions: list[str] = field(default_factory=list)

@@ -7,7 +7,7 @@ from itertools import combinations
 import pandas as pd
 
 from pipeline.data.tables import ROW_NUMBER
-from pipeline.setup.detection.choices import Doubts, Wishes
+from pipeline.setup.detection.choices import Choices, Overrides
 from pipeline.setup.detection.names import (
     GROUPS,
     IDS,
@@ -27,8 +27,8 @@ def find_id(
     train: dict[str, Profile],
     test: pd.DataFrame,
     sample: pd.DataFrame | None,
-    wishes: Wishes,
-    doubts: Doubts,
+    wishes: Overrides,
+    doubts: Choices,
 ) -> str:
     """The id column of the training file; an empty text where it takes a flag.
 
@@ -51,7 +51,7 @@ def find_id(
     return _own_id(shared, doubts, "there is no sample submission")
 
 
-def _wished_id(name: str, train: dict[str, Profile], doubts: Doubts) -> str:
+def _wished_id(name: str, train: dict[str, Profile], doubts: Choices) -> str:
     if name in train or name == ROW_NUMBER:
         doubts.because("columns.id", "Given by --id.")
         return name
@@ -66,7 +66,7 @@ def _same_values(train: dict[str, Profile], test: pd.DataFrame, ids: pd.Series) 
     return next((name for name in test.columns if name in train and set(test[name]) == wanted), "")
 
 
-def _own_id(columns: dict[str, Profile], doubts: Doubts, why: str) -> str:
+def _own_id(columns: dict[str, Profile], doubts: Choices, why: str) -> str:
     """A column that has another value in every row and looks like an id, or row numbers."""
     unique = [name for name, profile in columns.items() if profile.unique and not profile.natural]
     named = [name for name in unique if IDS & set(words(name)) or words(name)[-1:] == ["id"]]
@@ -95,7 +95,7 @@ FLAG = "--text COLUMN"
 TWICE = f"{FLAG} (twice for pairs)"
 
 
-def find_texts(shared: dict[str, Profile], wishes: Wishes, doubts: Doubts) -> list[str]:
+def find_texts(shared: dict[str, Profile], wishes: Overrides, doubts: Choices) -> list[str]:
     """One or two text columns among those that train and test share; empty where it takes a flag.
 
     In this order: a pair by its names (sentence1 and sentence2, premise and hypothesis), columns
@@ -145,7 +145,7 @@ def pairs_of(names: Sequence[str]) -> list[tuple[str, str]]:
     return alike or known
 
 
-def _pair(pairs: list[tuple[str, str]], level: dict[str, int], doubts: Doubts) -> list[str]:
+def _pair(pairs: list[tuple[str, str]], level: dict[str, int], doubts: Choices) -> list[str]:
     ranked = sorted(pairs, key=lambda pair: -level[pair[0]] - level[pair[1]])
     best = [pair for pair in ranked if sum(level[name] for name in pair) == _sum(ranked[0], level)]
     if len(best) > 1:
@@ -161,7 +161,7 @@ def _sum(pair: tuple[str, str], level: dict[str, int]) -> int:
     return level[pair[0]] + level[pair[1]]
 
 
-def _few(candidates: list[str], level: dict[str, int], doubts: Doubts) -> list[str]:
+def _few(candidates: list[str], level: dict[str, int], doubts: Choices) -> list[str]:
     main = [name for name in candidates if last_word(name) in MAIN_TEXTS]
     if len(candidates) > 2 and len(main) != 1:
         doubts.ask(TWICE, "more than two columns hold text", candidates)
@@ -175,7 +175,7 @@ def _few(candidates: list[str], level: dict[str, int], doubts: Doubts) -> list[s
     return chosen
 
 
-def _last_resort(shared: dict[str, Profile], doubts: Doubts) -> list[str]:
+def _last_resort(shared: dict[str, Profile], doubts: Choices) -> list[str]:
     paths = pairs_of([name for name, profile in shared.items() if profile.numbers < 0.5])
     paths = [pair for pair in paths if not {"id", "qid"} & set(plain_words(pair[0]))]
     if len(paths) == 1:
@@ -195,7 +195,7 @@ def _last_resort(shared: dict[str, Profile], doubts: Doubts) -> list[str]:
     return []
 
 
-def _wished_texts(names: Sequence[str], shared: dict[str, Profile], doubts: Doubts) -> list[str]:
+def _wished_texts(names: Sequence[str], shared: dict[str, Profile], doubts: Choices) -> list[str]:
     missing = [name for name in names if name not in shared]
     if missing:
         doubts.ask(FLAG, f"{missing[0]!r} is not in train and test; they share", list(shared))
@@ -207,7 +207,7 @@ def _wished_texts(names: Sequence[str], shared: dict[str, Profile], doubts: Doub
     return list(names)
 
 
-def _mention(names: list[str], doubts: Doubts) -> None:
+def _mention(names: list[str], doubts: Choices) -> None:
     if names:
         others = ", ".join(names)
         doubts.because("columns.texts", f"Text too, but not used: {others} (a model takes two).")
@@ -227,7 +227,7 @@ MANY = 50
 
 
 def find_strata(
-    train: dict[str, Profile], test: pd.DataFrame, further: Sequence[str], doubts: Doubts
+    train: dict[str, Profile], test: pd.DataFrame, further: Sequence[str], doubts: Choices
 ) -> list[str]:
     """At most one of the *further* columns: few values, most of test's rows have one of them."""
     few = [
@@ -248,7 +248,7 @@ def find_strata(
 
 
 def find_groups(
-    train: dict[str, Profile], test: pd.DataFrame, columns: Sequence[str], doubts: Doubts
+    train: dict[str, Profile], test: pd.DataFrame, columns: Sequence[str], doubts: Choices
 ) -> list[str]:
     """The *columns* whose rows have to stay together: those that test has all but none of.
 

@@ -12,14 +12,14 @@ import pandas as pd
 from pipeline.base.config import ColumnsConfig, Competition, DataConfig, FoldsConfig, TaskConfig
 from pipeline.base.errors import DataError, raise_if
 from pipeline.data.reading.reader import read_file
-from pipeline.setup.detection.choices import Doubts, Wishes
+from pipeline.setup.detection.choices import Choices, Overrides
 from pipeline.setup.detection.columns import find_groups, find_id, find_strata, find_texts, pairs_of
 from pipeline.setup.detection.files import Files, find_files, find_holdout, mention_others
 from pipeline.setup.detection.profile import Profile, profile_of, profiles_of
 from pipeline.setup.detection.target import Answers, answers_of, find_targets, refuse_tags
 from pipeline.setup.detection.task import find_classes, find_metric, find_problem, find_range
 
-__all__ = ["Detected", "Wishes", "detect"]
+__all__ = ["Detected", "Overrides", "detect"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,13 +52,13 @@ class Seen:
         return [str(name) for name in self.test.columns if self.test[name].str.strip().any()]
 
 
-def detect(folder: Path, wishes: Wishes, spell: Callable[[Path], str]) -> Detected:
+def detect(folder: Path, wishes: Overrides, spell: Callable[[Path], str]) -> Detected:
     """Look at the files of *folder*; *spell* writes a path as the config should have it.
 
     Raises UsageError where it takes flags (all of them at once), DataError where files cannot be
     read or hold token tags.
     """
-    doubts = Doubts()
+    doubts = Choices()
     seen = _read(find_files(folder, wishes, doubts), wishes.encoding)
     id_column = find_id(seen.profiles, seen.test, seen.sample, wishes, doubts)
     answers = answers_of(seen.sample, id_column)
@@ -116,7 +116,7 @@ def _read(files: Files, encoding: str) -> Seen:
 
 
 def _columns(
-    seen: Seen, id_column: str, answers: Answers, wishes: Wishes, doubts: Doubts
+    seen: Seen, id_column: str, answers: Answers, wishes: Overrides, doubts: Choices
 ) -> ColumnsConfig:
     """Which column is what; empty where it takes a flag."""
     only_train = [name for name in seen.profiles if name not in {*seen.in_test, id_column}]
@@ -133,7 +133,7 @@ def _columns(
 
 
 def _fold_columns(
-    seen: Seen, columns: ColumnsConfig, doubts: Doubts
+    seen: Seen, columns: ColumnsConfig, doubts: Choices
 ) -> tuple[list[str], list[str]]:
     """Columns to stratify on, and columns that keep rows together."""
     taken = {columns.id, *columns.texts, *columns.targets}
@@ -146,8 +146,8 @@ def _task(
     labelled: Sequence[pd.DataFrame],
     columns: ColumnsConfig,
     answers: Answers,
-    wishes: Wishes,
-    doubts: Doubts,
+    wishes: Overrides,
+    doubts: Choices,
 ) -> TaskConfig | None:
     """What is predicted in train, the first *labelled* frame; None where it takes a flag."""
     if not columns.targets:

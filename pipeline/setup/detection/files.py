@@ -10,7 +10,7 @@ from pipeline.base.config import ColumnsConfig
 from pipeline.base.errors import DataError, UsageError, raise_if
 from pipeline.data.reading.reader import SUFFIXES, column_names
 from pipeline.data.tables import ROW_NUMBER
-from pipeline.setup.detection.choices import Doubts, Wishes
+from pipeline.setup.detection.choices import Choices, Overrides
 from pipeline.setup.detection.names import words
 
 DEV = {"dev", "valid", "val", "validation", "eval", "validate"}
@@ -36,7 +36,7 @@ class Files:
     """Nothing is known of them yet."""
 
 
-def find_files(folder: Path, wishes: Wishes, doubts: Doubts) -> Files:
+def find_files(folder: Path, wishes: Overrides, doubts: Choices) -> Files:
     """Find train, test, sample submission and dev files; UsageError where it takes a flag."""
     if not folder.is_dir():
         raise UsageError(f"there is no folder {folder}; expected one with train and test files")
@@ -81,7 +81,7 @@ def role_of(path: Path) -> str:
     return "test" if any(part in ("test", "tests", "testing", "testset") for part in parts) else ""
 
 
-def _choose(role: str, roles: dict[Path, str], folder: Path, doubts: Doubts) -> Path | None:
+def _choose(role: str, roles: dict[Path, str], folder: Path, doubts: Choices) -> Path | None:
     """The one file for *role*; a plain name such as train.csv wins over train_v2.csv."""
     candidates = [path for path, found in roles.items() if found == role]
     plain = [path for path in candidates if path.stem.lower() in PLAIN[role]]
@@ -108,7 +108,7 @@ def _key(role: str) -> str:
     return "sample_submission" if role == "sample" else role
 
 
-def _given(folder: Path, wishes: Wishes) -> dict[str, list[Path]]:
+def _given(folder: Path, wishes: Overrides) -> dict[str, list[Path]]:
     """The files that flags name, looked for in the folder and then as they stand."""
     problems: list[str] = []
     named: dict[str, Sequence[str]] = {
@@ -138,7 +138,7 @@ def _in(path: Path, paths: Sequence[Path]) -> bool:
 
 
 def find_holdout(
-    frames: Mapping[Path, pd.DataFrame], columns: ColumnsConfig, doubts: Doubts
+    frames: Mapping[Path, pd.DataFrame], columns: ColumnsConfig, doubts: Choices
 ) -> list[Path]:
     """Those of the dev files that have the id, texts and targets of train."""
     needed = _needed(columns)
@@ -151,7 +151,7 @@ def find_holdout(
 
 
 def mention_others(
-    others: Sequence[Path], columns: ColumnsConfig, encoding: str, doubts: Doubts
+    others: Sequence[Path], columns: ColumnsConfig, encoding: str, doubts: Choices
 ) -> None:
     """Say which other files have labels too, and which are of no use."""
     needed = _needed(columns)

@@ -13,7 +13,7 @@ import pandas as pd
 from pipeline.base.errors import DataError
 from pipeline.data.labels import canonical
 from pipeline.data.tables import id_column_of
-from pipeline.setup.detection.choices import Doubts, Wishes
+from pipeline.setup.detection.choices import Choices, Overrides
 from pipeline.setup.detection.names import ASIDE, TARGETS, plain_words, target_rank, words
 from pipeline.setup.detection.profile import Profile
 
@@ -45,8 +45,8 @@ def find_targets(
     profiles: dict[str, Profile],
     only_train: Sequence[str],
     answers: Answers,
-    wishes: Wishes,
-    doubts: Doubts,
+    wishes: Overrides,
+    doubts: Choices,
 ) -> list[str]:
     """The target columns; empty where it takes a flag.
 
@@ -102,7 +102,7 @@ def _without_common(columns: Sequence[str]) -> list[str]:
     return ["_".join(part) for part in parts]
 
 
-def _wished(names: Sequence[str], profiles: dict[str, Profile], doubts: Doubts) -> list[str]:
+def _wished(names: Sequence[str], profiles: dict[str, Profile], doubts: Choices) -> list[str]:
     for name in names:
         if name not in profiles:
             close = get_close_matches(name, profiles, n=1)
@@ -118,7 +118,7 @@ def _narrowed(
     profiles: dict[str, Profile],
     candidates: list[str],
     answers: Answers,
-    doubts: Doubts,
+    doubts: Choices,
 ) -> list[str]:
     """One of several columns that are in train only, or all where they are labels of a row."""
     left = [name for name in candidates if name.lower() in map(str.lower, answers.columns)]
@@ -140,7 +140,7 @@ def _narrowed(
     return _best_named(left, [name for name in candidates if name not in copies], doubts)
 
 
-def _best_named(left: list[str], candidates: list[str], doubts: Doubts) -> list[str]:
+def _best_named(left: list[str], candidates: list[str], doubts: Choices) -> list[str]:
     best = min(target_rank(name) for name in left)
     chosen = [name for name in left if target_rank(name) == best]
     if len(chosen) > 1:

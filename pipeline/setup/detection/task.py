@@ -8,7 +8,7 @@ import pandas as pd
 from pipeline.base.config import Problem
 from pipeline.base.errors import DataError
 from pipeline.data.labels import canonical, is_number
-from pipeline.setup.detection.choices import Doubts, Wishes
+from pipeline.setup.detection.choices import Choices, Overrides
 from pipeline.setup.detection.names import GRADES, KINDS, words
 from pipeline.setup.detection.profile import Profile
 from pipeline.setup.detection.target import Answers, class_of_column
@@ -22,7 +22,7 @@ POSITIVE = ("1", "1", "true", "yes", "y", "positive", "pos", "spam", "t")
 
 
 def find_problem(
-    targets: Sequence[Profile], answers: Answers, wishes: Wishes, doubts: Doubts
+    targets: Sequence[Profile], answers: Answers, wishes: Overrides, doubts: Choices
 ) -> Problem | None:
     """The problem type, or None where it takes a flag; DataError where all labels are alike."""
     if wishes.problem:
@@ -48,7 +48,7 @@ def find_problem(
     return _of_whole_numbers(target, answers, doubts)
 
 
-def _of_several(targets: Sequence[Profile], doubts: Doubts) -> Problem | None:
+def _of_several(targets: Sequence[Profile], doubts: Choices) -> Problem | None:
     if all(target.flags for target in targets):
         doubts.because("task.problem", "Several columns, all of them 0 or 1.")
         return "multilabel"
@@ -62,7 +62,7 @@ def _of_several(targets: Sequence[Profile], doubts: Doubts) -> Problem | None:
     return None
 
 
-def _of_words(target: Profile, doubts: Doubts) -> Problem | None:
+def _of_words(target: Profile, doubts: Choices) -> Problem | None:
     bad = [value for value in target.values if not is_number(value)]
     if target.numbers > 0.5:  # numbers with a few slips: the reader of labels will name the rows
         doubts.because("task.problem", f"{target.name!r} is a number in most rows.")
@@ -78,7 +78,7 @@ def _of_words(target: Profile, doubts: Doubts) -> Problem | None:
     return "multiclass"
 
 
-def _of_whole_numbers(target: Profile, answers: Answers, doubts: Doubts) -> Problem | None:
+def _of_whole_numbers(target: Profile, answers: Answers, doubts: Choices) -> Problem | None:
     """Whole numbers are grades or class codes: the sample submission tells, else the name."""
     shown = {value for values in answers.values.values() for value in values} or target.values
     kinds = set(words(target.name))
@@ -105,7 +105,7 @@ def _consecutive(target: Profile) -> bool:
     return codes[0] in (0, 1) and codes == list(range(codes[0], codes[0] + len(codes)))
 
 
-def find_classes(problem: Problem, target: Profile, answers: Answers, doubts: Doubts) -> list[str]:
+def find_classes(problem: Problem, target: Profile, answers: Answers, doubts: Choices) -> list[str]:
     """Class names in the order of prediction columns; empty where there are none."""
     if problem not in ("binary", "multiclass"):
         return []
@@ -125,7 +125,7 @@ def _order(value: str) -> tuple[float, str]:
     return (float(value), value) if is_number(value) else (float("inf"), value)
 
 
-def _negative_first(classes: list[str], doubts: Doubts) -> list[str]:
+def _negative_first(classes: list[str], doubts: Choices) -> list[str]:
     lowered = [value.lower() for value in map(canonical, classes)]
     for negative, positive in zip(NEGATIVE, POSITIVE, strict=True):
         if lowered in ([negative, positive], [positive, negative]):
@@ -143,7 +143,7 @@ def _negative_first(classes: list[str], doubts: Doubts) -> list[str]:
 
 
 def find_range(
-    problem: Problem, labels: pd.DataFrame, doubts: Doubts
+    problem: Problem, labels: pd.DataFrame, doubts: Choices
 ) -> tuple[float, float] | None:
     """Lowest and highest possible label (n, k) of a regression, where it shows; else None.
 
@@ -182,8 +182,8 @@ def find_metric(
     pairs: bool,
     bounded: bool,
     answers: Answers,
-    wishes: Wishes,
-    doubts: Doubts,
+    wishes: Overrides,
+    doubts: Choices,
 ) -> str:
     """The metric's name; its reason goes to *doubts*."""
     if wishes.metric:

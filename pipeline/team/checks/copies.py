@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.team.candidate_view import Finding, Subject, ok, out, warning
+from pipeline.team.candidate_view import CandidateView, Finding, ok, out, warning
 from pipeline.team.runs import Peer
 
 EQUAL = 1e-5  # largest difference, as a share of the predictions' range, that printing explains
@@ -26,7 +26,7 @@ class Likeness:
     """Whether the predictions are the same numbers."""
 
 
-def check(subject: Subject) -> Iterator[Finding]:
+def check(subject: CandidateView) -> Iterator[Finding]:
     """Predictions that are a run's, or that err as one does."""
     found = likenesses(subject)
     if not found:
@@ -56,14 +56,14 @@ def check(subject: Subject) -> Iterator[Finding]:
         )
 
 
-def likenesses(subject: Subject) -> list[Likeness]:
+def likenesses(subject: CandidateView) -> list[Likeness]:
     """One line per run that is there."""
     if not subject.known.any():
         return []
     return [_likeness(subject, peer) for peer in subject.peers]
 
 
-def _likeness(subject: Subject, peer: Peer) -> Likeness:
+def _likeness(subject: CandidateView, peer: Peer) -> Likeness:
     rows = subject.known
     mine, theirs = subject.oof[rows], peer.oof[rows]
     span = max(float(np.ptp(theirs)), 1e-12)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.metrics.metric import MetricError
-from pipeline.team.candidate_view import Finding, Subject, ok, out, standard_error, warning
+from pipeline.team.candidate_view import CandidateView, Finding, ok, out, standard_error, warning
 
 SUSPICIOUS, BEYOND = 4.0, 8.0
 LEAST = 0.1  # share of what is left to gain: a smaller step is no leak, however certain
@@ -42,7 +42,7 @@ class FoldLine:
     """The same in logarithms of what is left to gain."""
 
 
-def check(subject: Subject) -> Iterator[Finding]:
+def check(subject: CandidateView) -> Iterator[Finding]:
     """A fold far above or far below the others."""
     lines = fold_lines(subject)
     scored = [line for line in lines if line.distance is not None]
@@ -76,7 +76,7 @@ def check(subject: Subject) -> Iterator[Finding]:
         )
 
 
-def fold_lines(subject: Subject) -> list[FoldLine]:
+def fold_lines(subject: CandidateView) -> list[FoldLine]:
     """(K,) every fold, with its distance to the others."""
     scores = subject.fold_scores(subject.oof)
     peers = [subject.fold_scores(peer.oof) for peer in subject.peers]
@@ -106,7 +106,7 @@ class Measured:
     """Standard error of the score itself."""
 
 
-def _measure(subject: Subject, rows: np.ndarray) -> Measured:
+def _measure(subject: CandidateView, rows: np.ndarray) -> Measured:
     draws = subject.draws(rows)
     gains = subject.resampled(subject.oof, rows, draws)
     own = _reached(subject, subject.oof, rows)
@@ -121,7 +121,7 @@ def _measure(subject: Subject, rows: np.ndarray) -> Measured:
     return Measured(value=own, error=standard_error(values), score_error=standard_error(gains))
 
 
-def _reached(subject: Subject, predicted: np.ndarray, rows: np.ndarray) -> float:
+def _reached(subject: CandidateView, predicted: np.ndarray, rows: np.ndarray) -> float:
     try:
         gain = subject.contest.metric.gain(subject.contest.truth[rows], predicted[rows])
     except MetricError:
@@ -129,7 +129,7 @@ def _reached(subject: Subject, predicted: np.ndarray, rows: np.ndarray) -> float
     return float(_left(subject, np.array([gain]), len(rows))[0])
 
 
-def _left(subject: Subject, gains: np.ndarray, rows: int) -> np.ndarray:
+def _left(subject: CandidateView, gains: np.ndarray, rows: int) -> np.ndarray:
     """Minus the logarithm of what is left to gain, which half a row at least always is.
 
     A perfect score is 1, or 0 where less is better; a metric of one's own that goes beyond 1 is

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pipeline.team.candidate_view import Finding, Subject, ok, out
+from pipeline.team.candidate_view import CandidateView, Finding, ok, out
 from pipeline.team.checks.proof import EXAMPLES
 
 
-def check(subject: Subject) -> Iterator[Finding]:
+def check(subject: CandidateView) -> Iterator[Finding]:
     """Rows whose label in the file is another one; silent where the file has none."""
     found = subject.candidate.labels
     if found is None:
@@ -30,7 +30,7 @@ def check(subject: Subject) -> Iterator[Finding]:
     )
 
 
-def _shown(subject: Subject, values: np.ndarray) -> str:
+def _shown(subject: CandidateView, values: np.ndarray) -> str:
     task = subject.contest.competition.task
     if task.problem in ("multiclass", "binary"):
         return task.classes[int(values[0])]

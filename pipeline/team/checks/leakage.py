@@ -31,8 +31,8 @@ from pipeline.metrics.bootstrap import Draws, resampled_gains
 from pipeline.metrics.metric import MetricError
 from pipeline.team.candidate_view import (
     RESAMPLES,
+    CandidateView,
     Finding,
-    Subject,
     ok,
     out,
     standard_error,
@@ -62,19 +62,19 @@ SHARE = 0.05  # of the rows, from which a file is out
 ERRORS = 7
 
 
-def copied(subject: Subject) -> Iterator[Finding]:
+def copied(subject: CandidateView) -> Iterator[Finding]:
     """Predictions that are labels: all, or some."""
     yield from _perfect(subject)
     yield from (_equal if subject.contest.problem == "regression" else _certain)(subject)
 
 
-def _perfect(subject: Subject) -> Iterator[Finding]:
+def _perfect(subject: CandidateView) -> Iterator[Finding]:
     rows = subject.known
     if np.allclose(subject.oof[rows], subject.target[rows], rtol=0, atol=TOLERANCE):
         yield out("leakage", "the predictions are the labels themselves")
 
 
-def _equal(subject: Subject) -> Iterator[Finding]:
+def _equal(subject: CandidateView) -> Iterator[Finding]:
     guess, truth = subject.oof[subject.known], subject.target[subject.known]
     if rounded_to(guess) is not None:
         return  # rounded: equal by digits, which another check tells
@@ -97,7 +97,7 @@ def _equal_rows(guess: np.ndarray, truth: np.ndarray, span: np.ndarray) -> int:
     return int((np.abs(guess - truth) <= TOLERANCE * span).all(axis=1).sum())
 
 
-def _certain(subject: Subject) -> Iterator[Finding]:
+def _certain(subject: CandidateView) -> Iterator[Finding]:
     """Rows of exactly 0 and 1 that are never wrong."""
     guess, truth = subject.oof[subject.known], subject.target[subject.known]
     if rounded_to(guess) is not None:
@@ -139,7 +139,7 @@ ASKED = 10  # of the other runs, how they agree among themselves
 GAP, LEFT = 5.0, 0.5
 
 
-def check(subject: Subject) -> Iterator[Finding]:
+def check(subject: CandidateView) -> Iterator[Finding]:
     """Signs of leakage."""
     if subject.known.sum() < 2:
         return
@@ -152,7 +152,7 @@ def check(subject: Subject) -> Iterator[Finding]:
         yield ok("leakage", f"no sign of it ({', '.join(each for each in looked if each)})")
 
 
-def _alone(subject: Subject) -> Iterator[Finding]:
+def _alone(subject: CandidateView) -> Iterator[Finding]:
     if not subject.peers:
         return
     rows = subject.known
@@ -172,7 +172,7 @@ def _alone(subject: Subject) -> Iterator[Finding]:
             return
 
 
-def _nearer_on_test(subject: Subject) -> Iterator[Finding]:
+def _nearer_on_test(subject: CandidateView) -> Iterator[Finding]:
     if len(subject.peers) < 2 or not subject.whole:
         return
     share = _share_of_error(subject)
@@ -200,7 +200,7 @@ def _distance_lost(on_train: float, on_test: float) -> float:
     return float(np.log(max(1 - on_train, 1e-9) / max(1 - on_test, 1e-9)))
 
 
-def _share_of_error(subject: Subject) -> float:
+def _share_of_error(subject: CandidateView) -> float:
     """The squared error, of that of the best other run."""
     rows = subject.known
     mine, *others = (
@@ -218,12 +218,12 @@ def _errors(guess: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return np.asarray(target - slope * centred)
 
 
-def _has_gap(subject: Subject) -> bool:
+def _has_gap(subject: CandidateView) -> bool:
     usable = [peer for peer in subject.peers if np.isfinite(peer.holdout).all()]
     return subject.has_holdout and subject.contest.holdout_truth is not None and bool(usable)
 
 
-def _gap(subject: Subject) -> Iterator[Finding]:
+def _gap(subject: CandidateView) -> Iterator[Finding]:
     if not _has_gap(subject) or not subject.known.all():
         return
     peers = [peer for peer in subject.peers if np.isfinite(peer.holdout).all()]
@@ -253,7 +253,7 @@ def _gap(subject: Subject) -> Iterator[Finding]:
 
 
 def _gap_of(
-    subject: Subject, oof: np.ndarray, holdout: np.ndarray
+    subject: CandidateView, oof: np.ndarray, holdout: np.ndarray
 ) -> tuple[float, np.ndarray] | None:
     """Gain out-of-fold minus gain on the holdout, and the same in (B,) bootstrap draws."""
     contest, truth = subject.contest, subject.contest.holdout_truth

@@ -12,13 +12,13 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from pipeline.team.candidate_view import Finding, Subject, out
+from pipeline.team.candidate_view import CandidateView, Finding, out
 
 CLEARLY = 0.1  # correlation that every swapped class gains by the other order, on average
 CHANCE = 4.0  # … in standard errors of a correlation
 
 
-def check(subject: Subject) -> Iterator[Finding]:
+def check(subject: CandidateView) -> Iterator[Finding]:
     """Columns in another order than the classes or targets; a binary file turned round."""
     rows, problem = subject.known, subject.contest.problem
     if rows.sum() < 2:

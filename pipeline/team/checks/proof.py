@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.team.candidate_view import Finding, Subject, ok, out, warning
+from pipeline.team.candidate_view import CandidateView, Finding, ok, out, warning
 
 SHORTEST = 16
 """Digits of a passport that are enough: those that every page prints."""
@@ -30,7 +30,7 @@ class Proof:
 NONE = Proof(kind="none", says="neither a passport nor a column of folds")
 
 
-def check(subject: Subject) -> Iterator[Finding]:
+def check(subject: CandidateView) -> Iterator[Finding]:
     """A foreign passport, other folds, a fold that is missing; or what proves them the same."""
     problems = [*_foreign(subject), *_other_folds(subject)]
     yield from problems
@@ -49,7 +49,7 @@ def check(subject: Subject) -> Iterator[Finding]:
         yield ok("folds", proof.says)
 
 
-def prove(subject: Subject) -> Proof:
+def prove(subject: CandidateView) -> Proof:
     """What proves that the file was made on today's folds; kind "none" where nothing does."""
     if _foreign_claims(subject):
         return NONE
@@ -81,13 +81,13 @@ def _renaming(today: np.ndarray, names: np.ndarray) -> dict[str, int] | None:
     return dict(sorted(pairs, key=lambda pair: pair[1]))
 
 
-def _foreign_claims(subject: Subject) -> list[str]:
+def _foreign_claims(subject: CandidateView) -> list[str]:
     today = subject.contest.folds.digest
     given = [claim.strip().lower() for claim in subject.candidate.claims]
     return [claim for claim in given if len(claim) < SHORTEST or not today.startswith(claim)]
 
 
-def _foreign(subject: Subject) -> Iterator[Finding]:
+def _foreign(subject: CandidateView) -> Iterator[Finding]:
     """A claim of another passport, with both digests and what is known of the difference."""
     today = subject.contest.folds.digest
     for claim in _foreign_claims(subject):
@@ -107,11 +107,11 @@ def _foreign(subject: Subject) -> Iterator[Finding]:
         )
 
 
-def _same(subject: Subject) -> str:
+def _same(subject: CandidateView) -> str:
     return "every row is in the same fold, so labels or texts have changed since"
 
 
-def _digests(subject: Subject) -> str:
+def _digests(subject: CandidateView) -> str:
     """Which kind of content differs, where the sidecar holds the digests of each."""
     theirs = subject.candidate.sidecar.get("digests")
     ours = subject.contest.digests
@@ -124,7 +124,7 @@ def _digests(subject: Subject) -> str:
     return f"; what differs: {told}" if told else ""
 
 
-def _other_folds(subject: Subject) -> Iterator[Finding]:
+def _other_folds(subject: CandidateView) -> Iterator[Finding]:
     if subject.candidate.folds is not None and (said := _differ(subject)):
         yield out(
             "folds",
@@ -134,7 +134,7 @@ def _other_folds(subject: Subject) -> Iterator[Finding]:
         )
 
 
-def _differ(subject: Subject) -> str:
+def _differ(subject: CandidateView) -> str:
     """How the file's folds differ from ours; empty where they are the same partition."""
     assert subject.candidate.folds is not None
     for today, names in zip(

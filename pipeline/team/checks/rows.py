@@ -6,13 +6,13 @@ import numpy as np
 
 from pipeline.data.labels import canonical
 from pipeline.data.table import listing
-from pipeline.team.candidate_view import Finding, Subject, ok, out, warning
+from pipeline.team.candidate_view import CandidateView, Finding, ok, out, warning
 from pipeline.team.competition import PARTS
 
 CALLED = {"train": "training", "test": "test", "holdout": "holdout"}
 
 
-def check(subject: Subject) -> Iterator[Finding]:
+def check(subject: CandidateView) -> Iterator[Finding]:
     """Missing, doubled, foreign rows, and cells that are no finite number."""
     problems = [
         *_unknown(subject),
@@ -30,7 +30,7 @@ def check(subject: Subject) -> Iterator[Finding]:
     )
 
 
-def _unknown(subject: Subject) -> Iterator[Finding]:
+def _unknown(subject: CandidateView) -> Iterator[Finding]:
     unknown = subject.candidate.unknown
     if not unknown:
         return
@@ -41,7 +41,7 @@ def _unknown(subject: Subject) -> Iterator[Finding]:
         yield warning("rows", f"{len(unknown)} ids are none of ours, left out: {shown}")
 
 
-def _alike(subject: Subject) -> str:
+def _alike(subject: CandidateView) -> str:
     """A hint where ids were read as numbers somewhere: 007 became 7, or 7 became 7.0."""
     ours = {_bare(row_id): row_id for ids in subject.contest.ids.values() for row_id in ids}
     for row_id in subject.candidate.unknown[:100]:
@@ -63,7 +63,7 @@ def _bare(row_id: str) -> str:
     return canonical(text.lstrip("0") or "0")
 
 
-def _part(subject: Subject, part: str) -> Iterator[Finding]:
+def _part(subject: CandidateView, part: str) -> Iterator[Finding]:
     candidate, ids = subject.candidate, subject.contest.ids[part]
     times, values = candidate.times[part], candidate.values[part]
     missing, doubled = ids[times == 0].tolist(), ids[times > 1].tolist()

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pipeline.team.candidate_view import Finding, Subject, ok, out, warning
+from pipeline.team.candidate_view import CandidateView, Finding, ok, out, warning
 
 STEEP = 2.0
 OFF = 0.5  # standard deviations of the labels
@@ -25,7 +25,7 @@ SUMS = (1e-3, 0.02)  # rows of class probabilities: so far from one is rounding,
 ROUNDED = 0.005  # each class may be off by, where two decimals are left
 
 
-def check(subject: Subject) -> Iterator[Finding]:
+def check(subject: CandidateView) -> Iterator[Finding]:
     """Constant columns, another unit, rounding, class probabilities that do not sum to one."""
     if not subject.known.any():
         return
@@ -47,7 +47,7 @@ def check(subject: Subject) -> Iterator[Finding]:
         yield ok("values", span + told * (subject.contest.problem != "multiclass"))
 
 
-def _constant(subject: Subject) -> Iterator[Finding]:
+def _constant(subject: CandidateView) -> Iterator[Finding]:
     outputs = subject.contest.competition.outputs
     for part, values in (("training", subject.oof[subject.known]), ("test", subject.test)):
         known = values[np.isfinite(values).all(axis=1)]
@@ -72,11 +72,11 @@ def _constant(subject: Subject) -> Iterator[Finding]:
             )
 
 
-def _varies(subject: Subject) -> bool:
+def _varies(subject: CandidateView) -> bool:
     return bool(np.ptp(subject.oof[subject.known], axis=0).any())
 
 
-def _blind(subject: Subject) -> Iterator[Finding]:
+def _blind(subject: CandidateView) -> Iterator[Finding]:
     """Predictions that tell nothing about the labels, or the contrary."""
     guess, truth = subject.oof[subject.known], subject.target[subject.known]
     found = correlations(guess, truth)
@@ -98,7 +98,7 @@ def correlations(guess: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return np.array([np.corrcoef(*pair)[0, 1] for pair in pairs])
 
 
-def _unit(subject: Subject) -> Iterator[Finding]:
+def _unit(subject: CandidateView) -> Iterator[Finding]:
     if subject.contest.problem != "regression":
         return
     outputs, rows = subject.contest.competition.outputs, subject.known
@@ -122,7 +122,7 @@ def _unit(subject: Subject) -> Iterator[Finding]:
             )
 
 
-def _sums(subject: Subject) -> Iterator[Finding]:
+def _sums(subject: CandidateView) -> Iterator[Finding]:
     if subject.contest.problem != "multiclass" or subject.candidate.kind == "logits":
         return
     rows = np.concatenate([subject.oof[subject.known], subject.test])
@@ -141,7 +141,7 @@ def _sums(subject: Subject) -> Iterator[Finding]:
         yield warning("values", f"{said}: they were rounded")
 
 
-def _probabilities_twice(subject: Subject) -> Iterator[Finding]:
+def _probabilities_twice(subject: CandidateView) -> Iterator[Finding]:
     """Files told apart, as one may hold logits and the other not."""
     if subject.candidate.kind != "logits":
         return
@@ -156,7 +156,7 @@ def _probabilities_twice(subject: Subject) -> Iterator[Finding]:
             )
 
 
-def _digits(subject: Subject) -> Iterator[Finding]:
+def _digits(subject: CandidateView) -> Iterator[Finding]:
     values = subject.oof[subject.known]
     decimals = rounded_to(values)
     if decimals is None or subject.candidate.kind == "logits":
@@ -184,7 +184,7 @@ def rounded_to(values: np.ndarray) -> int | None:
     return None
 
 
-def _filled(subject: Subject) -> Iterator[Finding]:
+def _filled(subject: CandidateView) -> Iterator[Finding]:
     values = subject.oof[subject.known]
     distinct, counts = np.unique(values, axis=0, return_counts=True)
     most = int(counts.max())

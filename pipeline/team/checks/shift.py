@@ -20,7 +20,7 @@ from statistics import median_low
 import numpy as np
 
 from pipeline.ensemble.predictor import mean_of
-from pipeline.team.candidate_view import Finding, Subject, ok, out, warning
+from pipeline.team.candidate_view import CandidateView, Finding, ok, out, warning
 from pipeline.team.checks.copies import correlation
 from pipeline.team.runs import Peer
 
@@ -45,7 +45,7 @@ class Shift:
     test: tuple[float, float, float]
 
 
-def check(subject: Subject) -> Iterator[Finding]:
+def check(subject: CandidateView) -> Iterator[Finding]:
     """Test predictions of another distribution, or of other rows."""
     if not subject.whole:
         return
@@ -72,7 +72,7 @@ def _quantiles(shift: Shift) -> str:
     return f"(5/50/95 %) {oof} against {test}"
 
 
-def shifts(subject: Subject) -> list[Shift]:
+def shifts(subject: CandidateView) -> list[Shift]:
     """The candidate's, then those of the other runs; [] where the candidate has gaps."""
     if not subject.whole:
         return []
@@ -81,7 +81,7 @@ def shifts(subject: Subject) -> list[Shift]:
     return [_shift(name, oof, test, subject) for name, oof, test in pairs]
 
 
-def _shift(name: str, oof: np.ndarray, test: np.ndarray, subject: Subject) -> Shift:
+def _shift(name: str, oof: np.ndarray, test: np.ndarray, subject: CandidateView) -> Shift:
     columns = subject.contest.competition.outputs
     found = [distance(oof[:, at], test[:, at]) for at in range(len(columns))]
     at = int(np.argmax(found))
@@ -121,7 +121,7 @@ def agreement(oof: np.ndarray, test: np.ndarray, peers: Sequence[Peer]) -> tuple
     return on_train, correlation(test, mean_of([peer.test for peer in peers]))
 
 
-def _agreement(subject: Subject) -> Iterator[Finding]:
+def _agreement(subject: CandidateView) -> Iterator[Finding]:
     if not subject.peers:
         return
     on_train, on_test = agreement(subject.oof, subject.test, subject.peers)

@@ -15,7 +15,7 @@ from pipeline.models.learner import Watch
 from pipeline.models.transformer.module import TextModule
 from pipeline.models.transformer.tensor_file import read, size, write
 from pipeline.training.checkpoints import Checkpoints
-from pipeline.training.job import Rules
+from pipeline.training.job import FailurePolicy
 
 # How Lightning's checkpoints get to the disk and back: safetensors, committed, never a pickle.
 
@@ -24,7 +24,7 @@ NOT_KEPT = ("loops", "callbacks", "lr_schedulers")
 """Of what Lightning would save: its counters, which say nothing here (see data/sampler.py)."""
 
 
-class CommittedCheckpoints(CheckpointIO):
+class CheckpointPlugin(CheckpointIO):
     """Lightning's checkpoints as safetensors, committed, with the free space looked at before."""
 
     def __init__(self, min_free_bytes: int = 0) -> None:
@@ -64,15 +64,15 @@ DISK_BYTES_PER_SECOND = 100e6
 """A slow disk: for how long a save may take until the first one was timed."""
 
 
-class Saving(pl.Callback):
+class CheckpointCallback(pl.Callback):
     """Saves now and then, and when it is time to end."""
 
     def __init__(
         self,
         workspace: Workspace,
         checkpoints: Checkpoints,
-        files: CommittedCheckpoints,
-        rules: Rules,
+        files: CheckpointPlugin,
+        rules: FailurePolicy,
         watch: Watch,
         steps_per_epoch: int,
     ) -> None:

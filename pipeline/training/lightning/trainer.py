@@ -22,8 +22,8 @@ from pipeline.models.learner import Watch
 from pipeline.models.transformer.device import Hardware
 from pipeline.models.transformer.module import TextModule
 from pipeline.training.checkpoints import Checkpoints
-from pipeline.training.job import Rules
-from pipeline.training.lightning.checkpoint import CommittedCheckpoints, Saving
+from pipeline.training.job import FailurePolicy
+from pipeline.training.lightning.checkpoint import CheckpointCallback, CheckpointPlugin
 
 # TensorBoard events of a training, which must never cost the training itself.
 
@@ -75,7 +75,7 @@ class FoldLogger(TensorBoardLogger):
 # workspaces of cuBLAS back, which a captured graph may still write to.
 
 
-class StayingDevice(SingleDeviceStrategy):
+class DeviceStrategy(SingleDeviceStrategy):
     """One device, which the module is not taken from; an optimiser's moments are dropped."""
 
     def teardown(self) -> None:
@@ -144,7 +144,7 @@ CHATTER = "pytorch_lightning.utilities.rank_zero"
 class FoldFitter:
     """Fits and predicts with Lightning under the *rules* of a run."""
 
-    def __init__(self, hardware: Hardware, rules: Rules) -> None:
+    def __init__(self, hardware: Hardware, rules: FailurePolicy) -> None:
         self.hardware, self.rules = hardware, rules
 
     def fit(
@@ -157,8 +157,8 @@ class FoldFitter:
         assert data.steps is not None
         per_epoch = data.steps.per_epoch
         checkpoints = Checkpoints(workspace, self.rules.on_nan == "rollback")
-        files = CommittedCheckpoints(self.rules.min_free_bytes)
-        saving = Saving(workspace, checkpoints, files, self.rules, watch, per_epoch)
+        files = CheckpointPlugin(self.rules.min_free_bytes)
+        saving = CheckpointCallback(workspace, checkpoints, files, self.rules, watch, per_epoch)
         found = checkpoints.newest(watch)
         start = 0 if found is None else found.step
         if start:
@@ -178,7 +178,7 @@ class FoldFitter:
     def _trainer(
         self,
         callbacks: list[pl.Callback],
-        files: CommittedCheckpoints | None = None,
+        files: CheckpointPlugin | None = None,
         logger: FoldLogger | None = None,
     ) -> "FoldTrainer":
         logging.getLogger(CHATTER).setLevel(logging.WARNING)
@@ -193,7 +193,7 @@ class FoldFitter:
         return FoldTrainer(
             accelerator=hardware.accelerator,
             devices=1,
-            strategy=StayingDevice(torch.device("cuda", 0)) if on_gpu else "auto",
+            strategy=DeviceStrategy(torch.device("cuda", 0)) if on_gpu else "auto",
             # the module's own arithmetic decides on the precision, as it may have to change it
             precision="32-true",
             # one long epoch: the steps of all epochs that are still to be taken

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.base.stopping import STOP
-from pipeline.training.parallel.scheduler import Fleet, Missing, errands_of
-from pipeline.training.parallel.workers import Crew, check_gpus, visible_gpus
+from pipeline.training.parallel.scheduler import Missing, Scheduler, errands_of
+from pipeline.training.parallel.workers import Workers, check_gpus, visible_gpus
 
 if TYPE_CHECKING:
     from jsonargparse import Namespace
@@ -24,7 +24,7 @@ def side_by_side(
 ) -> None:
     """Let --workers processes of this machine train what is missing; they print what they finish.
 
-    See `Crew.work` for what it raises; UsageError where there are too few GPUs for the workers.
+    See `Workers.work` for what it raises; UsageError where there are too few GPUs for the workers.
     """
     gpus = visible_gpus(os.environ) if any(each.on_gpu for each in missing) else []
     check_gpus(args.workers, gpus, args.workers_per_gpu)
@@ -34,7 +34,7 @@ def side_by_side(
         for part, workspace in each.workspaces.items()
     }
     if leases:
-        Crew(args.workers, arguments, leases, STOP, say, gpus).work()
+        Workers(args.workers, arguments, leases, STOP, say, gpus).work()
 
 
 def on_cluster(
@@ -42,7 +42,7 @@ def on_cluster(
 ) -> None:
     """Let the Ray cluster at --cluster train what is missing; tell what happens there.
 
-    See `Fleet.work` for what it raises, `connect` and `check_nodes` for what is refused before.
+    See `Scheduler.work` for what it raises, `connect` and `check_nodes` for what is refused before.
     """
     from pipeline.training.parallel.ray_cluster import connect
 
@@ -53,7 +53,7 @@ def on_cluster(
     try:
         with STOP.listening():  # Ray takes the signals for itself when it connects
             cluster = _cluster(ray, args, any(each.on_gpu for each in missing), len(errands), say)
-            Fleet(cluster, errands, STOP, say).work()
+            Scheduler(cluster, errands, STOP, say).work()
     finally:
         ray.shutdown()
 

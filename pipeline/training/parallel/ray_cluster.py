@@ -31,7 +31,7 @@ Node = Mapping[str, Any]
 """As `ray.nodes()` describes it."""
 
 
-class Room(NamedTuple):
+class NodeResources(NamedTuple):
     """What one fold takes of a node."""
 
     cpus: float
@@ -51,7 +51,7 @@ class Room(NamedTuple):
 
 def room_for(
     nodes: Sequence[Node], cpus: float | None, gpus: float | None, models_use_gpus: bool
-) -> Room:
+) -> NodeResources:
     """The room asked for, or else: a whole GPU where there are any and a model uses them, and an
     equal share of the smallest node's cores for each fold that finds a GPU there.
 
@@ -66,7 +66,7 @@ def room_for(
         at_once = [max(1, int(f.get("GPU", 0) / gpus)) if gpus else 1 for f in able]
         shares = [int(f["CPU"] // count) for f, count in zip(able, at_once, strict=True)]
         cpus = max(1.0, float(min(shares, default=1)))
-    room = Room(cpus, gpus)
+    room = NodeResources(cpus, gpus)
     if not any(room.fits(node) for node in nodes):
         found_all = "; ".join(
             f"{node['NodeManagerHostname']}: {node['Resources'].get('CPU', 0):g} CPU, "
@@ -209,7 +209,7 @@ class RayCluster:
     """See `pipeline.training.parallel.scheduler.Cluster`."""
 
     def __init__(
-        self, ray: Any, address: str, room: Room, folder: str, environment: dict[str, str]
+        self, ray: Any, address: str, room: NodeResources, folder: str, environment: dict[str, str]
     ) -> None:
         """Folds run in *folder* with *environment* beside the node's own, each in its *room*."""
         self.ray, self.address, self.room = ray, address, room

@@ -51,7 +51,7 @@ class Cluster(Protocol):
 
 
 @dataclass
-class Errand:
+class FoldTask:
     """One fold of one model and seed, on its way to being trained."""
 
     run: str
@@ -85,19 +85,19 @@ PATIENCE_SECONDS = 120.0
 """For folds to save and end, once they were asked to."""
 
 
-class Fleet:
+class Scheduler:
     """Errands, each handed to the cluster until it is done or given up."""
 
     def __init__(
         self,
         cluster: Cluster,
-        errands: Sequence[Errand],
+        errands: Sequence[FoldTask],
         stop: Stop,
         say: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.cluster, self.stop, self.say, self.clock = cluster, stop, say, clock
-        self.waiting, self.under_way = list(errands), dict[Any, Errand]()
+        self.waiting, self.under_way = list(errands), dict[Any, FoldTask]()
         self.failures: list[WorkerError] = []
         self.held: list[str] = []
 
@@ -146,11 +146,11 @@ class Fleet:
         for errand in self.under_way.values():
             self._tell(errand)
 
-    def _tell(self, errand: Errand) -> None:
+    def _tell(self, errand: FoldTask) -> None:
         for line in errand.news():
             self.say(line)
 
-    def _look(self, errand: Errand, end: Ended) -> None:
+    def _look(self, errand: FoldTask, end: Ended) -> None:
         """Tell how an attempt ended; send the errand again, or note why not."""
         self._tell(errand)
         for line in end.said.splitlines():
@@ -170,7 +170,7 @@ class Fleet:
             message = f"{errand.name} ended with status {end.code}, as it says above"
             self.failures.append(WorkerError(message, end.code))
 
-    def _expect(self, errand: Errand, node: str) -> None:
+    def _expect(self, errand: FoldTask, node: str) -> None:
         """A node says the fold is finished: wait until shared storage shows it here too."""
         until = self.clock() + VISIBLE_SECONDS
         while missing := [path for path in errand.manifests if not path.exists()]:
@@ -182,7 +182,7 @@ class Fleet:
                 return
             time.sleep(POLL_SECONDS)
 
-    def _wait_for_holder(self, errand: Errand, end: Ended) -> None:
+    def _wait_for_holder(self, errand: FoldTask, end: Ended) -> None:
         now = self.clock()
         if errand.busy_since is None:
             errand.busy_since = now
@@ -193,7 +193,7 @@ class Fleet:
         errand.not_before = now + AGAIN_SECONDS
         self.waiting.append(errand)
 
-    def _again(self, errand: Errand, what: str, times: int, limit: int) -> None:
+    def _again(self, errand: FoldTask, what: str, times: int, limit: int) -> None:
         errand.busy_since = None
         if times < limit:
             self.say(f"{what}; it is sent again ({times} of {limit - 1})")
@@ -237,13 +237,13 @@ def missing_of(job: Job, model: str, parts: Sequence[Part]) -> Missing:
     )
 
 
-def errands_of(missing: Missing, arguments: Sequence[str]) -> list[Errand]:
+def errands_of(missing: Missing, arguments: Sequence[str]) -> list[FoldTask]:
     """One for each seed and fold, in all its repeats."""
     grouped: dict[tuple[int, int], list[Part]] = {}
     for part in missing.manifests:
         grouped.setdefault((part.seed, part.fold), []).append(part)
     return [
-        Errand(
+        FoldTask(
             run=missing.run,
             name=f"seed-{seed}/fold-{fold} of {missing.run}",
             argv=of_fold(arguments, missing.model, seed, fold),

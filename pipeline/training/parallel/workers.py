@@ -168,7 +168,7 @@ class WorkerError(PipelineError):
         self.exit_code = exit_code
 
 
-class Crew:
+class Workers:
     """Workers on the folds that are missing."""
 
     def __init__(

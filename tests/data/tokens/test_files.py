@@ -11,7 +11,7 @@ from pipeline.data.tokens import files as tokenfiles
 from pipeline.data.tokens.files import (
     ARRAYS,
     KEPT_DAYS,
-    Shelf,
+    TokenArrays,
     damage_of,
     delete_unused,
     joined,
@@ -25,11 +25,11 @@ LENGTHS = (3, 1, 4, 2, 6)
 DAY = 86_400
 
 
-def shelf(*lengths: int, first: int = 0) -> Shelf:
+def shelf(*lengths: int, first: int = 0) -> TokenArrays:
     tokens = np.zeros(sum(lengths), RECORD)
     tokens["id"] = np.arange(first, first + len(tokens))
     tokens["type"] = tokens["id"] % 2
-    return Shelf(
+    return TokenArrays(
         tokens=tokens,
         starts=np.cumsum([0, *lengths]),
         truncated=np.array([length > 3 for length in lengths]),

@@ -12,10 +12,10 @@ from pipeline.data.tokens.data_module import Item, collate_step
 from pipeline.models.kernels.cuda_graph import Graphs, Rerun
 from pipeline.models.kernels.packing import Packing, packable
 from pipeline.models.settings import TransformerRecipe
-from pipeline.models.transformer.memory_limits import Learnt, Limits
+from pipeline.models.transformer.memory_limits import LearnedLimits, Limits
 from pipeline.models.transformer.network import Head, Network
 from pipeline.models.transformer.optimiser import make_optimizer
-from pipeline.models.transformer.precision import Arithmetic
+from pipeline.models.transformer.precision import PrecisionState
 from pipeline.models.transformer.step import Stepper
 from tests.fitting import Listener
 from tests.models.transformer.toys import CODEC
@@ -73,7 +73,7 @@ class Graphed:
         precision: Any = "32-true",
         inputs: int = 1,
         head_dropout: float = 0.1,
-        learnt: Learnt | None = None,
+        learnt: LearnedLimits | None = None,
         **changes: Any,
     ) -> None:
         settings = {"learning_rate": 1e-3, "batch_size": 8, "max_length": WIDTH, **changes}
@@ -86,8 +86,8 @@ class Graphed:
         self.stepper = Stepper(
             self.network,
             CODEC,
-            Arithmetic(device, precision, bf16=True),  # type: ignore[arg-type]
-            Limits(self.recipe, learnt or Learnt(), self.watch),
+            PrecisionState(device, precision, bf16=True),  # type: ignore[arg-type]
+            Limits(self.recipe, learnt or LearnedLimits(), self.watch),
             seed=seed,
             steps=8,
             rate_scale=1.0,

@@ -7,7 +7,7 @@ import pytest
 
 PROGRAM = """
 import resource, sys
-from pipeline.models.allocator import keep_memory
+from pipeline.models.kernels.cpu_kernels import keep_memory
 if sys.argv[1] == "kept" and not keep_memory():
     sys.exit(9)
 import torch

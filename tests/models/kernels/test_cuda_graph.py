@@ -12,7 +12,7 @@ import torch
 from pipeline.models.kernels.cuda_graph import Graphs, Rerun, refusal
 from pipeline.models.kernels.packing import Packing
 from pipeline.models.settings import TransformerRecipe
-from pipeline.models.transformer.memory_limits import Learnt
+from pipeline.models.transformer.memory_limits import LearnedLimits
 from pipeline.models.transformer.network import Head, Pristine
 from tests.fitting import CPU, Listener
 from tests.models.kernels.graphing import Graphed, graphs_for, step_of
@@ -192,7 +192,7 @@ def test_where_graphs_fail_the_step_is_taken_again_without_them(still, make):
     training = Graphed(still, graphs, head_dropout=0.0).take(*steps)
     assert torch.equal(training.weights(), weights), "it is the plain training, bit for bit"
     assert training.watch.told("graphs left") == [{"step": 0}]
-    assert training.stepper.limits.learnt == Learnt(), "rows are not cut for it"
+    assert training.stepper.limits.learnt == LearnedLimits(), "rows are not cut for it"
     assert graphs.closed
     assert not graphs.captured
     assert not graphs.gradients
@@ -201,7 +201,7 @@ def test_where_graphs_fail_the_step_is_taken_again_without_them(still, make):
 
 def test_what_was_cut_for_lack_of_memory_is_run(still):
     graphs = graphs_for()
-    Graphed(still, graphs, learnt=Learnt(micro_rows=4)).take(step_of(0, 8))
+    Graphed(still, graphs, learnt=LearnedLimits(micro_rows=4)).take(step_of(0, 8))
     assert graphs.counts == {"captured": 0, "replayed": 0, "without": 2}
 
 

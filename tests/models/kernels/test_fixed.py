@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.models.kernels.cuda_graph import BUCKET, Fixed, Shape
+from pipeline.models.kernels.cuda_graph import BUCKET, Shape, StaticBuffers
 from tests.models.kernels.test_packing import batch, load, network
 
 WIDTH = 40
@@ -36,7 +36,7 @@ def assert_same_as_packed(module, given):
     """The fixed row's outputs and gradient are those of the packed batch."""
     expected = module(given["inputs"], given["lengths"])
     wanted = gradient(module, expected, given["targets"])
-    fixed = Fixed(given, WIDTH)
+    fixed = StaticBuffers(given, WIDTH)
     fixed.load(given)
     found = fixed.outputs(module)
     assert_close(found, expected)
@@ -65,7 +65,7 @@ def test_the_attention_of_a_gpu_may_be_told_a_longer_text_than_there_is(tmp_path
     given = micro_batch(module.backbone)
     expected = module(given["inputs"], given["lengths"])
     monkeypatch.setattr(packing, "_in_squares", packing._jagged)
-    fixed = Fixed(given, WIDTH)
+    fixed = StaticBuffers(given, WIDTH)
     fixed.load(given)
     assert fixed.packed.longest == BUCKET
     assert_close(fixed.outputs(module), expected)
@@ -75,7 +75,7 @@ def test_the_buffers_serve_every_batch_of_their_shape_and_stay_where_they_are(tm
     module = network(load(tmp_path), True)
     batches = [micro_batch(module.backbone, seed) for seed in range(5)]
     assert len({int(each["lengths"].sum()) for each in batches}) > 1
-    fixed = Fixed(batches[0], WIDTH)
+    fixed = StaticBuffers(batches[0], WIDTH)
     tensors = [fixed.numbers, *fixed.flat.values(), fixed.targets, fixed.weight]
     before = [each.data_ptr() for each in tensors]
     for each in [*batches, batches[0]]:
@@ -96,7 +96,7 @@ def test_a_filled_row_has_room_for_all_tokens_and_at_least_one_of_the_dummy(toke
 
 def test_every_filled_token_has_a_place_of_its_own(tmp_path):
     given = micro_batch(load(tmp_path))
-    fixed = Fixed(given, WIDTH)
+    fixed = StaticBuffers(given, WIDTH)
     fixed.load(given)
     places = fixed.packed.places.tolist()
     real = int(given["lengths"].sum())
@@ -109,7 +109,7 @@ def test_every_filled_token_has_a_place_of_its_own(tmp_path):
 def test_what_the_dummy_text_holds_does_not_matter(tmp_path):
     module = network(load(tmp_path), True)
     given = micro_batch(module.backbone)
-    fixed = Fixed(given, WIDTH)
+    fixed = StaticBuffers(given, WIDTH)
     fixed.load(given)
     outputs = fixed.outputs(module)
     expected = gradient(module, outputs, fixed.targets)

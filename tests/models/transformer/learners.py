@@ -11,7 +11,7 @@ from pipeline.data.table import Table
 from pipeline.models.learner import Silent
 from pipeline.models.settings import TransformerRecipe
 from pipeline.models.transformer.factory import TransformerFactory
-from pipeline.training.job import Rules
+from pipeline.training.job import FailurePolicy
 from pipeline.training.lightning.trainer import FoldFitter
 from tests.fitting import CPU
 from tests.tiny import tiny_backbone
@@ -62,7 +62,7 @@ def factory_for(
         **changes,
     }
     recipe = TransformerRecipe(name="toy", backbone=str(folder), **settings)
-    fitter = FoldFitter(hardware, Rules())
+    fitter = FoldFitter(hardware, FailurePolicy())
     return TransformerFactory(recipe, task, outputs, hardware, fitter, tokens)
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from pipeline.base.config import as_dict
-from pipeline.models.transformer.memory_limits import Learnt
+from pipeline.models.transformer.memory_limits import LearnedLimits
 
 
 @pytest.mark.parametrize(
@@ -22,12 +22,12 @@ from pipeline.models.transformer.memory_limits import Learnt
     ],
 )
 def test_together_they_know_the_smaller_sizes_and_leave_the_precision_open(first, second, both):
-    one, other = Learnt(**first), Learnt(**second)
-    assert one.joined(other) == other.joined(one) == Learnt(**both)
-    assert both == {} or one.joined(Learnt(**both)) == Learnt(**both)
+    one, other = LearnedLimits(**first), LearnedLimits(**second)
+    assert one.joined(other) == other.joined(one) == LearnedLimits(**both)
+    assert both == {} or one.joined(LearnedLimits(**both)) == LearnedLimits(**both)
 
 
 def test_facts_that_went_through_json_tell_it_again():
-    learnt = Learnt(micro_rows=4, precision="bf16-mixed")
-    assert Learnt.of(json.loads(json.dumps({"learnt": as_dict(learnt)}))) == learnt
-    assert Learnt.of({"loss": "mse"}) == Learnt()
+    learnt = LearnedLimits(micro_rows=4, precision="bf16-mixed")
+    assert LearnedLimits.of(json.loads(json.dumps({"learnt": as_dict(learnt)}))) == learnt
+    assert LearnedLimits.of({"loss": "mse"}) == LearnedLimits()

@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional
 
 from pipeline.base.paths import Workspace
-from pipeline.models.transformer.memory_limits import Learnt
+from pipeline.models.transformer.memory_limits import LearnedLimits
 from pipeline.models.transformer.network import Network
 from tests.fitting import CPU, Listener
 from tests.models.transformer.learners import backbone, factory_for, fitted, pairs
@@ -98,7 +98,7 @@ def test_what_fits_into_fp16_is_trained_in_it_as_well_as_in_fp32(bert, tmp_path)
     watch = Listener()
     facts, found = learn(plain(bert, hardware=HALF), tmp_path, watch)
     exact_facts, exact = learn(plain(bert), tmp_path, Listener())
-    assert Learnt.of(facts) == Learnt()
+    assert LearnedLimits.of(facts) == LearnedLimits()
     assert not watch.events
     assert facts["train_loss"] == pytest.approx(exact_facts["train_loss"], rel=0.02)
     assert 0 < np.abs(found - exact).max() < 0.3
@@ -110,8 +110,8 @@ def test_what_one_learner_has_learnt_does_not_change_another_that_was_made(bert)
     factory.remember({"learnt": {"micro_rows": 3}})
     factory.remember({"learnt": {"micro_rows": 5, "precision": "32-true"}})
     factory.remember({})
-    assert learner.shared.learnt == Learnt()
-    assert factory.make(1).shared.learnt == Learnt(micro_rows=3)
+    assert learner.shared.learnt == LearnedLimits()
+    assert factory.make(1).shared.learnt == LearnedLimits(micro_rows=3)
 
 
 def test_predictions_that_overflow_in_fp16_are_made_again_in_a_wider_precision(bert, tmp_path):

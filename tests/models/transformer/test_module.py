@@ -12,7 +12,7 @@ from pipeline.models.transformer import module as module_file
 from pipeline.models.transformer.losses import TargetCodec
 from pipeline.models.transformer.module import TextModule
 from pipeline.models.transformer.network import Head, Network
-from pipeline.training.job import Rules
+from pipeline.training.job import FailurePolicy
 from pipeline.training.lightning.trainer import FoldFitter
 from tests.fitting import CPU, Given, Listener, advice_ignored, as_loader, plain_trainer
 from tests.tiny import tiny_backbone
@@ -60,7 +60,7 @@ def step_of(folder, number, *groups, target=1.0):
 
 
 def train(module, steps, folder, **rules):
-    fitter = FoldFitter(CPU, Rules(**rules))
+    fitter = FoldFitter(CPU, FailurePolicy(**rules))
     fitter.fit(module, Given(steps), Workspace(folder / "fold"), module.limits.watch)
 
 
@@ -110,7 +110,7 @@ def test_dropout_is_active_in_training_and_off_when_predicting(folder):
     train(module, [step_of(folder, number, [0, 1, 2]) for number in range(2)], folder)
     assert seen == [True, True]
     data = Given(test=[batch_of(folder, [0, 1, 2])])
-    FoldFitter(CPU, Rules()).predict(module, data, Listener())
+    FoldFitter(CPU, FailurePolicy()).predict(module, data, Listener())
     assert seen == [True, True, False]
 
 

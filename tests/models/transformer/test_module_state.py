@@ -8,10 +8,10 @@ import transformers
 
 from pipeline.base.paths import Workspace
 from pipeline.models.transformer import module as module_file
-from pipeline.models.transformer.memory_limits import Learnt
+from pipeline.models.transformer.memory_limits import LearnedLimits
 from pipeline.models.transformer.module import TextModule
 from pipeline.models.transformer.tensor_file import read, write
-from pipeline.training.job import Rules
+from pipeline.training.job import FailurePolicy
 from pipeline.training.lightning.trainer import FoldFitter
 from tests.fitting import CPU, Given, Listener
 from tests.models.transformer.toys import CODEC, Toy, Training, steps_of
@@ -37,7 +37,7 @@ def module_of(hardware=CPU, learnt=None, **changes):
 
 
 def train(module, steps, folder):
-    FoldFitter(CPU, Rules()).fit(module, Given(steps), Workspace(folder), Listener())
+    FoldFitter(CPU, FailurePolicy()).fit(module, Given(steps), Workspace(folder), Listener())
     return module
 
 
@@ -71,11 +71,11 @@ def test_a_training_that_goes_on_ends_with_the_facts_of_one_that_never_stopped(t
 
 def test_what_was_learnt_and_the_precision_that_was_left_are_kept(tmp_path):
     half = replace(CPU, precision="16-mixed")
-    first = module_of(half, Learnt(micro_rows=4, precision="32-true"))
+    first = module_of(half, LearnedLimits(micro_rows=4, precision="32-true"))
     assert first.stepper.arithmetic.precision == "32-true"
     later = module_of(half)
     later.on_load_checkpoint(saved(first, tmp_path))
-    assert later.limits.learnt == Learnt(micro_rows=4, precision="32-true")
+    assert later.limits.learnt == LearnedLimits(micro_rows=4, precision="32-true")
     assert later.stepper.arithmetic.precision == "32-true"
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pipeline.base.errors import ResourceError
-from pipeline.models.transformer.memory_limits import Learnt
+from pipeline.models.transformer.memory_limits import LearnedLimits
 from pipeline.models.transformer.module import TextModule
 from tests.fitting import CPU, Listener
 from tests.models.transformer.toys import CODEC, Toy, Training, assert_near, step_of, steps_of
@@ -27,7 +27,7 @@ def test_micro_batches_are_halved_until_they_fit_and_the_result_stays():
     assert cut.rates == whole.rates
     assert cut.losses == pytest.approx(whole.losses, rel=1e-6)
     assert_near(cut.weights(), whole.weights())
-    assert cut.stepper.limits.learnt == Learnt(micro_rows=4)
+    assert cut.stepper.limits.learnt == LearnedLimits(micro_rows=4)
 
 
 def test_each_halving_is_told_with_its_facts():
@@ -71,7 +71,7 @@ def fail_at(network, *calls):
 def test_a_step_that_failed_halfway_leaves_nothing_behind(call):
     steps = steps_of(2)
     whole = Training().take(steps)
-    cut = Training(learnt=Learnt(micro_rows=4))
+    cut = Training(learnt=LearnedLimits(micro_rows=4))
     fail_at(cut.network, call)
     assert_near(cut.take(steps).weights(), whole.weights())
     assert cut.rates == whole.rates
@@ -96,7 +96,7 @@ def test_a_backward_pass_may_run_out_of_memory_too():
 def test_the_steps_that_follow_draw_by_their_own_micro_batches():
     steps = steps_of(3)
     cut = Training(Toy(dropout=0.5, fits=8)).take(steps)
-    known = Training(Toy(dropout=0.5), learnt=Learnt(micro_rows=8)).take(steps)
+    known = Training(Toy(dropout=0.5), learnt=LearnedLimits(micro_rows=8)).take(steps)
     assert torch.equal(cut.weights(), known.weights())
     assert not known.watch.events
 
@@ -118,7 +118,7 @@ def test_where_a_single_row_does_not_fit_three_ways_out_are_named_and_nothing_wa
 
 
 def test_gradients_of_a_failed_try_hold_no_memory():
-    training = Training(learnt=Learnt(micro_rows=1))
+    training = Training(learnt=LearnedLimits(micro_rows=1))
     fail_at(training.network, 3)
     with pytest.raises(ResourceError, match="with a single row at step 1"):
         training.take(steps_of(1))
@@ -187,11 +187,13 @@ def module_of(network, learnt=None):
 def test_predicting_fewer_rows_at_once_changes_no_prediction():
     batch = step_of(0, [7, 2, 9, 4, 0, 1, 13, 5, 6, 3, 8, 10])["groups"][0]
     rows, expected = module_of(Toy()).predict_step(batch, 0)
-    module = module_of(Toy(fits=4), Learnt(micro_rows=9))
+    module = module_of(Toy(fits=4), LearnedLimits(micro_rows=9))
     found_rows, found = module.predict_step(batch, 0)
     assert torch.equal(found_rows, rows)
     assert_near(found, expected)
-    assert module.limits.learnt == Learnt(micro_rows=9, predict_rows=3), "training is left alone"
+    assert module.limits.learnt == LearnedLimits(micro_rows=9, predict_rows=3), (
+        "training is left alone"
+    )
     assert module.network.sizes == [12, 6, 3, 3, 3, 3]
     assert module.limits.watch.events[0] == (
         "predict batch halved",

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from pipeline.base.errors import DivergedError
-from pipeline.models.transformer.memory_limits import Learnt
-from pipeline.models.transformer.precision import Arithmetic, clip
+from pipeline.models.transformer.memory_limits import LearnedLimits
+from pipeline.models.transformer.precision import PrecisionState, clip
 from tests.models.transformer.toys import LARGE, Toy, Training, steps_of
 
 FIRST_SCALE = 65_536.0
@@ -41,7 +41,7 @@ def test_forward_passes_are_run_in_the_precision_and_weights_stay_float32(precis
 
 
 def test_fp32_is_left_alone():
-    with Arithmetic("cpu", "32-true", True).context():
+    with PrecisionState("cpu", "32-true", True).context():
         assert not torch.is_autocast_enabled("cpu")
 
 
@@ -95,7 +95,7 @@ def test_activations_that_overflow_change_the_precision_from_that_step_on(bf16, 
             {"before": "fp16", "precision": name},
         )
     ]
-    assert training.stepper.limits.learnt == Learnt(precision=left)
+    assert training.stepper.limits.learnt == LearnedLimits(precision=left)
     assert training.stepper.arithmetic.scaler is None
 
 
@@ -156,7 +156,7 @@ def test_a_precision_that_was_left_stays_left_when_a_state_is_taken_up():
     first, later = half(bf16=False).take(large_at(0)[:1]), half(bf16=False)
     later.stepper.restore(first.stepper.state())
     assert later.stepper.arithmetic.precision == "32-true"
-    assert later.stepper.limits.learnt == Learnt(precision="32-true")
+    assert later.stepper.limits.learnt == LearnedLimits(precision="32-true")
     assert later.stepper.arithmetic.scaler is None
 
 

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from pipeline.base.errors import ArtifactError
-from pipeline.models.transformer.memory_limits import Learnt
+from pipeline.models.transformer.memory_limits import LearnedLimits
 from tests.fitting import CPU
 from tests.models.transformer.learners import WATCH, backbone, factory_for, fitted, pairs
 
@@ -84,10 +84,12 @@ def test_any_safetensors_reader_finds_the_weights_by_their_names(bert, tmp_path)
 
 def test_a_saved_learner_knows_what_it_had_learnt_about_the_machine(bert, tmp_path):
     first = factory_for(bert)
-    first.shared = replace(first.shared, learnt=Learnt(predict_rows=2, precision="bf16-mixed"))
+    first.shared = replace(
+        first.shared, learnt=LearnedLimits(predict_rows=2, precision="bf16-mixed")
+    )
     learner = fitted(first, pairs(16), tmp_path)
     predicted = learner.predict(pairs(5), WATCH)
     learner.save(tmp_path)
     again = factory_for(bert).load(tmp_path)
-    assert Learnt.of(again.facts) == Learnt(predict_rows=2, precision="bf16-mixed")
+    assert LearnedLimits.of(again.facts) == LearnedLimits(predict_rows=2, precision="bf16-mixed")
     assert again.predict(pairs(5), WATCH).tobytes() == predicted.tobytes()

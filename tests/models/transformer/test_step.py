@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.models.transformer.memory_limits import Learnt
+from pipeline.models.transformer.memory_limits import LearnedLimits
 from tests.models.transformer.toys import Toy, Training, assert_near, step_of, steps_of
 
 
@@ -91,11 +91,15 @@ def test_a_step_taken_later_in_another_process_draws_the_same():
 
 
 def test_what_a_state_holds_is_taken_up():
-    before = Training(rate_scale=0.5, learnt=Learnt(micro_rows=3)).take(steps_of(2))
+    before = Training(rate_scale=0.5, learnt=LearnedLimits(micro_rows=3)).take(steps_of(2))
     state = before.stepper.state()
     after = Training().stepper
     after.restore(state)
-    assert (after.done, after.rate_scale, after.limits.learnt) == (2, 0.5, Learnt(micro_rows=3))
+    assert (after.done, after.rate_scale, after.limits.learnt) == (
+        2,
+        0.5,
+        LearnedLimits(micro_rows=3),
+    )
     slower = Training(rate_scale=0.25).stepper
     slower.restore(state)
     assert slower.rate_scale == 0.25

@@ -12,9 +12,9 @@ from pipeline.data.tokens.batches import Pick
 from pipeline.data.tokens.data_module import Item, collate_step
 from pipeline.models.settings import TransformerRecipe
 from pipeline.models.transformer.losses import TargetCodec
-from pipeline.models.transformer.memory_limits import Learnt, Limits
+from pipeline.models.transformer.memory_limits import LearnedLimits, Limits
 from pipeline.models.transformer.optimiser import make_optimizer
-from pipeline.models.transformer.precision import Arithmetic
+from pipeline.models.transformer.precision import PrecisionState
 from pipeline.models.transformer.step import Stepper
 from tests.fitting import Listener
 
@@ -86,7 +86,7 @@ class Training:
         bf16: bool = False,
         seed: int = 0,
         rate_scale: float = 1.0,
-        learnt: Learnt | None = None,
+        learnt: LearnedLimits | None = None,
         **changes: Any,
     ) -> None:
         settings = {"learning_rate": 0.01, "batch_size": 16, **changes}
@@ -96,8 +96,8 @@ class Training:
         self.stepper = Stepper(
             self.network,
             CODEC,
-            Arithmetic("cpu", precision, bf16),
-            Limits(self.recipe, learnt or Learnt(), self.watch),
+            PrecisionState("cpu", precision, bf16),
+            Limits(self.recipe, learnt or LearnedLimits(), self.watch),
             seed=seed,
             steps=steps,
             rate_scale=rate_scale,

@@ -10,14 +10,14 @@ from pipeline.base.parser import read_section
 from pipeline.data.tables import ROW_NUMBER, load
 from pipeline.setup.config_file import render
 from pipeline.setup.detection.columns import pairs_of
-from pipeline.setup.detection.detect import Detected, Wishes, detect
+from pipeline.setup.detection.detect import Detected, Overrides, detect
 from pipeline.setup.detection.files import role_of
 from pipeline.setup.detection.names import target_rank
 from tests.setup import competitions as kinds
 
 
 def look(folder: Path, **wishes) -> Detected:
-    return detect(folder, Wishes(**wishes), lambda path: path.name)
+    return detect(folder, Overrides(**wishes), lambda path: path.name)
 
 
 def seen(folder: Path, **wishes) -> Competition:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.team.audit import audit
-from pipeline.team.candidate_view import Subject
+from pipeline.team.candidate_view import CandidateView
 from pipeline.team.checks.folds import fold_lines
 from pipeline.team.checks.shift import distance
 from pipeline.team.runs import read_peers
@@ -241,8 +241,8 @@ def test_a_fold_that_is_easy_for_all_is_no_fault(toy):
         toy.add_run(name, 0.9, seed=seed)
     candidate = read(toy, send(toy, predictions(toy)))
     peers, _ = read_peers(toy.paths, contest)
-    alone = fold_lines(Subject(candidate, contest))[1].distance
-    among = fold_lines(Subject(candidate, contest, peers))[1].distance
+    alone = fold_lines(CandidateView(candidate, contest))[1].distance
+    among = fold_lines(CandidateView(candidate, contest, peers))[1].distance
     assert abs(among) < 4 < alone
 
 
@@ -251,7 +251,7 @@ def test_honest_noise_is_not_accused(toy):
     worst = []
     for seed in range(40):
         candidate = read(toy, send(toy, predictions(toy, 0.9, 100 + seed)))
-        lines = fold_lines(Subject(candidate, contest))
+        lines = fold_lines(CandidateView(candidate, contest))
         worst.append(max(abs(line.distance) for line in lines))
     assert max(worst) < 4
 
@@ -386,7 +386,7 @@ def test_one_shifted_run_does_not_excuse_the_next(toy):
     bad = replace(peers[0], name="bad", test=peers[0].test + 50)
     shifted = read(toy, send(toy, changed(toy, lambda values: values + 1.5, "test")))
     for others in ([*peers, bad], [peers[0], bad]):
-        told = said(audit(Subject(shifted, contest, others)), "warning")
+        told = said(audit(CandidateView(shifted, contest, others)), "warning")
         assert "test against out-of-fold: KS distance" in told
 
 

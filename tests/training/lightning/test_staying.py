@@ -7,7 +7,7 @@ import pytorch_lightning as pl
 import torch
 
 from pipeline.training.lightning import trainer as trainer_file
-from pipeline.training.lightning.trainer import StayingDevice
+from pipeline.training.lightning.trainer import DeviceStrategy
 from tests.fitting import CPU, advice_ignored, as_loader
 
 
@@ -49,7 +49,7 @@ def run(strategy):
 
 def test_nothing_is_carried_away_and_the_moments_are_gone():
     before = torch.random.get_rng_state()
-    module, predicted = run(lambda: StayingDevice(torch.device("cpu")))
+    module, predicted = run(lambda: DeviceStrategy(torch.device("cpu")))
     assert module.carried == 0
     assert not module.optimizer.state
     torch.random.set_rng_state(before)
@@ -64,5 +64,5 @@ def test_it_is_for_cuda_only(monkeypatch, accelerator, stays):
     monkeypatch.setattr(trainer_file, "FoldTrainer", lambda **settings: asked.update(settings))
     hardware = replace(CPU, accelerator=accelerator, deterministic=False)
     trainer_file.FoldFitter(hardware, None)._trainer([])
-    assert isinstance(asked["strategy"], StayingDevice) == stays
+    assert isinstance(asked["strategy"], DeviceStrategy) == stays
     assert stays or asked["strategy"] == "auto"

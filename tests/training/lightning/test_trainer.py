@@ -14,7 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from pipeline.base.stopping import Stop, Stopped
 from pipeline.models.transformer import module
-from pipeline.training.job import Rules
+from pipeline.training.job import FailurePolicy
 from tests.toy import environment
 from tests.training.fitting import Bench, Listener, make_backbone
 
@@ -30,7 +30,7 @@ def kill(number):
 
 def often(**more):
     """Rules under which every step is saved."""
-    return Rules(**{"checkpoint_seconds": 0.0, "stop": Stop(), **more})
+    return FailurePolicy(**{"checkpoint_seconds": 0.0, "stop": Stop(), **more})
 
 
 def test_every_optimiser_step_is_told_once_and_the_short_last_one_too(tmp_path, backbone):
@@ -120,7 +120,7 @@ def test_the_time_limit_saves_at_the_boundary_with_time_left_to_save(tmp_path, b
             return self.now
 
     clock = Clock()
-    rules = Rules(stop=Stop(clock))
+    rules = FailurePolicy(stop=Stop(clock))
     rules.stop.set_limit("1000s")
 
     def pass_time(step):

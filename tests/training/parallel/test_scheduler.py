@@ -9,8 +9,8 @@ from pipeline.base.stopping import Stop, Stopped, by_signal
 from pipeline.training.parallel import ray_cluster as cluster
 from pipeline.training.parallel import ray_worker as onnode
 from pipeline.training.parallel import scheduler as fleet
-from pipeline.training.parallel.ray_cluster import Room, check_nodes, room_for
-from pipeline.training.parallel.scheduler import Ended, Errand, Fleet
+from pipeline.training.parallel.ray_cluster import NodeResources, check_nodes, room_for
+from pipeline.training.parallel.scheduler import Ended, FoldTask, Scheduler
 from pipeline.training.parallel.workers import WorkerError, of_fold, of_worker
 
 
@@ -55,7 +55,7 @@ HELD = Ended(75, "node-a", words="error: it is being written by process 7 on els
 def errands(tmp_path, *names):
     there = tmp_path / "fold.json"
     there.touch()
-    return [Errand(run="r", name=name, argv=[name], manifests=[there]) for name in names]
+    return [FoldTask(run="r", name=name, argv=[name], manifests=[there]) for name in names]
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def play(tmp_path):
     def played(stop=None, **ends):
         said, clock = [], Clock()
         script = Script(clock, **ends)
-        made = Fleet(script, errands(tmp_path, *ends), stop or Stop(clock), said.append, clock)
+        made = Scheduler(script, errands(tmp_path, *ends), stop or Stop(clock), said.append, clock)
         try:
             made.work()
         except (PipelineError, Stopped) as error:
@@ -137,9 +137,9 @@ def test_who_is_asked_to_end_asks_every_fold_and_waits_for_them(play):
 
     clock = Clock()
     script = Script(clock, a=[], b=[])
-    pair = [Errand(run="r", name=name, argv=[name], manifests=[]) for name in ("a", "b")]
+    pair = [FoldTask(run="r", name=name, argv=[name], manifests=[]) for name in ("a", "b")]
     with pytest.raises(Stopped, match="SIGTERM"):
-        Fleet(script, pair, Later(clock), print, clock).work()
+        Scheduler(script, pair, Later(clock), print, clock).work()
     assert script.cancelled == [0, 1]
     assert clock.now < fleet.PATIENCE_SECONDS
 
@@ -149,7 +149,9 @@ def test_a_time_limit_leaves_time_to_save():
     stop = Stop(clock)
     stop.set_limit("1h")
     script = Script(clock, a=[])
-    made = Fleet(script, [Errand(run="r", name="a", argv=["a"], manifests=[])], stop, print, clock)
+    made = Scheduler(
+        script, [FoldTask(run="r", name="a", argv=["a"], manifests=[])], stop, print, clock
+    )
     with pytest.raises(Stopped, match="the time limit of 1h"):
         made.work()
     assert script.cancelled == [0]
@@ -159,9 +161,9 @@ def test_a_time_limit_leaves_time_to_save():
 def test_a_finished_fold_that_is_not_to_be_seen_here_is_no_success(tmp_path, monkeypatch):
     clock, said = Clock(), []
     monkeypatch.setattr(fleet.time, "sleep", lambda seconds: setattr(clock, "now", clock.now + 1))
-    errand = Errand(run="r", name="a", argv=["a"], manifests=[tmp_path / "fold-0.json"])
+    errand = FoldTask(run="r", name="a", argv=["a"], manifests=[tmp_path / "fold-0.json"])
     with pytest.raises(BusyError, match=r"node-a says that a is finished, but .*fold-0\.json"):
-        Fleet(Script(clock, a=[DONE]), [errand], Stop(clock), said.append, clock).work()
+        Scheduler(Script(clock, a=[DONE]), [errand], Stop(clock), said.append, clock).work()
     assert clock.now > fleet.VISIBLE_SECONDS
 
 
@@ -186,13 +188,13 @@ def node(cpus, gpus=0, alive=True):
 @pytest.mark.parametrize(
     ("nodes", "asked", "on_gpu", "expected"),
     [
-        ([node(8), node(4)], (None, None), True, Room(4, 0)),
-        ([node(0), node(8)], (None, None), True, Room(8, 0)),
-        ([node(64, 8), node(16, 1), node(4)], (None, None), True, Room(8, 1)),
-        ([node(64, 8)], (None, None), False, Room(64, 0)),
-        ([node(64, 8)], (2, 0.5), True, Room(2, 0.5)),
-        ([node(8, 2)], (None, 0.5), True, Room(2, 0.5)),
-        ([node(2), node(64, alive=False)], (None, None), True, Room(2, 0)),
+        ([node(8), node(4)], (None, None), True, NodeResources(4, 0)),
+        ([node(0), node(8)], (None, None), True, NodeResources(8, 0)),
+        ([node(64, 8), node(16, 1), node(4)], (None, None), True, NodeResources(8, 1)),
+        ([node(64, 8)], (None, None), False, NodeResources(64, 0)),
+        ([node(64, 8)], (2, 0.5), True, NodeResources(2, 0.5)),
+        ([node(8, 2)], (None, 0.5), True, NodeResources(2, 0.5)),
+        ([node(2), node(64, alive=False)], (None, None), True, NodeResources(2, 0)),
     ],
 )
 def test_every_fold_gets_the_same_room(nodes, asked, on_gpu, expected):

@@ -80,7 +80,7 @@ def test_without_its_tool_the_devices_are_counted(tmp_path, monkeypatch):
 
 def test_counting_loads_no_torch():
     code = (
-        "import sys, os; from pipeline.training.shares import visible_gpus\n"
+        "import sys, os; from pipeline.training.parallel.workers import visible_gpus\n"
         "visible_gpus(os.environ); print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -14,7 +14,7 @@ from pipeline import cv
 from pipeline.base.command import run
 from pipeline.base.stopping import STOP, Stop, Stopped, by_signal
 from pipeline.training.parallel import workers as crew
-from pipeline.training.parallel.workers import Crew, WorkerError, of_worker
+from pipeline.training.parallel.workers import WorkerError, Workers, of_worker
 from tests.toy import environment, predictions, toy_competition, untrained
 
 
@@ -98,7 +98,7 @@ def test_a_leader_that_gets_sigterm_lets_its_workers_save(root, lead):
     assert "Traceback" not in error
 
 
-class Shells(Crew):
+class Shells(Workers):
     """Workers that are shell scripts."""
 
     scripts: tuple[str, ...] = ()
@@ -213,7 +213,7 @@ def test_ctrl_c_on_a_terminal_does_not_reach_a_worker_past_its_leader(tmp_path, 
     python.write_text("#!/bin/sh\nexec sleep 0.5\n")
     python.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(python))
-    made = Crew(1, [], {"fold-0": tmp_path}, Stop(), print)
+    made = Workers(1, [], {"fold-0": tmp_path}, Stop(), print)
     with made._start(1) as worker:
         assert os.getpgid(worker.pid) != os.getpgrp()
         assert worker.wait() == 0
@@ -235,7 +235,7 @@ def test_a_worker_that_is_started_again_gets_the_gpu_it_had(tmp_path, monkeypatc
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     leases = {f"fold-{n}": Path(f"/none/{n}") for n in range(3)}
     gpus = ["GPU-aaaa", "MIG-bbbb"]
-    Crew(3, [], leases, Stop(), lambda line: None, gpus).work()
+    Workers(3, [], leases, Stop(), lambda line: None, gpus).work()
     seen = [(tmp_path / f"seen-{number}").read_text() for number in (1, 2, 3)]
     assert seen == ["GPU-aaaa 3\n", "MIG-bbbb 3\n" * 2, "GPU-aaaa 3\n"]
 
