@@ -5,10 +5,10 @@
     python benchmarks/honesty.py --write                            # the page and the figure
 
 Competitions are drawn from worlds whose true scores are known (tests/ensemble/simulated.py):
-numbers and classes, 400 to 3,000 rows, groups that err together, members that are nearly equal. Each is
-one line of the file --keep, and is not drawn again. Every question (how much better is one method
-than another, what is a member worth) is answered by `pipeline.ensemble.honest.gains` and compared
-with the truth. A thousand competitions take some five minutes of one core.
+numbers and classes, 400 to 3,000 rows, groups that err together, members that are nearly equal.
+Each is one line of the file --keep, and is not drawn again. Every question (how much better is
+one method than another, what is a member worth) is answered by `pipeline.ensemble.honest.gains`
+and compared with the truth. A thousand competitions take some five minutes of one core.
 """
 
 import argparse

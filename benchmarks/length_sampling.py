@@ -108,7 +108,7 @@ def sampled(arm: str) -> AbstractContextManager[Any]:
         order = np.array(get_length_grouped_indices(lengths, batch, generator=draw))
         given = mock.Mock()
         given.permutation.return_value = order
-        with mock.patch("pipeline.data.tokens.store.batches.generator", return_value=given):
+        with mock.patch("pipeline.data.tokens.batches.generator", return_value=given):
             plan = list(own(steps, epoch, first))
         for step, groups in enumerate(plan, start=first):
             wanted = order[step * batch : (step + 1) * batch]

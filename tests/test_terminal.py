@@ -43,7 +43,9 @@ def finished(folder: Folder) -> list[str]:
 def test_a_terminal_that_knows_ascii_only_gets_ascii(folder):
     root = str(folder.root)
     script = (
-        "from pipeline import cv, ensemble\nfrom pipeline.base.command import run\n"
+        "from pipeline import cv\n"
+        "from pipeline.ensemble import __main__ as ensemble\n"
+        "from pipeline.base.command import run\n"
         f"codes = [run(cv.main, ['--root', {root!r}, '--model', 'linear'])]\n"
         "for more in ([], ['--json', '--message', '\\uac00']):\n"
         f"    codes.append(run(ensemble.main, ['--root', {root!r}, *more]))\n"

@@ -19,7 +19,7 @@ SHORT = 1.0
 HOLD = """
 import socket, sys, time
 from pathlib import Path
-from pipeline import leases
+from pipeline.base import leases
 path, seconds, host = Path(sys.argv[1]), float(sys.argv[2]), sys.argv[3]
 leases.LEASE_SECONDS = seconds
 if host:

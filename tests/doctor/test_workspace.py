@@ -6,7 +6,6 @@ import json
 import os
 import socket
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +16,7 @@ from pipeline.base.files import sha256
 from pipeline.base.paths import Workspace
 from pipeline.doctor.workspace import SAVED
 from pipeline.models.linear import learner as linear
+from pipeline.models.transformer import fine_tuning
 from pipeline.training.checkpoints import Checkpoints
 from tests.sound import OOF, RUN, WORK, dead_process, edit, examine, problem_of, sound, spoil
 
@@ -60,7 +60,7 @@ def note_of(root, path):
 
 
 def test_the_names_are_those_that_the_learners_write():
-    source = inspect.getsource(linear) + (Path(linear.__file__).parent / "finetune.py").read_text()
+    source = inspect.getsource(linear) + inspect.getsource(fine_tuning)
     for settings, (weights, field) in SAVED.items():
         for name in (settings, weights, field):
             assert f'"{name}"' in source

@@ -448,7 +448,7 @@ def test_seeds_and_repeats_are_averaged(tmp_path):
 def test_help_is_quick_and_needs_no_torch():
     began = time.monotonic()
     code = (
-        "import sys; from pipeline.ensemble import main\n"
+        "import sys; from pipeline.ensemble.__main__ import main\n"
         "try: main(['--help'])\n"
         "except SystemExit: pass\n"
         "heavy = {'torch', 'pandas', 'sklearn', 'scipy'} & set(sys.modules)\n"

@@ -24,7 +24,7 @@ from pipeline.base.config import TaskConfig
 from pipeline.ensemble.evidence import Evidence
 from pipeline.ensemble.honest.nest import Nest
 from pipeline.metrics.metric import get_metric
-from pipeline.oof.members import Pile
+from pipeline.oof.members import MemberArrays
 
 def in_memory():  # anonymous pages: what the system cannot read from a file again
     lines = dict(line.split(":", 1) for line in Path("/proc/self/status").open())
@@ -41,7 +41,7 @@ evidence_of = lambda arrays: Evidence.gather(
 small = Nest(evidence_of([truth + 1, truth - 1]), 1)  # what it takes whatever the members
 small.resampled("greedy", small.evidence.folds)
 before, most = in_memory(), 0
-with Pile(Path(sys.argv[1]), members, (rows, 1), np.float32) as pile:
+with MemberArrays(Path(sys.argv[1]), members, (rows, 1), np.float32) as pile:
     for place in range(members):
         pile.add(truth + (1 + place / 100) * random.standard_normal((rows, 1)))
         most = max(most, in_memory() - before)

@@ -73,7 +73,7 @@ def test_two_epochs_and_two_seeds_are_shuffled_differently():
 def test_an_epoch_cut_in_blocks_from_any_step_on_is_the_same_plan(monkeypatch, rows, block):
     lengths = lengths_of(rows)
     whole = [[group.tolist() for group in step] for step in plan(1, 0, rows, 8, lengths, 3, 5)]
-    monkeypatch.setattr("pipeline.data.tokens.store.batches.BLOCK", block)
+    monkeypatch.setattr("pipeline.data.tokens.batches.BLOCK", block)
     for first in range(len(whole) + 2):
         rest = steps_of(1, 0, rows, 8, lengths, 3, 5, first)
         assert [[group.tolist() for group in step] for step in rest] == whole[first:]

@@ -279,7 +279,7 @@ def test_who_waits_says_for_whom_and_takes_what_the_other_has_made(tmp_path, mon
         for path in made.iterdir():
             (folder / path.name).write_bytes(path.read_bytes())
 
-    monkeypatch.setattr("pipeline.data.tokens.store.tokencache.time.sleep", finish)
+    monkeypatch.setattr("pipeline.data.tokens.store.time.sleep", finish)
     tell = Told()
     own = kept(cache, train, tell=tell)
     claim.__exit__(None, None, None)
@@ -298,7 +298,7 @@ def test_what_was_made_while_the_claim_was_waited_for_is_not_made_again(tmp_path
         shutil.copytree(elsewhere, tmp_path / "cache", dirs_exist_ok=True)
         yield
 
-    monkeypatch.setattr("pipeline.data.tokens.store.tokencache.lease", slow)
+    monkeypatch.setattr("pipeline.data.tokens.store.lease", slow)
     own = kept(tmp_path / "cache", train)
     assert own.tokenizer.asked == 0
     assert tokens_of(own, train) == expected(train)

@@ -40,7 +40,7 @@ class Nodes:
 
     def __enter__(self) -> "Nodes":
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.training.nodes", str(self.count)],
+            [sys.executable, "-m", "tests.training.parallel.nodes", str(self.count)],
             cwd=PROJECT,
             env=self.environment,
             stdin=subprocess.PIPE,
