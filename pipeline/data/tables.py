@@ -4,6 +4,10 @@ Rules. Ids and classes are text. An id names one row of its table; the same id i
 same row only if its texts are the same too: then a labelled row would be trained on and scored,
 which is refused, while files that merely count from 0 again are fine. Empty texts are allowed.
 A label outside task.label_range is an error: the range in the config can be widened.
+
+A dev file is a holdout by default: predicted by every fold, scored, never trained on. Moving it
+to `data.extra_train` trains on it; then rows related to a fold's held-out rows are left out of
+that fold.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,11 @@
 """What a blend is, and how it predicts.
 
 `Blend`, the weighted sum, is what most methods fit, and the only kind that can be scored from
-moments. Other kinds (`pools`, `slices`, `layers`) answer the same two questions row by row.
+moments. Other kinds (`logistic`, `slices`, `layers`) answer the same two questions row by row.
+
+A blend is a predictor of rows, not a vector of weights: rank means, log pools, weights per slice
+and a second layer answer the same two questions (`weights`, `predict`). Only plain weighted sums
+are scored from moments.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,9 @@
 """The fold file: `id,fold,group`, with more repeats `id,fold,fold_2,…,group`.
 
 Readable, diffable, joined by id. Fold files of your own need only `id,fold`.
+
+The group stands beside id and fold: a bootstrap over groups, weeks later on a laptop, needs the
+very groups the folds were made from, not a second search.
 """
 
 import csv

@@ -1,4 +1,9 @@
-"""Runs read as members of one ensemble, all made on the same folds (`foreign`)."""
+"""Runs read as members of one ensemble, all made on the same folds (`compatibility`).
+
+Members may be more than memory holds: from 256 MB on they are float32 in a temporary file below
+runs/COMP/, mapped, which loses its name the moment it is open, so nothing has to clean it up, a
+crash least of all. Rows are read in blocks, widened to float64 there, and summed in float64.
+"""
 
 import io
 from collections.abc import Sequence

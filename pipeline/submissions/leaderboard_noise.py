@@ -7,6 +7,9 @@ Two questions, two kinds of draws. *Noise*: with the truth as it is on our rows,
 difference of two files stray on so many rows? Each draw takes that many rows from ours. *Chance*:
 which file will be the better one? Our own rows are a sample as well, so each draw first resamples
 them (a world that could have given our rows) and then takes the leaderboard's rows from that world.
+
+How much of a leaderboard difference is noise is measured on honest out-of-fold rows, never on the
+leaderboard.
 """
 
 from dataclasses import dataclass

@@ -4,6 +4,8 @@
 
 Every change reads the file, changes it and commits it whole while it holds a lease, so of two
 commands at once neither loses its entry.
+
+A ledger is lines keyed by SHA-256, so git merges it.
 """
 
 import getpass

@@ -134,7 +134,7 @@ def _as_outputs(sheet: CandidateTable, kind: Kind, contest: CompetitionView) -> 
         with np.errstate(invalid="ignore", over="ignore"):  # rows with NaN stay NaN
             ordered = softmax(ordered) if together else sigmoid(ordered)
     elif kind == "probabilities":
-        ordered = np.clip(ordered, 0.0, 1.0)  # beyond by rounding only, see `reading`
+        ordered = np.clip(ordered, 0.0, 1.0)  # beyond by rounding only, see the top of this file
     return ordered[:, 1:] if width > k else ordered
 
 

@@ -1,14 +1,14 @@
 """A fold's rows as Lightning takes them: Dataset, sampler, collate, LightningDataModule.
 
     Dataset   a row -> its tokens, target and position
-    sampler   one optimiser step after the other (see `sampler`)
+    sampler   one optimiser step after the other (see `batches`)
     collate   the rows of a step -> its micro-groups, each one padded batch
     module    one loader per purpose
 
 A batch says which rows it holds, and a step which one it is. Predictions are put where their row's
 position says, never in the order in which batches happened to come.
 
-Shapes: B rows of a group, T tokens, u inputs per row (see `tokens`), k targets.
+Shapes: B rows of a group, T tokens, u inputs per row (see `store`), k targets.
 """
 
 import itertools
@@ -163,7 +163,7 @@ class FoldDataModule(pl.LightningDataModule):
         self.steps.first = step
 
     def train_dataloader(self) -> Loader | list[Loader]:
-        """The optimiser steps that are still to be taken (see `sampler`)."""
+        """The optimiser steps that are still to be taken (see `batches`)."""
         return [] if self.steps is None else self._loader("train", self.steps, collate_step)
 
     def val_dataloader(self) -> Loader | list[Loader]:

@@ -1,7 +1,7 @@
 """Texts as token numbers, each distinct input tokenised once for all folds, epochs and seeds.
 
 `keep` tokenises whole tables at once, into files that every worker and every later command with
-the same texts opens instead (see `tokenfiles`); they are mapped, so only the rows that are asked
+the same texts opens instead (see `files`); they are mapped, so only the rows that are asked
 for are read. Inputs that come later are kept in memory beside them.
 
 An input is what the backbone reads at once: a pair as one input (pairing "cross"), or each text
@@ -9,6 +9,11 @@ alone ("siamese"). It is known by its content (see `inputs`), so a fold's rows, 
 and a test row with the same texts share one entry.
 
 Shapes: n rows, s texts per row, u inputs per row (1 for "cross", s for "siamese").
+
+Stores are found by content: the folder's name is a digest of the whole tokenizer (its file, not
+only its canary), the settings and the keys of all inputs; a key is a hash of the cleaned texts.
+So no command has to be told where its tokens lie, and none can find wrong ones. The rows stand by
+ascending key: the same texts in any order give the same bytes.
 """
 
 import time

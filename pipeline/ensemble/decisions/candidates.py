@@ -9,7 +9,7 @@
 | multiclass | qwk | label | offsets, cut points |
 
 A file of probabilities is cut by the leaderboard, not by us: no thresholds. A file of classes under
-a metric of numbers is first turned into classes (`labels`), which is no choice.
+a metric of numbers is first turned into classes (`rounding.Labels`), which is no choice.
 """
 
 from dataclasses import dataclass

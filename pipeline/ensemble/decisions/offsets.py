@@ -7,7 +7,7 @@ score after each change, so the best offset of a class is exact and costs n log 
 round until none moves, a local optimum. (For a mean of ratios such as macro-F1 no better search is
 known; the optimum is of this form by Koyejo, Natarajan, Ravikumar & Dhillon, "Consistent multilabel
 classification", NeurIPS 2015, and Narasimhan et al., "Consistent multiclass algorithms for complex
-performance measures", ICML 2015.) A class moves only for a gain beyond its noise (`gate`).
+performance measures", ICML 2015.) A class moves only for a gain beyond its noise (`beyond_noise`).
 """
 
 from dataclasses import dataclass

@@ -5,7 +5,7 @@ score of every one of them, so the optimum is exact and costs n log n. For calib
 the best threshold for F1 is half the F1 it reaches (Lipton, Elkan & Narayanaswamy, "Thresholding
 Classifiers to Maximize F1 Score", arXiv 1402.1892, 2014), so 0.5 is right for none but a perfect
 classifier. A rare label has few positives, and some wild threshold looks best by luck: a label
-leaves 0.5 only for a gain beyond its noise (`gate`).
+leaves 0.5 only for a gain beyond its noise (`beyond_noise`).
 """
 
 from collections.abc import Callable

@@ -4,7 +4,7 @@ Weights are non-negative and sum to one. They are fitted where every row was pre
 that had not seen it, then applied unchanged to other folds and to the test predictions.
 
 Greedy selection is Caruana et al., "Ensemble Selection from Libraries of Models" (ICML 2004),
-section 2, with replacement; `bagging` adds their bags. Simplex weights are the exact optimum for
+section 2, with replacement; `greedy_bag` adds their bags. Simplex weights are the exact optimum for
 Pearson and squared error of one column and for log-loss; any other metric is not convex in the
 weights, so squared error stands in for it (each column divided by its target's spread, so that all
 count).

@@ -3,6 +3,32 @@
 A graph works on the weights and gradients that it was captured with. So the backbone and one head
 stay where they are and get new values for every fold, and the gradients lie in buffers that belong
 to the graphs. Where weights have moved all the same, graphs are captured anew.
+
+Not measured and never run on a GPU: written on a machine without one, so `cuda_graphs` is off by
+default. What is said of a GPU follows from PyTorch's notes and sources; a test stands in for CUDA
+by running the recorded work anew on the same buffers.
+
+Why: on a fast GPU a step of short texts is over before Python has launched it. A roberta-large
+takes some thousand launches forward and backward, and each packed attention builds three nested
+tensors in Python. A graph is one launch.
+
+What is captured: forward and backward of one micro-batch, per shape. Zeroing, clipping and the
+fused AdamW, some launches each, stay outside. All texts of a micro-batch make one packed row,
+filled up to a multiple of 128 tokens, so batches of 32 rows have a handful of shapes; 32 at most
+are kept, others are run. Draws stay a function of seed, step and micro-batch, but the dummy text
+draws too, so a training does not go on with the other setting. Gradients add up in buffers that
+belong to the graphs: once more the weights' bytes, for the whole run. Loss, gradient norm and
+clipping are read some steps late, without waiting.
+
+Where they are not used, with an event that says why: no CUDA, no packing, gradient checkpointing,
+a GPU asked to be deterministic (its attention reads lengths from the device), fp16 (each gradient
+is looked at before the step). A step of fewer rows, of a shape too many, or cut for lack of
+memory is run. Where capturing fails or memory runs out, graphs are given up for the whole run,
+which is told, and the step is taken again without them.
+
+To prove them on a machine with a GPU: `pytest -m gpu`, then the GPU benchmark with --write. If
+the tests pass and graphs are the faster line of its table, make `cuda_graphs: true` the default
+in models/settings.py; else delete this file and what calls it.
 """
 
 from collections.abc import Callable, Hashable, Sequence

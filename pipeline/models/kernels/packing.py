@@ -9,6 +9,10 @@ Whether a backbone can be run so is found by trying (`packable`): one that bring
 such as DeBERTa's, cannot.
 
 Notation: B rows of T tokens at most, N real tokens among them, h heads of d numbers.
+
+Padded ids still come from the loader: they cost nothing, and a step can be cut, run in groups, or
+packed without asking for its rows again. Whether a backbone can be packed is tried when it is
+loaded; no architecture is named. docs/speed.md has the figures.
 """
 
 import warnings

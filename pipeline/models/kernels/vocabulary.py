@@ -7,6 +7,9 @@ gradient is known beforehand: weight decay alone, one factor for all of them, wh
 single number. So the result is that of training the whole table, but for the last digits.
 
 Notation: V words of H numbers, U of them used.
+
+The word table is exchanged while it is trained, not cut when the backbone is loaded: each fold
+has words of its own, and what is saved is always the whole table.
 """
 
 from collections.abc import Iterator

@@ -5,7 +5,7 @@ texts have, that only one has, and which one, and similarities counted in many w
 numbers bend at their quantiles (hinges), so that a linear learner can follow a curve. Values of
 further columns come in one-hot, and the common ones with slopes of their own on the dense numbers.
 
-Notation: s texts per row, q dense numbers, v values, V of them with slopes, d and p as in `glm`.
+Notation: s texts per row, q dense numbers, v values, V of them with slopes, d and p as in `solver`.
 """
 
 from collections import Counter

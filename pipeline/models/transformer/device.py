@@ -1,6 +1,9 @@
 """What a model computes on: device, precision, threads. Found once, printed first, handed on.
 
 Precision is that of the forward pass; the weights that are trained are always float32.
+
+It is found here and not in the training room, because a learner needs it and must not know
+training.
 """
 
 import math

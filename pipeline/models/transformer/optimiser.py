@@ -1,4 +1,7 @@
-"""AdamW with its parameter groups, and how the learning rate moves from step to step."""
+"""AdamW with its parameter groups, and how the learning rate moves from step to step.
+
+The learning rate has no state: it is a function of the step's number, set before the step.
+"""
 
 import math
 import re

@@ -4,6 +4,10 @@ A number beyond 65,504 is infinite in fp16. Gradients that overflow are a matter
 it is halved and the step is taken again, so no step is lost. A loss that overflows is a matter of
 the model (DeBERTa's attention is known for it): then all that follows is computed in bf16 where the
 device has it, else in fp32. (Micikevicius et al., "Mixed Precision Training", 2018.)
+
+Autocast and the loss scale are ours (on torch.amp), because Lightning's plugin cannot change the
+precision during a fit, skips a step that overflows instead of taking it again, and refuses fused
+AdamW with clipping.
 """
 
 from contextlib import AbstractContextManager, nullcontext

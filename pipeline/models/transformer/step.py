@@ -5,6 +5,15 @@ its share of the step's rows, so the summed gradient is that of the whole batch.
 a step is a function of the seed and the step's number, so it can be taken again: with smaller
 micro-batches where memory ran out, in another precision where numbers overflowed, or in another
 process where this one was killed.
+
+A Lightning batch is an optimiser step, and an epoch of Lightning's is all that is left to do. The
+loader yields the micro-groups of one step together and says which step it is; the module takes
+the step by hand. So a step can be taken again from its start, with smaller micro-batches after an
+out-of-memory or in another precision after an overflow, and a killed training goes on as a
+training over the remaining steps. Lightning's own resuming in mid-epoch feeds the wrong rows (its
+issues 18060, 19367, 19815); here none of its counters matters. A group's loss carries the weight
+n_group / n_step, so the gradient is that of one padded batch (a test, 1e-6) and memory is that of
+one group.
 """
 
 import math

@@ -5,6 +5,11 @@ its names); the tree they belong to (dicts, lists, numbers, texts) is JSON in th
 The library's writer opens files by itself and has its own words for a full disk; this one writes to
 the stream of `files.commit`, tensor by tensor. The library's reader is used as it is.
 Format: https://huggingface.co/docs/safetensors (an 8-byte length, a JSON header, the tensors).
+
+Checkpoints are written by ourselves because Lightning's own writer builds the whole file in
+memory first; here they go through the same commit protocol, with the same errors, as every other
+file. 1.3 GB take 4.0 s with fsync and checksum, Lightning's without them 5.6 s
+(benchmarks/results/checkpoints.md).
 """
 
 import json

@@ -1,7 +1,7 @@
 """What can be read off a row without any model: its lengths, its overlap, its place, its columns.
 
-A property is a column of small integers, a value or a bin for each row; the rooms `alone` and
-`alike` ask what such a column gives away.
+A property is a column of small integers, a value or a bin for each row; the files
+`target_leaks` and `adversarial` ask what such a column gives away.
 """
 
 import re

@@ -1,4 +1,8 @@
-"""Lightning's Trainer as a fold uses it: quiet, saving its state, stoppable, TensorBoard on."""
+"""Lightning's Trainer as a fold uses it: quiet, saving its state, stoppable, TensorBoard on.
+
+On a GPU a module stays there between folds: Lightning would carry it to the CPU after every fit
+and every predict.
+"""
 
 import logging
 import signal

@@ -2,6 +2,13 @@
 
 Knows nothing of Ray: a `Cluster` takes a fold, says when it ended, and how. A fold may be lost at
 any moment; it lies on shared storage, and whoever trains it next goes on from its last checkpoint.
+
+A cluster gets folds, not functions: the same command runs once more per fold, as the child of a
+Ray task. So signals find a main thread, a crash takes nothing along, and a node needs nothing
+that a person's terminal does not. Claims, checkpoints and results go through shared storage; Ray
+finds room and says what died. Its own retries are off (they know no budget per cause), its object
+store stays empty, and what it would print is replaced by what the journals say. This file decides
+what is sent again and knows nothing of Ray.
 """
 
 import time

@@ -6,6 +6,11 @@ again, and goes on from the last checkpoint of the fold it held.
 
 joblib runs one thread for each, which lives as long as the worker does. The work itself is in
 processes of our own: of a pool of joblib's (loky) all results are lost with one worker.
+
+Workers are the same command again, as child processes. They take folds that nobody holds by
+leases and hand over through files, so nothing is lost with one. joblib runs a thread per worker
+that starts it, waits for it and starts it again; a pool of processes (joblib's loky) would lose
+all results of a batch with the worker that is killed.
 """
 
 import os
