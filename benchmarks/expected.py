@@ -95,12 +95,11 @@ def read(root: Path, name: str) -> Case:
     none = tables.test.ids[:0] if tables.holdout is None else tables.holdout.ids
     runs = complete_runs(paths.runs)
     members = read_members(paths, runs, folds, competition.outputs, tables.test.ids, none)
-    place_of = {row_id: place for place, row_id in enumerate(tables.train.ids.tolist())}
     return Case(
         competition,
         metric,
         find_form(competition, metric.needs, tables.sample),
-        tables.train.rows(np.array([place_of[row_id] for row_id in folds.ids.tolist()])),
+        tables.train.in_order(folds.ids),
         folds.fold_of_row[0],
         folds.group_of_row,
         members.oof,

@@ -4,11 +4,12 @@ Rows are known by id. Position means nothing outside one table, so parallel arra
 object and cut together by `rows`.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+
+from pipeline.data.join import compare, doubled, places_of, shared
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,11 +48,15 @@ class Table:
             source=self.source,
         )
 
+    def in_order(self, ids: np.ndarray) -> "Table":
+        """The same rows in the order of their *ids* (n,); DataError where these are others."""
+        return self.rows(places_of(ids, self.ids, f"the rows of {self.source}"))
+
 
 def concatenate(first: Table, second: Table) -> Table:
     """*first*'s rows followed by *second*'s; features that only one of them has are dropped."""
     assert (first.targets is None) == (second.targets is None)
-    shared = [name for name in first.features if name in second.features]
+    common = [name for name in first.features if name in second.features]
     return Table(
         ids=np.concatenate([first.ids, second.ids]),
         texts=np.concatenate([first.texts, second.texts]),
@@ -59,7 +64,7 @@ def concatenate(first: Table, second: Table) -> Table:
         if first.targets is None or second.targets is None
         else np.concatenate([first.targets, second.targets]),
         features={
-            name: np.concatenate([first.features[name], second.features[name]]) for name in shared
+            name: np.concatenate([first.features[name], second.features[name]]) for name in common
         },
         source=first.source,
     )
@@ -117,25 +122,17 @@ def id_problems(ids: np.ndarray) -> list[str]:
     found = Findings()
     for row in np.flatnonzero([not row_id.strip() for row_id in ids]):
         found.add("rows without an id", f"row {row + 1}")
-    for row_id, count in doubled(ids):
-        found.add("ids that stand more than once", f"{row_id} ({count} times)")
+    for row_id, count in doubled(ids.tolist()).items():
+        if row_id:
+            found.add("ids that stand more than once", f"{row_id} ({count} times)")
     return found.sentences()
-
-
-def doubled(ids: np.ndarray) -> list[tuple[str, int]]:
-    """Ids that stand more than once, with how often; empty ones are not counted."""
-    if len(set(ids)) == len(ids):
-        return []
-    return [(row_id, count) for row_id, count in Counter(ids).items() if count > 1 and row_id]
 
 
 def same_rows(first: Table, second: Table) -> list[str]:
     """Ids that name the same row in both tables: equal id and equal texts, not all empty."""
-    place = {row_id: row for row, row_id in enumerate(second.ids)}
-    rows = [(row, place[row_id]) for row, row_id in enumerate(first.ids) if row_id in place]
     return [
         str(first.ids[one])
-        for one, other in rows
+        for one, other in zip(*shared(first.ids, second.ids), strict=True)
         if any(first.texts[one]) and list(first.texts[one]) == list(second.texts[other])
     ]
 
@@ -156,12 +153,9 @@ def meeting_problems(labelled: Sequence[Table]) -> list[str]:
 
 def sample_problems(test_ids: np.ndarray, sample_ids: np.ndarray) -> list[str]:
     """How the ids of the sample submission differ from those of the test file; order is free."""
-    found = Findings()
-    known, wanted = set(test_ids), set(sample_ids)
-    for row_id in test_ids:
-        if row_id not in wanted:
-            found.add(f"{len(known - wanted):,} ids of the test file are not in it", str(row_id))
-    for row_id in sample_ids:
-        if row_id not in known:
-            found.add(f"{len(wanted - known):,} of its ids are not in the test file", str(row_id))
+    found, differ = Findings(), compare(test_ids.tolist(), sample_ids.tolist())
+    for row_id in differ.surplus:
+        found.add(f"{len(differ.surplus):,} ids of the test file are not in it", row_id)
+    for row_id in differ.missing:
+        found.add(f"{len(differ.missing):,} of its ids are not in the test file", row_id)
     return found.sentences()

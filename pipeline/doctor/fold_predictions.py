@@ -16,8 +16,9 @@ from pipeline.base.config import flat, short
 from pipeline.base.errors import ArtifactError
 from pipeline.base.files import read_arrays, read_json
 from pipeline.base.untrusted import check_archive
+from pipeline.data.join import compare, doubled, named
 from pipeline.doctor.finding import Finding, attempt, note, problem
-from pipeline.doctor.folds import Frozen, named, not_as_written
+from pipeline.doctor.folds import Frozen, not_as_written
 from pipeline.doctor.names import Part
 from pipeline.doctor.repair import Mending
 from pipeline.oof.manifest import HARMLESS, MANNER, check_format, check_one_origin
@@ -145,8 +146,7 @@ def _wrong_rows(kind: str, ids: np.ndarray, values: np.ndarray) -> Iterator[str]
     broken = ids[~np.isfinite(values).all(axis=1)].tolist()
     if broken:
         yield f"holds {len(broken)} {kind} predictions that are not finite: {named(broken)}"
-    distinct, counts = np.unique(ids, return_counts=True)
-    if len(twice := distinct[counts > 1].tolist()):
+    if twice := sorted(doubled(ids.tolist())):
         yield f"names {len(twice)} {kind} ids more than once: {named(twice)}"
 
 
@@ -236,13 +236,12 @@ def _rows(folds: Sequence[Fold], frozen: Frozen, again: Again) -> Iterator[Findi
 
 
 def _difference(fold: Fold, expected: set[str]) -> str:
-    found = set(fold.valid_ids or [])
-    missing, surplus = sorted(expected - found), sorted(found - expected)
+    differ = compare(fold.valid_ids or [], expected)
     phrases = []
-    if missing:
-        phrases.append(f"{len(missing)} are missing: {named(missing)}")
-    if surplus:
-        phrases.append(f"{len(surplus)} are of other folds: {named(surplus)}")
+    if differ.missing:
+        phrases.append(f"{len(differ.missing)} are missing: {named(sorted(differ.missing))}")
+    if differ.surplus:
+        phrases.append(f"{len(differ.surplus)} are of other folds: {named(sorted(differ.surplus))}")
     return "; ".join(phrases)
 
 

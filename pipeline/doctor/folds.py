@@ -14,6 +14,7 @@ import numpy as np
 from pipeline.base.errors import ArtifactError
 from pipeline.base.files import read_json, sha256, size_text
 from pipeline.base.paths import Paths
+from pipeline.data.join import named
 from pipeline.doctor.finding import Finding, attempt, note, problem
 from pipeline.doctor.repair import Commands
 from pipeline.folds.fold_file import FoldFile, read_fold_file
@@ -28,8 +29,6 @@ from pipeline.folds.fold_file import FoldFile, read_fold_file
 FORMAT = 1
 KEPT = 3
 FULL = 16
-NAMED = 5
-"""So many ids are named."""
 
 
 def checksum(passport: Mapping[str, Any]) -> str:
@@ -70,16 +69,6 @@ def edited_rows(passport: Mapping[str, Any], file: FoldFile, hashes: np.ndarray)
     if len(kept) != len(hashes):
         return []
     return [str(row_id) for row_id in file.ids[(kept != hashes[:, :KEPT]).any(axis=1)]]
-
-
-def named(ids: list[str]) -> str:
-    """The first of *ids*, and how many more there are.
-
-    >>> named(["a", "b"]), named(list("abcdefg"))
-    ('a, b', 'a, b, c, d, e and 2 more')
-    """
-    more = f" and {len(ids) - NAMED} more" if len(ids) > NAMED else ""
-    return ", ".join(ids[:NAMED]) + more
 
 
 def _smallest_ids(ids: list[str], groups: list[int]) -> list[str]:

@@ -215,7 +215,7 @@ def conclude(
 
     Without *test*, nothing but predictions is known of any row.
     """
-    train = _in_order(train, folds.ids)
+    train = train.in_order(folds.ids)
     assert train.targets is not None
     truth, about = train.targets, _facts(train, test, holdout, slice_by)
     evidence = Evidence.gather(
@@ -258,12 +258,6 @@ def conclude(
         holdout=None if known is None else score_holdout(known, members.holdout),
         notes=[*notes, *pruned, *remarks(judged, assessment.method)],
     )
-
-
-def _in_order(table: Table, ids: np.ndarray) -> Table:
-    """The rows of *table* in the order of *ids*."""
-    place_of = {row_id: place for place, row_id in enumerate(table.ids.tolist())}
-    return table.rows(np.array([place_of[row_id] for row_id in ids.tolist()], dtype=int))
 
 
 def _facts(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.base.config import Competition, FoldsConfig
+from pipeline.data.join import compare, named
 from pipeline.data.table import Table
 from pipeline.folds.groups import looser
 from pipeline.folds.splitter import table as count_table
@@ -121,42 +122,16 @@ def _spread_of_classes(
             yield classes.names[number], rows, int(amount[number])
 
 
-NAMED = 5
-"""So many offending ids are named."""
-
-
-def named(ids: Sequence[object]) -> str:
-    """The first of *ids*, and how many more there are.
-
-    >>> named(["a", "b"]), named(list("abcdefgh"))
-    ('a, b', 'a, b, c, d, e and 3 more')
-    """
-    more = f" and {len(ids) - NAMED} more" if len(ids) > NAMED else ""
-    return ", ".join(map(str, ids[:NAMED])) + more
-
-
 def row_problems(found: np.ndarray, train: np.ndarray, file: str, source: str) -> list[str]:
     """How the ids *found* in a fold file differ from those of *train*; their order is free."""
-    position = dict.fromkeys(found.tolist())
-    wanted = set(train.tolist())
-    seen: set[str] = set()
-    twice = [row_id for row_id in found.tolist() if row_id in seen or seen.add(row_id)]  # type: ignore[func-returns-value]
-    missing = [row_id for row_id in train.tolist() if row_id not in position]
-    unknown = [row_id for row_id in position if row_id not in wanted]
-    problems = []
-    if twice:
+    differ, problems = compare(found.tolist(), train.tolist()), []
+    if twice := differ.doubled:
         problems.append(f"{file} names {len(twice)} ids more than once: {named(twice)}")
-    if missing:
+    if missing := differ.missing:
         problems.append(f"{len(missing)} rows of {source} have no fold in {file}: {named(missing)}")
-    if unknown:
+    if unknown := differ.surplus:
         problems.append(f"{len(unknown)} ids of {file} are not in {source}: {named(unknown)}")
     return problems
-
-
-def places(found: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """(n,) where each of the *wanted* ids stands among those *found*, which are the same ids."""
-    position = {row_id: place for place, row_id in enumerate(found.tolist())}
-    return np.array([position[row_id] for row_id in wanted.tolist()], dtype=np.int64)
 
 
 def fold_problems(

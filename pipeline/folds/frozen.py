@@ -12,8 +12,9 @@ from pipeline.base.config import Competition
 from pipeline.base.errors import ArtifactError
 from pipeline.base.files import commit_json, commit_text, read_json
 from pipeline.base.paths import Paths
+from pipeline.data.join import places_of
 from pipeline.data.table import Table
-from pipeline.folds.checks import places, row_problems
+from pipeline.folds.checks import row_problems
 from pipeline.folds.fold_file import FoldFile, as_text, read_fold_file
 from pipeline.folds.groups import connect, describe, first_appearance
 from pipeline.folds.new_folds import new_folds
@@ -129,13 +130,13 @@ def read_frozen(competition: Competition, paths: Paths, train: Table) -> Folds:
         raise ArtifactError(f"{paths.folds_csv} has lost its column 'group'. Restore the file.")
     if rows := row_problems(file.ids, train.ids, str(paths.folds_csv), train.source):
         raise _refused(paths, problems + rows)
-    in_file_order = train.rows(places(train.ids, file.ids))
+    in_file_order = train.in_order(file.ids)
     hashes = hash_rows(in_file_order, file.fold_of_row, file.group_of_row)
     problems += row_changes(passport, in_file_order, hashes)
     problems += _own_file_problems(competition, paths, file)
     if problems:
         raise _refused(paths, problems)
-    place = places(file.ids, train.ids)
+    place = places_of(train.ids, file.ids)
     return Folds(
         ids=train.ids,
         fold_of_row=file.fold_of_row[:, place],
@@ -155,7 +156,7 @@ def _own_file_problems(competition: Competition, paths: Paths, file: FoldFile) -
     own = read_fold_file(path, 1, ArtifactError)
     if problems := row_problems(own.ids, file.ids, str(path), paths.folds_csv.name):
         return problems
-    changed = own.fold_of_row[0, places(own.ids, file.ids)] != file.fold_of_row[0]
+    changed = own.fold_of_row[0, places_of(file.ids, own.ids)] != file.fold_of_row[0]
     return [f"{path} has other folds than when it was frozen"] if changed.any() else []
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from pipeline.base.config import Competition, FoldsConfig
 from pipeline.base.errors import DataError, raise_if
 from pipeline.base.seeding import derive_seed
+from pipeline.data.join import places_of
 from pipeline.data.table import Table
 from pipeline.folds.checks import (
     Classes,
@@ -19,7 +20,6 @@ from pipeline.folds.checks import (
     fold_problems,
     group_problems,
     missing_from_training,
-    places,
     rare_notes,
     row_problems,
     target_problems,
@@ -125,7 +125,7 @@ def _from_file(
     path = root / str(competition.folds.file)
     given = read_fold_file(path, 1, DataError)
     raise_if(row_problems(given.ids, train.ids, str(path), train.source), DataError)
-    fold_of_row = given.fold_of_row[0, places(given.ids, train.ids)]
+    fold_of_row = given.fold_of_row[0, places_of(train.ids, given.ids)]
     found = divisions(train, competition)
     raise_if(
         fold_problems(fold_of_row, groups, train.ids, competition.folds, found),

@@ -20,8 +20,8 @@ import numpy as np
 
 from pipeline.base.config import Competition, as_dict, flat
 from pipeline.base.errors import ArtifactError
+from pipeline.data.join import named
 from pipeline.data.table import Table
-from pipeline.folds.checks import named
 from pipeline.folds.groups import VERSION, normalise_all
 
 FORMAT = 1

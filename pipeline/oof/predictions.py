@@ -18,7 +18,7 @@ import numpy as np
 
 from pipeline.base.errors import ArtifactError, raise_if
 from pipeline.base.files import commit_arrays, commit_json, read_arrays, read_json
-from pipeline.data.join import Order, differences
+from pipeline.data.join import Differences, Order, doubled
 from pipeline.oof.manifest import FORMAT, check_format, check_one_origin, read_manifest
 
 
@@ -94,7 +94,7 @@ def _misshapen(arrays: Mapping[str, np.ndarray]) -> list[str]:
 
 def _each_once(ids: np.ndarray) -> bool:
     """Whether no id stands there twice; those that ascend are seen to at a glance."""
-    return bool((ids[1:] > ids[:-1]).all()) or len(set(ids.tolist())) == len(ids)
+    return bool((ids[1:] > ids[:-1]).all()) or not doubled(ids.tolist())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,7 +161,8 @@ def assemble(folder: Path, manifest: dict[str, Any], wanted: Wanted) -> Run:
             )
         rows = wanted.train.places(fold.valid_ids)
         unknown = fold.valid_ids[rows < 0].tolist()
-        raise_if(differences("training", [], unknown), ArtifactError, str(folder))
+        strange = Differences(surplus=unknown).of_predictions("training")
+        raise_if(strange, ArtifactError, str(folder))
         total[rows] += fold.valid
         count[rows] += 1
         for name, values in _others(folder / f"{part}.npz", fold, manifest, wanted).items():
@@ -170,7 +171,8 @@ def assemble(folder: Path, manifest: dict[str, Any], wanted: Wanted) -> Run:
     check_one_origin(str(folder), fold_manifests)
     expected = len(manifest["seeds"]) * manifest["repeats"]
     wrong = [str(ids[place]) for place in np.flatnonzero(count != expected)]
-    raise_if(differences("training", wrong, []), ArtifactError, str(folder))
+    lacking = Differences(missing=wrong).of_predictions("training")
+    raise_if(lacking, ArtifactError, str(folder))
     oof = total / expected
     if not np.isfinite(oof).all():
         first = ids[np.flatnonzero(~np.isfinite(oof).all(axis=1))[:3]].tolist()

@@ -12,7 +12,6 @@ spreadsheet formulas.
 import csv
 import io
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from pipeline.base.errors import DataError, raise_if
 from pipeline.base.files import commit_bytes, commit_json, read_json, sha256
 from pipeline.base.leases import lease
 from pipeline.base.paths import safe_name
+from pipeline.data.join import compare, doubled, places_of
 from pipeline.data.tables import Sample
 from pipeline.submissions.already_sent import refuse_sent
 
@@ -38,15 +38,13 @@ def check(ids: Sequence[str], sample_ids: Sequence[str], predicted: np.ndarray) 
 
     All problems are told at once, each with its count and first ids.
     """
-    problems = []
-    for where, found in (("sample submission", sample_ids), ("test file", ids)):
-        twice = [name for name, count in Counter(found).items() if count > 1]
-        problems += _counted(twice, f"ids stand more than once in the {where}")
-    known, wanted = set(ids), set(sample_ids)
-    missing = [name for name in dict.fromkeys(sample_ids) if name not in known]
-    surplus = [name for name in dict.fromkeys(ids) if name not in wanted]
-    problems += _counted(missing, "ids of the sample submission have no prediction")
-    problems += _counted(surplus, "predicted ids are not in the sample submission")
+    differ = compare(ids, sample_ids)
+    problems = [
+        *_counted(list(doubled(sample_ids)), "ids stand more than once in the sample submission"),
+        *_counted(differ.doubled, "ids stand more than once in the test file"),
+        *_counted(differ.missing, "ids of the sample submission have no prediction"),
+        *_counted(differ.surplus, "predicted ids are not in the sample submission"),
+    ]
     finite = np.isfinite(predicted).all(axis=1)
     broken = [name for name, good in zip(ids, finite, strict=True) if not good]
     problems += _counted(broken, "rows have a prediction that is not finite")
@@ -67,9 +65,8 @@ def build(sample: Sample, ids: Sequence[str], filled: Mapping[str, Sequence[str]
         ids: (m,) the rows of *filled*, in any order.
         filled: column -> (m,) texts.
     """
-    place_of = {name: place for place, name in enumerate(ids)}
     sample_ids = sample.ids.tolist()
-    order = [place_of[name] for name in sample_ids]
+    order = places_of(sample_ids, ids, "the rows of the submission").tolist()
     columns: list[Sequence[str]] = [sample_ids]
     for position, name in enumerate(sample.columns):
         given = filled.get(name)

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from pipeline.base.errors import DataError, UsageError, raise_if
+from pipeline.data.join import shared
 from pipeline.team.columns import sigmoid, softmax
 from pipeline.team.competition import PARTS, CompetitionView
 from pipeline.team.table import CandidateTable, read_sheet
@@ -91,14 +92,9 @@ def joined(
 
 def _places(sheet: CandidateTable, part: str, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Positions in *ids*, and the rows of *sheet* that belong there."""
-    place_of = {row_id: place for place, row_id in enumerate(ids.tolist())}
-    found = [
-        (place_of[row_id], row)
-        for row, row_id in enumerate(sheet.ids.tolist())
-        if sheet.part[row] == part and row_id in place_of
-    ]
-    pairs = np.array(found, dtype=int).reshape(len(found), 2)
-    return pairs[:, 0], pairs[:, 1]
+    of_part = np.flatnonzero(sheet.part == part)
+    rows, places = shared(sheet.ids[of_part], ids)
+    return places, of_part[rows]
 
 
 def _filled(

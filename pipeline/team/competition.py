@@ -41,10 +41,9 @@ class CompetitionView:
     @cached_property
     def truth(self) -> np.ndarray:
         """(n, k) targets of train, (n, 1) class numbers for multiclass."""
-        train = self.tables.train
+        train = self.tables.train.in_order(self.folds.ids)
         assert train.targets is not None
-        place_of = {row_id: place for place, row_id in enumerate(train.ids.tolist())}
-        return train.targets[[place_of[row_id] for row_id in self.folds.ids.tolist()]]
+        return train.targets
 
     @property
     def holdout_truth(self) -> np.ndarray | None:

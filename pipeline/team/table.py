@@ -9,6 +9,7 @@ import pandas as pd
 
 from pipeline.base.errors import DataError
 from pipeline.base.files import sha256
+from pipeline.data.join import shared
 from pipeline.data.labels import encode
 from pipeline.data.reading.reader import read
 from pipeline.data.table import listing
@@ -141,12 +142,11 @@ def _holds_labels(
 ) -> bool:
     """Whether most training rows of *column* are today's labels, as far as printing keeps them."""
     target = contest.competition.columns.targets.index(column)
-    place_of = {row_id: place for place, row_id in enumerate(contest.folds.ids.tolist())}
     ids = frame[id_column].to_numpy(dtype=object)
-    rows = np.array([row for row, row_id in enumerate(ids.tolist()) if row_id in place_of])
+    rows, places = shared(ids, contest.folds.ids)
     if not len(rows):
         return False
     part = frame.iloc[rows]
     found = encode(part, [column], ids[rows], contest.competition.task)[0][:, 0]
-    truth = contest.truth[[place_of[row_id] for row_id in ids[rows].tolist()], target]
+    truth = contest.truth[places, target]
     return float(np.mean(np.isclose(found, truth, rtol=1e-6, atol=1e-9))) > 0.5

@@ -10,7 +10,6 @@ import pytest
 
 from pipeline.base.errors import ResourceError
 from pipeline.base.files import new_name
-from pipeline.data.join import Order
 from pipeline.oof import members as module
 from pipeline.oof.members import MemberArrays, read_members
 from tests.blendable import make
@@ -120,16 +119,3 @@ def test_a_disk_that_fills_up_meanwhile_is_told_from_a_bug(on_disk, tmp_path):
         os.close(full)
         with pytest.raises(ResourceError, match="no space left to write"):
             pile.add(np.ones((100_000, 1)))
-
-
-def test_an_order_is_looked_up_once_per_list_of_ids(monkeypatch):
-    order = Order(np.array(["a", "b", "c"]))
-    found = np.array(["c", "a"])
-    assert order.places(found).tolist() == [2, 0]
-    monkeypatch.setattr(order, "_place_of", {"z": 9})  # a second look-up would go wrong
-    assert order.places(found.copy()).tolist() == [2, 0]
-    assert order.places(np.array(["c", "b"])).tolist() == [-1, -1]
-    np.testing.assert_array_equal(
-        Order(np.array(["a", "b"])).aligned(np.array([[1.0], [2.0]]), np.array(["b", "a"]), "x"),
-        [[2.0], [1.0]],
-    )
