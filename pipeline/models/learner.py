@@ -1,6 +1,7 @@
 """The contract between the fold engine and whatever learns: one fold in, predictions out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -99,3 +100,15 @@ class LearnerFactory(Protocol):
     def remember(self, facts: Mapping[str, Any]) -> None:
         """Start the learners to come at what an earlier fold has learnt about this machine: rows
         that fit into memory, a precision that does not overflow. *facts*: its `Learner.facts`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """What a run lends the factory of its learners."""
+
+    tokens: Path | None = None
+    """The folder of the token stores; None: they stay in memory."""
+    deterministic: bool = False
+    """On a GPU, only algorithms that give the same bits every time."""
+    fitter: Callable[[Any], Any]
+    """(hardware) -> what runs a torch module over its data there, with checkpoints."""

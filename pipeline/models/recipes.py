@@ -23,13 +23,24 @@ from pipeline.base.config import as_dict
 from pipeline.base.errors import UsageError
 from pipeline.base.parser import read_section
 from pipeline.base.paths import SAFE, safe_name
+from pipeline.models.registry import LEARNERS, load
 from pipeline.models.settings import LinearRecipe, Recipe, TransformerRecipe
 
-__all__ = ["LinearRecipe", "Recipe", "TransformerRecipe", "available", "find", "run_name"]
+__all__ = [
+    "LinearRecipe",
+    "Recipe",
+    "TransformerRecipe",
+    "as_values",
+    "available",
+    "find",
+    "run_name",
+]
 
-KINDS: dict[str, type[Recipe]] = {"linear": LinearRecipe, "transformer": TransformerRecipe}
 HUB_ID = re.compile(r"(?P<id>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(@(?P<revision>[\w./-]+))?")
 NOT_SETTINGS = ("name", "learner")
+YOUNGER = ("clean",)
+"""Settings that came with a later release. They stand in a manifest only where they are set, so
+folds that were trained before go together with those of today."""
 BY_SIZE = {
     "small": ["learning_rate=5e-5", "epochs=4"],
     "base": ["learning_rate=3e-5", "epochs=4"],
@@ -64,6 +75,11 @@ def run_name(recipe: Recipe, shipped: Recipe) -> str:
         return safe_name(shipped.name)
     text = json.dumps(changed, sort_keys=True, ensure_ascii=False)
     return f"{safe_name(shipped.name)}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
+
+
+def as_values(recipe: Recipe) -> dict[str, Any]:
+    """The settings of *recipe* as plain values, as manifests hold them."""
+    return {key: value for key, value in as_dict(recipe).items() if value or key not in YOUNGER}
 
 
 def available(root: Path) -> list[str]:
@@ -145,9 +161,10 @@ def _read(name: str, origin: Path | re.Match[str], root: Path, overrides: Sequen
 
 def _read_file(file: Path, overrides: Sequence[str]) -> Recipe:
     learner = _load(file).get("learner")
-    if learner not in KINDS:
-        raise UsageError(f"{file}: learner is {learner!r}; expected one of: {', '.join(KINDS)}")
-    recipe = read_section(KINDS[learner], file, [f"name={file.stem}", *overrides])
+    if learner not in LEARNERS:
+        raise UsageError(f"{file}: learner is {learner!r}; expected one of: {', '.join(LEARNERS)}")
+    kind: type[Recipe] = load(LEARNERS[learner].recipe)
+    recipe = read_section(kind, file, [f"name={file.stem}", *overrides])
     if (written := _load(file).get("name", file.stem)) != file.stem:
         raise UsageError(
             f"{file}: name is {written!r}, but a recipe is named after its file. "

@@ -7,10 +7,22 @@ Each field is a key of configs/models/NAME.yaml and can be changed on the comman
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import Field, dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias
 
 from pipeline.base.errors import UsageError, raise_if
+from pipeline.models.registry import LOSSES, POOLINGS, SCHEDULES, TEXT_TRANSFORMS
+
+if TYPE_CHECKING:
+    Pooling: TypeAlias = str
+    Schedule: TypeAlias = str
+    Loss: TypeAlias = str
+    TextTransform: TypeAlias = str
+else:  # the parser refuses a name that is in no registry
+    Pooling = Literal[*POOLINGS]
+    Schedule = Literal[*SCHEDULES]
+    Loss = Literal["auto", *LOSSES]
+    TextTransform = Literal[*TEXT_TRANSFORMS]
 
 LEAST = {
     "max_length": 4,
@@ -23,6 +35,31 @@ LEAST = {
 }
 """Smallest value of each count. Four tokens: a pair of one token each would need five, but a
 single short text fits."""
+
+
+class Recipe(Protocol):
+    """What every recipe holds; each kind of learner has a frozen dataclass of its own."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+    @property
+    def name(self) -> str:
+        """Names the run."""
+
+    @property
+    def learner(self) -> str:
+        """Which kind of learner reads it: a name of `pipeline.models.registry.LEARNERS`."""
+
+    @property
+    def clean(self) -> list[TextTransform]:
+        """What is done to every text before the learner sees it, in this order."""
+
+    @property
+    def source(self) -> str:
+        """Where the settings come from."""
+
+    def in_words(self, precision: str) -> str:
+        """The learner and its batch, for people; *precision* is that of its arithmetic."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,18 +78,20 @@ class LinearRecipe:
     """Hash buckets per n-gram family."""
     strengths: list[float] | None = None
     """Regularisation strengths tried inside the training part; null for a standard grid."""
+    clean: list[TextTransform] = field(default_factory=list)
+    """What is done to every text first, in this order: nfkc, collapse-spaces, lower."""
     source: str = ""
     """Where the settings come from."""
 
     def __post_init__(self) -> None:
         problems = []
-        for field, (shortest, longest) in {
+        for name, (shortest, longest) in {
             "char_ngrams": self.char_ngrams,
             "word_ngrams": self.word_ngrams,
         }.items():
             if not 1 <= shortest <= longest:
                 problems.append(
-                    f"{field} is [{shortest}, {longest}]; expected the shortest length (at "
+                    f"{name} is [{shortest}, {longest}]; expected the shortest length (at "
                     "least 1), then the longest"
                 )
         if self.buckets < 1:
@@ -62,6 +101,14 @@ class LinearRecipe:
         ):
             problems.append(f"strengths is {self.strengths}; expected numbers above 0, or null")
         raise_if(problems, UsageError, f"the settings of {self.name!r} do not hold")
+
+    def in_words(self, precision: str) -> str:
+        """Its n-grams and precision."""
+        (a, b), (c, d) = self.char_ngrams, self.word_ngrams
+        return (
+            f"n-grams of {a} to {b} characters and {c} to {d} words, precision {precision}, "
+            "all rows at once"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +127,7 @@ class TransformerRecipe:
     """Expected SHA-256 of model.safetensors; checked before loading where given."""
     pairing: Literal["cross", "siamese"] = "cross"
     """Pairs as one input (cross-encoder), or each text alone, joined as u, v, |u-v|, u*v."""
-    pooling: Literal["mean", "cls"] = "mean"
+    pooling: Pooling = "mean"
     """Token states to one vector."""
     max_length: int = 128
     """Tokens per input, special tokens included; longer ones are truncated and counted."""
@@ -110,7 +157,7 @@ class TransformerRecipe:
     """AdamW decay of matrices; biases and norms get none."""
     warmup_fraction: float = 0.1
     """Share of the optimiser steps spent warming up, in [0, 1)."""
-    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    schedule: Schedule = "linear"
     """How the rate falls after the warm-up."""
     max_gradient_norm: float = 1.0
     """Gradients are scaled down to this norm; 0 for never."""
@@ -120,11 +167,13 @@ class TransformerRecipe:
     """Recompute activations in the backward pass: less memory, about a third more time."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """Arithmetic of the forward pass; auto is bf16 where it is real, else fp16 on a GPU."""
-    loss: Literal["auto", "mse", "bce", "huber"] = "auto"
+    loss: Loss = "auto"
     """auto: mse for numbers, cross-entropy for classes. bce on numbers treats the label, scaled to
     its range, as a probability."""
     predict_batch_size: int = 64
     """Rows per forward pass when predicting."""
+    clean: list[TextTransform] = field(default_factory=list)
+    """What is done to every text first, in this order: nfkc, collapse-spaces, lower."""
     source: str = ""
     """Where the settings come from."""
 
@@ -157,5 +206,11 @@ class TransformerRecipe:
         decay = self.layer_decay
         yield "layer_decay", decay, 0 < decay <= 1, "above 0, at most 1"
 
-
-Recipe = LinearRecipe | TransformerRecipe
+    def in_words(self, precision: str) -> str:
+        """Its backbone, precision, batch, epochs and rate."""
+        most = self.micro_batch_size
+        at_once = "" if most is None else f", at most {most} at once"
+        return (
+            f"{self.backbone} ({self.pairing}), precision {precision}, effective batch "
+            f"{self.batch_size} rows{at_once}, {self.epochs} epochs, rate {self.learning_rate:g}"
+        )

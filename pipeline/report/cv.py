@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from pipeline.base.files import free_bytes, size_text
-from pipeline.models.recipes import LinearRecipe, Recipe
+from pipeline.models.recipes import Recipe
 from pipeline.training.job import Job, Part
 from pipeline.training.progress import clock_text
 
@@ -39,24 +39,13 @@ def first_lines(job: Job, tokens: str, missing: int) -> list[str]:
 
 
 def learner_text(recipe: Recipe, facts: Mapping[str, Any]) -> str:
-    """Precision and effective batch of a transformer, the solver of a linear learner.
+    """What the learner is made of, and what is done to its texts first.
 
     >>> learner_text(LinearRecipe(), {"precision": "fp32"})
     'n-grams of 1 to 4 characters and 1 to 2 words, precision fp32, all rows at once'
     """
-    precision = f"precision {facts.get('precision', 'fp32')}"
-    if isinstance(recipe, LinearRecipe):
-        (a, b), (c, d) = recipe.char_ngrams, recipe.word_ngrams
-        return (
-            f"n-grams of {a} to {b} characters and {c} to {d} words, {precision}, all rows at once"
-        )
-    at_once = (
-        "" if recipe.micro_batch_size is None else f", at most {recipe.micro_batch_size} at once"
-    )
-    return (
-        f"{recipe.backbone} ({recipe.pairing}), {precision}, effective batch {recipe.batch_size} "
-        f"rows{at_once}, {recipe.epochs} epochs, rate {recipe.learning_rate:g}"
-    )
+    cleaned = f", texts cleaned by {', '.join(recipe.clean)}" if recipe.clean else ""
+    return recipe.in_words(facts.get("precision", "fp32")) + cleaned
 
 
 def fold_line(part: Part, manifest: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ from pipeline.data.table import Table
 from pipeline.data.tables import Tables
 from pipeline.folds.frozen import Folds
 from pipeline.models.learner import LearnerFactory
-from pipeline.models.recipes import Recipe
+from pipeline.models.recipes import Recipe, as_values
 from pipeline.oof.manifest import HARMLESS, MANNER, SAME
 from pipeline.training.checkpoints import Checkpoints
 
@@ -92,7 +92,7 @@ class Job:
         """Everything that the predictions of a part depend on, beside its seed."""
         return {
             "recipe": {
-                key: value for key, value in as_dict(self.recipe).items() if key != "source"
+                key: value for key, value in as_values(self.recipe).items() if key != "source"
             },
             "passport": self.folds.digest,
             "task": as_dict(self.competition.task),

@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline.base.config import Competition
 from pipeline.base.cores import wait_asleep
@@ -12,8 +12,11 @@ from pipeline.base.paths import Paths
 from pipeline.base.stopping import STOP, seconds_of
 from pipeline.data.tables import Tables, load
 from pipeline.folds.frozen import Folds, frozen
-from pipeline.models.learner import LearnerFactory
-from pipeline.models.recipes import LinearRecipe, Recipe, TransformerRecipe, find
+from pipeline.models.clean import CleaningFactory
+from pipeline.models.learner import Engine, LearnerFactory
+from pipeline.models.recipes import Recipe, TransformerRecipe, find
+from pipeline.models.registry import LEARNERS
+from pipeline.models.registry import load as load_object
 from pipeline.training.job import FailurePolicy, Job
 
 if TYPE_CHECKING:
@@ -25,10 +28,8 @@ if TYPE_CHECKING:
 
 def check_weights(recipe: Recipe) -> None:
     """Raise at once, before anything is trained, where the recipe's weights cannot be had."""
-    if isinstance(recipe, TransformerRecipe):
-        from pipeline.models.hub.weights import locate
-
-        locate(recipe)
+    if check := LEARNERS[recipe.learner].weights:
+        load_object(check)(recipe)
 
 
 def make_factory(
@@ -38,22 +39,18 @@ def make_factory(
 
     *tokens* is the folder of the token stores; without it they stay in memory.
     """
-    outputs = len(competition.outputs)
-    match recipe:
-        case LinearRecipe():
-            from pipeline.models.linear.learner import LinearFactory
+    kind = LEARNERS[recipe.learner]
+    if kind.torch:
+        wait_asleep()  # heeded only where torch is not loaded yet
 
-            grouped_by = competition.folds.group_columns
-            return LinearFactory(recipe, competition.task, outputs, grouped_by)
-        case TransformerRecipe():
-            wait_asleep()
-            from pipeline.models.transformer.device import detect
-            from pipeline.models.transformer.factory import TransformerFactory
-            from pipeline.training.lightning.trainer import FoldFitter
+    def fitter(hardware: Any) -> Any:
+        from pipeline.training.lightning.trainer import FoldFitter
 
-            hardware = detect(recipe.precision, rules.deterministic)
-            fitter = FoldFitter(hardware, rules)
-            return TransformerFactory(recipe, competition.task, outputs, hardware, fitter, tokens)
+        return FoldFitter(hardware, rules)
+
+    engine = Engine(tokens=tokens, deterministic=rules.deterministic, fitter=fitter)
+    factory: LearnerFactory = load_object(kind.factory)(recipe, competition, engine)
+    return CleaningFactory(factory, recipe.clean) if recipe.clean else factory
 
 
 def rules_of(args: "Namespace") -> FailurePolicy:

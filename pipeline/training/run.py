@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from pipeline import __version__
-from pipeline.base.config import as_dict
 from pipeline.base.errors import ArtifactError, BusyError, DivergedError, raise_if
 from pipeline.base.fault_injection import reach
 from pipeline.base.files import commit_json, read_json
@@ -21,6 +20,7 @@ from pipeline.base.leases import lease
 from pipeline.base.untrusted import refuse_links
 from pipeline.metrics.metric import Metric, MetricError
 from pipeline.models.learner import Watch
+from pipeline.models.recipes import as_values
 from pipeline.oof.manifest import FORMAT, check_one_origin
 from pipeline.oof.predictions import Wanted, assemble, read_fold
 from pipeline.training.fold import train_fold
@@ -147,7 +147,7 @@ def finish(job: Job, metric: Metric) -> dict[str, Any]:
         "name": job.run,
         "competition": job.competition.name,
         "passport": job.folds.digest,
-        "recipe": as_dict(job.recipe),
+        "recipe": as_values(job.recipe),
         "outputs": job.competition.outputs,
         "seeds": seeds,
         "repeats": len(job.folds.fold_of_row),

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from pipeline.base.config import TaskConfig, as_dict
+from pipeline.base.config import Competition, TaskConfig, as_dict
 from pipeline.base.errors import ArtifactError
 from pipeline.base.files import commit_arrays, commit_json, read_arrays, read_json
 from pipeline.base.paths import Workspace
 from pipeline.base.seeding import generator
 from pipeline.data.table import Table
-from pipeline.models.learner import Watch
+from pipeline.models.learner import Engine, Watch
 from pipeline.models.linear.features import Features, chunks, learn_features
 from pipeline.models.linear.regularisation import DENSE, STANDARD, row_hashes, try_strengths
 from pipeline.models.linear.solver import fit_glm
@@ -77,6 +77,12 @@ class LinearFactory:
 
     def remember(self, facts: Mapping[str, Any]) -> None:
         """Nothing is learnt about the machine."""
+
+
+def make_factory(recipe: LinearRecipe, competition: Competition, engine: Engine) -> LinearFactory:
+    """The factory of a run; it needs nothing of the *engine*."""
+    outputs, grouped_by = len(competition.outputs), competition.folds.group_columns
+    return LinearFactory(recipe, competition.task, outputs, grouped_by)
 
 
 class LinearLearner:

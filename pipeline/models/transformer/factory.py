@@ -15,7 +15,7 @@ import tokenizers
 import torch
 import transformers
 
-from pipeline.base.config import TaskConfig
+from pipeline.base.config import Competition, TaskConfig
 from pipeline.data.table import Table
 from pipeline.data.tokens.store import TokenStore
 from pipeline.models.hub.weights import fetch, load_backbone, load_tokenizer, locate
@@ -28,9 +28,9 @@ from pipeline.models.kernels.cpu_kernels import (
 )
 from pipeline.models.kernels.cuda_graph import CudaCapture, Graphs, refusal
 from pipeline.models.kernels.packing import Packing, packable
-from pipeline.models.learner import Silent, Watch
+from pipeline.models.learner import Engine, Silent, Watch
 from pipeline.models.settings import TransformerRecipe
-from pipeline.models.transformer.device import Hardware
+from pipeline.models.transformer.device import Hardware, detect
 from pipeline.models.transformer.fine_tuning import Fitter, SharedByFolds, TransformerLearner
 from pipeline.models.transformer.losses import check_loss
 from pipeline.models.transformer.memory_limits import LearnedLimits, Limits, free_memory
@@ -166,3 +166,12 @@ class TransformerFactory:
                 "pytorch-lightning": pl.__version__,
             },
         }
+
+
+def make_factory(
+    recipe: TransformerRecipe, competition: Competition, engine: Engine
+) -> TransformerFactory:
+    """The factory of a run on this machine's hardware."""
+    hardware = detect(recipe.precision, engine.deterministic)
+    fitter, outputs = engine.fitter(hardware), len(competition.outputs)
+    return TransformerFactory(recipe, competition.task, outputs, hardware, fitter, engine.tokens)

@@ -3,7 +3,7 @@
 Notation: B rows, k target columns, o outputs (o = k, or the number of classes).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,9 +13,8 @@ from torch.nn import functional
 
 from pipeline.base.config import Problem, TaskConfig
 from pipeline.base.errors import DataError, UsageError
+from pipeline.models.registry import LOSSES, load
 
-Loss = Literal["mse", "bce", "huber", "cross-entropy"]
-Asked = Literal["auto", "mse", "bce", "huber"]
 HUBER_DELTA = 0.25
 """Errors beyond this share of the label range count linearly; without a range, errors beyond one
 standard deviation, which for labels spread over a range is about as much."""
@@ -26,7 +25,8 @@ class TargetCodec:
     """How one fold's targets are scaled inside; fitted on its training part only."""
 
     problem: Problem
-    loss: Loss
+    loss: str
+    """A name of `pipeline.models.registry.LOSSES`."""
     shift: tuple[float, ...] = ()
     """(k,) subtracted from numeric targets; empty for classes."""
     scale: tuple[float, ...] = ()
@@ -49,46 +49,89 @@ class TargetCodec:
 
     def mean_loss(self, logits: Tensor, encoded: Tensor) -> Tensor:
         """The mean over rows and columns; (B, o) and (B, k) -> ()."""
-        logits = logits.float()
-        match self.loss:
-            case "cross-entropy":
-                return functional.cross_entropy(logits, encoded.squeeze(1))
-            case "bce":
-                return functional.binary_cross_entropy_with_logits(logits, encoded)
-            case "huber":
-                return functional.huber_loss(logits, encoded, delta=self.huber_delta)
-            case "mse":
-                return functional.mse_loss(logits, encoded)
+        return loss_named(self.loss).mean(logits.float(), encoded, self)
 
     def decode(self, logits: Tensor) -> Tensor:
         """(B, o) outputs -> (B, o) predictions: the label's unit, or probabilities; float32."""
         logits = logits.float()
-        if self.loss == "cross-entropy":
+        link = loss_named(self.loss).link
+        if link == "softmax":
             return logits.softmax(dim=-1)
-        values = logits.sigmoid() if self.loss == "bce" else logits
+        values = logits.sigmoid() if link == "sigmoid" else logits
         if self.problem != "regression":
             return values
         return values * logits.new_tensor(self.scale) + logits.new_tensor(self.shift)
 
 
-def check_loss(task: TaskConfig, asked: Asked) -> Loss:
+@dataclass(frozen=True, kw_only=True)
+class Loss:
+    """One loss: an entry of `pipeline.models.registry.LOSSES` leads to it."""
+
+    mean: Callable[[Tensor, Tensor, TargetCodec], Tensor]
+    """(B, o) outputs in float32, (B, k) encoded targets, their codec -> (), the mean over rows and
+    columns. Outputs are compared before `link`."""
+    suits: tuple[Problem, ...]
+    """The problems that it can be used for."""
+    link: Literal["identity", "sigmoid", "softmax"] = "identity"
+    """From outputs to predictions. A sigmoid on numbers reads the label, scaled to its range, as a
+    probability."""
+
+
+MSE = Loss(
+    mean=lambda outputs, encoded, codec: functional.mse_loss(outputs, encoded),
+    suits=("regression",),
+)
+HUBER = Loss(
+    mean=lambda outputs, encoded, codec: functional.huber_loss(
+        outputs, encoded, delta=codec.huber_delta
+    ),
+    suits=("regression",),
+)
+BCE = Loss(
+    mean=lambda outputs, encoded, codec: functional.binary_cross_entropy_with_logits(
+        outputs, encoded
+    ),
+    suits=("regression", "binary", "multilabel"),
+    link="sigmoid",
+)
+CROSS_ENTROPY = Loss(
+    mean=lambda outputs, encoded, codec: functional.cross_entropy(outputs, encoded.squeeze(1)),
+    suits=("multiclass",),
+    link="softmax",
+)
+AUTO: dict[Problem, str] = {
+    "regression": "mse",
+    "binary": "bce",
+    "multilabel": "bce",
+    "multiclass": "cross-entropy",
+}
+"""What `loss: auto` is."""
+
+
+def loss_named(name: str) -> Loss:
+    """The loss that a recipe calls *name*."""
+    loss: Loss = load(LOSSES[name])
+    return loss
+
+
+def check_loss(task: TaskConfig, asked: str) -> str:
     """The loss for *asked* on this kind of problem; UsageError where they do not fit."""
-    if task.problem == "regression":
-        if asked == "bce" and task.label_range is None:
-            raise UsageError(
-                "loss bce on numbers reads the label, scaled to its range, as a probability, but "
-                "task.label_range is not set. Set it in the competition's config, or use loss: mse."
-            )
-        return "mse" if asked == "auto" else asked
-    if asked in ("mse", "huber") or (asked == "bce" and task.problem == "multiclass"):
+    name = AUTO[task.problem] if asked == "auto" else asked
+    loss = loss_named(name)
+    if task.problem not in loss.suits:
         raise UsageError(
-            f"loss {asked} does not fit a {task.problem} problem. Set loss: auto, which is "
-            "cross-entropy there."
+            f"loss {name} does not fit a {task.problem} problem. Set loss: auto, which is "
+            f"{'mse' if task.problem == 'regression' else 'cross-entropy'} there."
         )
-    return "cross-entropy" if task.problem == "multiclass" else "bce"
+    if task.problem == "regression" and loss.link == "sigmoid" and task.label_range is None:
+        raise UsageError(
+            f"loss {name} on numbers reads the label, scaled to its range, as a probability, but "
+            "task.label_range is not set. Set it in the competition's config, or use loss: mse."
+        )
+    return name
 
 
-def fit_codec(task: TaskConfig, asked: Asked, targets: np.ndarray) -> TargetCodec:
+def fit_codec(task: TaskConfig, asked: str, targets: np.ndarray) -> TargetCodec:
     """The codec for a training part with these (n, k) targets.
 
     Numbers are scaled to [0, 1] by task.label_range, or without one to mean 0 and standard
@@ -100,8 +143,8 @@ def fit_codec(task: TaskConfig, asked: Asked, targets: np.ndarray) -> TargetCode
     k = targets.shape[1]
     if task.label_range is not None:
         low, high = task.label_range
-        if loss == "bce":
-            _check_inside(targets, low, high)
+        if loss_named(loss).link == "sigmoid":
+            _check_inside(targets, low, high, loss)
         shift, scale, delta = (low,) * k, (high - low,) * k, HUBER_DELTA
     else:
         deviation = targets.std(axis=0)
@@ -111,11 +154,11 @@ def fit_codec(task: TaskConfig, asked: Asked, targets: np.ndarray) -> TargetCode
     return TargetCodec(problem=task.problem, loss=loss, shift=shift, scale=scale, huber_delta=delta)
 
 
-def _check_inside(targets: np.ndarray, low: float, high: float) -> None:
+def _check_inside(targets: np.ndarray, low: float, high: float, loss: str) -> None:
     outside = targets[(targets < low) | (targets > high)]
     if len(outside):
         raise DataError(
             f"{len(outside)} labels lie outside task.label_range [{low:g}, {high:g}], the first is "
-            f"{outside[0]:g}, and loss bce reads them as probabilities. Widen the range in the "
+            f"{outside[0]:g}, and loss {loss} reads them as probabilities. Widen the range in the "
             "competition's config, or use loss: mse."
         )

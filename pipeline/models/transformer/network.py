@@ -8,7 +8,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from pipeline.base.seeding import derive_seed
 from pipeline.models.kernels.packing import Packing
+from pipeline.models.registry import POOLINGS, load
 
 # From token states to outputs: pooling, the pair's features, the head.
 #
@@ -28,15 +29,24 @@ HEAD_STD = 0.02  # of BERT's own initialisation
 PAIR_STD = 2e-4  # loses 0.001 of the Pearson of a plain cosine; 2e-3 would lose 0.035
 
 
-def pool(states: Tensor, mask: Tensor, pooling: Literal["mean", "cls"]) -> Tensor:
+def pool(states: Tensor, mask: Tensor, pooling: str) -> Tensor:
     """(B, T, H) token states and their (B, T) mask -> (B, H), in float32.
 
-    "mean" is over the real tokens only, so padding changes nothing; "cls" is the first token.
+    *pooling* is a name of `pipeline.models.registry.POOLINGS`.
     """
-    if pooling == "cls":
-        return states[:, 0].float()
+    pooled: Tensor = load(POOLINGS[pooling])(states, mask)
+    return pooled
+
+
+def mean_of_tokens(states: Tensor, mask: Tensor) -> Tensor:
+    """The mean over the real tokens only, so padding changes nothing."""
     weight = mask.unsqueeze(-1).float()
     return (states.float() * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1.0)
+
+
+def first_token(states: Tensor, mask: Tensor) -> Tensor:
+    """The state of the first token, which many backbones are trained to sum a text up in."""
+    return states[:, 0].float()
 
 
 def join(vectors: Sequence[Tensor]) -> Tensor:
@@ -89,7 +99,7 @@ class Network(nn.Module):
         self,
         backbone: nn.Module,
         head: Head,
-        pooling: Literal["mean", "cls"],
+        pooling: str,
         packing: Packing | None = None,
     ) -> None:
         """With *packing*, nothing is computed for padding."""

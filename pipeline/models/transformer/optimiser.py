@@ -6,12 +6,13 @@ The learning rate has no state: it is a function of the step's number, set befor
 import math
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any, Literal
+from typing import Any
 
 from torch import nn
 from torch.optim import AdamW, Optimizer
 
 from pipeline.models.kernels.vocabulary import follow
+from pipeline.models.registry import SCHEDULES, load
 from pipeline.models.settings import TransformerRecipe
 
 LAYER = re.compile(r"(?:^|\.)(?:layers?|h|blocks?)\.(\d+)\.")
@@ -66,22 +67,34 @@ def layer_depths(names: Iterable[str]) -> dict[str, int]:
     }
 
 
-def rate_factor(
-    step: int, steps: int, warmup: int, schedule: Literal["linear", "cosine", "constant"]
-) -> float:
+def linear(left: float) -> float:
+    """Down to 0 in a straight line."""
+    return left
+
+
+def cosine(left: float) -> float:
+    """Half a cosine wave: slow, fast, slow (Loshchilov and Hutter, "SGDR", 2017)."""
+    return 0.5 * (1.0 - math.cos(math.pi * left))
+
+
+def constant(left: float) -> float:
+    """It stays at its peak."""
+    return 1.0
+
+
+def rate_factor(step: int, steps: int, warmup: int, schedule: str) -> float:
     """The share of the peak rate at optimiser step *step*, counted from 0, of *steps*.
 
-    It climbs over *warmup* steps and is 1 at the next; it is above 0 at every step that is taken.
+    It climbs over *warmup* steps and is 1 at the next; then it follows the *schedule*, a name of
+    `pipeline.models.registry.SCHEDULES`. It is above 0 at every step that is taken.
 
     >>> [rate_factor(step, steps=5, warmup=1, schedule="linear") for step in range(6)]
     [0.5, 1.0, 0.75, 0.5, 0.25, 0.0]
     """
     if step < warmup:
         return (step + 1) / (warmup + 1)
-    if schedule == "constant":
-        return 1.0
     left = max(0, steps - step) / max(1, steps - warmup)
-    return left if schedule == "linear" else 0.5 * (1.0 - math.cos(math.pi * left))
+    return float(load(SCHEDULES[schedule])(left))
 
 
 def make_optimizer(backbone: nn.Module, head: nn.Module, recipe: TransformerRecipe) -> AdamW:

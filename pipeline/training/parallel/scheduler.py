@@ -22,7 +22,7 @@ from pipeline.base.leases import LEASE_SECONDS
 from pipeline.base.paths import Workspace
 from pipeline.base.stopping import Stop
 from pipeline.models.learner import Silent
-from pipeline.models.recipes import TransformerRecipe
+from pipeline.models.registry import LEARNERS
 from pipeline.training.events import Journal
 from pipeline.training.job import Job, Part
 from pipeline.training.parallel.workers import LIVES, WorkerError, of_fold
@@ -238,7 +238,7 @@ def missing_of(job: Job, model: str, parts: Sequence[Part]) -> Missing:
     return Missing(
         run=job.run,
         model=model,
-        on_gpu=isinstance(job.recipe, TransformerRecipe),
+        on_gpu=LEARNERS[job.recipe.learner].torch,
         workspaces={part: job.workspace(part) for part in parts},
         manifests={part: job.predictions(part).with_suffix(".json") for part in parts},
     )

@@ -1,0 +1,77 @@
+"""What a recipe can name: learners, losses, poolings, schedules, text transforms.
+
+An entry says where the thing stands, as "module:object", and is imported when a training uses it,
+so the names are known without loading torch. `docs/extending.md` shows how to add one.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearnerKind:
+    """One kind of learner: what `learner:` in a recipe names."""
+
+    recipe: str
+    """The frozen dataclass of its settings, a `pipeline.models.settings.Recipe`; its module is
+    imported to read a recipe, so it must not load torch."""
+    factory: str
+    """(recipe, competition, `pipeline.models.learner.Engine`) -> its `LearnerFactory`."""
+    weights: str = ""
+    """(recipe) -> anything: raises, before anything is trained, where the weights that a training
+    starts from cannot be had; empty where it starts from none."""
+    torch: bool = False
+    """Whether it computes with torch, on a GPU where there is one."""
+
+
+LEARNERS = {
+    "linear": LearnerKind(
+        recipe="pipeline.models.settings:LinearRecipe",
+        factory="pipeline.models.linear.learner:make_factory",
+    ),
+    "transformer": LearnerKind(
+        recipe="pipeline.models.settings:TransformerRecipe",
+        factory="pipeline.models.transformer.factory:make_factory",
+        weights="pipeline.models.hub.weights:locate",
+        torch=True,
+    ),
+}
+"""`learner:` in a recipe."""
+
+LOSSES = {
+    "mse": "pipeline.models.transformer.losses:MSE",
+    "bce": "pipeline.models.transformer.losses:BCE",
+    "huber": "pipeline.models.transformer.losses:HUBER",
+    "cross-entropy": "pipeline.models.transformer.losses:CROSS_ENTROPY",
+}
+"""`loss:` of a transformer, beside "auto": a `pipeline.models.transformer.losses.Loss`."""
+
+POOLINGS = {
+    "mean": "pipeline.models.transformer.network:mean_of_tokens",
+    "cls": "pipeline.models.transformer.network:first_token",
+}
+"""`pooling:` of a transformer: (B, T, H) token states and their (B, T) mask -> (B, H) float32."""
+
+SCHEDULES = {
+    "linear": "pipeline.models.transformer.optimiser:linear",
+    "cosine": "pipeline.models.transformer.optimiser:cosine",
+    "constant": "pipeline.models.transformer.optimiser:constant",
+}
+"""`schedule:` of a transformer: the share of the steps after the warm-up that is left, from 1 down
+to 0 -> the share of the peak rate."""
+
+TEXT_TRANSFORMS = {
+    "nfkc": "pipeline.models.clean:nfkc",
+    "collapse-spaces": "pipeline.models.clean:collapse_spaces",
+    "lower": "pipeline.models.clean:lower",
+}
+"""`clean:` of any recipe: a text -> the text that the learner sees. Nothing is fitted."""
+
+
+@cache
+def load(place: str) -> Any:
+    """The object at *place*, "module:object"."""
+    module, _, name = place.partition(":")
+    return getattr(import_module(module), name)
