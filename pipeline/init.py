@@ -12,6 +12,7 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -75,18 +76,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     from pipeline.metrics.metric import fitting, get_metric
     from pipeline.setup.config_file import render
     from pipeline.setup.detection.detect import detect
+    from pipeline.setup.fold_recipe import propose
     from pipeline.setup.inspection.inspect import look
 
     detected = detect(folder, _wishes(args, name), speller(folder, root))
     task = detected.competition.task
-    get_metric(task.metric, task, root)
+    metric = get_metric(task.metric, task, root)
     root.mkdir(
         parents=True, exist_ok=True
     )  # "../data" means nothing under a folder that is not there
     tables = load(detected.competition, root)
+    folds = propose(detected.competition, tables.train, tables.test, metric)
+    detected = replace(
+        detected, competition=folds.competition, reasons=detected.reasons | folds.reasons
+    )
     commit_text(config, render(detected.competition, detected.reasons, fitting(task.problem)))
     competition = read_section(Competition, config)
-    inspection = look(competition, tables, root, detected.headers)
+    inspection = look(competition, tables, root, detected.headers, folds)
     if args.json:
         print(json.dumps(_as_json(config, detected, tables.notes, inspection)))
     else:

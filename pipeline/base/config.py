@@ -100,6 +100,9 @@ class FoldsConfig:
     """Columns whose equal values keep rows together as well (an author, a prompt)."""
     near_threshold: float = 0.9
     """Jaccard similarity of character 4-grams from which two sentences count as near, in (0, 1]."""
+    whole: float = 1.0
+    """Share of the groups that stay whole, in [0, 1]; the others are split, so that some held-out
+    rows have relatives among the training rows, as some test rows have."""
     file: str | None = None
     """A fold file of your own (columns id,fold), checked and frozen instead of assigning."""
 
@@ -115,6 +118,8 @@ class FoldsConfig:
             problems.append(
                 f"folds.near_threshold is {self.near_threshold}; it must be above 0, at most 1"
             )
+        if not 0 <= self.whole <= 1:
+            problems.append(f"folds.whole is {self.whole}; it must be from 0 to 1")
         if self.file and self.repeats != 1:
             problems.append("folds.file holds one assignment, but folds.repeats is not 1")
         raise_if(problems, UsageError)

@@ -30,6 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from pipeline.base.paths import Paths
     from pipeline.data.tables import load
     from pipeline.folds.frozen import frozen
+    from pipeline.folds.relation import FEWEST, compare_folds, differ, shares_line
     from pipeline.report.folds import facts, grid, lines
     from pipeline.report.page import page
 
@@ -39,6 +40,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     known = paths.passport.exists()
     folds = frozen(competition, paths, tables.train, tables.extra)
     found = facts(folds, competition, tables.train)
+    settings = competition.folds
+    asked, ours = compare_folds(
+        tables.train,
+        tables.test,
+        folds.fold_of_row,
+        settings.near_threshold,
+        settings.group_columns,
+    )
+    found["relation"] = {"test": asked.reached, "held_out": ours.reached}
     state = "checked" if known else "frozen"
     if args.json:
         files = {"csv": str(paths.folds_csv), "passport": str(paths.passport)}
@@ -47,6 +57,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     console = page()
     for line in lines(found, competition, tables.train.source):
         console.print(line, soft_wrap=True)
+    if asked.rows >= FEWEST:
+        console.print(f"  test     has in train: {shares_line(asked)}", soft_wrap=True)
+        console.print(f"  held out have in training: {shares_line(ours)}", soft_wrap=True)
+    if (apart := differ(asked, ours)) is not None:
+        console.print(f"  note     {apart}", soft_wrap=True)
     console.print(grid(found, competition, tables.train))
     console.print(
         "off by: largest difference of a stratum's share of the fold from its share of all rows",

@@ -26,6 +26,7 @@ from pipeline.folds.checks import (
 )
 from pipeline.folds.fold_file import read_fold_file
 from pipeline.folds.groups import connect, describe, looser
+from pipeline.folds.recipe import groups_of
 from pipeline.folds.splitter import assign, strata
 
 MOVES = 100
@@ -48,8 +49,7 @@ def new_folds(competition: Competition, train: Table, root: Path) -> NewFolds:
     """Assign or read the folds of *train*; DataError, with the ways out, where that cannot be."""
     folds = competition.folds
     raise_if(_table_problems(train, competition), DataError, "no folds can be made")
-    columns = [train.features[name] for name in folds.group_columns]
-    groups = connect(train.texts, folds.groups, folds.near_threshold, columns)
+    groups = groups_of(train, folds)
     problems = group_problems(train, groups, competition)
     if (amount := int(groups.max()) + 1) < folds.count:
         problems.append(

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.base.config import Competition, as_dict, flat
+from pipeline.base.config import Competition, FoldsConfig, as_dict, flat
 from pipeline.base.errors import ArtifactError
 from pipeline.data.join import named
 from pipeline.data.table import Table
@@ -76,8 +76,11 @@ def digests(ids: np.ndarray, hashes: RowHashes) -> dict[str, str]:
 
 def recipe(competition: Competition) -> dict[str, Any]:
     """What decides the folds, beside the rows."""
+    folds = as_dict(competition.folds)
+    if folds["whole"] == FoldsConfig.whole:  # passports from before there was a choice lack it
+        del folds["whole"]
     return {
-        "folds": as_dict(competition.folds),
+        "folds": folds,
         "columns": {
             "texts": competition.columns.texts,
             "targets": competition.columns.targets,

@@ -9,7 +9,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from pipeline.base.files import size_text
-from pipeline.report.init_signals import alike, alone, copies, overlap
+from pipeline.report.init_signals import alike, alone, copies, overlap, relation
 from pipeline.report.page import Section, figure, name, names, number, page, plural, share, writable
 from pipeline.setup.inspection.description import Quantiles, Spread
 from pipeline.setup.inspection.inspect import Inspection
@@ -246,8 +246,8 @@ def show(inspection: Inspection, stream: IO[str] | None = None) -> None:
 
 def sections(inspection: Inspection) -> list[Section]:
     """All sections in reading order."""
-    rooms = (files, target, texts, copies, overlap, alone, alike, machine)
-    return [room(inspection) for room in rooms]
+    rooms = (files, target, texts, copies, overlap, relation, alone, alike, machine)
+    return [room(inspection) for room in rooms if room is not relation or inspection.asked]
 
 
 def _piece(section: Section, encoding: str) -> RenderableType:

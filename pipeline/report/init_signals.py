@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from pipeline.folds.relation import FEWEST
 from pipeline.report.page import Section, name, names, number, plural, share
 from pipeline.setup.inspection.adversarial import ALIKE, UNLIKE
 from pipeline.setup.inspection.description import Values
@@ -86,6 +87,48 @@ def _giant(seen: Inspection) -> list[str]:
         f"the largest group holds {share(group.largest, group.rows)} of the rows: "
         f"{seen.folds} folds {trouble}; {remedy}"
     ]
+
+
+def relation(seen: Inspection) -> Section:
+    """What test rows have in common with train, and held-out rows with their training part."""
+    title, asked = "Do the folds ask what test asks?", seen.asked
+    assert asked is not None, "left out without"
+    if seen.rows["test"] < FEWEST:
+        return Section(title=title, says=["too few test rows to tell: folds are the cautious ones"])
+    names_of = list(asked.test.reached)
+    scored = any(claim.score is not None for claim in asked.claims)
+    lines = [["test", *_reached(asked.test.reached, names_of), "", ""]]
+    for place, claim in enumerate(asked.claims):
+        score = "" if claim.score is None else f"{claim.score:.3f}"
+        mark = "" if place else " (chosen)"
+        cells = _reached(claim.relation.reached, names_of)
+        lines.append([f"{claim.recipe}{mark}", *cells, f"{100 * claim.off:.0f}", score])
+    header = ["rows with at least", *names_of, "points off"]
+    says = []
+    if scored:
+        header.append(f"quick {seen.metric}")
+        says.append("quick: a ridge on trigrams by such folds, to show what each would claim")
+    warns = []
+    if not asked.fits:
+        warns.append("no recipe asks what test asks: a score by these folds is of other rows")
+    warns += [
+        f"{share(part, 1)} of the test rows have a {name(column)} that train has not: no folds ask "
+        "that, so the leaderboard score may be far from cross-validation's"
+        for column, part in asked.unseen.items()
+    ]
+    rows = [row if scored else row[:-1] for row in lines]
+    return Section(
+        title=title,
+        header=header,
+        rows=rows,
+        right=range(1, len(header)),
+        says=says,
+        warns=warns,
+    )
+
+
+def _reached(found: dict[str, float], wanted: list[str]) -> list[str]:
+    return [f"{100 * found[each]:.1f} %" if each in found else "" for each in wanted]
 
 
 def overlap(seen: Inspection) -> Section:

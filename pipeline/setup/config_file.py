@@ -44,6 +44,8 @@ CHANGES: dict[str, str] = {
     "folds.group_columns": "Columns whose equal values keep rows in one fold as well.",
     "folds.groups": "Rows that share a sentence stay in one fold: near (nearly the same), exact "
     "or none.",
+    "folds.whole": "Share of the groups that stay whole; the others are split, as some test rows "
+    "have relatives in train and some have none.",
 }
 
 
@@ -68,6 +70,9 @@ def render(
             said = [*reasons.get(key, "").split("\n"), changes.get(key, "")]
             lines += [line for sentence in said for line in _comment(sentence, "  ")]
             lines += _entry(name, values[section][name])
+        if section == "folds" and competition.folds.whole < 1:
+            lines += _comment(CHANGES["folds.whole"], "  ")
+            lines += _entry("whole", competition.folds.whole)
     return "\n".join(lines) + "\n"
 
 

@@ -12,6 +12,7 @@ from pipeline.base.paths import Paths
 from pipeline.base.stopping import STOP, seconds_of
 from pipeline.data.tables import Tables, load
 from pipeline.folds.frozen import Folds, frozen
+from pipeline.folds.relation import questions
 from pipeline.models.clean import CleaningFactory
 from pipeline.models.learner import Engine, LearnerFactory
 from pipeline.models.recipes import Recipe, TransformerRecipe, find
@@ -97,6 +98,8 @@ def jobs_of(args: "Namespace", competition: Competition) -> Iterator[Job]:
     tables = load(competition, root)
     paths = Paths(root, competition.name)
     folds = frozen_folds(competition, paths, tables, keep=not args.dry_run)
+    asked = questions(tables.train, tables.test, folds.fold_of_row, competition.folds)
+    folds = replace(folds, notes=(*folds.notes, *asked))
     tokens = None if args.dry_run else paths.tokens
     for name, recipe in recipes.items():
         job = Job(

@@ -259,7 +259,7 @@ def find_groups(
     for name in columns:
         profile = train[name]
         grouping = 1.5 <= profile.repeats <= profile.rows / 5
-        if not grouping or (profile.numeric and not _named(name)):
+        if not grouping or (profile.numeric and not names_rows(name)):
             continue
         seen = _seen(profile, test[name]) if name in test.columns else None
         values = f"{name!r} ({profile.distinct:,} values)"
@@ -270,12 +270,13 @@ def find_groups(
         elif seen is not None and seen < 1 - SEEN:
             told = f"{values} is worth it: most values in test are new."
             doubts.because("folds.group_columns", told)
-        elif _named(name):
+        elif names_rows(name):
             doubts.because("folds.group_columns", f"{values} may name such rows.")
     return chosen
 
 
-def _named(name: str) -> bool:
+def names_rows(name: str) -> bool:
+    """Whether a column is called like one that names groups of rows (an author, an id)."""
     parts = set(words(name))
     return bool(parts & GROUPS) or "id" in parts
 

@@ -20,6 +20,7 @@ from pipeline.base.cores import usable_cores
 from pipeline.base.files import free_bytes
 from pipeline.data.reading.reader import read_file
 from pipeline.data.table import Table
+from pipeline.setup.fold_recipe import FoldProposal
 from pipeline.setup.inspection.adversarial import Alike, alike
 from pipeline.setup.inspection.description import Columns, Lengths, Spread, columns, lengths, spread
 from pipeline.setup.inspection.duplicates import (
@@ -160,6 +161,8 @@ class Inspection:
     alike: Alike | None
     columns: Columns
     machine: Machine
+    asked: FoldProposal | None = None
+    """What test asks, and which folds ask it; None where they were not chosen here."""
 
     def as_dict(self) -> dict[str, Any]:
         """The same as plain values, ready for JSON."""
@@ -171,6 +174,7 @@ def look(
     tables: "Tables",
     root: Path,
     headers: Mapping[str, Sequence[str]] | None = None,
+    asked: FoldProposal | None = None,
 ) -> Inspection:
     """Look at a competition whose files were read below *root*.
 
@@ -209,6 +213,7 @@ def look(
             tables.test.features,
         ),
         machine=machine(competition, len(train), len(tables.test), root),
+        asked=asked,
     )
 
 
