@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "pipeline"
+BENCHMARKS = PACKAGE.parent / "benchmarks"
 FLOORS = [
     "base",
     "data",
@@ -92,10 +93,27 @@ def modules_in(root: Path, package: str) -> dict[str, set[str]]:
 
 @pytest.mark.parametrize("package", ["pipeline", "benchmarks"])
 def test_no_modules_import_each_other_in_a_circle(package):
+    found = modules_in(PACKAGE.parent / package, package)
+    assert any(found.values()), "no import inside the package is seen: nothing was checked"
     try:
-        tuple(TopologicalSorter(modules_in(PACKAGE.parent / package, package)).static_order())
+        tuple(TopologicalSorter(found).static_order())
     except CycleError as error:
         pytest.fail(" → ".join(error.args[1]))
+
+
+def test_a_circle_of_imports_is_seen(tmp_path):
+    (tmp_path / "room").mkdir()
+    (tmp_path / "room" / "one.py").write_text("from package.room.two import name\n")
+    (tmp_path / "room" / "two.py").write_text("def late():\n    from package.room import one\n")
+    with pytest.raises(CycleError):
+        tuple(TopologicalSorter(modules_in(tmp_path, "package")).static_order())
+
+
+def test_a_question_of_the_benchmarks_imports_only_itself_and_what_all_share():
+    for name, imported in modules_in(BENCHMARKS, "benchmarks").items():
+        question = name.split(".")[1]
+        for module in imported:
+            assert module.split(".")[1] in (question, "shared"), f"{name} imports {module}"
 
 
 def test_files_and_folders_stay_small():
@@ -104,6 +122,8 @@ def test_files_and_folders_stay_small():
     folders = Counter(file.parent.relative_to(PACKAGE).as_posix() for file in FILES)
     assert {name: n for name, n in folders.items() if n > MOST_FILES_OF_A_FOLDER} == {}
     assert len(FILES) <= MOST_FILES
+    questions = Counter(file.parent.name for file in BENCHMARKS.rglob("*.py"))
+    assert {name: n for name, n in questions.items() if n > MOST_FILES_OF_A_FOLDER} == {}
 
 
 @pytest.mark.parametrize("room", ROOMS)

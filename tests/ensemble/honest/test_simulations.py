@@ -1,4 +1,4 @@
-"""The honest score and its intervals, held against known truths: benchmarks/honesty.py in small.
+"""The honest score and its intervals, held against known truths: benchmarks/honesty in small.
 
 Every figure here is a mean over competitions that are the same in every run of the tests.
 """

@@ -1,0 +1,1 @@
+"""Training steps and folds on one GPU."""
