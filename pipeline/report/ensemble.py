@@ -1,7 +1,7 @@
 """What `pipeline.ensemble` prints: members, methods, the choice and why, the submission."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,9 @@ from pipeline.ensemble.outcome import Outcome
 from pipeline.report.page import empty_grid, reach, score_text, signed
 from pipeline.submissions.provenance import decisions, finite, scores
 from pipeline.submissions.submission_file import Written
+
+Piece = str | Grid
+"""A line, or a table."""
 
 # The piece of the ensemble's page on decisions: what was tried, what it gains, what is applied.
 
@@ -106,7 +109,7 @@ AVERAGED = (
 NO_SHARE = "--public-share 0.5 tells the public and the private part apart"
 
 
-def leaderboard_sentences(outcome: Outcome) -> Iterator[str]:
+def leaderboard_sentences(outcome: Outcome) -> Iterator[Piece]:
     """What the leaderboard will say, a line for each part of the test file."""
     found = outcome.leaderboard
     title = "leaderboard"
@@ -139,20 +142,12 @@ def print_outcome(outcome: Outcome, console: Console) -> None:
     def say(line: str = "") -> None:
         console.print(line, soft_wrap=True)
 
-    for line in _first_lines(outcome):
-        say(line)
-    say()
-    console.print(_members(outcome))
-    console.print(_methods(outcome.assessment))
-    for line in _conclusion(outcome):
-        say(line)
-    say()
-    if len(outcome.members.names) > 1:
-        console.print(_correlation(outcome.assessment))
-    if (grid := decision_table(outcome.decided)) is not None:
-        console.print(grid)
-    for line in [*decision_sentences(outcome), *leaderboard_sentences(outcome)]:
-        say(line)
+    for section in SECTIONS:
+        for piece in section(outcome):
+            if isinstance(piece, str):
+                say(piece)
+            else:
+                console.print(piece)
 
 
 def print_submission(
@@ -186,7 +181,8 @@ def submit_command(competition: str, path: Path, message: str) -> str:
     return shlex.join(words)
 
 
-def _first_lines(outcome: Outcome) -> Iterator[str]:
+def competition(outcome: Outcome) -> Iterator[Piece]:
+    """What was read: rows, folds, notes."""
     metric, count = outcome.metric, len(outcome.members.names)
     better = "larger" if metric.greater_is_better else "smaller"
     runs = "1 run" if count == 1 else f"{count} runs"
@@ -197,6 +193,30 @@ def _first_lines(outcome: Outcome) -> Iterator[str]:
     yield f"  folds    passport {outcome.passport[:16]}, the same for every run"
     for note in outcome.notes:
         yield f"  note     {note}"
+    yield ""
+
+
+def members(outcome: Outcome) -> Iterator[Piece]:
+    """Each run, with its weight and what it is worth."""
+    yield _members(outcome)
+
+
+def methods(outcome: Outcome) -> Iterator[Piece]:
+    """Each method, with its honest score."""
+    yield _methods(outcome.assessment)
+
+
+def correlation(outcome: Outcome) -> Iterator[Piece]:
+    """How alike the errors of the runs are."""
+    if len(outcome.members.names) > 1:
+        yield _correlation(outcome.assessment)
+
+
+def decided(outcome: Outcome) -> Iterator[Piece]:
+    """What is done to predictions before they are written."""
+    if (grid := decision_table(outcome.decided)) is not None:
+        yield grid
+    yield from decision_sentences(outcome)
 
 
 def _members(outcome: Outcome) -> Grid:
@@ -231,7 +251,8 @@ def _methods(assessment: Assessment) -> Grid:
     return grid
 
 
-def _conclusion(outcome: Outcome) -> Iterator[str]:
+def conclusion(outcome: Outcome) -> Iterator[Piece]:
+    """The method that was chosen, its honest score, and whether its gain is real."""
     assessment, line = outcome.assessment, outcome.assessment.headline
     gain = line.over_best
     yield "in-sample: fitted and scored on the same rows; honest: whatever was chosen was chosen"
@@ -253,6 +274,7 @@ def _conclusion(outcome: Outcome) -> Iterator[str]:
             f"         {mean.difference:+.5f} over the plain mean, 95 % interval "
             f"{mean.low:+.5f} to {mean.high:+.5f}: {mean.verdict}"
         )
+    yield ""
 
 
 def _with(outcome: Outcome) -> str:
@@ -278,6 +300,13 @@ def _correlation(assessment: Assessment) -> Grid:
         cells = [f"{assessment.correlation[row, column]:.2f}" for column in shown]
         grid.add_row(f"{row + 1} {assessment.members[row].name}", *cells)
     return grid
+
+
+Section = Callable[[Outcome], Iterator[Piece]]
+SECTIONS: tuple[Section, ...] = (
+    *(competition, members, methods, conclusion, correlation, decided, leaderboard_sentences),
+)
+"""The page, from top to bottom."""
 
 
 # What `pipeline.ensemble --json` prints: everything on the page, as plain values.

@@ -5,6 +5,7 @@ everything that is wrong with a file is told at once, with line numbers.
 """
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -17,8 +18,49 @@ from pipeline.data.reading.delimited import Rows, parse_csv, parse_tsv
 from pipeline.data.reading.encoding import IN_CONFIG, decode
 from pipeline.data.reading.json_lines import parse_jsonl
 from pipeline.data.reading.parquet import parquet_columns, parse_parquet
+from pipeline.data.table import Findings
 
-SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+Parsed = tuple[pd.DataFrame, Findings, list[str]]
+"""The rows as str objects, what is wrong with them and where, and notes."""
+
+
+@dataclass(frozen=True)
+class TextFormat:
+    """A format of text."""
+
+    parse: Callable[[str], Parsed]
+    """The whole text -> its rows."""
+    columns: Callable[[str], list[str]] | None = None
+    """The first lines -> the names of the columns; None: those of the rows that `parse` finds."""
+
+
+@dataclass(frozen=True)
+class BinaryFormat:
+    """A format that is no text."""
+
+    parse: Callable[[Path, str], Parsed]
+    """The file and what messages call it -> its rows."""
+    columns: Callable[[Path, str], list[str]]
+    """The names of the columns, without reading the rows."""
+
+
+def _parse_csv(text: str) -> Parsed:
+    return _parsed(parse_csv(text))
+
+
+def _parse_tsv(text: str) -> Parsed:
+    return _parsed(parse_tsv(text))
+
+
+FORMATS: dict[str, TextFormat | BinaryFormat] = {
+    ".csv": TextFormat(_parse_csv, lambda text: parse_csv(text).header),
+    ".tsv": TextFormat(_parse_tsv, lambda text: parse_tsv(text).header),
+    ".jsonl": TextFormat(parse_jsonl),
+    ".ndjson": TextFormat(parse_jsonl),
+    ".parquet": BinaryFormat(parse_parquet, parquet_columns),
+}
+"""How a file's name ends -> how it is read."""
+SUFFIXES = tuple(FORMATS)
 HEAD_BYTES = 1_000_000
 PACKED = (".zip", ".gz", ".bz2", ".xz", ".zst", ".7z")
 BEGINNINGS = {
@@ -39,7 +81,7 @@ class Reading:
 
 
 def read_file(path: Path, encoding: str = "utf-8") -> pd.DataFrame:
-    """The rows of a csv, tsv, jsonl, ndjson or parquet file as str objects.
+    """The rows of a file in one of the `FORMATS` as str objects.
 
     Raises DataError listing every problem of the file, the first places of each with its line.
     Missing values (null) are empty text. NUL characters and lone surrogates are removed.
@@ -51,22 +93,16 @@ def read(path: Path, encoding: str = "utf-8", name: str = "", option: str = IN_C
     """As `read_file`, with notes; messages call the file *name* (default: its path), and *option*
     is how its encoding can be said."""
     name = name or str(path)
-    suffix = _known_suffix(path, name)
-    if suffix == ".parquet":
-        frame, found, notes = parse_parquet(path, name)
-        problems = found.sentences()
+    format_ = _format(path, name)
+    if isinstance(format_, BinaryFormat):
+        frame, found, notes = format_.parse(path, name)
     else:
         text, notes = decode(_bytes(path, name), encoding, name, option)
         if not text.strip():
             raise DataError(f"{name} is empty")
-        if suffix in (".csv", ".tsv"):
-            rows = parse_csv(text) if suffix == ".csv" else parse_tsv(text)
-            frame, problems = _frame(rows), rows.found.sentences()
-            notes += rows.notes
-        else:
-            frame, found, more = parse_jsonl(text)
-            problems, notes = found.sentences(), notes + more
-    problems += _header_problems(frame)
+        frame, found, more = format_.parse(text)
+        notes = notes + more
+    problems = found.sentences() + _header_problems(frame)
     if not len(frame) and not problems:
         problems = ["there is a header (line 1) but no row below it"]
     raise_if(problems, DataError, f"{name} cannot be read")
@@ -75,20 +111,21 @@ def read(path: Path, encoding: str = "utf-8", name: str = "", option: str = IN_C
 
 def column_names(path: Path, encoding: str = "utf-8") -> list[str]:
     """The columns of a file from its first lines only; DataError where they cannot be read."""
-    suffix = _known_suffix(path, path.name)
-    if suffix == ".parquet":
-        return parquet_columns(path, path.name)
+    format_ = _format(path, path.name)
+    if isinstance(format_, BinaryFormat):
+        return format_.columns(path, path.name)
     with path.open("rb") as stream:
         head = stream.read(HEAD_BYTES)
     if len(head) == HEAD_BYTES:  # whole lines only
         head = head[: head.rfind(b"\n") + 1]
     text, _ = decode(head, encoding, path.name)
-    if suffix in (".csv", ".tsv"):
-        return (parse_csv(text) if suffix == ".csv" else parse_tsv(text)).header
-    return [str(column) for column in parse_jsonl(text)[0].columns]
+    if format_.columns is not None:
+        return format_.columns(text)
+    return [str(column) for column in format_.parse(text)[0].columns]
 
 
-def _known_suffix(path: Path, name: str) -> str:
+def _format(path: Path, name: str) -> TextFormat | BinaryFormat:
+    """The format that the ending of *path* says; DataError for none that can be read."""
     if path.is_dir():
         raise DataError(f"{name} is a folder; expected a file")
     if not path.is_file():
@@ -103,7 +140,7 @@ def _known_suffix(path: Path, name: str) -> str:
         raise DataError(f"{name} is packed; unpack it first")
     if suffix not in SUFFIXES:
         raise DataError(f"{name} ends in {suffix!r}; expected one of {', '.join(SUFFIXES)}")
-    return suffix
+    return FORMATS[suffix]
 
 
 def _bytes(path: Path, name: str) -> bytes:
@@ -120,12 +157,14 @@ def _bytes(path: Path, name: str) -> bytes:
     return content
 
 
-def _frame(rows: Rows) -> pd.DataFrame:
+def _parsed(rows: Rows) -> Parsed:
+    """Separated fields as a table."""
     width = len(rows.header)
     cells = np.array(rows.cells, dtype=object).reshape(-1, width) if width else np.empty((0, 0))
     # an unnamed column is what DataFrame.to_csv writes for its index; pandas reads it so, too
     names = [name or f"Unnamed: {place}" for place, name in enumerate(rows.header)]
-    return pd.DataFrame(cells, columns=pd.Index(names, dtype=object), dtype=object)
+    frame = pd.DataFrame(cells, columns=pd.Index(names, dtype=object), dtype=object)
+    return frame, rows.found, rows.notes
 
 
 def _header_problems(frame: pd.DataFrame) -> list[str]:

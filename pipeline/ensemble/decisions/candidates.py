@@ -12,36 +12,21 @@ A file of probabilities is cut by the leaderboard, not by us: no thresholds. A f
 a metric of numbers is first turned into classes (`rounding.Labels`), which is no choice.
 """
 
-from dataclasses import dataclass
-from typing import Literal
-
 import numpy as np
 
 from pipeline.base.config import TaskConfig
 from pipeline.ensemble.decisions.cut_points import cuts_within, fit_class_cuts
-from pipeline.ensemble.decisions.decision import Rule
+from pipeline.ensemble.decisions.decision import Candidate, Case, Hurdle, Offer
 from pipeline.ensemble.decisions.offsets import CHANGES, offsets_for
 from pipeline.ensemble.decisions.rounding import Labels, clip_to, fit_grid, has_grid
 from pipeline.ensemble.decisions.threshold import COUNTS, thresholds_for
 from pipeline.metrics.metric import Metric
 from pipeline.problems.form import Kind
 
-Hurdle = Literal["no harm", "a standard error", "real"]
-
 UNIT_ERRORS = ("rmse", "mse", "mae", "mcrmse", "r2")
 """Metrics of errors in the label's unit, which a clip to the label range can only shrink."""
 SHAPES = ("pearson", "spearman")
 """Metrics of shape and order: values moved by hand need a whole interval above 0."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Candidate:
-    """A decision that may be applied."""
-
-    name: str
-    rule: Rule
-    hurdle: Hurdle = "a standard error"
-    """What its effect must clear: be 0 or more, a standard error, or a whole 95 % interval."""
 
 
 def forced(
@@ -55,32 +40,63 @@ def forced(
 
 def candidates(task: TaskConfig, metric: Metric, kind: Kind, truth: np.ndarray) -> list[Candidate]:
     """The decisions that compete, from simple to flexible."""
-    if task.problem == "regression":
-        return _numbers(task, metric, kind, truth)
-    if kind == "value":
-        return []
-    if task.problem != "multiclass":
-        if metric.name not in COUNTS:
-            return []
-        return [Candidate(name="threshold", rule=thresholds_for(metric.name, task.problem))]
-    found = []
-    if metric.name in CHANGES:
-        found.append(Candidate(name="offsets", rule=offsets_for(metric.name)))
-    if metric.name == "qwk":
-        found.append(Candidate(name="cut points", rule=fit_class_cuts))
-    return found
+    case = Case(task=task, metric=metric, kind=kind, truth=truth)
+    offered = [offer(case) for offer in DECISIONS]
+    return [candidate for candidate in offered if candidate is not None]
 
 
-def _numbers(task: TaskConfig, metric: Metric, kind: Kind, truth: np.ndarray) -> list[Candidate]:
-    if metric.name == "qwk":
-        return [Candidate(name="cut points", rule=cuts_within(task.label_range))]
-    if kind == "label":
-        return []
-    usual: Hurdle = "real" if metric.name in SHAPES else "a standard error"
-    found = []
-    if task.label_range is not None:
-        hurdle: Hurdle = "no harm" if metric.name in UNIT_ERRORS else usual
-        found.append(Candidate(name="clip", rule=clip_to(task.label_range), hurdle=hurdle))
-    if has_grid(truth):
-        found.append(Candidate(name="rounding", rule=fit_grid, hurdle=usual))
-    return found
+def _moves_numbers(case: Case) -> bool:
+    """Whether numbers are written as numbers; under kappa they are cut instead."""
+    numbers = case.task.problem == "regression" and case.kind == "value"
+    return numbers and case.metric.name != "qwk"
+
+
+def _hurdle(case: Case) -> Hurdle:
+    return "real" if case.metric.name in SHAPES else "a standard error"
+
+
+def clip(case: Case) -> Candidate | None:
+    """Numbers end at the label range."""
+    if case.task.label_range is None or not _moves_numbers(case):
+        return None
+    harmless = case.metric.name in UNIT_ERRORS
+    hurdle: Hurdle = "no harm" if harmless else _hurdle(case)
+    return Candidate(name="clip", rule=clip_to(case.task.label_range), hurdle=hurdle)
+
+
+def rounding(case: Case) -> Candidate | None:
+    """Numbers go to the nearest value that labels have."""
+    if not _moves_numbers(case) or not has_grid(case.truth):
+        return None
+    return Candidate(name="rounding", rule=fit_grid, hurdle=_hurdle(case))
+
+
+def threshold(case: Case) -> Candidate | None:
+    """Two classes, or each label of several, by a cut of the probability."""
+    two = case.kind == "label" and case.task.problem in ("binary", "multilabel")
+    if not two or case.metric.name not in COUNTS:
+        return None
+    return Candidate(name="threshold", rule=thresholds_for(case.metric.name, case.task.problem))
+
+
+def offsets(case: Case) -> Candidate | None:
+    """One class of several: probabilities weighed before the largest wins."""
+    several = case.kind == "label" and case.task.problem == "multiclass"
+    if not several or case.metric.name not in CHANGES:
+        return None
+    return Candidate(name="offsets", rule=offsets_for(case.metric.name))
+
+
+def cut_points(case: Case) -> Candidate | None:
+    """Ordered classes by cuts of a number."""
+    if case.metric.name != "qwk":
+        return None
+    if case.task.problem == "regression":
+        return Candidate(name="cut points", rule=cuts_within(case.task.label_range))
+    if case.task.problem == "multiclass" and case.kind == "label":
+        return Candidate(name="cut points", rule=fit_class_cuts)
+    return None
+
+
+DECISIONS: tuple[Offer, ...] = (clip, rounding, threshold, offsets, cut_points)
+"""From simple to flexible: one takes over from those before where it clears its hurdle."""

@@ -17,8 +17,8 @@ import numpy as np
 from scipy.stats import t as student
 
 from pipeline.base.config import Competition
-from pipeline.ensemble.decisions.candidates import Candidate, Hurdle, candidates, forced
-from pipeline.ensemble.decisions.decision import Decision, Labelled
+from pipeline.ensemble.decisions.candidates import candidates, forced
+from pipeline.ensemble.decisions.decision import Candidate, Decision, Hurdle, Labelled
 from pipeline.ensemble.decisions.rounding import Labels
 from pipeline.ensemble.evidence import Evidence, FoldSet
 from pipeline.ensemble.honest.gains import UPPER, Difference, Gain

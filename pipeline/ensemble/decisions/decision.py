@@ -2,9 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
+
+from pipeline.base.config import TaskConfig
+from pipeline.metrics.metric import Metric
+from pipeline.problems.form import Kind
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,33 @@ class Decision(Protocol):
 
 Rule = Callable[[Labelled], Decision]
 """Fits a decision."""
+Hurdle = Literal["no harm", "a standard error", "real"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A decision that may be applied."""
+
+    name: str
+    rule: Rule
+    hurdle: Hurdle = "a standard error"
+    """What its effect must clear: be 0 or more, a standard error, or a whole 95 % interval."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Case:
+    """What a decision would be for."""
+
+    task: TaskConfig
+    metric: Metric
+    kind: Kind
+    """What stands in the file: numbers and probabilities (value), or classes (label)."""
+    truth: np.ndarray
+    """(n, k) the labels, (n, 1) class numbers for multiclass."""
+
+
+Offer = Callable[[Case], Candidate | None]
+"""The candidate that a kind of decision has for a case; None where it has none."""
 
 
 def listed(names: list[str], values: np.ndarray, form: str) -> str:
