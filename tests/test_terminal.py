@@ -118,7 +118,7 @@ def test_a_full_disk_under_the_logs_costs_no_fold(folder, monkeypatch):
     def full(*args: object, **more: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("tensorboard.summary.Writer.add_scalar", full)
+    monkeypatch.setattr("pipeline.training.tracking.EventFileWriter.add_event", full)
     assert folder.call(cv) == 0
     assert finished(folder) == NAMES
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tensorboard.summary import Writer
 
 from pipeline import __version__
 from pipeline.base.errors import ArtifactError, DivergedError
@@ -27,6 +26,7 @@ from pipeline.oof.manifest import FORMAT
 from pipeline.oof.predictions import FoldPredictions, commit_fold
 from pipeline.training.events import Journal
 from pipeline.training.job import Job, Part
+from pipeline.training.tracking import track
 
 # What to do when a training diverges: stop, or go back and take smaller steps.
 
@@ -63,22 +63,11 @@ def fit_through(job: Job, part: Part, train: Table, workspace: Workspace, watch:
             )
 
 
-# A fold's result as TensorBoard scalars, beside the curves its learner logged.
-#
-# tensorboard --logdir runs/
-
-
-def log_fold(folder: Path, manifest: Mapping[str, Any]) -> None:
-    """Write score, seconds, peak memory and the learner's numbers to *folder*."""
-    folder.mkdir(parents=True, exist_ok=True)
-    writer = Writer(str(folder))
-    for name, value in _numbers(manifest).items():
-        writer.add_scalar(name, value, step=0)
-    writer.close()
+# A fold's result for the trackers, beside the curves that its learner logged.
 
 
 def _numbers(manifest: Mapping[str, Any]) -> dict[str, float]:
-    """The manifest's numbers under the names TensorBoard groups by.
+    """Score, seconds, peak memory and the learner's numbers, under names that trackers group by.
 
     >>> _numbers({"score": 0.5, "metric": "auc", "seconds": {"fit": 2}, "learner": {"steps": 7}})
     {'fold/auc': 0.5, 'fold/seconds_fit': 2.0, 'learner/steps': 7.0}
@@ -172,10 +161,8 @@ def _train(job: Job, part: Part, metric: Metric, workspace: Workspace, watch: Wa
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
         "peak_memory": peak_bytes(),
     }
-    try:
-        log_fold(workspace.logs, manifest)
-    except OSError as error:  # a log that cannot be written must not cost a trained fold
-        journal.event("no log", f"no TensorBoard log: {error}")
+    with track(workspace.logs, journal) as tracking:
+        tracking.log(_numbers(manifest), step=0)
     workspace.check()
     commit_fold(path, predictions, manifest | {"events": journal.entries()})
     reach("fold")

@@ -1,4 +1,4 @@
-"""Lightning's Trainer as a fold uses it: quiet, saving its state, stoppable, TensorBoard on.
+"""Lightning's Trainer as a fold uses it: quiet, saving its state, stoppable, tracked.
 
 On a GPU a module stays there between folds: Lightning would carry it to the CPU after every fit
 and every predict.
@@ -8,14 +8,13 @@ import logging
 import signal
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.loggers import Logger
 from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.strategies import SingleDeviceStrategy
 
@@ -28,47 +27,26 @@ from pipeline.models.transformer.module import TextModule
 from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.job import FailurePolicy
 from pipeline.training.lightning.checkpoint import CheckpointCallback, CheckpointPlugin
+from pipeline.training.tracking import Tracking, track
 
-# TensorBoard events of a training, which must never cost the training itself.
+# What the module logs goes to the trackers of the run.
 
 
-class FoldLogger(TensorBoardLogger):
-    """Events straight in one folder; gives up, and says so once, where they cannot be written."""
+class TrackingLogger(Logger):
+    """Lightning's way to them."""
 
-    def __init__(self, logs: Path, step: int, watch: Watch) -> None:
-        """What a killed training logged in *logs* after *step* is hidden."""
-        first_hidden = step + 1 if step else 0  # without a step all, the fold's score too
-        super().__init__(logs.parent, name=logs.name, version="", purge_step=first_hidden)
-        self.watch, self.failed = watch, False
+    name = version = ""
 
-    def log_metrics(self, *args: Any, **kwargs: Any) -> None:
-        """See TensorBoardLogger.log_metrics."""
-        self._try(super().log_metrics, *args, **kwargs)
+    def __init__(self, tracking: Tracking) -> None:
+        self.tracking = tracking
 
-    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
-        """See TensorBoardLogger.log_hyperparams."""
-        self._try(super().log_hyperparams, *args, **kwargs)
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """See Logger.log_metrics."""
+        assert step is not None, "the module says after which step"
+        self.tracking.log(metrics, step)
 
-    def log_graph(self, *args: Any, **kwargs: Any) -> None:
-        """See TensorBoardLogger.log_graph."""
-        self._try(super().log_graph, *args, **kwargs)
-
-    def save(self) -> None:
-        """See TensorBoardLogger.save."""
-        self._try(super().save)
-
-    def finalize(self, status: str) -> None:
-        """See TensorBoardLogger.finalize."""
-        self._try(super().finalize, status)
-
-    def _try(self, work: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
-        if self.failed:
-            return
-        try:
-            work(*args, **kwargs)
-        except OSError as error:
-            self.failed = True
-            self.watch.event("no log", f"no TensorBoard log from here on: {error}")
+    def log_hyperparams(self, *_: Any, **__: Any) -> None:
+        """Settings stand in the fold's manifest."""
 
 
 # Where a module is after Lightning is done with it: on a GPU it stays there.
@@ -169,9 +147,11 @@ class FoldFitter:
             message = f"goes on after step {start} of {data.steps.total}"
             watch.event("resumed", message, step=start)
         data.start_at(start)
-        logger = FoldLogger(workspace.logs, start, watch)
-        trainer = self._trainer([Telling(watch, per_epoch), saving], files, logger)
-        with self.rules.stop.at_boundaries():
+        # what a killed training logged after *start*; without a state all, the fold's score too
+        hidden = start + 1 if start else 0
+        with track(workspace.logs, watch, hidden) as tracking, self.rules.stop.at_boundaries():
+            telling = Telling(watch, per_epoch)
+            trainer = self._trainer([telling, saving], files, TrackingLogger(tracking))
             trainer.fit(module, datamodule=data, ckpt_path=None if found is None else found.path)
 
     def predict(self, module: TextModule, data: FoldDataModule, watch: Watch) -> Any:
@@ -183,7 +163,7 @@ class FoldFitter:
         self,
         callbacks: list[pl.Callback],
         files: CheckpointPlugin | None = None,
-        logger: FoldLogger | None = None,
+        logger: TrackingLogger | None = None,
     ) -> "FoldTrainer":
         logging.getLogger(CHATTER).setLevel(logging.WARNING)
         hardware = self.hardware
