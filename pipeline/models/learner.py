@@ -70,7 +70,11 @@ class Learner(Protocol):
 
 
 class LearnerFactory(Protocol):
-    """Makes the learners of one run; holds what all its folds share and none may change."""
+    """Makes the learners of one run; holds what all its folds share and none may change.
+
+    A factory that inherits from it needs to write `facts`, `make` and `load` only, where its
+    learners share nothing and are small.
+    """
 
     def facts(self) -> dict[str, Any]:
         """JSON-ready facts of the whole run: device, precision, tokens, weight digests."""
@@ -81,6 +85,9 @@ class LearnerFactory(Protocol):
         Nothing may be fitted here: held-out rows are among them. Returns a line for people about
         what was counted, such as tokens and truncated rows.
         """
+        characters = sum(len(text) for table in tables for text in table.texts.ravel().tolist())
+        rows = sum(map(len, tables))
+        return f"{characters:,} characters, {characters / max(rows, 1):.0f} per row on average"
 
     def make(self, seed: int) -> Learner:
         """A fresh learner in a state that depends on *seed* and on nothing else."""
@@ -89,17 +96,21 @@ class LearnerFactory(Protocol):
         """The learner that `Learner.save` wrote."""
 
     def disk_bytes(self) -> int:
-        """Bytes that the saved weights of one fold take."""
+        """Bytes that the saved weights of one fold take; 0 for a few kilobytes."""
+        return 0
 
     def checkpoint_bytes(self) -> int:
         """Bytes of one checkpoint of a training; 0 where there are none."""
+        return 0
 
     def close(self) -> None:
         """Give back the memory that it holds; it is not used again."""
+        return
 
     def remember(self, facts: Mapping[str, Any]) -> None:
         """Start the learners to come at what an earlier fold has learnt about this machine: rows
         that fit into memory, a precision that does not overflow. *facts*: its `Learner.facts`."""
+        return
 
 
 @dataclass(frozen=True, kw_only=True)

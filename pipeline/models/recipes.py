@@ -38,9 +38,9 @@ __all__ = [
 
 HUB_ID = re.compile(r"(?P<id>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(@(?P<revision>[\w./-]+))?")
 NOT_SETTINGS = ("name", "learner")
-YOUNGER = ("clean",)
-"""Settings that came with a later release. They stand in a manifest only where they are set, so
-folds that were trained before go together with those of today."""
+YOUNGER: dict[str, Any] = {"clean": [], "head": "linear"}
+"""Settings that came with a later release, and what they are where they are not set. Then they
+stand in no manifest, so folds that were trained before go together with those of today."""
 BY_SIZE = {
     "small": ["learning_rate=5e-5", "epochs=4"],
     "base": ["learning_rate=3e-5", "epochs=4"],
@@ -79,7 +79,9 @@ def run_name(recipe: Recipe, shipped: Recipe) -> str:
 
 def as_values(recipe: Recipe) -> dict[str, Any]:
     """The settings of *recipe* as plain values, as manifests hold them."""
-    return {key: value for key, value in as_dict(recipe).items() if value or key not in YOUNGER}
+    settings = as_dict(recipe)
+    unset = {key for key, value in YOUNGER.items() if settings.get(key) == value}
+    return {key: value for key, value in settings.items() if key not in unset}
 
 
 def available(root: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a recipe can name: learners, losses, poolings, schedules, text transforms.
+"""What a recipe can name: learners, losses, poolings, heads, schedules, text transforms.
 
 An entry says where the thing stands, as "module:object", and is imported when a training uses it,
 so the names are known without loading torch. `docs/extending.md` shows how to add one.
@@ -53,6 +53,12 @@ POOLINGS = {
     "cls": "pipeline.models.transformer.network:first_token",
 }
 """`pooling:` of a transformer: (B, T, H) token states and their (B, T) mask -> (B, H) float32."""
+
+HEADS = {
+    "linear": "pipeline.models.transformer.network:Head",
+}
+"""`head:` of a transformer: a torch module made from (hidden, inputs, outputs, dropout, seed) as
+`pipeline.models.transformer.network.Head` is; the vectors of a row's inputs -> its outputs."""
 
 SCHEDULES = {
     "linear": "pipeline.models.transformer.optimiser:linear",

@@ -11,15 +11,17 @@ from dataclasses import Field, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias
 
 from pipeline.base.errors import UsageError, raise_if
-from pipeline.models.registry import LOSSES, POOLINGS, SCHEDULES, TEXT_TRANSFORMS
+from pipeline.models.registry import HEADS, LOSSES, POOLINGS, SCHEDULES, TEXT_TRANSFORMS
 
 if TYPE_CHECKING:
     Pooling: TypeAlias = str
+    HeadName: TypeAlias = str
     Schedule: TypeAlias = str
     Loss: TypeAlias = str
     TextTransform: TypeAlias = str
 else:  # the parser refuses a name that is in no registry
     Pooling = Literal[*POOLINGS]
+    HeadName = Literal[*HEADS]
     Schedule = Literal[*SCHEDULES]
     Loss = Literal["auto", *LOSSES]
     TextTransform = Literal[*TEXT_TRANSFORMS]
@@ -129,6 +131,8 @@ class TransformerRecipe:
     """Pairs as one input (cross-encoder), or each text alone, joined as u, v, |u-v|, u*v."""
     pooling: Pooling = "mean"
     """Token states to one vector."""
+    head: HeadName = "linear"
+    """What makes outputs from the vectors of a row's texts."""
     max_length: int = 128
     """Tokens per input, special tokens included; longer ones are truncated and counted."""
     epochs: int = 3

@@ -112,6 +112,7 @@ def test_the_run_is_named_after_it_and_its_manifest_says_so(root):
 
 def test_a_recipe_that_cleans_nothing_is_written_as_before(tmp_path):
     assert "clean" not in as_values(find("linear", tmp_path))
+    assert not {"clean", "head"} & set(as_values(find("minilm", tmp_path)))
     assert find("linear", tmp_path, ["clean=[]"]).name == "linear"
 
 

@@ -7,7 +7,7 @@ from pipeline.models import registry
 from pipeline.models.recipes import TransformerRecipe, find
 from pipeline.models.transformer.losses import AUTO, Loss, loss_named
 
-CALLED = [registry.POOLINGS, registry.SCHEDULES, registry.TEXT_TRANSFORMS]
+CALLED = [registry.POOLINGS, registry.HEADS, registry.SCHEDULES, registry.TEXT_TRANSFORMS]
 
 
 @pytest.mark.parametrize("place", [place for each in CALLED for place in each.values()])
@@ -35,10 +35,11 @@ def test_every_kind_of_learner_has_a_recipe_of_its_own_and_a_factory(name):
     assert not kind.weights or callable(registry.load(kind.weights))
 
 
-@pytest.mark.parametrize("field", ["pooling", "schedule", "loss"])
+@pytest.mark.parametrize("field", ["pooling", "head", "schedule", "loss"])
 def test_a_recipe_takes_the_names_of_a_registry_and_no_other(tmp_path, field):
     names = {
         "pooling": registry.POOLINGS,
+        "head": registry.HEADS,
         "schedule": registry.SCHEDULES,
         "loss": registry.LOSSES,
     }[field]

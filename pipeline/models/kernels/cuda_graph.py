@@ -42,7 +42,7 @@ from pipeline.models.kernels.packing import Packed, Packing, lay_out, to_device
 from pipeline.models.settings import TransformerRecipe
 from pipeline.models.transformer.device import Hardware
 from pipeline.models.transformer.memory_limits import Batch
-from pipeline.models.transformer.network import Head, Network, pool
+from pipeline.models.transformer.network import Network, pool
 
 # How work on the device is recorded once and started again with a single call.
 #
@@ -211,6 +211,10 @@ class StaticBuffers:
         return outputs
 
 
+def _shapes(head: nn.Module) -> dict[str, torch.Size]:
+    return {name: value.shape for name, value in head.state_dict().items()}
+
+
 def _begins(batch: Batch) -> np.ndarray:
     """(u * B,): where each text begins among the padded tokens of all inputs in a row."""
     begins, start = [], 0
@@ -256,14 +260,14 @@ class Graphs:
         """Whether capturing has failed: trainings to come need not try."""
         self.counts = {"captured": 0, "replayed": 0, "without": 0}
         """Micro-batches of the training that is under way."""
-        self._head: Head | None = None
+        self._head: nn.Module | None = None
         self._network: Network | None = None
         self._where: list[int] = []
         self._kind: Hashable = None
 
-    def head(self, fresh: Head) -> Head:
+    def head(self, fresh: nn.Module) -> nn.Module:
         """The one head of all trainings, with the weights of *fresh*."""
-        if self._head is None or self._head.linear.weight.shape != fresh.linear.weight.shape:
+        if self._head is None or _shapes(self._head) != _shapes(fresh):
             self._head = fresh
         elif self._head is not fresh:
             self._head.load_state_dict(fresh.state_dict())

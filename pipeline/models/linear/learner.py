@@ -6,7 +6,7 @@ share nothing but n-gram counts. The same rows give the same weights, whatever t
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from pipeline.base.files import commit_arrays, commit_json, read_arrays, read_js
 from pipeline.base.paths import Workspace
 from pipeline.base.seeding import generator
 from pipeline.data.table import Table
-from pipeline.models.learner import Engine, Watch
+from pipeline.models.learner import Engine, LearnerFactory, Watch
 from pipeline.models.linear.features import Features, chunks, learn_features
 from pipeline.models.linear.regularisation import DENSE, STANDARD, row_hashes, try_strengths
 from pipeline.models.linear.solver import fit_glm
@@ -31,8 +31,8 @@ ONE = 1  # thread for BLAS: small products gain nothing from more, and sums keep
 MOST_NGRAMS = 300_000_000  # in the training part: about 8 GB of inputs
 
 
-class LinearFactory:
-    """A `pipeline.models.learner.LearnerFactory`."""
+class LinearFactory(LearnerFactory):
+    """Nothing is shared but n-gram counts, and nothing is done before the first fold."""
 
     def __init__(
         self,
@@ -50,12 +50,6 @@ class LinearFactory:
         """What all folds share."""
         return {"device": "cpu", "precision": "fp32", "ngrams": _inputs(self.recipe)}
 
-    def prepare(self, tables: Sequence[Table], watch: Watch) -> str:
-        """Nothing to do before the first fold; the line says how much text there is."""
-        characters = sum(len(text) for table in tables for text in table.texts.ravel().tolist())
-        rows = sum(map(len, tables))
-        return f"{characters:,} characters, {characters / max(rows, 1):.0f} per row on average"
-
     def make(self, seed: int) -> "LinearLearner":
         """A fresh learner; *seed* matters only where there are too many rows to learn from all."""
         return LinearLearner(self, seed)
@@ -67,16 +61,6 @@ class LinearFactory:
     def disk_bytes(self) -> int:
         """A generous estimate: every bucket of every n-gram family in use."""
         return len(self.counter.families) * self.recipe.buckets * (12 + 4 * self.outputs)
-
-    def checkpoint_bytes(self) -> int:
-        """None: a fit takes seconds."""
-        return 0
-
-    def close(self) -> None:
-        """It holds nothing worth giving back."""
-
-    def remember(self, facts: Mapping[str, Any]) -> None:
-        """Nothing is learnt about the machine."""
 
 
 def make_factory(recipe: LinearRecipe, competition: Competition, engine: Engine) -> LinearFactory:

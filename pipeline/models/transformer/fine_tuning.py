@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from torch import nn
 
 from pipeline.base.config import TaskConfig, as_dict
 from pipeline.base.errors import ArtifactError
@@ -22,12 +23,13 @@ from pipeline.models.kernels.cuda_graph import Graphs
 from pipeline.models.kernels.packing import Packing
 from pipeline.models.kernels.vocabulary import only_used
 from pipeline.models.learner import Watch
+from pipeline.models.registry import HEADS, load
 from pipeline.models.settings import TransformerRecipe
 from pipeline.models.transformer.device import Hardware
 from pipeline.models.transformer.losses import TargetCodec, fit_codec
 from pipeline.models.transformer.memory_limits import LearnedLimits
 from pipeline.models.transformer.module import TextModule
-from pipeline.models.transformer.network import Head, Network, Pristine
+from pipeline.models.transformer.network import Network, Pristine
 from pipeline.models.transformer.tensor_file import read, write
 
 # What the learners of a run share: its recipe, its backbone, its tokens, and who runs them.
@@ -195,7 +197,9 @@ class TransformerLearner:
         shared, recipe = self.shared, self.shared.recipe
         inputs = texts if recipe.pairing == "siamese" else 1
         hidden, outputs = shared.pristine.hidden, shared.outputs
-        head = Head(hidden, inputs, outputs, recipe.head_dropout, self.seed)
+        head: nn.Module = load(HEADS[recipe.head])(
+            hidden, inputs, outputs, recipe.head_dropout, self.seed
+        )
         if shared.graphs is not None:
             head = shared.graphs.head(head)
         self.texts = texts

@@ -98,7 +98,7 @@ class Network(nn.Module):
     def __init__(
         self,
         backbone: nn.Module,
-        head: Head,
+        head: nn.Module,
         pooling: str,
         packing: Packing | None = None,
     ) -> None:
@@ -116,7 +116,9 @@ class Network(nn.Module):
         waits for the device.
         """
         known = [None] * len(inputs) if lengths is None else lengths
-        return self.head([self.vector(*each) for each in zip(inputs, known, strict=True)])
+        vectors = [self.vector(*each) for each in zip(inputs, known, strict=True)]
+        outputs: Tensor = self.head(vectors)
+        return outputs
 
     def vector(self, encoded: Encoded, lengths: np.ndarray | None = None) -> Tensor:
         """(B, H): one input's pooled token states; its rows have *lengths* (B,)."""
