@@ -184,7 +184,7 @@ def _untouched(columns: dict[str, int], header: Sequence[str]) -> list[str]:
 # here the largest probability, 0.5 and the nearest whole number only read off what was decided.
 
 
-THRESHOLD = 0.5  # as in results.metrics
+THRESHOLD = 0.5  # as in metrics.metric
 
 
 def render(
