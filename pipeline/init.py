@@ -14,14 +14,15 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from pipeline.base.command import run
-from pipeline.base.config import Competition, Problem, as_dict
+from pipeline.base.config import Competition, as_dict
 from pipeline.base.errors import UsageError
 from pipeline.base.files import commit_text
 from pipeline.base.parser import Parser, read_section
 from pipeline.base.paths import safe_name
+from pipeline.problems.registry import TYPES
 
 if TYPE_CHECKING:
     from jsonargparse import Namespace
@@ -49,7 +50,7 @@ def parser() -> Parser:
     options.add_argument("--id", metavar="COLUMN", help="names a row")
     _repeatable(options, "--text", "COLUMN", "text of a row; twice for pairs")
     _repeatable(options, "--target", "COLUMN", "what is predicted")
-    options.add_argument("--problem", choices=list(get_args(Problem)), help="kind of target")
+    options.add_argument("--problem", choices=list(TYPES), help="kind of target")
     options.add_argument("--metric", help="a name from docs/metrics.md, or module:function")
     options.add_argument("--folds", type=int, help="number of folds; 5 if not given")
     options.add_argument("--seed", type=int, help="seed of the folds; 42 if not given")

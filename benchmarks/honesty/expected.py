@@ -41,7 +41,7 @@ from pipeline.models.linear.regularisation import STANDARD
 from pipeline.models.settings import LinearRecipe
 from pipeline.oof.members import read_members
 from pipeline.oof.predictions import complete_runs
-from pipeline.problems.form import Form, find_form
+from pipeline.problems.form import Form
 
 PAGE = RESULTS / "expected.md"
 SHARE = 0.2  # of the rows, in the test part of a world
@@ -98,7 +98,9 @@ def read(root: Path, name: str) -> Case:
     return Case(
         competition,
         metric,
-        find_form(competition, metric.needs, tables.sample),
+        competition.task.problem_type.form(
+            competition.task, competition.columns.targets, metric.needs, tables.sample
+        ),
         tables.train.in_order(folds.ids),
         folds.fold_of_row[0],
         folds.group_of_row,

@@ -9,8 +9,10 @@ from datetime import date
 from typing import Any, Literal
 
 from pipeline.base.errors import UsageError, raise_if
+from pipeline.problems.problem import Problem as ProblemType
+from pipeline.problems.registry import ProblemName, problem_of
 
-Problem = Literal["regression", "binary", "multiclass", "multilabel"]
+Problem = ProblemName
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +51,7 @@ class ColumnsConfig:
 class TaskConfig:
     """What is predicted and how it is scored."""
 
-    problem: Problem
+    problem: ProblemName
     """regression, binary, multiclass (one of several) or multilabel (any of several)."""
     metric: str
     """A name from docs/metrics.md, or module:function of (y_true, y_pred), larger is better."""
@@ -63,14 +65,8 @@ class TaskConfig:
 
     def __post_init__(self) -> None:
         problems = []
-        if self.problem == "multiclass" and len(self.classes) < 3:
-            problems.append(
-                f"task.classes has {len(self.classes)} entries; multiclass needs 3 or more"
-            )
-        if self.problem == "binary" and len(self.classes) != 2:
-            problems.append(
-                f"task.classes has {len(self.classes)} entries; binary needs 2: negative, positive"
-            )
+        if wrong := self.problem_type.class_count_problem(len(self.classes)):
+            problems.append(wrong)
         if len(set(self.classes)) != len(self.classes):
             problems.append("task.classes names a class twice")
         if self.label_range and not self.label_range[0] < self.label_range[1]:
@@ -78,6 +74,11 @@ class TaskConfig:
                 f"task.label_range is {list(self.label_range)}; the first must be the smaller"
             )
         raise_if(problems, UsageError)
+
+    @property
+    def problem_type(self) -> ProblemType:
+        """What is particular to the problem: its labels, predictions, losses, forms of a file."""
+        return problem_of(self.problem)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,7 +200,7 @@ class Competition:
             )
         if not self.columns.targets:
             problems.append("columns.targets is empty; name the column to predict")
-        if self.task.problem in ("binary", "multiclass") and len(self.columns.targets) != 1:
+        if self.task.problem_type.named_classes and len(self.columns.targets) != 1:
             problems.append(
                 f"columns.targets names {len(self.columns.targets)} columns; "
                 f"a {self.task.problem} problem has one"
@@ -209,7 +210,7 @@ class Competition:
     @property
     def outputs(self) -> list[str]:
         """Names of the prediction columns, (k,): classes of a multiclass, targets otherwise."""
-        return self.task.classes if self.task.problem == "multiclass" else self.columns.targets
+        return self.task.problem_type.outputs(self.columns.targets, self.task.classes)
 
 
 def as_dict(section: Any) -> dict[str, Any]:

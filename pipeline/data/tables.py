@@ -78,11 +78,7 @@ def _dummy(competition: Competition) -> str:
     as_label = task.submit == "label" or (
         task.submit == "auto" and task.metric in ("accuracy", "f1", "macro-f1", "qwk")
     )
-    if task.problem == "multiclass" or (task.problem == "binary" and as_label):
-        return task.classes[0]
-    if task.problem == "multilabel" and as_label:
-        return "0"
-    return "0.0" if task.problem == "regression" else "0.5"
+    return task.problem_type.placeholder(task.classes, as_label)
 
 
 # From the frame of one file to a checked Table; what is wrong goes into a Report.

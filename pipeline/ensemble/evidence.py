@@ -13,10 +13,11 @@ from typing import Any, cast
 import numpy as np
 
 from pipeline.ensemble.predictor import Blend, Predictor, RowFeatures, Rows
-from pipeline.metrics.formulas import expand
 from pipeline.metrics.greedy_steps import GreedySteps, climb
 from pipeline.metrics.metric import Metric, MetricError
 from pipeline.metrics.moments import GAINS, Moments, combine, measure_by_fold, pair, step_gains
+from pipeline.problems.problem import Problem
+from pipeline.problems.registry import problem_of
 
 FoldSet = frozenset[int]
 BLOCK = 2**22  # predictions of members that are put into the order of folds at once
@@ -59,9 +60,14 @@ class Evidence:
         facts: RowFeatures | None = None,
     ) -> "Evidence":
         """Evidence with its moments measured: the one pass over all rows."""
-        target = expand(truth, problem, oof[0].shape[1])
+        target = problem_of(problem).expand(truth, oof[0].shape[1])
         by_fold = measure_by_fold(oof, target, fold_of_row)
         return cls(names, oof, truth, fold_of_row, group_of_row, metric, problem, by_fold, facts)
+
+    @property
+    def kind(self) -> Problem:
+        """The problem type."""
+        return problem_of(self.problem)
 
     @property
     def folds(self) -> FoldSet:
@@ -76,7 +82,7 @@ class Evidence:
     @property
     def uses_moments(self) -> bool:
         """Whether the metric is scored from moments alone."""
-        return self.problem == "regression" and self.metric.name in GAINS
+        return self.kind.numeric and self.metric.name in GAINS
 
     @property
     def sees_level(self) -> bool:
@@ -128,7 +134,7 @@ class Evidence:
         left as they are: a class with three rows must not weigh as much as one with a thousand.
         """
         spread = self.moments(folds).scatter[:, -1, -1]
-        if self.problem == "multiclass" or not spread.any():
+        if self.kind.exclusive or not spread.any():
             return np.ones(len(spread))
         return np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 0)
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from pipeline.base.errors import UsageError
 from pipeline.data.table import Table
+from pipeline.problems.registry import problem_of
 
 # Facts about rows besides their predictions: which slice of the data they are from, and a few
 # numbers about their texts. Labels are never among them.
@@ -198,12 +199,9 @@ class Blend:
 
 
 def within_range(values: np.ndarray, problem: str) -> np.ndarray:
-    """(n, k) *values* as they are for numbers; else as probabilities, for multiclass with rows that
-    sum to one."""
-    if problem == "regression":
-        return values
-    kept = np.clip(values, FLOOR, 1 - FLOOR)
-    return np.asarray(kept / kept.sum(axis=1, keepdims=True)) if problem == "multiclass" else kept
+    """(n, k) *values* as they are for numbers; else as probabilities, for one class of several with
+    rows that sum to one."""
+    return problem_of(problem).within_range(values, FLOOR)
 
 
 def mean_of(members: Sequence[np.ndarray]) -> np.ndarray:

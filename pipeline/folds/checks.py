@@ -1,7 +1,6 @@
 """What makes folds fit to be used: every row once, no fold empty, no group cut, no class unseen."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,40 +9,18 @@ from pipeline.data.join import compare, named
 from pipeline.data.table import Table
 from pipeline.folds.groups import looser
 from pipeline.folds.splitter import table as count_table
+from pipeline.problems.problem import Division
 
 # What every training part must hold: each class, and of each label both rows with and without it.
 #
 # Numbers have no classes; of them only a constant target is refused.
 
 
-@dataclass(frozen=True, kw_only=True)
-class Classes:
-    """One division of the rows into classes."""
-
-    names: list[str]
-    """(c,) for messages, such as: class 'economy', label 'toxic' = 1."""
-    class_of_row: np.ndarray
-    """(n,) 0 … c - 1."""
-
-
-def divisions(train: Table, competition: Competition) -> list[Classes]:
+def divisions(train: Table, competition: Competition) -> list[Division]:
     """The classes of a classification; with several labels one division for each of them."""
     assert train.targets is not None
-    numbers = train.targets.astype(np.int64)
-    match competition.task.problem:
-        case "regression":
-            return []
-        case "multilabel":
-            return [
-                Classes(
-                    names=[f"label {name!r} = 0", f"label {name!r} = 1"],
-                    class_of_row=column,
-                )
-                for name, column in zip(competition.columns.targets, numbers.T, strict=True)
-            ]
-        case _:
-            names = [f"class {name!r}" for name in competition.task.classes]
-            return [Classes(names=names, class_of_row=numbers[:, 0])]
+    names, task = competition.columns.targets, competition.task
+    return task.problem_type.divisions(train.targets, names, task.classes)
 
 
 def target_problems(train: Table, competition: Competition) -> list[str]:
@@ -57,7 +34,7 @@ def target_problems(train: Table, competition: Competition) -> list[str]:
                 f"{train.source} has no row of {classes.names[number]}: a learner cannot tell it "
                 "from the others. Take it out of the config, or add rows that have it."
             )
-    if competition.task.problem == "regression":
+    if competition.task.problem_type.numeric:
         for name, column in zip(competition.columns.targets, train.targets.T, strict=True):
             if (column == column[0]).all():
                 problems.append(
@@ -100,7 +77,7 @@ def rare_notes(train: Table, groups: np.ndarray, competition: Competition, count
     ]
 
 
-def missing_from_training(fold_of_row: np.ndarray, classes: Classes) -> list[tuple[int, int]]:
+def missing_from_training(fold_of_row: np.ndarray, classes: Division) -> list[tuple[int, int]]:
     """(class, fold) where the fold holds out every row of the class; *fold_of_row* is (n,)."""
     count = count_table(fold_of_row, classes.class_of_row)
     total = count.sum(axis=0)
@@ -139,7 +116,7 @@ def fold_problems(
     group_of_row: np.ndarray,
     ids: np.ndarray,
     folds: FoldsConfig,
-    classes: Sequence[Classes],
+    classes: Sequence[Division],
 ) -> list[str]:
     """What is wrong with one assignment (n,) for the config's *folds*; [] where nothing is."""
     count = folds.count

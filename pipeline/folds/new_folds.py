@@ -15,7 +15,6 @@ from pipeline.base.seeding import derive_seed
 from pipeline.data.join import places_of
 from pipeline.data.table import Table
 from pipeline.folds.checks import (
-    Classes,
     divisions,
     fold_problems,
     group_problems,
@@ -28,6 +27,7 @@ from pipeline.folds.fold_file import read_fold_file
 from pipeline.folds.groups import connect, describe, looser
 from pipeline.folds.recipe import groups_of
 from pipeline.folds.splitter import assign, strata
+from pipeline.problems.problem import Division
 
 MOVES = 100
 """So many groups are moved at most, lest two classes chase each other for ever."""
@@ -97,7 +97,7 @@ def _assigned(competition: Competition, train: Table, groups: np.ndarray) -> np.
     return np.stack(assignments)
 
 
-def spread(fold_of_row: np.ndarray, groups: np.ndarray, divided: Sequence[Classes]) -> np.ndarray:
+def spread(fold_of_row: np.ndarray, groups: np.ndarray, divided: Sequence[Division]) -> np.ndarray:
     """(n,) the folds again; where one holds out a whole class, its smallest group moves on.
 
     Strata see to this by themselves, except where a rare class was joined with others. It moves

@@ -23,15 +23,6 @@ Piece = str | Grid
 # The piece of the ensemble's page on decisions: what was tried, what it gains, what is applied.
 
 
-KINDS = {
-    ("value", "regression"): "numbers",
-    ("label", "regression"): "whole numbers",
-    ("value", "binary"): "probabilities",
-    ("value", "multiclass"): "probabilities",
-    ("value", "multilabel"): "probabilities",
-}
-
-
 def decision_table(decided: Decided) -> Grid | None:
     """The candidates; None where there were none."""
     if not decided.lines:
@@ -56,9 +47,8 @@ def decision_table(decided: Decided) -> Grid | None:
 
 def decision_sentences(outcome: Outcome) -> Iterator[str]:
     """What is written into the file, and what was decided about it."""
-    decided, problem = outcome.decided, outcome.competition.task.problem
-    kind = KINDS.get((outcome.form.kind, problem), "classes")
-    yield f"written  {kind} in {', '.join(outcome.form.columns)}"
+    decided, problem = outcome.decided, outcome.competition.task.problem_type
+    yield f"written  {problem.written[outcome.form.kind]} in {', '.join(outcome.form.columns)}"
     for note in outcome.form.notes:
         yield f"  note   {note}"
     yield f"decided  {_chosen(outcome)}"
@@ -95,7 +85,7 @@ def _none_why(outcome: Outcome) -> str:
             f"the file takes probabilities, so the leaderboard makes the classes; {metric.name} is "
             "scored as if by 0.5 or the largest"
         )
-    if task.problem == "regression" and task.label_range is None:
+    if task.problem_type.numeric and task.label_range is None:
         return "there is no label range to clip to (task.label_range), and no grid of labels"
     return f"{metric.name} needs no decision on such a file"
 

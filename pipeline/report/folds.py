@@ -71,13 +71,8 @@ def _line(
 def target_means(train: Table, rows: np.ndarray, competition: Competition) -> dict[str, float]:
     """Of the chosen rows: mean of each number, or share of each class or label."""
     assert train.targets is not None
-    targets = train.targets[rows]
-    if competition.task.problem in ("regression", "multilabel"):
-        names = competition.columns.targets
-        return dict(zip(names, targets.mean(axis=0).tolist(), strict=True))
-    names = competition.task.classes
-    share = np.bincount(targets[:, 0].astype(int), minlength=len(names)) / len(targets)
-    return dict(zip(names, share.tolist(), strict=True))
+    names, task = competition.columns.targets, competition.task
+    return task.problem_type.shares(train.targets[rows], names, task.classes)
 
 
 def lines(found: dict[str, Any], competition: Competition, source: str) -> list[str]:
@@ -105,7 +100,7 @@ def lines(found: dict[str, Any], competition: Competition, source: str) -> list[
 
 def grid(found: dict[str, Any], competition: Competition, train: Table) -> Grid:
     """Rows, target means or class shares, and the largest deviation of every fold."""
-    numbers = competition.task.problem == "regression"
+    numbers = competition.task.problem_type.numeric
     whole = target_means(train, np.full(len(train), True), competition)
     shown = list(whole) if len(whole) <= WIDEST else []
     table = Grid(

@@ -9,6 +9,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from pipeline.base.files import size_text
+from pipeline.problems.registry import problem_of
 from pipeline.report.init_signals import alike, alone, copies, overlap, relation
 from pipeline.report.page import Section, figure, name, names, number, page, plural, share, writable
 from pipeline.setup.inspection.description import Quantiles, Spread
@@ -75,7 +76,7 @@ def target(seen: Inspection) -> Section:
         return _several_numbers(spread)
     says, warns = _spread_says(seen), []
     least = min(zip(spread.counts["train"], spread.names, strict=True))
-    if seen.problem != "regression" and least[0] < seen.folds:
+    if not _numeric(seen) and least[0] < seen.folds:
         warns.append(
             f"{name(least[1])} has {plural(least[0], 'row')}, fewer than the {seen.folds} folds: "
             "some held-out parts will lack it"
@@ -90,6 +91,10 @@ def target(seen: Inspection) -> Section:
     )
 
 
+def _numeric(seen: Inspection) -> bool:
+    return problem_of(seen.problem).numeric
+
+
 def _target_title(seen: Inspection) -> str:
     spread = seen.spread
     if spread.numbers:
@@ -98,7 +103,7 @@ def _target_title(seen: Inspection) -> str:
             f"Target {name(fact.name)}: {number(fact.minimum)} to {number(fact.maximum)}, mean "
             f"{figure(fact.mean)}, sd {figure(fact.deviation)}, {fact.distinct:,} different values"
         )
-    if seen.problem == "multilabel":
+    if spread.label_sets:
         without = share(spread.unlabelled, spread.totals["train"])
         return (
             f"Target: {plural(len(spread.names), 'label')}, {plural(spread.label_sets, 'set')} "
@@ -134,7 +139,7 @@ def _spread_says(seen: Inspection) -> list[str]:
         fewest = f"down to {rest[-1]:,}" if rest[-1] < rest[0] else "each"
         says.append(f"{len(rest)} more with {plural(rest[0], 'row')} {fewest}")
     rare = [n for n, count in zip(spread.names, train, strict=True) if count < RARE * total]
-    if rare and seen.problem != "regression":
+    if rare and not _numeric(seen):
         says.append(f"rare, under {RARE:.0%} of the rows: {names(rare)}".replace("%", " %"))
     if "holdout" in spread.counts and (moved := spread.moved("holdout")) > MOVED:
         says.append(

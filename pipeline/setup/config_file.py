@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from pipeline.base.config import Competition, as_dict
+from pipeline.problems.registry import TYPES
 
 WIDTH = 100
 PLAIN = re.compile(r"(?:[^\W\d_]|\.{0,2}/)[\w./-]*")
@@ -28,14 +29,24 @@ SECTIONS = {
     "folds": "How the training rows are split; frozen at first use. Further fields: repeats, bins, "
     "near_threshold, file (python -m pipeline.cv --help).",
 }
+
+
+def _either(names: list[str]) -> str:
+    """The *names* as a choice.
+
+    >>> _either(["rain", "snow", "hail"])
+    'rain, snow or hail'
+    """
+    return f"{', '.join(names[:-1])} or {names[-1]}"
+
+
 CHANGES: dict[str, str] = {
     "data.holdout": "Scored, never trained on. To train on a file in every fold instead, move it "
     "to extra_train.",
     "data.extra_train": "Trained on in every fold, never scored.",
     "columns.texts": "One column for single texts, two for pairs.",
     "columns.features": "Further columns that train and test share; folds can use them.",
-    "task.problem": "Possible: regression, binary, multiclass (one of several classes) or "
-    "multilabel (any of several).",
+    "task.problem": f"Possible: {_either([each.described for each in TYPES.values()])}.",
     "task.classes": "Prediction columns have this order; for binary: negative, positive.",
     "task.label_range": "[lowest, highest] possible label, or null where there are no such ends.",
     "task.submit": "Possible: value (number, probability), label (class), or auto: as the sample "

@@ -19,7 +19,6 @@ from pipeline.ensemble.predictor import Rows
 from pipeline.folds.frozen import read_frozen
 from pipeline.metrics.metric import get_metric
 from pipeline.oof.members import read_members
-from pipeline.problems.form import find_form, render
 from pipeline.submissions.submission_file import build, check
 
 
@@ -59,7 +58,8 @@ def make(
     paths = Paths(root, competition.name)
     metric = get_metric(competition.task.metric, competition.task, paths.root)
     tables = load(competition, paths.root)
-    form = find_form(competition, metric.needs, tables.sample)
+    task = competition.task
+    form = task.problem_type.form(task, competition.columns.targets, metric.needs, tables.sample)
     folds = read_frozen(competition, paths, tables.train)
     holdout = tables.holdout
     members = read_members(
@@ -94,5 +94,6 @@ def fill(outcome: Outcome, test_ids: Sequence[str], sample: Sample) -> bytes:
     predicted = outcome.assessment.blend.predict(rows, task.problem)
     check(test_ids, sample.ids.tolist(), predicted)
     decided = outcome.decided.apply(predicted)
-    texts = render(outcome.form, task, decided, task.label_range or outcome.seen_range)
+    limits = task.label_range or outcome.seen_range
+    texts = task.problem_type.texts(outcome.form, task, decided, limits)
     return build(sample, test_ids, texts)

@@ -115,7 +115,7 @@ def candidate_of(peer: Peer, contest: CompetitionView) -> Candidate:
     values = {"train": peer.oof, "test": peer.test, "holdout": peer.holdout}
     return Candidate(
         sources={},
-        kind="values" if contest.problem == "regression" else "probabilities",
+        kind="values" if contest.kind.numeric else "probabilities",
         values=values,
         written={"oof": peer.oof},
         times={part: np.ones(len(each), dtype=int) for part, each in values.items()},

@@ -126,7 +126,7 @@ def _as_outputs(sheet: CandidateTable, kind: Kind, contest: CompetitionView) -> 
     ordered = np.full((len(sheet.values), width), np.nan)
     ordered[:, places] = values
     if kind == "logits":
-        together = contest.problem == "multiclass" or width > k
+        together = contest.kind.exclusive or width > k
         with np.errstate(invalid="ignore", over="ignore"):  # rows with NaN stay NaN
             ordered = softmax(ordered) if together else sigmoid(ordered)
     elif kind == "probabilities":
@@ -158,13 +158,13 @@ class FileOptions:
 
 def read_candidate(asked: FileOptions, contest: CompetitionView) -> Candidate:
     """Read the file, or both; DataError listing what keeps them from being read as predictions."""
-    task = contest.competition.task
-    if task.problem == "regression" and asked.kind in ("logits", "probabilities"):
+    numeric = contest.kind.numeric
+    if numeric and asked.kind in ("logits", "probabilities"):
         raise UsageError(
             f"--{asked.kind} is for classes, but {contest.competition.name} is a regression: its "
             "predictions are numbers in the label's unit. Leave the flag out"
         )
-    kind: Kind = asked.kind or ("values" if task.problem == "regression" else "probabilities")
+    kind: Kind = asked.kind or ("values" if numeric else "probabilities")
     sheets = _sheets(asked, contest)
     raise_if([text for sheet in sheets for text in _beyond(sheet, kind)], DataError)
     sidecar, notes = _sidecar(asked.file, sheets[0].sha256)

@@ -15,9 +15,9 @@ import pandas as pd
 
 from pipeline.base.config import Competition
 from pipeline.base.errors import DataError
-from pipeline.data.labels import canonical
 from pipeline.folds.fold_file import fold_columns
 from pipeline.problems.form import match
+from pipeline.problems.label_texts import canonical
 
 # From the texts of a file to numbers, and from logits to probabilities.
 

@@ -13,6 +13,7 @@ from pipeline.base.paths import Paths
 from pipeline.data.tables import Tables, load
 from pipeline.folds.frozen import Folds, read_frozen
 from pipeline.metrics.metric import Metric, get_metric
+from pipeline.problems.problem import Problem
 
 PARTS = ("train", "test", "holdout")
 
@@ -52,8 +53,13 @@ class CompetitionView:
 
     @property
     def problem(self) -> str:
-        """regression, binary, multiclass or multilabel."""
+        """Its name: regression, binary, multiclass or multilabel."""
         return self.competition.task.problem
+
+    @property
+    def kind(self) -> Problem:
+        """The problem type."""
+        return self.competition.task.problem_type
 
 
 # From a config to the contest that files are held against.

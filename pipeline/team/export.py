@@ -87,7 +87,7 @@ def sidecar(
         ),
         "proof": team.get("proof", {"kind": "passport", "says": "trained on these folds"}),
         "outputs": contest.competition.outputs,
-        "kind": "values" if contest.problem == "regression" else "probabilities",
+        "kind": "values" if contest.kind.numeric else "probabilities",
         "selection": str(peer.manifest.get("selection", "unknown")),
         "seconds": seconds_of(paths, peer.name, peer.manifest),
         **({"sources": team["sources"], "by": team["by"]} if team else {}),

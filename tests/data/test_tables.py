@@ -8,8 +8,9 @@ import pytest
 
 from pipeline.base.config import ColumnsConfig, Competition, DataConfig, FoldsConfig, TaskConfig
 from pipeline.base.errors import DataError
-from pipeline.data.labels import canonical, encode, is_number
+from pipeline.data.labels import encode
 from pipeline.data.tables import ROW_NUMBER, Tables, load
+from pipeline.problems.label_texts import canonical, is_number
 
 REGRESSION = TaskConfig(problem="regression", metric="pearson", label_range=(0.0, 5.0))
 BINARY = TaskConfig(problem="binary", metric="auc", classes=["0", "1"])

@@ -15,9 +15,7 @@ from pipeline.folds.splitter import (
     assign,
     balance,
     levelled,
-    number_strata,
     refined,
-    set_strata,
     strata,
     table,
 )
@@ -137,37 +135,6 @@ def test_water_finds_one_level(heights, amount):
     raised = height + added
     assert (raised[added > 0] == raised[added > 0][:1]).all()
     assert (added.sum() == 0) or (raised[added == 0] >= raised[added > 0][0]).all()
-
-
-def test_equal_numbers_share_a_stratum_and_bins_hold_equal_shares():
-    values = np.concatenate([np.zeros(300), np.linspace(1, 5, 700)])
-    stratum = number_strata(values[:, None], bins=10)
-    assert len(set(stratum[:300])) == 1
-    assert not set(stratum[:300]) & set(stratum[300:])
-    assert np.bincount(stratum)[stratum[300:]].max() <= 101
-
-
-def test_few_distinct_numbers_are_strata_themselves():
-    values = np.array([1.0] * 50 + [2] * 45 + [3] * 3 + [6] * 2)[:, None]
-    np.testing.assert_array_equal(np.bincount(number_strata(values, bins=4)), [50, 45, 3, 2])
-
-
-def test_several_numbers_are_binned_along_the_direction_in_which_they_move_together():
-    level = np.random.default_rng(0).normal(size=500)
-    noise = np.random.default_rng(1).normal(size=(500, 3)) / 5
-    targets = level[:, None] * [1.0, -2.0, 30.0] + noise
-    stratum = number_strata(targets, bins=5)
-    means = np.array([level[stratum == number].mean() for number in range(5)])
-    assert (np.abs(np.diff(means)) > 0.3).all()
-    assert len(set(np.sign(np.diff(means)))) == 1
-
-
-def test_rare_label_sets_are_joined_by_their_rarest_label():
-    rows = [[1, 0, 0]] * 6 + [[1, 1, 0]] * 2 + [[0, 1, 1]] + [[1, 1, 1]] + [[0, 0, 0]] * 5
-    stratum = set_strata(np.array(rows, dtype=float), least=3)
-    assert len(set(stratum[6:8])) == 1  # both by the second label
-    assert stratum[8] == stratum[9]  # by the third, the rarest
-    assert len(set(stratum)) == 4
 
 
 def test_a_column_refines_strata_as_far_as_enough_rows_share_a_value():

@@ -6,7 +6,7 @@ import pytest
 from pipeline.base.config import ColumnsConfig, Competition, DataConfig
 from pipeline.base.errors import DataError, UsageError
 from pipeline.metrics.metric import get_metric
-from pipeline.problems.form import find_form, match, number_texts, render
+from pipeline.problems.form import match, number_texts
 from tests.ensemble.toys import task_of
 
 FREE = (0.0, 1.0)
@@ -37,12 +37,13 @@ def form_of(problem, metric, sample, targets=("label",), **task):
         task=task_of(problem, metric, **task),
     )
     needs = get_metric(metric, competition.task).needs
-    return find_form(competition, needs, sample), competition.task
+    task = competition.task
+    return task.problem_type.form(task, competition.columns.targets, needs, sample), task
 
 
 def texts_of(problem, metric, sample, predicted, limits=FREE, **more):
     form, task = form_of(problem, metric, sample, **more)
-    return render(form, task, np.array(predicted, dtype=float), limits)
+    return task.problem_type.texts(form, task, np.array(predicted, dtype=float), limits)
 
 
 WORDS = ["negative", "positive"]

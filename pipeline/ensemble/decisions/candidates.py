@@ -47,7 +47,7 @@ def candidates(task: TaskConfig, metric: Metric, kind: Kind, truth: np.ndarray) 
 
 def _moves_numbers(case: Case) -> bool:
     """Whether numbers are written as numbers; under kappa they are cut instead."""
-    numbers = case.task.problem == "regression" and case.kind == "value"
+    numbers = case.task.problem_type.numeric and case.kind == "value"
     return numbers and case.metric.name != "qwk"
 
 
@@ -73,7 +73,7 @@ def rounding(case: Case) -> Candidate | None:
 
 def threshold(case: Case) -> Candidate | None:
     """Two classes, or each label of several, by a cut of the probability."""
-    two = case.kind == "label" and case.task.problem in ("binary", "multilabel")
+    two = case.kind == "label" and case.task.problem_type.target_kind == "flags"
     if not two or case.metric.name not in COUNTS:
         return None
     return Candidate(name="threshold", rule=thresholds_for(case.metric.name, case.task.problem))
@@ -81,7 +81,7 @@ def threshold(case: Case) -> Candidate | None:
 
 def offsets(case: Case) -> Candidate | None:
     """One class of several: probabilities weighed before the largest wins."""
-    several = case.kind == "label" and case.task.problem == "multiclass"
+    several = case.kind == "label" and case.task.problem_type.exclusive
     if not several or case.metric.name not in CHANGES:
         return None
     return Candidate(name="offsets", rule=offsets_for(case.metric.name))
@@ -91,9 +91,9 @@ def cut_points(case: Case) -> Candidate | None:
     """Ordered classes by cuts of a number."""
     if case.metric.name != "qwk":
         return None
-    if case.task.problem == "regression":
+    if case.task.problem_type.numeric:
         return Candidate(name="cut points", rule=cuts_within(case.task.label_range))
-    if case.task.problem == "multiclass" and case.kind == "label":
+    if case.task.problem_type.exclusive and case.kind == "label":
         return Candidate(name="cut points", rule=fit_class_cuts)
     return None
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.ensemble.decisions.decision import Labelled, Rule
-from pipeline.problems.form import THRESHOLD, nearest_labels
+from pipeline.problems.registry import problem_of
 
 MOST = 101  # more distinct labels than this are no grid
 EACH = 5  # rows that a value of a grid has on average, at least
@@ -141,18 +141,11 @@ class Labels:
 
     def apply(self, predicted: np.ndarray) -> np.ndarray:
         """(m, k): whole numbers, 0 and 1, or a single 1 in each row."""
-        if self.problem == "regression":
-            return nearest_labels(predicted, self.limits)
-        if self.problem == "multiclass":
-            return np.eye(predicted.shape[1])[predicted.argmax(axis=1)]
-        return (predicted >= THRESHOLD).astype(float)
+        return problem_of(self.problem).as_labels(predicted, self.limits)
 
     def says(self, names: list[str]) -> str:
         """Which classes."""
-        return {
-            "regression": "the nearest whole numbers",
-            "multiclass": "the likeliest class",
-        }.get(self.problem, f"positive from {THRESHOLD:g} on")
+        return problem_of(self.problem).labels_said()
 
     def as_dict(self) -> dict[str, Any]:
         """Nothing is fitted."""

@@ -16,6 +16,7 @@ import numpy as np
 
 from pipeline.ensemble.decisions.decision import Labelled, Rule, beyond_noise, listed
 from pipeline.problems.form import THRESHOLD
+from pipeline.problems.registry import problem_of
 
 ROUNDS = 5  # of going round the labels, where they depend on each other
 
@@ -45,9 +46,10 @@ class Thresholds:
 
 def thresholds_for(metric: str, problem: str) -> Rule:
     """The rule that fits thresholds to *metric*, one of those in COUNTS."""
-    if problem == "multilabel" and metric == "accuracy":
+    kind = problem_of(problem)
+    if kind.whole_rows and metric == "accuracy":
         return _fit_jointly
-    name = "f1" if problem == "multilabel" and metric == "macro-f1" else metric
+    name = kind.metric_of_columns.get(metric, metric)
 
     def fit(rows: Labelled) -> Thresholds:
         every = np.ones(len(rows.truth), dtype=bool)

@@ -19,8 +19,8 @@ from pipeline.ensemble.methods.logistic import Task, fit, logistic, probabilitie
 from pipeline.ensemble.methods.ridge import label_level
 from pipeline.ensemble.methods.weights import simplex
 from pipeline.ensemble.predictor import Predictor, Rows
-from pipeline.metrics.formulas import expand
 from pipeline.metrics.moments import CELLS
+from pipeline.problems.registry import problem_of
 
 STRENGTHS = (1e1, 1e0, 1e-1, 1e-2)
 """Tried from strong to weak; before them no correction at all."""
@@ -42,12 +42,14 @@ class View:
         """Offset (n, k) and design (n, k, d) for the first layer's predictions (n, k)."""
         features = (raw_features(rows) - self.mean) / self.spread
         (n, q), k = features.shape, first.shape[1]
-        scores = first if self.problem == "regression" else scores_of(first, self.problem)
+        scores = scores_of(first, self.problem)
         stretch = (scores - self.centre)[:, :, None] * np.hstack([np.ones((n, 1)), features])[
             :, None
         ]
         parts = [stretch, np.broadcast_to(np.eye(k), (n, k, k))]
-        if self.problem != "multiclass":  # a softmax does not see what is added to all classes
+        if not problem_of(
+            self.problem
+        ).exclusive:  # a softmax does not see what is added to all classes
             parts.append(np.broadcast_to(features[:, None], (n, k, q)))
         return scores, np.concatenate(parts, axis=-1)
 
@@ -74,8 +76,7 @@ class Layered:
         if not self.coefficients.any():
             return first
         offset, design = self.view.design(rows, first)
-        scores = offset + design @ self.coefficients
-        return scores if problem == "regression" else probabilities_of(scores, problem)
+        return probabilities_of(offset + design @ self.coefficients, problem)
 
     def details(self) -> dict[str, Any]:
         """The first layer, and the second's coefficients."""
@@ -109,8 +110,9 @@ def layers(evidence: Evidence, folds: FoldSet) -> Layered:
     names = ["disagreement", *evidence.facts.names]
     rows, given = evidence.rows(folds), evidence.given.take(evidence.rows(folds))
     features = raw_features(given)
-    numbers = evidence.problem == "regression"
-    first = _first_layer(evidence, folds) if len(folds) > 1 else base.predict(given, "regression")
+    numbers = not evidence.kind.scored_by_log_odds
+    several = len(folds) > 1
+    first = _first_layer(evidence, folds) if several else base.predict(given, evidence.problem)
     spread = features.std(axis=0)
     view = View(
         mean=features.mean(axis=0),
@@ -121,16 +123,16 @@ def layers(evidence: Evidence, folds: FoldSet) -> Layered:
     offset, design = view.design(given, first)
     if len(folds) < 2:
         return Layered(base, view, np.zeros(design.shape[2]), names)
-    truth = expand(evidence.truth[rows], evidence.problem, given.columns)
+    truth = evidence.kind.expand(evidence.truth[rows], given.columns)
     if numbers:
         truth = truth - label_level(evidence, folds)
-    task = Task(offset, design, truth, exclusive=evidence.problem == "multiclass")
+    task = Task(offset, design, truth, exclusive=evidence.kind.exclusive)
     strength = _best_strength(evidence, rows, task)
     return Layered(base, view, _fitted(task, strength, numbers), names)
 
 
 def _base(evidence: Evidence, folds: FoldSet) -> Predictor:
-    method = simplex if evidence.problem == "regression" else logistic
+    method = logistic if evidence.kind.scored_by_log_odds else simplex
     found: Predictor = evidence.remembered(("first layer", folds), lambda: method(evidence, folds))
     return found
 
@@ -142,21 +144,17 @@ def _first_layer(evidence: Evidence, folds: FoldSet) -> np.ndarray:
 
 def _best_strength(evidence: Evidence, rows: np.ndarray, task: Task) -> float | None:
     """The strength with the best gain on folds left out in turn; None where no correction is."""
-    numbers, fold_of_row = evidence.problem == "regression", evidence.fold_of_row[rows]
-    best, found = evidence.gain_of(rows, _values(task.offset, evidence.problem)), None
+    numbers, fold_of_row = not evidence.kind.scored_by_log_odds, evidence.fold_of_row[rows]
+    best, found = evidence.gain_of(rows, evidence.kind.from_scores(task.offset)), None
     for strength in STRENGTHS:
         scores = task.offset.copy()
         for fold in np.unique(fold_of_row):
             here = fold_of_row == fold
             coefficients = _fitted(task.take(~here), strength, numbers)
             scores[here] = task.take(here).scores(coefficients)
-        if (gain := evidence.gain_of(rows, _values(scores, evidence.problem))) > best:
+        if (gain := evidence.gain_of(rows, evidence.kind.from_scores(scores))) > best:
             best, found = gain, strength
     return found
-
-
-def _values(scores: np.ndarray, problem: str) -> np.ndarray:
-    return scores if problem == "regression" else probabilities_of(scores, problem)
 
 
 def _fitted(task: Task, strength: float | None, numbers: bool) -> np.ndarray:

@@ -17,7 +17,7 @@ from scipy.special import expit, logsumexp, softmax
 from pipeline.ensemble.evidence import Evidence, FoldSet
 from pipeline.ensemble.methods.ridge import tuned
 from pipeline.ensemble.predictor import Rows
-from pipeline.metrics.formulas import expand
+from pipeline.problems.registry import problem_of
 
 # A small penalised logistic regression whose coefficients are shared by all classes or labels.
 #
@@ -32,14 +32,13 @@ LOWEST = 1e-6  # probabilities are kept this far from 0 and 1 before their logar
 
 
 def scores_of(probabilities: np.ndarray, problem: str) -> np.ndarray:
-    """(..., k) log probabilities for multiclass, else log odds, in float64."""
-    chance = np.clip(np.asarray(probabilities, dtype=float), LOWEST, 1 - LOWEST)
-    return np.log(chance) if problem == "multiclass" else np.log(chance) - np.log1p(-chance)
+    """(..., k) log probabilities where columns exclude each other, else log odds, in float64."""
+    return problem_of(problem).to_scores(probabilities, LOWEST)
 
 
 def probabilities_of(scores: np.ndarray, problem: str) -> np.ndarray:
     """(n, k) probabilities of *scores* (n, k)."""
-    return np.asarray(softmax(scores, axis=1) if problem == "multiclass" else expit(scores))
+    return problem_of(problem).from_scores(scores)
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,11 +156,11 @@ def _task(evidence: Evidence, folds: FoldSet) -> Task:
     k, members = evidence.given.columns, len(evidence.names)
     apart = -(-len(rows) * k * (members + k) // LARGEST)
     given = evidence.given.take(rows[:: max(apart, 1)])
-    truth = expand(evidence.truth[rows[:: max(apart, 1)]], evidence.problem, k)
+    truth = evidence.kind.expand(evidence.truth[rows[:: max(apart, 1)]], k)
     scores = [scores_of(member, evidence.problem) for member in given.members]
     biases = np.broadcast_to(np.eye(k), (len(given), k, k))
     design = np.concatenate([np.stack(scores, axis=-1), biases], axis=-1)
-    return Task(np.mean(scores, axis=0), design, truth, exclusive=evidence.problem == "multiclass")
+    return Task(np.mean(scores, axis=0), design, truth, exclusive=evidence.kind.exclusive)
 
 
 logistic = tuned("logistic", pools, 2)

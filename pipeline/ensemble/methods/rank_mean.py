@@ -76,7 +76,7 @@ def rank_mean(evidence: Evidence, folds: FoldSet) -> RankMean:
     given = evidence.given.take(rows)
     yardsticks = [np.sort(member, axis=0) for member in given.members]
     slope, offset = np.ones(given.columns), np.zeros(given.columns)
-    if evidence.problem == "regression":
+    if evidence.kind.numeric:
         ranks, toward = mean_ranks(yardsticks, given.members), evidence.truth[rows]
         if not evidence.sees_level:
             toward = mean_of(given.members)

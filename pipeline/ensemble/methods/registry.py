@@ -57,7 +57,7 @@ def _crowded(evidence: Evidence) -> bool:
 
 def _probable(evidence: Evidence) -> bool:
     """Whether predictions are probabilities."""
-    return evidence.problem != "regression" and evidence.cells <= MOST_CELLS
+    return evidence.kind.scored_by_log_odds and evidence.cells <= MOST_CELLS
 
 
 def _sliced(evidence: Evidence) -> bool:
@@ -87,8 +87,8 @@ METHODS: dict[str, Method] = {
 
 def refusal(name: str, evidence: Evidence) -> str | None:
     """Why the method cannot be fitted on *evidence* at all, or None."""
-    if name == "logistic" and evidence.problem == "regression":
-        return "logistic blends probabilities; this is a regression. ridge is its counterpart"
+    if name in evidence.kind.refused_methods:
+        return evidence.kind.refused_methods[name]
     if name == "layers" and evidence.facts is None:
         return "layers needs the rows' texts"
     if name == "slices" and not (evidence.facts and evidence.facts.levels):

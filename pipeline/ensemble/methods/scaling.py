@@ -117,7 +117,7 @@ def find_scale(evidence: Evidence, folds: FoldSet) -> Scale:
     mean, columns = moments.mean, evidence.column_weights(folds)
     scale = Scale(np.ones(mean.shape[1] - 1), np.zeros((len(mean), mean.shape[1] - 1)))
     target = np.sqrt(moments.scatter[:, -1, -1] / moments.count)
-    if evidence.problem != "regression" or not target.all():
+    if not evidence.kind.numeric or not target.all():
         return scale
     members, toward = moments.pooled(columns)
     own = np.diagonal(members)

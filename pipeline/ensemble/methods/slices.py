@@ -16,7 +16,6 @@ from pipeline.ensemble.evidence import Evidence, FoldSet
 from pipeline.ensemble.methods.ridge import label_level, tuned
 from pipeline.ensemble.methods.weights import simplex
 from pipeline.ensemble.predictor import Blend, Rows, within_range
-from pipeline.metrics.formulas import expand
 from pipeline.metrics.moments import Moments, measure
 
 STRENGTHS = (1e3, 1e1, 1e0, 1e-1, 1e-2)
@@ -83,7 +82,7 @@ def sliced(evidence: Evidence, folds: FoldSet) -> list[Sliced]:
 
 
 def _moments(evidence: Evidence, rows: np.ndarray) -> Moments:
-    target = expand(evidence.truth[rows], evidence.problem, evidence.given.columns)
+    target = evidence.kind.expand(evidence.truth[rows], evidence.given.columns)
     return measure([member[rows] for member in evidence.oof], target)
 
 

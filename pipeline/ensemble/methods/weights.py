@@ -169,7 +169,7 @@ def _given(evidence: Evidence, folds: FoldSet) -> tuple[np.ndarray, np.ndarray]:
     what came true has one minus them."""
     rows = evidence.rows(folds)
     truth = evidence.truth[rows]
-    if evidence.problem == "multiclass":
+    if evidence.kind.exclusive:
         number = truth.astype(int)
         given = [np.take_along_axis(member[rows], number, axis=1) for member in evidence.oof]
         return np.stack([each.ravel() for each in given], axis=1), np.zeros(len(rows), dtype=bool)

@@ -23,7 +23,7 @@ from pipeline.models.learner import Engine, LearnerFactory, Watch
 from pipeline.models.linear.features import Features, chunks, learn_features
 from pipeline.models.linear.regularisation import DENSE, STANDARD, row_hashes, try_strengths
 from pipeline.models.linear.solver import fit_glm
-from pipeline.models.linear.targets import Answers, learn_answers
+from pipeline.models.linear.targets import Answers, answers_of, learn_answers
 from pipeline.models.linear.text_features import Family, NgramCounter, Unit
 from pipeline.models.settings import LinearRecipe
 
@@ -146,9 +146,8 @@ class LinearLearner:
         learner = cls(factory, seed=0)
         learner.weights, learner.facts = arrays["weights"], content["facts"]
         learner.features = Features.from_arrays(arrays)
-        learner.answers = Answers(
-            problem=factory.task.problem, center=arrays["center"], scale=arrays["scale"]
-        )
+        kind = answers_of(factory.task)
+        learner.answers = kind(center=arrays["center"], scale=arrays["scale"])
         return learner
 
     def _affordable(self, train: Table, watch: Watch) -> Table:

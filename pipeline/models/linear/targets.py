@@ -7,6 +7,7 @@ On 9,600 headlines with 7 topics that gave 0.826 macro F1 where a softmax fitted
 """
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -16,52 +17,105 @@ from pipeline.base.config import TaskConfig
 from pipeline.base.errors import DataError
 from pipeline.data.table import Table
 from pipeline.models.linear.solver import Loss, loss_sum, predicted
+from pipeline.problems.problem import TargetKind
 
 USUAL_SLOPE = 8.0  # of the softmax, where there are no held-out rows to find it on
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answers:
-    """How targets are fitted. *scores* are what the linear model gives, (n, k)."""
+    """How targets are fitted: here numbers. *scores* are what the linear model gives, (n, k)."""
 
-    problem: str
     center: np.ndarray
     """(k,) float32: mean of a number, log of a class's share among several, else 0."""
     scale: np.ndarray
     """(k,) float32: spread of a number, slope of the softmax, else 1."""
+    loss: ClassVar[Loss] = "squared"
+    """What the linear model minimises."""
 
-    @property
-    def loss(self) -> Loss:
-        """What the linear model minimises."""
-        return "sigmoid" if self.problem in ("binary", "multilabel") else "squared"
+    @classmethod
+    def learn(cls, targets: np.ndarray, outputs: int) -> "Answers":
+        """Centre and scale of (n, k) *targets*; *outputs* is the number of prediction columns."""
+        return cls._of(targets.mean(axis=0), targets.std(axis=0))
+
+    @classmethod
+    def _of(cls, center: np.ndarray, scale: np.ndarray) -> "Answers":
+        return cls(center=center.astype(np.float32), scale=scale.astype(np.float32))
 
     def encode(self, targets: np.ndarray) -> np.ndarray:
         """(n, k) float32, what the scores are fitted to."""
-        if self.problem == "multiclass":
-            return (_is_class(targets, len(self.center)) - np.exp(self.center)).astype(np.float32)
-        return ((targets - self.center) / self.scale).astype(np.float32)
+        return np.asarray((targets - self.center) / self.scale).astype(np.float32)
 
     def decode(self, scores: np.ndarray) -> np.ndarray:
         """(n, k) float32 predictions."""
-        values = predicted(scores, self.loss) * self.scale + self.center
-        if self.problem == "multiclass":
-            values = np.exp(values - values.max(axis=1, keepdims=True))
-            values /= values.sum(axis=1, keepdims=True)
-        return values.astype(np.float32)
+        return self._values(scores).astype(np.float32)
+
+    def _values(self, scores: np.ndarray) -> np.ndarray:
+        return np.asarray(predicted(scores, self.loss) * self.scale + self.center)
 
     def surprise(self, scores: np.ndarray, encoded: np.ndarray) -> float:
         """Loss per row of held-out *scores* (h, k), the softmax at its best slope."""
-        if self.problem == "multiclass":
-            return _best_slope(scores, self.center, encoded > 0)[1]
         return loss_sum(scores, encoded, self.loss) / len(encoded)
 
     def sharpened(self, scores: np.ndarray, encoded: np.ndarray) -> "Answers":
         """These, with the slope of the softmax that suits held-out *scores* (h, k) best."""
-        if self.problem != "multiclass":
-            return self
+        return self
+
+
+class FlagAnswers(Answers):
+    """Yes or no, column by column: the linear model's own sigmoid."""
+
+    loss = "sigmoid"
+
+    @classmethod
+    def learn(cls, targets: np.ndarray, outputs: int) -> "Answers":
+        """Nothing is centred or scaled."""
+        return cls._of(np.zeros(outputs), np.ones(outputs))
+
+
+class ClassAnswers(Answers):
+    """One of several classes: least squares for each, then a softmax."""
+
+    @classmethod
+    def learn(cls, targets: np.ndarray, outputs: int) -> "Answers":
+        """The classes' shares."""
+        rows = _is_class(targets, outputs).sum(axis=0)
+        center = np.log((rows + 0.5) / (len(targets) + 0.5 * outputs))
+        return cls._of(center, np.ones(outputs))
+
+    def encode(self, targets: np.ndarray) -> np.ndarray:
+        """(n, k) float32: 1 for the class, less its share."""
+        return (_is_class(targets, len(self.center)) - np.exp(self.center)).astype(np.float32)
+
+    def decode(self, scores: np.ndarray) -> np.ndarray:
+        """(n, k) float32 probabilities."""
+        values = self._values(scores)
+        values = np.exp(values - values.max(axis=1, keepdims=True))
+        values /= values.sum(axis=1, keepdims=True)
+        return values.astype(np.float32)
+
+    def surprise(self, scores: np.ndarray, encoded: np.ndarray) -> float:
+        """Log loss per row of held-out *scores* (h, k), the softmax at its best slope."""
+        return _best_slope(scores, self.center, encoded > 0)[1]
+
+    def sharpened(self, scores: np.ndarray, encoded: np.ndarray) -> "Answers":
+        """These, with the slope that suits held-out *scores* (h, k) best."""
         known = len(scores) > 0
         slope = _best_slope(scores, self.center, encoded > 0)[0] if known else USUAL_SLOPE
         return replace(self, scale=np.full_like(self.scale, slope))
+
+
+ANSWERS: dict[TargetKind, type[Answers]] = {
+    "numbers": Answers,
+    "flags": FlagAnswers,
+    "classes": ClassAnswers,
+}
+"""How each kind of target is fitted."""
+
+
+def answers_of(task: TaskConfig) -> type[Answers]:
+    """How the targets of *task* are fitted."""
+    return ANSWERS[task.problem_type.target_kind]
 
 
 def learn_answers(train: Table, task: TaskConfig, outputs: int) -> Answers:
@@ -72,21 +126,14 @@ def learn_answers(train: Table, task: TaskConfig, outputs: int) -> Answers:
     assert train.targets is not None
     targets = train.targets
     constant = targets.max(axis=0) == targets.min(axis=0)
-    if constant.all() or (constant.any() and task.problem == "regression"):
+    if constant.all() or (constant.any() and task.problem_type.numeric):
         value = targets[0, int(np.flatnonzero(constant)[0])]
         name = task.classes[int(value)] if task.classes else f"{value:g}"
         raise DataError(
             f"all {len(train)} rows of a training part have the same target, {name}: there is "
             "nothing to learn. Look at the target column; with few rows, use fewer folds."
         )
-    center, scale = np.zeros(outputs), np.ones(outputs)
-    if task.problem == "regression":
-        center, scale = targets.mean(axis=0), targets.std(axis=0)
-    if task.problem == "multiclass":
-        rows = _is_class(targets, outputs).sum(axis=0)
-        center = np.log((rows + 0.5) / (len(train) + 0.5 * outputs))
-    narrow = {"center": center.astype(np.float32), "scale": scale.astype(np.float32)}
-    return Answers(problem=task.problem, **narrow)
+    return answers_of(task).learn(targets, outputs)
 
 
 def _is_class(targets: np.ndarray, k: int) -> np.ndarray:

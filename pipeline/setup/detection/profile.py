@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from pipeline.data.labels import is_number
+from pipeline.problems.label_texts import is_number
 
 LOOKED_AT = 3000
 """Rows, evenly spread over the file, that averages are taken from."""

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from pipeline.base.errors import DataError
-from pipeline.data.labels import canonical
 from pipeline.data.tables import id_column_of
+from pipeline.problems.label_texts import canonical
 from pipeline.setup.detection.choices import Choices, Overrides
 from pipeline.setup.detection.names import ASIDE, TARGETS, plain_words, target_rank, words
 from pipeline.setup.detection.profile import Profile

@@ -5,25 +5,25 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from pipeline.base.config import Problem
 from pipeline.base.errors import DataError
-from pipeline.data.labels import canonical, is_number
+from pipeline.problems.label_texts import canonical, is_number
+from pipeline.problems.problem import Clues
+from pipeline.problems.registry import TYPES, problem_of
 from pipeline.setup.detection.choices import Choices, Overrides
 from pipeline.setup.detection.names import GRADES, KINDS, words
 from pipeline.setup.detection.profile import Profile
 from pipeline.setup.detection.target import Answers, class_of_column
 
-FLAG = "--problem regression|binary|multiclass|multilabel"
+FLAG = f"--problem {'|'.join(TYPES)}"
 MOST_CODES = 200
 """More different whole numbers than this are no class codes."""
-MOST_GRADES = 20
 NEGATIVE = ("0", "-1", "false", "no", "n", "negative", "neg", "ham", "f")
 POSITIVE = ("1", "1", "true", "yes", "y", "positive", "pos", "spam", "t")
 
 
 def find_problem(
     targets: Sequence[Profile], answers: Answers, wishes: Overrides, doubts: Choices
-) -> Problem | None:
+) -> str | None:
     """The problem type, or None where it takes a flag; DataError where all labels are alike."""
     if wishes.problem:
         doubts.because("task.problem", "Given by --problem.")
@@ -48,7 +48,7 @@ def find_problem(
     return _of_whole_numbers(target, answers, doubts)
 
 
-def _of_several(targets: Sequence[Profile], doubts: Choices) -> Problem | None:
+def _of_several(targets: Sequence[Profile], doubts: Choices) -> str | None:
     if all(target.flags for target in targets):
         doubts.because("task.problem", "Several columns, all of them 0 or 1.")
         return "multilabel"
@@ -62,7 +62,7 @@ def _of_several(targets: Sequence[Profile], doubts: Choices) -> Problem | None:
     return None
 
 
-def _of_words(target: Profile, doubts: Choices) -> Problem | None:
+def _of_words(target: Profile, doubts: Choices) -> str | None:
     bad = [value for value in target.values if not is_number(value)]
     if target.numbers > 0.5:  # numbers with a few slips: the reader of labels will name the rows
         doubts.because("task.problem", f"{target.name!r} is a number in most rows.")
@@ -78,7 +78,7 @@ def _of_words(target: Profile, doubts: Choices) -> Problem | None:
     return "multiclass"
 
 
-def _of_whole_numbers(target: Profile, answers: Answers, doubts: Choices) -> Problem | None:
+def _of_whole_numbers(target: Profile, answers: Answers, doubts: Choices) -> str | None:
     """Whole numbers are grades or class codes: the sample submission tells, else the name."""
     shown = {value for values in answers.values.values() for value in values} or target.values
     kinds = set(words(target.name))
@@ -105,9 +105,9 @@ def _consecutive(target: Profile) -> bool:
     return codes[0] in (0, 1) and codes == list(range(codes[0], codes[0] + len(codes)))
 
 
-def find_classes(problem: Problem, target: Profile, answers: Answers, doubts: Choices) -> list[str]:
+def find_classes(problem: str, target: Profile, answers: Answers, doubts: Choices) -> list[str]:
     """Class names in the order of prediction columns; empty where there are none."""
-    if problem not in ("binary", "multiclass"):
+    if not problem_of(problem).named_classes:
         return []
     if by_column := class_of_column(target, answers.columns):
         doubts.because("task.classes", "In the order of the sample submission's columns.")
@@ -115,7 +115,7 @@ def find_classes(problem: Problem, target: Profile, answers: Answers, doubts: Ch
     classes = sorted(
         {canonical(value): value.strip() for value in target.values}.values(), key=_order
     )
-    if problem == "binary" and len(classes) == 2:
+    if len(classes) == 2:
         return _negative_first(classes, doubts)
     doubts.because("task.classes", "Sorted.")
     return classes
@@ -142,15 +142,13 @@ def _negative_first(classes: list[str], doubts: Choices) -> list[str]:
 # The range of the labels and a metric that fits, by problem and by the sample's form.
 
 
-def find_range(
-    problem: Problem, labels: pd.DataFrame, doubts: Choices
-) -> tuple[float, float] | None:
+def find_range(problem: str, labels: pd.DataFrame, doubts: Choices) -> tuple[float, float] | None:
     """Lowest and highest possible label (n, k) of a regression, where it shows; else None.
 
     Round extremes (0 and 5, 1 and 6, 0 and 100) are taken for the ends of a scale, any others for
     the chance extremes of an open one.
     """
-    if problem != "regression":
+    if not problem_of(problem).numeric:
         return None
     texts = labels.to_numpy(dtype=object).ravel()
     values = np.array([float(text) for text in texts if is_number(text)])
@@ -177,7 +175,7 @@ def _round_end(value: float) -> bool:
 
 
 def find_metric(
-    problem: Problem,
+    problem: str,
     targets: Sequence[Profile],
     pairs: bool,
     bounded: bool,
@@ -189,40 +187,14 @@ def find_metric(
     if wishes.metric:
         doubts.because("task.metric", "Given by --metric.")
         return wishes.metric
-    shown = [value for values in answers.values.values() for value in values]
-    if problem == "regression":
-        metric, reason = _of_numbers(targets, pairs, bounded, shown)
-    elif problem == "multilabel":
-        metric, reason = "auc", "Usual for several labels: the mean of their areas."
-    elif len(answers.columns) > 1:
-        metric, reason = "log-loss", "The sample submission has one probability per class."
-    elif problem == "multiclass":
-        metric, reason = "macro-f1", "One class per row, every class counts the same."
-    else:
-        metric, reason = _of_two(targets[0], shown)
+    clues = Clues(
+        targets=len(targets),
+        labels=targets[0].values,
+        pairs=pairs,
+        bounded=bounded,
+        shown=[value for values in answers.values.values() for value in values],
+        shown_columns=len(answers.columns),
+    )
+    metric, reason = problem_of(problem).suggested_metric(clues)
     doubts.because("task.metric", f"{reason} A guess: check the competition's rules.")
     return metric
-
-
-def _of_numbers(
-    targets: Sequence[Profile], pairs: bool, bounded: bool, shown: Sequence[str]
-) -> tuple[str, str]:
-    if len(targets) > 1:
-        return "mcrmse", "Several numbers: the mean of their root mean squared errors."
-    values = [*targets[0].values, *(value.replace(".", "fraction") for value in shown)]
-    whole = all(canonical(value).lstrip("-").isdigit() for value in values)
-    if whole and targets[0].distinct <= MOST_GRADES:
-        return "qwk", "Whole grades: quadratic weighted kappa is usual (predictions are rounded)."
-    if pairs and bounded:
-        return "pearson", "A graded similarity of two texts."
-    return "rmse", "A number."
-
-
-def _of_two(target: Profile, shown: Sequence[str]) -> tuple[str, str]:
-    classes = {canonical(value) for value in target.values}
-    plain = all("." not in value for value in shown)
-    if shown and plain and {canonical(value) for value in shown} <= classes:
-        return "f1", "The sample submission shows classes."
-    if shown:
-        return "auc", "The sample submission shows probabilities."
-    return "auc", "There is no sample submission to tell classes from probabilities."

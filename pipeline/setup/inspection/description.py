@@ -1,6 +1,6 @@
 """How the target is spread: a histogram, shares of classes, positives per label."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -57,22 +57,13 @@ class Spread:
 def spread(competition: Competition, labelled: Mapping[str, Table]) -> Spread:
     """The spread of the target over *labelled* files, by name, the training file first."""
     targets = {name: table.targets for name, table in labelled.items() if table.targets is not None}
-    names = competition.columns.targets
-    match competition.task.problem:
-        case "regression":
-            return _numbers(names, targets, competition.task.label_range)
-        case "multilabel":
-            return _labels(names, targets)
-        case _:
-            return _classes(competition.task.classes, targets)
+    described = SPREADS[competition.task.problem_type.spread]
+    return described(competition, targets)
 
 
-def _numbers(
-    names: Sequence[str],
-    targets: Mapping[str, np.ndarray],
-    label_range: tuple[float, float] | None,
-) -> Spread:
+def _numbers(competition: Competition, targets: Mapping[str, np.ndarray]) -> Spread:
     """One numeric target as a histogram, several by their facts and correlations."""
+    names, label_range = competition.columns.targets, competition.task.label_range
     train = next(iter(targets.values()))
     facts = [number_facts(name, train[:, j]) for j, name in enumerate(names)]
     if len(names) > 1:
@@ -92,11 +83,11 @@ def _numbers(
     )
 
 
-def _labels(names: Sequence[str], targets: Mapping[str, np.ndarray]) -> Spread:
+def _labels(competition: Competition, targets: Mapping[str, np.ndarray]) -> Spread:
     """Positives of each of several labels."""
     train = next(iter(targets.values()))
     return Spread(
-        names=list(names),
+        names=list(competition.columns.targets),
         counts={name: (values > 0).sum(axis=0).tolist() for name, values in targets.items()},
         totals=_totals(targets),
         correlations=correlations(train),
@@ -105,13 +96,22 @@ def _labels(names: Sequence[str], targets: Mapping[str, np.ndarray]) -> Spread:
     )
 
 
-def _classes(names: Sequence[str], targets: Mapping[str, np.ndarray]) -> Spread:
+def _classes(competition: Competition, targets: Mapping[str, np.ndarray]) -> Spread:
     """Rows of each class."""
+    names = competition.task.classes
     counts = {
         name: np.bincount(values[:, 0].astype(int), minlength=len(names)).tolist()
         for name, values in targets.items()
     }
     return Spread(names=list(names), counts=counts, totals=_totals(targets))
+
+
+SPREADS: dict[str, Callable[[Competition, Mapping[str, np.ndarray]], Spread]] = {
+    "numbers": _numbers,
+    "labels": _labels,
+    "classes": _classes,
+}
+"""How the labels of a problem type are described (`Problem.spread`)."""
 
 
 def _totals(targets: Mapping[str, np.ndarray]) -> dict[str, int]:

@@ -5,17 +5,21 @@ random parts, drawn towards the mean of all rows where those are few. So no row 
 itself, and a property that says nothing scores at chance.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from pipeline.base.config import Problem
 from pipeline.base.seeding import generator
+from pipeline.problems.registry import problem_of
 from pipeline.setup.inspection.row_properties import SEED, Kind, Property, auc, mean_auc, pearson
 
 Measure = Literal["Pearson", "AUC", "accuracy"]
+Result = tuple[Measure, float, float, float]
+"""Measure, score, score of knowing nothing, and the noise (sd) of the score by chance."""
+Measured = Callable[[np.ndarray, np.ndarray], Result]
+"""From guesses and targets, (n, k) each."""
 PARTS = 5
 PRIOR_ROWS = 10
 NOTABLE = {"Pearson": 0.1, "AUC": 0.05, "accuracy": 0.03}
@@ -40,16 +44,18 @@ class Alone:
     suspicious: bool
 
 
-def alone(found: Sequence[Property], targets: np.ndarray, problem: Problem) -> list[Alone]:
+def alone(found: Sequence[Property], targets: np.ndarray, problem: str) -> list[Alone]:
     """What each property of n rows says about their targets (n, k), the strongest first.
 
     Of two properties with one name (a column by value and by bins) the stronger is kept.
     """
     part = generator(SEED, "inspect-alone").permutation(len(targets)) % PARTS
-    columns = one_hot(targets) if problem == "multiclass" else targets
+    kind = problem_of(problem)
+    columns = kind.expand(targets, int(targets.max()) + 1)
+    measure = MEASURES[kind.alone]
     best: dict[str, Alone] = {}
     for one in found:
-        result = _judge(one, held_out_means(one.values, columns, part), columns, problem)
+        result = _judge(one, held_out_means(one.values, columns, part), columns, measure)
         if one.name not in best or result.score > best[one.name].score:
             best[one.name] = result
     return sorted(best.values(), key=lambda result: -result.score)
@@ -69,14 +75,8 @@ def held_out_means(values: np.ndarray, targets: np.ndarray, part: np.ndarray) ->
     return guess
 
 
-def one_hot(targets: np.ndarray) -> np.ndarray:
-    """(n, classes) 0/1 from class numbers (n, 1)."""
-    numbers = targets[:, 0].astype(int)
-    return np.eye(int(numbers.max()) + 1)[numbers]
-
-
-def _judge(one: Property, guess: np.ndarray, targets: np.ndarray, problem: Problem) -> Alone:
-    measure, score, chance, noise = _score(guess, targets, problem)
+def _judge(one: Property, guess: np.ndarray, targets: np.ndarray, measured: Measured) -> Alone:
+    measure, score, chance, noise = measured(guess, targets)
     notable = score - chance > max(NOTABLE[measure], 4 * noise)
     answer = one.kind == "order" or score - chance > ANSWER * (1 - chance)
     return Alone(
@@ -90,20 +90,28 @@ def _judge(one: Property, guess: np.ndarray, targets: np.ndarray, problem: Probl
     )
 
 
-def _score(
-    guess: np.ndarray, targets: np.ndarray, problem: Problem
-) -> tuple[Measure, float, float, float]:
-    """Measure, score, score of knowing nothing, and the noise (sd) of the score by chance."""
-    n = len(targets)
-    if problem == "regression":
-        scores = [pearson(y, p) for y, p in zip(targets.T, guess.T, strict=True)]
-        return "Pearson", float(np.mean(scores)), 0.0, 1 / np.sqrt(n)
-    if problem == "multiclass":
-        chance = float(targets.mean(axis=0).max())
-        right = targets[np.arange(n), guess.argmax(axis=1)].mean()
-        return "accuracy", float(right), chance, float(np.sqrt(chance * (1 - chance) / n))
+def _correlation(guess: np.ndarray, targets: np.ndarray) -> Result:
+    scores = [pearson(y, p) for y, p in zip(targets.T, guess.T, strict=True)]
+    return "Pearson", float(np.mean(scores)), 0.0, 1 / np.sqrt(len(targets))
+
+
+def _accuracy(guess: np.ndarray, targets: np.ndarray) -> Result:
+    n, chance = len(targets), float(targets.mean(axis=0).max())
+    right = targets[np.arange(n), guess.argmax(axis=1)].mean()
+    return "accuracy", float(right), chance, float(np.sqrt(chance * (1 - chance) / n))
+
+
+def _area(guess: np.ndarray, targets: np.ndarray) -> Result:
     parts = [auc(y > 0, p) for y, p in zip(targets.T, guess.T, strict=True) if np.ptp(y) > 0]
     if not parts:
         return "AUC", 0.5, 0.5, 0.0
     score, low, high = mean_auc(parts)
     return "AUC", score, 0.5, (high - low) / (2 * 1.96)
+
+
+MEASURES: dict[str, Measured] = {
+    "Pearson": _correlation,
+    "accuracy": _accuracy,
+    "AUC": _area,
+}
+"""What a problem type is measured by (`Problem.alone`)."""

@@ -31,7 +31,4 @@ def check(subject: CandidateView) -> Iterator[Finding]:
 
 
 def _shown(subject: CandidateView, values: np.ndarray) -> str:
-    task = subject.contest.competition.task
-    if task.problem in ("multiclass", "binary"):
-        return task.classes[int(values[0])]
-    return ", ".join(f"{value:g}" for value in values)
+    return subject.contest.kind.label_text(values, subject.contest.competition.task.classes)

@@ -22,7 +22,7 @@ holdout may be of another mix, which suits one model more than another. The othe
 holdout itself was trained on.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -65,7 +65,7 @@ ERRORS = 7
 def copied(subject: CandidateView) -> Iterator[Finding]:
     """Predictions that are labels: all, or some."""
     yield from _perfect(subject)
-    yield from (_equal if subject.contest.problem == "regression" else _certain)(subject)
+    yield from COPIES[subject.contest.kind.copied_labels](subject)
 
 
 def _perfect(subject: CandidateView) -> Iterator[Finding]:
@@ -121,6 +121,13 @@ def _certain(subject: CandidateView) -> Iterator[Finding]:
         f"of the {count} next in certainty {wrong} wrongly), and {in_test} of {len(subject.test)} "
         "in test: were labels copied into them?",
     )
+
+
+COPIES: dict[str, Callable[[CandidateView], Iterator[Finding]]] = {
+    "equal": _equal,
+    "certain": _certain,
+}
+"""How labels that were copied show, by problem type (`Problem.copied_labels`)."""
 
 
 def _doubt(values: np.ndarray) -> np.ndarray:

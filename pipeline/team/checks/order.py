@@ -20,14 +20,14 @@ CHANCE = 4.0  # … in standard errors of a correlation
 
 def check(subject: CandidateView) -> Iterator[Finding]:
     """Columns in another order than the classes or targets; a binary file turned round."""
-    rows, problem = subject.known, subject.contest.problem
+    rows, kind = subject.known, subject.contest.kind
     if rows.sum() < 2:
         return
     predicted, names = subject.oof[rows], subject.contest.competition.outputs
-    if problem in ("multiclass", "binary"):
+    if kind.named_classes:
         names = subject.contest.competition.task.classes
         right = (subject.contest.truth[rows, :1] == np.arange(len(names))).astype(float)
-        predicted = np.hstack([1 - predicted, predicted]) if problem == "binary" else predicted
+        predicted = kind.by_class(predicted)
     else:
         right = subject.target[rows]
     fits = _correlations(predicted, right)
@@ -38,7 +38,7 @@ def check(subject: CandidateView) -> Iterator[Finding]:
     if not swapped or np.mean(gained) <= max(CLEARLY, CHANCE / np.sqrt(len(right))):
         return
     told = ", ".join(f"{names[columns[c]]} predicts {names[c]}" for c in swapped[:5])
-    what = "classes" if problem in ("multiclass", "binary") else "targets"
+    what = kind.column_word
     yield out(
         "order",
         f"the columns are in another order than the {what}: {told}. Rename the columns after the "

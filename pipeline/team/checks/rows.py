@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pipeline.data.labels import canonical
 from pipeline.data.table import listing
+from pipeline.problems.label_texts import canonical
 from pipeline.team.candidate_view import CandidateView, Finding, ok, out, warning
 from pipeline.team.competition import PARTS
 

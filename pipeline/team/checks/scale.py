@@ -10,7 +10,7 @@ Digits: rounding to 0.1 before blending cost 0.0003 of pearson in a measured cas
 place of probabilities cost far more, so two decimals or fewer are a warning as well.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -32,8 +32,7 @@ def check(subject: CandidateView) -> Iterator[Finding]:
     problems = [
         *_constant(subject),
         *_blind(subject),
-        *_unit(subject),
-        *_sums(subject),
+        *(found for name in subject.contest.kind.value_checks for found in OWN[name](subject)),
         *_probabilities_twice(subject),
         *_digits(subject),
         *_filled(subject),
@@ -44,7 +43,7 @@ def check(subject: CandidateView) -> Iterator[Finding]:
         span = f"{values.min():.4g} to {values.max():.4g}"
         mean, truth = float(values.mean()), float(subject.target[subject.known].mean())
         told = f", mean {mean:.4g} (labels: mean {truth:.4g})"
-        yield ok("values", span + told * (subject.contest.problem != "multiclass"))
+        yield ok("values", span + told * (not subject.contest.kind.exclusive))
 
 
 def _constant(subject: CandidateView) -> Iterator[Finding]:
@@ -99,8 +98,6 @@ def correlations(guess: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def _unit(subject: CandidateView) -> Iterator[Finding]:
-    if subject.contest.problem != "regression":
-        return
     outputs, rows = subject.contest.competition.outputs, subject.known
     for name, guess, truth in zip(
         outputs, subject.oof[rows].T, subject.target[rows].T, strict=True
@@ -123,7 +120,7 @@ def _unit(subject: CandidateView) -> Iterator[Finding]:
 
 
 def _sums(subject: CandidateView) -> Iterator[Finding]:
-    if subject.contest.problem != "multiclass" or subject.candidate.kind == "logits":
+    if subject.candidate.kind == "logits":
         return
     rows = np.concatenate([subject.oof[subject.known], subject.test])
     off = np.abs(rows[np.isfinite(rows).all(axis=1)].sum(axis=1) - 1)
@@ -139,6 +136,10 @@ def _sums(subject: CandidateView) -> Iterator[Finding]:
         )
     elif worst > SUMS[0]:
         yield warning("values", f"{said}: they were rounded")
+
+
+OWN: dict[str, Callable[[CandidateView], Iterator[Finding]]] = {"unit": _unit, "sums": _sums}
+"""Checks that only some problem types ask for (`Problem.value_checks`)."""
 
 
 def _probabilities_twice(subject: CandidateView) -> Iterator[Finding]:
@@ -162,7 +163,7 @@ def _digits(subject: CandidateView) -> Iterator[Finding]:
     if decimals is None or subject.candidate.kind == "logits":
         return
     distinct = len(np.unique(values[:, 0]))
-    classes = subject.contest.problem != "regression" and set(np.unique(values)) <= {0.0, 1.0}
+    classes = not subject.contest.kind.numeric and set(np.unique(values)) <= {0.0, 1.0}
     what = "classes, not probabilities" if classes else f"rounded to {decimals} decimals"
     yield warning(
         "values",

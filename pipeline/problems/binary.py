@@ -1,0 +1,77 @@
+"""One of two classes per row: the probability of the positive one, which stands second."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pipeline.problems.form import (
+    LABEL_IN_CLASS_COLUMNS,
+    Form,
+    Sample,
+    class_columns,
+    flag_columns,
+    kind_of,
+    number_columns,
+    refuse,
+    shown_in,
+    untouched,
+)
+from pipeline.problems.label_texts import canonical
+from pipeline.problems.one_class import OneClass
+from pipeline.problems.problem import Clues, Task
+from pipeline.problems.yes_or_no import YesOrNo
+
+
+class Binary(OneClass, YesOrNo):
+    """Two classes, one column of probabilities."""
+
+    name = "binary"
+    described = "binary"
+
+    def class_count_problem(self, count: int) -> str | None:
+        """Two."""
+        if count == 2:
+            return None
+        return f"task.classes has {count} entries; binary needs 2: negative, positive"
+
+    def placeholder(self, classes: Sequence[str], as_label: bool) -> str:
+        """A class or a probability."""
+        return classes[0] if as_label else "0.5"
+
+    def by_class(self, predicted: np.ndarray) -> np.ndarray:
+        """The probability of the negative class first."""
+        return np.hstack([1 - predicted, predicted])
+
+    def suggested_metric(self, clues: Clues) -> tuple[str, str]:
+        """By what the sample shows: a column per class, classes, or probabilities."""
+        if clues.shown_columns > 1:
+            return "log-loss", "The sample submission has one probability per class."
+        classes = {canonical(value) for value in clues.labels}
+        plain = all("." not in value for value in clues.shown)
+        if clues.shown and plain and {canonical(value) for value in clues.shown} <= classes:
+            return "f1", "The sample submission shows classes."
+        if clues.shown:
+            return "auc", "The sample submission shows probabilities."
+        return "auc", "There is no sample submission to tell classes from probabilities."
+
+    def form(self, task: Task, targets: Sequence[str], needs: str, sample: Sample) -> Form:
+        """A column per class of probabilities; or one column of classes or probabilities."""
+        columns = class_columns(task.classes, targets, sample.columns)
+        notes = untouched(columns, sample.columns)
+        if len(columns) > 1:
+            refuse(task.submit == "label", LABEL_IN_CLASS_COLUMNS)
+            return Form(kind="value", columns=columns, notes=notes)
+        kind, more = kind_of(task.submit, needs, shown_in(columns, sample), task.classes)
+        return Form(kind=kind, columns=columns, notes=notes + more)
+
+    def texts(
+        self, form: Form, task: Task, predicted: np.ndarray, limits: tuple[float, float]
+    ) -> dict[str, list[str]]:
+        """Class names, or probabilities of the positive class or of both."""
+        if form.kind == "label":
+            return flag_columns(form, predicted, task.classes)
+        both = self.by_class(predicted) if len(form.columns) > 1 else predicted
+        return number_columns(form, both)
+
+
+BINARY = Binary()

@@ -1,0 +1,106 @@
+"""One of three or more classes per row: a probability for each, in the order of task.classes."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pipeline.problems.form import (
+    LABEL_IN_CLASS_COLUMNS,
+    Form,
+    Sample,
+    class_columns,
+    number_columns,
+    refuse,
+    shown_in,
+    untouched,
+)
+from pipeline.problems.one_class import OneClass
+from pipeline.problems.problem import Clues, Task
+
+
+class Multiclass(OneClass):
+    """Several classes, a column of probabilities for each, rows sum to one."""
+
+    name = "multiclass"
+    described = "multiclass (one of several classes)"
+    target_kind = "classes"
+    exclusive = True
+    usual_loss = "cross-entropy"
+    value_checks = ("sums",)
+    alone = "accuracy"
+
+    def class_count_problem(self, count: int) -> str | None:
+        """Three or more."""
+        if count >= 3:
+            return None
+        return f"task.classes has {count} entries; multiclass needs 3 or more"
+
+    def outputs(self, targets: Sequence[str], classes: Sequence[str]) -> list[str]:
+        """The classes."""
+        return list(classes)
+
+    def placeholder(self, classes: Sequence[str], as_label: bool) -> str:
+        """A class: one column has no room for several probabilities."""
+        return classes[0]
+
+    def expand(self, targets: np.ndarray, k: int) -> np.ndarray:
+        """One-hot."""
+        return np.eye(k)[targets[:, 0].astype(int)]
+
+    def within_range(self, values: np.ndarray, floor: float) -> np.ndarray:
+        """Probabilities that sum to one."""
+        kept = np.clip(values, floor, 1 - floor)
+        return np.asarray(kept / kept.sum(axis=1, keepdims=True))
+
+    def as_labels(self, predicted: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
+        """A single 1 in each row; of equals the first."""
+        return np.eye(predicted.shape[1])[predicted.argmax(axis=1)]
+
+    def labels_said(self) -> str:
+        """Which class."""
+        return "the likeliest class"
+
+    def to_scores(self, predicted: np.ndarray, lowest: float) -> np.ndarray:
+        """Logarithms."""
+        return np.log(np.clip(np.asarray(predicted, dtype=float), lowest, 1 - lowest))
+
+    def from_scores(self, scores: np.ndarray) -> np.ndarray:
+        """The softmax."""
+        from scipy.special import softmax  # here, so that the room stays quick to import
+
+        return np.asarray(softmax(scores, axis=1))
+
+    def suggested_metric(self, clues: Clues) -> tuple[str, str]:
+        """By what the sample shows: a column per class, or the class."""
+        if clues.shown_columns > 1:
+            return "log-loss", "The sample submission has one probability per class."
+        return "macro-f1", "One class per row, every class counts the same."
+
+    def form(self, task: Task, targets: Sequence[str], needs: str, sample: Sample) -> Form:
+        """A column per class of probabilities; or one column of classes."""
+        columns = class_columns(task.classes, targets, sample.columns)
+        notes = untouched(columns, sample.columns)
+        if len(columns) > 1:
+            refuse(task.submit == "label", LABEL_IN_CLASS_COLUMNS)
+            return Form(kind="value", columns=columns, notes=notes)
+        refuse(
+            task.submit == "value",
+            "task.submit is value, but the sample submission has one column for "
+            f"{len(task.classes)} classes: it takes the class. Set task.submit to auto or label",
+        )
+        strange = [text for text in shown_in(columns, sample) if text not in task.classes]
+        if strange:
+            notes = [*notes, f"the sample shows {strange[0]!r}, which is no class of train"]
+        return Form(kind="label", columns=columns, notes=notes)
+
+    def texts(
+        self, form: Form, task: Task, predicted: np.ndarray, limits: tuple[float, float]
+    ) -> dict[str, list[str]]:
+        """The likeliest class, or the probability of each."""
+        if form.kind == "value":
+            return number_columns(form, predicted)
+        winners = np.argmax(predicted, axis=1).tolist()
+        return {column: [task.classes[winner] for winner in winners] for column in form.columns}
+
+
+MULTICLASS = Multiclass()

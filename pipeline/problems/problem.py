@@ -1,0 +1,219 @@
+"""What every problem type answers: the one place to read before adding another.
+
+Notation: n rows, t target columns, k prediction columns. Targets (n, t) are what tables hold and
+metrics compare with; predictions (n, k) are what learners give and `oof/` keeps.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal, Protocol
+
+import numpy as np
+
+from pipeline.problems.form import Form, Kind, Sample
+from pipeline.problems.label_texts import Reader
+
+TargetKind = Literal["numbers", "flags", "classes"]
+"""What a target column holds: numbers in the label's unit, 0 and 1, or class numbers 0 … c - 1.
+Losses and the linear learner say which kinds they can be fitted to."""
+
+
+class Task(Protocol):
+    """The settings of a task (the config's section `task`) that a problem type may look at."""
+
+    @property
+    def classes(self) -> list[str]:
+        """Class names in the order of prediction columns; for binary: negative, positive."""
+
+    @property
+    def label_range(self) -> tuple[float, float] | None:
+        """Lowest and highest possible number."""
+
+    @property
+    def submit(self) -> Literal["auto", "value", "label"]:
+        """What the user wants in the file."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clues:
+    """What is known of a competition when a metric is guessed."""
+
+    targets: int
+    """Target columns."""
+    labels: Sequence[str]
+    """Distinct labels of the first target column."""
+    pairs: bool
+    """Whether the inputs are pairs of texts."""
+    bounded: bool
+    """Whether the labels have a lowest and a highest possible value."""
+    shown: Sequence[str]
+    """Distinct answers that the sample submission shows; none where there is no sample."""
+    shown_columns: int
+    """Columns of the sample submission after the id."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Division:
+    """One way in which labels divide the rows into classes."""
+
+    names: list[str]
+    """(c,) for messages, such as: class 'economy', label 'toxic' = 1."""
+    class_of_row: np.ndarray
+    """(n,) 0 … c - 1."""
+
+
+class Problem(ABC):
+    """One problem type."""
+
+    name: ClassVar[str]
+    """As in the config."""
+    described: ClassVar[str]
+    """The name with what it means, for the comment in a config."""
+    target_kind: ClassVar[TargetKind]
+    numeric: ClassVar[bool] = False
+    """Whether predictions are numbers in the label's unit; otherwise they are probabilities."""
+    exclusive: ClassVar[bool] = False
+    """Whether a row has exactly one of the prediction columns, so that its probabilities sum to
+    one."""
+    named_classes: ClassVar[bool] = False
+    """Whether the classes of the one target column are named in task.classes."""
+
+    usual_loss: ClassVar[str]
+    """What `loss: auto` is for a network."""
+    metric_of_columns: ClassVar[Mapping[str, str]] = {}
+    """A metric's name -> the name of the metric of one column that it is the mean of, where they
+    are not the same."""
+    whole_rows: ClassVar[bool] = False
+    """Whether accuracy asks for all columns of a row to be right at once, so that the decisions
+    of one column depend on the others."""
+
+    refused_methods: ClassVar[Mapping[str, str]] = {}
+    """Blending method -> why it does not apply."""
+    scored_by_log_odds: ClassVar[bool] = True
+    """Whether blends may be corrected on the scale of `to_scores` by a logistic regression."""
+
+    value_checks: ClassVar[tuple[str, ...]] = ()
+    """Checks of a team-mate's values that apply here beside those for all: names in the audit's
+    table."""
+    copied_labels: ClassVar[str] = "certain"
+    """How labels that were copied into predictions would show: a name in the audit's table."""
+    alone: ClassVar[str]
+    """The measure of how well one property of a row predicts the target alone: a name in the
+    inspection's table."""
+    spread: ClassVar[str]
+    """How the labels' spread is described: a name in the inspection's table."""
+    written: ClassVar[Mapping[Kind, str]] = {"value": "probabilities", "label": "classes"}
+    """What the page calls the cells of a submission."""
+    column_word: ClassVar[str] = "targets"
+    """What the page calls the columns of predictions."""
+
+    # The config.
+
+    def class_count_problem(self, count: int) -> str | None:
+        """What is wrong with *count* entries in task.classes; None where nothing is."""
+        return None
+
+    def outputs(self, targets: Sequence[str], classes: Sequence[str]) -> list[str]:
+        """(k,) names of the prediction columns."""
+        return list(targets)
+
+    # Labels.
+
+    @abstractmethod
+    def reader(self, task: Task) -> Reader:
+        """From a label's text, without outer spaces, to its number or what is wrong with it."""
+
+    def label_text(self, values: np.ndarray, classes: Sequence[str]) -> str:
+        """The targets (t,) of a row in words."""
+        return ", ".join(f"{value:g}" for value in values)
+
+    @abstractmethod
+    def placeholder(self, classes: Sequence[str], as_label: bool) -> str:
+        """The answer that a sample submission made up by us shows in every cell."""
+
+    # Folds.
+
+    @abstractmethod
+    def strata(self, targets: np.ndarray, bins: int, least: int) -> np.ndarray:
+        """(n,) a number for each row of *targets* (n, t): rows with equal ones are spread evenly.
+
+        Numbers go by at most *bins* bins; a kind of row with fewer than *least* rows is joined
+        with others.
+        """
+
+    def divisions(
+        self, targets: np.ndarray, names: Sequence[str], classes: Sequence[str]
+    ) -> list[Division]:
+        """The classes that every training part must hold; *names* (t,) are the target columns."""
+        return []
+
+    def shares(
+        self, targets: np.ndarray, names: Sequence[str], classes: Sequence[str]
+    ) -> dict[str, float]:
+        """Of *targets* (n, t): the mean of each number, or the share of each class or label."""
+        return dict(zip(names, targets.mean(axis=0).tolist(), strict=True))
+
+    # Targets and predictions.
+
+    def expand(self, targets: np.ndarray, k: int) -> np.ndarray:
+        """(n, k) targets in the shape of predictions."""
+        return targets
+
+    def within_range(self, values: np.ndarray, floor: float) -> np.ndarray:
+        """(n, k) predictions, brought back into range where a blend left it.
+
+        Probabilities are kept *floor* away from 0 and 1.
+        """
+        return values
+
+    def by_class(self, predicted: np.ndarray) -> np.ndarray:
+        """Predictions (n, k) with one column per entry of task.classes, where there are any."""
+        return predicted
+
+    @abstractmethod
+    def as_labels(self, predicted: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
+        """(n, k) predictions as the labels a file would show: whole numbers within *limits*, 0
+        and 1, or a single 1 in each row."""
+
+    @abstractmethod
+    def labels_said(self) -> str:
+        """Which labels `as_labels` takes, in words."""
+
+    # Blending: sums of scores.
+
+    def to_scores(self, predicted: np.ndarray, lowest: float) -> np.ndarray:
+        """(..., k) float64 predictions on a scale where they may be added up and weighted.
+
+        Probabilities are kept *lowest* away from 0 and 1.
+        """
+        return predicted
+
+    def from_scores(self, scores: np.ndarray) -> np.ndarray:
+        """(n, k) predictions that have these scores; the other way round."""
+        return scores
+
+    # Metrics.
+
+    @abstractmethod
+    def suggested_metric(self, clues: Clues) -> tuple[str, str]:
+        """The metric that such a competition usually has, and the reason."""
+
+    # The submission.
+
+    @abstractmethod
+    def form(self, task: Task, targets: Sequence[str], needs: str, sample: Sample) -> Form:
+        """What is written into which column of *sample*.
+
+        *needs* is what the metric takes, "value" or "label". Raises DataError where the sample's
+        columns do not fit, UsageError where task.submit asks for what they cannot hold.
+        """
+
+    @abstractmethod
+    def texts(
+        self, form: Form, task: Task, predicted: np.ndarray, limits: tuple[float, float]
+    ) -> dict[str, list[str]]:
+        """What each column of the sample gets, (m,) texts, from predictions (m, k).
+
+        Numbers that are written as labels are the nearest whole ones within *limits*.
+        """

@@ -1,0 +1,34 @@
+"""The problem types there are, by the name that stands in a config."""
+
+from typing import TYPE_CHECKING, Literal
+
+from pipeline.problems.binary import BINARY
+from pipeline.problems.multiclass import MULTICLASS
+from pipeline.problems.multilabel import MULTILABEL
+from pipeline.problems.problem import Problem
+from pipeline.problems.regression import REGRESSION
+
+TYPES: dict[str, Problem] = {
+    each.name: each
+    for each in (
+        REGRESSION,
+        BINARY,
+        MULTICLASS,
+        MULTILABEL,
+    )
+}
+"""A new type is one more line here."""
+
+if TYPE_CHECKING:
+    ProblemName = str
+else:  # the parser offers and checks the names that there are
+    ProblemName = Literal[tuple(TYPES)]
+
+
+def problem_of(name: str) -> Problem:
+    """The problem type called *name*, one of TYPES.
+
+    >>> problem_of("multiclass").outputs(["label"], ["sad", "happy", "angry"])
+    ['sad', 'happy', 'angry']
+    """
+    return TYPES[name]
