@@ -9,10 +9,8 @@ from datetime import date
 from typing import Any, Literal
 
 from pipeline.base.errors import UsageError, raise_if
-from pipeline.problems.problem import Problem as ProblemType
+from pipeline.problems.problem import Problem
 from pipeline.problems.registry import ProblemName, problem_of
-
-Problem = ProblemName
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +74,7 @@ class TaskConfig:
         raise_if(problems, UsageError)
 
     @property
-    def problem_type(self) -> ProblemType:
+    def problem_type(self) -> Problem:
         """What is particular to the problem: its labels, predictions, losses, forms of a file."""
         return problem_of(self.problem)
 

@@ -14,7 +14,6 @@ from pipeline.data.table import Table
 from pipeline.folds.groups import describe
 from pipeline.folds.recipe import Recipe, RecipeChoice, choose_recipe, groups_of
 from pipeline.folds.relation import APART, Relation, distance
-from pipeline.metrics.formulas import expand
 from pipeline.metrics.metric import Metric, MetricError
 from pipeline.setup.detection.columns import MANY, names_rows
 from pipeline.setup.detection.profile import Profile, profile_of
@@ -136,13 +135,13 @@ def _scores(
     assert part.targets is not None
     views = [hashed_texts(part.texts), indicators(text_properties(part.texts))]
     view = sparse.hstack(views, format="csr")
-    target = expand(part.targets, competition.task.problem, len(competition.outputs))
+    target = competition.task.problem_type.expand(part.targets, len(competition.outputs))
     found: dict[str, float | None] = {}
     for recipe in recipes:
         groups = groups_of(part, recipe.within(competition.folds))
         turn = generator(competition.folds.seed, "claim").permutation(describe(groups).count)
         predicted = _predicted(view, target, (turn % competition.folds.count)[groups])
-        if competition.task.problem != "regression":
+        if not competition.task.problem_type.numeric:
             predicted = np.clip(predicted, 1e-3, 1 - 1e-3)
         try:
             found[recipe.name] = metric.score(part.targets, predicted)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.base.config import Problem, TaskConfig
+from pipeline.base.config import TaskConfig
 from pipeline.base.seeding import generator
 from pipeline.ensemble.evidence import Evidence
 from pipeline.ensemble.honest.gains import Difference, Gain, difference, gain_over
@@ -34,7 +34,7 @@ class World:
     """(M,) size of each member's own error; the signal has size 1."""
     strangers: int = 0
     """How many members there are besides, which know nothing at all."""
-    problem: Problem = "regression"
+    problem: str = "regression"
     labels: Sequence[float] = (0.0, 0.0)
     """Per class how much it is favoured; ignored for numbers."""
     groups: int = 200

