@@ -1,7 +1,8 @@
-"""One JSON object per line to rows of text.
+"""JSON to rows of text: one object per line, or one array of objects.
 
 Numbers and booleans keep the characters they are written with: 1 stays "1", 1e5 stays "1e5",
-true stays "true". null and an absent key are empty text. Lists and objects stay JSON.
+true stays "true". null and an absent key are empty text. An object in a cell becomes a column for
+each of its fields (`labels.real-label`) where every row has one there; lists stay JSON.
 """
 
 import json
@@ -28,22 +29,90 @@ DECODER = json.JSONDecoder(
 
 def parse_jsonl(text: str) -> tuple[pd.DataFrame, Findings, list[str]]:
     """The rows as str objects, the problems with their line numbers, and notes."""
-    found, notes = Findings(), Findings()
-    rows: list[dict[str, str]] = []
-    numbers: list[int] = []
+    found = Findings()
+    rows: list[tuple[str, dict[str, Any]]] = []
     for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip() and (pairs := _pairs(line, number, found)) is not None:
-            rows.append({key: as_text(value) for key, value in pairs.items()})
-            numbers.append(number)
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    for number, row in zip(numbers, rows, strict=True):
-        for column in columns if len(row) < len(columns) else ():
-            if column not in row:
-                notes.add(f"key {column!r} is absent and read as empty text", f"line {number}")
-    if "\\u" in text:  # the only way that NUL or half a character gets into JSON
-        rows = [_cleaned(row, number, notes) for number, row in zip(numbers, rows, strict=True)]
-    table = {column: [row.get(column, "") for row in rows] for column in columns}
+        if line.strip() and (pairs := _pairs(line, f"line {number}", found)) is not None:
+            rows.append((f"line {number}", pairs))
+    return _table(rows, text, found)
+
+
+def parse_json(text: str) -> tuple[pd.DataFrame, Findings, list[str]]:
+    """The same of one array of objects, also where it is the only list of an object around it.
+
+    A file of one object per line that is called .json is read as such.
+    """
+    found = Findings()
+    try:
+        content = DECODER.decode(text.strip())
+    except json.JSONDecodeError as error:
+        lines = text.strip().split("\n")
+        if len(lines) > 1 and error.msg == "Extra data":
+            return parse_jsonl(text)
+        found.add("not JSON", f"line {error.lineno} ({error.msg} at character {error.colno})")
+        return _table([], text, found)
+    except RecursionError:
+        found.add("not JSON", "nested too deeply")
+        return _table([], text, found)
+    if isinstance(content, Object):
+        lists = [value for _, value in content if type(value) is list]
+        content = lists[0] if len(lists) == 1 else [content]
+    rows: list[tuple[str, dict[str, Any]]] = []
+    for number, item in enumerate(content if type(content) is list else [content], start=1):
+        if (pairs := _checked(item, f"element {number}", found)) is not None:
+            rows.append((f"element {number}", pairs))
+    return _table(rows, text, found)
+
+
+def _table(
+    rows: list[tuple[str, dict[str, Any]]], text: str, found: Findings
+) -> tuple[pd.DataFrame, Findings, list[str]]:
+    """Rows, each with its place in the file, as a table of texts."""
+    notes = Findings()
+    objects = flattened([pairs for _, pairs in rows])
+    columns = list(dict.fromkeys(key for pairs in objects for key in pairs))
+    cells = []
+    for (place, _), pairs in zip(rows, objects, strict=True):
+        for column in columns if len(pairs) < len(columns) else ():
+            if column not in pairs:
+                notes.add(f"key {column!r} is absent and read as empty text", place)
+        row = {key: as_text(value) for key, value in pairs.items()}
+        # the only way that NUL or half a character gets into JSON
+        cells.append(_cleaned(row, place, notes) if "\\u" in text else row)
+    table = {column: [row.get(column, "") for row in cells] for column in columns}
     return pd.DataFrame(table, dtype=object), found, notes.sentences()
+
+
+def flattened(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows with a field for each field of an object, named `column.field`.
+
+    A column stays as it is where any row has something else in it, or a name would stand twice.
+
+    >>> flattened([{"id": 1, "labels": Object([("real", 2.5), ("binary", 1)])}])
+    [{'id': 1, 'labels.real': 2.5, 'labels.binary': 1}]
+    """
+    taken = {key for row in rows for key in row}
+    fields: dict[str, set[str]] = {}
+    for key in taken:
+        values = [row[key] for row in rows if row.get(key) is not None]
+        if values and all(isinstance(value, Object) for value in values):
+            fields[key] = {f"{key}.{name}" for value in values for name, _ in value}
+    fields = {key: names for key, names in fields.items() if names and not names & taken}
+    if not fields:
+        return rows
+    split = [
+        {
+            name: value
+            for key, cell in row.items()
+            for name, value in (
+                [(f"{key}.{name}", value) for name, value in cell or ()]
+                if key in fields
+                else [(key, cell)]
+            )
+        }
+        for row in rows
+    ]
+    return flattened(split)
 
 
 def as_text(value: Any) -> str:
@@ -69,28 +138,32 @@ def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _pairs(line: str, number: int, found: Findings) -> dict[str, Any] | None:
+def _pairs(line: str, place: str, found: Findings) -> dict[str, Any] | None:
     try:
         value = DECODER.decode(line.strip())
     except json.JSONDecodeError as error:
-        found.add("not JSON", f"line {number} ({error.msg} at character {error.colno})")
+        found.add("not JSON", f"{place} ({error.msg} at character {error.colno})")
         return None
     except RecursionError:
-        found.add("not JSON", f"line {number} (nested too deeply)")
+        found.add("not JSON", f"{place} (nested too deeply)")
         return None
+    return _checked(value, place, found)
+
+
+def _checked(value: Any, place: str, found: Findings) -> dict[str, Any] | None:
     if not isinstance(value, Object):
-        found.add("not a JSON object, such as {...}", f"line {number}")
+        found.add("not a JSON object, such as {...}", place)
         return None
     pairs = dict(value)
     if len(pairs) < len(value):
-        found.add("a key that stands twice", f"line {number}")
+        found.add("a key that stands twice", place)
     return pairs
 
 
-def _cleaned(row: dict[str, str], number: int, notes: Findings) -> dict[str, str]:
+def _cleaned(row: dict[str, str], place: str, notes: Findings) -> dict[str, str]:
     cells = {}
     for column, cell in row.items():
         cells[column], removed = clean(cell)
         if removed:
-            notes.add("NUL or half characters (surrogates) removed", f"line {number}")
+            notes.add("NUL or half characters (surrogates) removed", place)
     return cells

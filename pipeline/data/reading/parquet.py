@@ -1,7 +1,10 @@
 """A parquet file to rows of text that say what the file says.
 
 Whole numbers keep all their digits, floats get their shortest faithful form, null is empty text,
-lists and structures become JSON.
+lists become JSON, and a structure becomes a column for each of its fields (`labels.real-label`).
+
+Files are read by path: pyarrow that reads through a file which Python has opened aborts the process
+at its end in about one of ten runs.
 """
 
 import json
@@ -20,7 +23,7 @@ from pipeline.data.table import Findings
 
 def parse_parquet(path: Path, name: str) -> tuple[pd.DataFrame, Findings, list[str]]:
     """The rows as str objects, the problems with their row numbers, and notes."""
-    table = _opened(path, name, parquet.read_table)
+    table = _opened(path, name, lambda file: _flat(file.read()))
     found, notes = Findings(), Findings()
     columns = [_texts(column, found) for column in table.columns]
     for column, values in zip(table.column_names, columns, strict=True):
@@ -32,13 +35,24 @@ def parse_parquet(path: Path, name: str) -> tuple[pd.DataFrame, Findings, list[s
 
 def parquet_columns(path: Path, name: str) -> list[str]:
     """The names of a file's columns."""
-    return [str(column) for column in _opened(path, name, parquet.read_schema).names]
+    empty = _opened(path, name, lambda file: _flat(file.schema_arrow.empty_table()))
+    return [str(column) for column in empty.column_names]
+
+
+def _flat(table: Any) -> Any:
+    """*table* with its structures split, where that gives no name twice."""
+    while any(pyarrow.types.is_struct(field.type) for field in table.schema):
+        split = table.flatten()
+        if len(set(split.column_names)) < split.num_columns:
+            break
+        table = split
+    return table
 
 
 def _opened(path: Path, name: str, read: Callable[[Any], Any]) -> Any:
     try:
-        with path.open("rb") as stream:
-            return read(stream)
+        with parquet.ParquetFile(str(path)) as file:
+            return read(file)
     except (pyarrow.ArrowException, OSError) as error:
         raise DataError(f"{name} is not a parquet file, or is damaged: {error}") from error
 

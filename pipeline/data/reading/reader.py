@@ -16,8 +16,10 @@ import pandas as pd
 from pipeline.base.errors import DataError, raise_if
 from pipeline.data.reading.delimited import Rows, parse_csv, parse_tsv
 from pipeline.data.reading.encoding import IN_CONFIG, decode
-from pipeline.data.reading.json_lines import parse_jsonl
+from pipeline.data.reading.json_lines import parse_json, parse_jsonl
+from pipeline.data.reading.packed import ENDINGS, inner_name, is_packed, unpacked
 from pipeline.data.reading.parquet import parquet_columns, parse_parquet
+from pipeline.data.reading.spreadsheet import parse_spreadsheet, spreadsheet_columns
 from pipeline.data.table import Findings
 
 Parsed = tuple[pd.DataFrame, Findings, list[str]]
@@ -32,6 +34,8 @@ class TextFormat:
     """The whole text -> its rows."""
     columns: Callable[[str], list[str]] | None = None
     """The first lines -> the names of the columns; None: those of the rows that `parse` finds."""
+    by_lines: bool = True
+    """Whether the first lines can be read without the others."""
 
 
 @dataclass(frozen=True)
@@ -52,17 +56,24 @@ def _parse_tsv(text: str) -> Parsed:
     return _parsed(parse_tsv(text))
 
 
+def _parse_txt(text: str) -> Parsed:
+    return _parse_tsv(text) if "\t" in text.partition("\n")[0] else _parse_csv(text)
+
+
 FORMATS: dict[str, TextFormat | BinaryFormat] = {
     ".csv": TextFormat(_parse_csv, lambda text: parse_csv(text).header),
     ".tsv": TextFormat(_parse_tsv, lambda text: parse_tsv(text).header),
+    ".txt": TextFormat(_parse_txt),
     ".jsonl": TextFormat(parse_jsonl),
     ".ndjson": TextFormat(parse_jsonl),
+    ".json": TextFormat(parse_json, by_lines=False),
+    ".xlsx": BinaryFormat(parse_spreadsheet, spreadsheet_columns),
     ".parquet": BinaryFormat(parse_parquet, parquet_columns),
 }
 """How a file's name ends -> how it is read."""
-SUFFIXES = tuple(FORMATS)
 HEAD_BYTES = 1_000_000
-PACKED = (".zip", ".gz", ".bz2", ".xz", ".zst", ".7z")
+CLOSED = (".zst", ".7z", ".rar")
+"""Endings of packed files that are not opened here."""
 BEGINNINGS = {
     **{b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip or xlsx", b"\xfd7zXZ": "xz", b"BZh": "bzip2"},
     **{b"\x28\xb5\x2f\xfd": "zstandard", b"PAR1": "parquet"},
@@ -110,18 +121,30 @@ def read(path: Path, encoding: str = "utf-8", name: str = "", option: str = IN_C
 
 
 def column_names(path: Path, encoding: str = "utf-8") -> list[str]:
-    """The columns of a file from its first lines only; DataError where they cannot be read."""
+    """The columns of a file, where it can be from its first lines only; DataError where they
+    cannot be read."""
     format_ = _format(path, path.name)
     if isinstance(format_, BinaryFormat):
         return format_.columns(path, path.name)
-    with path.open("rb") as stream:
-        head = stream.read(HEAD_BYTES)
-    if len(head) == HEAD_BYTES:  # whole lines only
-        head = head[: head.rfind(b"\n") + 1]
-    text, _ = decode(head, encoding, path.name)
+    content = _bytes(path, path.name, HEAD_BYTES if format_.by_lines else None)
+    if format_.by_lines and len(content) >= HEAD_BYTES:  # whole lines only
+        content = content[: content[:HEAD_BYTES].rfind(b"\n") + 1]
+    text, _ = decode(content, encoding, path.name)
     if format_.columns is not None:
         return format_.columns(text)
     return [str(column) for column in format_.parse(text)[0].columns]
+
+
+def is_table(path: Path) -> bool:
+    """Whether *path* ends like a table that can be read, packed or not."""
+    if path.suffix.lower() in FORMATS:
+        return True
+    if not is_packed(path):
+        return False
+    try:
+        return isinstance(_format(path, path.name), TextFormat)
+    except DataError:
+        return False
 
 
 def _format(path: Path, name: str) -> TextFormat | BinaryFormat:
@@ -136,16 +159,27 @@ def _format(path: Path, name: str) -> TextFormat | BinaryFormat:
         hint = f"; did you mean {close[0]}?" if close else ""
         raise DataError(f"{name} is not there{hint}")
     suffix = path.suffix.lower()
-    if suffix in PACKED:
+    if suffix in CLOSED:
         raise DataError(f"{name} is packed; unpack it first")
-    if suffix not in SUFFIXES:
-        raise DataError(f"{name} ends in {suffix!r}; expected one of {', '.join(SUFFIXES)}")
+    if is_packed(path):
+        inside = inner_name(path, name)
+        suffix = Path(inside).suffix.lower()
+        if isinstance(FORMATS.get(suffix), BinaryFormat):
+            raise DataError(f"{name} holds {inside}, which is read unpacked only; unpack it first")
+    if suffix not in FORMATS:
+        known = ", ".join([*FORMATS, *ENDINGS])
+        raise DataError(f"{name} ends in {suffix!r}; expected one of {known}")
     return FORMATS[suffix]
 
 
-def _bytes(path: Path, name: str) -> bytes:
+def _bytes(path: Path, name: str, most: int | None = None) -> bytes:
+    """The content of a file of text, unpacked; of one that is not packed the first *most* bytes."""
     try:
-        content = path.read_bytes()
+        if is_packed(path):
+            content = unpacked(path, name)
+        else:
+            with path.open("rb") as stream:
+                content = stream.read(-1 if most is None else most)
     except PermissionError as error:
         raise DataError(f"{name} cannot be opened: you have no right to read it") from error
     for beginning, kind in BEGINNINGS.items():

@@ -8,7 +8,7 @@ import pandas as pd
 
 from pipeline.base.config import ColumnsConfig
 from pipeline.base.errors import DataError, UsageError, raise_if
-from pipeline.data.reading.reader import SUFFIXES, column_names
+from pipeline.data.reading.reader import column_names, is_table
 from pipeline.data.tables import ROW_NUMBER
 from pipeline.setup.detection.choices import Choices, Overrides
 from pipeline.setup.detection.names import words
@@ -40,7 +40,7 @@ def find_files(folder: Path, wishes: Overrides, doubts: Choices) -> Files:
     """Find train, test, sample submission and dev files; UsageError where it takes a flag."""
     if not folder.is_dir():
         raise UsageError(f"there is no folder {folder}; expected one with train and test files")
-    there = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    there = sorted(path for path in folder.iterdir() if is_table(path) and not _unpacked(path))
     given = _given(folder, wishes)
     roles = {path: role_of(path) for path in there}
     chosen = {
@@ -62,6 +62,11 @@ def find_files(folder: Path, wishes: Overrides, doubts: Choices) -> Files:
         extra=given["extra"],
         others=[path for path in there if not _in(path, [*taken, *holdout])],
     )
+
+
+def _unpacked(path: Path) -> bool:
+    """Whether *path* is packed, and what is in it lies beside it."""
+    return path.with_suffix("").suffix != "" and path.with_suffix("").is_file()
 
 
 def role_of(path: Path) -> str:

@@ -1,0 +1,120 @@
+"""A packed file to the one table inside it: train.csv.zip, ratings.tsv.gz, data.tar.gz.
+
+Organisers ship files like this, so they are read where they lie. What an archive says about its
+own size is not believed: no more is unpacked than `MOST_BYTES`.
+"""
+
+import bz2
+import gzip
+import io
+import lzma
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+from pipeline.base.errors import DataError
+from pipeline.base.files import size_text
+
+MOST_BYTES = 8_000_000_000
+"""Of one unpacked table."""
+STREAMS: dict[str, Callable[[IO[bytes]], Any]] = {
+    ".gz": lambda stream: gzip.GzipFile(fileobj=stream),
+    ".bz2": bz2.BZ2File,
+    ".xz": lzma.LZMAFile,
+}
+"""Ending of a file that holds one packed file -> how it is opened."""
+TARS = (".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
+ENDINGS = (".zip", ".tar", ".tgz", *STREAMS)
+DAMAGE = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError)
+
+
+def is_packed(path: Path) -> bool:
+    """Whether the ending of *path* is one that `unpacked` can open."""
+    return path.suffix.lower() in ENDINGS
+
+
+def inner_name(path: Path, name: str) -> str:
+    """What the table inside is called; DataError as `unpacked`."""
+    lower = path.name.lower()
+    if not lower.endswith((*TARS, ".zip")):
+        return path.name[: -len(path.suffix)]
+    with _damage_told(name), path.open("rb") as stream:
+        return _only([each for each, _ in _members(stream, lower)], name)
+
+
+def unpacked(path: Path, name: str, most: int = MOST_BYTES) -> bytes:
+    """The bytes of the one table in the packed file *path*, which messages call *name*.
+
+    Raises DataError where it is damaged, holds no table or several, or more than *most* bytes.
+    """
+    lower, wanted = path.name.lower(), inner_name(path, name)
+    with _damage_told(name), path.open("rb") as stream:
+        if not lower.endswith((*TARS, ".zip")):
+            return _bounded(STREAMS[path.suffix.lower()](stream), most, name)
+        for each, open_ in _members(stream, lower):
+            if each == wanted:
+                return _bounded(open_(), most, name)
+    raise AssertionError("its name was found before")
+
+
+def _members(stream: IO[bytes], lower: str) -> Iterator[tuple[str, Callable[[], IO[bytes]]]]:
+    """Path and opener of each file in an archive, without what macOS leaves beside them."""
+    if lower.endswith(".zip"):
+        archive = zipfile.ZipFile(stream)
+        for entry in archive.infolist():
+            if not entry.is_dir() and not _left_over(entry.filename):
+                yield entry.filename, lambda entry=entry: archive.open(entry)  # type: ignore[misc]
+        return
+    tar = tarfile.open(fileobj=stream)  # noqa: SIM115 (its members are read by the caller)
+    for member in tar:
+        if member.isfile() and not _left_over(member.name):
+            yield member.name, lambda member=member: tar.extractfile(member) or io.BytesIO()  # type: ignore[misc]
+
+
+def _left_over(entry: str) -> bool:
+    parts = PurePosixPath(entry).parts
+    return "__MACOSX" in parts or (parts != () and parts[-1].startswith("."))
+
+
+def _only(names: list[str], name: str) -> str:
+    if len(names) == 1:
+        return names[0]
+    if not names:
+        raise DataError(f"{name} is an archive without a file in it; download it again")
+    shown = ", ".join(names[:5]) + (" …" if len(names) > 5 else "")
+    raise DataError(
+        f"{name} holds {len(names)} files ({shown}); expected one table. Unpack it, and give the "
+        "folder with its files"
+    )
+
+
+def _bounded(stream: IO[bytes], most: int, name: str) -> bytes:
+    with stream:
+        content = stream.read(most + 1)
+    if len(content) > most:
+        raise DataError(
+            f"{name} unpacks to more than {size_text(most)}; unpack it yourself if that is right"
+        )
+    return content
+
+
+class _damage_told:
+    """What goes wrong while unpacking, as a DataError that says which file it was."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, NotImplementedError | RuntimeError):  # other methods, a password
+            raise DataError(f"{self.name} cannot be unpacked: {error}. Unpack it first") from error
+        if isinstance(error, DAMAGE) and not isinstance(error, PermissionError):
+            raise DataError(
+                f"{self.name} cannot be unpacked, it is damaged or not what its ending says: "
+                f"{error}. Download it again"
+            ) from error

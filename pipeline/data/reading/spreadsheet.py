@@ -1,0 +1,79 @@
+"""The first sheet of an Excel file (.xlsx) to rows of text, read by openpyxl.
+
+A cell is what Excel stores, not how it is shown: 7 shown as 007 is read as 7, which no reader can
+know better. Whole numbers have no ".0", dates are ISO 8601.
+"""
+
+import warnings
+import zipfile
+from datetime import date, datetime, time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pipeline.base.errors import DataError
+from pipeline.data.reading.encoding import clean
+from pipeline.data.table import Findings
+
+
+def parse_spreadsheet(path: Path, name: str) -> tuple[pd.DataFrame, Findings, list[str]]:
+    """The rows as str objects, the problems with their row numbers, and notes."""
+    sheets, rows = _sheet(path, name)
+    found, notes = Findings(), Findings()
+    header = [cell or f"Unnamed: {place}" for place, cell in enumerate(rows[0])] if rows else []
+    cells = [row + [""] * (len(header) - len(row)) for row in rows[1:] if any(row)]
+    for number, row in enumerate(cells, start=2):
+        if len(row) > len(header):
+            found.add("more cells than the header has names", f"row {number}")
+        for place, cell in enumerate(row):
+            if "\0" in cell or not cell.isascii():
+                row[place], removed = clean(cell)
+                if removed:
+                    notes.add("NUL or half characters (surrogates) removed", f"row {number}")
+    said = [f"only its first sheet, {sheets[0]!r}, is read of {len(sheets)}"] if sheets[1:] else []
+    table = {
+        place: [row[place] if place < len(row) else "" for row in cells]
+        for place in range(len(header))
+    }
+    frame = pd.DataFrame(table, dtype=object)
+    frame.columns = pd.Index(header, dtype=object)
+    return frame, found, [*said, *notes.sentences()]
+
+
+def spreadsheet_columns(path: Path, name: str) -> list[str]:
+    """The names of the columns."""
+    return [str(column) for column in parse_spreadsheet(path, name)[0].columns]
+
+
+def _sheet(path: Path, name: str) -> tuple[list[str], list[list[str]]]:
+    """Names of all sheets, and the cells of the first without the empty rows at its end."""
+    try:
+        from openpyxl import load_workbook
+        from openpyxl.utils.exceptions import InvalidFileException
+    except ImportError as error:
+        raise DataError(
+            f"{name} is an Excel file; install openpyxl (pip install openpyxl) or save it as csv"
+        ) from error
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of styles and validations that nobody reads here
+            book = load_workbook(path, read_only=True, data_only=True)
+            rows = [[_text(cell) for cell in row] for row in book.worksheets[0].values]
+    except (InvalidFileException, zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
+        raise DataError(f"{name} is not an Excel file, or is damaged: {error}") from error
+    return list(book.sheetnames), rows
+
+
+def _text(value: Any) -> str:
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "true" if value else "false"
+        case float() if value.is_integer() and abs(value) < 2**53:
+            return str(int(value))
+        case datetime() | date() | time():
+            return value.isoformat()
+        case _:
+            return str(value)
