@@ -42,17 +42,17 @@ class Binary(OneClass, YesOrNo):
         """The probability of the negative class first."""
         return np.hstack([1 - predicted, predicted])
 
-    def suggested_metric(self, clues: Clues) -> tuple[str, str]:
+    def looks_like(self, clues: Clues) -> str:
         """By what the sample shows: a column per class, classes, or probabilities."""
         if clues.shown_columns > 1:
-            return "log-loss", "The sample submission has one probability per class."
+            return "a probability per class"
         classes = {canonical(value) for value in clues.labels}
         plain = all("." not in value for value in clues.shown)
         if clues.shown and plain and {canonical(value) for value in clues.shown} <= classes:
-            return "f1", "The sample submission shows classes."
+            return "two classes, a class is shown"
         if clues.shown:
-            return "auc", "The sample submission shows probabilities."
-        return "auc", "There is no sample submission to tell classes from probabilities."
+            return "two classes, probabilities are shown"
+        return "two classes, nothing is shown"
 
     def form(self, task: Task, targets: Sequence[str], needs: str, sample: Sample) -> Form:
         """A column per class of probabilities; or one column of classes or probabilities."""

@@ -70,11 +70,9 @@ class Multiclass(OneClass):
 
         return np.asarray(softmax(scores, axis=1))
 
-    def suggested_metric(self, clues: Clues) -> tuple[str, str]:
+    def looks_like(self, clues: Clues) -> str:
         """By what the sample shows: a column per class, or the class."""
-        if clues.shown_columns > 1:
-            return "log-loss", "The sample submission has one probability per class."
-        return "macro-f1", "One class per row, every class counts the same."
+        return "a probability per class" if clues.shown_columns > 1 else "several classes"
 
     def form(self, task: Task, targets: Sequence[str], needs: str, sample: Sample) -> Form:
         """A column per class of probabilities; or one column of classes."""

@@ -52,9 +52,9 @@ class Multilabel(YesOrNo):
             for name, column in zip(names, targets.astype(np.int64).T, strict=True)
         ]
 
-    def suggested_metric(self, clues: Clues) -> tuple[str, str]:
-        """The mean of areas."""
-        return "auc", "Usual for several labels: the mean of their areas."
+    def looks_like(self, clues: Clues) -> str:
+        """Always the same."""
+        return "several labels"
 
     def form(self, task: Task, targets: Sequence[str], needs: str, sample: Sample) -> Form:
         """One column per label: 0 and 1, or probabilities."""

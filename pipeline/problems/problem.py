@@ -196,8 +196,9 @@ class Problem(ABC):
     # Metrics.
 
     @abstractmethod
-    def suggested_metric(self, clues: Clues) -> tuple[str, str]:
-        """The metric that such a competition usually has, and the reason."""
+    def looks_like(self, clues: Clues) -> str:
+        """What the competition looks like to someone who guesses its metric: a key of the
+        metrics' table of what is usual for what."""
 
     # The submission.
 

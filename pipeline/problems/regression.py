@@ -58,18 +58,17 @@ class Regression(Problem):
         """Which whole numbers."""
         return "the nearest whole numbers"
 
-    def suggested_metric(self, clues: Clues) -> tuple[str, str]:
-        """By the number of columns, by whole grades, by bounded similarities of pairs."""
+    def looks_like(self, clues: Clues) -> str:
+        """By the number of columns, by whole grades, by bounded grades of pairs."""
         if clues.targets > 1:
-            return "mcrmse", "Several numbers: the mean of their root mean squared errors."
+            return "several numbers"
         seen = [*clues.labels, *(value.replace(".", "fraction") for value in clues.shown)]
         whole = all(canonical(value).lstrip("-").isdigit() for value in seen)
         if whole and len(clues.labels) <= MOST_GRADES:
-            reason = "Whole grades: quadratic weighted kappa is usual (predictions are rounded)."
-            return "qwk", reason
+            return "whole grades"
         if clues.pairs and clues.bounded:
-            return "pearson", "A graded similarity of two texts."
-        return "rmse", "A number."
+            return "a bounded grade of two texts"
+        return "a number"
 
     def form(self, task: Task, targets: Sequence[str], needs: str, sample: Sample) -> Form:
         """One column per target: numbers, or whole ones where the metric or task.submit says so."""

@@ -15,6 +15,7 @@ from pipeline.metrics.metric import fitting, get_metric
 from pipeline.models.linear.targets import ANSWERS
 from pipeline.problems.problem import Clues, Problem
 from pipeline.problems.registry import TYPES, problem_of
+from pipeline.setup.detection.task import USUAL
 from pipeline.setup.inspection.description import SPREADS
 from pipeline.setup.inspection.target_leaks import MEASURES
 from pipeline.team.checks.leakage import COPIES
@@ -212,7 +213,7 @@ def test_strata_tell_rows_apart_and_divisions_name_every_class(name):
 def test_a_metric_is_suggested_that_fits(name, clues, metric):
     plain = {"targets": 1, "labels": ["a"], "pairs": False, "bounded": False}
     plain |= {"shown": [], "shown_columns": 1}
-    found, reason = problem_of(name).suggested_metric(Clues(**{**plain, **clues}))
+    found, reason = USUAL[problem_of(name).looks_like(Clues(**{**plain, **clues}))]
     assert found == metric
     assert reason.endswith(".")
     get_metric(found, task_of(name, found))  # raises where it does not fit
