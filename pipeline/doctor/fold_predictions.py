@@ -21,8 +21,8 @@ from pipeline.doctor.finding import Finding, attempt, note, problem
 from pipeline.doctor.folds import Frozen, not_as_written
 from pipeline.doctor.names import Part
 from pipeline.doctor.repair import Mending
-from pipeline.oof.manifest import HARMLESS, MANNER, check_format, check_one_origin
-from pipeline.oof.predictions import ARRAYS
+from pipeline.oof.manifest import HARMLESS, MANNER, check_format
+from pipeline.oof.predictions import ARRAYS, check_one_origin
 
 KINDS = ("valid", "test", "holdout")
 

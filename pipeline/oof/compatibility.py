@@ -5,15 +5,15 @@ judged by weights that have seen it. So every run must carry the digest of today
 the rows in its files must be the ones that these folds hold out.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
-from pipeline.base.errors import ArtifactError
+from pipeline.base.errors import ArtifactError, raise_if
 from pipeline.base.paths import Paths
-from pipeline.data.join import same_ids
-from pipeline.oof.predictions import read_fold
+from pipeline.data.join import compare, same_ids
+from pipeline.oof.predictions import held_out_ids, read_fold
 
 EXAMPLES = 5
 
@@ -42,7 +42,30 @@ class FrozenFolds(Protocol):
         """Names these folds and the rows and labels they were made from."""
 
 
-def check_passports(
+def check_compatible(
+    paths: Paths,
+    manifests: Mapping[str, Mapping[str, Any]],
+    folds: FrozenFolds,
+    outputs: Sequence[str],
+) -> None:
+    """Raise ArtifactError unless all runs, name -> manifest, belong into one ensemble.
+
+    They must carry the passport of today's *folds*, hold out exactly the rows that these folds
+    hold out, and predict the columns *outputs* in this order.
+    """
+    _check_passports(paths, manifests, folds)
+    problems = []
+    for name, manifest in manifests.items():
+        if manifest["outputs"] != list(outputs):
+            problems.append(
+                f"run {name} predicts the columns {manifest['outputs']}, today's config "
+                f"asks for {list(outputs)}: train it again"
+            )
+        problems += _foreign_rows(paths, name, manifest, folds)
+    raise_if(problems, ArtifactError)
+
+
+def _check_passports(
     paths: Paths, manifests: Mapping[str, Mapping[str, Any]], folds: FrozenFolds
 ) -> None:
     """Refuse runs of other folds, naming both digests and the first rows that differ."""
@@ -67,7 +90,7 @@ def _moved(paths: Paths, run: str, manifest: Mapping[str, Any], folds: FrozenFol
     """How the held-out rows of a run differ from those of today's folds."""
     then = {
         row_id: fold
-        for fold, ids in _held_out_ids(paths, run, manifest, manifest["seeds"][0]).items()
+        for fold, ids in held_out_ids(paths.runs / run, manifest, manifest["seeds"][0]).items()
         for row_id in ids.tolist()
         if fold[0] == 0
     }
@@ -78,8 +101,8 @@ def _moved(paths: Paths, run: str, manifest: Mapping[str, Any], folds: FrozenFol
             f"{row_id} (fold {then[row_id][1]}, now {now[row_id]})" for row_id in other[:EXAMPLES]
         )
         return f"{len(other)} of {len(now)} rows are in another fold, first {first}"
-    alone = sorted(set(then) ^ set(now))
-    if alone:
+    differ = compare(then, now)
+    if alone := sorted(differ.missing + differ.surplus):
         return f"{len(alone)} rows are only in one of them, first {', '.join(alone[:EXAMPLES])}"
     return f"every row is in the same fold, but {_relabelled(paths, run, manifest, folds)}"
 
@@ -105,7 +128,7 @@ def _relabelled(paths: Paths, run: str, manifest: Mapping[str, Any], folds: Froz
     )
 
 
-def foreign_rows(
+def _foreign_rows(
     paths: Paths, run: str, manifest: Mapping[str, Any], folds: FrozenFolds
 ) -> list[str]:
     """Problems of a run whose files, of any seed, hold other rows than the folds it claims."""
@@ -114,26 +137,15 @@ def foreign_rows(
         return [f"run {run} has {manifest['repeats']} repeats, today's folds have {known}"]
     problems = []
     for seed in manifest["seeds"]:
-        for (repeat, fold), found in _held_out_ids(paths, run, manifest, seed).items():
+        for (repeat, fold), found in held_out_ids(paths.runs / run, manifest, seed).items():
             expected = folds.ids[folds.fold_of_row[repeat] == fold]
             if same_ids(found, expected):
                 continue
-            if strange := sorted(set(found.tolist()) ^ set(expected.tolist())):
+            differ = compare(found.tolist(), expected.tolist())
+            if strange := sorted(differ.missing + differ.surplus):
                 problems.append(
                     f"run {run} claims the passport {folds.digest[:16]}, but its fold {fold} of "
                     f"seed {seed} holds other rows than that fold, first "
                     f"{', '.join(strange[:EXAMPLES])}: train it again"
                 )
     return problems
-
-
-def _held_out_ids(
-    paths: Paths, run: str, manifest: Mapping[str, Any], seed: int
-) -> dict[tuple[int, int], np.ndarray]:
-    """(repeat, fold) -> ids in the run's file of one *seed*."""
-    found = {}
-    for repeat in range(manifest["repeats"]):
-        for fold in range(manifest["folds"]):
-            predictions, _ = read_fold(paths.fold_predictions(run, seed, repeat, fold))
-            found[repeat, fold] = predictions.valid_ids
-    return found

@@ -18,8 +18,9 @@ import numpy as np
 
 from pipeline.base.errors import ArtifactError, raise_if
 from pipeline.base.files import commit_arrays, commit_json, read_arrays, read_json
+from pipeline.base.paths import Part
 from pipeline.data.join import Differences, Order, doubled
-from pipeline.oof.manifest import FORMAT, check_format, check_one_origin, read_manifest
+from pipeline.oof.manifest import FORMAT, SAME, check_format, read_manifest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +113,16 @@ class Run:
     not_finite: dict[str, int]
     """Of "test" and "holdout": how many predictions of all parts are not finite."""
 
+    @property
+    def problems(self) -> list[str]:
+        """Why no ensemble can use the run, though it is whole: predictions that are no numbers."""
+        return [
+            f"run {self.name} has {count} predictions of {kind} rows that are not finite: "
+            "train it again"
+            for kind, count in self.not_finite.items()
+            if count and (kind == "test" or self.manifest.get("has_holdout", True))
+        ]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
@@ -195,6 +206,55 @@ def _others(
     return found
 
 
+def held_out_ids(
+    folder: Path, manifest: Mapping[str, Any], seed: int
+) -> dict[tuple[int, int], np.ndarray]:
+    """(repeat, fold) -> ids of the rows that the files of one *seed* of a run hold out."""
+    return {
+        (repeat, fold): read_fold(folder / f"{Part(seed, repeat, fold).name}.npz")[0].valid_ids
+        for repeat in range(manifest["repeats"])
+        for fold in range(manifest["folds"])
+    }
+
+
 def complete_runs(runs: Path) -> list[str]:
     """Names of the complete runs below a competition's oof folder, sorted."""
     return sorted(manifest.parent.name for manifest in runs.glob("*/run.json"))
+
+
+# One run, one origin: its folds must come from the same backbone and the same tokenizer.
+#
+# Settings cannot see this: an upgrade of the tokenizers library, or a model folder whose files were
+# replaced, changes what a learner reads while every setting stays as it was.
+
+
+def check_one_origin(where: str, manifests: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise ArtifactError where the parts, name -> manifest, were not made from the same things."""
+    for fact, happened in SAME.items():
+        parts_of: dict[Any, list[str]] = {}
+        for name, manifest in manifests.items():
+            parts_of.setdefault(_facts(manifest).get(fact), []).append(name)
+        if len(parts_of) > 1:
+            lines = [
+                f"  - {str(value)[:16]} ({_versions(manifests[names[0]])}): {', '.join(names)}"
+                for value, names in parts_of.items()
+            ]
+            raise ArtifactError(
+                f"{happened} between the folds of {where}, so they are not one model:\n"
+                + "\n".join(lines)
+                + "\nTrain it anew with --fresh; or install the versions of the parts you want to "
+                "keep, delete the others' .json and .npz, and run the same command again."
+            )
+
+
+def _facts(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
+    facts = manifest.get("factory")
+    return facts if isinstance(facts, dict) else {}
+
+
+def _versions(manifest: Mapping[str, Any]) -> str:
+    versions = _facts(manifest).get("versions", {})
+    found = [
+        f"{name} {versions[name]}" for name in ("tokenizers", "transformers") if name in versions
+    ]
+    return ", ".join(found) or "versions unknown"

@@ -21,8 +21,8 @@ from pipeline.base.untrusted import refuse_links
 from pipeline.metrics.metric import Metric, MetricError
 from pipeline.models.learner import Watch
 from pipeline.models.recipes import as_values
-from pipeline.oof.manifest import FORMAT, check_one_origin
-from pipeline.oof.predictions import Wanted, assemble, read_fold
+from pipeline.oof.manifest import FORMAT
+from pipeline.oof.predictions import Wanted, assemble, check_one_origin, read_fold
 from pipeline.training.fold import train_fold
 from pipeline.training.job import Job, Part, differences
 

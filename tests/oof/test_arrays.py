@@ -10,8 +10,9 @@ import pytest
 
 from pipeline.base.errors import ResourceError
 from pipeline.base.files import new_name
-from pipeline.oof import members as module
-from pipeline.oof.members import MemberArrays, read_members
+from pipeline.oof import arrays as module
+from pipeline.oof.arrays import MemberArrays
+from pipeline.oof.members import read_members
 from tests.blendable import make
 
 SCRIPT = """
@@ -23,7 +24,7 @@ from pipeline.base.config import TaskConfig
 from pipeline.ensemble.evidence import Evidence
 from pipeline.ensemble.honest.nest import Nest
 from pipeline.metrics.metric import get_metric
-from pipeline.oof.members import MemberArrays
+from pipeline.oof.arrays import MemberArrays
 
 def in_memory():  # anonymous pages: what the system cannot read from a file again
     lines = dict(line.split(":", 1) for line in Path("/proc/self/status").open())
