@@ -10,11 +10,12 @@ to `data.extra_train` trains on it; then rows related to a fold's held-out rows 
 that fold.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import reduce
 from pathlib import Path
+from unicodedata import is_normalized, normalize
 
 import numpy as np
 import pandas as pd
@@ -22,7 +23,7 @@ import pandas as pd
 from pipeline.base.config import Competition
 from pipeline.base.errors import DataError, raise_if
 from pipeline.data.labels import encode
-from pipeline.data.reading.reader import read
+from pipeline.data.reading.reader import Reading, read
 from pipeline.data.table import (
     Table,
     concatenate,
@@ -47,6 +48,10 @@ class Sample:
     """(m,) str objects, in the file's order."""
     values: np.ndarray
     """(m, c) str objects: the dummy answers as they stand in the file."""
+    header: list[str] | None = None
+    """(1 + c,) id column and columns as they are written, where that is not composed (NFC)."""
+    written_ids: np.ndarray | None = None
+    """(m,) str objects: the ids as they are written, where that is not composed (NFC)."""
 
 
 def id_column_of(sample: pd.DataFrame, id_column: str) -> str:
@@ -54,16 +59,30 @@ def id_column_of(sample: pd.DataFrame, id_column: str) -> str:
     return id_column if id_column in sample.columns else str(sample.columns[0])
 
 
-def sample_of(frame: pd.DataFrame, id_column: str) -> Sample:
-    """The sample in a file's *frame*."""
+def sample_of(
+    frame: pd.DataFrame, id_column: str, written: Mapping[str, str] | None = None
+) -> Sample:
+    """The sample in a file's *frame*; *written*: name of a column -> as it stands in the file."""
     name = id_column_of(frame, id_column)
     columns = [str(column) for column in frame.columns if column != name]
+    found = frame[name].to_numpy(dtype=object)
+    ids = composed(found)
+    header = [(written or {}).get(each, each) for each in (name, *columns)]
     return Sample(
         id_column=name,
         columns=columns,
-        ids=frame[name].to_numpy(dtype=object),
+        ids=ids,
         values=frame[columns].to_numpy(dtype=object).reshape(len(frame), len(columns)),
+        header=None if header == [name, *columns] else header,
+        written_ids=None if ids is found else found,
     )
+
+
+def composed(ids: np.ndarray) -> np.ndarray:
+    """(n,) *ids* in composed Unicode (NFC); the same array where they are so already."""
+    if all(is_normalized("NFC", each) for each in ids):
+        return ids
+    return np.array([normalize("NFC", each) for each in ids], dtype=object)
 
 
 def made_up(competition: Competition, id_column: str, ids: np.ndarray) -> Sample:
@@ -103,13 +122,18 @@ class Report:
 
 def frame_of(name: str, root: Path, encoding: str, report: Report) -> pd.DataFrame | None:
     """The rows of the file *name* below *root*, or None where it cannot be read."""
+    reading = _reading(name, root, encoding, report)
+    return None if reading is None else reading.frame
+
+
+def _reading(name: str, root: Path, encoding: str, report: Report) -> Reading | None:
     try:
         reading = read(root / name, encoding, name)
     except DataError as error:
         report.problems.append(str(error).replace("\n", "\n  "))
         return None
     report.about(name, [], reading.notes)
-    return reading.frame
+    return reading
 
 
 def labelled_table(
@@ -172,7 +196,7 @@ def row_ids(frame: pd.DataFrame, id_column: str, name: str) -> np.ndarray:
     """(n,) ids of a file's rows as text."""
     if id_column == ROW_NUMBER:
         return np.array([f"{Path(name).stem}-{row}" for row in range(1, len(frame) + 1)], object)
-    return frame[id_column].to_numpy(dtype=object)
+    return composed(frame[id_column].to_numpy(dtype=object))
 
 
 def missing_columns(frame: pd.DataFrame, needed: Sequence[str]) -> list[str]:
@@ -317,10 +341,11 @@ def _sample(competition: Competition, root: Path, report: Report) -> Sample | No
     name = competition.data.sample_submission
     if not name:
         return None
-    frame = frame_of(name, root, competition.data.encoding, report)
-    if frame is None:
+    reading = _reading(name, root, competition.data.encoding, report)
+    if reading is None:
         return None
-    sample = sample_of(frame, competition.columns.id)
+    written = dict(zip(map(str, reading.frame.columns), reading.header, strict=True))
+    sample = sample_of(reading.frame, competition.columns.id, written)
     problems = id_problems(sample.ids)
     if not sample.columns:
         problems.append(f"there is no column beside {sample.id_column!r}; expected the answers")

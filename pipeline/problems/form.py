@@ -9,6 +9,7 @@ and writes them (`Problem.texts`).
 """
 
 import math
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from os.path import commonprefix
@@ -103,7 +104,7 @@ def match(names: Sequence[str], header: Sequence[str]) -> dict[str, int] | None:
 
 
 def _plain(name: str) -> str:
-    return name.strip().casefold()
+    return unicodedata.normalize("NFC", name.strip()).casefold()
 
 
 def untouched(columns: dict[str, int], header: Sequence[str]) -> list[str]:
@@ -118,9 +119,10 @@ def untouched(columns: dict[str, int], header: Sequence[str]) -> list[str]:
 
 
 def shown_in(columns: dict[str, int], sample: Sample) -> list[str]:
-    """The different texts that the sample shows in *columns*."""
+    """The different texts that the sample shows in *columns*, composed (NFC)."""
     places = [sample.columns.index(name) for name in columns]
-    return sorted(set(sample.values[:, places].ravel().tolist()))
+    shown = sample.values[:, places].ravel().tolist()
+    return sorted({unicodedata.normalize("NFC", text) for text in shown})
 
 
 def kind_of(

@@ -1,6 +1,7 @@
 """Label texts to numbers: one number for all ways to write it, or the reason why there is none."""
 
 import re
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from math import isfinite
@@ -15,12 +16,13 @@ Reader = Callable[[str], float | str]
 
 
 def canonical(text: str) -> str:
-    """One text for all ways to write a number; any other text as it is.
+    """One text for all ways to write a number; any other text composed (NFC), as macOS takes it
+    apart (NFD): the same letters on the screen, other characters in the file.
 
-    >>> [canonical(text) for text in ("1.0", "+1", "1e0", "-0", "0.50", " yes ")]
-    ['1', '1', '1', '0', '0.5', 'yes']
+    >>> [canonical(text) for text in ("1.0", "+1", "1e0", "-0", "0.50", " yes ", "e\u0301")]
+    ['1', '1', '1', '0', '0.5', 'yes', 'é']
     """
-    text = text.strip()
+    text = unicodedata.normalize("NFC", text.strip())
     if not NUMBER.fullmatch(text):
         return text
     value = Decimal(text).normalize()
@@ -69,7 +71,10 @@ def class_numbers(classes: Sequence[str]) -> dict[str, float]:
     {'-1': 0.0, 'yes': 1.0, '-1.0': 0.0}
     """
     by_value = {canonical(name): float(place) for place, name in enumerate(classes)}
-    by_text = {name.strip(): float(place) for place, name in enumerate(classes)}
+    by_text = {
+        unicodedata.normalize("NFC", name.strip()): float(place)
+        for place, name in enumerate(classes)
+    }
     return {**by_value, **by_text} if len(by_value) == len(classes) else by_text
 
 

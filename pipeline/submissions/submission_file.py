@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import numpy as np
 
@@ -63,18 +64,25 @@ def build(sample: Sample, ids: Sequence[str], filled: Mapping[str, Sequence[str]
     Args:
         sample: gives header, ids, order, and the texts of columns that are not filled.
         ids: (m,) the rows of *filled*, in any order.
-        filled: column -> (m,) texts.
+        filled: column -> (m,) texts; where the sample writes one of them in other characters that
+            look the same (NFD, as macOS does), so is it here.
     """
     sample_ids = sample.ids.tolist()
     order = places_of(sample_ids, ids, "the rows of the submission").tolist()
-    columns: list[Sequence[str]] = [sample_ids]
+    written = sample_ids if sample.written_ids is None else sample.written_ids.tolist()
+    columns: list[Sequence[str]] = [written]
     for position, name in enumerate(sample.columns):
         given = filled.get(name)
         kept = sample.values[:, position].tolist()
-        columns.append(kept if given is None else [given[place] for place in order])
+        if given is None:
+            columns.append(kept)
+            continue
+        spelled = {normalize("NFC", each): each for each in set(kept) if not each.isascii()}
+        texts = [given[place] for place in order]
+        columns.append([spelled.get(each, each) for each in texts] if spelled else texts)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([sample.id_column, *sample.columns])
+    writer.writerow(sample.header or [sample.id_column, *sample.columns])
     writer.writerows(zip(*columns, strict=True))
     return text.getvalue().encode("utf-8")
 

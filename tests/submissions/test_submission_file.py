@@ -9,13 +9,15 @@ import pytest
 
 from pipeline.base.errors import BusyError, DataError
 from pipeline.base.leases import lease
+from pipeline.data.tables import Sample
 from pipeline.submissions.submission_file import build, check, existing, write
-from tests.problems.test_decide import SampleOf
 
 
 def sample_of(ids, columns=("target",), fill="0.0"):
-    sample = SampleOf(list(columns), np.full((len(ids), len(columns)), fill, dtype=object))
-    return type("Sample", (), {**vars(sample), "ids": np.array(ids, dtype=object)})()
+    values = np.full((len(ids), len(columns)), fill, dtype=object)
+    return Sample(
+        id_column="id", columns=list(columns), ids=np.array(ids, dtype=object), values=values
+    )
 
 
 def test_rows_are_joined_on_id_in_the_samples_order():

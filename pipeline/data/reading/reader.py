@@ -4,6 +4,7 @@
 everything that is wrong with a file is told at once, with line numbers.
 """
 
+import unicodedata
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -89,6 +90,8 @@ class Reading:
     """str objects, one row per row of the file."""
     notes: list[str] = field(default_factory=list)
     """What a person should know and need not mend: another separator, characters removed."""
+    header: list[str] = field(default_factory=list)
+    """The names of the columns as they are written; those of `frame` are composed (NFC)."""
 
 
 def read_file(path: Path, encoding: str = "utf-8") -> pd.DataFrame:
@@ -117,7 +120,12 @@ def read(path: Path, encoding: str = "utf-8", name: str = "", option: str = IN_C
     if not len(frame) and not problems:
         problems = ["there is a header (line 1) but no row below it"]
     raise_if(problems, DataError, f"{name} cannot be read")
-    return Reading(frame=frame, notes=notes)
+    written = [str(name) for name in frame.columns]
+    composed = _composed(written)
+    if composed != written:
+        frame.columns = pd.Index(composed, dtype=object)
+        notes = [*notes, "names of columns are in decomposed Unicode (NFD), read as composed (NFC)"]
+    return Reading(frame=frame, notes=notes, header=written)
 
 
 def column_names(path: Path, encoding: str = "utf-8") -> list[str]:
@@ -125,14 +133,20 @@ def column_names(path: Path, encoding: str = "utf-8") -> list[str]:
     cannot be read."""
     format_ = _format(path, path.name)
     if isinstance(format_, BinaryFormat):
-        return format_.columns(path, path.name)
+        return _composed(format_.columns(path, path.name))
     content = _bytes(path, path.name, HEAD_BYTES if format_.by_lines else None)
     if format_.by_lines and len(content) >= HEAD_BYTES:  # whole lines only
         content = content[: content[:HEAD_BYTES].rfind(b"\n") + 1]
     text, _ = decode(content, encoding, path.name)
     if format_.columns is not None:
-        return format_.columns(text)
-    return [str(column) for column in format_.parse(text)[0].columns]
+        return _composed(format_.columns(text))
+    return _composed([str(column) for column in format_.parse(text)[0].columns])
+
+
+def _composed(names: list[str]) -> list[str]:
+    """*names* in NFC, as they stand where two of them would become one."""
+    composed = [unicodedata.normalize("NFC", name) for name in names]
+    return composed if len(set(composed)) == len(set(names)) else names
 
 
 def is_table(path: Path) -> bool:

@@ -1,5 +1,6 @@
 """What kind of problem it is, its classes, the range of its labels, and a metric that fits."""
 
+import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
@@ -113,7 +114,10 @@ def find_classes(problem: str, target: Profile, answers: Answers, doubts: Choice
         doubts.because("task.classes", "In the order of the sample submission's columns.")
         return list(by_column.values())
     classes = sorted(
-        {canonical(value): value.strip() for value in target.values}.values(), key=_order
+        {
+            canonical(value): unicodedata.normalize("NFC", value.strip()) for value in target.values
+        }.values(),
+        key=_order,
     )
     if len(classes) == 2:
         return _negative_first(classes, doubts)
