@@ -9,7 +9,6 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from pipeline.base.files import size_text
-from pipeline.problems.registry import problem_of
 from pipeline.report.init_signals import alike, alone, copies, overlap, relation
 from pipeline.report.page import Section, figure, name, names, number, page, plural, share, writable
 from pipeline.setup.inspection.description import Quantiles, Spread
@@ -76,7 +75,7 @@ def target(seen: Inspection) -> Section:
         return _several_numbers(spread)
     says, warns = _spread_says(seen), []
     least = min(zip(spread.counts["train"], spread.names, strict=True))
-    if not _numeric(seen) and least[0] < seen.folds:
+    if not spread.numbers and least[0] < seen.folds:
         warns.append(
             f"{name(least[1])} has {plural(least[0], 'row')}, fewer than the {seen.folds} folds: "
             "some held-out parts will lack it"
@@ -89,10 +88,6 @@ def target(seen: Inspection) -> Section:
         says=says,
         warns=warns,
     )
-
-
-def _numeric(seen: Inspection) -> bool:
-    return problem_of(seen.problem).numeric
 
 
 def _target_title(seen: Inspection) -> str:
@@ -139,7 +134,7 @@ def _spread_says(seen: Inspection) -> list[str]:
         fewest = f"down to {rest[-1]:,}" if rest[-1] < rest[0] else "each"
         says.append(f"{len(rest)} more with {plural(rest[0], 'row')} {fewest}")
     rare = [n for n, count in zip(spread.names, train, strict=True) if count < RARE * total]
-    if rare and not _numeric(seen):
+    if rare and not spread.numbers:
         says.append(f"rare, under {RARE:.0%} of the rows: {names(rare)}".replace("%", " %"))
     if "holdout" in spread.counts and (moved := spread.moved("holdout")) > MOVED:
         says.append(
