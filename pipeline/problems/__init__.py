@@ -8,7 +8,7 @@ A problem type is one object (`problem.Problem`) that owns what is particular to
     training     the losses it offers, the usual one first, and what the linear learner fits
     folds        strata, and the classes that every training part must hold
     metrics      which is suggested, and what a metric of one column means for several
-    blending     scores that may be added up, methods that do not apply, decisions that compete
+    blending     scores that may be added up, methods that do not apply
     submission   the forms of a file it can take, and the texts that fill it
     team audit   which checks of values apply
     words        what the printed pages call it
@@ -18,5 +18,5 @@ nothing but numpy and the errors: everything else of the package may ask it, the
 What needs machinery of a room above (a loss of torch, a rule that fits thresholds) is named here
 and looked up there, in a table; no other room compares a problem's name.
 
-A new type is a file with a subclass of `Problem` and its line in `registry.TYPES`.
+A new type is a file with a subclass of `Problem` and its entry in `registry.PROBLEMS`.
 """

@@ -8,16 +8,11 @@ from pipeline.problems.multilabel import MULTILABEL
 from pipeline.problems.problem import Problem
 from pipeline.problems.regression import REGRESSION
 
-TYPES: dict[str, Problem] = {
-    each.name: each
-    for each in (
-        REGRESSION,
-        BINARY,
-        MULTICLASS,
-        MULTILABEL,
-    )
-}
-"""A new type is one more line here."""
+PROBLEMS: tuple[Problem, ...] = (REGRESSION, BINARY, MULTICLASS, MULTILABEL)
+"""A new type is one more entry here."""
+
+TYPES: dict[str, Problem] = {each.name: each for each in PROBLEMS}
+"""By name."""
 
 if TYPE_CHECKING:
     ProblemName = str
