@@ -19,6 +19,7 @@ from pipeline.base.command import run
 from pipeline.base.config import Competition
 from pipeline.base.errors import UsageError
 from pipeline.base.parser import Parser
+from pipeline.ensemble.methods.registry import METHODS
 
 if TYPE_CHECKING:
     from jsonargparse import Namespace
@@ -33,12 +34,6 @@ if TYPE_CHECKING:
 # The options of `pipeline.ensemble`. Quick to import: --help needs nothing else.
 
 
-METHODS = (
-    *("auto", "best", "mean", "rank-mean", "simplex", "greedy", "greedy-bag"),
-    *("nonnegative-ridge", "ridge", "logistic", "slices", "layers"),
-)
-
-
 def add_options(options: Parser) -> None:
     """What is blended and how, and what becomes of the file."""
     _add_blend(options)
@@ -51,7 +46,7 @@ def _add_blend(options: Parser) -> None:
     )
     options.add_argument(
         "--method",
-        choices=METHODS,
+        choices=("auto", *METHODS),
         default="auto",
         help="auto takes the simplest method whose honest score is within noise of the best",
     )

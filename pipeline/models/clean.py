@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.base.lookup import load
 from pipeline.base.paths import Workspace
 from pipeline.data.table import Table
 from pipeline.models.learner import Learner, LearnerFactory, Watch
-from pipeline.models.registry import TEXT_TRANSFORMS, load
+from pipeline.models.registry import TEXT_TRANSFORMS
 
 Transform = Callable[[str], str]
 

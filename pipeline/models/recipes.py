@@ -21,9 +21,10 @@ import yaml
 
 from pipeline.base.config import as_dict
 from pipeline.base.errors import UsageError
+from pipeline.base.lookup import load
 from pipeline.base.parser import read_section
 from pipeline.base.paths import SAFE, safe_name
-from pipeline.models.registry import LEARNERS, load
+from pipeline.models.registry import LEARNERS
 from pipeline.models.settings import LinearRecipe, Recipe, TransformerRecipe
 
 __all__ = [

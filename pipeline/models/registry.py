@@ -1,13 +1,11 @@
 """What a recipe can name: learners, losses, poolings, heads, schedules, text transforms.
 
-An entry says where the thing stands, as "module:object", and is imported when a training uses it,
-so the names are known without loading torch. `docs/extending.md` shows how to add one.
+An entry says where the thing stands, as "module:object" (`pipeline.base.lookup`), and is imported
+when a training uses it, so the names are known without loading torch. `docs/extending.md` shows how
+to add one.
 """
 
 from dataclasses import dataclass
-from functools import cache
-from importlib import import_module
-from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,10 +72,3 @@ TEXT_TRANSFORMS = {
     "lower": "pipeline.models.clean:lower",
 }
 """`clean:` of any recipe: a text -> the text that the learner sees. Nothing is fitted."""
-
-
-@cache
-def load(place: str) -> Any:
-    """The object at *place*, "module:object"."""
-    module, _, name = place.partition(":")
-    return getattr(import_module(module), name)

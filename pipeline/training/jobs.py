@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.base.config import Competition
 from pipeline.base.cores import wait_asleep
+from pipeline.base.lookup import load as load_object
 from pipeline.base.paths import Paths
 from pipeline.base.stopping import STOP, seconds_of
 from pipeline.data.tables import Tables, load
@@ -17,7 +18,6 @@ from pipeline.models.clean import CleaningFactory
 from pipeline.models.learner import Engine, LearnerFactory
 from pipeline.models.recipes import Recipe, TransformerRecipe, find
 from pipeline.models.registry import LEARNERS
-from pipeline.models.registry import load as load_object
 from pipeline.training.job import FailurePolicy, Job
 
 if TYPE_CHECKING:

@@ -3,6 +3,7 @@
 import pytest
 
 from pipeline.base.errors import UsageError
+from pipeline.base.lookup import load
 from pipeline.models import registry
 from pipeline.models.recipes import TransformerRecipe, find
 from pipeline.models.transformer.losses import Loss, loss_named
@@ -13,7 +14,7 @@ CALLED = [registry.POOLINGS, registry.HEADS, registry.SCHEDULES, registry.TEXT_T
 
 @pytest.mark.parametrize("place", [place for each in CALLED for place in each.values()])
 def test_every_name_leads_to_something_that_can_be_called(place):
-    assert callable(registry.load(place))
+    assert callable(load(place))
 
 
 @pytest.mark.parametrize("name", registry.LOSSES)
@@ -32,9 +33,9 @@ def test_the_loss_that_auto_means_suits_its_problem():
 @pytest.mark.parametrize("name", registry.LEARNERS)
 def test_every_kind_of_learner_has_a_recipe_of_its_own_and_a_factory(name):
     kind = registry.LEARNERS[name]
-    assert registry.load(kind.recipe).learner == name
-    assert callable(registry.load(kind.factory))
-    assert not kind.weights or callable(registry.load(kind.weights))
+    assert load(kind.recipe).learner == name
+    assert callable(load(kind.factory))
+    assert not kind.weights or callable(load(kind.weights))
 
 
 @pytest.mark.parametrize("field", ["pooling", "head", "schedule", "loss"])

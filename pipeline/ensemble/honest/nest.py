@@ -13,7 +13,7 @@ import numpy as np
 
 from pipeline.base.seeding import generator
 from pipeline.ensemble.evidence import Evidence, FoldSet
-from pipeline.ensemble.methods.registry import METHODS, UNFITTED, methods_for
+from pipeline.ensemble.methods.registry import METHODS, methods_for
 from pipeline.ensemble.methods.scaling import find_scale
 from pipeline.ensemble.predictor import Predictor
 from pipeline.metrics.bootstrap import RESAMPLES, Draws, resampled_gains
@@ -140,7 +140,7 @@ class Nest:
     def _compare_unfitted(self, folds: FoldSet) -> Choice:
         """With a single fold nothing can be left out, so only what fits no weights competes."""
         pooled = {}
-        for name in [name for name in self.methods if name in UNFITTED]:
+        for name in [name for name in self.methods if not METHODS[name].fitted]:
             pooled[name] = self.evidence.gain(dict.fromkeys(folds, self.fit(name, folds)))
         best = max(pooled, key=lambda name: pooled[name])
         behind = {name: pooled[best] - gain for name, gain in pooled.items()}

@@ -14,6 +14,7 @@ from torch import nn
 from pipeline.base.config import TaskConfig, as_dict
 from pipeline.base.errors import ArtifactError
 from pipeline.base.files import commit, commit_json, read_json, sha256
+from pipeline.base.lookup import load
 from pipeline.base.paths import Workspace
 from pipeline.base.seeding import derive_seed
 from pipeline.data.table import Table
@@ -23,7 +24,7 @@ from pipeline.models.kernels.cuda_graph import Graphs
 from pipeline.models.kernels.packing import Packing
 from pipeline.models.kernels.vocabulary import only_used
 from pipeline.models.learner import Watch
-from pipeline.models.registry import HEADS, load
+from pipeline.models.registry import HEADS
 from pipeline.models.settings import TransformerRecipe
 from pipeline.models.transformer.device import Hardware
 from pipeline.models.transformer.losses import TargetCodec, fit_codec

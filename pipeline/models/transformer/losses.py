@@ -13,7 +13,8 @@ from torch.nn import functional
 
 from pipeline.base.config import TaskConfig
 from pipeline.base.errors import DataError, UsageError
-from pipeline.models.registry import LOSSES, load
+from pipeline.base.lookup import load
+from pipeline.models.registry import LOSSES
 from pipeline.problems.problem import TargetKind
 from pipeline.problems.registry import problem_of
 

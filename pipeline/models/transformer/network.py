@@ -15,9 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pipeline.base.lookup import load
 from pipeline.base.seeding import derive_seed
 from pipeline.models.kernels.packing import Packing
-from pipeline.models.registry import POOLINGS, load
+from pipeline.models.registry import POOLINGS
 
 # From token states to outputs: pooling, the pair's features, the head.
 #

@@ -11,8 +11,9 @@ from typing import Any
 from torch import nn
 from torch.optim import AdamW, Optimizer
 
+from pipeline.base.lookup import load
 from pipeline.models.kernels.vocabulary import follow
-from pipeline.models.registry import SCHEDULES, load
+from pipeline.models.registry import SCHEDULES
 from pipeline.models.settings import TransformerRecipe
 
 LAYER = re.compile(r"(?:^|\.)(?:layers?|h|blocks?)\.(\d+)\.")

@@ -88,7 +88,7 @@ LEAKS = {
 
 @pytest.mark.parametrize("stage", LEAKS)
 def test_the_spy_catches_a_stage_that_leaks(stage, monkeypatch):
-    monkeypatch.setitem(METHODS, "leaky", Method(LEAKS[stage]))
+    monkeypatch.setitem(METHODS, "leaky", Method(function=LEAKS[stage], one_scale=False))
     found = [
         spied(evidence_of("regression", "rmse", (0.98, 1.0, 1.02), n=96, seed=seed), "leaky")[0]
         for seed in range(4)
@@ -215,7 +215,7 @@ def test_each_fit_is_made_once(monkeypatch):
         calls.append(folds)
         return METHODS["mean"].fit(evidence, folds)
 
-    monkeypatch.setitem(honest.METHODS, "best", Method(counted))
+    monkeypatch.setitem(honest.METHODS, "best", Method(function=counted, one_scale=False))
     evidence = evidence_of("regression", "rmse", n=96)
     nest = Nest(evidence, seed=0)
     nest.choose(evidence.folds)
