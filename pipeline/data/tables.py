@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import reduce
 from pathlib import Path
+from typing import Any, Generic, TypeVar
 from unicodedata import is_normalized, normalize
 
 import numpy as np
@@ -100,83 +101,111 @@ def _dummy(competition: Competition) -> str:
     return task.problem_type.placeholder(task.classes, as_label)
 
 
-# From the frame of one file to a checked Table; what is wrong goes into a Report.
+# From one file to a checked Table, together with what was found in it.
 
 
 ROW_NUMBER = "(row number)"
 """As columns.id: the labelled files have no id column, so their rows are numbered."""
 
+T = TypeVar("T")
 
-@dataclass
-class Report:
-    """What was found in all files so far."""
 
+@dataclass(frozen=True)
+class Checked(Generic[T]):
+    """What a file holds, None where it cannot be used; with what a person should know of it."""
+
+    value: T | None
     problems: list[str] = field(default_factory=list)
+    """What is wrong with it: the competition cannot be read."""
     notes: list[str] = field(default_factory=list)
-
-    def about(self, name: str, problems: Sequence[str], notes: Sequence[str] = ()) -> None:
-        """Add what was found in the file *name*."""
-        self.problems += [f"{name}: {problem}" for problem in problems]
-        self.notes += [f"{name}: {note}" for note in notes]
+    """What was noticed and is no error."""
 
 
-def frame_of(name: str, root: Path, encoding: str, report: Report) -> pd.DataFrame | None:
-    """The rows of the file *name* below *root*, or None where it cannot be read."""
-    reading = _reading(name, root, encoding, report)
-    return None if reading is None else reading.frame
+def about(name: str, sentences: Sequence[str]) -> list[str]:
+    """The *sentences*, each saying that it is about the file *name*."""
+    return [f"{name}: {sentence}" for sentence in sentences]
 
 
-def _reading(name: str, root: Path, encoding: str, report: Report) -> Reading | None:
+def frame_of(name: str, competition: Competition, root: Path) -> Checked[pd.DataFrame]:
+    """The rows of the file *name* below *root*."""
+    file = _reading(name, competition, root)
+    frame = None if file.value is None else file.value.frame
+    return Checked(frame, file.problems, file.notes)
+
+
+def _reading(name: str, competition: Competition, root: Path) -> Checked[Reading]:
     try:
-        reading = read(root / name, encoding, name)
+        reading = read(root / name, competition.data.encoding, name)
     except DataError as error:
-        report.problems.append(str(error).replace("\n", "\n  "))
-        return None
-    report.about(name, [], reading.notes)
-    return reading
+        return Checked(None, [str(error).replace("\n", "\n  ")])
+    return Checked(reading, notes=about(name, reading.notes))
 
 
-def labelled_table(
-    name: str,
-    frame: pd.DataFrame,
-    competition: Competition,
-    report: Report,
-    features: Sequence[str] = (),
-) -> Table | None:
-    """A table with targets, or None where columns (or one of *features*) are missing."""
-    columns = competition.columns
+def labelled_file(
+    name: str, competition: Competition, root: Path, features: Sequence[str] = ()
+) -> Checked[Table]:
+    """A file with targets; without a table where columns (or one of *features*) are missing."""
+    file, columns = frame_of(name, competition, root), competition.columns
+    if file.value is None:
+        return Checked(None, file.problems)
     needed = [*columns.texts, *columns.targets, *features]
     needed += [] if columns.id == ROW_NUMBER else [columns.id]
-    if problems := missing_columns(frame, needed):
-        report.about(name, problems)
-        return None
-    ids = row_ids(frame, columns.id, name)
-    targets, problems, notes = encode(frame, columns.targets, ids, competition.task)
-    report.about(name, id_problems(ids) + problems, notes)
-    return _table(name, frame, ids, competition, targets)
+    if problems := missing_columns(file.value, needed):
+        return Checked(None, about(name, problems), file.notes)
+    ids = row_ids(file.value, columns.id, name)
+    targets, problems, notes = encode(file.value, columns.targets, ids, competition.task)
+    return Checked(
+        _table(name, file.value, ids, competition, targets),
+        about(name, id_problems(ids) + problems),
+        file.notes + about(name, notes),
+    )
 
 
-def test_table(
-    name: str, frame: pd.DataFrame, competition: Competition, sample: Sample | None, report: Report
-) -> Table | None:
-    """The rows to predict, or None where columns are missing.
+def labelled_files(
+    names: Sequence[str], competition: Competition, root: Path, features: Sequence[str] = ()
+) -> Checked[Table]:
+    """The rows of several files one after the other; ids must stay unique."""
+    files = [labelled_file(name, competition, root, features) for name in names]
+    tables = [file.value for file in files if file.value is not None]
+    table = reduce(concatenate, tables) if tables else None
+    problems = [problem for file in files for problem in file.problems]
+    if table is not None and len(tables) > 1:
+        together = " + ".join(each.source for each in tables)
+        problems += about(together, id_problems(table.ids))
+    return Checked(table, problems, [note for file in files for note in file.notes])
+
+
+def file_to_predict(
+    competition: Competition, root: Path, sample: Sample | None
+) -> tuple[Checked[Table], Sample | None]:
+    """The rows to predict, and the sample: made up where the config names none.
 
     Their id column may have another name than that of train, see `test_id_column`. Where a file
     has none at all its rows are those of the sample, in order.
     """
-    id_column = test_id_column(frame, competition, sample)
+    name = competition.data.test
+    file = frame_of(name, competition, root)
+    if file.value is None:
+        return Checked(None, file.problems), sample
+    id_column = test_id_column(file.value, competition, sample)
     needed = [*competition.columns.texts, *competition.columns.features]
     needed += [] if id_column == ROW_NUMBER else [id_column]
-    if problems := missing_columns(frame, needed):
-        report.about(name, problems)
-        return None
-    if id_column == ROW_NUMBER and sample is not None and len(sample.ids) == len(frame):
+    if problems := missing_columns(file.value, needed):
+        return Checked(None, about(name, problems), file.notes), sample
+    problems, notes = [], []
+    if id_column == ROW_NUMBER and sample is not None and len(sample.ids) == len(file.value):
         ids = sample.ids
-        report.about(name, [], ["no id column: rows are those of the sample, in its order"])
+        notes.append("no id column: rows are those of the sample, in its order")
     else:
-        ids = row_ids(frame, id_column, name)
-        report.about(name, id_problems(ids))
-    return _table(name, frame, ids, competition)
+        ids = row_ids(file.value, id_column, name)
+        problems = id_problems(ids)
+    if not competition.data.sample_submission:
+        own = test_id_column(file.value, competition, None)
+        sample = made_up(competition, "id" if own == ROW_NUMBER else own, ids)
+        header = ",".join([sample.id_column, *sample.columns])
+        notes.append(f"no sample submission: the submission's header will be {header}")
+    table = _table(name, file.value, ids, competition)
+    return Checked(table, about(name, problems), file.notes + about(name, notes)), sample
 
 
 def test_id_column(frame: pd.DataFrame, competition: Competition, sample: Sample | None) -> str:
@@ -210,16 +239,6 @@ def missing_columns(frame: pd.DataFrame, needed: Sequence[str]) -> list[str]:
             hint = f"the nearest is {lowered[close[0]]!r}; " if close else ""
             problems.append(f"there is no column {column!r}; {hint}it has {', '.join(there)}")
     return problems
-
-
-def joined(tables: Sequence[Table], report: Report) -> Table | None:
-    """The rows of several files one after the other; ids must stay unique."""
-    if not tables:
-        return None
-    table = reduce(concatenate, tables)
-    if len(tables) > 1:
-        report.about(" + ".join(table.source for table in tables), id_problems(table.ids))
-    return table
 
 
 def fold_columns(competition: Competition) -> list[str]:
@@ -278,85 +297,55 @@ def load(competition: Competition, root: Path) -> Tables:
 
     Raises DataError listing all problems of all files.
     """
-    report = Report()
-    sample = _sample(competition, root, report)
-    needed = fold_columns(competition)
-    train = joined(_labelled([competition.data.train], competition, root, report, needed), report)
-    extra = joined(_labelled(competition.data.extra_train, competition, root, report), report)
-    holdout = joined(_labelled(competition.data.holdout, competition, root, report), report)
-    test, sample = _test(competition, root, sample, report)
-    labelled = [table for table in (train, extra, holdout) if table is not None]
-    report.problems += meeting_problems(labelled)
-    if test is not None and sample is not None:
-        report.about(competition.data.sample_submission, sample_problems(test.ids, sample.ids))
-    raise_if(report.problems, DataError)
+    sample = _sample(competition, root)
+    train = labelled_files([competition.data.train], competition, root, fold_columns(competition))
+    extra = labelled_files(competition.data.extra_train, competition, root)
+    holdout = labelled_files(competition.data.holdout, competition, root)
+    test, form = file_to_predict(competition, root, sample.value)
+    labelled = [each.value for each in (train, extra, holdout) if each.value is not None]
+    files: tuple[Checked[Any], ...] = (sample, train, extra, holdout, test)
+    problems = [problem for file in files for problem in file.problems]
+    problems += meeting_problems(labelled)
+    if test.value is not None and form is not None:
+        differ = sample_problems(test.value.ids, form.ids)
+        problems += about(competition.data.sample_submission, differ)
+    raise_if(problems, DataError)
     unread = "a file that cannot be read is a problem"
-    assert train is not None, unread
-    assert test is not None, unread
-    assert sample is not None, unread
-    _note_test_rows(labelled, test, report)
+    assert train.value is not None, unread
+    assert test.value is not None, unread
+    assert form is not None, unread
+    notes = [note for file in files for note in file.notes]
     return Tables(
-        train=train,
-        test=test,
-        extra=extra,
-        holdout=holdout,
-        sample=sample,
-        notes=tuple(report.notes),
+        train=train.value,
+        test=test.value,
+        extra=extra.value,
+        holdout=holdout.value,
+        sample=form,
+        notes=(*notes, *_test_row_notes(labelled, test.value)),
     )
 
 
-def _labelled(
-    names: Sequence[str],
-    competition: Competition,
-    root: Path,
-    report: Report,
-    features: Sequence[str] = (),
-) -> list[Table]:
-    tables = []
-    for name in names:
-        frame = frame_of(name, root, competition.data.encoding, report)
-        if frame is not None:
-            table = labelled_table(name, frame, competition, report, features)
-            tables += [] if table is None else [table]
-    return tables
-
-
-def _test(
-    competition: Competition, root: Path, sample: Sample | None, report: Report
-) -> tuple[Table | None, Sample | None]:
-    """The rows to predict, and the sample: made up where the config names none."""
-    name = competition.data.test
-    frame = frame_of(name, root, competition.data.encoding, report)
-    table = None if frame is None else test_table(name, frame, competition, sample, report)
-    if frame is not None and table is not None and not competition.data.sample_submission:
-        id_column = test_id_column(frame, competition, None)
-        sample = made_up(competition, "id" if id_column == ROW_NUMBER else id_column, table.ids)
-        header = ",".join([sample.id_column, *sample.columns])
-        report.about(name, [], [f"no sample submission: the submission's header will be {header}"])
-    return table, sample
-
-
-def _sample(competition: Competition, root: Path, report: Report) -> Sample | None:
+def _sample(competition: Competition, root: Path) -> Checked[Sample]:
     """The sample submission; None where there is none or it cannot be read."""
     name = competition.data.sample_submission
     if not name:
-        return None
-    reading = _reading(name, root, competition.data.encoding, report)
-    if reading is None:
-        return None
-    written = dict(zip(map(str, reading.frame.columns), reading.header, strict=True))
-    sample = sample_of(reading.frame, competition.columns.id, written)
+        return Checked(None)
+    file = _reading(name, competition, root)
+    if file.value is None:
+        return Checked(None, file.problems)
+    frame = file.value.frame
+    written = dict(zip(map(str, frame.columns), file.value.header, strict=True))
+    sample = sample_of(frame, competition.columns.id, written)
     problems = id_problems(sample.ids)
     if not sample.columns:
         problems.append(f"there is no column beside {sample.id_column!r}; expected the answers")
-    report.about(name, problems)
-    return sample
+    return Checked(sample, about(name, problems), file.notes)
 
 
-def _note_test_rows(labelled: Sequence[Table], test: Table, report: Report) -> None:
-    for table in labelled:
-        if ids := same_rows(table, test):
-            report.notes.append(
-                f"{test.source}: rows that stand in {table.source} with their label (same id, "
-                f"same texts): {listing(ids)}"
-            )
+def _test_row_notes(labelled: Sequence[Table], test: Table) -> list[str]:
+    return [
+        f"{test.source}: rows that stand in {table.source} with their label (same id, "
+        f"same texts): {listing(ids)}"
+        for table in labelled
+        if (ids := same_rows(table, test))
+    ]

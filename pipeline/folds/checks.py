@@ -1,6 +1,7 @@
 """What makes folds fit to be used: every row once, no fold empty, no group cut, no class unseen."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -23,11 +24,13 @@ def divisions(train: Table, competition: Competition) -> list[Division]:
     return task.problem_type.divisions(train.targets, names, task.classes)
 
 
-def target_problems(train: Table, competition: Competition) -> list[str]:
-    """Targets that cannot be learnt: constant numbers, classes without a row."""
+def target_problems(
+    train: Table, competition: Competition, divided: Sequence[Division]
+) -> list[str]:
+    """Targets that cannot be learnt: constant numbers, classes (*divided*) without a row."""
     assert train.targets is not None
     problems = []
-    for classes in divisions(train, competition):
+    for classes in divided:
         amount = np.bincount(classes.class_of_row, minlength=len(classes.names))
         for number in np.flatnonzero(amount == 0):
             problems.append(
@@ -44,11 +47,37 @@ def target_problems(train: Table, competition: Competition) -> list[str]:
     return problems
 
 
-def group_problems(train: Table, groups: np.ndarray, competition: Competition) -> list[str]:
+@dataclass(frozen=True, kw_only=True)
+class Spread:
+    """How one class lies over groups of rows that stay together."""
+
+    name: str
+    rows: np.ndarray
+    """Where it stands in train, ascending."""
+    groups: int
+    """In so many groups."""
+
+
+def spreads(groups: np.ndarray, divided: Sequence[Division]) -> list[Spread]:
+    """Of every class that has a row; *groups* is (n,)."""
+    found = []
+    for classes in divided:
+        width = int(groups.max()) + 1
+        pairs = np.unique(classes.class_of_row * width + groups)
+        amount = np.bincount(pairs // width, minlength=len(classes.names))
+        for number in np.flatnonzero(amount):
+            rows = np.flatnonzero(classes.class_of_row == number)
+            name = classes.names[number]
+            found.append(Spread(name=name, rows=rows, groups=int(amount[number])))
+    return found
+
+
+def group_problems(train: Table, spread: Sequence[Spread], folds: FoldsConfig) -> list[str]:
     """Classes whose rows all stand in one group: held out, none would be left to train on."""
     problems = []
-    way_out = looser(competition.folds.groups, competition.folds.group_columns)
-    for name, rows, amount in _spread_of_classes(train, groups, competition):
+    way_out = looser(folds.groups, folds.group_columns)
+    for each in spread:
+        name, rows, amount = each.name, each.rows, each.groups
         if amount == 1:
             shown = ", ".join(map(str, train.ids[rows[:3]])) + (", …" if len(rows) > 3 else "")
             why, ways = (
@@ -67,13 +96,13 @@ def group_problems(train: Table, groups: np.ndarray, competition: Competition) -
     return problems
 
 
-def rare_notes(train: Table, groups: np.ndarray, competition: Competition, count: int) -> list[str]:
+def rare_notes(spread: Sequence[Spread], count: int) -> list[str]:
     """Classes that some of *count* folds cannot hold out any row of."""
     return [
-        f"{name} stands in {amount} groups of rows, fewer than the {count} folds: "
+        f"{each.name} stands in {each.groups} groups of rows, fewer than the {count} folds: "
         "some folds hold out none of it, and a score of the class is shaky"
-        for name, _, amount in _spread_of_classes(train, groups, competition)
-        if 1 < amount < count
+        for each in spread
+        if 1 < each.groups < count
     ]
 
 
@@ -84,19 +113,6 @@ def missing_from_training(fold_of_row: np.ndarray, classes: Division) -> list[tu
     return [
         (int(number), int(fold)) for fold, number in np.argwhere((count == total) & (total > 0))
     ]
-
-
-def _spread_of_classes(
-    train: Table, groups: np.ndarray, competition: Competition
-) -> Iterator[tuple[str, np.ndarray, int]]:
-    """Each class's name, its rows and in how many groups they stand."""
-    for classes in divisions(train, competition):
-        width = int(groups.max()) + 1
-        pairs = np.unique(classes.class_of_row * width + groups)
-        amount = np.bincount(pairs // width, minlength=len(classes.names))
-        for number in np.flatnonzero(amount):
-            rows = np.flatnonzero(classes.class_of_row == number)
-            yield classes.names[number], rows, int(amount[number])
 
 
 def row_problems(found: np.ndarray, train: np.ndarray, file: str, source: str) -> list[str]:

@@ -21,6 +21,7 @@ from pipeline.folds.checks import (
     missing_from_training,
     rare_notes,
     row_problems,
+    spreads,
     target_problems,
 )
 from pipeline.folds.fold_file import read_fold_file
@@ -48,9 +49,12 @@ class NewFolds:
 def new_folds(competition: Competition, train: Table, root: Path) -> NewFolds:
     """Assign or read the folds of *train*; DataError, with the ways out, where that cannot be."""
     folds = competition.folds
-    raise_if(_table_problems(train, competition), DataError, "no folds can be made")
+    raise_if(_size_problems(train, folds), DataError, "no folds can be made")
+    divided = divisions(train, competition)
+    raise_if(target_problems(train, competition, divided), DataError, "no folds can be made")
     groups = groups_of(train, folds)
-    problems = group_problems(train, groups, competition)
+    classes = spreads(groups, divided)
+    problems = group_problems(train, classes, folds)
     if (amount := int(groups.max()) + 1) < folds.count:
         problems.append(
             f"the {len(train)} rows of {train.source} form {amount} groups of rows that stay "
@@ -59,10 +63,10 @@ def new_folds(competition: Competition, train: Table, root: Path) -> NewFolds:
         )
     raise_if(problems, DataError, "no folds can be made")
     if folds.file:
-        fold_of_row = _from_file(competition, train, groups, root)[None, :]
+        fold_of_row = _from_file(folds, train, groups, divided, root)[None, :]
     else:
-        fold_of_row = _assigned(competition, train, groups)
-    notes = rare_notes(train, groups, competition, folds.count)
+        fold_of_row = _assigned(competition, train, groups, divided)
+    notes = rare_notes(classes, folds.count)
     return NewFolds(
         fold_of_row=fold_of_row,
         group_of_row=groups,
@@ -70,28 +74,29 @@ def new_folds(competition: Competition, train: Table, root: Path) -> NewFolds:
     )
 
 
-def _table_problems(train: Table, competition: Competition) -> list[str]:
-    count, folds = len(train), competition.folds.count
+def _size_problems(train: Table, config: FoldsConfig) -> list[str]:
+    count, folds = len(train), config.count
     if count < folds:
         rows = "1 row" if count == 1 else f"{count} rows"
         fewer = f"Set folds.count to at most {count}, or get" if count > 1 else "Get"
         return [f"{train.source} has {rows}, fewer than the {folds} folds. {fewer} more rows."]
-    return target_problems(train, competition)
+    return []
 
 
-def _assigned(competition: Competition, train: Table, groups: np.ndarray) -> np.ndarray:
+def _assigned(
+    competition: Competition, train: Table, groups: np.ndarray, divided: Sequence[Division]
+) -> np.ndarray:
     """(R, n) folds that do not depend on the order of the rows: they are sorted by id first."""
     folds = competition.folds
     stratum = strata(train, competition.task.problem, folds)
     order = np.argsort(train.ids, kind="stable")
-    classes = divisions(train, competition)
     assignments, problems = [], []
     for repeat in range(folds.repeats):
         seed = derive_seed(folds.seed, "assignment", repeat)
         assignment = np.empty(len(train), dtype=np.int64)
         assignment[order] = assign(stratum[order], groups[order], folds.count, seed)
-        assignment = spread(assignment, groups, classes)
-        problems += fold_problems(assignment, groups, train.ids, folds, classes)
+        assignment = spread(assignment, groups, divided)
+        problems += fold_problems(assignment, groups, train.ids, folds, divided)
         assignments.append(assignment)
     raise_if(problems, DataError, "no folds can be made; another folds.seed or folds.count may do")
     return np.stack(assignments)
@@ -119,16 +124,19 @@ def spread(fold_of_row: np.ndarray, groups: np.ndarray, divided: Sequence[Divisi
 
 
 def _from_file(
-    competition: Competition, train: Table, groups: np.ndarray, root: Path
+    folds: FoldsConfig,
+    train: Table,
+    groups: np.ndarray,
+    divided: Sequence[Division],
+    root: Path,
 ) -> np.ndarray:
     """(n,) folds of the file that `folds.file` names."""
-    path = root / str(competition.folds.file)
+    path = root / str(folds.file)
     given = read_fold_file(path, 1, DataError)
     raise_if(row_problems(given.ids, train.ids, str(path), train.source), DataError)
     fold_of_row = given.fold_of_row[0, places_of(train.ids, given.ids)]
-    found = divisions(train, competition)
     raise_if(
-        fold_problems(fold_of_row, groups, train.ids, competition.folds, found),
+        fold_problems(fold_of_row, groups, train.ids, folds, divided),
         DataError,
         f"the folds of {path} cannot be used",
     )

@@ -15,7 +15,7 @@ import numpy as np
 from pipeline import __version__
 from pipeline.base.errors import ArtifactError, BusyError, DivergedError, raise_if
 from pipeline.base.fault_injection import reach
-from pipeline.base.files import commit_json, read_json
+from pipeline.base.files import commit_json
 from pipeline.base.leases import lease
 from pipeline.base.untrusted import refuse_links
 from pipeline.metrics.metric import Metric, MetricError
@@ -45,10 +45,12 @@ def cross_validate(
     some diverged and the rules say to skip them.
     """
     refuse_links(job.paths.run(job.run))
+    done: dict[Part, dict[str, Any]] = {}
     held: dict[Part, str] = {}
     diverged: list[str] = []
     for part in wanted(job, only_folds):
-        new = finished_part(job, part) is None
+        manifest = finished_part(job, part)
+        new = manifest is None
         if new:
             job.rules.stop.check()
             try:
@@ -61,24 +63,31 @@ def cross_validate(
                     raise
                 diverged.append(f"{part.name}: {error}")
                 continue
-        _tell(job, part, new, announce)
+            manifest = finished_part(job, part)
+        assert manifest is not None
+        done[part] = manifest
+        _tell(job, part, manifest, new, announce)
     headline = f"{len(diverged)} of {len(list(job.parts()))} folds of {job.run} diverged, skipped"
     raise_if(diverged, DivergedError, headline)
-    finished_by_others = [part for part in held if finished_part(job, part) is not None]
-    for part in finished_by_others:
-        _tell(job, part, False, announce)
-        del held[part]
+    for part in list(held):
+        if (manifest := finished_part(job, part)) is not None:  # by another, meanwhile
+            done[part] = manifest
+            _tell(job, part, manifest, False, announce)
+            del held[part]
     raise_if(list(held.values()), BusyError)
-    return finish(job, metric) if not unfinished(job) else None
+    for part in job.parts():
+        if part not in done:
+            if (manifest := finished_part(job, part)) is None:
+                return None
+            done[part] = manifest
+    return finish(job, metric, done)
 
 
-def _tell(job: Job, part: Part, new: bool, announce: Announce) -> None:
+def _tell(job: Job, part: Part, manifest: dict[str, Any], new: bool, announce: Announce) -> None:
     """A part is finished: what it learnt about the machine is remembered, and it is announced.
 
     Checkpoints that a kill between its commit and its tidying up left are deleted.
     """
-    manifest = finished_part(job, part)
-    assert manifest is not None
     job.checkpoints_of(part).clear()
     here = job.factory.facts().get("device")
     if manifest.get("factory", {}).get("device") == here:  # what fits elsewhere says nothing
@@ -138,10 +147,16 @@ def start_over(job: Job, only_folds: Sequence[int] = ()) -> None:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def finish(job: Job, metric: Metric) -> dict[str, Any]:
-    """Commit run.json over every seed that is complete, and return it."""
-    seeds = _complete_seeds(job)
-    parts = {part.name: _part_manifest(job, part) for part in job.parts(seeds)}
+def finish(job: Job, metric: Metric, done: dict[Part, dict[str, Any]]) -> dict[str, Any]:
+    """Commit run.json over every seed that is complete, and return it.
+
+    *done* are the manifests of all parts of the job; seeds of earlier calls are read here.
+    """
+    seeds = set(job.seeds)
+    for seed in sorted(_seeds_on_disk(job) - seeds):
+        if earlier := _whole_seed(job, seed):
+            done, seeds = done | earlier, seeds | {seed}
+    parts = {part.name: done[part] for part in job.parts(sorted(seeds))}
     manifest: dict[str, Any] = {
         "format": FORMAT,
         "name": job.run,
@@ -149,7 +164,7 @@ def finish(job: Job, metric: Metric) -> dict[str, Any]:
         "passport": job.folds.digest,
         "recipe": as_values(job.recipe),
         "outputs": job.competition.outputs,
-        "seeds": seeds,
+        "seeds": sorted(seeds),
         "repeats": len(job.folds.fold_of_row),
         "folds": job.folds.count,
         "selection": "last-epoch",
@@ -169,20 +184,21 @@ def finish(job: Job, metric: Metric) -> dict[str, Any]:
     return manifest
 
 
-def _complete_seeds(job: Job) -> list[int]:
-    """The job's seeds and those of earlier calls whose every part is finished, ascending."""
+def _seeds_on_disk(job: Job) -> set[int]:
+    """Seeds of which the run has a folder."""
     folder = job.paths.run(job.run)
     named = [re.fullmatch(r"seed-(-?\d+)", path.name) for path in folder.glob("seed-*")]
-    found = {int(name[1]) for name in named if name}
-    return sorted(
-        seed
-        for seed in found | set(job.seeds)
-        if all(finished_part(job, part) for part in job.parts([seed]))
-    )
+    return {int(name[1]) for name in named if name}
 
 
-def _part_manifest(job: Job, part: Part) -> dict[str, Any]:
-    return read_json(job.predictions(part).with_suffix(".json"))
+def _whole_seed(job: Job, seed: int) -> dict[Part, dict[str, Any]]:
+    """The manifests of all parts of a *seed*; {} where one is missing."""
+    found = {}
+    for part in job.parts([seed]):
+        if (manifest := finished_part(job, part)) is None:
+            return {}
+        found[part] = manifest
+    return found
 
 
 def _scores(job: Job, manifest: dict[str, Any], metric: Metric) -> dict[str, Any]:

@@ -161,6 +161,20 @@ def test_rows_without_a_label_are_in_every_training_part_however_few(paths, seed
     assert folds.fold_of_row[0, 0] != folds.fold_of_row[0, 1]
 
 
+def test_freezing_asks_once_how_the_rows_divide_into_classes(paths, monkeypatch):
+    asked = []
+
+    def counted(*given):
+        asked.append(1)
+        return divisions(*given)
+
+    monkeypatch.setattr("pipeline.folds.new_folds.divisions", counted)
+    monkeypatch.setattr("pipeline.folds.checks.divisions", counted)
+    one = competition("multiclass", ["a", "b", "c"], repeats=2)
+    frozen(one, paths, toy(60, np.arange(60) % 3))
+    assert asked == [1]
+
+
 def test_a_class_held_out_whole_is_spread():
     label = np.array([0, 0, 0, 0, 1, 1])
     one = competition("binary", ["no", "yes"])

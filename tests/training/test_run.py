@@ -1,6 +1,8 @@
 """The fold engine with learners whose right answers are obvious."""
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,12 +11,13 @@ from sklearn.model_selection import PredefinedSplit, cross_val_predict
 
 from pipeline.base.errors import ArtifactError, DivergedError
 from pipeline.base.files import sha256
+from pipeline.base.paths import part_name
 from pipeline.models.recipes import LinearRecipe
 from pipeline.oof.predictions import complete_runs, read_fold
+from pipeline.training import run as run_module
 from pipeline.training.job import Part
-from pipeline.training.run import finish, start_over, unfinished
+from pipeline.training.run import start_over, unfinished
 from tests.training.toys import (
-    METRIC,
     Eavesdropper,
     Factory,
     LengthRidge,
@@ -170,7 +173,21 @@ def test_a_changed_prediction_file_is_refused(tmp_path):
     content[-30] ^= 1
     path.write_bytes(bytes(content))
     with pytest.raises(ArtifactError, match=r"fold-2\.npz has changed since it was written"):
-        finish(job, METRIC)
+        run(job)
+
+
+def test_every_finished_part_is_read_once_and_then_joined(tmp_path, monkeypatch):
+    job = make_job(tmp_path)
+    run(job)
+    read: list[str] = []
+
+    def counted(path: Path) -> Any:
+        read.append(path.name)
+        return read_fold(path)
+
+    monkeypatch.setattr(run_module, "read_fold", counted)
+    run(job)
+    assert sorted(read) == sorted(f"{part_name(0, fold)}.npz" for fold in range(job.folds.count))
 
 
 def test_the_same_run_twice_gives_the_same_bytes(tmp_path):
