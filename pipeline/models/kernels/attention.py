@@ -9,6 +9,7 @@ the scores, it is that of Dao et al., "FlashAttention", 2022, appendix B.
 
 Notation: N tokens of B texts, h heads of d numbers; a block has c texts padded to T tokens, and
 all blocks together have R rows of d numbers, a row for each text, head and token, padding included.
+A packed row may be filled up to M tokens: what follows its texts attends to nothing and gives 0.
 """
 
 from collections.abc import Sequence
@@ -47,12 +48,16 @@ class Squares(NamedTuple):
     blocks: list[Block]
 
     def spread(self, values: Tensor) -> Tensor:
-        """(N, h, d) -> (R, d)."""
+        """(M, h, d) -> (R, d)."""
         return values.reshape(-1, values.shape[-1]).index_select(0, self.sources)
 
     def gather(self, rows: Tensor, like: Tensor) -> Tensor:
-        """(R, d) -> (N, h, d), the shape of *like*."""
-        return rows.index_select(0, self.rows).view(like.shape)
+        """(R, d) -> (M, h, d), the shape of *like*; 0 for what follows the N tokens."""
+        found = rows.new_empty(like.numel() // rows.shape[1], rows.shape[1])
+        tokens, rest = found.split([len(self.rows), len(found) - len(self.rows)])
+        torch.index_select(rows, 0, self.rows, out=tokens)
+        rest.zero_()
+        return found.view(like.shape)
 
     def parts(self, rows: Tensor) -> list[Tensor]:
         """(R, d) -> of each block (c * h, T, d), in the same memory."""
@@ -109,7 +114,7 @@ def _bias(lengths: np.ndarray) -> Tensor | None:
 
 
 class Attention(torch.autograd.Function):
-    """(N, h, d) queries, keys and values -> (N, h, d)."""
+    """(M, h, d) queries, keys and values -> (M, h, d)."""
 
     @staticmethod
     def forward(
@@ -185,7 +190,10 @@ def attention(
     dropout: float,
     scale: float | None,
 ) -> Tensor:
-    """(N, h, d) each, of texts of *lengths* tokens one after the other -> (N, h, d)."""
+    """(M, h, d) each, of texts of *lengths* tokens one after the other -> (M, h, d).
+
+    What follows the N tokens of the texts is not read, and is 0 in the answer.
+    """
     heads, size = query.shape[1:]
     plan = squares(lengths, heads)
     shapes = [(block.texts * heads, block.tokens, block.tokens) for block in plan.blocks]

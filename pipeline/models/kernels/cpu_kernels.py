@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.nn import functional
 
 CPU_INFO = Path("/proc/cpuinfo")
 AMD = "AuthenticAMD"
@@ -37,6 +38,28 @@ def is_amd(info: Path = CPU_INFO) -> bool:
         return AMD in info.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return False
+
+
+def filled(rows: int) -> int:
+    """How many rows a product of *rows* is filled up to: one of a few sizes.
+
+    Sixteen between one power of two and the next, 16 apart at least: about 2 % more to compute.
+    oneDNN makes a program for every size that it meets, of 0.1 to 0.4 MB and some milliseconds for
+    each of a layer's products, and keeps parts of it for good; lying between what is freed, they
+    leave the C library no block of a fitting size. Whole blocks of rows also are what its programs
+    are best at: steps of minilm took 5 % less time.
+
+    >>> [filled(rows) for rows in (1, 200, 1500, 1537)]
+    [16, 208, 1536, 1600]
+    """
+    step = max(16, 2 ** (rows.bit_length() - 5))
+    return -(-rows // step) * step
+
+
+def _fill(rows: Tensor) -> Tensor:
+    """(N, n) -> (M, n), M as `filled` says, the rest 0."""
+    spare = filled(len(rows)) - len(rows)
+    return functional.pad(rows, (0, 0, 0, spare)) if spare else rows
 
 
 def _product(rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -61,19 +84,23 @@ class Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """All float32, on the CPU."""
-        ctx.save_for_backward(rows, weight)
-        return _product(rows, weight, bias)
+        full = _fill(rows.reshape(-1, weight.shape[1]))
+        ctx.save_for_backward(full, weight)
+        ctx.shape = rows.shape
+        shape = *rows.shape[:-1], len(weight)
+        return _product(full, weight, bias)[: math.prod(shape[:-1])].view(shape)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """Those of rows, weights and bias."""
-        rows, weight = ctx.saved_tensors
+        full, weight = ctx.saved_tensors
         of_rows, of_weight, of_bias = ctx.needs_input_grad
         flat = gradients[0].reshape(-1, len(weight))
+        given = _fill(flat)
         return (
-            _product(flat, weight.t(), None).view(rows.shape) if of_rows else None,
-            _of_weight(flat, rows.reshape(-1, weight.shape[1])) if of_weight else None,
+            _product(given, weight.t(), None)[: len(flat)].view(ctx.shape) if of_rows else None,
+            _of_weight(given, full) if of_weight else None,
             flat.sum(0) if of_bias else None,
         )
 

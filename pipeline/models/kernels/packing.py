@@ -28,6 +28,7 @@ from torch.nn import functional
 
 from pipeline.models.hub.weights import positions, quiet
 from pipeline.models.kernels.attention import attention
+from pipeline.models.kernels.cpu_kernels import filled
 
 # Where the tokens of a batch's texts stand in one packed row.
 #
@@ -124,11 +125,18 @@ class Packing:
     ) -> Tensor:
         """(size, H): the states of what is packed already, at their places; 0 elsewhere.
 
-        *flat* holds what the backbone reads of each token, (N,).
+        *flat* holds what the backbone reads of each token, (N,). On a CPU the row is filled up to
+        one of a few sizes with copies of its first token, to which nothing attends (see `filled`).
         """
         row = {name: values[None] for name, values in flat.items()}
-        positions = packed.positions + self.first_position
-        states = backbone(**row, position_ids=positions, packed=packed).last_hidden_state[0]
+        row["position_ids"] = packed.positions + self.first_position
+        tokens = len(packed.places)
+        if packed.places.device.type == "cpu" and (spare := filled(tokens) - tokens):
+            row = {
+                name: torch.cat([values, values[:, :1].expand(1, spare)], dim=1)
+                for name, values in row.items()
+            }
+        states = backbone(**row, packed=packed).last_hidden_state[0, :tokens]
         spread = states.new_zeros(size, states.shape[1])
         return spread.index_copy(0, packed.places, states)
 

@@ -50,6 +50,22 @@ def test_each_text_attends_to_itself_alone_whatever_shares_its_block(monkeypatch
         torch.testing.assert_close(mine, theirs, atol=2e-6, rtol=1e-5)
 
 
+def test_what_fills_the_row_up_is_not_read_and_gives_nothing():
+    lengths = (9, 4, 4)
+    inputs = tensors(lengths)
+    longer = [torch.cat([x, torch.full((3, HEADS, SIZE), torch.nan)]) for x in inputs]
+    leaves = [x.detach().requires_grad_() for x in longer]
+    attend = lambda q, k, v: attention(q, k, v, lengths, 0.0, None)  # noqa: E731
+    output = attend(*leaves)
+    upstream = torch.randn(output.shape, generator=torch.Generator().manual_seed(1))
+    gradients = torch.autograd.grad(output, leaves, upstream)
+    plain = attend(*inputs)
+    expected = torch.autograd.grad(plain, inputs, upstream[: sum(lengths)])
+    for mine, theirs in zip((output, *gradients), (plain, *expected), strict=True):
+        assert torch.equal(mine[:-3], theirs)
+        assert not mine[-3:].any()
+
+
 def test_the_scale_is_the_one_given():
     inputs, lengths = tensors((4, 2)), (4, 2)
     found = with_gradients(lambda q, k, v: attention(q, k, v, lengths, 0.0, 0.7), inputs)
