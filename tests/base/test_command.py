@@ -87,7 +87,8 @@ def test_success_is_zero():
 
 
 def child(body: str, **more):
-    script = f"""import sys
+    script = f"""import signal, sys
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests themselves may run under nohup
 from pipeline.base.command import run
 def main(argv):
 {body}
