@@ -19,10 +19,11 @@ test: $(READY)  ## all that must hold before main moves
 	$(RUN) -m ruff format --check .
 	$(RUN) -m ruff check .
 	$(RUN) -m mypy
-	OMP_NUM_THREADS=1 $(RUN) -m pytest -q -n 2 --dist worksteal
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -q -n 2 --dist worksteal -m "not nightly"
 
-faults: $(READY)  ## the nightly run: 60 trials of each kind of fault, about an hour
+faults: $(READY)  ## the nightly run: 60 trials of each kind of fault, about an hour; all that `test` left out
 	FAULT_TRIALS=60 OMP_NUM_THREADS=1 $(RUN) -m pytest -q -n 2 --dist worksteal tests/faults
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -q -n 2 --dist worksteal -m nightly tests --ignore tests/faults
 
 $(READY): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; name one: make PYTHON=/path/to/python"; exit 2; }

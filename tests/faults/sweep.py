@@ -1,6 +1,6 @@
 """Disturb a command in many ways, one after the other; run as a process of its own.
 
-    python -m tests.faults.sweep ROOT MODEL KIND COUNT
+    python -m tests.faults.sweep ROOT MODEL KIND=COUNT …
 
 Trains MODEL on the competition below ROOT and blends it, undisturbed once, then disturbed. After
 each disturbance the doctor must find nothing broken, the same command must end well, finished folds
@@ -208,19 +208,21 @@ def import_everything() -> None:
             importlib.import_module(module.name)
 
 
-def main(root: Path, model: str, kind: str, count: int) -> None:
+def main(root: Path, model: str, counts: dict[str, int]) -> None:
     """Try everything; print what went wrong, and how much was tried."""
     import_everything()
     clean(root)
     assert in_fork(lambda: train(root, model)) == 0
     golden = predictions(root)
-    done = 0
-    for trial in trials(root, model, kind, count):
-        done += 1
-        if problem := tried(root, model, trial, golden):
-            print(json.dumps({"trial": trial.name, "problem": problem}), flush=True)
+    done = dict.fromkeys(counts, 0)
+    for kind, count in counts.items():
+        for trial in trials(root, model, kind, count):
+            done[kind] += 1
+            if problem := tried(root, model, trial, golden):
+                print(json.dumps({"trial": trial.name, "problem": problem}), flush=True)
     print(json.dumps({"trials": done}))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4]))
+    asked = [each.split("=") for each in sys.argv[3:]]
+    main(Path(sys.argv[1]), sys.argv[2], {kind: int(count) for kind, count in asked})

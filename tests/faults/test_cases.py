@@ -18,8 +18,13 @@ def golden(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return predictions(root)
 
 
-@pytest.mark.parametrize("kind", ["enospc", "edquot", "erofs"])
-@pytest.mark.parametrize("nth", [3, 7])
+MORE = [
+    pytest.param(kind, nth, marks=pytest.mark.nightly)
+    for kind, nth in [("enospc", 7), ("edquot", 3), ("erofs", 7)]
+]
+
+
+@pytest.mark.parametrize(("kind", "nth"), [("enospc", 3), ("edquot", 7), ("erofs", 3), *MORE])
 def test_a_save_that_fails_ends_with_4_and_the_same_command_goes_on(tmp_path, golden, kind, nth):
     root = toy_competition(tmp_path)
     done = command(root, "cv", "--model", "linear", fault=f"commit-write:{nth}:{kind}")

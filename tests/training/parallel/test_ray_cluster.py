@@ -30,24 +30,55 @@ SECONDS = 420  # a loaded machine needs them; a quiet one takes a tenth
 """For anything to happen: a machine of two busy cores is slow, but not that slow."""
 
 
+class Clusters:
+    """One cluster for as many tests as it lasts: starting it takes longer than most of them."""
+
+    def __init__(self) -> None:
+        self.running: Nodes | None = None
+
+    def get(self) -> Nodes:
+        """The one that runs, else a new one."""
+        if self.running is None:
+            self.running = Nodes(2).__enter__()
+        return self.running
+
+    def end(self) -> None:
+        """End the one that runs; nothing of it may be left."""
+        if self.running is not None:
+            ended, self.running = self.running, None
+            ended.__exit__()
+            assert ended.left == []
+
+
 @pytest.fixture(scope="module")
-def nodes():
+def clusters():
+    all_tests = Clusters()
+    yield all_tests
+    all_tests.end()
+
+
+@pytest.fixture
+def nodes(clusters) -> Nodes:
+    """A head that trains nothing, and two nodes."""
     try:
-        started = Nodes(2).__enter__()
+        return clusters.get()
     except RuntimeError as error:
         pytest.skip(f"no Ray cluster can be started here: {error}")
-    yield started
-    started.__exit__()
-    assert started.left == []
 
 
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory) -> Path:
-    """A competition with a plain run of `linear` in three seeds and of a longer `tiny`."""
+    """A competition with a plain run of a longer `tiny`."""
     root = toy_competition(tmp_path_factory.mktemp("toy"))
-    for argv in (SEEDS, LONG):
-        assert command(root, "cv", *argv).returncode == 0
+    assert command(root, "cv", *LONG).returncode == 0
     return root
+
+
+@pytest.fixture(scope="module")
+def seeds(toy) -> Path:
+    """The same competition, with a plain run of `linear` in three seeds too."""
+    assert command(toy, "cv", *SEEDS).returncode == 0
+    return toy
 
 
 @pytest.fixture
@@ -118,11 +149,12 @@ def entries(events: Path) -> list[dict]:
     return [json.loads(line) for line in events.read_text().splitlines()]
 
 
-def test_folds_trained_on_a_cluster_have_the_same_bytes(nodes, toy, root):
+@pytest.mark.nightly
+def test_folds_trained_on_a_cluster_have_the_same_bytes(nodes, seeds, root):
     done = command(root, "cv", "--model", "linear", "--cluster", nodes.address, timeout=SECONDS)
     assert done.returncode == 0, done.stderr
     assert len(predictions(root)) == 3
-    assert predictions(root).items() <= predictions(toy).items()
+    assert predictions(root).items() <= predictions(seeds).items()
     assert "3 folds for 2 nodes" in done.stderr
     assert "linear seed-42/fold-0: started, process" in done.stderr
     assert done.stderr.count("pearson") == 3
@@ -140,6 +172,7 @@ def test_a_node_that_dies_in_mid_fold_costs_no_fold_and_no_byte(nodes, toy, root
         nodes.add()
         status, words = driver.ends()
     assert status == 0, words
+    assert len(predictions(root)) == 3
     assert predictions(root) == golden(toy, root)
     whats = [entry["what"] for entry in entries(events)]
     assert whats[:3] == ["started", "started", "resumed"]
@@ -148,7 +181,10 @@ def test_a_node_that_dies_in_mid_fold_costs_no_fold_and_no_byte(nodes, toy, root
     assert not list(root.rglob(".tmp-*"))
 
 
-def test_a_driver_that_is_killed_loses_nothing_and_trains_no_finished_fold_again(nodes, toy, root):
+@pytest.mark.nightly
+def test_a_driver_that_is_killed_loses_nothing_and_trains_no_finished_fold_again(
+    nodes, seeds, root
+):
     with Driver(root, nodes.address, *SEEDS) as driver:
         done = driver.until(finished)
         driver.process.send_signal(signal.SIGKILL)
@@ -159,7 +195,7 @@ def test_a_driver_that_is_killed_loses_nothing_and_trains_no_finished_fold_again
     with Driver(root, nodes.address, *SEEDS) as driver:
         status, words = driver.ends()
     assert status == 0, words
-    assert predictions(root) == golden(toy, root)
+    assert predictions(root) == golden(seeds, root)
     assert {path: (path.stat().st_mtime_ns, sha256(path)) for path in before} == before
 
 
@@ -177,13 +213,13 @@ def test_a_signal_to_the_driver_lets_the_folds_save(nodes, root):
     assert not list(root.rglob("*.lease"))
 
 
-def test_a_cluster_whose_head_is_lost_ends_with_75_and_soon(root):
-    with Nodes(1) as own, Driver(root, own.address, *LONG, "--set", "epochs=5000") as driver:
+def test_a_cluster_whose_head_is_lost_ends_with_75_and_soon(clusters, nodes, root):
+    with Driver(root, nodes.address, *LONG, "--set", "epochs=5000") as driver:
         driver.until(lambda root: list(root.glob("runs/toy/*/seed-42/fold-*/fold.lease")))
-        own.behead()
+        nodes.behead()
         began = time.monotonic()
         status, words = driver.ends()
         assert time.monotonic() - began < 60
-    assert own.left == []
+    clusters.end()
     assert status == 75, words
     assert "when the cluster is back, the same command goes on" in words
