@@ -26,7 +26,7 @@ from pipeline.base.seeding import generator
 from pipeline.data.tables import Tables, load
 from pipeline.folds.frozen import Folds
 from pipeline.folds.new_folds import new_folds
-from pipeline.metrics.formulas import expand
+from pipeline.metrics.formulas import indicators
 from pipeline.metrics.metric import get_metric
 from pipeline.team.audit import Audit, audit
 from pipeline.team.candidate import Candidate, Kind
@@ -153,7 +153,7 @@ def train(contest: CompetitionView, model: Model) -> BuiltSubmission:
         made.values["holdout"] += said(tables.holdout.texts) / folds.count
     made.seen = model.fitted(tables.train.texts, truth, k)(tables.train.texts)
     made.folds = folds.fold_of_row[:1].astype(str).astype(object)
-    made.target = expand(contest.truth, problem, k)
+    made.target = indicators(contest.truth, k)
     return made
 
 

@@ -78,7 +78,7 @@ def dev_scores(root: Path, competition: Competition, outcome: Outcome) -> dict[s
     found, best = {}, None
     for line in outcome.assessment.methods:
         predicted = nest.fit(line.name, evidence.folds).predict(rows, evidence.problem)
-        drawn = resampled_gains(outcome.metric, evidence.problem, truth, predicted, draws)
+        drawn = resampled_gains(outcome.metric, truth, predicted, draws)
         gain = outcome.metric.gain(truth, predicted)
         best = best or (gain, drawn)
         found[line.name] = {"dev": score(outcome.metric, gain)} | against(gain, drawn, best)

@@ -53,6 +53,8 @@ class Sample:
     """(1 + c,) id column and columns as they are written, where that is not composed (NFC)."""
     written_ids: np.ndarray | None = None
     """(m,) str objects: the ids as they are written, where that is not composed (NFC)."""
+    made_up: bool = False
+    """Whether there is no file, so that nothing is known of the form of an answer."""
 
 
 def id_column_of(sample: pd.DataFrame, id_column: str) -> str:
@@ -89,16 +91,8 @@ def composed(ids: np.ndarray) -> np.ndarray:
 def made_up(competition: Competition, id_column: str, ids: np.ndarray) -> Sample:
     """A sample for a competition that has none: the id, then one column per target."""
     columns = list(competition.columns.targets)
-    values = np.full((len(ids), len(columns)), _dummy(competition), dtype=object)
-    return Sample(id_column=id_column, columns=columns, ids=ids, values=values)
-
-
-def _dummy(competition: Competition) -> str:
-    task = competition.task
-    as_label = task.submit == "label" or (
-        task.submit == "auto" and task.metric in ("accuracy", "f1", "macro-f1", "qwk")
-    )
-    return task.problem_type.placeholder(task.classes, as_label)
+    values = np.full((len(ids), len(columns)), "", dtype=object)
+    return Sample(id_column=id_column, columns=columns, ids=ids, values=values, made_up=True)
 
 
 # From one file to a checked Table, together with what was found in it.

@@ -141,7 +141,7 @@ def as_score(metric: Metric, gain: float) -> float | None:
     """A gain (more is better) in the metric's own direction; None where it is not finite."""
     if not math.isfinite(gain):
         return None
-    return gain if metric.greater_is_better else -gain
+    return metric.as_gain(gain)
 
 
 def _members(nest: Nest, method: str, blend: Predictor) -> list[MemberLine]:

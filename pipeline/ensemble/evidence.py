@@ -15,13 +15,20 @@ import numpy as np
 from pipeline.ensemble.predictor import Blend, Predictor, RowFeatures, Rows
 from pipeline.metrics.greedy_steps import GreedySteps, climb
 from pipeline.metrics.metric import Metric, MetricError
-from pipeline.metrics.moments import GAINS, Moments, combine, measure_by_fold, pair, step_gains
+from pipeline.metrics.moments import (
+    FromMoments,
+    Moments,
+    combine,
+    measure_by_fold,
+    pair,
+    pearson_gain,
+    step_gains,
+)
 from pipeline.problems.problem import Problem
 from pipeline.problems.registry import problem_of
 
 FoldSet = frozenset[int]
 BLOCK = 2**22  # predictions of members that are put into the order of folds at once
-LEVELLESS = ("pearson", "spearman", "auc")  # metrics that are the same with any intercept
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,19 +89,19 @@ class Evidence:
     @property
     def uses_moments(self) -> bool:
         """Whether the metric is scored from moments alone."""
-        return self.kind.numeric and self.metric.name in GAINS
+        return self.metric.formula.from_moments is not None
 
     @property
     def sees_level(self) -> bool:
         """Whether the metric changes where all predictions are moved up alike."""
-        return self.metric.name not in LEVELLESS
+        return self.metric.record.sees == "level"
 
     @property
-    def climbs_by(self) -> str | None:
-        """The metric of moments that greedy steps are scored by; None: they pass over the rows."""
+    def climbs_by(self) -> FromMoments | None:
+        """The gain from moments that greedy steps are scored by; None: they pass over the rows."""
         if self.metric.cuts is not None:  # only the order counts, and what correlates is ordered
-            return "pearson"
-        return self.metric.name if self.uses_moments else None
+            return pearson_gain
+        return self.metric.formula.from_moments
 
     def judged_by(self, metric: Metric) -> "Evidence":
         """The same rows and members under another metric."""
@@ -176,19 +183,20 @@ class Evidence:
         if self._latest.get("folds") != folds:
             rows = self.rows(folds)
             members = [member[rows] for member in self.oof]
-            steps = climb(self.metric, self.problem, self.truth[rows], members)
+            steps = climb(self.metric, self.truth[rows], members)
             self._latest.update(folds=folds, climb=steps)
         return cast(GreedySteps, self._latest["climb"])
 
     def gain(self, blends: Mapping[int, Predictor]) -> float:
         """The gain pooled over folds, each predicted by its own blend; -inf where undefined."""
         sums = {fold: blend for fold, blend in blends.items() if isinstance(blend, Blend)}
-        if self.uses_moments and len(sums) == len(blends):
+        from_moments = self.metric.formula.from_moments
+        if from_moments is not None and len(sums) == len(blends):
             parts = [
                 self.by_fold[fold].blend(blend.weights, blend.intercept)
                 for fold, blend in sums.items()
             ]
-            return float(GAINS[self.metric.name](pair(combine(parts))))
+            return float(from_moments(pair(combine(parts))))
         return self.gain_of(*self.predict(blends))
 
     def gain_of(self, rows: np.ndarray, predicted: np.ndarray) -> float:

@@ -13,7 +13,7 @@ from pipeline.ensemble.decisions.choose import Decided, decide_on
 from pipeline.ensemble.evidence import Evidence
 from pipeline.ensemble.forecast.leaderboard import Labelled, Leaderboard, leaderboard
 from pipeline.ensemble.forecast.sampling import Scored
-from pipeline.ensemble.methods.rank_mean import ORDER_ONLY, WRONG_TOOL
+from pipeline.ensemble.methods.rank_mean import WRONG_TOOL
 from pipeline.ensemble.methods.scaling import find_scale
 from pipeline.ensemble.predictor import Predictor, RowFeatures, Rows, facts_of
 from pipeline.metrics.kappa_by_shares import judging
@@ -48,8 +48,8 @@ def known_rows(
     predicted = decided.apply(blend.predict(given, evidence.problem))
     scored = Scored(evidence.metric, evidence.problem, holdout.targets, predicted, rows)
     score = score_or_none(evidence.metric, holdout.targets, predicted)
-    sign = 1 if evidence.metric.greater_is_better else -1
-    return Labelled(table=holdout, scored=scored, gain=-math.inf if score is None else sign * score)
+    gain = -math.inf if score is None else evidence.metric.as_gain(score)
+    return Labelled(table=holdout, scored=scored, gain=gain)
 
 
 def score_holdout(known: Labelled, members: Sequence[np.ndarray]) -> Holdout:
@@ -141,7 +141,7 @@ def remarks(evidence: Evidence, method: str) -> list[str]:
             f"{evidence.names[place]} is on another scale than the target: brought to it by "
             f"{line}{'' if len(scale.offset) == 1 else ' (first column)'}, fitted inside the nest"
         )
-    if method == "rank-mean" and evidence.metric.name not in ORDER_ONLY:
+    if method == "rank-mean" and evidence.metric.record.sees != "order":
         found.append(WRONG_TOOL.format(metric=evidence.metric.name))
     if evidence.metric.cuts is not None:
         found.append(CUTS.format(metric=evidence.metric.name))
@@ -194,8 +194,7 @@ class Outcome:
         """By how much the in-sample score flatters; above 0 in either direction of the metric."""
         if self.in_sample is None or self.honest is None:
             return None
-        sign = 1 if self.metric.greater_is_better else -1
-        return sign * (self.in_sample - self.honest)
+        return self.metric.as_gain(self.in_sample) - self.metric.as_gain(self.honest)
 
 
 def conclude(
@@ -229,7 +228,7 @@ def conclude(
         about.get("train"),
     )
     evidence, members, pruned = without_copies(evidence, members)
-    judged = evidence.judged_by(judging(metric, evidence.problem))
+    judged = evidence.judged_by(judging(metric))
     assessment = assess(judged, method, competition.folds.seed)
     if assessment.headline.honest is None:  # let the metric say why it has no value
         judged.metric.score(truth, judged.predict(assessment.honest_blends)[1])

@@ -3,9 +3,9 @@
 Groups are drawn with replacement, whole, because rows that share a sentence err together. The same
 draws serve every set of predictions, so differences between them are paired.
 
-Known metrics are functions of sums over rows. Their sums are added up per group once; all draws are
-then one matrix product, whatever the number of rows. Only a metric of your own, and kappa of
-rounded numbers, is called draw by draw, and less often.
+Most metrics are functions of sums over rows (`Metric.row_sums`). Their sums are added up per group
+once; all draws are then one matrix product, whatever the number of rows. A metric without such sums
+is called draw by draw, and less often.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.base.seeding import generator
-from pipeline.metrics.linearised_metrics import sums_for
 from pipeline.metrics.metric import Metric, MetricError
 
 RESAMPLES = 1000
@@ -57,16 +56,14 @@ class Draws:
 
 
 def resampled_gains(
-    metric: Metric, problem: str, truth: np.ndarray, predicted: np.ndarray, draws: Draws
+    metric: Metric, truth: np.ndarray, predicted: np.ndarray, draws: Draws
 ) -> np.ndarray:
     """(B,) the gain of *predicted* (n, k) in each draw; NaN where the metric is undefined."""
-    if metric.cuts is not None:
+    if sums := metric.row_sums:
         try:
-            predicted = metric.cuts(truth, predicted)
+            per_row, finish = sums(truth, predicted)
         except MetricError:  # in no draw either
             return np.full(len(draws.counts), np.nan)
-    if sums := sums_for(metric.name, problem, metric.cuts is not None):
-        per_row, finish = sums(problem, truth, predicted)
         gains = finish(draws.counts @ _per_block(per_row, draws))
     else:
         gains = _draw_by_draw(metric, truth, predicted, draws)

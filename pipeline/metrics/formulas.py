@@ -7,6 +7,7 @@ Notation: n rows, k targets, c classes. `truth` and `guess` are (n, k) float64 u
 otherwise. Where a formula has no value it raises MetricError with the reason.
 """
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -113,9 +114,9 @@ def accuracy(truth: np.ndarray, guess: np.ndarray) -> float:
 
 
 def f1(truth: np.ndarray, guess: np.ndarray) -> float:
-    """Mean over columns of the F1 of the value 1."""
-    hits = ((truth == 1) & (guess == 1)).sum(axis=0)
-    total = (truth == 1).sum(axis=0) + (guess == 1).sum(axis=0)
+    """Mean over columns of the F1 of the value 1; both are 0/1."""
+    rows = np.ones(len(truth))  # a product adds up few columns of many rows far faster than a sum
+    hits, total = rows @ (truth * guess), rows @ (truth + guess)
     _refuse(total == 0, "no target and no prediction is positive")
     return float((2 * hits / total).mean())
 
@@ -130,7 +131,8 @@ def macro_f1(truth: np.ndarray, guess: np.ndarray) -> float:
 
 
 def auc(truth: np.ndarray, guess: np.ndarray) -> float:
-    """Mean over columns of the area under the ROC curve; *truth* is 0/1."""
+    """Mean over columns of the area under the ROC curve; *truth* is 0/1 or class numbers."""
+    truth = indicators(truth, guess.shape[1])
     positive = truth.sum(axis=0)
     negative = len(truth) - positive
     _refuse((positive == 0) | (negative == 0), "the targets hold only one class")
@@ -151,8 +153,29 @@ def class_log_loss(truth: np.ndarray, guess: np.ndarray) -> float:
     return float(-np.log(right / chance.sum(axis=1)).mean())
 
 
-def expand(truth: np.ndarray, problem: str, k: int) -> np.ndarray:
-    """Targets in the shape of predictions, (n, k): one-hot where a class number is given."""
-    if problem != "multiclass":
-        return truth
-    return np.eye(k)[truth[:, 0].astype(int)]
+def indicators(truth: np.ndarray, k: int) -> np.ndarray:
+    """0/1 targets (n, k): as they are, or one column per class where they are class numbers."""
+    return truth if truth.shape[1] == k else (truth == np.arange(k)).astype(np.float64)
+
+
+# From raw predictions to the labels that a leaderboard would see.
+
+
+def positive(predicted: np.ndarray) -> np.ndarray:
+    """0/1 labels: positive from 0.5 on."""
+    return (predicted >= 0.5).astype(np.float64)
+
+
+def likeliest(predicted: np.ndarray) -> np.ndarray:
+    """(n, 1) class numbers: the likeliest class, of equals the first."""
+    return predicted.argmax(axis=1)[:, None].astype(np.float64)
+
+
+def nearest(
+    truth: np.ndarray, predicted: np.ndarray, label_range: tuple[float, float] | None
+) -> np.ndarray:
+    """The nearest whole number within *label_range*, or within the range of *truth*."""
+    if (truth != np.rint(truth)).any():
+        raise MetricError("the targets are not whole numbers, so there are no labels to round to")
+    low, high = label_range or (truth.min(), truth.max())
+    return np.clip(np.floor(predicted + 0.5), math.ceil(low), math.floor(high))

@@ -7,21 +7,40 @@ positive, less half of the pairs that are equal.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.metrics.formulas import EPSILON, expand
-from pipeline.metrics.greedy_prepared import Prepared, within
+from pipeline.metrics.formulas import EPSILON, indicators
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """M members made ready for greedy steps by one metric."""
+
+    parts: Sequence[np.ndarray]
+    """M arrays of one shape, to be added up."""
+    gain: Callable[[np.ndarray, float], float]
+    """(sum of picks, number of picks) -> gain, -inf where the metric has no value; the sum is
+    float64 and may be written over."""
+
+
+def within(members: Sequence[np.ndarray], low: float, high: float) -> bool:
+    """Whether all predictions are finite and from *low* to *high*."""
+    lowest = float(np.min([member.min() for member in members]))
+    highest = float(np.max([member.max() for member in members]))
+    return lowest >= low and highest <= high
+
 
 LARGEST = 1e300  # sums of picks stay finite
 
 
-def ranked(problem: str, truth: np.ndarray, members: Sequence[np.ndarray]) -> Prepared | None:
+def ranked(truth: np.ndarray, members: Sequence[np.ndarray]) -> Prepared | None:
     """Members (n, k) ready for the auc; None where a prediction is negative."""
     if not within(members, 0.0, LARGEST):
         return None
-    labels = np.ascontiguousarray(expand(truth, problem, members[0].shape[1]).T == 1)
+    labels = np.ascontiguousarray(indicators(truth, members[0].shape[1]).T == 1)
     positive = labels.sum(axis=1)
     pairs = positive * (labels.shape[1] - positive)
     bits = labels.astype(np.uint64)
@@ -64,15 +83,13 @@ def ordered_pairs(keys: np.ndarray) -> float:
 TOGETHER = 16
 
 
-def likely(problem: str, truth: np.ndarray, members: Sequence[np.ndarray]) -> Prepared | None:
-    """Members (n, k) ready for the log-loss; None where they are no probabilities."""
+def likely(truth: np.ndarray, members: Sequence[np.ndarray]) -> Prepared | None:
+    """Members (n, k) ready for the log-loss of 0/1 *truth*; None where they are no probabilities.
+
+    All that came true stands first, then all that did not.
+    """
     if not within(members, 0.0, 1.0):
         return None
-    return _classes(truth, members) if problem == "multiclass" else _labels(truth, members)
-
-
-def _labels(truth: np.ndarray, members: Sequence[np.ndarray]) -> Prepared:
-    """0/1 labels: all that came true first, then all that did not."""
     wanted = truth.ravel() == 1
     order = np.argsort(~wanted, kind="stable")
     split = int(wanted.sum())
@@ -85,8 +102,11 @@ def _labels(truth: np.ndarray, members: Sequence[np.ndarray]) -> Prepared:
     return Prepared([member.ravel()[order] for member in members], gain)
 
 
-def _classes(truth: np.ndarray, members: Sequence[np.ndarray]) -> Prepared | None:
-    """Class numbers: the probability of the right class, and the sum over all of them."""
+def likely_classes(truth: np.ndarray, members: Sequence[np.ndarray]) -> Prepared | None:
+    """The same for class numbers *truth* (n, 1): the probability of the right class, and the sum
+    over all of them; None where they are no probabilities."""
+    if not within(members, 0.0, 1.0):
+        return None
     number = truth.astype(np.int64)
     sums = [member.sum(axis=1, dtype=float) for member in members]
     if not within(sums, 0.5, 2.0):

@@ -4,13 +4,12 @@ A candidate is scored from the sum of all picks so far plus one member. The sum 
 step; what of a member enters it depends on the metric, so that a candidate costs a few passes over
 numbers that lie together:
 
-- `picks_decided`  accuracy, F1, macro-F1, kappa: counts of decided classes; rows whose decision no
-  pick can change are counted once
-- `picks_likely`   log-loss: the probability of what came true
-- `picks_ranked`   auc: one sort of whole numbers that carry their label
-- anything else, a metric of the user's own too, is called on the rows
+- log-loss: the probability of what came true
+- auc: one sort of whole numbers that carry their label
+- any other metric is called on the rows
 
-Each equals the metric of the mean of the picks.
+Each equals the metric of the mean of the picks. Which way there is stands in the metric's record
+(`Formula.greedy`). Of decided labels there is none: counting them anew costs as little.
 """
 
 import math
@@ -18,9 +17,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline.metrics.greedy_decided import decided
-from pipeline.metrics.greedy_prepared import Prepared
-from pipeline.metrics.greedy_ranked import likely, ranked
+from pipeline.metrics.greedy_ranked import Prepared
 from pipeline.metrics.metric import Metric, MetricError
 
 
@@ -39,15 +36,9 @@ class GreedySteps:
         """
         self._reach(counts)
         parts, size = self._prepared.parts, float(counts.sum()) + 1
-        total, gain, narrow = self._total, self._prepared.gain, self._prepared.narrow
-        narrowed = None if narrow is None else narrow(total, size)
-        if narrowed is not None:
-            places, gain = narrowed
-            total = np.take(total, places, axis=-1)
-        gains, summed = np.full(len(parts), -math.inf), np.empty_like(total)
+        gains, summed = np.full(len(parts), -math.inf), np.empty_like(self._total)
         for place in range(len(parts)) if members is None else members:
-            part = parts[place] if narrowed is None else np.take(parts[place], places, axis=-1)
-            gains[place] = gain(np.add(total, part, out=summed), size)
+            gains[place] = self._prepared.gain(np.add(self._total, parts[place], out=summed), size)
         return gains
 
     def _reach(self, counts: np.ndarray) -> None:
@@ -61,17 +52,10 @@ class GreedySteps:
         self._counts = counts.copy()
 
 
-def climb(
-    metric: Metric, problem: str, truth: np.ndarray, members: Sequence[np.ndarray]
-) -> GreedySteps:
+def climb(metric: Metric, truth: np.ndarray, members: Sequence[np.ndarray]) -> GreedySteps:
     """Steps among M *members* (n, k) for *metric*; *truth* as the metric takes it."""
-    prepared = None
-    if (problem == "regression" and metric.name == "qwk") or metric.needs == "label":
-        prepared = decided(metric, problem, truth, members)
-    elif metric.name == "log-loss":
-        prepared = likely(problem, truth, members)
-    elif metric.name == "auc":
-        prepared = ranked(problem, truth, members)
+    fast = metric.formula.greedy
+    prepared = None if fast is None else fast(truth, members)
     return GreedySteps(prepared or called(metric, truth, members))
 
 

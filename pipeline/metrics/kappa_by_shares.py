@@ -13,15 +13,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from pipeline.metrics.formulas import quadratic_kappa
 from pipeline.metrics.metric import Metric, MetricError
+from pipeline.problems.registry import problem_of
 
 
-def judging(metric: Metric, problem: str) -> Metric:
+def judging(metric: Metric) -> Metric:
     """The metric that blends are fitted, compared and chosen by where *metric* scores the file."""
-    if problem != "regression" or metric.name != "qwk":
+    if not problem_of(metric.problem).numeric or metric.needs != "label":
         return metric
-    return replace(metric, formula=_kappa, cuts=cut)
+    return replace(metric, cuts=cut)
 
 
 def cut(truth: np.ndarray, guess: np.ndarray) -> np.ndarray:
@@ -32,6 +32,8 @@ def cut(truth: np.ndarray, guess: np.ndarray) -> np.ndarray:
     """
     if (truth != np.rint(truth)).any():
         raise MetricError("the targets are not whole numbers, so there are no labels to cut at")
+    if (np.ptp(guess, axis=0) == 0).any():
+        raise MetricError("all predictions are the same")
     return np.stack(list(map(_cut_column, truth.T, guess.T)), axis=1)
 
 
@@ -39,9 +41,3 @@ def _cut_column(truth: np.ndarray, guess: np.ndarray) -> np.ndarray:
     labels, counts = np.unique(truth, return_counts=True)
     first = np.sort(guess)[np.cumsum(counts)[:-1]]  # of each label but the lowest
     return np.asarray(labels[np.searchsorted(first, guess, side="right")])
-
-
-def _kappa(truth: np.ndarray, guess: np.ndarray) -> float:
-    if (np.ptp(guess, axis=0) == 0).any():
-        raise MetricError("all predictions are the same")
-    return quadratic_kappa(truth, cut(truth, guess))

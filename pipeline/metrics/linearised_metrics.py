@@ -1,17 +1,19 @@
 """Metrics as functions of sums over rows, so that a bootstrap draw is a product, not a pass.
 
-For each metric a function of (problem, truth, predictions (n, k)) gives per-row terms (n, q) and a
-`finish` that turns sums of them (B, q) into gains (B,), where more is better; NaN where undefined.
-Equal to `metrics` where every row counts once; the tests hold the two together. Sums are exact for
-all but rank metrics (see `ranks`).
+For each metric a function of (truth, predictions (n, k)) gives per-row terms (n, q) and a `finish`
+that turns sums of them (B, q) into gains (B,), where more is better; NaN where undefined. Metrics
+of decided labels are `LabelSums`, whose terms take labels in place of predictions. All equal the
+formula where every row counts once; the tests hold the two together. Sums are exact for all but
+rank metrics (see below).
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.metrics.formulas import EPSILON, expand
-from pipeline.metrics.moments import GAINS, Pair
+from pipeline.metrics.formulas import EPSILON, indicators
+from pipeline.metrics.moments import FromMoments, Pair
 
 # Rank metrics, written as sums over rows so that a bootstrap draw needs no sorting.
 #
@@ -24,11 +26,16 @@ from pipeline.metrics.moments import GAINS, Pair
 
 
 Finish = Callable[[np.ndarray], np.ndarray]
+"""Sums over rows (..., q) -> gains (...)."""
+
+Sums = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, Finish]]
+"""(truth, predictions (n, k)) -> terms of the rows (n, q), and what makes gains of their sums."""
 
 
 def auc_sums(truth: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, Finish]:
-    """Mean over columns of the area under the ROC curve; *truth* (n, k) is 0/1."""
+    """Mean over columns of the area under the ROC curve; *truth* is 0/1 or class numbers."""
     terms, areas = [], []
+    truth = indicators(truth, predicted.shape[1])
     for wanted, values in zip(truth.T > 0.5, predicted.T, strict=True):
         above = share_below(values, values[~wanted]) * wanted  # negatives that a positive beats
         under = (1 - share_below(values, values[wanted])) * ~wanted
@@ -85,54 +92,15 @@ def _mean_at_or_above(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return np.asarray((below[-1] - (below[low] + below[high]) / 2) / len(values))
 
 
-Sums = Callable[[str, np.ndarray, np.ndarray], tuple[np.ndarray, Finish]]
-
 ROUNDING = 1e-12  # share of a sum of squares below which what is left of it is rounding
 
 
-def sums_for(metric: str, problem: str, cut: bool = False) -> Sums | None:
-    """The sums of *metric*, or None where it is no function of such sums.
+def moment_sums(gain: FromMoments) -> Sums:
+    """The sums of a metric of second moments."""
 
-    *cut*: the predictions of a regression are labels already.
-    """
-    if metric in GAINS:
-        return _moment_sums(metric)
-    if metric == "qwk" and problem == "regression":
-        return _kappa_of_labels if cut else None  # else rounded within a range known elsewhere
-    if problem == "multilabel" and metric == "macro-f1":
-        return _f1
-    return {
-        "mae": _mae,
-        "accuracy": _accuracy,
-        "log-loss": _log_loss,
-        "f1": _f1,
-        "macro-f1": _macro_f1,
-        "qwk": _kappa,
-        "auc": _auc,
-        "spearman": _spearman,
-    }.get(metric)
-
-
-def classes(problem: str, predicted: np.ndarray) -> np.ndarray:
-    """The decided classes: (n, 1) class numbers for multiclass, else (n, k) of 0 and 1."""
-    if problem == "multiclass":
-        return predicted.argmax(axis=1)[:, None].astype(float)
-    return (predicted >= 0.5).astype(float)
-
-
-def _auc(problem: str, truth: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, Finish]:
-    return auc_sums(expand(truth, problem, predicted.shape[1]), predicted)
-
-
-def _spearman(problem: str, truth: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, Finish]:
-    return spearman_sums(truth, predicted)
-
-
-def _moment_sums(metric: str) -> Sums:
-    def sums(problem: str, truth: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, Finish]:
-        target = expand(truth, problem, predicted.shape[1])
-        shift = predicted.mean(axis=0) - target.mean(axis=0)
-        p, y = predicted - predicted.mean(axis=0), target - target.mean(axis=0)
+    def sums(truth: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, Finish]:
+        shift = predicted.mean(axis=0) - truth.mean(axis=0)
+        p, y = predicted - predicted.mean(axis=0), truth - truth.mean(axis=0)
 
         def finish(total: np.ndarray) -> np.ndarray:
             count = total[:, -1]
@@ -147,7 +115,7 @@ def _moment_sums(metric: str) -> Sums:
                 yy=np.where(yy > ROUNDING * syy, yy, 0.0),
                 varied=(pp > ROUNDING * spp) & (yy > ROUNDING * syy),
             )
-            return GAINS[metric](rows)
+            return gain(rows)
 
         return np.hstack([p, y, p * p, p * y, y * y, np.ones((len(p), 1))]), finish
 
@@ -155,66 +123,100 @@ def _moment_sums(metric: str) -> Sums:
 
 
 def _mean(sign: float) -> Finish:
-    return lambda total: sign * total[:, 0] / total[:, 1]
+    return lambda total: np.asarray(sign * total[..., 0] / total[..., 1])
 
 
 def _with_count(per_row: np.ndarray) -> np.ndarray:
     return np.stack([per_row, np.ones(len(per_row))], axis=1)
 
 
-def _mae(problem: str, truth: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, Finish]:
+def mae_sums(truth: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, Finish]:
+    """Minus the mean absolute error."""
     return _with_count(np.abs(truth - predicted).mean(axis=1)), _mean(-1.0)
 
 
-def _accuracy(problem: str, truth: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, Finish]:
-    right = (classes(problem, predicted) == truth).all(axis=1)
-    return _with_count(right.astype(float)), _mean(1.0)
-
-
-def _log_loss(problem: str, truth: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, Finish]:
+def log_loss_sums(truth: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, Finish]:
+    """Mean over rows and columns of the log likelihood; *truth* is 0/1."""
     chance = np.clip(predicted, EPSILON, 1 - EPSILON)
-    if problem == "multiclass":
-        right = np.take_along_axis(chance, truth.astype(int), axis=1)[:, 0] / chance.sum(axis=1)
-        return _with_count(np.log(right)), _mean(1.0)
     logs = np.where(truth == 1, np.log(chance), np.log1p(-chance))
     return _with_count(logs.mean(axis=1)), _mean(1.0)
 
 
-def _f1(problem: str, truth: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, Finish]:
-    """Per column: the F1 of the value 1."""
-    found = classes(problem, predicted)
-    return np.hstack([found * truth, found + truth]), _mean_f1(lambda f1: f1.mean(axis=1))
+def class_log_loss_sums(truth: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, Finish]:
+    """The same for class numbers *truth* (n, 1) and probabilities of all classes."""
+    chance = np.clip(predicted, EPSILON, 1 - EPSILON)
+    right = np.take_along_axis(chance, truth.astype(int), axis=1)[:, 0] / chance.sum(axis=1)
+    return _with_count(np.log(right)), _mean(1.0)
 
 
-def _macro_f1(problem: str, truth: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, Finish]:
-    """Per class: the F1, averaged over the classes that occur."""
-    numbers = np.arange(max(2, predicted.shape[1]))
-    found, wanted = classes(problem, predicted) == numbers, truth == numbers
-    per_row = np.hstack([found & wanted, found.astype(int) + wanted]).astype(float)
-    return per_row, _mean_f1(lambda f1: np.nanmean(f1, axis=1))
+# Metrics of decided labels. Terms are counts, so none is negative, and all gains are the same where
+# every row counts double.
 
 
-def _mean_f1(mean: Callable[[np.ndarray], np.ndarray]) -> Finish:
-    def finish(total: np.ndarray) -> np.ndarray:
-        hits, either = np.split(total, 2, axis=1)
-        with np.errstate(invalid="ignore"):
-            return mean(2 * hits / either)
+@dataclass(frozen=True)
+class LabelSums:
+    """A metric of decided labels as a function of sums over rows."""
 
-    return finish
+    terms: Callable[[np.ndarray, np.ndarray, int], np.ndarray]
+    """(truth (n, k), labels (n, k), number of classes) -> (n, q)."""
+    finish: Finish
+    each_class: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
+    """Where it is the mean, over the classes that occur, of one function of two counts (how often a
+    class is in both truth and labels, how often in either): that function. The terms are then these
+    counts, class by class, and a row that changes its label touches two classes alone."""
 
 
-def _kappa(problem: str, truth: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, Finish]:
-    return _kappa_of_labels(problem, truth, classes(problem, predicted))
+def _hits(truth: np.ndarray, found: np.ndarray, classes: int) -> np.ndarray:
+    return _with_count((found == truth).all(axis=1).astype(float))
 
 
-def _kappa_of_labels(
-    problem: str, truth: np.ndarray, found: np.ndarray
-) -> tuple[np.ndarray, Finish]:
-    def finish(total: np.ndarray) -> np.ndarray:
-        apart, y, p, yy, pp = np.split(total[:, :-1], 5, axis=1)
-        with np.errstate(invalid="ignore"):
-            kappa = 1 - apart / (yy + pp - 2 * y * p / total[:, -1:])
-        return np.asarray(kappa.mean(axis=1))
+def _ones(truth: np.ndarray, found: np.ndarray, classes: int) -> np.ndarray:
+    """Per column: 1 in both, and how often in either."""
+    return np.hstack([found * truth, found + truth])
 
+
+def _each_class(truth: np.ndarray, found: np.ndarray, classes: int) -> np.ndarray:
+    """Per class: in both, and how often in either; *truth* and *found* are (n, 1)."""
+    numbers = np.arange(classes)
+    chosen, wanted = found == numbers, truth == numbers
+    return np.hstack([chosen & wanted, chosen.astype(int) + wanted]).astype(float)
+
+
+def _f1(hits: np.ndarray, either: np.ndarray) -> np.ndarray:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(2 * hits / either)
+
+
+def _f1_of(mean: Callable[..., np.ndarray]) -> Finish:
+    return lambda total: np.asarray(mean(_f1(*np.split(total, 2, axis=-1)), axis=-1))
+
+
+def _recalls(truth: np.ndarray, found: np.ndarray, classes: int) -> np.ndarray:
+    """Per column: ones that were found, ones, zeros that were found, zeros."""
+    return np.hstack([truth * found, truth, (1 - truth) * (1 - found), 1 - truth])
+
+
+def _mean_recall(total: np.ndarray) -> np.ndarray:
+    found, ones, spared, zeros = np.split(total, 4, axis=-1)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(((found / ones + spared / zeros) / 2).mean(axis=-1))
+
+
+def _distances(truth: np.ndarray, found: np.ndarray, classes: int) -> np.ndarray:
     columns = [(found - truth) ** 2, truth, found, truth**2, found**2, np.ones((len(truth), 1))]
-    return np.hstack(columns), finish
+    return np.hstack(columns)
+
+
+def _kappa(total: np.ndarray) -> np.ndarray:
+    apart, y, p, yy, pp = np.split(total[..., :-1], 5, axis=-1)
+    with np.errstate(invalid="ignore"):
+        kappa = 1 - apart / (yy + pp - 2 * y * p / total[..., -1:])
+    return np.asarray(kappa.mean(axis=-1))
+
+
+ACCURACY = LabelSums(_hits, _mean(1.0))
+F1 = LabelSums(_ones, _f1_of(np.mean))
+MACRO_F1 = LabelSums(_each_class, _f1_of(np.nanmean), _f1)
+MEAN_RECALL = LabelSums(_recalls, _mean_recall)
+"""The area under the ROC curve of 0/1 labels."""
+KAPPA = LabelSums(_distances, _kappa)

@@ -259,38 +259,34 @@ def varied(squares: np.ndarray, mean: np.ndarray, count: float) -> np.ndarray:
     return np.asarray(squares > count * (CONSTANT * mean) ** 2)
 
 
-def _pearson(rows: Pair) -> np.ndarray:
+FromMoments = Callable[[Pair], np.ndarray]
+"""Turns a pair (..., k) into gains (...), where more is better; -inf where a gain is undefined."""
+
+
+def pearson_gain(rows: Pair) -> np.ndarray:
     """Mean of the columns' correlations; -inf where a column is constant."""
     squares = np.where(rows.varied, rows.pp * rows.yy, 1.0)
     return np.asarray(np.where(rows.varied, rows.py / np.sqrt(squares), -np.inf).mean(axis=-1))
 
 
-def _r2(rows: Pair) -> np.ndarray:
+def r2_gain(rows: Pair) -> np.ndarray:
+    """Mean of the columns' shares of variance explained; -inf where a target is constant."""
     spread = np.where(rows.yy > 0, rows.yy, 1.0)
     explained = 1 - rows.mse * rows.count[..., None] / spread
     return np.asarray(np.where(rows.yy > 0, explained, -np.inf).mean(axis=-1))
 
 
-def _rmse(rows: Pair) -> np.ndarray:
+def rmse_gain(rows: Pair) -> np.ndarray:
+    """Minus the mean of the columns' root mean squared errors."""
     return np.asarray(-np.sqrt(rows.mse).mean(axis=-1))
 
 
-def _mse(rows: Pair) -> np.ndarray:
+def mse_gain(rows: Pair) -> np.ndarray:
+    """Minus the mean squared error."""
     return np.asarray(-rows.mse.mean(axis=-1))
 
 
-GAINS: dict[str, Callable[[Pair], np.ndarray]] = {
-    "pearson": _pearson,
-    "r2": _r2,
-    "rmse": _rmse,
-    "mse": _mse,
-    "mcrmse": _rmse,
-}
-"""Metrics that need no more than a pair: each gives (...) gains, where more is better; -inf where
-the metric is undefined."""
-
-
-def step_gains(moments: Moments, counts: np.ndarray, metric: str) -> np.ndarray:
+def step_gains(moments: Moments, counts: np.ndarray, gain: FromMoments) -> np.ndarray:
     """(M,) the gain of picking each member once more, after *counts* picks (M,)."""
     size = counts.sum() + 1
     members, cross = moments.scatter[:, :-1, :-1], moments.scatter[:, :-1, -1]
@@ -310,4 +306,4 @@ def step_gains(moments: Moments, counts: np.ndarray, metric: str) -> np.ndarray:
         yy=target_squares.T,
         varied=known.T,
     )
-    return GAINS[metric](candidates)
+    return gain(candidates)

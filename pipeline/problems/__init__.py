@@ -7,7 +7,7 @@ A problem type is one object (`problem.Problem`) that owns what is particular to
                  columns of a row exclude each other, what brings stray values back into range
     training     the losses it offers, the usual one first, and what the linear learner fits
     folds        strata, and the classes that every training part must hold
-    metrics      which is suggested, and what a metric of one column means for several
+    metrics      what the data look like where a metric has to be guessed
     blending     scores that may be added up, methods that do not apply
     submission   the forms of a file it can take, and the texts that fill it
     team audit   which checks of values apply

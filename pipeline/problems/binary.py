@@ -34,10 +34,6 @@ class Binary(OneClass, YesOrNo):
             return None
         return f"task.classes has {count} entries; binary needs 2: negative, positive"
 
-    def placeholder(self, classes: Sequence[str], as_label: bool) -> str:
-        """A class or a probability."""
-        return classes[0] if as_label else "0.5"
-
     def by_class(self, predicted: np.ndarray) -> np.ndarray:
         """The probability of the negative class first."""
         return np.hstack([1 - predicted, predicted])

@@ -45,6 +45,10 @@ class Sample(Protocol):
     def values(self) -> np.ndarray:
         """(m, c) str objects."""
 
+    @property
+    def made_up(self) -> bool:
+        """Whether there is no such file, so that nothing is known of the form of an answer."""
+
 
 LABEL_IN_CLASS_COLUMNS = (
     "task.submit is label, but the sample submission has a column per class: it takes "
@@ -119,7 +123,10 @@ def untouched(columns: dict[str, int], header: Sequence[str]) -> list[str]:
 
 
 def shown_in(columns: dict[str, int], sample: Sample) -> list[str]:
-    """The different texts that the sample shows in *columns*, composed (NFC)."""
+    """The different texts that the sample shows in *columns*, composed (NFC); none where there is
+    no sample."""
+    if sample.made_up:
+        return []
     places = [sample.columns.index(name) for name in columns]
     shown = sample.values[:, places].ravel().tolist()
     return sorted({unicodedata.normalize("NFC", text) for text in shown})
@@ -139,6 +146,8 @@ def kind_of(
     wanted: Kind = "label" if needs == "label" else "value"
     if submit in ("value", "label"):
         return ("label" if submit == "label" else "value"), []
+    if not shown:
+        return wanted, []
     example = ", ".join(map(repr, shown[:3]))
     change = f"so {wanted}s are written (--task.submit changes that)"
     numbers = all(_is_number(text) for text in shown)

@@ -39,10 +39,6 @@ class Multiclass(OneClass):
         """The classes."""
         return list(classes)
 
-    def placeholder(self, classes: Sequence[str], as_label: bool) -> str:
-        """A class: one column has no room for several probabilities."""
-        return classes[0]
-
     def expand(self, targets: np.ndarray, k: int) -> np.ndarray:
         """One-hot."""
         return np.eye(k)[targets[:, 0].astype(int)]

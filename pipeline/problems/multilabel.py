@@ -1,7 +1,6 @@
 """Any of several labels per row: a probability for each, independent of the others."""
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 import numpy as np
 
@@ -27,17 +26,11 @@ class Multilabel(YesOrNo):
 
     name = "multilabel"
     described = "multilabel (any of several)"
-    metric_of_columns: ClassVar = {"macro-f1": "f1"}
-    whole_rows = True
     spread = "labels"
 
     def reader(self, task: Task) -> Reader:
         """0, false, 1 or true."""
         return flag
-
-    def placeholder(self, classes: Sequence[str], as_label: bool) -> str:
-        """A label or a probability."""
-        return "0" if as_label else "0.5"
 
     def strata(self, targets: np.ndarray, bins: int, least: int) -> np.ndarray:
         """Sets of labels; rare sets by the rarest label in them."""

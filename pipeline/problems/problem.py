@@ -81,13 +81,6 @@ class Problem(ABC):
 
     usual_loss: ClassVar[str]
     """What `loss: auto` is for a network."""
-    metric_of_columns: ClassVar[Mapping[str, str]] = {}
-    """A metric's name -> the name of the metric of one column that it is the mean of, where they
-    are not the same."""
-    whole_rows: ClassVar[bool] = False
-    """Whether accuracy asks for all columns of a row to be right at once, so that the decisions
-    of one column depend on the others."""
-
     refused_methods: ClassVar[Mapping[str, str]] = {}
     """Blending method -> why it does not apply."""
     scored_by_log_odds: ClassVar[bool] = True
@@ -127,10 +120,6 @@ class Problem(ABC):
     def label_text(self, values: np.ndarray, classes: Sequence[str]) -> str:
         """The targets (t,) of a row in words."""
         return ", ".join(f"{value:g}" for value in values)
-
-    @abstractmethod
-    def placeholder(self, classes: Sequence[str], as_label: bool) -> str:
-        """The answer that a sample submission made up by us shows in every cell."""
 
     # Folds.
 
@@ -197,8 +186,8 @@ class Problem(ABC):
 
     @abstractmethod
     def looks_like(self, clues: Clues) -> str:
-        """What the competition looks like to someone who guesses its metric: a key of the
-        metrics' table of what is usual for what."""
+        """What the competition looks like to someone who guesses its metric: one of the metrics'
+        records says that it is usual for that."""
 
     # The submission.
 

@@ -42,10 +42,6 @@ class Regression(Problem):
         """Finite numbers with a point, within task.label_range."""
         return lambda text: number(text, task.label_range)
 
-    def placeholder(self, classes: Sequence[str], as_label: bool) -> str:
-        """A number."""
-        return "0.0"
-
     def strata(self, targets: np.ndarray, bins: int, least: int) -> np.ndarray:
         """Quantile bins; of several numbers, of what they have in common."""
         return number_strata(targets, bins)

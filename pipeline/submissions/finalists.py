@@ -16,7 +16,7 @@ from pipeline.base.config import SubmissionsConfig
 from pipeline.base.errors import PipelineError, UsageError
 from pipeline.ensemble.assessment import as_score
 from pipeline.ensemble.outcome import Outcome
-from pipeline.metrics.formulas import expand
+from pipeline.metrics.formulas import indicators
 from pipeline.metrics.metric import Metric, MetricError
 from pipeline.submissions.already_sent import Likeness, likeness, sent_files
 from pipeline.submissions.build import BuiltSubmission
@@ -200,7 +200,7 @@ def errors_alike(one: BuiltSubmission, other: BuiltSubmission) -> float:
     """Correlation of the honest errors of two files over all rows and columns."""
     evidence = one.outcome.evidence
     k = one.honest.shape[1]
-    truth = expand(evidence.truth, evidence.problem, k)
+    truth = indicators(evidence.truth, k)
     ours, theirs = ((made.honest - truth).ravel() for made in (one, other))
     ours, theirs = ours - ours.mean(), theirs - theirs.mean()
     scale = float(np.sqrt((ours @ ours) * (theirs @ theirs)))

@@ -69,7 +69,7 @@ class Board:
     def gains(self, predicted: np.ndarray) -> np.ndarray:
         """(B,) gain of *predicted* (n, k) on each draw; NaN where the metric is undefined."""
         truth = self.truth[self.kept]
-        return resampled_gains(self.metric, self.problem, truth, predicted[self.kept], self.draws)
+        return resampled_gains(self.metric, truth, predicted[self.kept], self.draws)
 
 
 @dataclass(frozen=True, kw_only=True)

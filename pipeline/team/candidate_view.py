@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from pipeline.metrics.bootstrap import Draws, resampled_gains
-from pipeline.metrics.formulas import expand
+from pipeline.metrics.formulas import indicators
 from pipeline.metrics.metric import MetricError
 from pipeline.team.candidate import Candidate
 from pipeline.team.competition import CompetitionView
@@ -65,7 +65,7 @@ class CandidateView:
     @cached_property
     def target(self) -> np.ndarray:
         """(n, k) the truth in the shape of predictions."""
-        return expand(self.contest.truth, self.contest.problem, self.oof.shape[1])
+        return indicators(self.contest.truth, self.oof.shape[1])
 
     def score(self, predicted: np.ndarray, rows: np.ndarray) -> float | None:
         """The metric of *predicted* (n, k) on some *rows*; None where it is undefined."""
@@ -94,9 +94,7 @@ class CandidateView:
     def resampled(self, predicted: np.ndarray, rows: np.ndarray, draws: Draws) -> np.ndarray:
         """(B,) the gain of *predicted* on *rows* in each draw."""
         contest = self.contest
-        return resampled_gains(
-            contest.metric, contest.problem, contest.truth[rows], predicted[rows], draws
-        )
+        return resampled_gains(contest.metric, contest.truth[rows], predicted[rows], draws)
 
 
 def standard_error(draws: np.ndarray) -> float:

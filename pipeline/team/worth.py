@@ -16,7 +16,7 @@ from pipeline.ensemble.evidence import Evidence
 from pipeline.ensemble.honest.gains import Gain, difference
 from pipeline.ensemble.honest.nest import AUTO, Nest, error_correlation
 from pipeline.ensemble.predictor import facts_of
-from pipeline.metrics.formulas import expand
+from pipeline.metrics.formulas import indicators
 from pipeline.metrics.kappa_by_shares import judging
 from pipeline.metrics.metric import Metric, MetricError
 from pipeline.team.checks.copies import correlation
@@ -82,7 +82,7 @@ def weigh(
 
     Raises MetricError where either has no score.
     """
-    metric = judging(contest.metric, contest.problem)
+    metric = judging(contest.metric)
     whole = Evidence.gather(
         [*(peer.name for peer in peers), name],
         [*(peer.oof for peer in peers), oof],
@@ -117,7 +117,7 @@ def weigh(
 
 
 def _target(contest: CompetitionView, rows: np.ndarray, k: int) -> np.ndarray:
-    return expand(contest.truth[rows], contest.problem, k)
+    return indicators(contest.truth[rows], k)
 
 
 def _score(metric: Metric, contest: CompetitionView, predicted: np.ndarray) -> float | None:

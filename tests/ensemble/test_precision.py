@@ -12,14 +12,18 @@ from scipy.optimize import nnls
 
 from pipeline.ensemble.methods.ridge import STRENGTHS, blends
 from pipeline.ensemble.methods.weights import ROUNDS, greedy, simplex
-from pipeline.metrics.moments import GAINS
+from pipeline.metrics.registry import METRICS as KNOWN
 from tests.ensemble.toys import gather, truth_of
 
 LONG = np.longdouble
 pytestmark = pytest.mark.skipif(
     np.finfo(LONG).eps > 1e-18, reason="this machine has no numbers longer than float64"
 )
-METRICS = sorted(GAINS)
+METRICS = sorted(
+    name
+    for name, record in KNOWN.items()
+    if "regression" in record.formulas and record.formulas["regression"].from_moments
+)
 powers = st.integers(-6, 6)
 badly = st.lists(st.tuples(powers, powers), min_size=3, max_size=5)
 
@@ -39,8 +43,8 @@ def evidence_of(metric, scales, k=1):
 
 
 def long_gain(evidence, rows, predicted):
-    score = evidence.metric.formula(evidence.truth[rows].astype(LONG), predicted)
-    return float(score if evidence.metric.greater_is_better else -score)
+    score = evidence.metric.formula.score(evidence.truth[rows].astype(LONG), predicted)
+    return float(evidence.metric.as_gain(score))
 
 
 def blended(evidence, rows, blend):

@@ -6,10 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.base.config import TaskConfig
-from pipeline.metrics import greedy_decided as picks_decided
 from pipeline.metrics.greedy_ranked import log_sum, ordered_pairs
 from pipeline.metrics.greedy_steps import climb
-from pipeline.metrics.metric import Metric, MetricError, fitting, get_metric
+from pipeline.metrics.metric import MetricError, fitting, get_metric, of_a_function
 
 PROBLEMS = ["regression", "binary", "multiclass", "multilabel"]
 COLUMNS = {"regression": 2, "binary": 1, "multiclass": 4, "multilabel": 3}
@@ -60,29 +59,26 @@ def plain_steps(metric, truth, oof, counts):
     roughness=ROUGHNESS,
     knowing=st.sampled_from([0.0, 0.3, 3.0]),
     picks=st.lists(st.integers(0, 3), max_size=6),
-    few=st.sampled_from([0.0, 0.5, 1.0]),
 )
 @settings(max_examples=15, deadline=None)
 def test_each_step_on_the_way_equals_the_metric_of_the_mean(
-    problem, name, rows, seed, roughness, knowing, picks, few
+    problem, name, rows, seed, roughness, knowing, picks
 ):
     metric = metric_of(problem, name)
     truth, oof = table_of(problem, rows, seed, roughness, knowing)
-    steps, counts = climb(metric, problem, truth, oof), np.zeros(4)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(picks_decided, "FEW", few)
-        for pick in [*picks, None]:
-            expected = plain_steps(metric, truth, oof, counts)
-            np.testing.assert_allclose(steps.steps(counts), expected, rtol=1e-12, atol=1e-12)
-            if pick is not None:
-                counts[pick] += 1
+    steps, counts = climb(metric, truth, oof), np.zeros(4)
+    for pick in [*picks, None]:
+        expected = plain_steps(metric, truth, oof, counts)
+        np.testing.assert_allclose(steps.steps(counts), expected, rtol=1e-12, atol=1e-12)
+        if pick is not None:
+            counts[pick] += 1
 
 
 @pytest.mark.parametrize(("problem", "name"), CASES)
 def test_a_climb_can_begin_anew(problem, name):
     metric = metric_of(problem, name)
     truth, oof = table_of(problem, 50, 1, 1000)
-    steps = climb(metric, problem, truth, oof)
+    steps = climb(metric, truth, oof)
     first = steps.steps(np.zeros(4))
     steps.steps(np.array([2.0, 1.0, 0.0, 3.0]))
     np.testing.assert_array_equal(steps.steps(np.zeros(4)), first)
@@ -92,7 +88,7 @@ def test_a_climb_can_begin_anew(problem, name):
 def test_members_that_are_not_asked_for_are_not_scored(problem, name):
     metric = metric_of(problem, name)
     truth, oof = table_of(problem, 50, 1, 1000)
-    steps, counts = climb(metric, problem, truth, oof), np.array([0.0, 1.0, 0.0, 0.0])
+    steps, counts = climb(metric, truth, oof), np.array([0.0, 1.0, 0.0, 0.0])
     found, every = steps.steps(counts, [1, 3]), steps.steps(counts)
     np.testing.assert_array_equal(found, [-np.inf, every[1], -np.inf, every[3]])
 
@@ -102,7 +98,7 @@ def test_predictions_that_are_no_probabilities_are_scored_all_the_same(problem, 
     truth, oof = table_of(problem, 50, 3, 1000, dtype=np.float64)
     oof[1] = 4 * oof[1] - 2
     metric, counts = metric_of(problem, name), np.array([1.0, 0.0, 2.0, 0.0])
-    found = climb(metric, problem, truth, oof).steps(counts)
+    found = climb(metric, truth, oof).steps(counts)
     np.testing.assert_allclose(found, plain_steps(metric, truth, oof, counts), rtol=1e-12)
 
 
@@ -110,16 +106,16 @@ def test_predictions_that_are_no_probabilities_are_scored_all_the_same(problem, 
 def test_a_member_with_a_prediction_that_is_not_finite_is_worse_than_any_other(problem, name):
     truth, oof = table_of(problem, 50, 3, 1000)
     oof[2][7, 0] = np.nan
-    gains = climb(metric_of(problem, name), problem, truth, oof).steps(np.zeros(4))
+    gains = climb(metric_of(problem, name), truth, oof).steps(np.zeros(4))
     assert np.isneginf(gains[2])
     assert np.isfinite(gains[[0, 1, 3]]).all()
 
 
 def test_a_metric_of_ones_own_is_called_with_the_mean():
     truth, oof = table_of("regression", 30, 5, 1000)
-    own = Metric("mine:worst", True, "value", lambda y, p: -float(np.abs(y - p).max()))
+    own = of_a_function("m:worst", lambda y, p: -float(np.abs(y - p).max()), "regression")
     counts = np.array([1.0, 0.0, 0.0, 1.0])
-    found = climb(own, "regression", truth, oof).steps(counts)
+    found = climb(own, truth, oof).steps(counts)
     np.testing.assert_allclose(found, plain_steps(own, truth, oof, counts), rtol=1e-12)
 
 
@@ -128,14 +124,8 @@ def test_kappa_of_a_regression_is_rounded_within_the_range_of_the_labels(label_r
     truth, oof = table_of("regression", 80, 6, 1000)
     oof = [4 * each - 1 for each in oof]
     metric, counts = metric_of("regression", "qwk", label_range), np.array([1.0, 0.0, 2.0, 0.0])
-    found = climb(metric, "regression", truth, oof).steps(counts)
+    found = climb(metric, truth, oof).steps(counts)
     np.testing.assert_allclose(found, plain_steps(metric, truth, oof, counts), rtol=1e-12)
-
-
-def test_members_that_agree_leave_no_row_to_look_at_again():
-    truth, oof = table_of("binary", 200, 7, 1000, knowing=30.0)
-    prepared = picks_decided.decided(metric_of("binary", "f1"), "binary", truth, oof)
-    assert prepared.parts[0].shape == (0,)
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=1, max_size=40))

@@ -9,7 +9,7 @@ from pipeline.metrics.metric import MetricError, get_metric
 from tests.ensemble.toys import gather, task_of
 
 QWK = get_metric("qwk", task_of("regression", "qwk"))
-JUDGING = judging(QWK, "regression")
+JUDGING = judging(QWK)
 
 
 def grades(n=900, seed=0):
@@ -50,18 +50,18 @@ def test_draws_are_scored_as_the_rows_they_hold_with_the_cuts_of_all():
     truth, known, random = grades(200)
     guess = known + random.normal(size=known.shape)
     draws = Draws.over(np.arange(200), 0, 20)
-    found = resampled_gains(JUDGING, "regression", truth, guess, draws)
+    found = resampled_gains(JUDGING, truth, guess, draws)
     labels = cut(truth, guess)
     for gain, counts in zip(found, draws.counts, strict=True):
         rows = np.repeat(np.arange(200), counts[draws.block_of_row].astype(int))
         assert gain == pytest.approx(QWK.score(truth[rows], labels[rows]))
-    assert np.isnan(resampled_gains(JUDGING, "regression", truth + 0.5, guess, draws)).all()
+    assert np.isnan(resampled_gains(JUDGING, truth + 0.5, guess, draws)).all()
 
 
 def test_other_metrics_and_problems_judge_by_themselves():
     for problem, name in (("regression", "rmse"), ("binary", "qwk"), ("multiclass", "qwk")):
         metric = get_metric(name, task_of(problem, name))
-        assert judging(metric, problem) is metric
+        assert judging(metric) is metric
 
 
 def test_the_better_ordered_member_wins_although_it_stays_near_the_mean():

@@ -9,9 +9,15 @@ from threadpoolctl import threadpool_info
 from pipeline.ensemble.predictor import Blend
 from pipeline.metrics import moments as measured
 from pipeline.metrics.metric import get_metric
-from pipeline.metrics.moments import GAINS, combine, measure, measure_by_fold, pair
+from pipeline.metrics.moments import combine, measure, measure_by_fold, pair
+from pipeline.metrics.registry import METRICS
 from tests.ensemble.toys import evidence_of, gather, member, task_of, truth_of
 
+GAINS = {
+    name: record.formulas["regression"].from_moments
+    for name, record in METRICS.items()
+    if "regression" in record.formulas and record.formulas["regression"].from_moments
+}
 MOMENT_METRICS = sorted(GAINS)
 
 

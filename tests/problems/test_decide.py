@@ -19,6 +19,7 @@ class SampleOf:
     columns: list[str]
     values: np.ndarray
     id_column: str = "id"
+    made_up: bool = False
 
     @property
     def ids(self):
@@ -193,3 +194,21 @@ def test_numbers_read_back_as_the_same_float32():
     np.testing.assert_array_equal(
         np.array([float(text) for text in texts], dtype=np.float32), values.astype(np.float32)
     )
+
+
+@pytest.mark.parametrize(
+    ("problem", "metric", "submit", "kind"),
+    [
+        ("binary", "f1", "auto", "label"),
+        ("binary", "auc", "auto", "value"),
+        ("binary", "f1", "value", "value"),
+        ("multilabel", "auc", "label", "label"),
+        ("multiclass", "log-loss", "auto", "label"),
+    ],
+)
+def test_where_there_is_no_sample_the_metric_says_what_is_written(problem, metric, submit, kind):
+    task = task_of(problem, metric, submit=submit)
+    nothing = SampleOf(["label"], np.array([[""]], dtype=object), made_up=True)
+    needs = get_metric(metric, task).needs
+    found = task.problem_type.form(task, ["label"], needs, nothing)
+    assert (found.kind, found.notes) == (kind, [])

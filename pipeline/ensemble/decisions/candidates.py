@@ -2,11 +2,13 @@
 
 | problem | metric | file | candidates |
 | --- | --- | --- | --- |
-| regression | qwk | any | cut points |
+| regression | of ordered labels | any | cut points |
 | regression | any other | value | clip, rounding |
-| binary, multilabel | f1, macro-f1, accuracy, qwk, auc | label | threshold |
-| multiclass | macro-f1, accuracy | label | offsets |
-| multiclass | qwk | label | offsets, cut points |
+| binary, multilabel | of labels, or with `label_sums` | label | threshold |
+| multiclass | of labels, or with `label_sums` | label | offsets |
+| multiclass | of ordered labels | label | offsets, cut points |
+
+What a metric is stands in its record (`pipeline.metrics.record`).
 
 A file of probabilities is cut by the leaderboard, not by us: no thresholds. A file of classes under
 a metric of numbers is first turned into classes (`rounding.Labels`), which is no choice.
@@ -17,16 +19,11 @@ import numpy as np
 from pipeline.base.config import TaskConfig
 from pipeline.ensemble.decisions.cut_points import cuts_within, fit_class_cuts
 from pipeline.ensemble.decisions.decision import Candidate, Case, Hurdle, Offer
-from pipeline.ensemble.decisions.offsets import CHANGES, offsets_for
+from pipeline.ensemble.decisions.offsets import offsets_for
 from pipeline.ensemble.decisions.rounding import Labels, clip_to, fit_grid, has_grid
-from pipeline.ensemble.decisions.threshold import COUNTS, thresholds_for
+from pipeline.ensemble.decisions.threshold import thresholds_for
 from pipeline.metrics.metric import Metric
 from pipeline.problems.form import Kind
-
-UNIT_ERRORS = ("rmse", "mse", "mae", "mcrmse", "r2")
-"""Metrics of errors in the label's unit, which a clip to the label range can only shrink."""
-SHAPES = ("pearson", "spearman")
-"""Metrics of shape and order: values moved by hand need a whole interval above 0."""
 
 
 def forced(
@@ -46,21 +43,21 @@ def candidates(task: TaskConfig, metric: Metric, kind: Kind, truth: np.ndarray) 
 
 
 def _moves_numbers(case: Case) -> bool:
-    """Whether numbers are written as numbers; under kappa they are cut instead."""
+    """Whether numbers are written as numbers; for a metric of ordered labels they are cut."""
     numbers = case.task.problem_type.numeric and case.kind == "value"
-    return numbers and case.metric.name != "qwk"
+    return numbers and not case.metric.record.ordered_labels
 
 
 def _hurdle(case: Case) -> Hurdle:
-    return "real" if case.metric.name in SHAPES else "a standard error"
+    # of shape and order a value that is moved by hand may as well cost something
+    return "a standard error" if case.metric.record.sees == "level" else "real"
 
 
 def clip(case: Case) -> Candidate | None:
     """Numbers end at the label range."""
     if case.task.label_range is None or not _moves_numbers(case):
         return None
-    harmless = case.metric.name in UNIT_ERRORS
-    hurdle: Hurdle = "no harm" if harmless else _hurdle(case)
+    hurdle: Hurdle = "no harm" if case.metric.record.unit_error else _hurdle(case)
     return Candidate(name="clip", rule=clip_to(case.task.label_range), hurdle=hurdle)
 
 
@@ -71,25 +68,29 @@ def rounding(case: Case) -> Candidate | None:
     return Candidate(name="rounding", rule=fit_grid, hurdle=_hurdle(case))
 
 
+def _writes_classes(case: Case) -> bool:
+    """Whether classes are written, and the metric can tell one way to decide from another."""
+    scored = case.metric.needs == "label" or case.metric.formula.label_sums is not None
+    return case.kind == "label" and scored
+
+
 def threshold(case: Case) -> Candidate | None:
     """Two classes, or each label of several, by a cut of the probability."""
-    two = case.kind == "label" and case.task.problem_type.target_kind == "flags"
-    if not two or case.metric.name not in COUNTS:
+    if not _writes_classes(case) or case.task.problem_type.target_kind != "flags":
         return None
-    return Candidate(name="threshold", rule=thresholds_for(case.metric.name, case.task.problem))
+    return Candidate(name="threshold", rule=thresholds_for(case.metric))
 
 
 def offsets(case: Case) -> Candidate | None:
     """One class of several: probabilities weighed before the largest wins."""
-    several = case.kind == "label" and case.task.problem_type.exclusive
-    if not several or case.metric.name not in CHANGES:
+    if not _writes_classes(case) or not case.task.problem_type.exclusive:
         return None
-    return Candidate(name="offsets", rule=offsets_for(case.metric.name))
+    return Candidate(name="offsets", rule=offsets_for(case.metric))
 
 
 def cut_points(case: Case) -> Candidate | None:
     """Ordered classes by cuts of a number."""
-    if case.metric.name != "qwk":
+    if not case.metric.record.ordered_labels:
         return None
     if case.task.problem_type.numeric:
         return Candidate(name="cut points", rule=cuts_within(case.task.label_range))

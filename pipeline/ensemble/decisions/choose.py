@@ -70,9 +70,7 @@ class Judge:
                 gain = -math.inf
             drawn = np.array([np.nan])
             if math.isfinite(gain):
-                drawn = resampled_gains(
-                    self.metric, self.problem, self.truth, predicted, self.draws
-                )
+                drawn = resampled_gains(self.metric, self.truth, predicted, self.draws)
             self._known[id(predicted)] = (predicted, gain, drawn)
         return self._known[id(predicted)]
 

@@ -99,7 +99,7 @@ def leaderboard(
             return Leaderboard(parts=found, auc=auc, basis="holdout", notes=notes)
         if near is not None:
             why += f"; nor is test like the holdout file (AUC {near.auc:.2f})"
-    weighs = can_weigh(train.scored.metric, train.scored.problem)
+    weighs = can_weigh(train.scored.metric)
     if strange is None and shift is not None and shift.verdict == "somewhat":
         if weighs:
             return _widened(train.scored, train.gain, parts, shift, seed)

@@ -12,7 +12,6 @@ import numpy as np
 
 from pipeline.base.seeding import generator
 from pipeline.metrics.bootstrap import BLOCKS, RESAMPLES, Draws, resampled_gains
-from pipeline.metrics.linearised_metrics import sums_for
 from pipeline.metrics.metric import Metric
 
 ROOM = 200  # groups drawn from for each one that is wanted, at most: more change nothing
@@ -87,18 +86,18 @@ def _draws(group_of_row: np.ndarray, rows: int, random: np.random.Generator) -> 
     return Draws(block_of_row, counts.astype(float))
 
 
-def can_weigh(metric: Metric, problem: str) -> bool:
+def can_weigh(metric: Metric) -> bool:
     """Whether rows can count more or less than once in the score."""
-    return sums_for(metric.name, problem) is not None
+    return metric.row_sums is not None
 
 
 def _gains(part: Scored, draws: Draws, weights: np.ndarray | None) -> np.ndarray:
     """(B,) gains of the draws, a row counting as its weight."""
     if weights is None:
-        return resampled_gains(part.metric, part.problem, part.truth, part.predicted, draws)
-    sums = sums_for(part.metric.name, part.problem)
+        return resampled_gains(part.metric, part.truth, part.predicted, draws)
+    sums = part.metric.row_sums
     assert sums is not None, "asked by can_weigh"
-    per_row, finish = sums(part.problem, part.truth, part.predicted)
+    per_row, finish = sums(part.truth, part.predicted)
     weighed = np.zeros((draws.counts.shape[1], per_row.shape[1]))
     np.add.at(weighed, draws.block_of_row, per_row * weights[:, None])
     with np.errstate(invalid="ignore", divide="ignore"):

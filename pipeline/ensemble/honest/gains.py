@@ -34,7 +34,6 @@ UPPER = 0.975  # probability below the upper end of a 95 % interval
 RIVAL = 1.5  # standard errors behind the best member up to which another may be the best
 RIVALS = 20  # members asked whether they may be, from the best down
 SPARSE = ("best", "simplex", "greedy")  # fitted the same without a member that they do not use
-STEPS = ("accuracy", "f1", "macro-f1", "qwk")  # metrics of decided classes
 LEFT_OUT = 30  # members left out in turn, at most: those with the largest weights
 LEFT_OUT_BY_ROWS = 10  # the same where every fit passes over the rows
 
@@ -110,7 +109,7 @@ def difference(nest: Nest, method: str, beside: Nest, other: str) -> Difference:
         value=nest.honest_gain(method) - beside.honest_gain(other),
         draws=nest.resampled(method, folds) - beside.resampled(other, folds),
         of_fits=_variance_of_fits(
-            _by_fit(nest, method) - _by_fit(beside, other), nest.evidence.metric.name in STEPS
+            _by_fit(nest, method) - _by_fit(beside, other), nest.evidence.metric.needs == "label"
         ),
         reach=float(student.ppf(UPPER, max(nest.draws(folds).groups - 1, 1.0))),
     )

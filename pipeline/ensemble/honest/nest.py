@@ -117,8 +117,7 @@ class Nest:
     def _drawn(self, blends: Mapping[int, Predictor], draws: Draws) -> np.ndarray:
         rows, predicted = self.evidence.predict(blends)
         truth = self.evidence.truth[rows]
-        metric, problem = self.evidence.metric, self.evidence.problem
-        return resampled_gains(metric, problem, truth, predicted, draws)
+        return resampled_gains(self.evidence.metric, truth, predicted, draws)
 
     def choose(self, folds: FoldSet) -> Choice:
         """Choose a method on *folds* alone: the simplest within a standard error of the best."""

@@ -19,7 +19,6 @@ from pipeline.ensemble.evidence import Evidence, FoldSet
 from pipeline.ensemble.predictor import Rows, mean_of, within_range
 from pipeline.metrics.linearised_metrics import share_below
 
-ORDER_ONLY = ("auc", "spearman")
 WRONG_TOOL = (
     "rank-mean throws away how far apart two predictions are, which {metric} is about: mean or "
     "simplex fit it better"

@@ -63,9 +63,7 @@ class Method:
 
 def _ordered(evidence: "Evidence") -> bool:
     """Whether the metric sees only the order of predictions."""
-    from pipeline.ensemble.methods.rank_mean import ORDER_ONLY
-
-    return evidence.metric.name in ORDER_ONLY
+    return evidence.metric.record.sees == "order"
 
 
 def _crowded(evidence: "Evidence") -> bool:

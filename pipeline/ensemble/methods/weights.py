@@ -69,10 +69,10 @@ def select(evidence: Evidence, folds: FoldSet, among: Sequence[int] | None = Non
 
 def simplex(evidence: Evidence, folds: FoldSet) -> Blend:
     """The convex weights that are best for the metric, or for squared error in its place."""
-    if evidence.metric.name == "log-loss":
+    if evidence.metric.record.log_likelihood:
         return _blend(evidence, _likeliest_weights(evidence, folds))
     moments, columns = evidence.moments(folds), evidence.column_weights(folds)
-    if evidence.uses_moments and evidence.metric.name == "pearson":
+    if evidence.uses_moments and not evidence.sees_level:
         return _blend(evidence, _best_direction(moments, columns))
     return _blend(evidence, _least_squares(moments, columns))
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.base.errors import DataError
+from pipeline.metrics.registry import suggested
 from pipeline.problems.label_texts import canonical, is_number
 from pipeline.problems.problem import Clues
 from pipeline.problems.registry import TYPES, problem_of
@@ -178,33 +179,6 @@ def _round_end(value: float) -> bool:
     return value == int(value) and (abs(value) <= 10 or value % 5 == 0)
 
 
-USUAL = {
-    "a number": ("rmse", "A number."),
-    "several numbers": (
-        "mcrmse",
-        "Several numbers: the mean of their root mean squared errors.",
-    ),
-    "whole grades": (
-        "qwk",
-        "Whole grades: quadratic weighted kappa is usual (predictions are rounded).",
-    ),
-    "a bounded grade of two texts": ("pearson", "A graded similarity of two texts."),
-    "two classes, a class is shown": ("f1", "The sample submission shows classes."),
-    "two classes, probabilities are shown": ("auc", "The sample submission shows probabilities."),
-    "two classes, nothing is shown": (
-        "auc",
-        "There is no sample submission to tell classes from probabilities.",
-    ),
-    "several classes": ("macro-f1", "One class per row, every class counts the same."),
-    "a probability per class": (
-        "log-loss",
-        "The sample submission has one probability per class.",
-    ),
-    "several labels": ("auc", "Usual for several labels: the mean of their areas."),
-}
-"""What a competition looks like (`Problem.looks_like`) -> the metric that is usual, and why."""
-
-
 def find_metric(
     problem: str,
     targets: Sequence[Profile],
@@ -226,6 +200,6 @@ def find_metric(
         shown=[value for values in answers.values.values() for value in values],
         shown_columns=len(answers.columns),
     )
-    metric, reason = USUAL[problem_of(problem).looks_like(clues)]
+    metric, reason = suggested(problem_of(problem).looks_like(clues))
     doubts.because("task.metric", f"{reason} A guess: check the competition's rules.")
     return metric

@@ -132,10 +132,10 @@ def _reached(subject: CandidateView, predicted: np.ndarray, rows: np.ndarray) ->
 def _left(subject: CandidateView, gains: np.ndarray, rows: int) -> np.ndarray:
     """Minus the logarithm of what is left to gain, which half a row at least always is.
 
-    A perfect score is 1, or 0 where less is better; a metric of one's own that goes beyond 1 is
-    compared as it is.
+    A metric of one's own may go beyond what is taken for a perfect score: it is compared as it is.
     """
-    perfect = 1.0 if subject.contest.metric.greater_is_better else 0.0
+    metric = subject.contest.metric
+    perfect = metric.as_gain(metric.best)
     if (gains > perfect).any():
         return gains
     return np.asarray(-np.log(np.maximum(perfect - gains, 0.5 / rows)))

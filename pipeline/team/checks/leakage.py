@@ -242,7 +242,7 @@ def _gap(subject: CandidateView) -> Iterator[Finding]:
     usual = float(np.median([gap for gap, _ in known]))
     differences = mine[1] - np.median([draws for _, draws in known], axis=0)
     far = (mine[0] - usual) / standard_error(differences)
-    perfect = 1.0 if subject.contest.metric.greater_is_better else 0.0
+    perfect = subject.contest.metric.best
     both = (subject.score(subject.oof, subject.known), subject.holdout_score)
     left = max(abs(perfect - score) for score in both if score is not None)
     if abs(far) < GAP or abs(mine[0] - usual) < LEFT * left:
@@ -272,5 +272,5 @@ def _gap_of(
         return None
     seed = contest.competition.folds.seed
     draws = Draws.over(np.arange(len(truth)), seed, RESAMPLES)
-    held = resampled_gains(contest.metric, contest.problem, truth, holdout, draws)
+    held = resampled_gains(contest.metric, truth, holdout, draws)
     return gap, subject.resampled(oof, rows, subject.draws(rows)) - held

@@ -43,7 +43,7 @@ def test_scores_of_small_samples_spread_as_scores_of_new_rows_do(problem, metric
 def test_a_sample_of_n_rows_spreads_as_the_bootstrap_does():
     scored = scored_of("regression", "pearson", 600)
     draws = Draws.over(scored.group_of_row, 0)
-    parts = (scored.metric, "regression", scored.truth, scored.predicted)
+    parts = (scored.metric, scored.truth, scored.predicted)
     expected = np.std(resampled_gains(*parts, draws))
     assert np.std(deviations(scored, 600, 0, "train")) == pytest.approx(expected, rel=0.1)
 

@@ -1,0 +1,236 @@
+"""The metrics: one table. A new metric is one entry, and nothing else has to know of it.
+
+An entry without `greater_is_better` is an error as soon as this file is imported. The formulas are
+in `formulas`; docs/metrics.md says which function of scikit-learn or scipy each one equals.
+"""
+
+import math
+
+from pipeline.metrics import formulas, moments
+from pipeline.metrics import linearised_metrics as linear
+from pipeline.metrics.greedy_ranked import likely, likely_classes, ranked
+from pipeline.metrics.record import Formula, Record
+
+UP_TO_ONE = (0.0, 1.0)
+AROUND_ZERO = (-1.0, 1.0)
+ERROR = (0.0, math.inf)
+
+_ROOT = Formula(
+    score=formulas.rmse,
+    columns="mean",
+    from_moments=moments.rmse_gain,
+    row_sums=linear.moment_sums(moments.rmse_gain),
+)
+_AUC = Formula(
+    score=formulas.auc,
+    columns="mean",
+    row_sums=linear.auc_sums,
+    label_sums=linear.MEAN_RECALL,
+    greedy=ranked,
+)
+_CLASS_AUC = Formula(score=formulas.auc, row_sums=linear.auc_sums, greedy=ranked)
+_ACCURACY = Formula(score=formulas.accuracy, columns="all", label_sums=linear.ACCURACY)
+_F1 = Formula(score=formulas.f1, columns="mean", label_sums=linear.F1)
+_MACRO_F1 = Formula(score=formulas.macro_f1, label_sums=linear.MACRO_F1)
+_KAPPA = Formula(score=formulas.quadratic_kappa, columns="mean", label_sums=linear.KAPPA)
+_LOG_LOSS = Formula(
+    score=formulas.log_loss, columns="mean", row_sums=linear.log_loss_sums, greedy=likely
+)
+
+METRICS: dict[str, Record] = {
+    "pearson": Record(
+        formulas={
+            "regression": Formula(
+                score=formulas.pearson,
+                columns="mean",
+                from_moments=moments.pearson_gain,
+                row_sums=linear.moment_sums(moments.pearson_gain),
+            )
+        },
+        greater_is_better=True,
+        needs="value",
+        bounds=AROUND_ZERO,
+        sees="shape",
+        usual_for={"a bounded grade of two texts": "A graded similarity of two texts."},
+    ),
+    "spearman": Record(
+        formulas={
+            "regression": Formula(
+                score=formulas.spearman, columns="mean", row_sums=linear.spearman_sums
+            )
+        },
+        greater_is_better=True,
+        needs="value",
+        bounds=AROUND_ZERO,
+        sees="order",
+    ),
+    "rmse": Record(
+        formulas={"regression": _ROOT},
+        greater_is_better=False,
+        needs="value",
+        bounds=ERROR,
+        unit_error=True,
+        usual_for={"a number": "A number."},
+    ),
+    "mse": Record(
+        formulas={
+            "regression": Formula(
+                score=formulas.mse,
+                columns="mean",
+                from_moments=moments.mse_gain,
+                row_sums=linear.moment_sums(moments.mse_gain),
+            )
+        },
+        greater_is_better=False,
+        needs="value",
+        bounds=ERROR,
+        unit_error=True,
+    ),
+    "mae": Record(
+        formulas={
+            "regression": Formula(score=formulas.mae, columns="mean", row_sums=linear.mae_sums)
+        },
+        greater_is_better=False,
+        needs="value",
+        bounds=ERROR,
+        unit_error=True,
+    ),
+    "r2": Record(
+        formulas={
+            "regression": Formula(
+                score=formulas.r2,
+                columns="mean",
+                from_moments=moments.r2_gain,
+                row_sums=linear.moment_sums(moments.r2_gain),
+            )
+        },
+        greater_is_better=True,
+        needs="value",
+        bounds=(-math.inf, 1.0),
+        unit_error=True,
+    ),
+    "mcrmse": Record(
+        formulas={"regression": _ROOT},
+        greater_is_better=False,
+        needs="value",
+        bounds=ERROR,
+        unit_error=True,
+        usual_for={
+            "several numbers": "Several numbers: the mean of their root mean squared errors."
+        },
+    ),
+    "accuracy": Record(
+        formulas={"binary": _ACCURACY, "multiclass": _ACCURACY, "multilabel": _ACCURACY},
+        greater_is_better=True,
+        needs="label",
+        bounds=UP_TO_ONE,
+    ),
+    "f1": Record(
+        formulas={"binary": _F1, "multilabel": _F1},
+        greater_is_better=True,
+        needs="label",
+        bounds=UP_TO_ONE,
+        usual_for={"two classes, a class is shown": "The sample submission shows classes."},
+        place={"multilabel": 2},
+    ),
+    "macro-f1": Record(
+        formulas={"binary": _MACRO_F1, "multiclass": _MACRO_F1, "multilabel": _F1},
+        greater_is_better=True,
+        needs="label",
+        bounds=UP_TO_ONE,
+        usual_for={"several classes": "One class per row, every class counts the same."},
+        place={"multiclass": 0, "multilabel": 1},
+    ),
+    "log-loss": Record(
+        formulas={
+            "binary": _LOG_LOSS,
+            "multiclass": Formula(
+                score=formulas.class_log_loss,
+                row_sums=linear.class_log_loss_sums,
+                greedy=likely_classes,
+            ),
+            "multilabel": _LOG_LOSS,
+        },
+        greater_is_better=False,
+        needs="value",
+        bounds=ERROR,
+        log_likelihood=True,
+        usual_for={
+            "a probability per class": "The sample submission has one probability per class."
+        },
+    ),
+    "auc": Record(
+        formulas={"binary": _AUC, "multiclass": _CLASS_AUC, "multilabel": _AUC},
+        greater_is_better=True,
+        needs="value",
+        bounds=UP_TO_ONE,
+        sees="order",
+        usual_for={
+            "several labels": "Usual for several labels: the mean of their areas.",
+            "two classes, probabilities are shown": "The sample submission shows probabilities.",
+            "two classes, nothing is shown": (
+                "There is no sample submission to tell classes from probabilities."
+            ),
+        },
+        place={"binary": 0, "multilabel": 0},
+    ),
+    "qwk": Record(
+        formulas={"regression": _KAPPA, "binary": _KAPPA, "multiclass": _KAPPA},
+        greater_is_better=True,
+        needs="label",
+        bounds=AROUND_ZERO,
+        ordered_labels=True,
+        usual_for={
+            "whole grades": (
+                "Whole grades: quadratic weighted kappa is usual (predictions are rounded)."
+            )
+        },
+    ),
+}
+
+
+def fitting(problem: str) -> list[str]:
+    """Names of the metrics that fit *problem*, the usual one first.
+
+    >>> fitting("multiclass")
+    ['macro-f1', 'accuracy', 'log-loss', 'auc', 'qwk']
+    """
+    names = [name for name, record in METRICS.items() if problem in record.formulas]
+    return sorted(names, key=lambda name: METRICS[name].place.get(problem, len(names)))
+
+
+def suggested(data: str) -> tuple[str, str]:
+    """The metric that is usual for such *data*, and the reason in a sentence.
+
+    >>> suggested("a number")
+    ('rmse', 'A number.')
+    """
+    found = ((name, record.usual_for.get(data)) for name, record in METRICS.items())
+    return next((name, reason) for name, reason in found if reason is not None)
+
+
+# Which scores a metric can have, so that a slip of the pen is noticed.
+
+
+def score_problem(metric: str, what: str, score: float) -> str | None:
+    """Why *score*, said to be the *what* score, cannot be one of *metric*; None where it can.
+
+    >>> score_problem("pearson", "public", 0.93)
+    >>> score_problem("pearson", "public", 93.52)
+    'the public score is 93.52, but pearson lies between -1 and 1; did you mean 0.9352?'
+    """
+    if not math.isfinite(score):
+        return f"the {what} score is {score}; it must be a number"
+    low, high = METRICS[metric].bounds if metric in METRICS else (-math.inf, math.inf)
+    if low <= score <= high:
+        return None
+    hundredth = round(score / 100, 10)
+    percent = high == 1 and score >= 2 and low <= hundredth <= high
+    hint = f"; did you mean {hundredth:g}?" if percent else ""
+    return f"the {what} score is {score:g}, but {metric} {_range(low, high)}{hint}"
+
+
+def _range(low: float, high: float) -> str:
+    if math.isinf(high):
+        return f"is at least {low:g}"
+    return f"is at most {high:g}" if math.isinf(low) else f"lies between {low:g} and {high:g}"
