@@ -4,7 +4,7 @@ Rows are known by id. Position means nothing outside one table, so parallel arra
 object and cut together by `rows`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -154,8 +154,33 @@ def meeting_problems(labelled: Sequence[Table]) -> list[str]:
 def sample_problems(test_ids: np.ndarray, sample_ids: np.ndarray) -> list[str]:
     """How the ids of the sample submission differ from those of the test file; order is free."""
     found, differ = Findings(), compare(test_ids.tolist(), sample_ids.tolist())
+    if differ.missing and (alike := _equal_but_for(differ.surplus, differ.missing)):
+        return [alike]
     for row_id in differ.surplus:
         found.add(f"{len(differ.surplus):,} ids of the test file are not in it", row_id)
     for row_id in differ.missing:
         found.add(f"{len(differ.missing):,} of its ids are not in the test file", row_id)
     return found.sentences()
+
+
+LOOSELY: dict[str, Callable[[str], str]] = {
+    "spaces around them": str.strip,
+    "a .0 at their end": lambda text: text.removesuffix(".0"),
+    "zeros in front": lambda text: text.lstrip("0"),
+    "upper and lower case": str.casefold,
+}
+"""What spreadsheets do to ids -> what undoes it."""
+
+
+def _equal_but_for(test: Sequence[str], sample: Sequence[str]) -> str:
+    """A sentence where the ids that differ are equal but for one thing; else an empty text."""
+    for what, plain in LOOSELY.items():
+        there = {plain(each): each for each in test}
+        if len(there) == len(test) and {plain(each) for each in sample} == set(there):
+            return (
+                f"its ids are those of the test file but for {what}: {sample[0]!r} here is "
+                f"{there[plain(sample[0])]!r} there, {len(sample):,} in all. A spreadsheet does "
+                "that. Take the file as the organiser gave it; or, where the leaderboard wants the "
+                "ids as they are here, write them so into the test file as well"
+            )
+    return ""

@@ -10,13 +10,12 @@ to `data.extra_train` trains on it; then rows related to a fold's held-out rows 
 that fold.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import reduce
 from pathlib import Path
 from typing import Any, Generic, TypeVar
-from unicodedata import is_normalized, normalize
 
 import numpy as np
 import pandas as pd
@@ -25,6 +24,7 @@ from pipeline.base.config import Competition
 from pipeline.base.errors import DataError, raise_if
 from pipeline.data.labels import encode
 from pipeline.data.reading.reader import Reading, read
+from pipeline.data.sample import Sample, composed, made_up, sample_of
 from pipeline.data.table import (
     Table,
     concatenate,
@@ -34,66 +34,6 @@ from pipeline.data.table import (
     same_rows,
     sample_problems,
 )
-
-# The sample submission: header, ids, order and form of what the leaderboard takes.
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sample:
-    """The sample submission: m rows, c value columns."""
-
-    id_column: str
-    columns: list[str]
-    """Names of the value columns, (c,)."""
-    ids: np.ndarray
-    """(m,) str objects, in the file's order."""
-    values: np.ndarray
-    """(m, c) str objects: the dummy answers as they stand in the file."""
-    header: list[str] | None = None
-    """(1 + c,) id column and columns as they are written, where that is not composed (NFC)."""
-    written_ids: np.ndarray | None = None
-    """(m,) str objects: the ids as they are written, where that is not composed (NFC)."""
-    made_up: bool = False
-    """Whether there is no file, so that nothing is known of the form of an answer."""
-
-
-def id_column_of(sample: pd.DataFrame, id_column: str) -> str:
-    """*id_column* where the sample has it, else the sample's first column."""
-    return id_column if id_column in sample.columns else str(sample.columns[0])
-
-
-def sample_of(
-    frame: pd.DataFrame, id_column: str, written: Mapping[str, str] | None = None
-) -> Sample:
-    """The sample in a file's *frame*; *written*: name of a column -> as it stands in the file."""
-    name = id_column_of(frame, id_column)
-    columns = [str(column) for column in frame.columns if column != name]
-    found = frame[name].to_numpy(dtype=object)
-    ids = composed(found)
-    header = [(written or {}).get(each, each) for each in (name, *columns)]
-    return Sample(
-        id_column=name,
-        columns=columns,
-        ids=ids,
-        values=frame[columns].to_numpy(dtype=object).reshape(len(frame), len(columns)),
-        header=None if header == [name, *columns] else header,
-        written_ids=None if ids is found else found,
-    )
-
-
-def composed(ids: np.ndarray) -> np.ndarray:
-    """(n,) *ids* in composed Unicode (NFC); the same array where they are so already."""
-    if all(is_normalized("NFC", each) for each in ids):
-        return ids
-    return np.array([normalize("NFC", each) for each in ids], dtype=object)
-
-
-def made_up(competition: Competition, id_column: str, ids: np.ndarray) -> Sample:
-    """A sample for a competition that has none: the id, then one column per target."""
-    columns = list(competition.columns.targets)
-    values = np.full((len(ids), len(columns)), "", dtype=object)
-    return Sample(id_column=id_column, columns=columns, ids=ids, values=values, made_up=True)
-
 
 # From one file to a checked Table, together with what was found in it.
 
@@ -187,12 +127,22 @@ def file_to_predict(
     if problems := missing_columns(file.value, needed):
         return Checked(None, about(name, problems), file.notes), sample
     problems, notes = [], []
-    if id_column == ROW_NUMBER and sample is not None and len(sample.ids) == len(file.value):
+    by_order = sample is not None and not sample.id_column
+    counted = sample is not None and len(sample.ids) == len(file.value)
+    if id_column == ROW_NUMBER and sample is not None and counted and not by_order:
         ids = sample.ids
         notes.append("no id column: rows are those of the sample, in its order")
     else:
         ids = row_ids(file.value, id_column, name)
         problems = id_problems(ids)
+    if sample is not None and by_order and counted:
+        sample = replace(sample, ids=ids)
+        notes.append("the sample has no ids: its rows are those of this file, in order")
+    elif sample is not None and by_order:
+        rows = f"{len(sample.ids):,} rows, this file has {len(ids):,}"
+        expected = "expected a row for each, in the same order"
+        problems = [*problems, f"the sample has no ids and {rows}: {expected}"]
+        sample = replace(sample, ids=ids)
     if not competition.data.sample_submission:
         own = test_id_column(file.value, competition, None)
         sample = made_up(competition, "id" if own == ROW_NUMBER else own, ids)
@@ -208,7 +158,7 @@ def test_id_column(frame: pd.DataFrame, competition: Competition, sample: Sample
     columns = competition.columns
     if columns.id in frame.columns:
         return columns.id
-    if sample is not None:
+    if sample is not None and sample.id_column:
         return sample.id_column if sample.id_column in frame.columns else columns.id
     known = {*columns.texts, *columns.features, *columns.targets}
     left = [str(name) for name in frame.columns if name not in known]
@@ -262,7 +212,7 @@ def _table(
     )
 
 
-__all__ = ["ROW_NUMBER", "Sample", "Tables", "load"]
+__all__ = ["ROW_NUMBER", "Tables", "load"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -329,7 +279,8 @@ def _sample(competition: Competition, root: Path) -> Checked[Sample]:
         return Checked(None, file.problems)
     frame = file.value.frame
     written = dict(zip(map(str, frame.columns), file.value.header, strict=True))
-    sample = sample_of(frame, competition.columns.id, written)
+    columns = competition.columns
+    sample = sample_of(frame, columns.id, columns.targets, written)
     problems = id_problems(sample.ids)
     if not sample.columns:
         problems.append(f"there is no column beside {sample.id_column!r}; expected the answers")

@@ -13,7 +13,8 @@ import numpy as np
 
 from pipeline.base.config import Competition
 from pipeline.base.paths import Paths
-from pipeline.data.tables import Sample, load
+from pipeline.data.sample import Sample
+from pipeline.data.tables import load
 from pipeline.ensemble.outcome import Outcome, conclude
 from pipeline.ensemble.predictor import Rows
 from pipeline.folds.frozen import read_frozen

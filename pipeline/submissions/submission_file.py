@@ -25,7 +25,7 @@ from pipeline.base.files import commit_bytes, commit_json, read_json, sha256
 from pipeline.base.leases import lease
 from pipeline.base.paths import safe_name
 from pipeline.data.join import compare, doubled, places_of
-from pipeline.data.tables import Sample
+from pipeline.data.sample import Sample
 from pipeline.submissions.already_sent import refuse_sent
 
 EXAMPLES = 5
@@ -69,21 +69,24 @@ def build(sample: Sample, ids: Sequence[str], filled: Mapping[str, Sequence[str]
     """
     sample_ids = sample.ids.tolist()
     order = places_of(sample_ids, ids, "the rows of the submission").tolist()
-    written = sample_ids if sample.written_ids is None else sample.written_ids.tolist()
-    columns: list[Sequence[str]] = [written]
+    cells: dict[str, Sequence[str]] = {}
     for position, name in enumerate(sample.columns):
         given = filled.get(name)
         kept = sample.values[:, position].tolist()
         if given is None:
-            columns.append(kept)
+            cells[name] = kept
             continue
         spelled = {normalize("NFC", each): each for each in set(kept) if not each.isascii()}
         texts = [given[place] for place in order]
-        columns.append([spelled.get(each, each) for each in texts] if spelled else texts)
+        cells[name] = [spelled.get(each, each) for each in texts] if spelled else texts
+    if sample.id_column:
+        written = sample_ids if sample.written_ids is None else sample.written_ids.tolist()
+        cells = {sample.id_column: written, **cells}
+    header = sample.header or [(name, name) for name in cells]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(sample.header or [sample.id_column, *sample.columns])
-    writer.writerows(zip(*columns, strict=True))
+    writer.writerow([as_written for _, as_written in header])
+    writer.writerows(zip(*(cells[name] for name, _ in header), strict=True))
     return text.getvalue().encode("utf-8")
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.base.errors import BusyError, DataError
 from pipeline.base.leases import lease
-from pipeline.data.tables import Sample
+from pipeline.data.sample import Sample
 from pipeline.submissions.submission_file import build, check, existing, write
 
 

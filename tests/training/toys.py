@@ -17,8 +17,9 @@ from pipeline.base.config import ColumnsConfig, Competition, DataConfig, FoldsCo
 from pipeline.base.files import commit_json, read_json
 from pipeline.base.paths import Paths
 from pipeline.base.stopping import Stop
+from pipeline.data.sample import Sample
 from pipeline.data.table import Table
-from pipeline.data.tables import Sample, Tables
+from pipeline.data.tables import Tables
 from pipeline.folds.frozen import frozen
 from pipeline.metrics.metric import get_metric
 from pipeline.models.learner import Silent

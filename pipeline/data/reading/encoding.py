@@ -15,6 +15,8 @@ SAMPLE_BYTES = 1_000_000
 """An encoding is guessed from at most this much."""
 NUL_SHARE = 0.05
 """Above this share of NUL bytes a file is UTF-16, not text with a stray NUL."""
+SURELY = 3
+"""So many characters beyond ASCII that are valid UTF-8 are no accident."""
 IN_CONFIG = (
     "--data.encoding {0} (for pipeline.init --encoding {0}), or write data.encoding: {0} into the "
     "config"
@@ -33,6 +35,9 @@ def decode(
     not in *encoding*, and advises *option*; UsageError where there is no such encoding.
     """
     codec = _codec(encoding)
+    if codec != "utf-8" and (plainly := _plainly_utf8(content)) is not None:
+        text, notes = clean(plainly.removeprefix("\ufeff"))
+        return text, [*notes, f"this file is UTF-8, not {encoding}, and read as such"]
     _refuse_wrong_family(content, codec, f"{name} is not {encoding}", option)
     try:
         text = content.decode(codec)
@@ -42,6 +47,18 @@ def decode(
             raise DataError(_advice(*told, option)) from None
         text = repaired
     return clean(text.removeprefix("\ufeff"))
+
+
+def _plainly_utf8(content: bytes) -> str | None:
+    """The text of *content* where it is UTF-8 beyond doubt: text of another encoding never comes
+    out whole. So files of one competition may have two encodings, one of them UTF-8."""
+    if content.isascii():
+        return None
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    return text if sum(not each.isascii() for each in text[:SAMPLE_BYTES]) >= SURELY else None
 
 
 def clean(text: str) -> tuple[str, list[str]]:

@@ -73,6 +73,8 @@ FORMATS: dict[str, TextFormat | BinaryFormat] = {
 }
 """How a file's name ends -> how it is read."""
 HEAD_BYTES = 1_000_000
+WRITTEN = "names as they are written"
+"""In a frame's attrs, where a column without a name was given one."""
 CLOSED = (".zst", ".7z", ".rar")
 """Endings of packed files that are not opened here."""
 BEGINNINGS = {
@@ -120,9 +122,9 @@ def read(path: Path, encoding: str = "utf-8", name: str = "", option: str = IN_C
     if not len(frame) and not problems:
         problems = ["there is a header (line 1) but no row below it"]
     raise_if(problems, DataError, f"{name} cannot be read")
-    written = [str(name) for name in frame.columns]
-    composed = _composed(written)
-    if composed != written:
+    names = [str(name) for name in frame.columns]
+    written = frame.attrs.pop(WRITTEN, names)
+    if (composed := _composed(names)) != names:
         frame.columns = pd.Index(composed, dtype=object)
         notes = [*notes, "names of columns are in decomposed Unicode (NFD), read as composed (NFC)"]
     return Reading(frame=frame, notes=notes, header=written)
@@ -212,6 +214,7 @@ def _parsed(rows: Rows) -> Parsed:
     # an unnamed column is what DataFrame.to_csv writes for its index; pandas reads it so, too
     names = [name or f"Unnamed: {place}" for place, name in enumerate(rows.header)]
     frame = pd.DataFrame(cells, columns=pd.Index(names, dtype=object), dtype=object)
+    frame.attrs[WRITTEN] = rows.header
     return frame, rows.found, rows.notes
 
 

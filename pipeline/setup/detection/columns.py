@@ -6,6 +6,7 @@ from itertools import combinations
 
 import pandas as pd
 
+from pipeline.data.sample import id_column_of
 from pipeline.data.tables import ROW_NUMBER
 from pipeline.setup.detection.choices import Choices, Overrides
 from pipeline.setup.detection.names import (
@@ -37,8 +38,12 @@ def find_id(
     """
     if wishes.id:
         return _wished_id(wishes.id, train, doubts)
+    shared = {name: profile for name, profile in train.items() if name in test.columns}
     if sample is not None:
-        first = str(sample.columns[0])
+        first = id_column_of(sample, "", [name for name in train if not train[name].unique])
+        if not first:
+            why = "the sample submission has no ids, its rows are those of the test file, in order"
+            return _own_id(shared, doubts, why)
         if first in train:
             doubts.because("columns.id", "The sample submission's first column; train has it too.")
             return first
@@ -47,7 +52,6 @@ def find_id(
             doubts.because("columns.id", reason)
             return alias
         return _own_id(train, doubts, f"the test file calls its ids {first!r}")
-    shared = {name: profile for name, profile in train.items() if name in test.columns}
     return _own_id(shared, doubts, "there is no sample submission")
 
 

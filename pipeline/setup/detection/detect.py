@@ -12,6 +12,7 @@ import pandas as pd
 from pipeline.base.config import ColumnsConfig, Competition, DataConfig, FoldsConfig, TaskConfig
 from pipeline.base.errors import DataError, raise_if
 from pipeline.data.reading.reader import read_file
+from pipeline.data.sample import index_columns
 from pipeline.setup.detection.choices import Choices, Overrides
 from pipeline.setup.detection.columns import find_groups, find_id, find_strata, find_texts, pairs_of
 from pipeline.setup.detection.files import Files, find_files, find_holdout, mention_others
@@ -110,7 +111,11 @@ def _read(files: Files, encoding: str) -> Seen:
         train=frames[files.train],
         test=frames[files.test],
         sample=frames[files.sample] if files.sample else None,
-        profiles=profiles_of(frames[files.train]),
+        profiles={
+            name: profile
+            for name, profile in profiles_of(frames[files.train]).items()
+            if name not in index_columns(frames[files.train])
+        },
         holdout={path: frames[path] for path in files.holdout},
     )
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.base.errors import DataError
-from pipeline.data.tables import id_column_of
+from pipeline.data.sample import id_column_of, index_columns
 from pipeline.problems.label_texts import canonical
 from pipeline.setup.detection.choices import Choices, Overrides
 from pipeline.setup.detection.names import ASIDE, TARGETS, plain_words, target_rank, words
@@ -35,7 +35,8 @@ def answers_of(sample: pd.DataFrame | None, id_column: str) -> Answers:
     """The sample submission's value columns with up to 50 of their values."""
     if sample is None:
         return Answers()
-    columns = [str(name) for name in sample.columns if name != id_column_of(sample, id_column)]
+    kept = {id_column_of(sample, id_column), *index_columns(sample)}
+    columns = [str(name) for name in sample.columns if name not in kept]
     values = {name: [str(text) for text in pd.unique(sample[name])[:50]] for name in columns}
     return Answers(columns=columns, values=values)
 

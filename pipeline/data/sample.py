@@ -1,0 +1,91 @@
+"""The sample submission: header, ids, order and form of what the leaderboard takes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from unicodedata import is_normalized, normalize
+
+import numpy as np
+import pandas as pd
+
+from pipeline.base.config import Competition
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """The sample submission: m rows, c value columns."""
+
+    id_column: str
+    """An empty text where there is none: rows are those of the test file, in its order."""
+    columns: list[str]
+    """Names of the value columns, (c,)."""
+    ids: np.ndarray
+    """(m,) str objects, in the file's order."""
+    values: np.ndarray
+    """(m, c) str objects: the dummy answers as they stand in the file."""
+    header: list[tuple[str, str]] | None = None
+    """(1 + c,) each column in the file's order: how it is called, how it is written. None: the id
+    column first, all written as they are called."""
+    written_ids: np.ndarray | None = None
+    """(m,) str objects: the ids as they are written, where that is not composed (NFC)."""
+    made_up: bool = False
+    """Whether there is no file, so that nothing is known of the form of an answer."""
+
+
+def index_columns(frame: pd.DataFrame) -> list[str]:
+    """The columns without a name that count the rows from 0: what DataFrame.to_csv leaves."""
+    count = [str(row) for row in range(len(frame))]
+    return [
+        str(name)
+        for name in frame.columns
+        if str(name).startswith("Unnamed: ") and frame[name].tolist() == count
+    ]
+
+
+def id_column_of(sample: pd.DataFrame, id_column: str, targets: Sequence[str] = ()) -> str:
+    """*id_column* where the sample has it, else its first column that is no index; an empty text
+    where its rows have no ids: it has but one column, or begins with one of the *targets*."""
+    if id_column in sample.columns:
+        return id_column
+    index = index_columns(sample)
+    names = [str(name) for name in sample.columns if name not in index]
+    return "" if len(names) < 2 or names[0] in targets else names[0]
+
+
+def sample_of(
+    frame: pd.DataFrame,
+    id_column: str,
+    targets: Sequence[str] = (),
+    written: Mapping[str, str] | None = None,
+) -> Sample:
+    """The sample in a file's *frame*; without ids its rows are numbered.
+
+    *written*: name of a column -> as it stands in the file.
+    """
+    name = id_column_of(frame, id_column, targets)
+    columns = [str(column) for column in frame.columns if column != name]
+    numbers = np.array([str(row) for row in range(len(frame))], dtype=object)
+    found = frame[name].to_numpy(dtype=object) if name else numbers
+    ids = composed(found)
+    header = [(str(each), (written or {}).get(str(each), str(each))) for each in frame.columns]
+    return Sample(
+        id_column=name,
+        columns=columns,
+        ids=ids,
+        values=frame[columns].to_numpy(dtype=object).reshape(len(frame), len(columns)),
+        header=header,
+        written_ids=None if ids is found else found,
+    )
+
+
+def composed(ids: np.ndarray) -> np.ndarray:
+    """(n,) *ids* in composed Unicode (NFC); the same array where they are so already."""
+    if all(is_normalized("NFC", each) for each in ids):
+        return ids
+    return np.array([normalize("NFC", each) for each in ids], dtype=object)
+
+
+def made_up(competition: Competition, id_column: str, ids: np.ndarray) -> Sample:
+    """A sample for a competition that has none: the id, then one column per target."""
+    columns = list(competition.columns.targets)
+    values = np.full((len(ids), len(columns)), "", dtype=object)
+    return Sample(id_column=id_column, columns=columns, ids=ids, values=values, made_up=True)
