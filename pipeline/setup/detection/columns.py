@@ -40,7 +40,8 @@ def find_id(
         return _wished_id(wishes.id, train, doubts)
     shared = {name: profile for name, profile in train.items() if name in test.columns}
     if sample is not None:
-        first = id_column_of(sample, "", [name for name in train if not train[name].unique])
+        no_id = [name for name in train if name not in shared and not train[name].unique]
+        first = id_column_of(sample, "", no_id)
         if not first:
             why = "the sample submission has no ids, its rows are those of the test file, in order"
             return _own_id(shared, doubts, why)
