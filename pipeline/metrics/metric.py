@@ -48,7 +48,7 @@ class Metric:
     @property
     def formula(self) -> Formula:
         """The function, and the fast ways there are to it."""
-        return self.record.formulas[self.problem]
+        return self.record.formulas[problem_of(self.problem).scored_as]
 
     @property
     def greater_is_better(self) -> bool:
@@ -140,7 +140,7 @@ def get_metric(name: str, task: TaskConfig, root: Path | None = None) -> Metric:
             f"there is no metric {name!r}; {hint}For a {task.problem} problem there are: {fit}, or "
             "a function of your own as module:function."
         )
-    if task.problem not in METRICS[name].formulas:
+    if task.problem_type.scored_as not in METRICS[name].formulas:
         raise UsageError(
             f"the metric {name!r} does not fit a {task.problem} problem. There are: {fit}."
         )

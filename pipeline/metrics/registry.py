@@ -10,6 +10,7 @@ from pipeline.metrics import formulas, moments
 from pipeline.metrics import linearised_metrics as linear
 from pipeline.metrics.greedy_ranked import likely, likely_classes, ranked
 from pipeline.metrics.record import Formula, Record
+from pipeline.problems.registry import problem_of
 
 UP_TO_ONE = (0.0, 1.0)
 AROUND_ZERO = (-1.0, 1.0)
@@ -195,8 +196,9 @@ def fitting(problem: str) -> list[str]:
     >>> fitting("multiclass")
     ['macro-f1', 'accuracy', 'log-loss', 'auc', 'qwk']
     """
-    names = [name for name, record in METRICS.items() if problem in record.formulas]
-    return sorted(names, key=lambda name: METRICS[name].place.get(problem, len(names)))
+    known = problem_of(problem).scored_as
+    names = [name for name, record in METRICS.items() if known in record.formulas]
+    return sorted(names, key=lambda name: METRICS[name].place.get(known, len(names)))
 
 
 def suggested(data: str) -> tuple[str, str]:

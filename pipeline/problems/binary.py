@@ -26,6 +26,7 @@ class Binary(OneClass, YesOrNo):
     """Two classes, one column of probabilities."""
 
     name = "binary"
+    scored_as = "binary"
     described = "binary"
 
     def class_count_problem(self, count: int) -> str | None:

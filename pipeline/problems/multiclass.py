@@ -22,6 +22,7 @@ class Multiclass(OneClass):
     """Several classes, a column of probabilities for each, rows sum to one."""
 
     name = "multiclass"
+    scored_as = "multiclass"
     described = "multiclass (one of several classes)"
     target_kind = "classes"
     exclusive = True

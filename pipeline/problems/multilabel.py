@@ -25,6 +25,7 @@ class Multilabel(YesOrNo):
     """Several labels, a column of 0 and 1 for each."""
 
     name = "multilabel"
+    scored_as = "multilabel"
     described = "multilabel (any of several)"
     spread = "labels"
 

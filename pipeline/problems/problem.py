@@ -81,6 +81,9 @@ class Problem(ABC):
 
     usual_loss: ClassVar[str]
     """What `loss: auto` is for a network."""
+    scored_as: ClassVar[str]
+    """The name by which metrics know it: its own, or that of a type whose formulas apply as they
+    are."""
     refused_methods: ClassVar[Mapping[str, str]] = {}
     """Blending method -> why it does not apply."""
     scored_by_log_odds: ClassVar[bool] = True

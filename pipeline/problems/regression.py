@@ -24,6 +24,7 @@ class Regression(Problem):
     """Numbers."""
 
     name = "regression"
+    scored_as = "regression"
     described = "regression"
     target_kind = "numbers"
     numeric = True

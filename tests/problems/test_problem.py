@@ -21,6 +21,7 @@ from pipeline.setup.inspection.target_leaks import MEASURES
 from pipeline.team.checks.leakage import COPIES
 from pipeline.team.checks.scale import OWN
 from tests.ensemble.toys import CLASSES, member, task_of, truth_of
+from tests.problems.share import SHARE
 
 PACKAGE = Path(__file__).resolve().parents[2] / "pipeline"
 NAMES = sorted(TYPES)
@@ -130,6 +131,8 @@ def test_predictions_have_a_column_per_output_and_targets_expand_to_them(name):
     expanded = problem.expand(targets, len(outputs))
     assert expanded.shape == predicted.shape
     assert (expanded.sum(axis=1) == 1).all() == problem.exclusive
+    if problem.exclusive:
+        np.testing.assert_array_equal(expanded.argmax(axis=1), targets[:, 0])
     labels = problem.as_labels(expanded, (0.0, 5.0))
     if not problem.numeric:
         np.testing.assert_array_equal(labels, expanded)
@@ -218,6 +221,16 @@ def test_a_metric_is_suggested_that_fits(name, clues, metric):
 def test_the_config_refuses_a_wrong_number_of_classes(name, classes, said):
     with pytest.raises(UsageError, match=said):
         TaskConfig(problem=name, metric="accuracy", classes=classes)
+
+
+def test_a_type_that_is_like_another_is_scored_by_its_metrics(monkeypatch):
+    monkeypatch.setitem(TYPES, "share", SHARE)
+    assert fitting("share") == fitting("regression")
+    task = TaskConfig(problem="share", metric="rmse")
+    truth = np.array([[0.2], [0.6], [1.0]])
+    assert get_metric("rmse", task).score(truth, truth - 0.1) == pytest.approx(0.1)
+    with pytest.raises(UsageError, match="does not fit a share problem"):
+        get_metric("f1", task)
 
 
 def test_a_type_that_leaves_out_a_part_cannot_be_made():
