@@ -171,7 +171,7 @@ def test_an_entry_without_a_direction_fails_where_it_is_written():
         ({"bounds": (0.0, math.nan)}, "lowest, highest"),
         (
             {"formulas": {"binary": Formula(score=balanced_accuracy, from_moments=np.mean)}},
-            "regress",
+            "is for numbers",
         ),
     ],
 )
