@@ -59,7 +59,7 @@ def _add_blend(options: Parser) -> None:
     options.add_argument(
         "--force",
         action="store_true",
-        help="blend runs whose checkpoints were chosen on the held-out rows, too",
+        help="blend runs whose score is in doubt, too; no score of such a blend is honest",
     )
 
 
@@ -158,7 +158,7 @@ def _make(args: "Namespace", competition: Competition) -> "BuiltSubmission":
 
     paths = Paths(Path(args.root), competition.name)
     train = _train_command(args)
-    runs, notes = find_runs(paths, args.runs, args.force, competition.folds, train)
+    runs, notes = find_runs(paths, args.runs, args.force, competition.folds, train, args.method)
     asked = BuildRequest(runs=runs, method=args.method, slice_by=args.slice_by)
     return make(paths.root, competition, asked, notes)
 

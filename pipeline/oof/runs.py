@@ -7,23 +7,35 @@ from typing import Any
 from pipeline.base.config import FoldsConfig
 from pipeline.base.errors import UsageError, raise_if
 from pipeline.base.paths import Paths, part_name
-from pipeline.oof.manifest import origin_of, read_manifest, unproven
+from pipeline.oof.doubts import doubts_of, remarks_of
+from pipeline.oof.manifest import read_manifest
 from pipeline.oof.predictions import complete_runs
 
-BEST_ON_VALID = "best-on-valid"
+ON_TRUST = (
+    "Equal weights are fitted on nothing, so its folds need not be ours; that each row was "
+    "predicted by a learner that had not seen it is taken on trust"
+)
+FIXED_INSTEAD = "--method mean takes it: equal weights need no proof of folds"
+FIXED = ("mean", "rank-mean")
+"""Methods that fit nothing, so that a run needs no proof of its folds."""
 
 
 def find_runs(
-    paths: Paths, wanted: Sequence[str], force: bool, folds: FoldsConfig, train: str
+    paths: Paths,
+    wanted: Sequence[str],
+    force: bool,
+    folds: FoldsConfig,
+    train: str,
+    method: str = "auto",
 ) -> tuple[list[str], list[str]]:
     """Folder names of the runs to blend, and notes about those left out.
 
     Args:
         wanted: names given by the user; empty for every complete run.
-        force: take runs as well whose checkpoints were chosen on held-out rows, and files of
-            others that nothing proves to be made on our folds.
+        force: take runs as well whose score is in doubt (`pipeline.oof.doubts`).
         folds: what a run must have to be complete.
         train: the command that trains a model, for messages.
+        method: how they are to be blended; a fixed one (FIXED) needs no proof of the folds.
 
     Raises UsageError where there is nothing to blend, or a name is unknown or not complete.
     """
@@ -47,7 +59,7 @@ def find_runs(
     names = list(dict.fromkeys(paths.run(name).name for name in wanted)) or complete
     notes = [] if wanted else [f"{name} left out: {why}" for name, why in partial.items()]
     manifests = {name: read_manifest(paths.runs / name) for name in names}
-    return _without_unfair(manifests, bool(wanted), force, notes)
+    return _without_unfair(manifests, bool(wanted), force, method in FIXED, notes)
 
 
 def _check_named(
@@ -74,16 +86,24 @@ def _lacks(folder: Path, expected: Sequence[str]) -> str:
 
 
 def _without_unfair(
-    manifests: Mapping[str, Mapping[str, Any]], named: bool, force: bool, notes: list[str]
+    manifests: Mapping[str, Mapping[str, Any]],
+    named: bool,
+    force: bool,
+    fixed: bool,
+    notes: list[str],
 ) -> tuple[list[str], list[str]]:
     """Leave out, refuse or, by force, keep runs whose scores nobody can believe."""
-    unfair = {name: why for name, each in manifests.items() if (why := _unfair(each))}
-    notes = notes + [
-        f"{name} was added with --force although: {reason}"
-        for name, each in manifests.items()
-        if name not in unfair or force
-        for reason in (origin_of(each) or {}).get("forced", [])
-    ]
+    unfair, offered = {}, []
+    for name, manifest in manifests.items():
+        doubts = doubts_of(manifest)
+        against = [each for each in doubts if each.matters_to_fixed_weights or not fixed]
+        if against:
+            unfair[name] = "; ".join(each.says for each in against)
+            if not any(each.matters_to_fixed_weights for each in against):
+                offered.append(name)
+        elif doubts:
+            notes = [*notes, f"{name}: {doubts[0].says}. {ON_TRUST}"]
+        notes = [*notes, *(f"{name}: {each}" for each in remarks_of(manifest))]
     if force:
         return list(manifests), notes + [
             f"{name} is blended (--force) although {why}" for name, why in unfair.items()
@@ -91,18 +111,14 @@ def _without_unfair(
     kept = [name for name in manifests if name not in unfair]
     if unfair and (named or not kept):
         told = [
-            f"run {name}: {why}. --force blends it all the same" for name, why in unfair.items()
+            f"run {name}: {why}. "
+            + (f"{FIXED_INSTEAD}; " if name in offered else "")
+            + "--force blends it all the same"
+            for name, why in unfair.items()
         ]
         raise_if(told, UsageError)
     return kept, notes + [
-        f"{name} left out: {why} (--force blends it)" for name, why in unfair.items()
+        f"{name} left out: {why} (--force blends it)"
+        + (f"; {FIXED_INSTEAD}" if name in offered else "")
+        for name, why in unfair.items()
     ]
-
-
-def _unfair(manifest: Mapping[str, Any]) -> str:
-    """Why the scores of a run cannot be believed; empty where they can."""
-    if manifest.get("selection") == BEST_ON_VALID:
-        return "its checkpoints were chosen on the held-out rows, so its scores are too good"
-    if unproven(manifest):
-        return "nothing proves that it was made on our folds, so no score with it is honest"
-    return ""

@@ -9,7 +9,18 @@ import numpy as np
 from pipeline.base.paths import Paths
 from pipeline.team.candidate import Candidate
 from pipeline.team.candidate_view import CandidateView, Finding
-from pipeline.team.checks import copies, folds, labels, order, proof, rows, scale, shift
+from pipeline.team.checks import (
+    claims,
+    copies,
+    folds,
+    labels,
+    order,
+    proof,
+    rows,
+    scale,
+    shift,
+    twins,
+)
 from pipeline.team.checks import leakage as leak
 from pipeline.team.checks.copies import Likeness, likenesses
 from pipeline.team.checks.folds import FoldLine, fold_lines
@@ -18,8 +29,8 @@ from pipeline.team.checks.shift import Shift, shifts
 from pipeline.team.competition import CompetitionView
 from pipeline.team.runs import Peer, read_peers
 
-CHECKS = (rows, proof, labels, scale, order, folds, leak, shift, copies)
-IN, WARNED, OUT = "in", "in with a warning", "out"
+CHECKS = (rows, proof, labels, scale, order, folds, leak, claims, twins, shift, copies)
+IN, UNPROVEN, OUT = "in", "unproven", "out"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,18 +47,25 @@ class Audit:
     shifts: list[Shift]
     """Of the candidate, then of the other runs."""
     notes: list[str]
+    power: str = ""
+    """What the checks of labels could exclude, in a sentence."""
 
     @property
     def verdict(self) -> str:
-        """in, in with a warning, or out."""
+        """in, unproven (stored, but in no honest score unless forced), or out."""
         grades = {finding.grade for finding in self.findings}
-        return OUT if "out" in grades else WARNED if "warning" in grades else IN
+        return OUT if "out" in grades else UNPROVEN if "unproven" in grades else IN
 
     @property
     def reasons(self) -> list[Finding]:
-        """The findings that made the verdict."""
-        worst = "out" if self.verdict == OUT else "warning"
+        """The findings that made the verdict; of a file that is in, what it is warned of."""
+        worst = {OUT: "out", UNPROVEN: "unproven", IN: "warning"}[self.verdict]
         return [finding for finding in self.findings if finding.grade == worst]
+
+    @property
+    def remarks(self) -> list[Finding]:
+        """What a person should look at, though it makes no verdict."""
+        return [finding for finding in self.findings if finding.grade == "warning"]
 
     @property
     def storable(self) -> bool:
@@ -67,6 +85,7 @@ def audit(subject: CandidateView, notes: Sequence[str] = ()) -> Audit:
         likenesses=likenesses(subject),
         shifts=shifts(subject),
         notes=[*subject.candidate.notes, *notes],
+        power=claims.power(subject),
     )
 
 
@@ -77,6 +96,7 @@ def as_values(audit_: Audit) -> dict[str, Any]:
         "proof": {"kind": audit_.proof.kind, "says": audit_.proof.says},
         "findings": [
             {"check": each.check, "grade": each.grade, "says": each.says}
+            | ({"about": each.about} if each.about else {})
             for each in audit_.findings
         ],
         "score": audit_.score,
@@ -87,6 +107,7 @@ def as_values(audit_: Audit) -> dict[str, Any]:
             {**vars(each), "oof": list(each.oof), "test": list(each.test)} for each in audit_.shifts
         ],
         "notes": audit_.notes,
+        "power": audit_.power,
     }
 
 
@@ -107,6 +128,7 @@ def from_values(values: dict[str, Any]) -> Audit:
             for each in values["shift"]
         ],
         notes=values["notes"],
+        power=values.get("power", ""),
     )
 
 

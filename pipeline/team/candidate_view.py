@@ -10,6 +10,7 @@ import numpy as np
 from pipeline.metrics.bootstrap import Draws, resampled_gains
 from pipeline.metrics.formulas import indicators
 from pipeline.metrics.metric import MetricError
+from pipeline.oof.doubts import doubts_of
 from pipeline.team.candidate import Candidate
 from pipeline.team.competition import CompetitionView
 from pipeline.team.runs import Peer
@@ -24,6 +25,16 @@ class CandidateView:
     candidate: Candidate
     contest: CompetitionView
     peers: Sequence[Peer] = ()
+
+    @cached_property
+    def trusted(self) -> Sequence[Peer]:
+        """The runs that have not seen labels, as far as known: only they show another's leak."""
+        spoilt = ("labels", "forced", "selection")
+        return [
+            peer
+            for peer in self.peers
+            if not any(doubt.kind in spoilt for doubt in doubts_of(peer.manifest))
+        ]
 
     @property
     def oof(self) -> np.ndarray:
@@ -106,7 +117,8 @@ def standard_error(draws: np.ndarray) -> float:
 # What one check found, and what it means for the file.
 
 
-Grade = Literal["ok", "warning", "out"]
+Grade = Literal["ok", "warning", "unproven", "out"]
+About = Literal["", "folds", "labels"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +132,8 @@ class Finding:
     """What was found, with its figures and, where it is not in order, what to do."""
     final: bool = False
     """Out, and not even --force can store it: rows are missing or hold no number."""
+    about: About = ""
+    """Of an unproven one: whether the folds are in doubt, or that the labels were not seen."""
 
 
 def ok(check: str, says: str) -> Finding:
@@ -130,6 +144,11 @@ def ok(check: str, says: str) -> Finding:
 def warning(check: str, says: str) -> Finding:
     """Something that a person should look at."""
     return Finding(check=check, grade="warning", says=says)
+
+
+def unproven(check: str, says: str, about: About) -> Finding:
+    """A reason to leave the file out of honest scores until it is proved to be in order."""
+    return Finding(check=check, grade="unproven", says=says, about=about)
 
 
 def out(check: str, says: str, final: bool = False) -> Finding:

@@ -99,7 +99,8 @@ def _same(known: dict[str, Any], facts: dict[str, Any], subject: CandidateView) 
     """Whether what is stored is this file, read and proved in the same way, on the same folds."""
     there = known.get("team") or {}
     alike = all(there.get(key) == facts[key] for key in ("sources", "kind", "proof", "forced"))
-    return alike and known.get("passport") == subject.contest.folds.digest
+    judged = there.get("audit", {}).get("verdict") == facts["audit"]["verdict"]
+    return alike and judged and known.get("passport") == subject.contest.folds.digest
 
 
 def _refuse_other(name: str, known: dict[str, Any], facts: dict[str, Any], replace: bool) -> None:

@@ -197,27 +197,39 @@ def test_out_is_exit_code_3_and_nothing_is_written(toy, capsys):
     assert files_of(toy) == before
 
 
-def test_force_stores_it_and_every_blend_says_so(toy, capsys):
+def test_force_stores_it_and_every_blend_leaves_it_out_or_says_so(toy, capsys):
     labels = str(send(toy, {file: toy.truth[file] for file in toy.truth}))
     assert call(toy, "add", labels, "--name", "anna", "--force") == 0
+    why = "the predictions are the labels themselves"
     _, answer = blended(toy, capsys)
-    assert (
-        "anna was added with --force although: the predictions are the labels themselves"
-        in answer["notes"]
-    )
+    assert [each["name"] for each in answer["members"]] == ["m0", "m1"]
+    assert any(f"anna left out: {why}" in note for note in answer["notes"])
+    _, answer = blended(toy, capsys, "--force")
+    assert any(f"anna is blended (--force) although {why}" in note for note in answer["notes"])
 
 
 def test_an_unproven_run_is_left_out_of_blends_unless_forced(toy, capsys):
     assert call(toy, "add", str(send(toy, fold=False)), "--name", "anna") == 0
-    assert "verdict  in with a warning" in capsys.readouterr().out
-    _, answer = blended(toy, capsys)
+    assert "unproven" in capsys.readouterr().out
+    _, answer = blended(toy, capsys, "--method", "greedy")
     assert [each["name"] for each in answer["members"]] == ["m0", "m1"]
-    why = "nothing proves that it was made on our folds, so no score with it is honest"
-    assert f"anna left out: {why} (--force blends it)" in answer["notes"]
-    code, answer = blended(toy, capsys, "--runs", "anna", "m0")
+    why = "nothing shows that it was made on our folds: neither a passport nor a column of folds"
+    (note,) = [note for note in answer["notes"] if note.startswith("anna")]
+    assert f"anna left out: {why}" in note
+    assert note.endswith("--method mean takes it: equal weights need no proof of folds")
+    code, answer = blended(toy, capsys, "--method", "greedy", "--runs", "anna", "m0")
     assert (code, why in answer["error"]) == (2, True)
-    _, answer = blended(toy, capsys, "--force")
-    assert f"anna is blended (--force) although {why}" in answer["notes"]
+    _, answer = blended(toy, capsys, "--method", "greedy", "--force")
+    assert any(f"anna is blended (--force) although {why}" in note for note in answer["notes"])
+
+
+def test_equal_weights_take_a_run_whose_folds_nobody_can_prove(toy, capsys):
+    assert call(toy, "add", str(send(toy, fold=False)), "--name", "anna") == 0
+    code, answer = blended(toy, capsys, "--method", "mean")
+    assert code == 0
+    assert [each["name"] for each in answer["members"]] == ["anna", "m0", "m1"]
+    (note,) = [note for note in answer["notes"] if note.startswith("anna: ")]
+    assert "is taken on trust" in note
 
 
 def test_a_better_proof_of_the_same_file_is_taken_up(toy, capsys):
@@ -257,7 +269,7 @@ def test_list_tells_our_runs_and_those_of_others(toy, capsys):
     runs = {line["run"]: line for line in json.loads(capsys.readouterr().out)["runs"]}
     assert runs["m0"]["by"] == "trained here"
     assert (runs["anna"]["by"], runs["anna"]["proof"]) == ("Anna", "unproven")
-    assert runs["anna"]["verdict"] == "in with a warning"
+    assert runs["anna"]["verdict"] == "unproven"
     assert runs["anna"]["score"] > runs["m0"]["score"]
     assert call(toy, "list") == 0
     assert "toy: 3 runs, scored by pearson" in capsys.readouterr().out

@@ -5,19 +5,19 @@ Four signs, each with the reason for its bound: copied labels (`copied`), and th
 Better than anybody, with errors like nobody's. What no model can know (noise of the labels, rows
 that are ambiguous) is in everybody's errors, so a better honest model errs less, but still along
 with the others. Squared errors below half of the best run's that correlate with no run above 0.2
-are a warning; below a tenth, and 0.1, out.
+are unproven; below a tenth, and 0.1, out.
 
 Better than anybody, and one of many on test. Labels that were seen pull the predictions of these
 rows away from what the others say; on test they are not there. So log((1 - r) / (1 - r')), with the
 correlations r on train and r' on test with the others' mean, is larger than it is for the others.
 In 128 honest files on TF-IDF it was 0.31 above their median at most (and the squared error no less
 than 0.37 of the best run's), in as many trained on all rows 0.88 in one of twenty. Together with a
-squared error below half of the best run's, 0.2 above is a warning, 0.4 and a quarter are out; four
+squared error below half of the best run's, 0.2 above is unproven, 0.4 and a quarter are out; four
 standard errors come on top.
 
 Better out-of-fold than on the holdout. Nobody has trained on the holdout, so a leak shows as a gap
 between both scores that the other runs do not have. Five standard errors (bootstrap over groups,
-and over holdout rows) and half of what the worse of both scores leaves to gain are a warning: the
+and over holdout rows) and half of what the worse of both scores leaves to gain are unproven: the
 holdout may be of another mix, which suits one model more than another. The other way round the
 holdout itself was trained on.
 """
@@ -36,7 +36,7 @@ from pipeline.team.candidate_view import (
     ok,
     out,
     standard_error,
-    warning,
+    unproven,
 )
 from pipeline.team.checks.copies import correlation
 from pipeline.team.checks.scale import rounded_to
@@ -46,7 +46,7 @@ from pipeline.team.checks.shift import agreement
 #
 # Equal to the label. A raw regression output meets a label exactly only by chance, so the rows
 # where it does (to 1e-6 of the range, ends of the range and rounded predictions aside) are counted
-# against the same count with labels shuffled. Ten more than ten times that is a warning, 5 % of the
+# against the same count with labels shuffled. Ten more than ten times that is unproven, 5 % of the
 # rows out.
 #
 # Certain, and never wrong. Probabilities of exactly 0 and 1 that are right in every one of ten rows
@@ -85,9 +85,8 @@ def _equal(subject: CandidateView) -> Iterator[Finding]:
     chance = _equal_rows(guess[inside], truth[inside][shuffled], high - low)
     if count <= MORE * (1 + chance):
         return
-    grade = out if count > SHARE * len(guess) else warning
-    yield grade(
-        "leakage",
+    yield _doubted(
+        count > SHARE * len(guess),
         f"{count} of {len(guess)} predictions are exactly the label (by chance {chance}): were "
         "labels copied into them?",
     )
@@ -110,13 +109,12 @@ def _certain(subject: CandidateView) -> Iterator[Finding]:
         return
     next_in_line = np.argsort(np.where(sure, np.inf, _doubt(guess)), kind="stable")[:count]
     wrong = int((~right[next_in_line]).sum())
-    peers = [_right(peer.oof[subject.known][sure], truth[sure]) for peer in subject.peers]
+    peers = [_right(peer.oof[subject.known][sure], truth[sure]) for peer in subject.trusted]
     missed = int((~np.any(peers, axis=0)).sum()) if peers else 0
     if max(wrong, missed) < ERRORS:
         return
-    grade = out if count > SHARE * len(guess) else warning
-    yield grade(
-        "leakage",
+    yield _doubted(
+        count > SHARE * len(guess),
         f"{count} of {len(guess)} rows are predicted with exactly 0 and 1, every one rightly ("
         f"of the {count} next in certainty {wrong} wrongly), and {in_test} of {len(subject.test)} "
         "in test: were labels copied into them?",
@@ -128,6 +126,11 @@ COPIES: dict[str, Callable[[CandidateView], Iterator[Finding]]] = {
     "certain": _certain,
 }
 """How labels that were copied show, by problem type (`Problem.copied_labels`)."""
+
+
+def _doubted(certain: bool, says: str) -> Finding:
+    """Out where it is certain that labels were seen, else unproven."""
+    return out("leakage", says) if certain else unproven("leakage", says, "labels")
 
 
 def _doubt(values: np.ndarray) -> np.ndarray:
@@ -154,23 +157,23 @@ def check(subject: CandidateView) -> Iterator[Finding]:
     problems = [finding for sign in signs for finding in sign(subject)]
     yield from problems
     if not problems:
-        looked = ["agreement with labels", "other runs' errors" * bool(subject.peers)]
+        looked = ["agreement with labels", "other runs' errors" * bool(subject.trusted)]
         looked.append("gap to the holdout" * _has_gap(subject))
         yield ok("leakage", f"no sign of it ({', '.join(each for each in looked if each)})")
 
 
 def _alone(subject: CandidateView) -> Iterator[Finding]:
-    if not subject.peers:
+    if not subject.trusted:
         return
     rows = subject.known
     errors = _errors(subject.oof[rows], subject.target[rows])
-    others = [_errors(peer.oof[rows], subject.target[rows]) for peer in subject.peers]
+    others = [_errors(peer.oof[rows], subject.target[rows]) for peer in subject.trusted]
     nearest = max(correlation(errors, each) for each in others)
     share = _share_of_error(subject)
-    for grade, (most, bound) in ((out, TENTH), (warning, HALF)):
+    for certain, (most, bound) in ((True, TENTH), (False, HALF)):
         if share < most and nearest < bound:
-            yield grade(
-                "leakage",
+            yield _doubted(
+                certain,
                 f"its squared error is {100 * share:.0f} % of the best run's, and its errors are "
                 f"like no other run's (correlation at most {nearest:.2f}): an honest model that "
                 f"is so much better still errs where labels are noisy (bounds {100 * most:.0f} %, "
@@ -180,20 +183,20 @@ def _alone(subject: CandidateView) -> Iterator[Finding]:
 
 
 def _nearer_on_test(subject: CandidateView) -> Iterator[Finding]:
-    if len(subject.peers) < 2 or not subject.whole:
+    if len(subject.trusted) < 2 or not subject.whole:
         return
     share = _share_of_error(subject)
-    train, test = agreement(subject.oof, subject.test, subject.peers)
+    train, test = agreement(subject.oof, subject.test, subject.trusted)
     usual = []
-    for peer in subject.peers[:ASKED]:
-        others = [other for other in subject.peers if other is not peer]
+    for peer in subject.trusted[:ASKED]:
+        others = [other for other in subject.trusted if other is not peer]
         usual.append(_distance_lost(*agreement(peer.oof, peer.test, others)))
     more = _distance_lost(train, test) - float(np.median(usual))
     noise = 4 * float(np.sqrt(1 / len(subject.oof) + 1 / len(subject.test)))
-    for grade, (most, bound) in ((out, NEARER_OUT), (warning, NEARER)):
+    for certain, (most, bound) in ((True, NEARER_OUT), (False, NEARER)):
         if share < most and more > bound + noise:
-            yield grade(
-                "leakage",
+            yield _doubted(
+                certain,
                 f"its squared error is {100 * share:.0f} % of the best run's, yet it agrees with "
                 f"the others on test (correlation {test:.2f}) much better than on train "
                 f"({train:.2f}), more so than they do among themselves ({more:.2f}, bound "
@@ -212,7 +215,7 @@ def _share_of_error(subject: CandidateView) -> float:
     rows = subject.known
     mine, *others = (
         float((_errors(oof[rows], subject.target[rows]) ** 2).mean())
-        for oof in (subject.oof, *(peer.oof for peer in subject.peers))
+        for oof in (subject.oof, *(peer.oof for peer in subject.trusted))
     )
     return mine / min(others) if min(others) > 0 else 1.0
 
@@ -226,14 +229,14 @@ def _errors(guess: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def _has_gap(subject: CandidateView) -> bool:
-    usable = [peer for peer in subject.peers if np.isfinite(peer.holdout).all()]
+    usable = [peer for peer in subject.trusted if np.isfinite(peer.holdout).all()]
     return subject.has_holdout and subject.contest.holdout_truth is not None and bool(usable)
 
 
 def _gap(subject: CandidateView) -> Iterator[Finding]:
     if not _has_gap(subject) or not subject.known.all():
         return
-    peers = [peer for peer in subject.peers if np.isfinite(peer.holdout).all()]
+    peers = [peer for peer in subject.trusted if np.isfinite(peer.holdout).all()]
     mine = _gap_of(subject, subject.oof, subject.candidate.values["holdout"])
     others = [_gap_of(subject, peer.oof, peer.holdout) for peer in peers]
     if mine is None or any(each is None for each in others):
@@ -252,11 +255,10 @@ def _gap(subject: CandidateView) -> Iterator[Finding]:
         f"{usual:+.4f}: {abs(far):.0f} standard errors apart"
     )
     if far > 0:
-        yield warning("leakage", f"{told}. Were out-of-fold rows trained on?")
+        yield unproven("leakage", f"{told}. Were out-of-fold rows trained on?", "labels")
     else:
-        yield warning(
-            "leakage", f"{told}. Was the holdout trained on? Its score there says nothing"
-        )
+        told = f"{told}. Was the holdout trained on? Its score there says nothing"
+        yield unproven("leakage", told, "labels")
 
 
 def _gap_of(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.team.candidate_view import CandidateView, Finding, ok, out, warning
+from pipeline.team.candidate_view import CandidateView, Finding, ok, out, unproven
 
 SHORTEST = 16
 """Digits of a passport that are enough: those that every page prints."""
@@ -38,12 +38,13 @@ def check(subject: CandidateView) -> Iterator[Finding]:
         return
     proof = prove(subject)
     if proof.kind == "none" and subject.candidate.folds is not None:
-        yield warning("folds", "not compared: rows are missing, or of none of our ids")
+        yield unproven("folds", "not compared: rows are missing, or of none of our ids", "folds")
     elif proof.kind == "none":
-        yield warning(
+        yield unproven(
             "folds",
-            f"unproven: {proof.says}. Stored, but left out of every blend unless --force; ask for "
-            "the fold of each row (a column 'fold') or the passport",
+            f"nothing shows that it was made on our folds: {proof.says}. Ask for the fold of each "
+            "row (a column 'fold') or the passport",
+            "folds",
         )
     else:
         yield ok("folds", proof.says)
@@ -92,19 +93,21 @@ def _foreign(subject: CandidateView) -> Iterator[Finding]:
     today = subject.contest.folds.digest
     for claim in _foreign_claims(subject):
         if len(claim) < SHORTEST and today.startswith(claim):
-            yield out(
+            yield unproven(
                 "folds",
                 f"the passport {claim!r} has {len(claim)} digits, which may be chance; give the "
                 f"first {SHORTEST} (python -m pipeline.folds prints them)",
+                "folds",
             )
             continue
         where = "" if subject.candidate.folds is None else f"; {_differ(subject) or _same(subject)}"
-        yield out(
-            "folds",
+        told = (
             f"made on other folds, rows or labels: passport {claim[:SHORTEST]}, today's is "
-            f"{today[:SHORTEST]}{where}{_digests(subject)}. It cannot be scored with our runs; "
-            "ask for predictions on today's folds/ files",
+            f"{today[:SHORTEST]}{where}{_digests(subject)}. No fitted score with it is honest; "
+            "ask for predictions on today's folds/ files"
         )
+        relabelled = "labels" in _differing(subject)
+        yield out("folds", told) if relabelled else unproven("folds", told, "folds")
 
 
 def _same(subject: CandidateView) -> str:
@@ -113,24 +116,30 @@ def _same(subject: CandidateView) -> str:
 
 def _digests(subject: CandidateView) -> str:
     """Which kind of content differs, where the sidecar holds the digests of each."""
-    theirs = subject.candidate.sidecar.get("digests")
-    ours = subject.contest.digests
-    if not isinstance(theirs, dict):
-        return ""
-    differ = [kind for kind in ("texts", "labels", "folds") if theirs.get(kind) != ours.get(kind)]
+    theirs, ours = subject.candidate.sidecar.get("digests") or {}, subject.contest.digests
     told = ", ".join(
-        f"{kind} {str(theirs.get(kind))[:12]} (today {str(ours.get(kind))[:12]})" for kind in differ
+        f"{kind} {str(theirs.get(kind))[:12]} (today {str(ours.get(kind))[:12]})"
+        for kind in _differing(subject)
     )
     return f"; what differs: {told}" if told else ""
 
 
+def _differing(subject: CandidateView) -> list[str]:
+    """texts, labels or folds, as far as the sidecar holds other digests than today's."""
+    theirs, ours = subject.candidate.sidecar.get("digests"), subject.contest.digests
+    if not isinstance(theirs, dict):
+        return []
+    return [kind for kind in ("texts", "labels", "folds") if theirs.get(kind) != ours.get(kind)]
+
+
 def _other_folds(subject: CandidateView) -> Iterator[Finding]:
     if subject.candidate.folds is not None and (said := _differ(subject)):
-        yield out(
+        yield unproven(
             "folds",
             f"made on other folds than today's (passport {subject.contest.folds.digest[:16]}): "
-            f"{said}. A row would be judged by weights that have seen it; ask for predictions on "
-            "today's folds/ files",
+            f"{said}. Fitted weights would have seen the rows they are judged by; ask for "
+            "predictions on today's folds/ files, or blend it with fixed weights (--method mean)",
+            "folds",
         )
 
 

@@ -31,8 +31,8 @@ def test_the_same_folds_under_other_names_are_a_proof_told_with_the_map(toy):
 def test_neither_passport_nor_folds_is_unproven(toy):
     found = look(toy, send(toy, fold=False))
     assert found.proof.kind == "none"
-    assert found.verdict == "in with a warning"
-    assert "left out of every blend unless --force" in said(found, "warning")
+    assert found.verdict == "unproven"
+    assert "nothing shows that it was made on our folds" in said(found, "unproven")
 
 
 @pytest.mark.parametrize("digits", [16, 64])
@@ -41,13 +41,13 @@ def test_a_passport_of_today_is_a_proof(toy, digits):
     assert (found.proof.kind, found.verdict) == ("passport", "in")
 
 
-def test_a_foreign_passport_is_out_with_both_digests(toy):
+def test_a_foreign_passport_is_unproven_with_both_digests(toy):
     found = look(toy, send(toy, fold=False), passport="f" * 64)
-    assert f"passport ffffffffffffffff, today's is {toy.folds.digest[:16]}" in said(found, "out")
+    assert f"passport ffffffffffffffff, today's is {toy.folds.digest[:16]}" in said(found, "unproven")
     assert found.proof.kind == "none"
 
 
-def test_a_foreign_passport_with_a_sidecar_says_what_differs(toy):
+def test_a_foreign_passport_of_other_labels_is_out_and_says_what_differs(toy):
     import json
 
     digests = {**contest_of(toy).digests, "labels": "9" * 64}
@@ -61,11 +61,11 @@ def test_a_foreign_passport_with_a_sidecar_says_what_differs(toy):
 
 def test_too_short_a_passport_is_told(toy):
     found = look(toy, send(toy, fold=False), passport=toy.folds.digest[:8])
-    told = said(found, "out")
+    told = said(found, "unproven")
     assert "has 8 digits, which may be chance; give the first 16 (python -m pipeline.folds" in told
 
 
-def test_other_folds_are_out_naming_the_first_rows(toy):
+def test_other_folds_are_unproven_naming_the_first_rows(toy):
     first, second = np.flatnonzero(toy.folds.fold_of_row[0] == 0)[:2]
 
     def edit(lines):
@@ -77,28 +77,28 @@ def test_other_folds_are_out_naming_the_first_rows(toy):
     ids = toy.folds.ids
     assert (
         f"2 of 120 rows are in another fold, first {ids[first]} (their 1, our 0), "
-        f"{ids[second]} (their 1, our 0)" in said(found, "out")
+        f"{ids[second]} (their 1, our 0)" in said(found, "unproven")
     )
-    assert toy.folds.digest[:16] in said(found, "out")
+    assert toy.folds.digest[:16] in said(found, "unproven")
     assert found.storable
 
 
-def test_other_folds_are_out_whatever_the_passport_says(toy):
+def test_other_folds_are_unproven_whatever_the_passport_says(toy):
     found = look(
         toy,
         send(toy, edit=renamed({"0": "0", "1": "0", "2": "1", "3": "2"})),
         passport=toy.folds.digest,
     )
-    assert "are in another fold" in said(found, "out")
+    assert "are in another fold" in said(found, "unproven")
     assert found.proof.kind == "none"
 
 
 def test_rows_in_no_fold_are_told(toy):
     found = look(toy, send(toy, edit=renamed({"0": "0", "1": "1", "2": "2", "3": ""})))
-    assert "training rows are in no fold" in said(found, "out")
+    assert "training rows are in no fold" in said(found, "unproven")
 
 
-def test_more_folds_than_ours_are_out(toy):
+def test_more_folds_than_ours_are_unproven(toy):
     half = iter(range(10_000))
 
     def edit(lines):
@@ -106,4 +106,4 @@ def test_more_folds_than_ours_are_out(toy):
             [line[0], f"{line[1]}{next(half) % 2}" if line[1] else "", *line[2:]] for line in lines
         ]
 
-    assert "are in another fold" in said(look(toy, send(toy, edit=edit)), "out")
+    assert "are in another fold" in said(look(toy, send(toy, edit=edit)), "unproven")

@@ -1,0 +1,70 @@
+"""Why the score of a run may not be honest, as its run.json tells it.
+
+Whatever shows a score (the ensemble's page and its json, the list of runs, submissions and their
+ledger, finalists, rebuild, doctor) asks here, so that a doubt travels with the run.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pipeline.oof.manifest import origin_of, unproven
+
+BEST_ON_VALID = "best-on-valid"
+Kind = Literal["selection", "folds", "labels", "forced"]
+FOLDS = "nothing proves that it was made on our folds, so no fitted score with it is honest"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Doubt:
+    """One reason not to believe the score of a run, or of a blend that holds it."""
+
+    kind: Kind
+    """selection: checkpoints were chosen on held-out rows; folds: it is not shown, or not so, that
+    it was made on our folds; labels: it may have seen the labels it is scored on; forced: it is out
+    and was stored all the same."""
+    says: str
+
+    @property
+    def matters_to_fixed_weights(self) -> bool:
+        """Whether it also spoils a blend in which nothing is fitted, such as the plain mean.
+
+        Fitted weights must not have heard of the rows they are scored on; where nothing is fitted,
+        it is enough that each row was predicted by a learner that had not seen it, on any folds.
+        """
+        return self.kind != "folds"
+
+
+def doubts_of(manifest: Mapping[str, Any]) -> list[Doubt]:
+    """The doubts about a run; [] where its score can be believed as far as anybody looked.
+
+    Raises ArtifactError where the field "team" is damaged.
+    """
+    found = []
+    if manifest.get("selection") == BEST_ON_VALID:
+        says = "its checkpoints were chosen on the held-out rows, so its scores are too good"
+        found.append(Doubt(kind="selection", says=says))
+    team = origin_of(manifest) or {}
+    found += [Doubt(kind="forced", says=str(says)) for says in team.get("forced", [])]
+    for finding in _findings(team, "unproven"):
+        kind: Kind = "folds" if finding.get("about") == "folds" else "labels"
+        found.append(Doubt(kind=kind, says=str(finding.get("says"))))
+    if unproven(manifest) and not any(doubt.kind == "folds" for doubt in found):
+        found.append(Doubt(kind="folds", says=FOLDS))
+    return found
+
+
+def remarks_of(manifest: Mapping[str, Any]) -> list[str]:
+    """What the audit warned of without a doubt about the score: rounding, another unit, copies."""
+    return [str(finding.get("says")) for finding in _findings(origin_of(manifest), "warning")]
+
+
+def seen_by_audit(manifest: Mapping[str, Any]) -> str:
+    """What the audit of a team-mate's run could exclude; empty where nothing is said."""
+    team = origin_of(manifest)
+    return "" if team is None else str(team["audit"].get("power", ""))
+
+
+def _findings(team: Mapping[str, Any] | None, grade: str) -> Sequence[Mapping[str, Any]]:
+    listed = [] if not team else team["audit"]["findings"]
+    return [each for each in listed if isinstance(each, dict) and each.get("grade") == grade]

@@ -1,0 +1,239 @@
+"""Can its test predictions do what its out-of-fold predictions claim?
+
+Let e be what the other runs leave of the labels (labels minus their best linear combination), and r
+what the file adds to it (its predictions minus the same), both on train. The share of the remaining
+error that it claims to remove is corr(e, r)². On test no label is known, but how large r is there.
+A learner that has not seen the labels of a row is the same learner on both sides, so r may shrink
+on test for one reason only: test predictions are means of K learners, and what each has of its own
+averages out. If σ is the share of r that the learners have in common, its variance shrinks by
+λ = 1 / (σ + (1 - σ) / K); and since a learner's own whims have nothing to do with the labels,
+
+    corr(e, r)² ≤ σ = (1 / λ - 1 / K) / (1 - 1 / K).
+
+A file that has learned the labels it is scored on breaks this: out-of-fold r follows e, on test it
+cannot, and shrinks. One learner fitted on all rows, or more learners than folds behind the test
+predictions, only make λ smaller. Where the blend of the others shrinks on test as well, test is
+another kind of rows, and λ is divided by that.
+
+The bound is met with equality only by a model whose corrections hold no error at all, so no margin
+is asked for beyond one standard error (delta method, sums over groups). In simulated worlds honest
+files lay two errors or more below it, files trained on all rows that removed half of the remaining
+error up to ninety above (benchmarks/results/audits.md). What it cannot see: a learner that repeats
+by heart what it has seen and keeps its spread on test (nearest neighbour, one deep tree). Such a
+file removes nearly all of the error; where that is more than MOST, it is too good to be believed
+without proof.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.team.candidate_view import CandidateView, Finding, ok, out, unproven
+from pipeline.team.runs import Peer
+
+MOST = 0.85  # share of the remaining error that nothing but a proof makes believable
+OUT = (0.5, 0.25, 4.0)  # share removed; beyond the bound by so much, and by so many errors
+FEWEST = 30  # rows of a fold, or of test, that say anything
+ASKED = 10  # of the other runs: those with the best scores
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """What a file claims on some rows, beside what its test predictions allow."""
+
+    share: float
+    """Of what the other runs leave, the part it removes; 0 to 1."""
+    reach: float
+    """The most that its test predictions can remove; may lie above 1, or below 0."""
+    error: float
+    """Standard error of share - reach."""
+    visible: float
+    """The smallest share at which a leak into such a file would have shown."""
+    alike: float
+    """Variance of the others' blend on train over that on test; 1 without others."""
+
+    @property
+    def broken(self) -> bool:
+        """Whether it claims more than it can do."""
+        return self.share - self.reach > self.error
+
+
+def check(subject: CandidateView) -> Iterator[Finding]:
+    """A file whose gain is not there on test, as a whole or in a fold."""
+    whole = claim_of(subject)
+    if whole is None:
+        yield ok("claims", "not checked: rows are missing, or too few of test")
+        return
+    beside = f"the {len(peers_of(subject))} other runs" if peers_of(subject) else "a constant"
+    told = (
+        f"of the error that {beside} leave{'s' * (not peers_of(subject))} it removes "
+        f"{_percent(whole.share)} out-of-fold; its test predictions can remove "
+        f"{_percent(whole.reach)} at most (± {_percent(whole.error)})"
+    )
+    if whole.broken:
+        least, beyond, errors = OUT
+        far = whole.share - whole.reach
+        certain = whole.share > least and far > max(beyond, errors * whole.error)
+        if certain and peers_of(subject) and 0.8 < whole.alike < 1.25:
+            yield out("claims", f"{told}: it has seen the labels it is scored on")
+        else:
+            yield unproven("claims", f"{told}: were the labels seen?", "labels")
+    elif peers_of(subject) and whole.share > MOST:
+        yield unproven("claims", f"{told}: too good to be believed without proof", "labels")
+    else:
+        yield ok("claims", f"{told}; a leak would have shown from {_percent(whole.visible)} on")
+    if not whole.broken:
+        yield from _folds(subject)
+
+
+def power(subject: CandidateView) -> str:
+    """What the audit could exclude about labels that were seen, in a sentence."""
+    found = claim_of(subject)
+    if found is None:
+        return "nothing could be excluded: rows are missing, or too few of test"
+    beside = "the other runs" if peers_of(subject) else "a constant"
+    return (
+        f"labels that were seen would have shown from {_percent(found.visible)} of the error that "
+        f"{beside} leave{'s' * (not peers_of(subject))}; what it removes of it, "
+        f"{_percent(found.share)}, is taken on trust"
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * min(max(share, 0.0), 1.0):.0f} %"
+
+
+def _folds(subject: CandidateView) -> Iterator[Finding]:
+    """The worst fold that claims too much by itself; asked for three errors, as there are many."""
+    worst, far = None, 3.0
+    for fold, rows in enumerate(subject.fold_rows):
+        found = claim_of(subject, rows)
+        if found is not None and found.share - found.reach > far * found.error:
+            worst, far = (fold, found), (found.share - found.reach) / found.error
+    if worst is not None:
+        fold, found = worst
+        yield unproven(
+            "claims",
+            f"fold {fold} removes {_percent(found.share)} of the error that others leave, its test "
+            f"predictions can remove {_percent(found.reach)} at most (± {_percent(found.error)}): "
+            "were its rows trained on?",
+            "labels",
+        )
+
+
+def peers_of(subject: CandidateView) -> Sequence[Peer]:
+    """The trusted runs that it is held against, the best ones where there are many."""
+    trusted = list(subject.trusted)
+    if len(trusted) <= ASKED:
+        return trusted
+    rows = np.flatnonzero(subject.known)
+    errors = [float(((peer.oof[rows] - subject.target[rows]) ** 2).mean()) for peer in trusted]
+    return [trusted[place] for place in np.argsort(errors, kind="stable")[:ASKED]]
+
+
+def claim_of(subject: CandidateView, rows: np.ndarray | None = None) -> Claim | None:
+    """What the file claims on all rows, or on these; None where too little is known."""
+    if not subject.whole or len(subject.test) < FEWEST:
+        return None
+    asked = np.arange(len(subject.oof)) if rows is None else rows
+    peers = peers_of(subject)
+    if len(asked) < FEWEST + len(peers) or len(subject.test) < FEWEST + len(peers):
+        return None
+    unit = _unit(subject)
+    left = _left_by([peer.oof[asked] for peer in peers], subject.target[asked]) / unit
+    added = _left_by([peer.oof[asked] for peer in peers], subject.oof[asked]) / unit
+    on_test = _left_by([peer.test for peer in peers], subject.test) / unit
+    groups = subject.contest.folds.group_of_row[asked]
+    folds = subject.contest.folds.count
+    return _measured(left, added, on_test, groups, folds, _alike(peers, asked))
+
+
+def _unit(subject: CandidateView) -> np.ndarray:
+    """(k,) what each column is divided by, so that several targets count alike."""
+    spread = subject.target.std(axis=0)
+    if subject.contest.problem == "multiclass" or not spread.any():
+        return np.ones(len(spread))
+    return np.where(spread > 0, spread, np.inf)
+
+
+def _left_by(others: Sequence[np.ndarray], values: np.ndarray) -> np.ndarray:
+    """(n, k) *values* minus their best linear combination of *others*: one slope per run."""
+    centred = values - values.mean(axis=0)
+    if not others:
+        return np.asarray(centred * _grown(values, len(values) - 1))
+    given = np.stack([(each - each.mean(axis=0)).ravel() for each in others], axis=1)
+    slopes = np.linalg.lstsq(given, centred.ravel(), rcond=None)[0]
+    free = len(values) - 1 - len(others)  # the fit took as many degrees of freedom
+    return np.asarray((centred - (given @ slopes).reshape(values.shape)) * _grown(values, free))
+
+
+def _grown(values: np.ndarray, free: int) -> float:
+    return float(np.sqrt(len(values) / max(free, 1)))
+
+
+def _alike(peers: Sequence[Peer], rows: np.ndarray) -> float:
+    """Variance of the mean of the *peers* on train over that on test."""
+    if not peers:
+        return 1.0
+    train = np.mean([peer.oof[rows] for peer in peers], axis=0).var(axis=0).sum()
+    test = np.mean([peer.test for peer in peers], axis=0).var(axis=0).sum()
+    return float(train / test) if test > 0 else 1.0
+
+
+def _measured(
+    left: np.ndarray,
+    added: np.ndarray,
+    on_test: np.ndarray,
+    groups: np.ndarray,
+    folds: int,
+    alike: float,
+) -> Claim | None:
+    """The claim from e (n, k), r (n, k) and r on test (m, k)."""
+    per_row = np.stack(
+        [(left * added).sum(axis=1), (added**2).sum(axis=1), (left**2).sum(axis=1)], axis=1
+    )
+    on_test_row = (on_test**2).sum(axis=1)
+    both, own, rest = per_row.mean(axis=0)
+    there = float(on_test_row.mean())
+    if min(own, rest, there) <= 1e-12:
+        return None
+    both = max(float(both), 0.0)
+    share, shrunk = both**2 / (own * rest), own / there / max(alike, 1.0)
+    reach = _common(shrunk, folds)
+    # Delta method: the derivative of share - reach by each of the four means, summed over groups.
+    slope = -1 / (shrunk**2 * (1 - 1 / folds))
+    by_mean = np.array(
+        [
+            2 * both / (own * rest),
+            -(both**2) / (own**2 * rest) - slope * shrunk / own,
+            -(both**2) / (own * rest**2),
+        ]
+    )
+    influence = (per_row - per_row.mean(axis=0)) @ by_mean
+    of_group = np.bincount(np.unique(groups, return_inverse=True)[1], weights=influence)
+    on_train = float((of_group**2).sum()) / len(left) ** 2
+    of_test = float(((on_test_row - there) ** 2).sum()) / len(on_test) ** 2
+    error = float(np.sqrt(on_train + of_test * (slope * shrunk / there) ** 2))
+    return Claim(
+        share=float(share),
+        reach=reach,
+        error=error,
+        visible=_visible(both, own, rest, there * max(alike, 1.0), folds, error),
+        alike=alike,
+    )
+
+
+def _common(shrunk: float, folds: int) -> float:
+    """σ: the share of r that K learners have in common, from how much its variance shrinks."""
+    return (1 / shrunk - 1 / folds) / (1 - 1 / folds)
+
+
+def _visible(both: float, own: float, rest: float, there: float, folds: int, error: float) -> float:
+    """The share removed at which a leak shows: r + a e for a growing a, nothing changed on test."""
+    for leak in np.linspace(0.0, 2.0, 201):
+        leaky = own + 2 * leak * both + leak**2 * rest
+        share = (both + leak * rest) ** 2 / (leaky * rest)
+        if share - _common(leaky / there, folds) > error:
+            return float(share)
+    return 1.0
