@@ -45,11 +45,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         f"{origin.csv.name}: {origin.record['method']} of {members}",
         f"the same bytes: SHA-256 {origin.sha256}",
         f"wrote {written}" if written else f"{origin.csv} is there and whole: nothing was written",
+        *(f"doubt    {of}: {doubt.says}" for of, doubt in made.outcome.doubts),
     ):
         console.print(line, soft_wrap=True)
     if args.json:
         found = {"file": str(origin.csv), "sha256": origin.sha256, "same": True}
-        print(json.dumps(found | {"written": written and str(written)}))
+        doubts = [{"run": of, "says": doubt.says} for of, doubt in made.outcome.doubts]
+        print(json.dumps(found | {"written": written and str(written), "doubts": doubts}))
     return 0
 
 

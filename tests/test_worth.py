@@ -143,7 +143,7 @@ def test_a_file_that_is_out_is_refused_unless_forced(toy, capsys):
 def test_an_unproven_file_is_weighed_with_a_note(toy, capsys):
     code, answer = call(toy, capsys, str(send(toy, fold=False)))
     assert code == 0
-    assert any(note.startswith("folds: unproven") for note in answer["notes"])
+    assert any(note.startswith("folds: nothing shows") for note in answer["notes"])
 
 
 def test_neither_a_file_nor_a_run_names_both(toy, capsys):

@@ -13,6 +13,7 @@ from pipeline.doctor.folds import Frozen
 from pipeline.doctor.names import Found, Part, find_parts, part_named, unsafe
 from pipeline.doctor.repair import Mending, mending
 from pipeline.doctor.workspace import Training, check_workspace
+from pipeline.oof.doubts import doubts_of
 from pipeline.oof.manifest import read_manifest
 
 # How far a run is: what of it is missing, and what goes on from where.
@@ -101,6 +102,9 @@ def counts(
 # run.json against the folds it was made from.
 
 
+DOUBTED = "Nothing: it is left out of honest scores. python -m pipeline.team show RUN says more."
+
+
 @dataclass(frozen=True, kw_only=True)
 class State:
     """How far a run is."""
@@ -134,10 +138,21 @@ def check_manifest(path: Path, state: State, frozen: Frozen, mend: Mending) -> I
     if manifest is None:
         return
     yield from _identity(path, manifest, frozen, mend, damaged)
+    yield from _doubted(path, manifest, damaged)
     yield from _listed(path, manifest, state, mend, damaged)
     if unlisted := [seed for seed in state.complete if seed not in manifest["seeds"]]:
         what = f"does not hold seed {', '.join(map(str, unlisted))}, whose folds are finished"
         yield note(path, what, mend.manifest_again(state.of(unlisted)))
+
+
+def _doubted(
+    path: Path, manifest: Mapping[str, Any], damaged: Callable[[], str]
+) -> Iterator[Finding]:
+    """What the audit of a team-mate's file could not clear."""
+    doubts, failed = attempt(path, partial(doubts_of, manifest), damaged)
+    yield from failed
+    for doubt in doubts or []:
+        yield note(path, f"its score is in doubt: {doubt.says}", DOUBTED)
 
 
 def _identity(

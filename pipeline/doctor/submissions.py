@@ -90,6 +90,7 @@ def check_submission(root: Path, csv: Path, quick: bool) -> Iterator[Finding]:
         yield from _same_file(csv, record, content, quick)
     if content is not None:
         yield from guarded(csv, _members(root, csv, name, content))
+        yield from _doubts(csv, content)
 
 
 def _without_record(root: Path, csv: Path, name: str) -> Finding:
@@ -142,6 +143,15 @@ def _members(root: Path, csv: Path, name: str, content: Mapping[str, Any]) -> It
     if changed:
         what = f"cannot be rebuilt from today's runs: {'; '.join(changed)}"
         yield note(csv, what, "Nothing, the file stands for itself; a new blend will differ.")
+
+
+def _doubts(csv: Path, content: Mapping[str, Any]) -> Iterator[Finding]:
+    """A note where a member's own score was in doubt when the file was written."""
+    scores = content.get("scores")
+    doubts = scores.get("doubts") if isinstance(scores, dict) else None
+    if doubts and isinstance(doubts, list):
+        told = "; ".join(f"{each.get('run')}: {each.get('says')}" for each in doubts)
+        yield note(csv, f"has no honest score: {told}", "Do not choose by it; blend without it.")
 
 
 def submissions(folder: Path) -> tuple[dict[str, list[Path]], list[Finding]]:

@@ -223,7 +223,10 @@ def _draw(outcome: "Outcome", path: Path) -> None:
 
 def _message(outcome: "Outcome") -> str:
     runs, honest = ", ".join(outcome.members.names), outcome.honest
-    return f"{outcome.assessment.method} of {runs}; honest {outcome.metric.name} {honest:.4f}"
+    said = f"{outcome.assessment.method} of {runs}; "
+    if outcome.doubts:
+        return f"{said}claimed {outcome.metric.name} {honest:.4f}, not honest"
+    return f"{said}honest {outcome.metric.name} {honest:.4f}"
 
 
 def _train_command(args: "Namespace") -> str:

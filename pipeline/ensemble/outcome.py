@@ -19,6 +19,7 @@ from pipeline.ensemble.predictor import Predictor, RowFeatures, Rows, facts_of
 from pipeline.metrics.kappa_by_shares import judging
 from pipeline.metrics.metric import Metric
 from pipeline.oof.compatibility import FrozenFolds
+from pipeline.oof.doubts import FIXED, Doubt, doubted
 from pipeline.oof.members import Members
 from pipeline.problems.form import Form
 
@@ -148,6 +149,10 @@ def remarks(evidence: Evidence, method: str) -> list[str]:
     return found
 
 
+WITHHELD = "withheld: a member's own score is in doubt, so nothing follows from that of the blend"
+CARRIES = 0.5  # of what is left to gain: a member that is worth more carries the score
+
+
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
     """All that the command found, for its printed page, its JSON and the provenance."""
@@ -176,6 +181,28 @@ class Outcome:
     """About the test rows."""
     notes: list[str] = field(default_factory=list)
     """What a person should know: runs left out, how the form was found, copies."""
+
+    @property
+    def doubts(self) -> list[tuple[str, Doubt]]:
+        """(run, why) of each member that keeps the score from being honest; [] as a rule."""
+        return doubted(self.members.manifests, self.assessment.requested in FIXED)
+
+    @property
+    def verdict(self) -> str:
+        """Whether blending pays: real, undecided or no; untold where a member is in doubt."""
+        return "untold" if self.doubts else self.assessment.verdict
+
+    @property
+    def carrier(self) -> str | None:
+        """The member without which half as much again would be left to gain; None as a rule."""
+        if len(self.members.names) < 2 or self.honest is None:
+            return None
+        perfect = 1.0 if self.metric.greater_is_better else 0.0
+        left = abs(perfect - self.honest)
+        for line in self.assessment.members:
+            if line.cost_without is not None and line.cost_without > CARRIES * left:
+                return line.name
+        return None
 
     @property
     def honest(self) -> float | None:
@@ -252,7 +279,9 @@ def conclude(
         form=form,
         decided=decided,
         in_sample=score_or_none(metric, truth, decided.apply(fitted)),
-        leaderboard=_expect(competition, evidence, decided, train, test, known),
+        leaderboard=Leaderboard(notes=[WITHHELD])
+        if doubted(members.manifests, method in FIXED)
+        else _expect(competition, evidence, decided, train, test, known),
         facts=about.get("test"),
         holdout=None if known is None else score_holdout(known, members.holdout),
         notes=[*notes, *pruned, *remarks(judged, assessment.method)],

@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 from pipeline.oof.manifest import origin_of, unproven
 
+FIXED = ("mean", "rank-mean")
+"""Methods that fit nothing, so that a run needs no proof of its folds."""
 BEST_ON_VALID = "best-on-valid"
 Kind = Literal["selection", "folds", "labels", "forced"]
 FOLDS = "nothing proves that it was made on our folds, so no fitted score with it is honest"
@@ -46,12 +48,31 @@ def doubts_of(manifest: Mapping[str, Any]) -> list[Doubt]:
         found.append(Doubt(kind="selection", says=says))
     team = origin_of(manifest) or {}
     found += [Doubt(kind="forced", says=str(says)) for says in team.get("forced", [])]
+    answered = team.get("challenge") or {}
     for finding in _findings(team, "unproven"):
         kind: Kind = "folds" if finding.get("about") == "folds" else "labels"
+        if kind == "labels" and answered.get("verdict") == "passed":
+            continue  # its learners have shown that they do not know these rows
         found.append(Doubt(kind=kind, says=str(finding.get("says"))))
+    if answered.get("verdict") == "failed":
+        says = f"it failed the challenge: {answered.get('says')}"
+        found.append(Doubt(kind="labels", says=says))
     if unproven(manifest) and not any(doubt.kind == "folds" for doubt in found):
         found.append(Doubt(kind="folds", says=FOLDS))
     return found
+
+
+def doubted(manifests: Sequence[Mapping[str, Any]], fixed: bool) -> list[tuple[str, Doubt]]:
+    """(run, doubt) of all doubts that keep a blend of these runs from an honest score.
+
+    *fixed*: nothing is fitted on their predictions.
+    """
+    return [
+        (str(manifest["name"]), doubt)
+        for manifest in manifests
+        for doubt in doubts_of(manifest)
+        if doubt.matters_to_fixed_weights or not fixed
+    ]
 
 
 def remarks_of(manifest: Mapping[str, Any]) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 from pipeline.base.config import FoldsConfig
 from pipeline.base.errors import UsageError, raise_if
 from pipeline.base.paths import Paths, part_name
-from pipeline.oof.doubts import doubts_of, remarks_of
+from pipeline.oof.doubts import FIXED, doubts_of, remarks_of
 from pipeline.oof.manifest import read_manifest
 from pipeline.oof.predictions import complete_runs
 
@@ -16,8 +16,6 @@ ON_TRUST = (
     "predicted by a learner that had not seen it is taken on trust"
 )
 FIXED_INSTEAD = "--method mean takes it: equal weights need no proof of folds"
-FIXED = ("mean", "rank-mean")
-"""Methods that fit nothing, so that a run needs no proof of its folds."""
 
 
 def find_runs(

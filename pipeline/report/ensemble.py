@@ -13,6 +13,7 @@ from pipeline.ensemble.assessment import Assessment, MethodLine
 from pipeline.ensemble.decisions.choose import FEWEST, NOTHING, Decided
 from pipeline.ensemble.forecast.leaderboard import INSIDE
 from pipeline.ensemble.outcome import Outcome
+from pipeline.report.ensemble_answer import VERDICTS, answer_lines
 from pipeline.report.page import empty_grid, reach, score_text, signed
 from pipeline.submissions.provenance import decisions, finite, scores
 from pipeline.submissions.submission_file import Written
@@ -119,11 +120,6 @@ def leaderboard_sentences(outcome: Outcome) -> Iterator[Piece]:
 
 
 SHOWN = 12  # members in the correlation matrix; more do not fit a terminal
-VERDICTS = {
-    "real": "real: the whole interval is above 0",
-    "undecided": "undecided: the interval holds 0, the gain may be luck",
-    "no": "no: blending does not beat the best single model here",
-}
 
 
 def print_outcome(outcome: Outcome, console: Console) -> None:
@@ -252,17 +248,21 @@ def conclusion(outcome: Outcome) -> Iterator[Piece]:
     if assessment.wavers:
         yield f"         without one fold at a time the choice is: {', '.join(assessment.nested)}"
     in_sample = score_text(outcome.in_sample)
-    yield f"honest   {score_text(outcome.honest)} (in-sample {in_sample}){_with(outcome)}"
+    word = "claimed " if outcome.doubts else "honest  "
+    yield f"{word} {score_text(outcome.honest)} (in-sample {in_sample}){_with(outcome)}"
+    for run, doubt in outcome.doubts:
+        yield f"doubt    {run}: {doubt.says}; so no score on this page is honest"
     if len(assessment.members) > 1:
         yield (
             f"gain     {gain.difference:+.5f} over the best single model, 95 % interval "
-            f"{gain.low:+.5f} to {gain.high:+.5f}; {VERDICTS[assessment.verdict]}"
+            f"{gain.low:+.5f} to {gain.high:+.5f}; {VERDICTS[outcome.verdict]}"
         )
     if len(assessment.members) > 1 and assessment.method != "mean":
         mean = assessment.over_mean
         yield (
             f"         {mean.difference:+.5f} over the plain mean, 95 % interval "
-            f"{mean.low:+.5f} to {mean.high:+.5f}: {mean.verdict}"
+            f"{mean.low:+.5f} to {mean.high:+.5f}: "
+            f"{'untold' if outcome.doubts else mean.verdict}"
         )
     yield ""
 
@@ -294,6 +294,7 @@ def _correlation(assessment: Assessment) -> Grid:
 
 Section = Callable[[Outcome], Iterator[Piece]]
 SECTIONS: tuple[Section, ...] = (
+    answer_lines,
     *(competition, members, methods, conclusion, correlation, decided, leaderboard_sentences),
 )
 """The page, from top to bottom."""
@@ -333,6 +334,7 @@ def as_json(outcome: Outcome, written: Written | None, message: str) -> dict[str
         "error_correlation": assessment.correlation.tolist(),
         "form": outcome.form.kind,
         "decisions": decisions(outcome),
+        "carried_by": outcome.carrier,
         "notes": outcome.notes,
         "submission": None if written is None else str(written.path),
         "reused": written is not None and written.reused,

@@ -66,6 +66,7 @@ def lines(found: Overview, noise: Noise | None, why: str) -> Iterator[str]:
         yield "nothing is in the ledger yet. After sending: python -m pipeline.ledger add FILE"
     for line in found.lines:
         yield from outside_lines(line)
+        yield from doubt_lines(line)
     if any(line.csv is None for line in found.lines):
         gone = [line.entry.file for line in found.lines if line.csv is None]
         yield (
@@ -82,6 +83,12 @@ def lines(found: Overview, noise: Noise | None, why: str) -> Iterator[str]:
     elif found.lines:
         yield f"noise    not known: {why}"
     yield "Weights are never fitted to leaderboard scores; the honest score decides."
+
+
+def doubt_lines(line: Line) -> Iterator[str]:
+    """Why a file has no honest score, where a member's own is in doubt."""
+    for says in line.doubts:
+        yield f"doubt    {name(line.entry.file)}: no honest score, {says}"
 
 
 def outside_lines(line: Line) -> Iterator[str]:
@@ -125,7 +132,9 @@ def entry_lines(found: Overview, entry: Entry, new: bool) -> Iterator[str]:
     for line in found.lines:
         if line.entry.sha256 != entry.sha256:
             continue
-        if line.honest is None:
+        if line.doubts:
+            yield from doubt_lines(line)
+        elif line.honest is None:
             yield "honest   not known: no provenance of ours has these bytes"
         else:
             yield f"honest   {line.honest:.4f}"
@@ -174,6 +183,7 @@ def standing_json(found: Overview, noise: Noise | None) -> dict[str, Any]:
                 "there": line.csv is not None,
                 "method": line.method,
                 "honest": line.honest,
+                "doubts": list(line.doubts),
                 "expected": {part: asdict(each) for part, each in line.expected.items()},
                 "outside": [part for part in ("public", "private") if line.outside(part)],
             }

@@ -7,19 +7,38 @@ from rich.table import Table as Grid
 
 from pipeline.report.page import empty_grid, score_text
 from pipeline.team.audit import Audit
+from pipeline.team.challenge import Answered
 from pipeline.team.competition import CompetitionView
 from pipeline.team.runs import RunLine
 
+MOST_REASONS = 2  # of the answer; the evidence has all
+PROVE = {
+    "folds": "what proves it: a column with the fold of each row, or the passport; or blend it as "
+    "it is with equal weights: python -m pipeline.ensemble --method mean",
+    "labels": "what proves it: python -m pipeline.team challenge {name}, a file that only learners "
+    "of the right folds can answer{holdout}",
+}
+
 
 def print_audit(
-    audit: Audit, contest: CompetitionView, title: str, sources: dict[str, str], console: Console
+    audit: Audit,
+    contest: CompetitionView,
+    title: str,
+    sources: dict[str, str],
+    console: Console,
+    whole: bool = True,
 ) -> None:
-    """Print the whole page, before anything is written."""
+    """Print the answer in five lines, and below it the evidence where the *whole* is asked for."""
 
     def say(line: str = "") -> None:
         console.print(line, soft_wrap=True)
 
-    for line in _first_lines(audit, contest, title, sources):
+    for line in answer_lines(audit, contest, title):
+        say(line)
+    if not whole:
+        return
+    say()
+    for line in _details(audit, contest, sources):
         say(line)
     say()
     console.print(_findings(audit))
@@ -27,21 +46,54 @@ def print_audit(
         console.print(_folds(audit))
     if audit.likenesses:
         console.print(_runs(audit))
-    for line in _verdict(audit):
-        say(line)
 
 
-def _first_lines(
-    audit: Audit, contest: CompetitionView, title: str, sources: dict[str, str]
-) -> Iterator[str]:
+def answer_lines(audit: Audit, contest: CompetitionView, title: str) -> Iterator[str]:
+    """What, verdict, score, why, and what to do next."""
     metric = contest.metric
     better = "larger" if metric.greater_is_better else "smaller"
     yield f"{contest.competition.name}: {title}, scored by {metric.name} ({better} is better)"
+    yield f"verdict  {audit.verdict}"
+    yield f"score    {score_text(audit.score)} out-of-fold{_beside(audit, contest)}"
+    reasons = audit.reasons
+    for each in reasons[:MOST_REASONS]:
+        yield f"  - {each.check}: {each.says}"
+    if len(reasons) > MOST_REASONS:
+        yield f"  - and {len(reasons) - MOST_REASONS} more (--why)"
+    if not reasons:
+        yield f"labels   {audit.power or 'nothing was looked at'}"
+    yield f"next     {_next(audit, contest, title.split()[0])}"
+
+
+def _beside(audit: Audit, contest: CompetitionView) -> str:
+    """The holdout score, and the best other run's."""
+    holdout = "" if audit.holdout is None else f", holdout {audit.holdout:.4f}"
+    scored = [each for each in audit.likenesses if each.score is not None]
+    if not scored:
+        return holdout
+    sign = 1 if contest.metric.greater_is_better else -1
+    best = max(scored, key=lambda each: sign * (each.score or 0.0))
+    return f"{holdout}; the best other run is {best.run} with {score_text(best.score)}"
+
+
+def _next(audit: Audit, contest: CompetitionView, name: str) -> str:
+    """What the person may do now."""
+    if audit.verdict == "out":
+        return "mend what is said above and add the file again; --why shows all that was looked at"
+    if audit.verdict == "unproven":
+        about = "folds" if all(each.about == "folds" for each in audit.reasons) else "labels"
+        missing = contest.holdout_truth is not None and audit.holdout is None
+        rows = "; or predictions of the holdout rows" if missing else ""
+        return f"it is in no honest score yet; {PROVE[about].format(name=name, holdout=rows)}"
+    return "python -m pipeline.ensemble blends it; --why shows all that was looked at"
+
+
+def _details(audit: Audit, contest: CompetitionView, sources: dict[str, str]) -> Iterator[str]:
     for file, digest in sources.items():
         yield f"  file     {file}, SHA-256 {digest[:16]}"
     yield f"  folds    passport {contest.folds.digest[:16]}, {contest.folds.count} folds"
-    holdout = "" if audit.holdout is None else f", holdout {audit.holdout:.4f}"
-    yield f"  score    {score_text(audit.score)} out-of-fold{holdout}"
+    if audit.power:
+        yield f"  labels   {audit.power}"
     for note in audit.notes:
         yield f"  note     {note}"
 
@@ -79,10 +131,17 @@ def _runs(audit: Audit) -> Grid:
     return grid
 
 
-def _verdict(audit: Audit) -> Iterator[str]:
-    yield f"verdict  {audit.verdict}"
-    for each in audit.reasons if audit.verdict != "in" else []:
-        yield f"  - {each.check}: {each.says}"
+ANSWERED = {
+    "passed": "its score counts from now on: python -m pipeline.ensemble",
+    "failed": "the run stays out of honest scores",
+    "no proof": "the run stays as it was; predictions of holdout rows prove more",
+}
+
+
+def print_answered(found: Answered, run: str, console: Console) -> None:
+    """Print what the answers to a challenge prove."""
+    for line in (f"challenge  {run}: {found.verdict}", f"  {found.says}", ANSWERED[found.verdict]):
+        console.print(line, soft_wrap=True)
 
 
 def print_runs(lines: Sequence[RunLine], contest: CompetitionView, console: Console) -> None:

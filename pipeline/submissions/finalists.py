@@ -88,6 +88,10 @@ def candidates(root: Path, files: Sequence[Path]) -> tuple[list[Candidate], list
         except PipelineError as error:
             left_out.append(f"{csv.name}: {error}")
             continue
+        if doubts := made.outcome.doubts:
+            told = "; ".join(f"{run}: {doubt.says}" for run, doubt in doubts)
+            left_out.append(f"{csv.name}: its score is not honest ({told})")
+            continue
         found.append(Candidate(csv=csv, made=made))
     return found, left_out
 

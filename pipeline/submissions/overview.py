@@ -43,7 +43,9 @@ class Line:
     """The file, where it still lies in submissions/ as it was sent."""
     method: str | None
     honest: float | None
-    """None for a file that is not ours."""
+    """None for a file that is not ours, and where a member's own score is in doubt."""
+    doubts: tuple[str, ...]
+    """Why its score is not honest; empty as a rule."""
     expected: dict[str, Expected]
     """public, private -> what was expected."""
 
@@ -89,6 +91,9 @@ def standing(folder: Path, competition: str, config: SubmissionsConfig, day: dat
                 csv=path,
                 method=record.get("method"),
                 honest=scores.get("honest"),
+                doubts=tuple(
+                    f"{each.get('run')}: {each.get('says')}" for each in scores.get("doubts") or []
+                ),
                 expected=_expected(scores),
             )
         )

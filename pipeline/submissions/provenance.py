@@ -2,7 +2,7 @@
 
 import math
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -13,6 +13,8 @@ from pipeline import __version__
 from pipeline.base.config import Competition, as_dict
 from pipeline.base.files import sha256
 from pipeline.ensemble.outcome import Outcome
+from pipeline.oof.doubts import doubts_of, remarks_of, seen_by_audit
+from pipeline.oof.manifest import origin_of
 from pipeline.submissions.build import BuiltSubmission
 
 NAMED = ("runs", "method")
@@ -30,13 +32,17 @@ def scores(outcome: Outcome) -> dict[str, Any]:
     line, holdout = assessment.headline, outcome.holdout
     return {
         "metric": outcome.metric.name,
-        "honest": outcome.honest,
-        "honest_undecided": outcome.undecided,
+        "honest": None if outcome.doubts else outcome.honest,
+        "claimed": outcome.honest if outcome.doubts else None,
+        "doubts": [
+            {"run": run, "kind": each.kind, "says": each.says} for run, each in outcome.doubts
+        ],
+        "honest_undecided": None if outcome.doubts else outcome.undecided,
         "in_sample": outcome.in_sample,
         "optimism": outcome.optimism,
         "gain_over_best_single": finite(line.over_best.difference),
         "interval_95": [finite(line.over_best.low), finite(line.over_best.high)],
-        "verdict": assessment.verdict,
+        "verdict": outcome.verdict,
         "holdout": None if holdout is None else holdout.ensemble,
         "expected": {name: asdict(part) for name, part in outcome.leaderboard.parts.items()},
         "expected_notes": outcome.leaderboard.notes,
@@ -78,6 +84,7 @@ def provenance(made: BuiltSubmission, message: str, root: Path) -> dict[str, Any
             "weight": line.weight,
             "oof_score": line.score,
             "recipe": manifest.get("recipe"),
+            **_audited(manifest),
             "seeds": manifest["seeds"],
             "parts": manifest["parts"],
         }
@@ -101,6 +108,16 @@ def provenance(made: BuiltSubmission, message: str, root: Path) -> dict[str, Any
         "versions": versions(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def _audited(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """What the audit said of a team-mate's run; {} for a run of our own."""
+    team = origin_of(manifest)
+    if team is None:
+        return {}
+    doubts = [{"kind": each.kind, "says": each.says} for each in doubts_of(manifest)]
+    told = {"verdict": team["audit"]["verdict"], "doubts": doubts}
+    return {"audit": told | {"warnings": remarks_of(manifest), "power": seen_by_audit(manifest)}}
 
 
 def versions() -> dict[str, str]:

@@ -4,6 +4,7 @@
     python -m pipeline.team list
     python -m pipeline.team show anna-deberta
     python -m pipeline.team export minilm --out minilm.csv
+    python -m pipeline.team challenge anna-deberta
 
 Each takes --config configs/NAME.yaml; python -m pipeline.team add --help says more. A file that is
 out ends with exit code 3, and nothing is written.
@@ -36,11 +37,20 @@ ADD = """Audit a team-mate's predictions on one page and store them as a run.
 
 FILE holds an id column and the predictions, in any order of rows and columns: rows of train and of
 test (and of the holdout) together, or test in a file of its own (--test). The passport of the
-folds, or a column with the fold of each row, proves that it was made on our folds; without either
-the run is stored, but left out of every blend unless --force.
+folds, or a column with the fold of each row, proves that it was made on our folds. The verdict is
+in, unproven (stored, but in no honest score) or out.
 """
 LIST = "List all complete runs, our own and those of others."
 SHOW = "Print the audit of a run again; for a run of our own it is made anew."
+CHALLENGE = """A proof for a run in doubt: questions that only learners of the right folds answer.
+
+    python -m pipeline.team challenge anna-deberta                        write the questions
+    python -m pipeline.team challenge anna-deberta --answer answer.csv    judge the answers
+
+The file holds training rows, each with its own fold and with another one; the team-mate predicts
+each with the learner that was trained without the fold beside it. One model that was trained on all
+rows has one answer for both, and cannot pass.
+"""
 EXPORT = """Write a run as one csv with a sidecar, for a team-mate or another tool.
 
     python -m pipeline.team export minilm --out minilm.csv
@@ -52,17 +62,24 @@ passport. `team add` takes both.
 
 def parser_of(action: str) -> Parser:
     """The options of one action; --help needs no heavy import."""
-    about = {"add": ADD, "list": LIST, "show": SHOW, "export": EXPORT}[action]
+    about = {"add": ADD, "list": LIST, "show": SHOW, "export": EXPORT, "challenge": CHALLENGE}[
+        action
+    ]
     options = Parser(f"team {action}", about)
     options.add_argument(
         "--config", type=str, metavar="FILE", help=f"default: ROOT/{DEFAULT_CONFIG}"
     )
     if action == "add":
         add_options(options)
-    if action in ("show", "export"):
+    if action == "challenge":
+        options.add_argument("--answer", type=str, metavar="FILE", help="the answers, to be judged")
+        options.add_argument("--logits", action="store_true", help="the answers are raw outputs")
+    if action in ("show", "export", "challenge"):
         options.add_argument("run", type=str, metavar="RUN", help="a complete run")
+    if action in ("export", "challenge"):
+        name = "COMP-RUN.csv" if action == "export" else "COMP-RUN-challenge.csv"
+        options.add_argument("--out", type=str, metavar="FILE", help=f"default: {name}")
     if action == "export":
-        options.add_argument("--out", type=str, metavar="FILE", help="default: COMP-RUN.csv")
         options.add_argument("--replace", action="store_true", help="overwrite another file")
     return options
 
@@ -71,6 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     actions = {"add": _add, "list": _list, "show": _show, "export": _export}
+    actions["challenge"] = _challenge
     if not words or words[0] not in actions:
         if words and words[0] in ("-h", "--help"):
             print(f"usage: python -m pipeline.team {{{','.join(actions)}}} …\n\n{__doc__}")
@@ -101,7 +119,8 @@ def _add(args: "Namespace", competition: Competition) -> int:
     found = audit(subject, notes)
     console = page(sys.stderr if args.json else sys.stdout)
     by = f" by {args.by}" if args.by else ""
-    print_audit(found, contest, f"{args.name}{by}", candidate.sources, console)
+    title = f"{args.name}{by}"
+    print_audit(found, contest, title, candidate.sources, console, whole=args.why)
     admitted = found.verdict != OUT or (args.force and found.storable)
     stored = None
     if admitted and not args.dry_run:
@@ -179,6 +198,38 @@ def _export(args: "Namespace", competition: Competition) -> int:
     else:
         page().print(f"wrote {path} and {beside.name}, send both", soft_wrap=True)
     return 0
+
+
+def _challenge(args: "Namespace", competition: Competition) -> int:
+    from pipeline.report.page import page
+    from pipeline.report.team import print_answered
+    from pipeline.team.challenge import (
+        check_given,
+        enter,
+        instructions,
+        judge,
+        read_answer,
+        write,
+    )
+
+    paths, contest, peer = _named_run(args, competition)
+    check_given(peer)
+    console = page(sys.stderr if args.json else sys.stdout)
+    if args.answer is None:
+        path = Path(args.out or f"{paths.runs.name}-{peer.name}-challenge.csv")
+        count = write(contest, peer.name, path)
+        for line in instructions(peer.name, path, count, competition.columns.texts):
+            console.print(line, soft_wrap=True)
+        if args.json:
+            print(json.dumps({"run": peer.name, "file": str(path), "rows": count}))
+        return 0
+    answer = Path(args.answer)
+    found = judge(contest, peer, read_answer(contest, peer.name, answer, args.logits))
+    enter(paths, peer, answer, found)
+    print_answered(found, peer.name, console)
+    if args.json:
+        print(json.dumps({"run": peer.name, **found.as_values()}, allow_nan=False))
+    return 0 if found.verdict == "passed" else DataError.exit_code
 
 
 def _named_run(

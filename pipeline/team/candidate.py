@@ -64,7 +64,7 @@ def joined(
     labels: np.ndarray | None = None
     unknown: list[str] = []
     for sheet in sheets:
-        probable = _as_outputs(sheet, kind, contest)
+        probable = as_outputs(sheet, kind, contest)
         strangers = np.ones(len(sheet.ids), dtype=bool)
         for part, ids in contest.ids.items():
             at, rows = _places(sheet, part, ids)
@@ -117,7 +117,7 @@ def _labelled(
     return filled
 
 
-def _as_outputs(sheet: CandidateTable, kind: Kind, contest: CompetitionView) -> np.ndarray:
+def as_outputs(sheet: CandidateTable, kind: Kind, contest: CompetitionView) -> np.ndarray:
     """(r, k) predictions in our columns: probabilities where the file holds logits."""
     places = list(sheet.columns.outputs.values())
     k = len(contest.competition.outputs)

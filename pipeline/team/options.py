@@ -28,6 +28,7 @@ def add_options(options: Parser) -> None:
     for flag, what in (
         ("--force", "store it although it is out, where every row has its numbers"),
         ("--replace", "put it in the place of another file of that name"),
+        ("--why", "show all that was looked at, below the answer"),
         ("--dry-run", "show everything, write nothing"),
     ):
         options.add_argument(flag, action="store_true", help=what)

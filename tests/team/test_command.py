@@ -203,9 +203,14 @@ def test_force_stores_it_and_every_blend_leaves_it_out_or_says_so(toy, capsys):
     why = "the predictions are the labels themselves"
     _, answer = blended(toy, capsys)
     assert [each["name"] for each in answer["members"]] == ["m0", "m1"]
-    assert any(f"anna left out: {why}" in note for note in answer["notes"])
+    (note,) = [note for note in answer["notes"] if note.startswith("anna left out: ")]
+    assert why in note
     _, answer = blended(toy, capsys, "--force")
-    assert any(f"anna is blended (--force) although {why}" in note for note in answer["notes"])
+    assert any(note.startswith("anna is blended (--force)") for note in answer["notes"])
+    assert (answer["scores"]["honest"], answer["scores"]["verdict"]) == (None, "untold")
+    assert answer["scores"]["claimed"] > 0.9
+    assert {each["run"] for each in answer["scores"]["doubts"]} == {"anna"}
+    assert answer["scores"]["expected"] == {}
 
 
 def test_an_unproven_run_is_left_out_of_blends_unless_forced(toy, capsys):

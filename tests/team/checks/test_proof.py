@@ -43,7 +43,9 @@ def test_a_passport_of_today_is_a_proof(toy, digits):
 
 def test_a_foreign_passport_is_unproven_with_both_digests(toy):
     found = look(toy, send(toy, fold=False), passport="f" * 64)
-    assert f"passport ffffffffffffffff, today's is {toy.folds.digest[:16]}" in said(found, "unproven")
+    assert f"passport ffffffffffffffff, today's is {toy.folds.digest[:16]}" in said(
+        found, "unproven"
+    )
     assert found.proof.kind == "none"
 
 

@@ -1,0 +1,238 @@
+"""A question that only learners of the right folds can answer: a proof for a file in doubt.
+
+    python -m pipeline.team challenge anna --out challenge.csv
+    python -m pipeline.team challenge anna --answer answer.csv
+
+The file holds rows of train, each twice, and beside each a fold: the learner that was trained
+without this fold is to predict it. One of the two folds is the row's own, so that this learner has
+not seen the row; the other learner was trained on it. What is held against the answers:
+
+- The learners of the own folds must give the stored predictions back, or others have answered.
+- The learners that were trained on a row must be nearer to its label, clearly (ERRORS standard
+  errors, and a tenth of the error). One model that was trained on all rows has one answer for both,
+  and learners that were trained on their own fold are nearer where they should not be.
+
+A learner that fits what it has seen no better than anything else proves nothing in this way; nor
+can it have gained much by seeing it. What the answers cannot show: a column made from the labels of
+all rows, which every learner was given. Rows with half of their words taken out were tried as
+questions first; four of five leaking models passed (benchmarks/results/audits.md).
+
+Which rows are asked follows from the passport and the run's name: the same for everybody who has
+them, and not to be chosen.
+"""
+
+import csv
+import io
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from pipeline.base.errors import DataError, UsageError
+from pipeline.base.files import commit_json, commit_text, sha256
+from pipeline.base.leases import lease
+from pipeline.base.paths import Paths
+from pipeline.base.seeding import generator
+from pipeline.data.reading.reader import read
+from pipeline.data.table import Table, listing
+from pipeline.metrics.formulas import expand
+from pipeline.oof.manifest import origin_of
+from pipeline.team.candidate import Kind, as_outputs
+from pipeline.team.columns import find_columns, numbers
+from pipeline.team.competition import CompetitionView
+from pipeline.team.runs import Peer
+from pipeline.team.table import CandidateTable
+
+ASKED = 400  # rows; twice as many questions
+FEWEST = 40  # fewer say nothing
+SAME = 0.05  # of the predictions' standard deviation: so far off an answer may be by rounding
+ERRORS = 3.0  # standard errors of the difference of squared errors
+LEAST = 0.1  # of the squared error, by which learners that have seen a row must be better
+
+Verdict = Literal["passed", "failed", "no proof"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Challenge:
+    """2 a questions about a rows of train."""
+
+    ids: np.ndarray
+    """(q,) of the questions."""
+    fold: np.ndarray
+    """(q,) the fold whose learner is asked."""
+    rows: np.ndarray
+    """(a,) positions of the rows, in the order of the folds."""
+    place: np.ndarray
+    """(q,) where each question stands in: the rows of the own folds, then those of others."""
+    table: Table
+    """The q rows as they are asked."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answered:
+    """What an answer proves."""
+
+    verdict: Verdict
+    says: str
+    nearer: float | None = None
+    """Share of the squared error that learners lose that were trained on a row."""
+    errors: float | None = None
+    """The same difference in standard errors."""
+
+    def as_values(self) -> dict[str, Any]:
+        """For run.json and --json."""
+        return asdict(self)
+
+
+def challenge_of(contest: CompetitionView, run: str) -> Challenge:
+    """The questions to the learners of *run*; UsageError where there are too few rows."""
+    random = generator(int(contest.folds.digest[:12], 16) % 2**31, f"challenge {run}")
+    train = _in_order(contest.tables.train, contest.folds.ids)
+    if len(train) < FEWEST:
+        raise UsageError(f"a challenge takes {FEWEST} rows of train; there are {len(train)}")
+    rows = np.sort(random.permutation(len(train))[:ASKED])
+    own, count = contest.folds.fold_of_row[0][rows], contest.folds.count
+    other = (own + 1 + random.integers(count - 1, size=len(rows))) % count
+    order = random.permutation(2 * len(rows))
+    return Challenge(
+        ids=np.array([f"question-{number:04d}" for number in range(len(order))], dtype=object),
+        fold=np.concatenate([own, other])[order],
+        rows=rows,
+        place=order,
+        table=train.rows(np.tile(rows, 2)[order]),
+    )
+
+
+def _in_order(table: Table, ids: np.ndarray) -> Table:
+    place_of = {row_id: place for place, row_id in enumerate(table.ids.tolist())}
+    return table.rows(np.array([place_of[row_id] for row_id in ids.tolist()], dtype=int))
+
+
+def write(contest: CompetitionView, run: str, path: Path) -> int:
+    """Write the questions as a csv; how many there are."""
+    asked = challenge_of(contest, run)
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    columns = contest.competition.columns
+    writer.writerow([columns.id, "fold", *columns.texts, *asked.table.features])
+    for row in range(len(asked.ids)):
+        more = [column[row] for column in asked.table.features.values()]
+        writer.writerow([asked.ids[row], asked.fold[row], *asked.table.texts[row], *more])
+    if path.exists() and path.read_text(encoding="utf-8") != stream.getvalue():
+        raise UsageError(f"{path} is there already with other content; name another with --out")
+    commit_text(path, stream.getvalue())
+    return len(asked.ids)
+
+
+def read_answer(contest: CompetitionView, run: str, path: Path, logits: bool = False) -> np.ndarray:
+    """(q, k) the answers in the order of the questions; DataError where they do not fit."""
+    asked = challenge_of(contest, run)
+    kind: Kind = "values" if contest.kind.numeric else "probabilities"
+    if logits:
+        kind = "logits"
+    frame = read(path).frame
+    columns = find_columns(
+        frame, contest.competition, path.name, set(asked.ids.tolist()), lambda *_: False
+    )
+    ids = frame[columns.id].to_numpy(dtype=object)
+    cells = [numbers(frame[column].to_numpy(dtype=object)) for column in columns.outputs]
+    sheet = CandidateTable(
+        name=path.name,
+        sha256=sha256(path),
+        columns=columns,
+        ids=ids,
+        part=np.full(len(ids), "train", dtype=object),
+        values=np.stack(cells, axis=1),
+        folds=None,
+        labels=None,
+        passports=[],
+        notes=[],
+    )
+    given = as_outputs(sheet, kind, contest)
+    place_of = {row_id: place for place, row_id in enumerate(ids.tolist())}
+    lacking = [row_id for row_id in asked.ids.tolist() if row_id not in place_of]
+    if lacking or len(ids) != len(asked.ids):
+        raise DataError(
+            f"{path.name} has {len(ids)} rows, {len(asked.ids)} were asked; missing: "
+            f"{listing(lacking[:5], len(lacking)) or 'none'}. Predict each row of it once"
+        )
+    values = given[[place_of[row_id] for row_id in asked.ids.tolist()]]
+    if not np.isfinite(values).all():
+        raise DataError(f"{path.name} holds cells that are no finite number")
+    return values
+
+
+def judge(contest: CompetitionView, peer: Peer, answers: np.ndarray) -> Answered:
+    """What the *answers* (q, k) of the learners behind *peer* prove."""
+    asked = challenge_of(contest, peer.name)
+    ordered = np.empty_like(answers)
+    ordered[asked.place] = answers
+    own, other = np.split(ordered, 2)
+    stored = peer.oof[asked.rows]
+    spread, a = max(float(stored.std()), 1e-12), len(asked.rows)
+    off = float(np.sqrt(((own - stored) ** 2).mean()))
+    if off > SAME * spread:
+        return Answered(
+            verdict="failed",
+            says=f"other learners answered: for {a} rows the learners without the row's own fold "
+            f"lie {off:.3g} from the stored predictions, which spread by {spread:.3g}",
+        )
+    if float(np.sqrt(((own - other) ** 2).mean())) < 1e-4 * spread:
+        return Answered(
+            verdict="failed",
+            says="one learner answered for all folds: the same answers with and without the row in "
+            "training, so it has seen all rows, or none of them",
+        )
+    truth = expand(contest.truth[asked.rows], contest.problem, own.shape[1])
+    return _compared(((own - truth) ** 2).sum(axis=1), ((other - truth) ** 2).sum(axis=1))
+
+
+def _compared(unseen: np.ndarray, seen: np.ndarray) -> Answered:
+    """From squared errors (a,) of learners that should not have seen a row, and that have."""
+    apart = unseen - seen
+    error = float(apart.std(ddof=1)) / len(apart) ** 0.5
+    errors = float(apart.mean()) / max(error, 1e-12)
+    nearer = float(apart.mean() / max(float(unseen.mean()), 1e-12))
+    told = (
+        f"learners that were trained on a row are nearer to its label than those that were not: "
+        f"{100 * nearer:.0f} % of the squared error ({errors:+.1f} standard errors)"
+    )
+    if errors < -ERRORS:
+        says = f"{told}. The wrong way round: were learners trained on the folds they predict?"
+        return Answered(verdict="failed", says=says, nearer=nearer, errors=errors)
+    if errors < ERRORS or nearer < LEAST:
+        says = f"{told}; {ERRORS:g} errors and {100 * LEAST:.0f} % would prove something"
+        return Answered(verdict="no proof", says=says, nearer=nearer, errors=errors)
+    return Answered(verdict="passed", says=told, nearer=nearer, errors=errors)
+
+
+def check_given(peer: Peer) -> None:
+    """Raise UsageError for a run of our own, of which nothing is to be proved."""
+    if origin_of(peer.manifest) is None:
+        raise UsageError(f"{peer.name} was trained here: there is nothing to prove")
+
+
+def enter(paths: Paths, peer: Peer, answer: Path, found: Answered) -> None:
+    """Keep the verdict in run.json of a team-mate's run."""
+    team = origin_of(peer.manifest) or {}
+    when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    told = {"file": answer.name, "sha256": sha256(answer), "when": when, **found.as_values()}
+    with lease(paths.workspaces / f".{peer.name}.team.lease", f"run {peer.name}") as held:
+        held.check()
+        manifest = dict(peer.manifest)
+        manifest["team"] = team | {"challenge": told}
+        commit_json(paths.run_manifest(peer.name), manifest)
+
+
+def instructions(run: str, path: Path, count: int, texts: Sequence[str]) -> list[str]:
+    """What to tell the team-mate."""
+    return [
+        f"wrote {path}: {count} rows for whoever made {run}",
+        "  1  predict each row with the learner that was trained without the fold beside it",
+        f"     (text in {', '.join(texts)}; not the mean of all learners, nothing trained anew)",
+        "  2  write a csv with the ids and the predictions, named as in the file that was sent",
+        f"  3  python -m pipeline.team challenge {run} --answer ANSWER.csv",
+    ]

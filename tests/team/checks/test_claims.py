@@ -1,0 +1,159 @@
+"""What a file claims out-of-fold against what its test predictions can do."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pipeline.team.audit import audit
+from pipeline.team.candidate_view import CandidateView
+from pipeline.team.checks.claims import MOST, claim_of, power
+from pipeline.team.runs import read_peers
+from tests.blendable import Toy, make
+from tests.team.files import contest_of, look, read, said, send
+
+N, M = 600, 300
+NOISE = 0.8
+
+
+class World:
+    """Labels of a part that weak runs know, a part that only a strong one knows, and noise."""
+
+    def __init__(self, toy: Toy) -> None:
+        self.random = np.random.default_rng(3)
+        self.truth = dict(toy.truth)
+        self.weak, self.strong = {}, {}
+        for file, rows in (("train", N), ("test", M)):
+            known, hidden = self.random.normal(size=(2, rows, 1))
+            self.weak[file], self.strong[file] = known, known + hidden
+            self.truth[file] = known + hidden + NOISE * self.random.normal(size=(rows, 1))
+
+    def says(self, knows: dict[str, np.ndarray], own: float) -> dict[str, np.ndarray]:
+        """Predictions with noise of their own; on test that of the mean of four learners."""
+        shares = {"train": own, "test": own / 2}
+        return {
+            file: each + shares[file] * self.random.normal(size=each.shape)
+            for file, each in knows.items()
+        }
+
+
+@pytest.fixture
+def toy(tmp_path) -> Toy:
+    return make(tmp_path, "regression", "pearson", n=N, m=M)
+
+
+@pytest.fixture
+def seen(toy):
+    """The world, its contest, and the view of a file beside two weak runs."""
+    world = World(toy)
+    for place, name in enumerate(("m0", "m1")):
+        toy.truth = world.weak
+        toy.add_run(name, 0.4, seed=place)
+    contest = contest_of(toy)
+    contest.__dict__["truth"] = world.truth["train"]
+    peers, _ = read_peers(toy.paths, contest)
+
+    def view(values, beside=True):
+        candidate = read(toy, send(toy, values))
+        return CandidateView(candidate, contest, peers if beside else [])
+
+    return world, view
+
+
+def found(subject) -> tuple[str, str]:
+    """The grade of the check, and what it says."""
+    (line,) = [each for each in audit(subject).findings if each.check == "claims"]
+    return line.grade, line.says
+
+
+def leaky(world, knows, share, own=0.3):
+    """An honest file into which a share of what its errors leave of the labels was learned."""
+    values = world.says(knows, own)
+    train = values["train"]
+    return values | {"train": train + share * (world.truth["train"] - train)}
+
+
+def test_a_weak_file_that_learned_the_labels_is_out_and_says_why(seen):
+    world, view = seen
+    grade, says = found(view(leaky(world, world.weak, 0.9)))
+    assert grade == "out"
+    assert "it has seen the labels it is scored on" in says
+    assert "of the error that the 2 other runs leave it removes 9" in says
+
+
+def test_alone_it_is_unproven_as_nothing_tells_that_test_is_alike(seen):
+    world, view = seen
+    grade, says = found(view(leaky(world, world.weak, 0.95), beside=False))
+    assert grade == "unproven"
+    assert "a constant leaves" in says
+
+
+def test_a_much_stronger_honest_file_is_in(seen):
+    world, view = seen
+    subject = view(world.says(world.strong, 0.3))
+    assert claim_of(subject).share > 0.4
+    grade, says = found(subject)
+    assert grade == "ok"
+    assert "a leak would have shown from" in says
+
+
+def test_honest_files_of_all_strengths_stay_far_below_the_bound(seen):
+    world, view = seen
+    for knows in (world.weak, world.strong):
+        for own in (0.1, 0.5, 1.0):
+            claim = claim_of(view(world.says(knows, own)))
+            assert claim.share - claim.reach < -2 * claim.error
+
+
+def test_one_fold_that_was_trained_on_is_named(seen, toy):
+    world, view = seen
+    values, whole = world.says(world.weak, 0.3), leaky(world, world.weak, 0.9)
+    rows = toy.folds.valid_rows(0, 2)
+    values["train"][rows] = whole["train"][rows]
+    claims = [each for each in audit(view(values)).findings if each.check == "claims"]
+    assert any(each.grade == "unproven" and each.says.startswith("fold 2") for each in claims)
+
+
+def test_what_is_too_good_without_a_broken_bound_is_unproven(seen):
+    world, view = seen
+    nearly = {
+        file: truth + 0.05 * world.random.normal(size=truth.shape)
+        for file, truth in world.truth.items()
+    }
+    subject = view(nearly)  # on test it knows the labels as well, as no honest file could
+    assert claim_of(subject).share > MOST
+    grade, says = found(subject)
+    assert grade == "unproven"
+    assert "too good to be believed without proof" in says
+
+
+def test_a_test_file_of_another_kind_is_not_taken_for_a_leak(seen):
+    world, view = seen
+    values = world.says(world.strong, 0.2)
+    subject = view(values)
+    narrow = [replace(peer, test=peer.test / 3) for peer in subject.peers]
+    flat = view(values | {"test": values["test"] / 3})
+    shifted = CandidateView(flat.candidate, flat.contest, narrow)
+    assert found(flat)[0] != "ok"
+    assert found(shifted)[0] == "ok"
+
+
+def test_runs_in_doubt_show_nothing(seen):
+    world, view = seen
+    subject = view(world.says(world.strong, 0.3))
+    doubted = [replace(peer, manifest={"selection": "best-on-valid"}) for peer in subject.peers]
+    alone = CandidateView(subject.candidate, subject.contest, doubted)
+    assert list(alone.trusted) == []
+    assert "a constant leaves" in found(alone)[1]
+
+
+def test_the_power_is_told_and_kept(seen):
+    world, view = seen
+    subject = view(world.says(world.strong, 0.3))
+    assert audit(subject).power == power(subject)
+    assert power(subject).startswith("labels that were seen would have shown from")
+
+
+def test_too_few_rows_are_said_to_be_unchecked(tmp_path):
+    toy = make(tmp_path, "regression", "pearson", n=60, m=20)
+    assert "claims: not checked" in said(look(toy, send(toy)), "ok")
