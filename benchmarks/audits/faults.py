@@ -17,6 +17,8 @@ class BuiltSubmission:
     """train (n, k), test (m, k), holdout (h, k)."""
     seen: np.ndarray | None = None
     """(n, k) what the model says of its training rows once it was trained on all of them."""
+    seen_test: np.ndarray | None = None
+    """(m, k) what that model says of test."""
     folds: np.ndarray | None = None
     """(1, n) names of folds."""
     target: np.ndarray | None = None
@@ -25,7 +27,7 @@ class BuiltSubmission:
     def copy(self) -> "BuiltSubmission":
         """One that may be changed."""
         values = {part: each.copy() for part, each in self.values.items()}
-        return BuiltSubmission(values, self.seen, self.folds, self.target)
+        return BuiltSubmission(values, self.seen, self.seen_test, self.folds, self.target)
 
     @property
     def oof(self) -> np.ndarray:
@@ -77,6 +79,21 @@ def _all_folds(
     assert made.seen is not None
     made.oof[:] = made.seen
     return made
+
+
+@fault("trained on all rows, test by that model, too")
+def _one_model(
+    made: BuiltSubmission, contest: CompetitionView, peers: Sequence[Peer], random: object
+) -> BuiltSubmission:
+    assert made.seen is not None
+    assert made.seen_test is not None
+    made.oof[:] = made.seen
+    made.values["test"][:] = made.seen_test
+    return made
+
+
+LEAKS = dict(FAULTS)
+"""Those of them in which labels were learned: every model is tried."""
 
 
 @fault("2 % of the predictions are the labels")

@@ -280,8 +280,26 @@ def test_list_tells_our_runs_and_those_of_others(toy, capsys):
     assert "toy: 3 runs, scored by pearson" in capsys.readouterr().out
 
 
+def test_the_answer_stands_first_in_five_lines_and_the_evidence_is_for_the_asking(toy, capsys):
+    path = str(send(toy))
+    assert call(toy, "add", path, "--name", "anna", "--by", "Anna") == 0
+    short = capsys.readouterr().out.splitlines()
+    assert short[0] == "toy: anna by Anna, scored by pearson (larger is better)"
+    assert short[1] == "verdict  in"
+    assert "out-of-fold; the best other run is m0 with" in short[2]
+    assert short[3] == "labels   nothing could be excluded: rows are missing, or too few of test"
+    assert short[4].startswith("next     python -m pipeline.ensemble blends it")
+    assert short[5].startswith("wrote ")
+    assert len(short) == 6
+    assert call(toy, "add", path, "--name", "anna", "--by", "Anna", "--why") == 0
+    whole = capsys.readouterr().out.splitlines()
+    assert whole[:5] == short[:5]
+    assert any("looked at" in line for line in whole)
+
+
 def test_show_prints_the_page_again(toy, capsys):
-    assert call(toy, "add", str(send(toy)), "--name", "anna", "--by", "Anna") == 0
+    path = str(send(toy))
+    assert call(toy, "add", path, "--name", "anna", "--by", "Anna", "--why") == 0
     page = capsys.readouterr().out
     assert call(toy, "show", "anna") == 0
     again = capsys.readouterr().out
@@ -353,7 +371,7 @@ def test_an_export_does_not_overwrite_another_file(toy, tmp_path, capsys):
 
 def test_a_broken_run_does_not_keep_a_file_from_being_looked_at(toy, capsys):
     toy.add_run("old", 0.5, passport="e" * 64)
-    assert call(toy, "add", str(send(toy)), "--name", "anna") == 0
+    assert call(toy, "add", str(send(toy)), "--name", "anna", "--why") == 0
     assert "note     not compared with old: these runs were not made" in capsys.readouterr().out
 
 
@@ -392,7 +410,7 @@ def test_several_classes_by_logits(tmp_path, capsys):
 @pytest.mark.parametrize("words", [[], ["ad"], ["--config", "toy"]])
 def test_an_unknown_action_lists_those_there_are(words, capsys):
     assert run(main, words) == 2
-    assert "python -m pipeline.team {add,list,show,export}" in capsys.readouterr().err
+    assert "python -m pipeline.team {add,list,show,export,challenge}" in capsys.readouterr().err
 
 
 def test_help_lists_the_actions(capsys):

@@ -34,6 +34,7 @@ from pipeline.team.runs import Peer
 
 MOST = 0.85  # share of the remaining error that nothing but a proof makes believable
 OUT = (0.5, 0.25, 4.0)  # share removed; beyond the bound by so much, and by so many errors
+LEAST = 0.1  # share that matters: a file that adds but noise claims some by chance
 FEWEST = 30  # rows of a fold, or of test, that say anything
 ASKED = 10  # of the other runs: those with the best scores
 
@@ -55,8 +56,8 @@ class Claim:
 
     @property
     def broken(self) -> bool:
-        """Whether it claims more than it can do."""
-        return self.share - self.reach > self.error
+        """Whether it claims more than it can do, and enough to matter."""
+        return self.share > LEAST and self.share - self.reach > self.error
 
 
 def check(subject: CandidateView) -> Iterator[Finding]:
@@ -83,8 +84,7 @@ def check(subject: CandidateView) -> Iterator[Finding]:
         yield unproven("claims", f"{told}: too good to be believed without proof", "labels")
     else:
         yield ok("claims", f"{told}; a leak would have shown from {_percent(whole.visible)} on")
-    if not whole.broken:
-        yield from _folds(subject)
+    yield from _folds(subject)
 
 
 def power(subject: CandidateView) -> str:
@@ -109,7 +109,7 @@ def _folds(subject: CandidateView) -> Iterator[Finding]:
     worst, far = None, 3.0
     for fold, rows in enumerate(subject.fold_rows):
         found = claim_of(subject, rows)
-        if found is not None and found.share - found.reach > far * found.error:
+        if found and found.broken and found.share - found.reach > far * found.error:
             worst, far = (fold, found), (found.share - found.reach) / found.error
     if worst is not None:
         fold, found = worst
@@ -231,9 +231,9 @@ def _common(shrunk: float, folds: int) -> float:
 
 def _visible(both: float, own: float, rest: float, there: float, folds: int, error: float) -> float:
     """The share removed at which a leak shows: r + a e for a growing a, nothing changed on test."""
-    for leak in np.linspace(0.0, 2.0, 201):
+    for leak in np.linspace(0.0, 2.0, 201):  # the smallest one that matters and breaks the bound
         leaky = own + 2 * leak * both + leak**2 * rest
         share = (both + leak * rest) ** 2 / (leaky * rest)
-        if share - _common(leaky / there, folds) > error:
+        if share > LEAST and share - _common(leaky / there, folds) > error:
             return float(share)
     return 1.0

@@ -2,8 +2,8 @@
 
 Such rows differ by the noise of their labels and by nothing that a learner reads, so predictions
 that differ between them may follow the labels by chance only. Within each set of twins both are
-centred; the sum of their products, against what it varies by from set to set, is a normal deviate
-(bound 4; out from 8). Where twins lie in different folds, an honest prediction even leans to the
+centred, and the sets in which they agree (the sum of their products is above 0) are counted against
+those in which they do not: a sign test (bound 4 standard errors; out from 8). Where twins lie in different folds, an honest prediction even leans to the
 other twin's label, which is on the safe side. It finds labels that were mixed into predictions; a
 learner that was trained on all rows gives equal texts equal predictions and passes.
 
@@ -21,6 +21,7 @@ from pipeline.team.candidate_view import CandidateView, Finding, ok, out, unprov
 BOUND, OUT = 4.0, 8.0
 FEWEST = 10  # sets of twins with unlike labels
 ERRORS = 3.0
+EQUAL = 1e-9  # products of what printing and summing leave of equal predictions
 
 
 def check(subject: CandidateView) -> Iterator[Finding]:
@@ -37,8 +38,8 @@ def check(subject: CandidateView) -> Iterator[Finding]:
     guess = _within(subject.oof[rows], number)
     truth = _within(subject.target[rows], number)
     products = np.bincount(number, weights=(guess * truth).sum(axis=1))
-    scale = float(np.sqrt((products**2).sum()))
-    follows = float(products.sum()) / scale if scale > 1e-9 else 0.0
+    signs = np.sign(np.where(np.abs(products) > EQUAL, products, 0.0))
+    follows = float(signs.sum() / np.sqrt(max((signs != 0).sum(), 1)))
     told = f"{sets} sets of rows with equal texts and unlike labels"
     if follows > BOUND:
         grade = f"{told}: its predictions follow the labels within them ({follows:.1f} errors)"
