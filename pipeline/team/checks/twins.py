@@ -3,9 +3,10 @@
 Such rows differ by the noise of their labels and by nothing that a learner reads, so predictions
 that differ between them may follow the labels by chance only. Within each set of twins both are
 centred, and the sets in which they agree (the sum of their products is above 0) are counted against
-those in which they do not: a sign test (bound 4 standard errors; out from 8). Where twins lie in different folds, an honest prediction even leans to the
-other twin's label, which is on the safe side. It finds labels that were mixed into predictions; a
-learner that was trained on all rows gives equal texts equal predictions and passes.
+those in which they do not: a sign test (bound 4 standard errors; out from 8). Where twins lie in
+different folds, an honest prediction even leans to the other twin's label, which is on the safe
+side. It finds labels that were mixed into predictions; a learner that was trained on all rows gives
+equal texts equal predictions and passes.
 
 The same twins tell the noise of the labels, and with it a ceiling: a squared error of less than
 half of it, three standard errors aside, leaves out-of-fold rows no room for noise.
