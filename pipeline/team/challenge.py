@@ -38,7 +38,6 @@ from pipeline.base.paths import Paths
 from pipeline.base.seeding import generator
 from pipeline.data.reading.reader import read
 from pipeline.data.table import Table, listing
-from pipeline.metrics.formulas import expand
 from pipeline.oof.manifest import origin_of
 from pipeline.team.candidate import Kind, as_outputs
 from pipeline.team.columns import find_columns, numbers
@@ -186,7 +185,7 @@ def judge(contest: CompetitionView, peer: Peer, answers: np.ndarray) -> Answered
             says="one learner answered for all folds: the same answers with and without the row in "
             "training, so it has seen all rows, or none of them",
         )
-    truth = expand(contest.truth[asked.rows], contest.problem, own.shape[1])
+    truth = contest.kind.expand(contest.truth[asked.rows], own.shape[1])
     return _compared(((own - truth) ** 2).sum(axis=1), ((other - truth) ** 2).sum(axis=1))
 
 
