@@ -101,7 +101,7 @@ def _moved(paths: Paths, run: str, manifest: Mapping[str, Any], folds: FrozenFol
             f"{row_id} (fold {then[row_id][1]}, now {now[row_id]})" for row_id in other[:EXAMPLES]
         )
         return f"{len(other)} of {len(now)} rows are in another fold, first {first}"
-    differ = compare(then, now)
+    differ = compare(list(then), list(now))
     if alone := sorted(differ.missing + differ.surplus):
         return f"{len(alone)} rows are only in one of them, first {', '.join(alone[:EXAMPLES])}"
     return f"every row is in the same fold, but {_relabelled(paths, run, manifest, folds)}"
