@@ -9,8 +9,11 @@ from datetime import date
 from typing import Any, Literal
 
 from pipeline.base.errors import UsageError, raise_if
-from pipeline.problems.problem import Problem
+from pipeline.problems.problem import Problem, Submit
 from pipeline.problems.registry import ProblemName, problem_of
+
+GroupBy = Literal["near", "exact", "none"]
+"""Which texts keep rows together in one fold: near copies, equal ones, or none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +60,7 @@ class TaskConfig:
     """Class names in the order of prediction columns; for binary: negative, positive."""
     label_range: tuple[float, float] | None = None
     """Lowest and highest possible label of a regression."""
-    submit: Literal["auto", "value", "label"] = "auto"
+    submit: Submit = "auto"
     """What stands in the submission: value (number, probability), label (class), or what the
     sample submission shows."""
 
@@ -93,7 +96,7 @@ class FoldsConfig:
     """Quantile bins a numeric target is stratified on."""
     stratify_by: list[str] = field(default_factory=list)
     """Further columns whose shares are kept equal, jointly with the label."""
-    groups: Literal["near", "exact", "none"] = "near"
+    groups: GroupBy = "near"
     """Which rows stay together: sharing a sentence nearly or exactly, exactly, or none."""
     group_columns: list[str] = field(default_factory=list)
     """Columns whose equal values keep rows together as well (an author, a prompt)."""

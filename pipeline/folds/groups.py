@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations, pairwise
-from typing import Literal
 from zlib import crc32
 
 import numpy as np
@@ -24,6 +23,8 @@ import pandas as pd
 from datasketch import MinHash
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+
+from pipeline.base.config import GroupBy as How
 
 # Which sentences are nearly equal: Jaccard similarity of character 4-grams, through MinHash-LSH.
 #
@@ -207,9 +208,6 @@ def normalise_all(texts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             code = seen[text] = number.setdefault(normalise(text), len(number))
         codes[place] = code
     return np.array(list(number), dtype=object), codes.reshape(texts.shape)
-
-
-How = Literal["near", "exact", "none"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ rows stand to train is taken; of those that do so equally well the most cautious
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import get_args
 
 import numpy as np
 
@@ -35,7 +36,7 @@ GOOD = 0.05
 """Shares so near to test's, chance aside, need no mixture."""
 STEPS = 6
 """Halvings when the share of whole groups is searched for."""
-HOWS: tuple[How, ...] = ("near", "exact", "none")
+HOWS: tuple[How, ...] = get_args(How)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,9 +16,10 @@ from pipeline.metrics.formulas import Score
 from pipeline.metrics.greedy_ranked import Prepared
 from pipeline.metrics.linearised_metrics import LabelSums, Sums
 from pipeline.metrics.moments import FromMoments
+from pipeline.problems.form import Kind
 from pipeline.problems.registry import problem_of
 
-Needs = Literal["value", "label"]
+Needs = Kind
 Sees = Literal["level", "shape", "order"]
 Columns = Literal["mean", "all", "together"]
 

@@ -11,7 +11,10 @@ from dataclasses import Field, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias
 
 from pipeline.base.errors import UsageError, raise_if
+from pipeline.data.tokens.tokenizer import Pairing
 from pipeline.models.registry import HEADS, LOSSES, POOLINGS, SCHEDULES, TEXT_TRANSFORMS
+
+PrecisionName = Literal["auto", "fp32", "bf16", "fp16"]
 
 if TYPE_CHECKING:
     Pooling: TypeAlias = str
@@ -127,7 +130,7 @@ class TransformerRecipe:
     """Branch, tag or commit of a Hugging Face id."""
     sha256: str | None = None
     """Expected SHA-256 of model.safetensors; checked before loading where given."""
-    pairing: Literal["cross", "siamese"] = "cross"
+    pairing: Pairing = "cross"
     """Pairs as one input (cross-encoder), or each text alone, joined as u, v, |u-v|, u*v."""
     pooling: Pooling = "mean"
     """Token states to one vector."""
@@ -169,7 +172,7 @@ class TransformerRecipe:
     """Dropout before the head, in [0, 1)."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, about a third more time."""
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    precision: PrecisionName = "auto"
     """Arithmetic of the forward pass; auto is bf16 where it is real, else fp16 on a GPU."""
     loss: Loss = "auto"
     """auto: mse for numbers, cross-entropy for classes. bce on numbers treats the label, scaled to

@@ -20,6 +20,7 @@ import numpy as np
 from pipeline.base.errors import DataError, UsageError
 
 Kind = Literal["value", "label"]
+"""Of what a file holds, or a metric takes: numbers (probabilities), or labels."""
 THRESHOLD = 0.5  # from here on a probability reads as yes, as in metrics.metric
 
 

@@ -18,6 +18,9 @@ TargetKind = Literal["numbers", "flags", "classes"]
 """What a target column holds: numbers in the label's unit, 0 and 1, or class numbers 0 … c - 1.
 Losses and the linear learner say which kinds they can be fitted to."""
 
+Submit = Literal["auto", "value", "label"]
+"""What a submission holds of each row: numbers, labels, or what its sample shows."""
+
 
 class Task(Protocol):
     """The settings of a task (the config's section `task`) that a problem type may look at."""
@@ -31,7 +34,7 @@ class Task(Protocol):
         """Lowest and highest possible number."""
 
     @property
-    def submit(self) -> Literal["auto", "value", "label"]:
+    def submit(self) -> Submit:
         """What the user wants in the file."""
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pipeline.base.config import Competition, as_dict, flat, short
 from pipeline.base.paths import Part, Paths, Workspace
@@ -18,11 +18,9 @@ from pipeline.models.learner import LearnerFactory
 from pipeline.models.recipes import Recipe, as_values
 from pipeline.oof.manifest import HARMLESS, MANNER, SAME
 from pipeline.training.checkpoints import Checkpoints
+from pipeline.training.options import OnNan
 
 # How a run behaves when things go wrong: fixed once for all its folds.
-
-
-OnNan = Literal["stop", "rollback", "skip-fold"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from argparse import SUPPRESS
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 from pipeline.base.config import Competition
 from pipeline.base.errors import UsageError, raise_if
@@ -10,6 +10,10 @@ from pipeline.base.parser import Parser
 
 if TYPE_CHECKING:
     from jsonargparse import Namespace
+
+
+OnNan = Literal["stop", "rollback", "skip-fold"]
+"""What is done where a training has come to NaN or infinity."""
 
 
 def add_options(options: Parser) -> None:
@@ -69,7 +73,7 @@ def _add_trouble(options: Parser) -> None:
     options.add_argument(
         "--on-nan",
         default="stop",
-        choices=["stop", "rollback", "skip-fold"],
+        choices=get_args(OnNan),
         help="after NaN or infinity: end; go back to the start of the epoch with half the rate; "
         "or go on with the other folds",
     )

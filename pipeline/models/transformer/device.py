@@ -19,9 +19,9 @@ import torch
 from pipeline.base.cores import cpu_quota
 from pipeline.base.errors import UsageError
 from pipeline.base.files import size_text
+from pipeline.models.settings import PrecisionName as Asked
 
 Accelerator = Literal["cpu", "cuda", "mps"]
-Asked = Literal["auto", "fp32", "bf16", "fp16"]
 Word = Literal["fp32", "bf16", "fp16"]
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 """A `Word` as Lightning says it; 16-mixed trains with a scaled loss."""
