@@ -11,7 +11,8 @@ from pipeline.data.table import Table
 from pipeline.ensemble.assessment import Assessment, as_score, assess, score_or_none
 from pipeline.ensemble.decisions.choose import Decided, decide_on
 from pipeline.ensemble.evidence import Evidence
-from pipeline.ensemble.forecast.leaderboard import Labelled, Leaderboard, leaderboard
+from pipeline.ensemble.forecast.given import Given, forecast
+from pipeline.ensemble.forecast.leaderboard import Labelled, Leaderboard
 from pipeline.ensemble.forecast.sampling import Scored
 from pipeline.ensemble.methods.rank_mean import WRONG_TOOL
 from pipeline.ensemble.methods.scaling import find_scale
@@ -42,11 +43,15 @@ def known_rows(
     blend: Predictor,
     decided: Decided,
 ) -> Labelled | None:
-    """The holdout's rows with their decided predictions; None where there are none."""
+    """The holdout's rows with their decided predictions; None where there are none.
+
+    Rows that a member does not predict have no score.
+    """
     if holdout is None or holdout.targets is None:
         return None
     rows = np.arange(len(holdout))
-    predicted = decided.apply(blend.predict(given, evidence.problem))
+    raw = blend.predict(given, evidence.problem)
+    predicted = decided.apply(raw) if np.isfinite(raw).all() else raw
     scored = Scored(evidence.metric, evidence.problem, holdout.targets, predicted, rows)
     score = score_or_none(evidence.metric, holdout.targets, predicted)
     gain = -math.inf if score is None else evidence.metric.as_gain(score)
@@ -281,7 +286,21 @@ def conclude(
         in_sample=score_or_none(metric, truth, decided.apply(fitted)),
         leaderboard=Leaderboard(notes=[WITHHELD])
         if doubted(members.manifests, method in FIXED)
-        else _expect(competition, evidence, decided, train, test, known),
+        else forecast(
+            Given(
+                competition=competition,
+                evidence=evidence,
+                members=members,
+                assessment=assessment,
+                decided=decided,
+                train=train,
+                test=test,
+                holdout=holdout,
+                facts=about,
+                fold_of_row=folds.fold_of_row,
+            ),
+            known,
+        ),
         facts=about.get("test"),
         holdout=None if known is None else score_holdout(known, members.holdout),
         notes=[*notes, *pruned, *remarks(judged, assessment.method)],
@@ -296,24 +315,3 @@ def _facts(
         return {}
     tables = {"train": train, "test": test} | ({} if holdout is None else {"holdout": holdout})
     return dict(zip(tables, facts_of(list(tables.values()), slice_by), strict=True))
-
-
-def _expect(
-    competition: Competition,
-    evidence: Evidence,
-    decided: Decided,
-    train: Table,
-    test: Table | None,
-    holdout: Labelled | None,
-) -> Leaderboard:
-    """What the leaderboard will say of the decided predictions; *train* in the folds' order."""
-    if test is None:
-        return Leaderboard(notes=["withheld: nothing is known of the test rows"])
-    parts = {"whole": len(test)}
-    if shares := competition.submissions.rows(len(test)):
-        parts |= {"public": shares[0], "private": shares[1]}
-    metric, problem = evidence.metric, evidence.problem
-    scored = Scored(metric, problem, evidence.truth, decided.predicted, evidence.group_of_row)
-    known = Labelled(table=train, scored=scored, gain=decided.gain)
-    seed, grouped_by = competition.folds.seed, competition.folds.group_columns
-    return leaderboard(known, holdout, test, parts, seed, grouped_by)

@@ -11,7 +11,7 @@ The way of a run into an ensemble goes through five files, from each to the next
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,9 @@ class Members:
     """M arrays (m, k): the mean over seeds, repeats and folds."""
     holdout: list[np.ndarray]
     """M arrays (h, k)."""
+    by_fold: dict[str, list[np.ndarray]] = field(default_factory=dict)
+    """Of "test" and "holdout": M arrays (K, s, k) of the learners of each fold, for the rows at
+    `predictions.sampled`."""
 
     def keep(self, places: Sequence[int]) -> "Members":
         """The members at these positions only."""
@@ -48,6 +51,9 @@ class Members:
             oof=[self.oof[place] for place in places],
             test=[self.test[place] for place in places],
             holdout=[self.holdout[place] for place in places],
+            by_fold={
+                name: [each[place] for place in places] for name, each in self.by_fold.items()
+            },
         )
 
 
@@ -69,10 +75,13 @@ def read_members(
     wanted = Wanted.of(folds.ids, test_ids, holdout_ids)
     problems: list[str] = []
     piles: dict[str, MemberArrays] = {}
+    by_fold: dict[str, list[np.ndarray]] = {}
     with ExitStack() as opened:
         for name in runs:
             run = assemble(paths.runs / name, manifests[name], wanted)
             problems += run.problems
+            for part, values in run.by_fold.items():
+                by_fold.setdefault(part, []).append(values)
             for part, kind in KINDS.items():
                 values = getattr(run, part)
                 if part not in piles:  # the first run tells the shape of all
@@ -81,4 +90,9 @@ def read_members(
                 piles[part].add(values)
         raise_if(problems, ArtifactError)
         arrays = {part: piles[part].arrays() if runs else [] for part in KINDS}
-    return Members(names=list(runs), manifests=[manifests[name] for name in runs], **arrays)
+    return Members(
+        names=list(runs),
+        manifests=[manifests[name] for name in runs],
+        by_fold=by_fold,
+        **arrays,
+    )

@@ -112,6 +112,9 @@ class Run:
     """(h, k) float64, likewise."""
     not_finite: dict[str, int]
     """Of "test" and "holdout": how many predictions of all parts are not finite."""
+    by_fold: dict[str, np.ndarray]
+    """Of "test" and "holdout": (K, s, k) float32 of the learners of each fold, the mean over seeds
+    and repeats, for the rows at `sampled`."""
 
     @property
     def problems(self) -> list[str]:
@@ -138,6 +141,21 @@ class Wanted:
         return cls(train=Order(ids), test=Order(test_ids), holdout=Order(holdout_ids))
 
 
+SAMPLED = 4096
+"""Test and holdout rows whose predictions are kept fold by fold, at most."""
+
+
+def sampled(rows: int) -> np.ndarray:
+    """Positions of the rows that are kept fold by fold, evenly spread.
+
+    >>> sampled(3).tolist(), len(sampled(10**6))
+    ([0, 1, 2], 4096)
+    """
+    if rows <= SAMPLED:
+        return np.arange(rows)
+    return np.linspace(0, rows - 1, SAMPLED).astype(np.int64)
+
+
 def read_run(folder: Path, ids: np.ndarray, test_ids: np.ndarray, holdout_ids: np.ndarray) -> Run:
     """Read a complete run, its rows put into the order of the given ids; see `assemble`."""
     return assemble(folder, read_manifest(folder), Wanted.of(ids, test_ids, holdout_ids))
@@ -157,6 +175,8 @@ def assemble(folder: Path, manifest: dict[str, Any], wanted: Wanted) -> Run:
         for name, order in (("test", wanted.test), ("holdout", wanted.holdout))
     }
     not_finite = dict.fromkeys(sums, 0)
+    kept = {name: sampled(len(values)) for name, values in sums.items()}
+    of_fold: dict[str, dict[str, list[np.ndarray]]] = {name: {} for name in sums}
     fold_manifests: dict[str, dict[str, Any]] = {}
     for part, digest in manifest["parts"].items():
         fold, fold_manifests[part] = read_fold(folder / f"{part}.npz")
@@ -178,6 +198,8 @@ def assemble(folder: Path, manifest: dict[str, Any], wanted: Wanted) -> Run:
         count[rows] += 1
         for name, values in _others(folder / f"{part}.npz", fold, manifest, wanted).items():
             sums[name] += values
+            fold_name = part.rpartition("fold-")[2]
+            of_fold[name].setdefault(fold_name, []).append(values[kept[name]])
             not_finite[name] += int((~np.isfinite(values)).sum())
     check_one_origin(str(folder), fold_manifests)
     expected = len(manifest["seeds"]) * manifest["repeats"]
@@ -189,7 +211,18 @@ def assemble(folder: Path, manifest: dict[str, Any], wanted: Wanted) -> Run:
         first = ids[np.flatnonzero(~np.isfinite(oof).all(axis=1))[:3]].tolist()
         raise ArtifactError(f"{folder} holds predictions that are not finite, first for {first}")
     means = {name: each / len(manifest["parts"]) for name, each in sums.items()}
-    return Run(name=manifest["name"], manifest=manifest, oof=oof, not_finite=not_finite, **means)
+    by_fold = {
+        name: np.stack([np.mean(parts[fold], axis=0) for fold in sorted(parts)])
+        for name, parts in of_fold.items()
+    }
+    return Run(
+        name=manifest["name"],
+        manifest=manifest,
+        oof=oof,
+        not_finite=not_finite,
+        by_fold=by_fold,
+        **means,
+    )
 
 
 def _others(

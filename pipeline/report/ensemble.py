@@ -11,7 +11,8 @@ from rich.table import Table as Grid
 
 from pipeline.ensemble.assessment import Assessment, MethodLine
 from pipeline.ensemble.decisions.choose import FEWEST, NOTHING, Decided
-from pipeline.ensemble.forecast.leaderboard import INSIDE
+from pipeline.ensemble.forecast.leaderboard import Leaderboard
+from pipeline.ensemble.forecast.ranges import INSIDE
 from pipeline.ensemble.outcome import Outcome
 from pipeline.report.ensemble_answer import VERDICTS, answer_lines
 from pipeline.report.page import empty_grid, reach, score_text, signed
@@ -94,9 +95,6 @@ def _none_why(outcome: Outcome) -> str:
 # The piece of the ensemble's page on the leaderboard: expected score and 90 % ranges.
 
 
-AVERAGED = (
-    "test predictions are means of the folds' learners, so the score tends to be a bit better"
-)
 NO_SHARE = "--public-share 0.5 tells the public and the private part apart"
 
 
@@ -109,14 +107,33 @@ def leaderboard_sentences(outcome: Outcome) -> Iterator[Piece]:
             f"{title:<12} {name:<7} {part.score:.4f} ({INSIDE} %: {part.low:.4f} to "
             f"{part.high:.4f}, {part.rows:,} rows)"
         )
+        if title and found.moves:
+            moved = moves_sentence(found, outcome.metric.greater_is_better)
+            yield f"{'':<12} {moved} → {part.score:.4f} ({part.low:.4f} to {part.high:.4f})"
         title = ""
     for note in found.notes:
         yield f"{title:<12} {note}"
         title = ""
-    if found.parts and found.basis == "train":
-        yield f"{'':<12} {AVERAGED}"
     if list(found.parts) == ["whole"]:
         yield f"{'':<12} {NO_SHARE}"
+
+
+def moves_sentence(found: Leaderboard, greater_is_better: bool) -> str:
+    """The score that a forecast starts from, and what moved it by how much.
+
+    >>> from pipeline.ensemble.forecast.mean_of_learners import Move
+    >>> move = Move(name="mean of five", gain=0.0061, doubt=0.0012)
+    >>> moves_sentence(Leaderboard(folds=0.8233, moves=[move]), greater_is_better=True)
+    '0.8233 folds + 0.0061 mean of five ± 0.0012'
+    """
+    sign = 1 if greater_is_better else -1
+    told = [
+        f"{'+' if sign * each.gain >= 0 else '-'} {abs(each.gain):.4f} {each.name} "
+        f"± {each.doubt:.4f}"
+        for each in found.moves
+    ]
+    start = "folds" if found.basis == "train" else "holdout"
+    return " ".join([f"{found.folds:.4f} {start}", *told])
 
 
 SHOWN = 12  # members in the correlation matrix; more do not fit a terminal

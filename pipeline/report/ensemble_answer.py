@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from pipeline.ensemble.forecast.leaderboard import INSIDE
+from pipeline.ensemble.forecast.ranges import INSIDE
 from pipeline.ensemble.outcome import Outcome
 from pipeline.oof.doubts import seen_by_audit
 from pipeline.oof.manifest import origin_of

@@ -45,6 +45,8 @@ def scores(outcome: Outcome) -> dict[str, Any]:
         "verdict": outcome.verdict,
         "holdout": None if holdout is None else holdout.ensemble,
         "expected": {name: asdict(part) for name, part in outcome.leaderboard.parts.items()},
+        "expected_from": outcome.leaderboard.folds,
+        "expected_moves": [asdict(move) for move in outcome.leaderboard.moves],
         "expected_notes": outcome.leaderboard.notes,
         "train_test_auc": outcome.leaderboard.auc,
     }

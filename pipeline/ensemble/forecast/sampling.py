@@ -102,3 +102,9 @@ def _gains(part: Scored, draws: Draws, weights: np.ndarray | None) -> np.ndarray
     np.add.at(weighed, draws.block_of_row, per_row * weights[:, None])
     with np.errstate(invalid="ignore", divide="ignore"):
         return finish(draws.counts @ weighed)
+
+
+def weighed_gain(scored: Scored, weights: np.ndarray) -> float:
+    """The gain of all rows, each counting as its weight (n,)."""
+    every = Draws(np.zeros(len(weights), dtype=np.int64), np.ones((1, 1)))
+    return float(_gains(scored, every, weights)[0])

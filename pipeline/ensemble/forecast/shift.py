@@ -31,6 +31,10 @@ class Shift:
     """Lower end of the 95 % interval."""
     weights: np.ndarray = field(repr=False)
     """(n,) how much each training row should count, mean 1; NaN where it was not asked about."""
+    ours: np.ndarray = field(repr=False)
+    """(n,) how much like test each training row looks; NaN where it was not asked about."""
+    theirs: np.ndarray = field(repr=False)
+    """(m',) the same of the test rows that were asked about."""
 
     @property
     def verdict(self) -> Verdict:
@@ -62,9 +66,48 @@ def shift_between(
         return None
     margin = margins(found.together, found.is_test, found.part)
     value, low, _ = auc_of_parts(margin, found.is_test, found.part)
-    weights = np.full(len(train), np.nan)
+    weights, ours_margin = np.full(len(train), np.nan), np.full(len(train), np.nan)
     weights[found.ours] = _weights(margin, found.is_test)[: len(found.ours)]
-    return Shift(auc=value, low=low, weights=weights)
+    ours_margin[found.ours] = margin[: len(found.ours)]
+    asked = margin[len(found.ours) :]
+    return Shift(
+        auc=value,
+        low=low,
+        weights=weights,
+        ours=ours_margin,
+        theirs=asked[np.isfinite(asked)],
+    )
+
+
+def left_of_shift(shift: Shift, weights: np.ndarray) -> float:
+    """The AUC of telling test from train once a training row counts as its weight (n,).
+
+    Near 0.5 where the weights explain all that was seen in the texts.
+    """
+    known = np.isfinite(shift.ours)
+    if not known.any() or not len(shift.theirs):
+        return 0.5
+    order = np.argsort(shift.ours[known], kind="stable")
+    ranked, share = shift.ours[known][order], weights[known][order]
+    below = np.concatenate([[0.0], np.cumsum(share)]) / share.sum()
+    ends = [np.searchsorted(ranked, shift.theirs, side=side) for side in ("left", "right")]
+    return float(np.mean([below[end].mean() for end in ends]))
+
+
+def shift_of_folds(
+    train: Table, fold_of_row: np.ndarray, grouped_by: Sequence[str] = ()
+) -> float | None:
+    """The AUC of telling rows of one fold from the others, the mean of the first two folds.
+
+    Where folds keep whole topics or authors together this is far from 0.5, and so may test be.
+    """
+    found = []
+    for fold in np.unique(fold_of_row)[:2]:
+        held = fold_of_row == fold
+        shift = find_shift(train.rows(~held), train.rows(held), grouped_by)
+        if shift is not None:
+            found.append(shift.auc)
+    return float(np.mean(found)) if found else None
 
 
 def _weights(margin: np.ndarray, is_test: np.ndarray) -> np.ndarray:

@@ -5,7 +5,8 @@ import pytest
 
 from pipeline.data.table import Table
 from pipeline.ensemble.forecast import sampling
-from pipeline.ensemble.forecast.leaderboard import Labelled, leaderboard, ranges
+from pipeline.ensemble.forecast.leaderboard import Labelled, leaderboard
+from pipeline.ensemble.forecast.ranges import ranges
 from pipeline.ensemble.forecast.sampling import Scored, deviations
 from pipeline.ensemble.forecast.shift import find_shift
 from pipeline.metrics.bootstrap import Draws, resampled_gains
@@ -218,20 +219,33 @@ def test_rows_that_are_commoner_in_test_count_more_and_widen_the_range():
     assert "weighed as they are found in test" in found.notes[0]
 
 
-def test_a_holdout_that_scores_otherwise_takes_trains_place_if_test_is_like_it():
-    holdout = labelled(200, seed=3, noise=2.0)
-    found = expect(labelled(400), table_of(300, 5), holdout)
+def test_a_holdout_that_scores_otherwise_is_believed_and_the_range_holds_both():
+    train, holdout = labelled(400), labelled(200, seed=3, noise=2.0)
+    found = expect(train, table_of(300, 5), holdout)
+    assert found.basis == "holdout"
+    whole = found.parts["whole"]
+    assert whole.score == pytest.approx(-holdout.gain)
+    assert whole.low < -train.gain < -holdout.gain < whole.high
+    assert "expected of 200 rows like train (99 %): expected from the file" in found.notes[0]
+
+
+def test_a_strange_holdout_that_test_is_not_like_only_widens_the_range():
+    train, holdout = labelled(400), labelled(200, seed=3, noise=2.0, strange=1.0)
+    found = expect(train, table_of(300, 5), holdout)
+    whole = found.parts["whole"]
+    assert found.basis == "train"
+    assert whole.score == pytest.approx(-train.gain)
+    assert whole.low < -train.gain < -holdout.gain < whole.high
+    assert "test is not like it" in found.notes[0]
+
+
+def test_a_holdout_that_test_is_more_like_than_train_is_what_is_expected_from():
+    """Texts of test are half strange, as the holdout's are; train's are not at all."""
+    holdout = labelled(400, seed=3, strange=1.0, noise=1.2)
+    found = expect(labelled(400), table_of(400, 5, strange=1.0), holdout)
     assert found.basis == "holdout"
     assert found.parts["whole"].score == pytest.approx(-holdout.gain)
-    assert "expected of 200 rows like train (99 %). Test is like the holdout" in found.notes[0]
-
-
-def test_a_holdout_that_scores_otherwise_withholds_the_range_if_test_is_not_like_it_either():
-    holdout = labelled(200, seed=3, noise=2.0, strange=1.0)
-    found = expect(labelled(400), table_of(300, 5), holdout)
-    assert found.parts == {}
-    assert found.notes[0].startswith("withheld: the holdout file scores ")
-    assert "nor is test like the holdout file" in found.notes[0]
+    assert "test is more like the holdout file" in found.notes[-1]
 
 
 def test_a_holdout_that_agrees_changes_nothing():

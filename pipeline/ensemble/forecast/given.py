@@ -1,0 +1,164 @@
+"""From an assessed ensemble to its forecast: what the forecast is told, and by which members."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from pipeline.base.config import Competition
+from pipeline.data.table import Table
+from pipeline.ensemble.assessment import Assessment, score_or_none
+from pipeline.ensemble.decisions.choose import Decided
+from pipeline.ensemble.evidence import Evidence
+from pipeline.ensemble.forecast.leaderboard import Further, Labelled, Leaderboard, leaderboard
+from pipeline.ensemble.forecast.mean_of_learners import Outputs, measured_gain
+from pipeline.ensemble.forecast.sampling import Scored
+from pipeline.ensemble.honest.nest import Nest
+from pipeline.ensemble.predictor import Predictor, RowFeatures, Rows
+from pipeline.folds.relation import compare_folds
+from pipeline.oof.members import Members
+from pipeline.oof.predictions import sampled
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Given:
+    """An ensemble, its rows, and the files it was made from; train rows in the folds' order."""
+
+    competition: Competition
+    evidence: Evidence
+    members: Members
+    assessment: Assessment
+    decided: Decided
+    train: Table
+    test: Table | None
+    holdout: Table | None
+    facts: Mapping[str, RowFeatures]
+    """File -> facts about its rows."""
+    fold_of_row: np.ndarray
+    """(R, n)."""
+
+
+def forecast(given: Given, holdout: Labelled | None) -> Leaderboard:
+    """What the leaderboard will say of the decided predictions.
+
+    *holdout* has the whole ensemble's predictions of the holdout file; where a member lacks them
+    the other members are asked.
+    """
+    test, competition = given.test, given.competition
+    if test is None:
+        return Leaderboard(notes=["withheld: nothing is known of the test rows"])
+    parts = {"whole": len(test)}
+    if shares := competition.submissions.rows(len(test)):
+        parts |= {"public": shares[0], "private": shares[1]}
+    evidence, decided, settings = given.evidence, given.decided, competition.folds
+    metric, problem = evidence.metric, evidence.problem
+    scored = Scored(metric, problem, evidence.truth, decided.predicted, evidence.group_of_row)
+    rows, raw = evidence.predict(given.assessment.honest_blends)
+    known = Labelled(
+        table=given.train,
+        scored=scored,
+        gain=decided.gain,
+        raw=raw[np.argsort(rows)],
+        fold_of_row=given.fold_of_row[0],
+    )
+    holdout, absent, adjust = _with_holdout_rows(given, holdout)
+    columns = settings.group_columns
+    further = Further(
+        outputs=_outputs(given, given.assessment.blend),
+        measured=_measured(given, holdout, absent),
+        refit=_refit(given),
+        relation=compare_folds(
+            given.train, test, given.fold_of_row, settings.near_threshold, columns
+        ),
+        names=competition.outputs,
+        adjust=adjust,
+        absent=absent,
+    )
+    return leaderboard(known, holdout, test, parts, settings.seed, columns, further)
+
+
+def _outputs(given: Given, blend: Predictor) -> Outputs | None:
+    """What each fold's learners say of test, blended and decided; None where that is not known."""
+    learners = given.members.by_fold.get("test")
+    if not learners or len({each.shape for each in learners}) > 1 or not learners[0].size:
+        return None
+    facts = given.facts.get("test")
+    places = sampled(len(given.members.test[0]))
+    about = None if facts is None else facts.take(places)
+    problem = given.evidence.problem
+    raw = np.stack(
+        [
+            blend.predict(Rows([each[fold] for each in learners], about), problem)
+            for fold in range(len(learners[0]))
+        ]
+    )
+    mean = blend.predict(Rows([each[places] for each in given.members.test], about), problem)
+    return Outputs(
+        raw=raw,
+        decided=np.stack([given.decided.apply(each) for each in raw]),
+        raw_mean=mean,
+        decided_mean=given.decided.apply(mean),
+    )
+
+
+def _refit(given: Given) -> float:
+    """What weights fitted on all rows may gain over those without a fold.
+
+    Both the flattery of the in-sample score and what more rows bring fall as one over the number of
+    rows: half the flattery is the excess error of weights fitted on all rows, and those on K - 1 of
+    K folds have K / (K - 1) times as much.
+    """
+    optimism, folds = given.assessment.headline.optimism, len(given.evidence.folds)
+    if optimism is None or optimism <= 0 or folds < 3 or len(given.evidence.names) < 2:
+        return 0.0
+    return float(optimism / 2 / (folds - 1))
+
+
+def _with_holdout_rows(
+    given: Given, holdout: Labelled | None
+) -> tuple[Labelled | None, list[str], float]:
+    """The holdout by the members that predict it, the names of those that do not, and what those
+    add to the honest score."""
+    if holdout is None or given.holdout is None:
+        return None, [], 0.0
+    has = [bool(np.isfinite(each).all()) for each in given.members.holdout]
+    if all(has):
+        return holdout, [], 0.0
+    places = [place for place, known in enumerate(has) if known]
+    absent = [name for name, known in zip(given.members.names, has, strict=True) if not known]
+    if not places:
+        return None, absent, 0.0
+    evidence = given.evidence.keep(places)
+    nest = Nest(evidence, given.competition.folds.seed)
+    method = "best" if len(places) == 1 else given.assessment.method
+    blend = nest.fit(method, evidence.folds)
+    rows = Rows([given.members.holdout[place] for place in places], given.facts.get("holdout"))
+    predicted = given.decided.apply(blend.predict(rows, evidence.problem))
+    truth = holdout.scored.truth
+    score = score_or_none(evidence.metric, truth, predicted)
+    sign = 1 if evidence.metric.greater_is_better else -1
+    scored = Scored(evidence.metric, evidence.problem, truth, predicted, np.arange(len(truth)))
+    gain = -np.inf if score is None else sign * score
+    whole = given.assessment.nest.honest_gain(given.assessment.requested)
+    adjust = float(whole - nest.honest_gain(method))
+    adjust = adjust if np.isfinite(adjust) and given.evidence.metric.cuts is None else 0.0
+    return replace(holdout, scored=scored, gain=gain), absent, adjust
+
+
+def _measured(
+    given: Given, holdout: Labelled | None, absent: list[str]
+) -> tuple[float, float] | None:
+    """The gain of the mean of learners on the holdout file, where every member predicts it."""
+    learners = given.members.by_fold.get("holdout")
+    if holdout is None or absent or not learners or not learners[0].size:
+        return None
+    places, problem = sampled(len(holdout.table)), given.evidence.problem
+    facts = given.facts.get("holdout")
+    about = None if facts is None else facts.take(places)
+    blend = given.assessment.blend
+    decided = [
+        given.decided.apply(blend.predict(Rows([each[fold] for each in learners], about), problem))
+        for fold in range(len(learners[0]))
+    ]
+    part = holdout.scored.rows(places)
+    return measured_gain(part, np.stack(decided), given.competition.folds.seed)

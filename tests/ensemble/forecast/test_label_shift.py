@@ -1,0 +1,126 @@
+"""Other label shares in test, seen from predictions alone."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pipeline.ensemble.forecast.label_shift import find_label_shift
+from pipeline.ensemble.forecast.leaderboard import Further, Labelled, leaderboard
+from pipeline.ensemble.forecast.sampling import weighed_gain
+from tests.ensemble.forecast.test_leaderboard import table_of
+from tests.ensemble.forecast.test_mean_of_learners import outputs_of, scored_of
+
+
+def rows(n, shares, seed, problem="binary", noise=1.0, moved=0.0):
+    """Labels with these *shares* and predictions of 3 learners that mostly err together."""
+    random = np.random.default_rng([seed, n])
+    wide = (n, len(shares) if problem == "multiclass" else 1)
+    errors = 0.9 * random.normal(size=wide) + 0.44 * random.normal(size=(3, *wide))
+    label = random.choice(len(shares), size=n, p=shares)
+    if problem == "multiclass":
+        signal = 2.0 * np.eye(len(shares))[label] + moved
+        each = signal + noise * errors
+        return label[:, None].astype(float), np.exp(each) / np.exp(each).sum(2, keepdims=True)
+    each = label[:, None] + moved + noise * errors
+    if problem == "binary":
+        each = 1 / (1 + np.exp(-each))
+    return label[:, None].astype(float), each
+
+
+def found(problem, before, after, **more):
+    truth, oof = rows(2000, before, 1, problem)
+    _, test = rows(1000, after, 2, problem, **more)
+    names = ["a"] if problem != "multiclass" else ["x", "y", "z"]
+    return find_label_shift(truth, oof[0], test, problem, names, 0)
+
+
+CASES = [
+    ("binary", [0.5, 0.5], [0.25, 0.75]),
+    ("multiclass", [0.6, 0.3, 0.1], [0.2, 0.3, 0.5]),
+    ("regression", [0.5, 0.0, 0.1, 0.1, 0.3], [0.2, 0.2, 0.2, 0.2, 0.2]),
+]
+
+
+@pytest.mark.parametrize(("problem", "before", "after"), CASES[:2])
+def test_the_shares_of_test_are_found(problem, before, after):
+    shift = found(problem, before, after)
+    assert shift.changed
+    assert shift.explained
+    assert shift.test == pytest.approx(after, abs=0.07)
+    assert shift.train == pytest.approx(before, abs=0.04)
+    assert "→" in shift.told
+
+
+def test_the_shares_of_numbers_are_found():
+    shift = found("regression", [0.4, 0.1, 0.1, 0.1, 0.3], [0.2] * 5)
+    assert shift.changed
+    assert shift.explained
+    assert shift.test[0] == pytest.approx(0.2, abs=0.12)
+    assert sum(shift.test) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("problem", ["binary", "regression"])
+def test_the_same_shares_are_seldom_called_others(problem):
+    called = 0
+    for seed in range(60):
+        truth, oof = rows(600, [0.3, 0.7], 3 + seed, problem)
+        _, test = rows(300, [0.3, 0.7], 1003 + seed, problem)
+        called += find_label_shift(truth, oof[0], test, problem, ["a"], 0).changed
+    assert called <= 3
+
+
+def test_predictions_that_no_shares_explain_are_said_to_be_so():
+    assert not found("regression", [0.5, 0.5], [0.5, 0.5], moved=4.0).explained
+    assert not found("binary", [0.5, 0.5], [0.5, 0.5], noise=3.0).explained
+
+
+def forecast(after, texts=0.0, metric="accuracy", noise=1.0):
+    truth, oof = rows(2000, [0.6, 0.3, 0.1], 1, "multiclass")
+    hidden, test = rows(1000, after, 2, "multiclass", noise=noise)
+    scored = scored_of("multiclass", metric, truth, oof[0])
+    gain = scored.metric.gain(truth, oof[0])
+    train = Labelled(table=table_of(2000, 1), scored=scored, gain=gain, raw=oof[0])
+    names = ["x", "y", "z"]
+    further = Further(outputs=outputs_of(test), names=names)
+    asked = table_of(1000, 5, texts)
+    made = leaderboard(train, None, asked, {"whole": 1000}, 0, (), further)
+    return made, scored.metric.score(hidden, test.mean(axis=0)), gain
+
+
+def test_the_score_is_expected_for_the_shares_of_test():
+    """Train has most labels at both ends, test in the middle: a correlation falls."""
+    truth, oof = rows(2000, [0.4, 0.1, 0.1, 0.4], 1, "regression")
+    hidden, test = rows(1000, [0.1, 0.4, 0.4, 0.1], 2, "regression")
+    scored = scored_of("regression", "pearson", truth, oof[0])
+    gain = scored.metric.gain(truth, oof[0])
+    train = Labelled(table=table_of(2000, 1), scored=scored, gain=gain, raw=oof[0])
+    asked = (train, None, table_of(1000, 5), {"whole": 1000}, 0, ())
+    made = leaderboard(*asked, Further(outputs=outputs_of(test), names=["score"]))
+    true = scored.metric.score(hidden, test.mean(axis=0))
+    assert leaderboard(*asked).parts["whole"].low > true
+    whole = made.parts["whole"]
+    assert whole.low <= true <= whole.high
+    assert made.moves[0].name == "label shares"
+    assert made.moves[0].gain < -0.05
+    assert whole.score == pytest.approx(gain + sum(move.gain for move in made.moves))
+    assert "labels have other shares" in made.notes[0]
+
+
+def test_the_forecast_is_withheld_where_shares_are_not_all_that_changed():
+    made, _, _ = forecast([0.6, 0.3, 0.1], noise=4.0)
+    assert made.parts == {}
+    assert "not only because labels have other shares" in made.notes[-1]
+    strange, _, _ = forecast([0.1, 0.2, 0.7], texts=1.0)
+    assert strange.parts == {}
+
+
+def test_weights_of_one_leave_the_score_as_it_is():
+    truth, oof = rows(400, [0.5, 0.5], 1)
+    scored = scored_of("binary", "auc", truth, oof[0])
+    gain = scored.metric.gain(truth, oof[0])
+    assert weighed_gain(scored, np.ones(400)) == pytest.approx(gain)
+    half = replace(scored, truth=truth[:200], predicted=oof[0][:200], group_of_row=np.arange(200))
+    weights = np.repeat([1.0, 0.0], 200)
+    expected = half.metric.gain(half.truth, half.predicted)
+    assert weighed_gain(scored, weights) == pytest.approx(expected, abs=0.01)

@@ -1,0 +1,125 @@
+"""The mean of K learners: what it gains is known without a label of test."""
+
+import numpy as np
+import pytest
+
+from pipeline.ensemble.forecast.leaderboard import Further, Labelled, leaderboard
+from pipeline.ensemble.forecast.mean_of_learners import (
+    Move,
+    Outputs,
+    combined,
+    mean_gain,
+    measured_gain,
+)
+from pipeline.ensemble.forecast.sampling import Scored
+from pipeline.metrics.metric import get_metric
+from tests.ensemble.forecast.test_leaderboard import table_of
+from tests.ensemble.toys import task_of
+
+K, N = 5, 3000
+CASES = [
+    ("regression", "mse", 0.05),
+    ("regression", "rmse", 0.05),
+    ("regression", "pearson", 0.1),
+    ("regression", "r2", 0.1),
+    ("regression", "spearman", 0.35),
+    ("regression", "mae", 0.35),
+    ("binary", "auc", 0.35),
+    ("binary", "log-loss", 0.35),
+    ("binary", "accuracy", 0.6),
+    ("multiclass", "macro-f1", 0.6),
+    ("multiclass", "log-loss", 0.5),
+]
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def world(problem, seed, n=N, noise=0.8, learners=K):
+    """Truth (n, 1) and predictions (K, n, k) of learners whose errors are partly their own."""
+    random = np.random.default_rng(seed)
+    if problem == "multiclass":
+        signal = random.normal(size=(n, 3)) * 1.5
+        chance = np.exp(signal) / np.exp(signal).sum(axis=1, keepdims=True)
+        truth = (random.random((n, 1)) > np.cumsum(chance, axis=1)).sum(axis=1)[:, None]
+        each = signal + noise * random.normal(size=(learners, n, 3))
+        return truth.astype(float), np.exp(each) / np.exp(each).sum(axis=2, keepdims=True)
+    signal = random.normal(size=(n, 1))
+    each = signal + noise * random.normal(size=(learners, n, 1))
+    if problem == "binary":
+        return (random.random((n, 1)) < sigmoid(1.5 * signal)).astype(float), sigmoid(each)
+    return signal + random.normal(size=(n, 1)), each
+
+
+def outputs_of(each):
+    return Outputs(raw=each, decided=each, raw_mean=each.mean(0), decided_mean=each.mean(0))
+
+
+def scored_of(problem, metric, truth, predicted):
+    known = get_metric(metric, task_of(problem, metric))
+    return Scored(known, problem, truth, predicted, np.arange(len(truth)))
+
+
+@pytest.mark.parametrize(("problem", "metric", "within"), CASES)
+def test_the_gain_is_that_on_the_labels_that_were_hidden(problem, metric, within):
+    truth, learners = world(problem, 1)
+    single = scored_of(problem, metric, truth, learners[0])
+    hidden, each = world(problem, 2, n=20_000)
+    real = single.metric.gain(hidden, each.mean(axis=0)) - np.mean(
+        [single.metric.gain(hidden, one) for one in each]
+    )
+    found = mean_gain(single, single.metric.gain(truth, learners[0]), outputs_of(each), seed=0)
+    assert real > 0
+    assert found.gain == pytest.approx(real, rel=within)
+    assert abs(found.gain - real) < 2 * found.doubt
+    assert found.name == "mean of five"
+
+
+def test_learners_that_agree_gain_nothing():
+    truth, learners = world("binary", 1, n=300)
+    single = scored_of("binary", "auc", truth, learners[0])
+    same = outputs_of(np.repeat(learners[:1], K, axis=0))
+    assert mean_gain(single, 0.7, same, 0) is None
+    assert mean_gain(single, 0.7, outputs_of(learners[:1]), 0) is None
+
+
+def test_labelled_rows_that_every_learner_predicts_measure_the_gain():
+    truth, learners = world("binary", 4, n=4000)
+    mean = scored_of("binary", "auc", truth, learners.mean(axis=0))
+    gain, error = measured_gain(mean, learners, 0)
+    each = np.mean([mean.metric.gain(truth, one) for one in learners])
+    assert gain == pytest.approx(mean.metric.gain(truth, mean.predicted) - each)
+    assert 0 < error < gain / 3
+    both = combined(Move(name="mean", gain=3 * gain, doubt=3 * gain), (gain, error))
+    assert gain < both.gain < 1.1 * gain
+    assert both.doubt <= error
+    assert measured_gain(mean.rows(np.arange(20)), learners[:, :20], 0) is None
+
+
+def test_the_forecast_names_its_moves_and_its_range_is_wider_by_their_doubt():
+    truth, learners = world("regression", 1, n=600)
+    scored = scored_of("regression", "rmse", truth, learners[0])
+    gain = scored.metric.gain(truth, learners[0])
+    train = Labelled(table=table_of(600, 1), scored=scored, gain=gain)
+    _, each = world("regression", 2, n=400)
+    asked = (train, None, table_of(400, 5), {"whole": 400}, 0, ())
+    plain = leaderboard(*asked).parts["whole"]
+    found = leaderboard(*asked, Further(outputs=outputs_of(each), refit=0.002))
+    whole = found.parts["whole"]
+    assert found.folds == pytest.approx(-gain)
+    assert [move.name for move in found.moves] == ["mean of five", "weights"]
+    assert whole.score == pytest.approx(plain.score - sum(move.gain for move in found.moves))
+    assert whole.high - whole.low > plain.high - plain.low
+
+
+@pytest.mark.parametrize("metric", ["auc", "accuracy"])
+def test_a_range_stays_within_what_the_metric_can_be(metric):
+    random = np.random.default_rng(0)
+    truth = (random.random((60, 1)) < 0.5).astype(float)
+    predicted = np.clip(truth * 0.9 + 0.05 + 0.28 * random.normal(size=(60, 1)), 0, 1)
+    scored = scored_of("binary", metric, truth, predicted)
+    gain = scored.metric.gain(truth, predicted)
+    train = Labelled(table=table_of(60, 1), scored=scored, gain=gain)
+    whole = leaderboard(train, None, table_of(60, 5), {"whole": 30}, 0).parts["whole"]
+    assert whole.low <= whole.score <= whole.high <= 1
