@@ -37,11 +37,12 @@ def write(scratch: Path) -> None:
         + machine_line("scikit-learn"),
         "",
         "Worlds of 1,500 training and 600 test rows are cut out of klue-sts, stsb-en, nsmc and "
-        "ynat. In each, `pipeline.init` and `pipeline.cv --model linear` go their own way, the ensemble "
-        "says what to expect, and the file is scored on the answers. *Held*: share of the ranges "
-        "given that hold the score, ± its binomial standard error. *Folds alone*: the same for the "
-        "honest score without its moves, in a range of the same width. *Bias*: mean of (true - "
-        "expected) in standard errors of the forecast, above 0 where test scored better.",
+        "ynat. In each, `pipeline.init` and `pipeline.cv --model linear` go their own way, the "
+        "ensemble says what to expect, and the file is scored on the answers. *Held*: share of "
+        "the ranges given that hold the score, ± its binomial standard error. *Folds alone*: "
+        "the same for a range of the same width around the honest score, without what moved "
+        "it. *Bias*: mean of (true - expected) in standard errors of the forecast, above 0 "
+        "where test scored better.",
         "",
         "| kind | worlds | withheld | held | folds alone | bias | bias of the folds alone |",
         "| --- | --- | --- | --- | --- | --- | --- |",
