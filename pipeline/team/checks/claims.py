@@ -22,6 +22,11 @@ error up to ninety above (benchmarks/results/audits.md). What it cannot see: a l
 by heart what it has seen and keeps its spread on test (nearest neighbour, one deep tree). Such a
 file removes nearly all of the error; where that is more than MOST, it is too good to be believed
 without proof.
+
+Holdout rows, where the file has them, are such a proof: nobody was trained on them. What the others
+leave and what the file adds is taken there as it was fitted on train. A file that removes less than
+half as much of the error there, by GAP standard errors, is unproven whatever its spread; one that
+removes as much as it claims to, within two, is believed however good it is.
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,6 +37,7 @@ import numpy as np
 from pipeline.team.candidate_view import CandidateView, Finding, ok, out, unproven
 from pipeline.team.runs import Peer
 
+GAP = 4.0  # standard errors between the share removed out-of-fold and on the holdout
 MOST = 0.85  # share of the remaining error that nothing but a proof makes believable
 OUT = (0.5, 0.25, 4.0)  # share removed; beyond the bound by so much, and by so many errors
 LEAST = 0.1  # share that matters: a file that adds but noise claims some by chance
@@ -66,6 +72,7 @@ def check(subject: CandidateView) -> Iterator[Finding]:
     if whole is None:
         yield ok("claims", "not checked: rows are missing, or too few of test")
         return
+    held = holdout_of(subject)
     beside = f"the {len(peers_of(subject))} other runs" if peers_of(subject) else "a constant"
     told = (
         f"of the error that {beside} leave{'s' * (not peers_of(subject))} it removes "
@@ -80,11 +87,23 @@ def check(subject: CandidateView) -> Iterator[Finding]:
             yield out("claims", f"{told}: it has seen the labels it is scored on")
         else:
             yield unproven("claims", f"{told}: were the labels seen?", "labels")
-    elif peers_of(subject) and whole.share > MOST:
+    elif peers_of(subject) and whole.share > MOST and not (held and held.confirms):
         yield unproven("claims", f"{told}: too good to be believed without proof", "labels")
     else:
         yield ok("claims", f"{told}; a leak would have shown from {_percent(whole.visible)} on")
+    if held is not None:
+        yield _beside_holdout(held)
     yield from _folds(subject)
+
+
+def _beside_holdout(held: "Held") -> Finding:
+    told = (
+        f"of the error that others leave it removes {_percent(held.train)} out-of-fold and "
+        f"{_percent(held.there)} (± {_percent(held.error)}) on holdout rows"
+    )
+    if held.contradicts:
+        return unproven("claims", f"{told}, which nobody was trained on", "labels")
+    return ok("claims", told)
 
 
 def power(subject: CandidateView) -> str:
@@ -98,6 +117,85 @@ def power(subject: CandidateView) -> str:
         f"{beside} leave{'s' * (not peers_of(subject))}; what it removes of it, "
         f"{_percent(found.share)}, is taken on trust"
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """What a file adds to the others on holdout rows."""
+
+    train: float
+    """Share of the remaining error that it removes out-of-fold."""
+    there: float
+    """The same on the holdout, with the slopes of train."""
+    error: float
+    """Standard error of their difference."""
+
+    @property
+    def contradicts(self) -> bool:
+        """Whether far less is left of it."""
+        far = self.train - self.there > GAP * self.error
+        return far and self.train > LEAST / 2 and self.there < self.train / 2
+
+    @property
+    def confirms(self) -> bool:
+        """Whether it is there as well, and there are rows enough to say so."""
+        return self.error < LEAST and self.train - self.there < 2 * self.error
+
+
+def holdout_of(subject: CandidateView) -> Held | None:
+    """The claim on the holdout; None where the file or a trusted run lacks its rows."""
+    truth, mine = subject.contest.holdout_truth, subject.candidate.values["holdout"]
+    if truth is None or not subject.has_holdout or not subject.whole or len(mine) < FEWEST:
+        return None
+    peers = [peer for peer in peers_of(subject) if np.isfinite(peer.holdout).all()]
+    if len(peers) < len(peers_of(subject)):
+        return None
+    given = [peer.oof for peer in peers]
+    there = [peer.holdout for peer in peers]
+    target, held = subject.target, subject.contest.kind.expand(truth, mine.shape[1])
+    left, left_there = _fitted(given, target, there, held)
+    added, added_there = _fitted(given, subject.oof, there, mine)
+    unit = _unit(subject)
+    left, added, left_there, added_there = (
+        each / unit for each in (left, added, left_there, added_there)
+    )
+    size = float((added**2).sum())
+    if size <= 0:
+        return None
+    slope = float((left * added).sum()) / size
+    groups = subject.contest.folds.group_of_row
+    share, error = _removed(left, left - slope * added, groups)
+    share_there, error_there = _removed(
+        left_there, left_there - slope * added_there, np.arange(len(held))
+    )
+    return Held(train=share, there=share_there, error=float(np.hypot(error, error_there)))
+
+
+def _fitted(
+    given: Sequence[np.ndarray], values: np.ndarray, there: Sequence[np.ndarray], held: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """*values* and *held* minus the same combination of others, fitted on train alone."""
+    left = values - values.mean(axis=0)
+    on_holdout = held - values.mean(axis=0)
+    if given:
+        middle = [each.mean(axis=0) for each in given]
+        columns = np.stack(
+            [(each - mean).ravel() for each, mean in zip(given, middle, strict=True)], axis=1
+        )
+        slopes = np.linalg.lstsq(columns, left.ravel(), rcond=None)[0]
+        left = left - (columns @ slopes).reshape(left.shape)
+        for slope, each, mean in zip(slopes, there, middle, strict=True):
+            on_holdout = on_holdout - slope * (each - mean)
+    return left, on_holdout
+
+
+def _removed(before: np.ndarray, after: np.ndarray, groups: np.ndarray) -> tuple[float, float]:
+    """The share of the squared error that is gone, and its standard error over groups."""
+    old, new = (before**2).sum(axis=1), (after**2).sum(axis=1)
+    ratio = float(new.sum() / old.sum())
+    influence = (new - ratio * old) / old.sum()
+    of_group = np.bincount(np.unique(groups, return_inverse=True)[1], weights=influence)
+    return 1 - ratio, float(np.sqrt((of_group**2).sum()))
 
 
 def _percent(share: float) -> str:

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.team.audit import audit
 from pipeline.team.candidate_view import CandidateView
-from pipeline.team.checks.claims import MOST, claim_of, power
+from pipeline.team.checks.claims import MOST, claim_of, holdout_of, power
 from pipeline.team.runs import read_peers
 from tests.blendable import Toy, make
 from tests.team.files import contest_of, look, read, said, send
@@ -138,6 +138,57 @@ def test_a_test_file_of_another_kind_is_not_taken_for_a_leak(seen):
     shifted = CandidateView(flat.candidate, flat.contest, narrow)
     assert found(flat)[0] != "ok"
     assert found(shifted)[0] == "ok"
+
+
+class Holdout:
+    """A world with labelled rows that nobody was trained on."""
+
+    def __init__(self, toy: Toy) -> None:
+        self.toy = toy
+        random = np.random.default_rng(4)
+        self.weak, self.strong, self.truth = {}, {}, {}
+        for file, rows in (("train", N), ("test", M), ("dev", 300)):
+            known, hidden = random.normal(size=(2, rows, 1))
+            self.weak[file], self.strong[file] = known, known + hidden
+            self.truth[file] = known + hidden + 0.2 * random.normal(size=(rows, 1))
+        toy.truth = self.weak
+        toy.add_run("m0", 0.4, seed=1)
+        self.contest = contest_of(toy)
+        self.contest.__dict__["truth"] = self.truth["train"]
+        assert self.contest.tables.holdout is not None
+        self.contest.tables.holdout.targets[:] = self.truth["dev"]
+        self.peers, _ = read_peers(toy.paths, self.contest)
+
+    def view(self, values) -> CandidateView:
+        path = send(self.toy, values, files=("train", "test", "dev"))
+        return CandidateView(read(self.toy, path), self.contest, self.peers)
+
+
+@pytest.fixture
+def labelled(tmp_path) -> Holdout:
+    return Holdout(make(tmp_path, "regression", "pearson", n=N, m=M, holdout=True, h=300))
+
+
+def test_the_holdout_confirms_what_would_be_too_good(labelled):
+    subject = labelled.view(dict(labelled.strong))
+    claim, held = claim_of(subject), holdout_of(subject)
+    assert claim.share > MOST
+    assert held.confirms
+    assert found(subject)[0] == "ok"
+    hidden = CandidateView(subject.candidate, subject.contest, subject.peers)
+    hidden.__dict__["has_holdout"] = False
+    assert found(hidden)[0] == "unproven"
+
+
+def test_what_is_not_there_on_the_holdout_is_unproven(labelled):
+    values = {file: each + 0.6 * (labelled.strong[file] - each) for file, each in
+              labelled.weak.items()}  # fmt: skip
+    learned = values | {"dev": labelled.weak["dev"], "test": values["test"]}
+    claims = [each for each in audit(labelled.view(learned)).findings if each.check == "claims"]
+    (told,) = [each for each in claims if "holdout rows" in each.says]
+    assert told.grade == "unproven"
+    honest = [each for each in audit(labelled.view(values)).findings if each.check == "claims"]
+    assert [each.grade for each in honest if "holdout rows" in each.says] == ["ok"]
 
 
 def test_runs_in_doubt_show_nothing(seen):
