@@ -9,11 +9,12 @@ import numpy as np
 from pipeline.base.config import Competition
 from pipeline.data.table import Table
 from pipeline.ensemble.assessment import Assessment, as_score, assess, score_or_none
-from pipeline.ensemble.decisions.choose import Decided, decide_on
+from pipeline.ensemble.decisions.choose import Decided, Judge, decide_on
 from pipeline.ensemble.evidence import Evidence
 from pipeline.ensemble.forecast.given import Given, forecast
 from pipeline.ensemble.forecast.leaderboard import Labelled, Leaderboard
 from pipeline.ensemble.forecast.sampling import Scored
+from pipeline.ensemble.honest.gains import Gain
 from pipeline.ensemble.methods.rank_mean import WRONG_TOOL
 from pipeline.ensemble.methods.scaling import find_scale
 from pipeline.ensemble.predictor import Predictor, RowFeatures, Rows, facts_of
@@ -177,6 +178,9 @@ class Outcome:
     form: Form
     decided: Decided
     """What is done to predictions before they are written."""
+    over_single: Gain
+    """The honest gain over the best single model, which gets decisions of its own where the blend
+    does: a threshold on one side only would be told as the gain of blending."""
     in_sample: float | None
     """In-sample score with the decisions fitted and scored on the same rows."""
     leaderboard: Leaderboard
@@ -195,15 +199,16 @@ class Outcome:
     @property
     def verdict(self) -> str:
         """Whether blending pays: real, undecided or no; untold where a member is in doubt."""
-        return "untold" if self.doubts else self.assessment.verdict
+        if self.doubts:
+            return "untold"
+        return "no" if self.assessment.method == "best" else self.over_single.verdict
 
     @property
     def carrier(self) -> str | None:
         """The member without which half as much again would be left to gain; None as a rule."""
         if len(self.members.names) < 2 or self.honest is None:
             return None
-        perfect = 1.0 if self.metric.greater_is_better else 0.0
-        left = abs(perfect - self.honest)
+        left = abs(self.metric.best - self.honest)
         for line in self.assessment.members:
             if line.cost_without is not None and line.cost_without > CARRIES * left:
                 return line.name
@@ -283,6 +288,7 @@ def conclude(
         assessment=assessment,
         form=form,
         decided=decided,
+        over_single=_over_single(competition, metric, assessment, form, seen_range, decided),
         in_sample=score_or_none(metric, truth, decided.apply(fitted)),
         leaderboard=Leaderboard(notes=[WITHHELD])
         if doubted(members.manifests, method in FIXED)
@@ -304,6 +310,36 @@ def conclude(
         facts=about.get("test"),
         holdout=None if known is None else score_holdout(known, members.holdout),
         notes=[*notes, *pruned, *remarks(judged, assessment.method)],
+    )
+
+
+def _over_single(
+    competition: Competition,
+    metric: Metric,
+    assessment: Assessment,
+    form: Form,
+    seen_range: tuple[float, float],
+    decided: Decided,
+) -> Gain:
+    """The gain over the best single model, both decided, each in its own way.
+
+    The interval is no narrower than that of the undecided gain, which also holds what the fits
+    vary by and the choice of the best model.
+    """
+    nest, plain = assessment.nest, assessment.headline.over_best
+    if decided.decision is None or assessment.requested == "best" or len(assessment.members) < 2:
+        return plain
+    single = decide_on(competition, metric, nest, "best", form, seen_range)
+    draws = nest.draws(nest.evidence.folds)
+    judge = Judge(metric, nest.evidence.problem, nest.evidence.truth, draws)
+    found = judge.gain(decided.predicted, single.predicted)
+    below = max(found.difference - found.low, plain.difference - plain.low)
+    above = max(found.high - found.difference, plain.high - plain.difference)
+    return Gain(
+        found.difference,
+        max(found.error, plain.error),
+        low=found.difference - below,
+        high=found.difference + above,
     )
 
 

@@ -256,8 +256,7 @@ def _methods(assessment: Assessment) -> Grid:
 
 def conclusion(outcome: Outcome) -> Iterator[Piece]:
     """The method that was chosen, its honest score, and whether its gain is real."""
-    assessment, line = outcome.assessment, outcome.assessment.headline
-    gain = line.over_best
+    assessment, gain = outcome.assessment, outcome.over_single
     yield "in-sample: fitted and scored on the same rows; honest: whatever was chosen was chosen"
     yield "without the fold it is scored on; difference: how much in-sample flatters"
     yield ""
@@ -271,8 +270,8 @@ def conclusion(outcome: Outcome) -> Iterator[Piece]:
         yield f"doubt    {run}: {doubt.says}; so no score on this page is honest"
     if len(assessment.members) > 1:
         yield (
-            f"gain     {gain.difference:+.5f} over the best single model, 95 % interval "
-            f"{gain.low:+.5f} to {gain.high:+.5f}; {VERDICTS[outcome.verdict]}"
+            f"gain     {gain.difference:+.5f} over the best single model{_its_own(outcome)}, "
+            f"95 % interval {gain.low:+.5f} to {gain.high:+.5f}; {VERDICTS[outcome.verdict]}"
         )
     if len(assessment.members) > 1 and assessment.method != "mean":
         mean = assessment.over_mean
@@ -282,6 +281,12 @@ def conclusion(outcome: Outcome) -> Iterator[Piece]:
             f"{'untold' if outcome.doubts else mean.verdict}"
         )
     yield ""
+
+
+def _its_own(outcome: Outcome) -> str:
+    """That the single model is decided as well, where the blend is."""
+    decided = outcome.decided.decision is not None
+    return f" with {outcome.decided.chosen} of its own" if decided else ""
 
 
 def _with(outcome: Outcome) -> str:

@@ -54,7 +54,7 @@ def _board(outcome: Outcome) -> str:
 def _worth(outcome: Outcome) -> str:
     if len(outcome.members.names) == 1:
         return "there is one run, so nothing is blended"
-    gain = outcome.assessment.headline.over_best
+    gain = outcome.over_single
     return f"{gain.difference:+.4f} over the best single model: {VERDICTS[outcome.verdict]}"
 
 

@@ -28,8 +28,7 @@ def finite(value: float) -> float | None:
 
 def scores(outcome: Outcome) -> dict[str, Any]:
     """The scores of an outcome as plain values for JSON."""
-    assessment = outcome.assessment
-    line, holdout = assessment.headline, outcome.holdout
+    holdout = outcome.holdout
     return {
         "metric": outcome.metric.name,
         "honest": None if outcome.doubts else outcome.honest,
@@ -40,8 +39,8 @@ def scores(outcome: Outcome) -> dict[str, Any]:
         "honest_undecided": None if outcome.doubts else outcome.undecided,
         "in_sample": outcome.in_sample,
         "optimism": outcome.optimism,
-        "gain_over_best_single": finite(line.over_best.difference),
-        "interval_95": [finite(line.over_best.low), finite(line.over_best.high)],
+        "gain_over_best_single": finite(outcome.over_single.difference),
+        "interval_95": [finite(outcome.over_single.low), finite(outcome.over_single.high)],
         "verdict": outcome.verdict,
         "holdout": None if holdout is None else holdout.ensemble,
         "expected": {name: asdict(part) for name, part in outcome.leaderboard.parts.items()},

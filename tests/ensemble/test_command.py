@@ -109,6 +109,26 @@ def test_the_file_holds_the_weighted_mean_of_the_fold_learners(toy):
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
+def test_the_answer_stands_first_in_five_lines(toy, capsys):
+    assert call(toy, "--method", "mean") == 0
+    first = capsys.readouterr().out.splitlines()[:6]
+    assert first[0].startswith("answer   mean of m0, m1, m2: honest pearson ")
+    assert " over the best single model: " in first[1]
+    assert "carries the score" in first[2]
+    assert first[3].strip() == "no run is left out"
+    assert first[4].startswith("next ")
+    assert first[5] == ""
+
+
+def test_a_member_without_which_little_is_left_is_said_to_carry_the_score(toy, capsys):
+    toy.add_run("m3", 0.05, seed=9)
+    assert call(toy, "--json", "--dry-run", "--method", "greedy") == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["carried_by"] == "m3"
+    assert "m3 carries the score (" in printed.err
+    assert "it was trained here" in printed.err
+
+
 def test_the_page_says_what_was_read_chosen_and_written(toy, capsys):
     assert call(toy) == 0
     page = capsys.readouterr().out
@@ -133,6 +153,30 @@ BENT = [
     ("binary", "f1", (["target"], ["0"]), "threshold"),
     ("multiclass", "macro-f1", (["topic"], ["art"]), "offsets"),
 ]
+
+
+@pytest.mark.parametrize(("problem", "metric", "sample", "name"), BENT)
+def test_the_best_single_model_gets_decisions_of_its_own_where_the_blend_has_them(
+    tmp_path, capsys, monkeypatch, problem, metric, sample, name
+):
+    """Else a threshold that only the blend has would be told as the gain of blending."""
+
+    def leaning(problem, truth, noise, seed):
+        found = member(problem, truth, noise, seed)
+        return found**4 if problem == "binary" else found * np.array([6.0, 1, 1, 1])
+
+    monkeypatch.setattr(blendable, "member", leaning)
+    toy = make(tmp_path, problem, metric, n=400, m=60, sample=sample)
+    for place in range(2):
+        toy.add_run(f"m{place}", 0.8, seed=place)
+    found = {}
+    for method in ("mean", "best"):
+        assert call(toy, "--json", "--dry-run", "--method", method) == 0
+        found[method] = json.loads(capsys.readouterr().out)["scores"]
+    gain = found["mean"]["honest"] - found["best"]["honest"]
+    assert found["mean"]["gain_over_best_single"] == pytest.approx(gain)
+    low, high = found["mean"]["interval_95"]
+    assert low < gain < high
 
 
 @pytest.mark.parametrize(("problem", "metric", "sample", "name"), BENT)
