@@ -8,7 +8,7 @@ otherwise. Where a formula has no value it raises MetricError with the reason.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -151,6 +151,151 @@ def class_log_loss(truth: np.ndarray, guess: np.ndarray) -> float:
     chance = np.clip(guess, EPSILON, 1 - EPSILON)
     right = np.take_along_axis(chance, truth.astype(np.int64), axis=1)[:, 0]
     return float(-np.log(right / chance.sum(axis=1)).mean())
+
+
+def confusion(truth: np.ndarray, guess: np.ndarray) -> np.ndarray:
+    """(c, c) counts of rows: true class by decided class; both are (n, 1) class numbers."""
+    expected, found = truth[:, 0].astype(np.int64), guess[:, 0].astype(np.int64)
+    c = int(max(expected.max(), found.max())) + 1
+    return np.bincount(expected * c + found, minlength=c * c).reshape(c, c).astype(np.float64)
+
+
+def mcc(truth: np.ndarray, guess: np.ndarray) -> float:
+    """Matthews' correlation of two or more classes (Gorodkin's R_K); 0 where all rows are decided
+    for one class."""
+    _refuse_constant(truth, "targets")
+    counts = confusion(truth, guess)
+    true, found, n = counts.sum(axis=1), counts.sum(axis=0), counts.sum()
+    spread = (n * n - found @ found) * (n * n - true @ true)
+    return 0.0 if spread == 0 else float((np.trace(counts) * n - true @ found) / math.sqrt(spread))
+
+
+def balanced_accuracy(truth: np.ndarray, guess: np.ndarray) -> float:
+    """Mean over the classes that occur of the share of their rows that are right."""
+    counts = confusion(truth, guess)
+    true = counts.sum(axis=1)
+    return float((np.diag(counts)[true > 0] / true[true > 0]).mean())
+
+
+def weighted_f1(truth: np.ndarray, guess: np.ndarray) -> float:
+    """Mean F1 of the classes, each counting as many times as it has rows."""
+    counts = confusion(truth, guess)
+    true, total = counts.sum(axis=1), counts.sum(axis=0) + counts.sum(axis=1)
+    each = np.divide(2 * np.diag(counts), total, out=np.zeros(len(total)), where=total > 0)
+    return float(each @ true / true.sum())
+
+
+def micro_f1(truth: np.ndarray, guess: np.ndarray) -> float:
+    """F1 of all labels of all rows together; both are 0/1."""
+    hits, total = float((truth * guess).sum()), float((truth + guess).sum())
+    _refuse(np.array([total == 0]), "no target and no prediction is positive")
+    return 2 * hits / total
+
+
+def average_precision(truth: np.ndarray, guess: np.ndarray) -> float:
+    """Mean over columns of the precision at each step of recall; *truth* 0/1 or class numbers."""
+    steps = [_precision_recall(*pair) for pair in _columns_of(truth, guess)]
+    each = [np.diff(recall, prepend=0.0) @ precision for precision, recall in steps]
+    return float(np.mean(each))
+
+
+def precision_recall_area(truth: np.ndarray, guess: np.ndarray) -> float:
+    """The same by trapezoids, as the KLUE benchmark and sklearn.metrics.auc of the curve do."""
+    steps = [_precision_recall(*pair) for pair in _columns_of(truth, guess)]
+    each = [
+        float(np.diff(recall, prepend=0.0) @ (precision + np.append(1.0, precision[:-1])) / 2)
+        for precision, recall in steps
+    ]
+    return float(np.mean(each))
+
+
+def _columns_of(truth: np.ndarray, guess: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    truth = indicators(truth, guess.shape[1])
+    _refuse(truth.sum(axis=0) == 0, "the targets hold no positive row")
+    return list(zip(truth.T, guess.T, strict=True))
+
+
+def _precision_recall(truth: np.ndarray, guess: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Precision and recall of all rows down to each distinct score, the highest first."""
+    order = np.argsort(-guess, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(guess[order])), len(guess) - 1)
+    hits = np.cumsum(truth[order])[ends]
+    return hits / (ends + 1), hits / hits[-1]
+
+
+def brier(truth: np.ndarray, guess: np.ndarray) -> float:
+    """Mean squared error of probabilities; of classes the sum over classes, from 0 to 2 (Brier,
+    "Verification of forecasts expressed in terms of probability", 1950)."""
+    several = truth.shape[1] != guess.shape[1]
+    squares = (indicators(truth, guess.shape[1]) - guess) ** 2
+    return float(squares.sum(axis=1).mean() if several else squares.mean())
+
+
+BINS = 15
+
+
+def calibration_error(truth: np.ndarray, guess: np.ndarray) -> float:
+    """Expected calibration error: |share right - mean confidence| over 15 even bins, weighted by
+    rows (Guo et al., "On calibration of modern neural networks", 2017); of one column the
+    confidence is that of the likelier side."""
+    several = truth.shape[1] != guess.shape[1]
+    sure = guess.max(axis=1) if several else np.maximum(guess, 1 - guess).ravel()
+    right = (likeliest(guess) == truth).ravel() if several else (positive(guess) == truth).ravel()
+    bins = np.clip(np.ceil(np.round(sure * BINS, 9)).astype(np.int64) - 1, 0, BINS - 1)
+    gaps = np.bincount(bins, weights=right - sure, minlength=BINS)
+    return float(np.abs(gaps).sum() / len(sure))
+
+
+def f_beta(beta: float) -> Score:
+    """F of the value 1, recall counting *beta* times as much as precision; mean over columns."""
+
+    def score(truth: np.ndarray, guess: np.ndarray) -> float:
+        hits, found = (truth * guess).sum(axis=0), guess.sum(axis=0)
+        total = beta**2 * truth.sum(axis=0) + found
+        _refuse(total == 0, "no target and no prediction is positive")
+        return float(((1 + beta**2) * hits / total).mean())
+
+    return score
+
+
+def micro_f1_without(left_out: frozenset[int]) -> Score:
+    """F1 of all rows together, the classes with the numbers *left_out* not counting as answers:
+    for relations, where most rows have none."""
+
+    def score(truth: np.ndarray, guess: np.ndarray) -> float:
+        counts = confusion(truth, guess)
+        kept = [place for place in range(len(counts)) if place not in left_out]
+        total = counts.sum(axis=1)[kept].sum() + counts.sum(axis=0)[kept].sum()
+        _refuse(np.array([total == 0]), "no target and no prediction is of a class that counts")
+        return float(2 * np.diag(counts)[kept].sum() / total)
+
+    return score
+
+
+def top_accuracy(k: int) -> Score:
+    """Share of rows whose class is among the *k* likeliest; of equals the first are taken."""
+
+    def score(truth: np.ndarray, guess: np.ndarray) -> float:
+        best = np.argsort(-guess, axis=1, kind="stable")[:, :k]
+        return float((best == truth).any(axis=1).mean())
+
+    return score
+
+
+def map_at(k: int) -> Score:
+    """Mean over rows of 1 / the place of the true class among the *k* likeliest, 0 beyond (MAP@k
+    of one true class per row)."""
+
+    def score(truth: np.ndarray, guess: np.ndarray) -> float:
+        best = np.argsort(-guess, axis=1, kind="stable")[:, :k]
+        return float(((best == truth) / np.arange(1, best.shape[1] + 1)).sum(axis=1).mean())
+
+    return score
+
+
+def mean_of(scores: Sequence[Score]) -> Score:
+    """The mean of several scores of the same predictions."""
+    return lambda truth, guess: float(np.mean([score(truth, guess) for score in scores]))
 
 
 def indicators(truth: np.ndarray, k: int) -> np.ndarray:

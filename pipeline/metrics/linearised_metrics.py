@@ -153,6 +153,14 @@ def class_log_loss_sums(truth: np.ndarray, predicted: np.ndarray) -> tuple[np.nd
 # every row counts double.
 
 
+def brier_sums(truth: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, Finish]:
+    """Mean squared error of probabilities; of classes the sum over them."""
+    squares = (indicators(truth, predicted.shape[1]) - predicted) ** 2
+    several = truth.shape[1] != predicted.shape[1]
+    each = squares.sum(axis=1) if several else squares.mean(axis=1)
+    return _with_count(each), _mean(-1.0)
+
+
 @dataclass(frozen=True)
 class LabelSums:
     """A metric of decided labels as a function of sums over rows."""
@@ -202,6 +210,39 @@ def _mean_recall(total: np.ndarray) -> np.ndarray:
         return np.asarray(((found / ones + spared / zeros) / 2).mean(axis=-1))
 
 
+def _three_counts(truth: np.ndarray, found: np.ndarray, classes: int) -> np.ndarray:
+    """Per class: in both, in the truth, in the labels; *truth* and *found* are (n, 1)."""
+    numbers = np.arange(classes)
+    chosen, wanted = found == numbers, truth == numbers
+    return np.hstack([chosen & wanted, wanted, chosen]).astype(float)
+
+
+def _mcc(total: np.ndarray) -> np.ndarray:
+    hits, true, found = np.split(total, 3, axis=-1)
+    n = true.sum(axis=-1)
+    spread = (n * n - (found**2).sum(axis=-1)) * (n * n - (true**2).sum(axis=-1))
+    agreed = hits.sum(axis=-1) * n - (true * found).sum(axis=-1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(spread > 0, agreed / np.sqrt(spread), 0.0)
+
+
+def _class_recall(total: np.ndarray) -> np.ndarray:
+    hits, true, _ = np.split(total, 3, axis=-1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.nanmean(hits / true, axis=-1))
+
+
+def _weighted_f1(total: np.ndarray) -> np.ndarray:
+    hits, true, found = np.split(total, 3, axis=-1)
+    each = 2 * hits / np.maximum(true + found, 1e-12)
+    return np.asarray((each * true).sum(axis=-1) / true.sum(axis=-1))
+
+
+def _micro_f1(total: np.ndarray) -> np.ndarray:
+    hits, either = (each.sum(axis=-1) for each in np.split(total, 2, axis=-1))
+    return _f1(hits, either)
+
+
 def _distances(truth: np.ndarray, found: np.ndarray, classes: int) -> np.ndarray:
     columns = [(found - truth) ** 2, truth, found, truth**2, found**2, np.ones((len(truth), 1))]
     return np.hstack(columns)
@@ -220,3 +261,7 @@ MACRO_F1 = LabelSums(_each_class, _f1_of(np.nanmean), _f1)
 MEAN_RECALL = LabelSums(_recalls, _mean_recall)
 """The area under the ROC curve of 0/1 labels."""
 KAPPA = LabelSums(_distances, _kappa)
+MCC = LabelSums(_three_counts, _mcc)
+CLASS_RECALL = LabelSums(_three_counts, _class_recall)
+WEIGHTED_F1 = LabelSums(_three_counts, _weighted_f1)
+MICRO_F1 = LabelSums(_ones, _micro_f1)

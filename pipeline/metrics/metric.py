@@ -15,6 +15,7 @@ import numpy as np
 
 from pipeline.base.config import TaskConfig
 from pipeline.base.errors import UsageError
+from pipeline.metrics.families import is_family, record_of
 from pipeline.metrics.formulas import (
     MetricError,
     Score,
@@ -133,6 +134,13 @@ def get_metric(name: str, task: TaskConfig, root: Path | None = None) -> Metric:
     if ":" in name:
         return of_a_function(name, own_metric(name, root or Path()), task.problem)
     fit = ", ".join(fitting(task.problem))
+    if is_family(name):
+        record = record_of(name, task)
+        if task.problem not in record.formulas:
+            raise UsageError(
+                f"the metric {name!r} does not fit a {task.problem} problem. There are: {fit}."
+            )
+        return Metric(name, record, task.problem, task.label_range)
     if name not in METRICS:
         close = get_close_matches(name.lower(), sorted(METRICS), n=1, cutoff=0.5)
         hint = f"did you mean {close[0]!r}? " if close else ""

@@ -15,6 +15,7 @@ from pipeline.problems.registry import problem_of
 UP_TO_ONE = (0.0, 1.0)
 AROUND_ZERO = (-1.0, 1.0)
 ERROR = (0.0, math.inf)
+CLASSIFIED = ("binary", "multiclass", "multilabel")
 
 _ROOT = Formula(
     score=formulas.rmse,
@@ -187,13 +188,77 @@ METRICS: dict[str, Record] = {
             )
         },
     ),
+    "mcc": Record(
+        formulas=dict.fromkeys(
+            ("binary", "multiclass"), Formula(score=formulas.mcc, label_sums=linear.MCC)
+        ),
+        greater_is_better=True,
+        needs="label",
+        bounds=AROUND_ZERO,
+    ),
+    "balanced-accuracy": Record(
+        formulas=dict.fromkeys(
+            ("binary", "multiclass"),
+            Formula(score=formulas.balanced_accuracy, label_sums=linear.CLASS_RECALL),
+        ),
+        greater_is_better=True,
+        needs="label",
+        bounds=UP_TO_ONE,
+    ),
+    "weighted-f1": Record(
+        formulas=dict.fromkeys(
+            ("binary", "multiclass"),
+            Formula(score=formulas.weighted_f1, label_sums=linear.WEIGHTED_F1),
+        ),
+        greater_is_better=True,
+        needs="label",
+        bounds=UP_TO_ONE,
+    ),
+    "micro-f1": Record(
+        formulas={
+            "multiclass": _ACCURACY,
+            "multilabel": Formula(score=formulas.micro_f1, label_sums=linear.MICRO_F1),
+        },
+        greater_is_better=True,
+        needs="label",
+        bounds=UP_TO_ONE,
+    ),
+    "average-precision": Record(
+        formulas=dict.fromkeys(CLASSIFIED, Formula(score=formulas.average_precision)),
+        greater_is_better=True,
+        needs="value",
+        bounds=UP_TO_ONE,
+        sees="order",
+    ),
+    "pr-auc": Record(
+        formulas=dict.fromkeys(CLASSIFIED, Formula(score=formulas.precision_recall_area)),
+        greater_is_better=True,
+        needs="value",
+        bounds=UP_TO_ONE,
+        sees="order",
+    ),
+    "brier": Record(
+        formulas=dict.fromkeys(
+            CLASSIFIED, Formula(score=formulas.brier, row_sums=linear.brier_sums)
+        ),
+        greater_is_better=False,
+        needs="value",
+        bounds=(0.0, 2.0),
+    ),
+    "calibration-error": Record(
+        formulas=dict.fromkeys(("binary", "multiclass"), Formula(score=formulas.calibration_error)),
+        greater_is_better=False,
+        needs="value",
+        bounds=UP_TO_ONE,
+    ),
 }
+"""Metrics with a name. Those with a number or names in parentheses are in `families`."""
 
 
 def fitting(problem: str) -> list[str]:
     """Names of the metrics that fit *problem*, the usual one first.
 
-    >>> fitting("multiclass")
+    >>> fitting("multiclass")[:5]
     ['macro-f1', 'accuracy', 'log-loss', 'auc', 'qwk']
     """
     known = problem_of(problem).scored_as

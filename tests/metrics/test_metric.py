@@ -75,7 +75,58 @@ REGRESSION = {
     "mae": reference.mean_absolute_error,
     "r2": reference.r2_score,
 }
+
+
+def flat(score):
+    return lambda truth, guess: score(truth.ravel(), guess.ravel())
+
+
+def trapezoids(truth, guess):
+    precision, recall, _ = reference.precision_recall_curve(truth, guess)
+    return reference.auc(recall, precision)
+
+
+def one_by_one(score):
+    """The mean over classes, each against the rest."""
+    return lambda truth, guess: np.mean(
+        [score(truth[:, 0] == c, guess[:, c]) for c in range(guess.shape[1])]
+    )
+
+
+def summed_squares(truth, guess):
+    return ((np.eye(guess.shape[1])[truth[:, 0].astype(int)] - guess) ** 2).sum(axis=1).mean()
+
+
+def calibration(right, sure):
+    """By hand: rows sorted into 15 bins of confidence, (low, high]."""
+    total = 0.0
+    for number in range(1, 16):
+        inside = (sure > (number - 1) / 15 + 1e-9) & (sure <= number / 15 + 1e-9)
+        if inside.any():
+            total += abs(right[inside].mean() - sure[inside].mean()) * inside.mean()
+    return total
+
+
+def binary_calibration(truth, guess):
+    return calibration(((guess >= 0.5) == truth).ravel(), np.maximum(guess, 1 - guess).ravel())
+
+
+def class_calibration(truth, guess):
+    return calibration(guess.argmax(axis=1) == truth[:, 0], guess.max(axis=1))
+
+
+def weighted(truth, guess):
+    return reference.f1_score(truth, guess, average="weighted")
+
+
 BINARY = {
+    "mcc": of_labels(flat(reference.matthews_corrcoef)),
+    "balanced-accuracy": of_labels(flat(reference.balanced_accuracy_score)),
+    "weighted-f1": of_labels(flat(weighted)),
+    "average-precision": flat(reference.average_precision_score),
+    "pr-auc": flat(trapezoids),
+    "brier": flat(reference.brier_score_loss),
+    "calibration-error": binary_calibration,
     "auc": reference.roc_auc_score,
     "accuracy": of_labels(reference.accuracy_score),
     "f1": of_labels(lambda t, p: reference.f1_score(t.ravel(), p.ravel())),
@@ -84,6 +135,14 @@ BINARY = {
     "qwk": of_labels(kappa),
 }
 MULTICLASS = {
+    "mcc": of_classes(reference.matthews_corrcoef),
+    "balanced-accuracy": of_classes(reference.balanced_accuracy_score),
+    "weighted-f1": of_classes(weighted),
+    "micro-f1": of_classes(lambda t, p: reference.f1_score(t, p, average="micro")),
+    "average-precision": one_by_one(reference.average_precision_score),
+    "pr-auc": one_by_one(trapezoids),
+    "brier": summed_squares,
+    "calibration-error": class_calibration,
     "auc": lambda t, p: reference.roc_auc_score(t[:, 0], p, multi_class="ovr"),
     "accuracy": of_classes(reference.accuracy_score),
     "macro-f1": of_classes(macro),
@@ -91,6 +150,10 @@ MULTICLASS = {
     "qwk": of_classes(kappa),
 }
 MULTILABEL = {
+    "micro-f1": of_labels(lambda t, p: reference.f1_score(t, p, average="micro")),
+    "average-precision": reference.average_precision_score,
+    "pr-auc": column_mean(trapezoids),
+    "brier": lambda t, p: reference.mean_squared_error(t, p),
     "auc": lambda t, p: reference.roc_auc_score(t, p, average="macro"),
     "accuracy": of_labels(reference.accuracy_score),
     "f1": of_labels(macro),
@@ -166,7 +229,7 @@ def test_a_perfect_prediction_has_the_largest_gain(problem):
 
 
 def test_errors_are_better_when_smaller():
-    lower = {"rmse", "mse", "mae", "mcrmse", "log-loss"}
+    lower = {"rmse", "mse", "mae", "mcrmse", "log-loss", "brier", "calibration-error"}
     for problem in PROBLEMS:
         for name in fitting(problem):
             assert metric(name, problem).greater_is_better == (name not in lower), name
@@ -174,8 +237,9 @@ def test_errors_are_better_when_smaller():
 
 def test_a_metric_says_whether_it_scores_values_or_labels():
     found = {name: metric(name, "binary").needs for name in fitting("binary")}
-    labelled = dict.fromkeys(["accuracy", "f1", "macro-f1", "qwk"], "label")
-    assert found == {"auc": "value", "log-loss": "value", **labelled}
+    labelled = ["accuracy", "f1", "macro-f1", "qwk", "mcc", "balanced-accuracy", "weighted-f1"]
+    valued = ["auc", "log-loss", "average-precision", "pr-auc", "brier", "calibration-error"]
+    assert found == dict.fromkeys(labelled, "label") | dict.fromkeys(valued, "value")
 
 
 ONE, ZERO, MIXED = np.ones((4, 1)), np.zeros((4, 1)), np.array([[0.0], [1], [0], [1]])

@@ -1,0 +1,108 @@
+"""Metrics with something in parentheses: f-beta(0.5), map(3), micro-f1(no_relation), mean(a, b).
+
+mean(pearson, spearman)      the mean of several metrics of one direction
+f-beta(2)                    recall counts twice as much as precision
+micro-f1(no_relation)        F1 of all rows together, these classes left out
+top-accuracy(3), map(3)      is the class among the three likeliest; one over its place there
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from pipeline.base.config import TaskConfig
+from pipeline.base.errors import UsageError
+from pipeline.metrics import formulas
+from pipeline.metrics.record import Formula, Record
+from pipeline.metrics.registry import METRICS, UP_TO_ONE
+
+CALL = re.compile(r"([a-z0-9-]+)\((.*)\)")
+Family = Callable[[Sequence[str], TaskConfig], Record]
+"""(what stands in the parentheses, the task) -> the record; UsageError where that makes none."""
+
+
+def is_family(name: str) -> bool:
+    """Whether *name* is one of these, right or wrong."""
+    found = CALL.fullmatch(name.strip())
+    return found is not None and found[1] in FAMILIES
+
+
+def record_of(name: str, task: TaskConfig) -> Record:
+    """The record of the metric *name*; UsageError where what stands in its parentheses is wrong."""
+    found = CALL.fullmatch(name.strip())
+    assert found is not None, "is_family"
+    asked = [each.strip() for each in found[2].split(",") if each.strip()]
+    return FAMILIES[found[1]](asked, task)
+
+
+def _number(asked: Sequence[str], kind: type[int] | type[float], example: str) -> float:
+    try:
+        (value,) = map(kind, asked)
+    except ValueError:
+        value = kind(0)
+    if not 0 < value < 1000:
+        raise UsageError(f"expected one number above 0 in the parentheses, such as {example}")
+    return value
+
+
+def _f_beta(asked: Sequence[str], task: TaskConfig) -> Record:
+    score = formulas.f_beta(_number(asked, float, "f-beta(0.5)"))
+    made = dict.fromkeys(("binary", "multilabel"), Formula(score=score, columns="mean"))
+    return Record(formulas=made, greater_is_better=True, needs="label", bounds=UP_TO_ONE)
+
+
+def _micro_f1(asked: Sequence[str], task: TaskConfig) -> Record:
+    strange = [name for name in asked if name not in task.classes]
+    if strange or not asked:
+        shown = ", ".join(task.classes[:10])
+        raise UsageError(
+            f"micro-f1({', '.join(asked)}): expected classes that do not count, of task.classes: "
+            f"{shown}{' …' if len(task.classes) > 10 else ''}"
+        )
+    left_out = frozenset(task.classes.index(name) for name in asked)
+    made = {"multiclass": Formula(score=formulas.micro_f1_without(left_out))}
+    return Record(formulas=made, greater_is_better=True, needs="label", bounds=UP_TO_ONE)
+
+
+def _of_the_likeliest(score: Callable[[int], formulas.Score], example: str) -> Family:
+    def family(asked: Sequence[str], task: TaskConfig) -> Record:
+        made = {"multiclass": Formula(score=score(int(_number(asked, int, example))))}
+        return Record(formulas=made, greater_is_better=True, needs="value", bounds=UP_TO_ONE)
+
+    return family
+
+
+def _mean(asked: Sequence[str], task: TaskConfig) -> Record:
+    records = []
+    for name in asked:
+        if name not in METRICS or task.problem not in METRICS[name].formulas:
+            raise UsageError(f"mean({', '.join(asked)}): {name!r} is no metric of a {task.problem}")
+        records.append(METRICS[name])
+    if len(records) < 2 or len({(each.greater_is_better, each.needs) for each in records}) > 1:
+        raise UsageError(
+            f"mean({', '.join(asked)}): expected two or more metrics that are better in the same "
+            "direction and take the same (values, or labels)"
+        )
+    first, problem = records[0], task.problem
+    score = formulas.mean_of([each.formulas[problem].score for each in records])
+    orders = ["level", "shape", "order"]  # the mean sees all that one of them sees
+    return replace(
+        first,
+        formulas={problem: Formula(score=score)},
+        bounds=(min(each.bounds[0] for each in records), max(each.bounds[1] for each in records)),
+        sees=min((each.sees for each in records), key=orders.index),
+        unit_error=all(each.unit_error for each in records),
+        ordered_labels=all(each.ordered_labels for each in records),
+        log_likelihood=False,
+        usual_for={},
+        place={},
+    )
+
+
+FAMILIES: dict[str, Family] = {
+    "mean": _mean,
+    "f-beta": _f_beta,
+    "micro-f1": _micro_f1,
+    "top-accuracy": _of_the_likeliest(formulas.top_accuracy, "top-accuracy(3)"),
+    "map": _of_the_likeliest(formulas.map_at, "map(3)"),
+}

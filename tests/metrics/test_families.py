@@ -1,0 +1,106 @@
+"""Metrics with a number or names in parentheses equal the reference, or say what was expected."""
+
+import numpy as np
+import pytest
+import scipy.stats
+import sklearn.metrics as reference
+
+from pipeline.base.config import TaskConfig
+from pipeline.base.errors import UsageError
+from pipeline.metrics.metric import get_metric
+from tests.metrics.test_metric import classes, labels, numbers
+
+NAMES = ["no_relation", "born_in", "works_at", "owns"]
+
+
+def task(problem, **more):
+    names = {"binary": ["no", "yes"], "multiclass": NAMES}.get(problem, [])
+    return TaskConfig(problem=problem, metric="auc", classes=names, **more)
+
+
+def score(name, problem, truth, guess):
+    return get_metric(name, task(problem)).score(truth, guess)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("beta", [0.5, 2, 5])
+def test_f_beta(seed, beta):
+    truth, guess = labels(seed, k=3)
+    expected = reference.fbeta_score(truth, guess >= 0.5, beta=beta, average="macro")
+    assert score(f"f-beta({beta})", "multilabel", truth, guess) == pytest.approx(expected)
+    expected = reference.fbeta_score(truth[:, 0], guess[:, 0] >= 0.5, beta=beta)
+    assert score(f"f-beta({beta})", "binary", truth[:, :1], guess[:, :1]) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("left_out", [[0], [0, 2]])
+def test_micro_f1_without_some_classes(seed, left_out):
+    truth, guess = classes(seed)
+    kept = [place for place in range(4) if place not in left_out]
+    expected = reference.f1_score(truth[:, 0], guess.argmax(axis=1), labels=kept, average="micro")
+    name = f"micro-f1({', '.join(NAMES[place] for place in left_out)})"
+    assert score(name, "multiclass", truth, guess) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("k", [1, 2, 3])
+def test_the_likeliest_few(seed, k):
+    truth, guess = classes(seed)
+    expected = reference.top_k_accuracy_score(truth[:, 0], guess, k=k)
+    assert score(f"top-accuracy({k})", "multiclass", truth, guess) == pytest.approx(expected)
+    place = np.array(
+        [(row > row[int(one[0])]).sum() for row, one in zip(guess, truth, strict=True)]
+    )
+    expected = np.where(place < k, 1 / (place + 1), 0).mean()
+    assert score(f"map({k})", "multiclass", truth, guess) == pytest.approx(expected)
+
+
+def test_the_mean_of_two():
+    truth, guess = numbers(0)
+    both = scipy.stats.pearsonr(truth[:, 0], guess[:, 0]).statistic
+    both += scipy.stats.spearmanr(truth[:, 0], guess[:, 0]).statistic
+    found = score("mean(pearson, spearman)", "regression", truth, guess)
+    assert found == pytest.approx(both / 2)
+    record = get_metric("mean(pearson, spearman)", task("regression")).record
+    assert (record.sees, record.bounds) == ("shape", (-1.0, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("name", "problem", "said"),
+    [
+        ("f-beta(x)", "binary", "expected one number above 0 in the parentheses"),
+        ("f-beta()", "binary", "expected one number above 0 in the parentheses"),
+        ("map(0)", "multiclass", "expected one number above 0"),
+        ("map(3)", "binary", "does not fit a binary problem. There are: auc"),
+        ("micro-f1(unknown)", "multiclass", "expected classes that do not count, of task.classes"),
+        ("mean(rmse, pearson)", "regression", "better in the same direction"),
+        ("mean(rmse)", "regression", "expected two or more metrics"),
+        ("mean(f1, mcc)", "multiclass", "'f1' is no metric of a multiclass"),
+    ],
+)
+def test_what_is_wrong_in_the_parentheses_is_said(name, problem, said):
+    with pytest.raises(UsageError) as caught:
+        get_metric(name, task(problem))
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "problem", "make"),
+    [
+        ("mcc", "multiclass", classes),
+        ("mcc", "binary", labels),
+        ("balanced-accuracy", "multiclass", classes),
+        ("weighted-f1", "multiclass", classes),
+        ("micro-f1", "multilabel", lambda seed: labels(seed, k=3)),
+    ],
+)
+@pytest.mark.parametrize("seed", range(4))
+def test_the_fast_way_equals_the_formula_on_draws_of_rows(name, problem, make, seed):
+    truth, guess = make(seed)
+    metric = get_metric(name, task(problem))
+    assert metric.row_sums is not None
+    terms, finish = metric.row_sums(truth, guess)
+    draws = np.random.default_rng(seed).integers(0, len(truth), (6, len(truth)))
+    counts = np.array([np.bincount(rows, minlength=len(truth)) for rows in draws])
+    for rows, found in zip(draws, finish(counts @ terms), strict=True):
+        assert found == pytest.approx(metric.score(truth[rows], guess[rows]), abs=1e-9)
