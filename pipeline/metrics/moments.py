@@ -307,3 +307,43 @@ def step_gains(moments: Moments, counts: np.ndarray, gain: FromMoments) -> np.nd
         varied=known.T,
     )
     return gain(candidates)
+
+
+# What the mean of several learners gains over one of them.
+
+
+OfMean = Callable[[float, np.ndarray, np.ndarray, np.ndarray], float | None]
+"""(gain of one learner, predictions of L learners (L, m, k), of their mean (m, k), targets (n, k))
+-> gain of the mean minus that of one; None where they do not say."""
+
+
+def mse_of_mean(
+    gain: float, learners: np.ndarray, mean: np.ndarray, truth: np.ndarray
+) -> float | None:
+    """The spread of the learners around their mean: the ambiguity of squared error."""
+    return float(learners.var(axis=0).mean())
+
+
+def rmse_of_mean(
+    gain: float, learners: np.ndarray, mean: np.ndarray, truth: np.ndarray
+) -> float | None:
+    """The same under a root."""
+    left = max(gain**2 - float(learners.var(axis=0).mean()), 0.0)
+    return float(-np.sqrt(left) - gain)
+
+
+def r2_of_mean(
+    gain: float, learners: np.ndarray, mean: np.ndarray, truth: np.ndarray
+) -> float | None:
+    """The same as a share of the targets' variance."""
+    return float(learners.var(axis=0).mean()) / float(truth.var(axis=0).mean())
+
+
+def pearson_of_mean(
+    gain: float, learners: np.ndarray, mean: np.ndarray, truth: np.ndarray
+) -> float | None:
+    """Covariance with the targets stays, the deviation of the predictions falls."""
+    single, together = learners.var(axis=1).mean(axis=0), mean.var(axis=0)
+    if not (together > 0).all():
+        return None
+    return min(gain * float(np.sqrt(single / together).mean()), 1.0) - gain

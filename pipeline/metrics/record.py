@@ -15,7 +15,7 @@ import numpy as np
 from pipeline.metrics.formulas import Score
 from pipeline.metrics.greedy_ranked import Prepared
 from pipeline.metrics.linearised_metrics import LabelSums, Sums
-from pipeline.metrics.moments import FromMoments
+from pipeline.metrics.moments import FromMoments, OfMean
 from pipeline.problems.form import Kind
 from pipeline.problems.registry import problem_of
 
@@ -45,6 +45,9 @@ class Formula:
     from_moments: FromMoments | None = None
     """The gain from second moments of predictions and targets: no pass over the rows. For numbers
     only: blends of probabilities are kept within 0 and 1, which moments know nothing of."""
+    of_mean: OfMean | None = None
+    """What the mean of several learners gains over one of them, where that is known without labels
+    (Krogh & Vedelsby, "Neural network ensembles, cross validation, and active learning", 1995)."""
     row_sums: Sums | None = None
     """The gain from sums over rows of raw predictions: a bootstrap draw is then one product."""
     label_sums: LabelSums | None = None

@@ -21,6 +21,7 @@ _ROOT = Formula(
     score=formulas.rmse,
     columns="mean",
     from_moments=moments.rmse_gain,
+    of_mean=moments.rmse_of_mean,
     row_sums=linear.moment_sums(moments.rmse_gain),
 )
 _AUC = Formula(
@@ -46,6 +47,7 @@ METRICS: dict[str, Record] = {
                 score=formulas.pearson,
                 columns="mean",
                 from_moments=moments.pearson_gain,
+                of_mean=moments.pearson_of_mean,
                 row_sums=linear.moment_sums(moments.pearson_gain),
             )
         },
@@ -80,6 +82,7 @@ METRICS: dict[str, Record] = {
                 score=formulas.mse,
                 columns="mean",
                 from_moments=moments.mse_gain,
+                of_mean=moments.mse_of_mean,
                 row_sums=linear.moment_sums(moments.mse_gain),
             )
         },
@@ -103,6 +106,7 @@ METRICS: dict[str, Record] = {
                 score=formulas.r2,
                 columns="mean",
                 from_moments=moments.r2_gain,
+                of_mean=moments.r2_of_mean,
                 row_sums=linear.moment_sums(moments.r2_gain),
             )
         },

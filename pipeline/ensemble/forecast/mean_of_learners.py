@@ -95,26 +95,10 @@ def mean_gain(scored: Scored, gain: float, outputs: Outputs, seed: int) -> Move 
 
 def _from_moments(scored: Scored, gain: float, outputs: Outputs) -> float | None:
     """The gain of squared-error metrics and pearson; None for every other metric."""
-    if scored.problem != "regression":
-        return None
-    spread = float(outputs.decided.var(axis=0).mean())
-    match scored.metric.name:
-        case "mse":
-            return spread
-        case "rmse" | "mcrmse":
-            left = max(gain**2 - spread, 0.0)
-            return float(-np.sqrt(left) - gain)
-        case "r2":
-            return spread / float(scored.truth.var(axis=0).mean())
-        case "pearson":
-            single = outputs.decided.var(axis=1).mean(axis=0)
-            mean = outputs.decided_mean.var(axis=0)
-            if not (mean > 0).all():
-                return None
-            ratio = float(np.sqrt(single / mean).mean())
-            return min(gain * ratio, 1.0) - gain
-        case _:
-            return None
+    known = scored.metric.formula.of_mean
+    return (
+        None if known is None else known(gain, outputs.decided, outputs.decided_mean, scored.truth)
+    )
 
 
 def _imagined(scored: Scored, gain: float, outputs: Outputs, seed: int) -> float | None:
