@@ -22,7 +22,7 @@ import pandas as pd
 
 import pipeline.cv
 import pipeline.init
-from benchmarks.forecast.page import write
+from benchmarks.forecast.page import WHOLE, write
 from benchmarks.forecast.worlds import KINDS, SOURCES, World, world
 from pipeline.base.config import Competition
 from pipeline.base.parser import read_section
@@ -39,7 +39,7 @@ def main() -> int:
     parser.add_argument("step", choices=["train", "ask", "page"])
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--scratch", type=Path, required=True)
-    parser.add_argument("--kinds", nargs="+", default=list(KINDS))
+    parser.add_argument("--kinds", nargs="+", default=[kind for kind in KINDS if kind != WHOLE])
     parser.add_argument("--worlds", type=int, default=25)
     args = parser.parse_args()
     args.scratch.mkdir(parents=True, exist_ok=True)
@@ -102,9 +102,12 @@ def ask(scratch: Path, name: str) -> dict[str, Any] | None:
     predicted = outcome.decided.apply(blend.predict(rows, competition.task.problem))
     score = outcome.metric.score(answers(root, competition), predicted)
     part = outcome.leaderboard.parts.get("whole")
+    kind, _, number = name.rpartition("-")
+    sources = KINDS[kind][0]
     found = {
-        "kind": name.rsplit("-", 1)[0],
+        "kind": kind,
         "world": name,
+        "source": sources[int(number) % len(sources)],
         "metric": outcome.metric.name,
         "honest": outcome.honest,
         "expected": part and part.score,

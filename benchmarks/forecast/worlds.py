@@ -62,6 +62,8 @@ def world(data: Path, kind: str, seed: int) -> World:
     source = SOURCES[name]
     metric = source.metrics[(seed // len(allowed)) % len(source.metrics)]
     random = np.random.default_rng([seed, *kind.encode()])
+    if kind == "whole":
+        return World(kind, name, metric, *_whole(data, name, random))
     pool = _pool(data, name)
     pool = pool.iloc[random.permutation(len(pool))].reset_index(drop=True)
     train, test = cut(pool, source, random)
@@ -75,6 +77,24 @@ def _pool(data: Path, name: str) -> pd.DataFrame:
     ]
     frame = pd.concat(frames, ignore_index=True)
     return frame.drop(columns=[each for each in ("binary-label",) if each in frame])
+
+
+CUT_OFF = 2000
+
+
+def _whole(data: Path, name: str, random: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """All of train.csv against dev.csv, or where there is none against rows cut off."""
+    train, *dev = (
+        pd.read_csv(file, dtype=str, keep_default_na=False).drop(
+            columns=["binary-label"], errors="ignore"
+        )
+        for file in (data / name / f"{part}.csv" for part in ("train", "dev"))
+        if file.exists()
+    )
+    if dev:
+        return train, dev[0]
+    turn = random.permutation(len(train))
+    return train.iloc[turn[CUT_OFF:]], train.iloc[turn[:CUT_OFF]]
 
 
 Cut = tuple[pd.DataFrame, pd.DataFrame]
@@ -176,4 +196,5 @@ KINDS: dict[str, tuple[list[str], Callable[[pd.DataFrame, Source, np.random.Gene
     "longer": (ALL, longer_texts),
     "later": (ALL, later_rows),
     "source": (PAIRS, another_source),
+    "whole": (ALL, at_random),
 }
