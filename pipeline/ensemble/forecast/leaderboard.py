@@ -18,7 +18,7 @@ import numpy as np
 from pipeline.data.table import Table
 from pipeline.ensemble.assessment import as_score
 from pipeline.ensemble.forecast.label_shift import LabelShift, find_label_shift
-from pipeline.ensemble.forecast.mean_of_learners import Move, Outputs, combined, mean_gain
+from pipeline.ensemble.forecast.mean_of_learners import Move, Outputs, mean_gain
 from pipeline.ensemble.forecast.ranges import Range, hull, ranges, wider, within
 from pipeline.ensemble.forecast.sampling import Scored, can_weigh, weighed_gain
 from pipeline.ensemble.forecast.shift import (
@@ -244,9 +244,8 @@ class _Forecast:
         start = gain + sum(each.gain for each in moves)
         further = self.further
         if further.outputs is not None:
-            mean = mean_gain(scored, start, further.outputs, self.seed)
-            if mean is not None:
-                moves = [*moves, combined(mean, further.measured)]
+            mean = mean_gain(scored, start, further.outputs, self.seed, further.measured)
+            moves = moves if mean is None else [*moves, mean]
         if further.refit > 0:
             moves = [*moves, Move(name="weights", gain=further.refit, doubt=further.refit)]
         found = ranges(scored, gain, self.parts, self.seed, weights, moves=moves)

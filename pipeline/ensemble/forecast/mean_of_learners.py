@@ -12,7 +12,8 @@ all folds, which errs less. By how much is seen from how the learners differ on 
   as sure or unsure as it takes for single learners to score on them what they score out of fold.
   What the mean scores on these labels is then known.
 
-Where there is a labelled holdout file that every learner predicts, the gain is measured on it too.
+Where there is a labelled holdout file that every learner predicts, the gain of these other metrics
+is measured on it too.
 """
 
 from dataclasses import dataclass
@@ -69,7 +70,13 @@ class Outputs:
 NUMBERS = ["none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 
 
-def mean_gain(scored: Scored, gain: float, outputs: Outputs, seed: int) -> Move | None:
+def mean_gain(
+    scored: Scored,
+    gain: float,
+    outputs: Outputs,
+    seed: int,
+    measured: tuple[float, float] | None = None,
+) -> Move | None:
     """What the mean on test gains over learners that score *gain* on rows like those of test.
 
     Args:
@@ -77,6 +84,7 @@ def mean_gain(scored: Scored, gain: float, outputs: Outputs, seed: int) -> Move 
         gain: one learner's score, turned so that more is better.
         outputs: of the learners on test rows.
         seed: of the labels that are imagined.
+        measured: by `measured_gain`; counts where the gain does not follow from moments.
 
     None where there is one learner, or the metric has no value.
     """
@@ -90,7 +98,8 @@ def mean_gain(scored: Scored, gain: float, outputs: Outputs, seed: int) -> Move 
         return None
     count = len(outputs.raw)
     name = f"mean of {NUMBERS[count] if count < len(NUMBERS) else count}"
-    return Move(name=name, gain=found, doubt=share * abs(found))
+    move = Move(name=name, gain=found, doubt=share * abs(found))
+    return combined(move, measured) if share == IMAGINED else move
 
 
 def _from_moments(scored: Scored, gain: float, outputs: Outputs) -> float | None:
