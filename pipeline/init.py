@@ -52,6 +52,17 @@ def parser() -> Parser:
     _repeatable(options, "--target", "COLUMN", "what is predicted")
     options.add_argument("--problem", choices=list(TYPES), help="kind of target")
     options.add_argument("--metric", help="a name from docs/metrics.md, or module:function")
+    options.add_argument(
+        "--class-codes",
+        nargs="+",
+        metavar="CLASS=CODE",
+        help="what the submission writes for a class, where that is not its name; as-is: the name",
+    )
+    options.add_argument(
+        "--unlabelled",
+        metavar="TEXT",
+        help="stands for a label in rows without one: --unlabelled=-1",
+    )
     options.add_argument("--folds", type=int, help="number of folds; 5 if not given")
     options.add_argument("--seed", type=int, help="seed of the folds; 42 if not given")
     options.add_argument("--encoding", default="utf-8", help="text encoding of all files")
@@ -79,6 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from pipeline.setup.detection.detect import detect
     from pipeline.setup.fold_recipe import propose
     from pipeline.setup.inspection.inspect import look
+    from pipeline.submissions.trial import try_submission
 
     detected = detect(folder, _wishes(args, name), speller(folder, root))
     task = detected.competition.task
@@ -87,6 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parents=True, exist_ok=True
     )  # "../data" means nothing under a folder that is not there
     tables = load(detected.competition, root)
+    try_submission(detected.competition, tables, metric)
     folds = propose(detected.competition, tables.train, tables.test, metric)
     detected = replace(
         detected, competition=folds.competition, reasons=detected.reasons | folds.reasons
@@ -117,6 +130,8 @@ def _wishes(args: "Namespace", name: str) -> "Overrides":
         targets=args.target or [],
         problem=args.problem,
         metric=args.metric,
+        class_codes=args.class_codes or [],
+        unlabelled=args.unlabelled,
         folds=args.folds,
         seed=args.seed,
         encoding=args.encoding,

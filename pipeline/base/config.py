@@ -63,9 +63,18 @@ class TaskConfig:
     submit: Submit = "auto"
     """What stands in the submission: value (number, probability), label (class), or what the
     sample submission shows."""
+    class_codes: list[str] = field(default_factory=list)
+    """What the submission writes for each of classes, in their order; empty: the classes."""
+    unlabelled: str | None = None
+    """What stands in place of a label in rows that have none (-1): they are left out."""
 
     def __post_init__(self) -> None:
         problems = []
+        if len(self.class_codes) not in (0, len(self.classes)):
+            problems.append(
+                f"task.class_codes has {len(self.class_codes)} entries for {len(self.classes)} "
+                "classes; name what is written for each of task.classes, in their order"
+            )
         if wrong := self.problem_type.class_count_problem(len(self.classes)):
             problems.append(wrong)
         if len(set(self.classes)) != len(self.classes):

@@ -7,7 +7,18 @@ import pandas as pd
 
 from pipeline.base.config import TaskConfig
 from pipeline.data.table import Findings
-from pipeline.problems.label_texts import Reader
+from pipeline.problems.label_texts import Reader, canonical
+
+
+def labelled_rows(
+    frame: pd.DataFrame, columns: Sequence[str], unlabelled: str | None
+) -> np.ndarray:
+    """(n,) bool: whether a row has a label, no cell of *columns* being the mark *unlabelled*."""
+    if unlabelled is None:
+        return np.ones(len(frame), dtype=bool)
+    mark = canonical(unlabelled)
+    marked = [frame[column].map(canonical) == mark for column in columns]
+    return np.asarray(~np.logical_or.reduce([each.to_numpy() for each in marked]))
 
 
 def encode(

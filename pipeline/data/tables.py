@@ -22,7 +22,7 @@ import pandas as pd
 
 from pipeline.base.config import Competition
 from pipeline.base.errors import DataError, raise_if
-from pipeline.data.labels import encode
+from pipeline.data.labels import encode, labelled_rows
 from pipeline.data.reading.reader import Reading, read
 from pipeline.data.sample import Sample, composed, made_up, sample_of
 from pipeline.data.table import (
@@ -87,9 +87,14 @@ def labelled_file(
     if problems := missing_columns(file.value, needed):
         return Checked(None, about(name, problems), file.notes)
     ids = row_ids(file.value, columns.id, name)
-    targets, problems, notes = encode(file.value, columns.targets, ids, competition.task)
+    kept = labelled_rows(file.value, columns.targets, competition.task.unlabelled)
+    frame, ids = file.value[kept], ids[kept]
+    targets, problems, notes = encode(frame, columns.targets, ids, competition.task)
+    if left_out := int(len(kept) - kept.sum()):
+        mark = competition.task.unlabelled
+        notes.append(f"{left_out:,} rows without a label ({mark}) are left out")
     return Checked(
-        _table(name, file.value, ids, competition, targets),
+        _table(name, frame, ids, competition, targets),
         about(name, id_problems(ids) + problems),
         file.notes + about(name, notes),
     )

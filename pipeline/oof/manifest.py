@@ -17,7 +17,7 @@ from pipeline.base.untrusted import refuse_links
 
 FORMAT = 1
 """Of run.json and of a fold's manifest; the releases up to 0.1 did not write it down."""
-HARMLESS = {"task.metric", "task.submit"}
+HARMLESS = {"task.metric", "task.submit", "task.class_codes"}
 """Settings that change no prediction, so they may change freely."""
 MANNER = {
     f"recipe.{name}"

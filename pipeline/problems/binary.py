@@ -13,10 +13,11 @@ from pipeline.problems.form import (
     kind_of,
     number_columns,
     refuse,
+    refuse_contradiction,
     shown_in,
     untouched,
 )
-from pipeline.problems.label_texts import canonical
+from pipeline.problems.label_texts import canonical, is_number
 from pipeline.problems.one_class import OneClass
 from pipeline.problems.problem import Clues, Task
 from pipeline.problems.yes_or_no import YesOrNo
@@ -58,7 +59,10 @@ class Binary(OneClass, YesOrNo):
         if len(columns) > 1:
             refuse(task.submit == "label", LABEL_IN_CLASS_COLUMNS)
             return Form(kind="value", columns=columns, notes=notes)
-        kind, more = kind_of(task.submit, needs, shown_in(columns, sample), task.classes)
+        shown, written = shown_in(columns, sample), task.class_codes or task.classes
+        kind, more = kind_of(task.submit, needs, shown, written)
+        if kind == "label" or not all(map(is_number, shown)):
+            refuse_contradiction(shown, task.classes, task.class_codes)
         return Form(kind=kind, columns=columns, notes=notes + more)
 
     def texts(
@@ -66,7 +70,7 @@ class Binary(OneClass, YesOrNo):
     ) -> dict[str, list[str]]:
         """Class names, or probabilities of the positive class or of both."""
         if form.kind == "label":
-            return flag_columns(form, predicted, task.classes)
+            return flag_columns(form, predicted, task.class_codes or task.classes)
         both = self.by_class(predicted) if len(form.columns) > 1 else predicted
         return number_columns(form, both)
 

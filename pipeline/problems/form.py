@@ -18,6 +18,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from pipeline.base.errors import DataError, UsageError
+from pipeline.problems.label_texts import canonical, is_number
 
 Kind = Literal["value", "label"]
 """Of what a file holds, or a metric takes: numbers (probabilities), or labels."""
@@ -131,6 +132,58 @@ def shown_in(columns: dict[str, int], sample: Sample) -> list[str]:
     places = [sample.columns.index(name) for name in columns]
     shown = sample.values[:, places].ravel().tolist()
     return sorted({unicodedata.normalize("NFC", text) for text in shown})
+
+
+def refuse_contradiction(
+    shown: Sequence[str], classes: Sequence[str], codes: Sequence[str]
+) -> None:
+    """Raise DataError where the texts that the sample has (*shown*) cannot be what is written for
+    *classes*, and no *codes* say what is.
+
+    >>> refuse_contradiction(["spam", "?"], ["ham", "spam"], [])
+    """
+    told = [text for text in shown if any(map(str.isalnum, text))]  # no mere ? or -
+    if codes or not told:
+        return
+    if unlabelled_among(classes, told):
+        raise DataError(
+            f"-1 is one of the classes {_few(classes)}, but the sample submission shows "
+            f"{_few(told)}: are these rows without a label? Then set task.unlabelled to '-1' "
+            "(init: --unlabelled=-1) and they are left out. Where -1 is a class like any other, "
+            "set task.class_codes to the classes (init: --class-codes as-is)"
+        )
+    known = {canonical(name) for name in classes}
+    if any(canonical(text) in known for text in told):
+        return
+    if all(map(is_number, told)) and any(map(is_number, classes)):
+        return  # dummy answers, such as 0 everywhere
+    example = " ".join(f"{name}={place}" for place, name in enumerate(classes[:3]))
+    raise DataError(
+        f"the sample submission shows {_few(told)}, the classes of train are {_few(classes)}: "
+        "which class is written how? Set task.class_codes to what is written for each of "
+        f"task.classes, in their order (init: --class-codes {example}"
+        f"{' …' if len(classes) > 3 else ''}, with the organiser's codes); where the classes "
+        "are right as they are, set it to the same as task.classes (init: --class-codes as-is)"
+    )
+
+
+def unlabelled_among(classes: Sequence[str], shown: Sequence[str]) -> bool:
+    """Whether -1 stands beside class numbers from 0 on, and no answer *shown* is -1: so data sets
+    mark rows without a label.
+
+    >>> unlabelled_among(["-1", "0", "1"], ["0"]), unlabelled_among(["-1", "1"], ["1"])
+    (True, False)
+    """
+    numbers = {canonical(name) for name in classes}
+    others = numbers - {"-1"}
+    counted = bool(others) and others == {str(place) for place in range(len(others))}
+    return "-1" in numbers and counted and "-1" not in map(canonical, shown)
+
+
+def _few(texts: Sequence[str]) -> str:
+    """The first texts as the sentence has them."""
+    named = ", ".join(map(repr, texts[:4]))
+    return f"{named} …" if len(texts) > 4 else named
 
 
 def kind_of(

@@ -11,6 +11,7 @@ from pipeline.problems.form import (
     class_columns,
     number_columns,
     refuse,
+    refuse_contradiction,
     shown_in,
     untouched,
 )
@@ -83,7 +84,9 @@ class Multiclass(OneClass):
             "task.submit is value, but the sample submission has one column for "
             f"{len(task.classes)} classes: it takes the class. Set task.submit to auto or label",
         )
-        strange = [text for text in shown_in(columns, sample) if text not in task.classes]
+        shown, written = shown_in(columns, sample), task.class_codes or task.classes
+        refuse_contradiction(shown, task.classes, task.class_codes)
+        strange = [text for text in shown if text not in written]
         if strange:
             notes = [*notes, f"the sample shows {strange[0]!r}, which is no class of train"]
         return Form(kind="label", columns=columns, notes=notes)
@@ -95,7 +98,8 @@ class Multiclass(OneClass):
         if form.kind == "value":
             return number_columns(form, predicted)
         winners = np.argmax(predicted, axis=1).tolist()
-        return {column: [task.classes[winner] for winner in winners] for column in form.columns}
+        written = task.class_codes or task.classes
+        return {column: [written[winner] for winner in winners] for column in form.columns}
 
 
 MULTICLASS = Multiclass()

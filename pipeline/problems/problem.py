@@ -37,6 +37,10 @@ class Task(Protocol):
     def submit(self) -> Submit:
         """What the user wants in the file."""
 
+    @property
+    def class_codes(self) -> list[str]:
+        """What the file has for each class; empty: its name."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Clues:

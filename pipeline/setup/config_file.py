@@ -22,6 +22,8 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "task": ("problem", "metric", "classes", "label_range", "submit"),
     "folds": ("count", "seed", "stratify_by", "groups", "group_columns"),
 }
+SELDOM: dict[str, Any] = {"task.class_codes": [], "task.unlabelled": None, "folds.whole": 1.0}
+"""Fields that stand in the file only where they are not as usual."""
 SECTIONS = {
     "data": "The files. Relative paths start at --root (default: the current folder).",
     "columns": "Which column is what.",
@@ -55,6 +57,8 @@ CHANGES: dict[str, str] = {
     "folds.group_columns": "Columns whose equal values keep rows in one fold as well.",
     "folds.groups": "Rows that share a sentence stay in one fold: near (nearly the same), exact "
     "or none.",
+    "task.class_codes": "What the submission writes for each of classes, in their order.",
+    "task.unlabelled": "What stands in place of a label in rows that have none: they are left out.",
     "folds.whole": "Share of the groups that stay whole; the others are split, as some test rows "
     "have relatives in train and some have none.",
 }
@@ -81,9 +85,12 @@ def render(
             said = [*reasons.get(key, "").split("\n"), changes.get(key, "")]
             lines += [line for sentence in said for line in _comment(sentence, "  ")]
             lines += _entry(name, values[section][name])
-        if section == "folds" and competition.folds.whole < 1:
-            lines += _comment(CHANGES["folds.whole"], "  ")
-            lines += _entry("whole", competition.folds.whole)
+        for key, usual in SELDOM.items():
+            name = key.removeprefix(f"{section}.")
+            if name != key and values[section][name] != usual:
+                said = [*reasons.get(key, "").split("\n"), changes[key]]
+                lines += [line for sentence in said for line in _comment(sentence, "  ")]
+                lines += _entry(name, values[section][name])
     return "\n".join(lines) + "\n"
 
 

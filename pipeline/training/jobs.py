@@ -14,10 +14,12 @@ from pipeline.base.stopping import STOP, seconds_of
 from pipeline.data.tables import Tables, load
 from pipeline.folds.frozen import Folds, frozen
 from pipeline.folds.relation import questions
+from pipeline.metrics.metric import get_metric
 from pipeline.models.clean import CleaningFactory
 from pipeline.models.learner import Engine, LearnerFactory
 from pipeline.models.recipes import Recipe, TransformerRecipe, find
 from pipeline.models.registry import LEARNERS
+from pipeline.submissions.trial import try_submission
 from pipeline.training.job import FailurePolicy, Job
 
 if TYPE_CHECKING:
@@ -96,6 +98,7 @@ def jobs_of(args: "Namespace", competition: Competition) -> Iterator[Job]:
     rules, recipes = rules_of(args), recipes_of(args)
     root = Path(args.root)
     tables = load(competition, root)
+    try_submission(competition, tables, get_metric(competition.task.metric, competition.task, root))
     paths = Paths(root, competition.name)
     folds = frozen_folds(competition, paths, tables, keep=not args.dry_run)
     asked = questions(tables.train, tables.test, folds.fold_of_row, competition.folds)

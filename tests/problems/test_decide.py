@@ -164,7 +164,8 @@ def test_a_form_the_sample_cannot_hold_is_refused(problem, metric, columns, subm
 
 
 def test_a_sample_that_shows_no_class_of_train_is_noted():
-    form, _ = form_of("multiclass", "accuracy", sample_of(["topic"], ["7"]))
+    sample = sample_of(["topic"], ["7"])
+    form, _ = form_of("multiclass", "accuracy", sample, classes=["1", "2", "3"])
     assert form.notes == ["the sample shows '7', which is no class of train"]
 
 

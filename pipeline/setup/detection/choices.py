@@ -22,6 +22,9 @@ class Overrides:
     targets: Sequence[str] = ()
     problem: Any = None
     metric: str | None = None
+    class_codes: Sequence[str] = ()
+    """CLASS=CODE each, or as-is."""
+    unlabelled: str | None = None
     folds: int | None = None
     seed: int | None = None
     encoding: str = "utf-8"

@@ -11,9 +11,11 @@ import pandas as pd
 
 from pipeline.base.config import ColumnsConfig, Competition, DataConfig, FoldsConfig, TaskConfig
 from pipeline.base.errors import DataError, raise_if
+from pipeline.data.labels import labelled_rows
 from pipeline.data.reading.reader import read_file
 from pipeline.data.sample import index_columns
 from pipeline.setup.detection.choices import Choices, Overrides
+from pipeline.setup.detection.codes import ask_unlabelled, find_codes
 from pipeline.setup.detection.columns import find_groups, find_id, find_strata, find_texts, pairs_of
 from pipeline.setup.detection.files import Files, find_files, find_holdout, mention_others
 from pipeline.setup.detection.profile import Profile, profile_of, profiles_of
@@ -157,16 +159,26 @@ def _task(
     """What is predicted in train, the first *labelled* frame; None where it takes a flag."""
     if not columns.targets:
         return None
+    if wishes.unlabelled is not None:
+        labelled = [
+            frame[labelled_rows(frame, columns.targets, wishes.unlabelled)] for frame in labelled
+        ]
+        doubts.because("task.unlabelled", "Given by --unlabelled.")
     targets = [profile_of(labelled[0][name], name) for name in columns.targets]
+    if ask_unlabelled(targets, answers, wishes, doubts):
+        return None
     problem = find_problem(targets, answers, wishes, doubts)
     if problem is None:
         return None
     labels = pd.concat([frame[columns.targets] for frame in labelled])
     bounds = find_range(problem, labels, doubts)
     pairs = bool(pairs_of(columns.texts))
+    classes = find_classes(problem, targets[0], answers, doubts)
     return TaskConfig(
         problem=problem,
         metric=find_metric(problem, targets, pairs, bounds is not None, answers, wishes, doubts),
-        classes=find_classes(problem, targets[0], answers, doubts),
+        classes=classes,
         label_range=bounds,
+        class_codes=find_codes(classes, wishes, doubts),
+        unlabelled=wishes.unlabelled,
     )
