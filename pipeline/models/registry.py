@@ -49,6 +49,7 @@ LOSSES = {
 POOLINGS = {
     "mean": "pipeline.models.transformer.network:mean_of_tokens",
     "cls": "pipeline.models.transformer.network:first_token",
+    "last": "pipeline.models.transformer.network:last_token",
 }
 """`pooling:` of a transformer: (B, T, H) token states and their (B, T) mask -> (B, H) float32."""
 

@@ -24,24 +24,13 @@ from pipeline.models.settings import TransformerRecipe
 if TYPE_CHECKING:
     from torch import nn
 
+    from pipeline.models.kernels.backbone_facts import BackboneFacts
+
 
 # What transformers leaves to be minded when a pretrained backbone is loaded.
 #
-# Its architecture's quirks (positions, poolers), its silence about weights that do not fit, and its
-# chatter. transformers is imported inside the functions only: it takes seconds.
-
-
-PADDED_POSITIONS = ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "longformer")
-"""Model types that count positions from pad_token_id + 1 on."""
-
-
-def positions(config: Any) -> int:
-    """Most tokens of one input; models with relative positions only have no limit of their own."""
-    most = getattr(config, "max_position_embeddings", None)
-    if not most or most < 0 or getattr(config, "position_biased_input", True) is False:
-        return 2**31
-    first = (config.pad_token_id or 0) + 1 if config.model_type in PADDED_POSITIONS else 0
-    return int(most) - first
+# Its pooler, its silence about weights that do not fit, and its chatter. transformers is imported
+# inside the functions only: it takes seconds.
 
 
 def without_pooler(config: Any) -> dict[str, bool]:
@@ -51,8 +40,8 @@ def without_pooler(config: Any) -> dict[str, bool]:
     """
     from transformers import MODEL_MAPPING
 
-    kind = MODEL_MAPPING.get(type(config), None)
-    known = kind is not None and "add_pooling_layer" in inspect.signature(kind).parameters
+    kind = MODEL_MAPPING.get(type(config), None)  # a tuple where there are several, as for Funnel
+    known = isinstance(kind, type) and "add_pooling_layer" in inspect.signature(kind).parameters
     return {"add_pooling_layer": False} if known else {}
 
 
@@ -69,8 +58,28 @@ def check_fit(report: Mapping[str, Any], origin: str) -> None:
         )
 
 
-def recompute_activations(model: Any) -> None:
-    """Recompute activations in the backward pass; transformers renamed the switch."""
+def check_finite(model: Any, origin: str) -> None:
+    """Raise ArtifactError where a loaded weight is NaN or infinite: no training could mend it."""
+    wrong = [name for name, value in model.named_parameters() if not value.isfinite().all()]
+    if wrong:
+        raise ArtifactError(
+            f"the checkpoint of {origin} is damaged: {len(wrong)} of its weights hold NaN or "
+            f"infinite numbers, the first of them {', '.join(wrong[:3])}. Get the files again, or "
+            "choose another backbone."
+        )
+
+
+def recompute_activations(model: Any, origin: str = "the backbone") -> None:
+    """Recompute activations in the backward pass; transformers renamed the switch.
+
+    Raises UsageError where the model cannot.
+    """
+    if not model.supports_gradient_checkpointing:
+        raise UsageError(
+            f"{origin} cannot recompute its activations: transformers has no gradient "
+            f"checkpointing for {model.config.model_type}. Set gradient_checkpointing: false; a "
+            "smaller micro_batch_size saves memory too."
+        )
     if hasattr(model, "activation_checkpointing_enable"):
         model.activation_checkpointing_enable()
     else:
@@ -158,36 +167,62 @@ def fetch(weights: Weights) -> Weights:
     return _from_hub(weights, hub.download(weights.folder_or_id, weights.revision))
 
 
-def load_tokenizer(weights: Weights) -> Any:
+def load_tokenizer(weights: Weights, facts: "BackboneFacts | None" = None) -> Any:
     """The backbone's fast tokenizer, told what the backbone itself takes.
 
-    "token_type_ids" is dropped from `model_input_names` where the model has fewer than two types
-    (a BERT tokenizer on a RoBERTa model), and `model_max_length` is at most the model's positions.
-    """
-    from transformers import AutoConfig, AutoTokenizer
+    Its `model_input_names` have "token_type_ids" where the model reads types and the tokenizer
+    gives pairs some, whatever its file lists; `model_max_length` is at most the model's positions.
 
+    Args:
+        weights: the backbone's files.
+        facts: of the backbone; without them it is loaded to be asked.
+    """
+    from transformers import AutoTokenizer
+
+    facts = facts or backbone_facts(load_backbone(weights))
     folder = fetch(weights).folder_or_id
     with quiet(), explained(weights.origin):
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, use_fast=True)
     if not tokenizer.is_fast:
         raise UsageError(f"{weights.origin} has no fast tokenizer; choose another backbone")
-    if len(tokenizer) > config.vocab_size:
+    if len(tokenizer) > facts.words:
         raise ArtifactError(
             f"{weights.origin}: the tokenizer knows {len(tokenizer)} tokens, the model only "
-            f"{config.vocab_size}. They do not belong together; get the files again."
+            f"{facts.words}. They do not belong together; get the files again."
         )
-    if getattr(config, "type_vocab_size", 2) < 2:
-        names = [name for name in tokenizer.model_input_names if name != "token_type_ids"]
-        tokenizer.model_input_names = names
-    tokenizer.model_max_length = min(tokenizer.model_max_length, positions(config))
+    tokenizer.model_input_names = _input_names(tokenizer, facts, weights.origin)
+    tokenizer.model_max_length = min(tokenizer.model_max_length, facts.longest)
     return tokenizer
+
+
+def _input_names(tokenizer: Any, facts: "BackboneFacts", origin: str) -> list[str]:
+    """What of the tokenizer's output the model is to read."""
+    names = [name for name in tokenizer.model_input_names if name != "token_type_ids"]
+    given = max(tokenizer.backend_tokenizer.encode("a", "a").type_ids, default=0)
+    listed = "token_type_ids" in tokenizer.model_input_names
+    if facts.types < 2 or not (listed or given):
+        return names
+    if given >= facts.types:
+        raise ArtifactError(
+            f"{origin}: the tokenizer gives the type {given} to tokens of a pair, the model knows "
+            f"types below {facts.types}. They do not belong together; get the files again."
+        )
+    return tokenizer.model_input_names if listed else [*names, "token_type_ids"]
+
+
+def backbone_facts(backbone: "nn.Module") -> "BackboneFacts":
+    """What the loaded backbone takes; see `pipeline.models.kernels.backbone_facts`."""
+    from pipeline.models.kernels.backbone_facts import facts_of
+
+    with quiet():
+        return facts_of(backbone)
 
 
 def load_backbone(weights: Weights, gradient_checkpointing: bool = False) -> "nn.Module":
     """The pretrained encoder in float32 and in training mode, without an unused pooling layer.
 
-    Raises ArtifactError where the checkpoint leaves anything but a pooler newly initialised.
+    Raises ArtifactError where the checkpoint leaves anything but a pooler newly initialised or
+    holds numbers that are none, UsageError where the architecture cannot do what is asked.
     """
     import torch
     from transformers import AutoConfig, AutoModel
@@ -205,8 +240,9 @@ def load_backbone(weights: Weights, gradient_checkpointing: bool = False) -> "nn
             **without_pooler(config),
         )
     check_fit(report, weights.origin)
+    check_finite(model, weights.origin)
     if gradient_checkpointing:
-        recompute_activations(model)
+        recompute_activations(model, weights.origin)
     model.train()  # from_pretrained leaves eval mode, and Lightning would train without dropout
     return model
 

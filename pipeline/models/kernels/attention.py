@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from pipeline.models.kernels.cpu_kernels import factors
+from pipeline.models.kernels.cpu_kernels import factors, owning
 
 WORTH = 40_000
 """So many padded scores cost about as much as one more block (measured on 2 and 4 cores)."""
@@ -57,7 +57,7 @@ class Squares(NamedTuple):
         tokens, rest = found.split([len(self.rows), len(found) - len(self.rows)])
         torch.index_select(rows, 0, self.rows, out=tokens)
         rest.zero_()
-        return found.view(like.shape)
+        return owning(found, like.shape)
 
     def parts(self, rows: Tensor) -> list[Tensor]:
         """(R, d) -> of each block (c * h, T, d), in the same memory."""

@@ -62,6 +62,16 @@ def _fill(rows: Tensor) -> Tensor:
     return functional.pad(rows, (0, 0, 0, spare)) if spare else rows
 
 
+def owning(values: Tensor, shape: Sequence[int]) -> Tensor:
+    """The first numbers of the contiguous *values* in a *shape*, in the same memory.
+
+    No view to autograd: it lets nobody change what a function of ours returned in place, as
+    DeBERTa and Longformer do with their queries, where that is a view.
+    """
+    start, whole = values.storage_offset(), values.untyped_storage()
+    return values.new_empty(0).set_(whole, start, shape)  # type: ignore[call-overload]
+
+
 def _product(rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """(…, n) rows times (m, n) weights plus (m,) -> (…, m)."""
     found: Tensor = torch.ops.mkldnn._linear_pointwise(rows, weight, bias, "none", [], "")
@@ -87,8 +97,7 @@ class Product(torch.autograd.Function):
         full = _fill(rows.reshape(-1, weight.shape[1]))
         ctx.save_for_backward(full, weight)
         ctx.shape = rows.shape
-        shape = *rows.shape[:-1], len(weight)
-        return _product(full, weight, bias)[: math.prod(shape[:-1])].view(shape)
+        return owning(_product(full, weight, bias), (*rows.shape[:-1], len(weight)))
 
     @staticmethod
     @once_differentiable

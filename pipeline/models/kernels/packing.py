@@ -16,8 +16,8 @@ loaded; no architecture is named. docs/speed.md has the figures.
 """
 
 import warnings
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,8 +26,9 @@ import transformers
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipeline.models.hub.weights import positions, quiet
+from pipeline.models.hub.weights import quiet
 from pipeline.models.kernels.attention import attention
+from pipeline.models.kernels.backbone_facts import BackboneFacts, facts_of
 from pipeline.models.kernels.cpu_kernels import filled
 
 # Where the tokens of a batch's texts stand in one packed row.
@@ -96,6 +97,7 @@ HARMLESS = {"position_ids", "packed"}
 """What an attention may be told beside its tensors without becoming another one."""
 PROBE_LENGTHS = (5, 160, 5, 2)
 """Tokens of the texts that `packable` tries; longer than the window of any local attention."""
+REHEARSAL_LENGTHS = (5, 12, 2)
 TOLERANCE = 1e-3
 """Most difference of a state, in float32; states have a size of about 1."""
 
@@ -187,26 +189,32 @@ def _jagged(
 
 
 def packable(
-    backbone: nn.Module, precision: AbstractContextManager[Any] | None = None
+    backbone: nn.Module,
+    precision: AbstractContextManager[Any] | None = None,
+    facts: BackboneFacts | None = None,
+    type_ids: bool = False,
 ) -> Packing | None:
     """How to pack for *backbone*, which is then set up for it; None, and it is as before, if not.
 
     It is tried where the backbone is: the states of packed texts must be those of the padded batch.
     Positions may count from 0, or as RoBERTa's do from the padding token's number on. With
     *precision*, the context of forward passes, a way there and back in training is tried as well: a
-    GPU takes other kernels for other numbers, for dropout and for gradients.
+    GPU takes other kernels for other numbers, for dropout and for gradients. *facts* are the
+    backbone's, found if not given; with *type_ids* it is tried with token types, as it is trained.
     """
     model: Any = backbone
     before, training = model.config._attn_implementation, model.training
     model.eval()
     try:
-        encoded, lengths = _probe(model.config, next(model.parameters()).device)
+        with quiet():
+            facts = facts or facts_of(backbone)
+        encoded, lengths = probe(model.config, facts, type_ids, next(model.parameters()).device)
         with torch.no_grad(), quiet(), warnings.catch_warnings():
             # packed texts are nested tensors to a GPU; what is used of them is tried here
             warnings.filterwarnings("ignore", "The PyTorch API of nested tensors", UserWarning)
             expected = model(**encoded).last_hidden_state
             model.set_attn_implementation(NAME)
-            for first in (0, (model.config.pad_token_id or 0) + 1):
+            for first in (0, (model.config.get_text_config().pad_token_id or 0) + 1):
                 packing = Packing(first)
                 states = packing.states(model, encoded, lengths)
                 if _equal(states, expected, encoded["attention_mask"]):
@@ -221,10 +229,28 @@ def packable(
     return None
 
 
+def rehearse(
+    backbone: nn.Module, facts: BackboneFacts, type_ids: bool, packing: Packing | None
+) -> None:
+    """Train on a few tokens, packed or padded, where the backbone is; raises whatever goes wrong.
+
+    Weights, mode and random draws stay as they are.
+    """
+    model: Any = backbone
+    training, device = model.training, next(model.parameters()).device
+    encoded, lengths = probe(model.config, facts, type_ids, device, REHEARSAL_LENGTHS)
+    try:
+        with torch.random.fork_rng(devices=[]), quiet():
+            torch.manual_seed(0)
+            _train(model, packing, encoded, lengths, nullcontext())
+    finally:
+        model.train(training).zero_grad(set_to_none=True)
+
+
 @torch.enable_grad()
 def _train(
     model: Any,
-    packing: Packing,
+    packing: Packing | None,
     encoded: Mapping[str, Tensor],
     lengths: np.ndarray,
     precision: AbstractContextManager[Any],
@@ -232,19 +258,30 @@ def _train(
     """A step's way there and back, whatever comes of it."""
     model.train()
     with precision:
-        states = packing.states(model, encoded, lengths)
+        if packing is None:
+            states = model(**encoded).last_hidden_state
+        else:
+            states = packing.states(model, encoded, lengths)
     states.float().mean().backward()
 
 
-def _probe(config: Any, device: torch.device) -> tuple[dict[str, Tensor], np.ndarray]:
-    """A padded batch of texts of some lengths."""
-    lengths = np.minimum(PROBE_LENGTHS, positions(config))
+def probe(
+    config: Any,
+    facts: BackboneFacts,
+    type_ids: bool,
+    device: torch.device,
+    of_lengths: Sequence[int] = PROBE_LENGTHS,
+) -> tuple[dict[str, Tensor], np.ndarray]:
+    """A padded batch of texts of some lengths, with what training gives the backbone to read."""
+    lengths = np.minimum(of_lengths, facts.longest)
     mask = torch.arange(lengths.max()) < torch.from_numpy(lengths)[:, None]
-    padding = int(config.pad_token_id or 0)
+    padding = int(config.get_text_config().pad_token_id or 0)
     draw = torch.Generator().manual_seed(0)
-    ids = torch.randint(config.vocab_size - 1, mask.shape, generator=draw)
+    ids = torch.randint(facts.words - 1, mask.shape, generator=draw)
     ids += ids >= padding  # every token but the one for padding
     batch = {"input_ids": ids.where(mask, padding), "attention_mask": mask.long()}
+    if type_ids:
+        batch["token_type_ids"] = torch.randint(2, mask.shape, generator=draw) * mask
     return {name: values.to(device) for name, values in batch.items()}, lengths
 
 

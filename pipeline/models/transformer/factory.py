@@ -16,9 +16,11 @@ import torch
 import transformers
 
 from pipeline.base.config import Competition, TaskConfig
+from pipeline.base.errors import UsageError
 from pipeline.data.table import Table
 from pipeline.data.tokens.store import TokenStore
-from pipeline.models.hub.weights import fetch, load_backbone, load_tokenizer, locate
+from pipeline.models.hub.weights import backbone_facts, fetch, load_backbone, load_tokenizer, locate
+from pipeline.models.kernels.backbone_facts import BackboneFacts
 from pipeline.models.kernels.cpu_kernels import (
     has_operator,
     is_amd,
@@ -27,7 +29,7 @@ from pipeline.models.kernels.cpu_kernels import (
     use_fast_products,
 )
 from pipeline.models.kernels.cuda_graph import CudaCapture, Graphs, refusal
-from pipeline.models.kernels.packing import Packing, packable
+from pipeline.models.kernels.packing import Packing, packable, rehearse
 from pipeline.models.learner import Engine, Silent, Watch
 from pipeline.models.settings import TransformerRecipe
 from pipeline.models.transformer.device import Hardware, detect
@@ -59,12 +61,16 @@ class TransformerFactory:
         check_loss(task, recipe.loss)
         torch.set_num_threads(hardware.threads)
         self.weights = fetch(locate(recipe))
-        pristine = Pristine(load_backbone(self.weights, recipe.gradient_checkpointing))
+        backbone: Any = load_backbone(self.weights, recipe.gradient_checkpointing)
+        self.backbone_facts = backbone_facts(backbone)
+        check_pooling(recipe, self.backbone_facts)
+        pristine = Pristine(backbone, self.backbone_facts.hidden)
         if hardware.accelerator == "cpu":
             keep_memory()
             use_cheap_dropout(pristine.backbone)
             if is_amd() and has_operator():
                 use_fast_products(pristine.backbone)
+        self.attention = backbone.config._attn_implementation
         self.tried = False
         self.shared = SharedByFolds(
             recipe=recipe,
@@ -73,7 +79,10 @@ class TransformerFactory:
             hardware=hardware,
             fitter=fitter,
             store=TokenStore(
-                load_tokenizer(self.weights), recipe.max_length, recipe.pairing, tokens
+                load_tokenizer(self.weights, self.backbone_facts),
+                recipe.max_length,
+                recipe.pairing,
+                tokens,
             ),
             pristine=pristine,
         )
@@ -85,7 +94,7 @@ class TransformerFactory:
         """
         if not self.tried:
             shared = self.shared
-            packing = self._packing() if shared.recipe.packing else None
+            packing = self._rehearsed(self._packing() if shared.recipe.packing else None)
             asked, graphs = shared.recipe.cuda_graphs, shared.graphs
             refused = refusal(shared.recipe, shared.hardware, packing) if asked else None
             if asked and not refused:
@@ -100,11 +109,52 @@ class TransformerFactory:
         """How texts are packed; on a GPU it is tried there, where the backbone then stays."""
         hardware, backbone = self.shared.hardware, self.shared.pristine.backbone
         if hardware.accelerator != "cuda":
-            return packable(backbone)
+            return packable(
+                backbone, facts=self.backbone_facts, type_ids=self.shared.store.uses_type_ids
+            )
         with Limits(self.shared.recipe, LearnedLimits(), Silent()).memory("holding the backbone"):
             backbone.to(hardware.accelerator)
         arithmetic = PrecisionState(hardware.accelerator, hardware.precision, hardware.bf16)
-        return packable(backbone, arithmetic.context())
+        return packable(
+            backbone,
+            arithmetic.context(),
+            self.backbone_facts,
+            self.shared.store.uses_type_ids,
+        )
+
+    def _rehearsed(self, packing: Packing | None) -> Packing | None:
+        """*packing*, or None where the backbone trains padded texts only.
+
+        A few tokens are run there and back in training mode, on a CPU, where our own kernels meet
+        architectures that nobody has tried them with: what fails falls back by itself. Raises
+        UsageError where nothing is left to fall back on.
+        """
+        shared = self.shared
+        if shared.hardware.accelerator != "cpu":
+            return packing
+        backbone: Any = shared.pristine.backbone
+        ways = [packing, None] if packing is not None else [None]
+        for place, way in enumerate(ways):
+            if place:
+                backbone.set_attn_implementation(self.attention)
+            try:
+                rehearse(backbone, self.backbone_facts, shared.store.uses_type_ids, way)
+            except MemoryError:
+                raise
+            except Exception as error:  # whatever this backbone does
+                failure = error
+            else:
+                return way
+        said = (str(failure).strip().splitlines() or [type(failure).__name__])[0][:200]
+        raise UsageError(
+            f"{self.weights.origin} ({self.backbone_facts.kind}) cannot be trained here: a step on "
+            f"a few tokens fails ({said}). Choose another backbone"
+            + (
+                ", or set gradient_checkpointing: false."
+                if shared.recipe.gradient_checkpointing
+                else "."
+            )
+        ) from failure
 
     def prepare(self, tables: Sequence[Table], watch: Watch) -> str:
         """Tokenise every row of *tables* once; the line says how many tokens, and how many cut."""
@@ -166,6 +216,16 @@ class TransformerFactory:
                 "pytorch-lightning": pl.__version__,
             },
         }
+
+
+def check_pooling(recipe: TransformerRecipe, facts: BackboneFacts) -> None:
+    """Raise UsageError where every text would be pooled to the same vector."""
+    if recipe.pooling == "cls" and not facts.sees_later:
+        raise UsageError(
+            f"pooling cls reads the first token, and in {facts.kind} a token sees only those "
+            "before it: every text would be predicted alike. Set pooling: last or mean in "
+            f"{recipe.name}."
+        )
 
 
 def make_factory(

@@ -117,8 +117,16 @@ def free_memory() -> None:
 class Limits:
     """What one training has learnt about its machine; it tells a Watch whenever it learns more."""
 
-    def __init__(self, recipe: TransformerRecipe, learnt: LearnedLimits, watch: Watch) -> None:
+    def __init__(
+        self,
+        recipe: TransformerRecipe,
+        learnt: LearnedLimits,
+        watch: Watch,
+        can_recompute: bool = True,
+    ) -> None:
+        """*can_recompute*: whether the backbone knows gradient checkpointing."""
         self.recipe, self.learnt, self.watch = recipe, learnt, watch
+        self.can_recompute = can_recompute and not recipe.gradient_checkpointing
 
     def train_fewer(self, step: int, rows: int, failure: str) -> None:
         """*rows* at once were too many at *step*; ResourceError where it was one."""
@@ -187,8 +195,9 @@ class Limits:
     def no_memory(self, when: str, failure: str) -> NoReturn:
         """Raise ResourceError saying *when* memory ran out, and what to try."""
         said = failure.partition("\n")[0][:120] or "no reason given"
+        recompute = "gradient_checkpointing: true or " if self.can_recompute else ""
         raise ResourceError(
             f"the device ran out of memory {when} ({said}). Three ways out: a max_length below "
-            f"{self.recipe.max_length}; gradient_checkpointing: true or a smaller backbone; a "
+            f"{self.recipe.max_length}; {recompute}a smaller backbone; a "
             "device with more memory, or one that nobody else is using."
         )

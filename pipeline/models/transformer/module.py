@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from torchmetrics import MeanMetric
 
 from pipeline.base.fault_injection import reach
+from pipeline.models.kernels.backbone_facts import can_recompute
 from pipeline.models.kernels.cuda_graph import Graphs
 from pipeline.models.learner import Silent, Watch
 from pipeline.models.settings import TransformerRecipe
@@ -81,7 +82,9 @@ class TextModule(pl.LightningModule):
         self.codec = codec
         self.recipe = recipe
         self.hardware = hardware
-        self.limits = Limits(recipe, learnt or LearnedLimits(), watch or Silent())
+        self.limits = Limits(
+            recipe, learnt or LearnedLimits(), watch or Silent(), can_recompute(network.backbone)
+        )
         precision = self.limits.learnt.precision or hardware.precision
         self.stepper = Stepper(
             network,

@@ -50,6 +50,12 @@ def first_token(states: Tensor, mask: Tensor) -> Tensor:
     return states[:, 0].float()
 
 
+def last_token(states: Tensor, mask: Tensor) -> Tensor:
+    """The state of the last real token, the only one that has seen a whole text in a decoder."""
+    places = mask.sum(dim=1).clamp(min=1) - 1
+    return states[torch.arange(len(states), device=states.device), places].float()
+
+
 def join(vectors: Sequence[Tensor]) -> Tensor:
     """The features of B rows from the (B, H) vectors of their u inputs.
 
@@ -135,8 +141,10 @@ class Network(nn.Module):
 class Pristine:
     """A backbone as it was loaded, lent to one learner after the other."""
 
-    def __init__(self, backbone: nn.Module) -> None:
+    def __init__(self, backbone: nn.Module, hidden: int | None = None) -> None:
+        """*hidden*: the size of its states; that of its config by default."""
         self.backbone = backbone
+        self._hidden = hidden
         self.weights = {name: value.clone() for name, value in backbone.state_dict().items()}
         self.lent = 0
         """How often `restore` was called: only the last borrower holds true weights."""
@@ -167,7 +175,7 @@ class Pristine:
     def hidden(self) -> int:
         """H."""
         config: Any = self.backbone.config
-        return int(config.hidden_size)
+        return int(config.hidden_size) if self._hidden is None else self._hidden
 
     @property
     def parameters(self) -> int:

@@ -16,8 +16,14 @@ def test_the_mean_is_over_real_tokens_only():
 def test_padding_changes_no_pooled_vector():
     padded = torch.cat([STATES, torch.full((2, 4, 2), 1e9)], dim=1)
     mask = torch.cat([MASK, torch.zeros(2, 4, dtype=MASK.dtype)], dim=1)
-    for pooling in ("mean", "cls"):
+    for pooling in ("mean", "cls", "last"):
         assert torch.equal(pool(padded, mask, pooling), pool(STATES, MASK, pooling))
+
+
+def test_last_is_the_last_real_token():
+    mask = torch.tensor([[1, 1, 0], [1, 0, 0]])
+    states = torch.arange(12.0).view(2, 3, 2)
+    torch.testing.assert_close(pool(states, mask, "last"), torch.tensor([[2.0, 3.0], [6.0, 7.0]]))
 
 
 def test_cls_is_the_first_token():

@@ -1,0 +1,200 @@
+"""What a backbone takes and how it reads, found by running it on a few tokens.
+
+A tokenizer's file, a default of a config or the name of an architecture may say something else than
+the model does: GPT-2 takes "token_type_ids" and adds them as words, ALBERT's tokenizer does not
+list those that ALBERT has two embeddings for, MPNet counts positions from 2 on. So the model itself
+is asked, once, when it is loaded: which tables are looked up with which numbers, and which states
+change when a token or a type does. One text of `TOKENS` tokens is run a few times.
+
+Notation: T tokens, H hidden size.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.base.errors import UsageError
+
+TOKENS = 7
+NO_LIMIT = 2**31
+MOST_TYPES = 3
+"""Segment types that a tokenizer gives at most: XLNet's and Funnel's third is that of <cls>."""
+SAME = 1e-6
+"""Most difference of states, relative to their size, that says nothing: rounding."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackboneFacts:
+    """What holds for one backbone."""
+
+    kind: str
+    """For people: what transformers calls the architecture."""
+    hidden: int
+    """H."""
+    words: int
+    """Rows of its word table."""
+    types: int
+    """Segment types it tells apart; below 2 it reads none."""
+    longest: int
+    """Most tokens of one input; `NO_LIMIT` where nothing sets one."""
+    sees_later: bool
+    """Whether a text's first token sees the others; not in decoders (GPT, Llama)."""
+    can_recompute: bool
+    """Whether it knows gradient checkpointing."""
+
+
+def facts_of(backbone: nn.Module) -> BackboneFacts:
+    """Ask *backbone*, whose mode, weights and random draws stay as they are.
+
+    Raises UsageError where it does not turn T tokens into T states.
+    """
+    model: Any = backbone
+    kind = str(getattr(model.config, "model_type", type(model).__name__))
+    table = word_table(backbone)
+    if table is None:
+        raise UsageError(f"{kind} has no table of words: it is no model that reads texts")
+    words, training = len(table.weight), model.training
+    ids = sample_ids(model.config, words, TOKENS)[None].to(table.weight.device)
+    model.eval()
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]), looked_up(backbone) as seen:
+            states = _states(backbone, kind, ids)
+            longest = min(_stated_limit(model.config), _table_limit(seen))
+            other = ids.clone()
+            other[0, -1] = ids[0, 0]
+            sees_later = _differ(_states(backbone, kind, other)[0, 0], states[0, 0])
+            types = next(
+                (
+                    most
+                    for most in range(MOST_TYPES, 1, -1)
+                    if _reads_types(backbone, table, ids, most, states, seen)
+                ),
+                0,
+            )
+    finally:
+        model.train(training)
+    return BackboneFacts(
+        kind=kind,
+        hidden=states.shape[-1],
+        words=words,
+        types=types,
+        longest=longest,
+        sees_later=sees_later,
+        can_recompute=can_recompute(backbone),
+    )
+
+
+def word_table(backbone: nn.Module) -> Any:
+    """The module that turns token numbers into vectors, with a weight (V, H); None without one."""
+    with suppress(AttributeError, NotImplementedError):
+        table = backbone.get_input_embeddings()  # type: ignore[operator]
+        if isinstance(getattr(table, "weight", None), Tensor):
+            return table
+    return None
+
+
+def can_recompute(backbone: nn.Module) -> bool:
+    """Whether the backbone's layers can drop their activations and compute them again."""
+    return bool(getattr(backbone, "supports_gradient_checkpointing", False))
+
+
+def sample_ids(config: Any, words: int, count: int) -> Tensor:
+    """(count,) token numbers, none of them the padding's, no two neighbours alike."""
+    padding = config.get_text_config().pad_token_id
+    padding = -1 if padding is None else int(padding)
+    numbers = [number for number in range(min(words, count + 2)) if number != padding]
+    turns = -(-count // len(numbers))
+    return torch.tensor((list(reversed(numbers)) * turns)[:count])
+
+
+@contextmanager
+def looked_up(backbone: nn.Module) -> Iterator[list[tuple[nn.Module, Tensor]]]:
+    """Within, gathers each embedding that is called, with the numbers it is called with."""
+    seen: list[tuple[nn.Module, Tensor]] = []
+
+    def note(module: nn.Module, given: tuple[Any, ...]) -> None:
+        if given and isinstance(given[0], Tensor):
+            seen.append((module, given[0]))
+
+    hooks = [
+        module.register_forward_pre_hook(note)
+        for module in backbone.modules()
+        if isinstance(module, nn.Embedding)
+    ]
+    try:
+        yield seen
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _states(backbone: nn.Module, kind: str, ids: Tensor, **more: Tensor) -> Tensor:
+    """(1, T, H) of *ids* (1, T)."""
+    try:
+        found = backbone(input_ids=ids, attention_mask=torch.ones_like(ids), **more)
+        states = found.last_hidden_state
+    except (RuntimeError, ValueError, TypeError, AttributeError, IndexError, KeyError) as error:
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        raise UsageError(
+            f"{kind} does not read a text from its tokens alone ({said}); choose an encoder such "
+            "as BERT or a decoder such as Llama"
+        ) from error
+    if not isinstance(states, Tensor) or states.shape[:2] != ids.shape:
+        shape = tuple(getattr(states, "shape", ()))
+        raise UsageError(
+            f"{kind} gives states of the shape {shape} for {ids.shape[1]} tokens, expected one "
+            "per token; choose another backbone"
+        )
+    return states
+
+
+def _differ(one: Tensor, other: Tensor) -> bool:
+    one, other = one.cpu(), other.cpu()
+    size = float(other.abs().max())
+    return bool((one - other).abs().max() > SAME * max(size, 1e-12))
+
+
+def _reads_types(
+    backbone: nn.Module,
+    table: nn.Module,
+    ids: Tensor,
+    most: int,
+    states: Tensor,
+    seen: list[tuple[nn.Module, Tensor]],
+) -> bool:
+    """Whether types 0 … most - 1 are read as types: by a table of their own, or in some other way
+    that changes the states, but not by the table of words."""
+    types = torch.arange(ids.shape[1]).mul(most).div(ids.shape[1], rounding_mode="floor")[None]
+    del seen[:]
+    try:
+        found = _states(backbone, "", ids, token_type_ids=types.to(ids.device))
+    except UsageError:
+        return False  # no such argument, or fewer types
+    numbers = types[0].tolist()
+    by = [module for module, given in seen if given.reshape(-1).cpu().tolist() == numbers]
+    if any(module is table for module in by):
+        return False
+    return bool(by) or _differ(found, states)
+
+
+def _stated_limit(config: Any) -> int:
+    """What the config says about positions, where the model has any."""
+    text = config.get_text_config()
+    most = getattr(text, "max_position_embeddings", None)
+    if not isinstance(most, int) or most < 1 or not getattr(text, "position_biased_input", True):
+        return NO_LIMIT
+    return most
+
+
+def _table_limit(seen: list[tuple[nn.Module, Tensor]]) -> int:
+    """What tables of positions hold: those looked up with one number after the other."""
+    limits = [NO_LIMIT]
+    for module, given in seen:
+        numbers = given.reshape(-1)[:TOKENS].cpu().tolist()
+        if len(numbers) == TOKENS and numbers == list(range(numbers[0], numbers[0] + TOKENS)):
+            limits.append(module.num_embeddings - numbers[0])
+    return min(limits)

@@ -1,0 +1,124 @@
+"""Backbones of many architectures, with random weights, and each kind of tokenizer file.
+
+    folder = architecture(tmp_path, "albert", tokenizer="sentencepiece", words=["cat", "dog"])
+
+Sizes are those of a test; what an architecture does with positions, types and masks is its own.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
+from tokenizers.processors import TemplateProcessing
+from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast
+
+TokenizerKind = Literal["types", "no-types", "two-separators", "at-the-end", "bare"]
+HIDDEN = 32
+TOKENIZERS: dict[TokenizerKind, dict[str, Any]] = {
+    # [CLS] A [SEP] B [SEP], types 0 and 1, and listed: BERT, ELECTRA
+    "types": {"pair": "[CLS] $A [SEP] $B:1 [SEP]:1", "single": "[CLS] $A [SEP]", "listed": True},
+    # the same types, but not listed: ALBERT, RemBERT, RoFormer … as transformers 5 saves them
+    "no-types": {"pair": "[CLS] $A [SEP] $B:1 [SEP]:1", "single": "[CLS] $A [SEP]"},
+    # RoBERTa, MPNet, ModernBERT
+    "two-separators": {"pair": "[CLS] $A [SEP] [SEP] $B [SEP]", "single": "[CLS] $A [SEP]"},
+    # XLNet, Funnel: a type of its own for [CLS]
+    "at-the-end": {
+        "pair": "$A [SEP] $B:1 [SEP]:1 [CLS]:2",
+        "single": "$A [SEP] [CLS]:2",
+    },
+    # GPT-2, Llama: no token of its own around a text, none for padding
+    "bare": {},
+}
+SMALL = {
+    "hidden_size": HIDDEN,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 2,
+    "intermediate_size": 64,
+    "max_position_embeddings": 66,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+    "cls_token_id": 1,
+    "sep_token_id": 2,
+}
+OWN: dict[str, dict[str, Any]] = {
+    "albert": {"embedding_size": 16},
+    "convbert": {"embedding_size": HIDDEN},
+    "funnel": {
+        "num_hidden_layers": None,
+        "d_model": HIDDEN,
+        "n_head": 2,
+        "d_head": 16,
+        "d_inner": 64,
+        "block_sizes": [1, 1, 1],
+        "architectures": ["FunnelModel"],
+    },
+    "gemma3_text": {"head_dim": 16},
+    "longformer": {"attention_window": 8},
+    "mobilebert": {
+        "embedding_size": 16,
+        "true_hidden_size": 16,
+        "intra_bottleneck_size": 16,
+        "num_feedforward_networks": 1,
+    },
+    "qwen3": {"head_dim": 16},
+    "squeezebert": {
+        "embedding_size": HIDDEN,
+        **{
+            f"{name}_groups": 1
+            for name in ("q", "k", "v", "post_attention", "intermediate", "output")
+        },
+    },
+    "xlnet": {"max_position_embeddings": None, "d_inner": 64, "d_head": 16},
+}
+"""Settings that an architecture names differently, needs besides, or (None) does not take."""
+
+
+def settings_of(kind: str) -> dict[str, Any]:
+    """The settings of a small config of *kind*."""
+    both = SMALL | OWN.get(kind, {})
+    return {name: value for name, value in both.items() if value is not None}
+
+
+def architecture(
+    folder: Path, kind: str, tokenizer: TokenizerKind, words: Sequence[str], **settings: Any
+) -> Path:
+    """Save a random backbone of *kind* whose tokenizer knows *words*; its folder."""
+    pieces = tokenizer_of(tokenizer, words)
+    config = AutoConfig.for_model(
+        kind, **{"vocab_size": len(pieces), **settings_of(kind), **settings}
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        AutoModel.from_config(config).save_pretrained(folder)
+    pieces.save_pretrained(folder)
+    return folder
+
+
+def tokenizer_of(kind: TokenizerKind, words: Sequence[str]) -> PreTrainedTokenizerFast:
+    """A word-level tokenizer with the template and the settings of *kind*."""
+    facts = TOKENIZERS[kind]
+    names = ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]"]
+    known = {word: place for place, word in enumerate([*names, *sorted(set(words))])}
+    pieces = Tokenizer(WordLevel(known, unk_token="[UNK]"))
+    pieces.pre_tokenizer = Whitespace()
+    specials = {"unk_token": "[UNK]"}
+    if facts:
+        pieces.post_processor = TemplateProcessing(
+            single=facts["single"],
+            pair=facts["pair"],
+            special_tokens=[("[CLS]", known["[CLS]"]), ("[SEP]", known["[SEP]"])],
+        )
+        specials |= {
+            "pad_token": "[PAD]",
+            "cls_token": "[CLS]",
+            "sep_token": "[SEP]",
+            "mask_token": "[MASK]",
+        }
+    listed = ["input_ids", "attention_mask"] + ["token_type_ids"] * facts.get("listed", False)
+    return PreTrainedTokenizerFast(tokenizer_object=pieces, model_input_names=listed, **specials)

@@ -1,0 +1,121 @@
+"""Backbones of other architectures than BERT's are trained right, or refused in a sentence."""
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModel
+
+from pipeline.base.errors import ArtifactError, UsageError
+from pipeline.base.paths import Workspace
+from pipeline.models.kernels import cpu_kernels
+from pipeline.models.transformer import factory as factories
+from tests.architectures import architecture
+from tests.models.transformer.learners import SCORES, WATCH, WORDS, factory_for, pairs
+
+
+def factory_of(tmp_path, kind, tokenizer="types", task=SCORES, settings=None, **changes):
+    folder = architecture(tmp_path / "model", kind, tokenizer, [*WORDS, "the"], **settings or {})
+    return factory_for(folder, task, **{"max_length": 32, **changes})
+
+
+def trained(factory, folder, rows=24):
+    learner = factory.make(1)
+    learner.fit(pairs(rows), Workspace(folder), WATCH)
+    return learner, learner.predict(pairs(9, seed=1, labelled=False), WATCH)
+
+
+@pytest.fixture
+def fast_products(monkeypatch):
+    """As on an AMD processor, whatever this one is."""
+    if not cpu_kernels.has_operator():
+        pytest.skip("this torch has no oneDNN operator")
+    monkeypatch.setattr(factories, "is_amd", lambda: True)
+
+
+@pytest.mark.parametrize("kind", ["distilbert", "gpt2", "deberta", "longformer", "mpnet", "funnel"])
+def test_what_ended_in_a_traceback_is_trained(kind, tmp_path, fast_products):
+    learner, found = trained(factory_of(tmp_path, kind), tmp_path / "fold")
+    assert np.isfinite(found).all()
+    assert np.ptp(found) > 0
+    assert np.isfinite(learner.facts["train_loss"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "tokenizer", "reads"),
+    [
+        ("albert", "no-types", True),
+        ("rembert", "no-types", True),
+        ("xlnet", "at-the-end", True),
+        ("bert", "types", True),
+        ("bert", "two-separators", False),
+        ("gpt2", "types", False),
+        ("distilbert", "types", False),
+    ],
+)
+def test_types_are_read_where_the_model_has_them(kind, tokenizer, reads, tmp_path):
+    store = factory_of(tmp_path, kind, tokenizer).shared.store
+    assert store.uses_type_ids == reads
+    rows = store.keep([pairs(3).texts], WATCH)
+    assert (store.gather(rows)[1].max() > 0) == reads
+
+
+def test_a_type_that_the_model_has_not_is_refused(tmp_path):
+    with pytest.raises(ArtifactError, match=r"type 2 .* below 2"):
+        factory_of(tmp_path, "bert", "at-the-end")
+
+
+def test_the_first_token_of_a_decoder_is_not_pooled(tmp_path):
+    with pytest.raises(UsageError, match=r"pooling cls .*qwen3.* alike.* last or mean"):
+        factory_of(tmp_path, "qwen3", "bare", pooling="cls")
+
+
+def test_a_decoder_is_pooled_at_its_last_token(tmp_path):
+    _, found = trained(factory_of(tmp_path, "qwen3", "bare", pooling="last"), tmp_path / "fold")
+    assert np.ptp(found) > 1e-3
+
+
+@pytest.mark.parametrize("kind", ["albert", "mpnet"])
+def test_checkpointing_that_transformers_has_not_is_refused(kind, tmp_path):
+    with pytest.raises(UsageError, match=f"no gradient checkpointing for {kind}.*false"):
+        factory_of(tmp_path, kind, gradient_checkpointing=True)
+
+
+def test_mpnet_takes_what_it_has_positions_for(tmp_path):
+    with pytest.raises(UsageError, match="at most 64"):
+        factory_of(tmp_path / "over", "mpnet", max_length=65)
+    _, found = trained(factory_of(tmp_path, "mpnet", max_length=64), tmp_path / "fold")
+    assert np.isfinite(found).all()
+
+
+def test_what_cannot_be_packed_in_training_is_padded(tmp_path, monkeypatch):
+    factory = factory_of(tmp_path, "bert")
+
+    def rehearse(backbone, facts, type_ids, packing):
+        if packing is not None:
+            raise RuntimeError("a view is modified in place")
+
+    monkeypatch.setattr(factories, "rehearse", rehearse)
+    learner, found = trained(factory, tmp_path / "fold")
+    assert learner.facts["packed"] is False
+    assert np.isfinite(found).all()
+
+
+def test_what_cannot_be_trained_at_all_is_said_in_a_sentence(tmp_path, monkeypatch):
+    factory = factory_of(tmp_path, "bert")
+
+    def rehearse(*_):
+        raise RuntimeError("no way back\nat line 3")
+
+    monkeypatch.setattr(factories, "rehearse", rehearse)
+    with pytest.raises(UsageError, match=r"\(bert\) cannot be trained here: .*\(no way back\)\. "):
+        factory.make(1)
+
+
+def test_a_checkpoint_with_numbers_that_are_none_is_damaged(tmp_path):
+    folder = architecture(tmp_path / "model", "bert", "types", WORDS)
+    model = AutoModel.from_pretrained(folder)
+    with torch.no_grad():
+        model.encoder.layer[1].output.dense.weight[0, 0] = torch.nan
+    model.save_pretrained(folder)
+    with pytest.raises(ArtifactError, match=r"1 of its weights hold NaN.*layer.1.output.dense"):
+        factory_for(folder)
