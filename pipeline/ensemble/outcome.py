@@ -56,7 +56,7 @@ def known_rows(
     scored = Scored(evidence.metric, evidence.problem, holdout.targets, predicted, rows)
     score = score_or_none(evidence.metric, holdout.targets, predicted)
     gain = -math.inf if score is None else evidence.metric.as_gain(score)
-    return Labelled(table=holdout, scored=scored, gain=gain)
+    return Labelled(table=holdout, scored=scored, gain=gain, raw=raw)
 
 
 def score_holdout(known: Labelled, members: Sequence[np.ndarray]) -> Holdout:

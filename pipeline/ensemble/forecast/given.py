@@ -133,7 +133,8 @@ def _with_holdout_rows(
     method = "best" if len(places) == 1 else given.assessment.method
     blend = nest.fit(method, evidence.folds)
     rows = Rows([given.members.holdout[place] for place in places], given.facts.get("holdout"))
-    predicted = given.decided.apply(blend.predict(rows, evidence.problem))
+    raw = blend.predict(rows, evidence.problem)
+    predicted = given.decided.apply(raw)
     truth = holdout.scored.truth
     score = score_or_none(evidence.metric, truth, predicted)
     sign = 1 if evidence.metric.greater_is_better else -1
@@ -142,7 +143,7 @@ def _with_holdout_rows(
     whole = given.assessment.nest.honest_gain(given.assessment.requested)
     adjust = float(whole - nest.honest_gain(method))
     adjust = adjust if np.isfinite(adjust) and given.evidence.metric.cuts is None else 0.0
-    return replace(holdout, scored=scored, gain=gain), absent, adjust
+    return replace(holdout, scored=scored, gain=gain, raw=raw), absent, adjust
 
 
 def _measured(

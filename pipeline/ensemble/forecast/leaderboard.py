@@ -304,6 +304,7 @@ class _Forecast:
         ours = 0.5 if self.auc is None else self.auc
         theirs = None if known is None else known.auc
         nearer = theirs is not None and ours >= ALIKE and theirs <= ours - NEARER
+        other = self._unlike_outputs(holdout)
         strange = self._contradiction(holdout, score)
         own = Move(name="other runs", gain=self.further.adjust, doubt=abs(self.further.adjust))
         moves = [own] if own.gain else []
@@ -318,6 +319,10 @@ class _Forecast:
             if not found.parts:
                 return replace(found, notes=[*found.notes, f"{strange}; nor is test like it{told}"])
             notes = [*found.notes, f"{strange}; test is not like it{told}: the range holds both"]
+            return replace(found, parts=hull(found.parts, parts), notes=notes)
+        if other is not None and found.parts and (nearer or strange is not None):
+            told = f"test is more like the holdout file{told}" if nearer else str(strange)
+            notes = [*found.notes, f"{told}, but {other}: the range holds both"]
             return replace(found, parts=hull(found.parts, parts), notes=notes)
         if not found.parts or nearer:
             why = [each.removeprefix("withheld: ") for each in found.notes]
@@ -335,6 +340,18 @@ class _Forecast:
             return replace(from_holdout, notes=notes)
         notes = [*found.notes, f"{strange}: expected from the file, and the range holds both"]
         return replace(from_holdout, parts=hull(parts, found.parts), notes=notes)
+
+    def _unlike_outputs(self, holdout: Labelled) -> str | None:
+        """What is wrong where predictions of test are others than those of the holdout file."""
+        outputs, scored = self.further.outputs, holdout.scored
+        if outputs is None or holdout.raw is None:
+            return None
+        mean = outputs.raw_mean[None]
+        names = list(self.further.names)
+        found = find_label_shift(scored.truth, holdout.raw, mean, scored.problem, names, self.seed)
+        if found is None or not found.changed:
+            return None
+        return f"its predictions say that its labels are others than the file's ({found.told})"
 
     def _contradiction(self, holdout: Labelled, score: float) -> str | None:
         """What is wrong where the holdout's score is one that train makes all but impossible."""

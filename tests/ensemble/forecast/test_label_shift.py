@@ -124,3 +124,27 @@ def test_weights_of_one_leave_the_score_as_it_is():
     weights = np.repeat([1.0, 0.0], 200)
     expected = half.metric.gain(half.truth, half.predicted)
     assert weighed_gain(scored, weights) == pytest.approx(expected, abs=0.01)
+
+
+def test_a_holdout_whose_predictions_are_not_those_of_test_only_widens_the_range():
+    kinds = {
+        "train": [0.4, 0.1, 0.1, 0.4],
+        "test": [0.1, 0.4, 0.4, 0.1],
+        "dev": [0.1, 0.1, 0.7, 0.1],
+    }
+    known = {}
+    for seed, (name, rows_of) in enumerate((("train", 2000), ("dev", 500))):
+        truth, oof = rows(rows_of, kinds[name], 10 + seed, "regression")
+        scored = scored_of("regression", "pearson", truth, oof[0])
+        gain = scored.metric.gain(truth, oof[0])
+        table = table_of(rows_of, 1 + seed)
+        known[name] = Labelled(table=table, scored=scored, gain=gain, raw=oof[0])
+    _, test = rows(1000, kinds["test"], 2, "regression")
+    further = Further(outputs=outputs_of(test), names=["score"])
+    asked = (known["train"], known["dev"], table_of(1000, 5), {"whole": 1000}, 0, ())
+    made = leaderboard(*asked, further)
+    assert made.basis == "train"
+    assert "its predictions say that its labels are others than the file's" in made.notes[-1]
+    whole = made.parts["whole"]
+    assert whole.low < known["dev"].gain < whole.high
+    assert leaderboard(*asked, Further()).basis == "holdout"
