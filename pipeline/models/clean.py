@@ -86,6 +86,10 @@ class CleaningFactory:
         """The learner that `save` wrote."""
         return CleaningLearner(self.inner.load(folder), self.names)
 
+    def seeds_matter(self, train: Table) -> bool:
+        """Whether they matter to the factory within."""
+        return self.inner.seeds_matter(cleaned(train, self.names))
+
     def disk_bytes(self) -> int:
         """Those of the factory within."""
         return self.inner.disk_bytes()

@@ -95,6 +95,10 @@ class LearnerFactory(Protocol):
     def load(self, folder: Path) -> Learner:
         """The learner that `Learner.save` wrote."""
 
+    def seeds_matter(self, train: Table) -> bool:
+        """Whether learners of two seeds, fitted on rows of *train*, ever answer differently."""
+        return True
+
     def disk_bytes(self) -> int:
         """Bytes that the saved weights of one fold take; 0 for a few kilobytes."""
         return 0

@@ -39,7 +39,12 @@ __all__ = [
 
 HUB_ID = re.compile(r"(?P<id>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(@(?P<revision>[\w./-]+))?")
 NOT_SETTINGS = ("name", "learner")
-YOUNGER: dict[str, Any] = {"clean": [], "head": "linear"}
+YOUNGER: dict[str, Any] = {
+    "clean": [],
+    "head": "linear",
+    "class_fit": "squares",
+    "pair_order": "ordered",
+}
 """Settings that came with a later release, and what they are where they are not set. Then they
 stand in no manifest, so folds that were trained before go together with those of today."""
 BY_SIZE = {
@@ -83,6 +88,20 @@ def as_values(recipe: Recipe) -> dict[str, Any]:
     settings = as_dict(recipe)
     unset = {key for key, value in YOUNGER.items() if settings.get(key) == value}
     return {key: value for key, value in settings.items() if key not in unset}
+
+
+def as_begun(recipe: Recipe, before: dict[str, Any]) -> Recipe:
+    """*recipe*, with what a later release does by itself left out where a run was begun without it.
+
+    *before*: the settings of a fold that the run has. What a person has set stays as it is.
+    """
+    usual = {each.name: each.default for each in fields(recipe)}
+    old = {
+        key: value
+        for key, value in YOUNGER.items()
+        if key in usual and key not in before and getattr(recipe, key) == usual[key]
+    }
+    return replace(recipe, **old)
 
 
 def available(root: Path) -> list[str]:

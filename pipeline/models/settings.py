@@ -83,6 +83,13 @@ class LinearRecipe:
     """Hash buckets per n-gram family."""
     strengths: list[float] | None = None
     """Regularisation strengths tried inside the training part; null for a standard grid."""
+    class_fit: Literal["auto", "squares", "logistic"] = "auto"
+    """How one of several classes is fitted: least squares or logistic regression of each class
+    against the rest; auto takes the way under which held-out rows of the training part are
+    likelier. With squares, yes or no has the strengths of the first release too."""
+    pair_order: Literal["auto", "symmetric", "ordered"] = "auto"
+    """Whether (a, b) and (b, a) get the same answer: symmetric always; auto unless an ordered fit
+    plainly predicts held-out rows of the training part better (a loss lower by a twentieth)."""
     clean: list[TextTransform] = field(default_factory=list)
     """What is done to every text first, in this order: nfkc, collapse-spaces, lower."""
     source: str = ""

@@ -33,7 +33,7 @@ def first_lines(job: Job, tokens: str, missing: int) -> list[str]:
         *([f"  input    {tokens}"] if tokens else []),
         f"  folds    {folds.count} × {len(folds.fold_of_row)} repeats × {len(job.seeds)} seeds, "
         f"passport {folds.digest[:12]}, {done}",
-        *(f"  note     {note}" for note in folds.notes),
+        *(f"  note     {note}" for note in (*folds.notes, *job.notes)),
         f"  disk     {size_text(free_bytes(job.paths.root))} free",
     ]
 

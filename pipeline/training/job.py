@@ -55,6 +55,8 @@ class Job:
     seeds: Sequence[int]
     keep_weights: bool = True
     rules: FailurePolicy = field(default_factory=FailurePolicy)
+    notes: tuple[str, ...] = ()
+    """What a person should know before it is trained."""
 
     def parts(self, seeds: Sequence[int] | None = None) -> Iterator[Part]:
         """Every training of the run, fold by fold."""

@@ -1,13 +1,15 @@
 """From the options of `pipeline.cv` to the jobs it trains."""
 
+import re
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.base.config import Competition
+from pipeline.base.config import Competition, as_dict
 from pipeline.base.cores import wait_asleep
+from pipeline.base.files import read_json
 from pipeline.base.lookup import load as load_object
 from pipeline.base.paths import Paths
 from pipeline.base.stopping import STOP, seconds_of
@@ -17,7 +19,7 @@ from pipeline.folds.relation import questions
 from pipeline.metrics.metric import get_metric
 from pipeline.models.clean import CleaningFactory
 from pipeline.models.learner import Engine, LearnerFactory
-from pipeline.models.recipes import Recipe, TransformerRecipe, find
+from pipeline.models.recipes import YOUNGER, Recipe, TransformerRecipe, as_begun, find
 from pipeline.models.registry import LEARNERS
 from pipeline.submissions.trial import try_submission
 from pipeline.training.job import FailurePolicy, Job
@@ -104,21 +106,60 @@ def jobs_of(args: "Namespace", competition: Competition) -> Iterator[Job]:
     asked = questions(tables.train, tables.test, folds.fold_of_row, competition.folds)
     folds = replace(folds, notes=(*folds.notes, *asked))
     tokens = None if args.dry_run else paths.tokens
-    for name, recipe in recipes.items():
+    for name, found in recipes.items():
+        anew = args.fresh and not args.only_fold
+        recipe = found if anew else _as_begun(paths, found)
+        factory = make_factory(_planned(recipe, bool(args.cluster)), competition, rules, tokens)
+        seeds, notes = sorted(set(args.seed)), list[str]()
+        if recipe != found:
+            old = {key: as_dict(recipe)[key] for key in YOUNGER if key in as_dict(recipe)}
+            settings = ", ".join(f"{key} {value}" for key, value in old.items() if value)
+            notes = [f"it was begun by an earlier release and goes on so: {settings}"]
+        if not factory.seeds_matter(tables.train):
+            seeds = _one_seed(seeds, _begun_seeds(paths, name))
+            if seeds != sorted(set(args.seed)):
+                notes.append(f"every seed gives the same bytes: seed {seeds[0]} stands for all")
         job = Job(
             run=name,
             competition=competition,
             recipe=recipe,
             tables=tables,
             folds=folds,
-            factory=make_factory(_planned(recipe, bool(args.cluster)), competition, rules, tokens),
+            factory=factory,
             paths=paths,
-            seeds=sorted(set(args.seed)),
+            seeds=seeds,
             keep_weights=not args.no_weights,
             rules=rules,
+            notes=tuple(notes),
         )
         yield job
         job.factory.close()  # before the next model is loaded
+
+
+def _as_begun(paths: Paths, recipe: Recipe) -> Recipe:
+    """*recipe*, as an earlier release read it where that has begun the run."""
+    for seed in _begun_seeds(paths, recipe.name):
+        for fold in sorted(paths.run(recipe.name).glob(f"seed-{seed}/*.json")):
+            return as_begun(recipe, read_json(fold).get("settings", {}).get("recipe", {}))
+    return recipe
+
+
+def _begun_seeds(paths: Paths, run: str) -> list[int]:
+    """Seeds of which a fold is there, ascending."""
+    named = (
+        re.fullmatch(r"seed-(-?\d+)", path.parent.name)
+        for path in paths.run(run).glob("seed-*/*.json")
+    )
+    return sorted({int(name[1]) for name in named if name})
+
+
+def _one_seed(asked: list[int], begun: list[int]) -> list[int]:
+    """Which seed is trained where all give the same: one that was begun, else the first.
+
+    >>> _one_seed([1, 2, 3], []), _one_seed([1, 2], [2, 7]), _one_seed([43], [42])
+    ([1], [2], [42])
+    """
+    return ([seed for seed in begun if seed in asked] or begun or asked)[:1]
 
 
 def frozen_folds(competition: Competition, paths: Paths, tables: Tables, keep: bool) -> Folds:

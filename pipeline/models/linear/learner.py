@@ -7,6 +7,7 @@ share nothing but n-gram counts. The same rows give the same weights, whatever t
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,23 @@ from pipeline.base.seeding import generator
 from pipeline.data.table import Table
 from pipeline.models.learner import Engine, LearnerFactory, Watch
 from pipeline.models.linear.features import Features, chunks, learn_features
-from pipeline.models.linear.regularisation import DENSE, STANDARD, row_hashes, try_strengths
-from pipeline.models.linear.solver import fit_glm
+from pipeline.models.linear.regularisation import (
+    DENSE,
+    STANDARD,
+    WEAKER,
+    Trial,
+    kept_rows,
+    plainly_lower,
+    row_hashes,
+    try_strengths,
+)
+from pipeline.models.linear.solver import Design, fit_glm
 from pipeline.models.linear.targets import Answers, answers_of, learn_answers
-from pipeline.models.linear.text_features import Family, NgramCounter, Unit
+from pipeline.models.linear.text_features import Family, NgramCounter, Unit, tidy
 from pipeline.models.settings import LinearRecipe
 
 ONE = 1  # thread for BLAS: small products gain nothing from more, and sums keep their order
+BLOCKS, ENOUGH_IN_BLOCK = 20, 5  # of held-out rows, to compare two orders of pairs on
 MOST_NGRAMS = 300_000_000  # in the training part: about 8 GB of inputs
 
 
@@ -54,6 +65,14 @@ class LinearFactory(LearnerFactory):
         """A fresh learner; *seed* matters only where there are too many rows to learn from all."""
         return LinearLearner(self, seed)
 
+    def seeds_matter(self, train: Table) -> bool:
+        """Only where there are too many rows to learn from all."""
+        return self.ngrams(train) > MOST_NGRAMS
+
+    def ngrams(self, table: Table) -> int:
+        """About how many *table*'s texts hold, or more."""
+        return sum(map(len, table.texts.ravel().tolist())) * len(self.counter.families)
+
     def load(self, folder: Path) -> "LinearLearner":
         """The learner that `LinearLearner.save` wrote."""
         return LinearLearner.restore(self, folder)
@@ -69,6 +88,36 @@ def make_factory(recipe: LinearRecipe, competition: Competition, engine: Engine)
     return LinearFactory(recipe, competition.task, outputs, grouped_by)
 
 
+@dataclass(frozen=True)
+class Trained:
+    """One way to fit a training part, and how it did on held-out rows of that part."""
+
+    features: Features
+    design: Design
+    symmetric: bool
+    """Whether (a, b) and (b, a) are the same pair."""
+    answers: Answers
+    trials: list[Trial]
+    """Strengths that were tried, the best one first."""
+
+    def block_losses(self) -> np.ndarray:
+        """(b,) losses per row of b blocks of the held-out rows; empty where those are few."""
+        best = self.trials[0]
+        if len(best.scores) < BLOCKS * ENOUGH_IN_BLOCK:
+            return np.empty(0)
+        blocks = [slice(start, None, BLOCKS) for start in range(BLOCKS)]
+        return np.array([self.answers.surprise(best.scores[b], best.answers[b]) for b in blocks])
+
+
+def in_one_order(table: Table) -> Table:
+    """*table* with the shorter text of each pair first, of two equally long ones the lesser."""
+    pairs = [
+        sorted(row, key=lambda text: (len(tidy(text)), tidy(text), text)) for row in table.texts
+    ]
+    texts = np.array(pairs, dtype=object).reshape(table.texts.shape)
+    return replace(table, texts=texts)
+
+
 class LinearLearner:
     """A `pipeline.models.learner.Learner`."""
 
@@ -77,6 +126,7 @@ class LinearLearner:
         self.facts: dict[str, Any] = {}
         self.features: Features | None = None
         self.answers: Answers | None = None
+        self.symmetric = False
         self.weights = np.empty((0, 0), dtype=np.float32)
 
     @threadpool_limits.wrap(limits=ONE)
@@ -86,20 +136,16 @@ class LinearLearner:
         """Learn from *train*; DataError where its targets are all the same."""
         started = time.monotonic()
         train = self._affordable(train, watch)
-        answers = learn_answers(train, self.factory.task, self.factory.outputs)
+        watch.phase("train", len(train))
+        found = self._chosen(train)
+        best, answers, design = found.trials[0], found.answers, found.design
         assert train.targets is not None
-        targets, loss = answers.encode(train.targets), answers.loss
-        grid = self.factory.recipe.strengths or STANDARD[loss]
-        watch.phase("train", 2 + len(grid))
-        self.features = learn_features(train, self.factory.counter)
-        design = self.features.design(train, self.factory.counter)
-        watch.advance()
-        hashes = row_hashes(train, self.factory.grouped_by)
-        trials = try_strengths(design, targets, loss, hashes, grid, answers.surprise, watch.advance)
-        best, tried = trials[0], [trial for trial in trials if len(trial.scores)]
-        self.weights = fit_glm(design, targets, loss, DENSE, best.strength)
+        targets = answers.encode(train.targets)
+        self.features, self.symmetric = found.features, found.symmetric
+        self.weights = fit_glm(design, targets, answers.loss, DENSE, best.strength)
         self.answers = answers.sharpened(best.scores, best.answers)
-        watch.advance(1 + len(grid) - len(trials), rows=len(train))
+        watch.advance(len(train), rows=len(train))
+        tried = [trial for trial in found.trials if len(trial.scores)]
         self.facts = {
             "strength": best.strength,
             "inner_losses": {f"{trial.strength:g}": round(trial.loss, 6) for trial in tried},
@@ -110,6 +156,42 @@ class LinearLearner:
             "values": len(self.features.values),
             "fit_seconds": round(time.monotonic() - started, 3),
         }
+        if answers.way:
+            self.facts["class_fit"] = answers.way
+        if train.texts.shape[1] > 1:
+            self.facts["pair_order"] = "symmetric" if self.symmetric else "ordered"
+
+    def _chosen(self, train: Table) -> "Trained":
+        """The features, order and answers to fit *train* with, as tried inside of it."""
+        asked = self.factory.recipe.pair_order
+        if train.texts.shape[1] == 1 or asked == "ordered":
+            return self._tried(train, symmetric=False)
+        if asked == "symmetric":
+            return self._tried(train, symmetric=True)
+        kept = kept_rows(row_hashes(train, self.factory.grouped_by))
+        rows = train if len(kept) == len(train) else train.rows(kept)
+        either, ordered = (self._tried(rows, symmetric) for symmetric in (True, False))
+        blocks = [either.block_losses(), ordered.block_losses()]
+        chosen = ordered if min(map(len, blocks)) and plainly_lower(*blocks[::-1]) else either
+        return chosen if rows is train else self._tried(train, chosen.symmetric)
+
+    def _tried(self, train: Table, symmetric: bool) -> "Trained":
+        """*train*'s features, and its trials of the way to fit its targets that suits best."""
+        factory, recipe = self.factory, self.factory.recipe
+        candidates = learn_answers(train, factory.task, factory.outputs, recipe.class_fit)
+        train = in_one_order(train) if symmetric else train
+        features = learn_features(train, factory.counter)
+        design = features.design(train, factory.counter)
+        hashes = row_hashes(train, factory.grouped_by)
+        assert train.targets is not None
+        found: list[Trained] = []
+        for answers in candidates:
+            weaker = WEAKER if answers.loss == "sigmoid" and recipe.class_fit != "squares" else ()
+            grid = recipe.strengths or (*STANDARD[answers.loss], *weaker)
+            targets = answers.encode(train.targets)
+            trials = try_strengths(design, targets, answers.loss, hashes, grid, answers.surprise)
+            found.append(Trained(features, design, symmetric, answers, trials))
+        return min(found, key=lambda each: each.trials[0].loss)  # the first, where none is known
 
     @threadpool_limits.wrap(limits=ONE)
     def predict(self, table: Table, watch: Watch) -> np.ndarray:
@@ -119,7 +201,8 @@ class LinearLearner:
         watch.phase("predict", len(table))
         parts = []
         for chunk in chunks(table):
-            design = self.features.design(chunk, self.factory.counter)
+            rows = in_one_order(chunk) if self.symmetric else chunk
+            design = self.features.design(rows, self.factory.counter)
             parts.append(self.answers.decode(design.times(self.weights)))
             watch.advance(len(chunk), rows=len(chunk))
         return np.concatenate(parts)
@@ -131,7 +214,13 @@ class LinearLearner:
         answers = {"center": self.answers.center, "scale": self.answers.scale}
         arrays = {"weights": self.weights, **answers}
         digest = commit_arrays(folder / "linear.npz", {**arrays, **self.features.to_arrays()})
-        content = {"inputs": _inputs(self.factory.recipe), "sha256": digest, "facts": self.facts}
+        content = {
+            "inputs": _inputs(self.factory.recipe),
+            "class_fit": self.answers.way,
+            "symmetric": self.symmetric,
+            "sha256": digest,
+            "facts": self.facts,
+        }
         commit_json(folder / "linear.json", content)
 
     @classmethod
@@ -146,14 +235,15 @@ class LinearLearner:
         learner = cls(factory, seed=0)
         learner.weights, learner.facts = arrays["weights"], content["facts"]
         learner.features = Features.from_arrays(arrays)
-        kind = answers_of(factory.task)
+        # a learner of the first release says neither: it knew one way, and the order of a pair
+        (kind,) = answers_of(factory.task, content.get("class_fit") or "squares")
+        learner.symmetric = bool(content.get("symmetric", False))
         learner.answers = kind(center=arrays["center"], scale=arrays["scale"])
         return learner
 
     def _affordable(self, train: Table, watch: Watch) -> Table:
         """*train*, or as many rows of it, drawn by the seed, as fit into memory."""
-        characters = sum(map(len, train.texts.ravel().tolist()))
-        ngrams = max(1, characters * len(self.factory.counter.families))
+        ngrams = self.factory.ngrams(train)
         if ngrams <= MOST_NGRAMS:
             return train
         rows = max(1, len(train) * MOST_NGRAMS // ngrams)

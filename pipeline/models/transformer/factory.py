@@ -175,6 +175,10 @@ class TransformerFactory:
         """The learner that `TransformerLearner.save` wrote; it is the live one then."""
         return TransformerLearner.restore(self._ready(), folder)
 
+    def seeds_matter(self, train: Table) -> bool:
+        """The head, the order of rows and dropout are drawn."""
+        return True
+
     def disk_bytes(self) -> int:
         """Bytes that the saved weights of one fold take: four per number of the backbone."""
         return 4 * self.shared.pristine.parameters

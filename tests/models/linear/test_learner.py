@@ -122,6 +122,77 @@ def test_it_learns_what_stands_only_in_the_second_text(tmp_path):
     assert ((found[:, 0] > 0.5) == added[150:]).mean() > 0.9
 
 
+def swapped(rows):
+    return replace(rows, texts=rows.texts[:, ::-1])
+
+
+def test_a_pair_whose_order_means_nothing_gets_the_same_answer_in_both(tmp_path):
+    """Also after saving; an ordered fit does not give it."""
+    factory, learner = fitted(pairs(300), "regression", 1, tmp_path)
+    assert learner.facts["pair_order"] == "symmetric"
+    unseen = pairs(seed=1)
+    found = predictions(learner, unseen)
+    assert np.array_equal(predictions(learner, swapped(unseen)), found)
+    learner.save(tmp_path / "saved")
+    again = factory.load(tmp_path / "saved")
+    assert np.array_equal(predictions(again, swapped(unseen)), found)
+    ordered = replace(RECIPE, pair_order="ordered")
+    _, other = fitted(pairs(300), "regression", 1, tmp_path, ordered)
+    assert other.facts["pair_order"] == "ordered"
+    assert not np.array_equal(predictions(other, swapped(unseen)), predictions(other, unseen))
+
+
+def test_texts_of_one_length_have_an_order_too(tmp_path):
+    rows = table([["ab", "cd"], ["cd", "ab"], ["b a", "a"], ["A", "a"], ["a", "A"]])
+    texts = linear.in_one_order(rows).texts.tolist()
+    assert texts == [["ab", "cd"], ["ab", "cd"], ["a", "b a"], ["A", "a"], ["A", "a"]]
+
+
+def test_too_few_pairs_to_tell_are_symmetric_and_a_recipe_can_say_so(tmp_path):
+    assert fitted(pairs(60), "regression", 1, tmp_path)[1].facts["pair_order"] == "symmetric"
+    random = np.random.default_rng(0)
+    added = np.arange(200) % 2
+    ends = [(" ant", " bee"), (" bee", " ant")]
+    texts = [
+        tuple(text + end for end in ends[which])
+        for text, which in zip(words(random, 200), added.tolist(), strict=True)
+    ]
+    rows = table(texts, added[:, None].astype(float))
+    assert fitted(rows, "binary", 1, tmp_path)[1].facts["pair_order"] == "ordered"
+    recipe = replace(RECIPE, pair_order="symmetric")
+    _, learner = fitted(rows, "binary", 1, tmp_path, recipe)
+    assert np.array_equal(predictions(learner, swapped(rows)), predictions(learner, rows))
+
+
+def many_classes(n=600, k=30, seed=0):
+    """Texts of *k* classes, each told by two words; the classes share their words."""
+    random = np.random.default_rng(seed)
+    chosen = random.choice(k, size=n, p=np.arange(1, k + 1) / sum(range(1, k + 1)))
+    texts = [
+        " ".join(random.permutation([f"w{c % 6}", f"v{c // 6}", *random.choice(ANIMALS, 4)]))
+        for c in chosen
+    ]
+    return table(texts, chosen[:, None].astype(float))
+
+
+def test_where_classes_are_many_least_squares_does_not_mask_them(tmp_path):
+    train, unseen = many_classes(), many_classes(seed=1)
+    task = TaskConfig(
+        problem="multiclass", metric="macro-f1", classes=[f"c{number}" for number in range(30)]
+    )
+    scores = {}
+    for way in ("auto", "squares", "logistic"):
+        factory = LinearFactory(replace(RECIPE, class_fit=way), task, 30)
+        learner = factory.make(0)
+        learner.fit(train, Workspace(tmp_path), Silent())
+        scores[way] = (predictions(learner, unseen).argmax(1) == unseen.targets[:, 0]).mean()
+        assert learner.facts["class_fit"] == ("logistic" if way == "auto" else way)
+        learner.save(tmp_path / way)
+        again = predictions(factory.load(tmp_path / way), unseen)
+        assert np.array_equal(again, predictions(learner, unseen))
+    assert scores["auto"] == scores["logistic"] > scores["squares"] + 0.05
+
+
 @pytest.mark.parametrize("problem", ["binary", "multiclass", "multilabel"])
 def test_probabilities_are_probabilities(problem, tmp_path):
     train, k = toy(problem)
