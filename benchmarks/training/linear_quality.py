@@ -119,7 +119,7 @@ def ours(asked: Set, fit: np.ndarray, held_out: np.ndarray) -> np.ndarray:
         task, outputs = TaskConfig(problem="regression", metric="pearson"), 1
     else:
         names = [str(number) for number in range(k)]
-        task = TaskConfig(problem=problem, metric="accuracy", classes=names)  # type: ignore[arg-type]
+        task = TaskConfig(problem=problem, metric="accuracy", classes=names)
         outputs = 1 if k == 2 else k
     learner = LinearFactory(LinearRecipe(), task, outputs).make(0)
     targets = asked.targets[fit, None].astype(float)
@@ -236,7 +236,7 @@ def main() -> int:
         "",
         *(__doc__ or "").split("\n\n")[2].splitlines(),
         "",
-        "| set | rows | metric | contender | mean (lowest to highest) | linear ahead by | seconds |",
+        "| set | rows | metric | contender | mean (lowest to highest) | linear ahead | seconds |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     with threadpool_limits(limits=1):
