@@ -14,12 +14,10 @@ import numpy as np
 
 from pipeline.base.config import flat, short
 from pipeline.base.errors import ArtifactError
-from pipeline.base.files import read_arrays, read_json
-from pipeline.base.untrusted import check_archive
+from pipeline.base.files import check_archive, read_arrays, read_json
 from pipeline.data.join import compare, doubled, named
-from pipeline.doctor.finding import Finding, attempt, note, problem
+from pipeline.doctor.finding import Finding, Part, attempt, note, problem
 from pipeline.doctor.folds import Frozen, not_as_written
-from pipeline.doctor.names import Part
 from pipeline.doctor.repair import Mending
 from pipeline.oof.manifest import HARMLESS, MANNER, check_format
 from pipeline.oof.predictions import ARRAYS, check_one_origin

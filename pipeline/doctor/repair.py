@@ -14,7 +14,7 @@ from pipeline.base.errors import PipelineError
 from pipeline.base.files import read_json
 from pipeline.base.parser import DEFAULT_CONFIG
 from pipeline.base.paths import Paths, safe_name
-from pipeline.doctor.names import Part
+from pipeline.doctor.finding import Part
 from pipeline.models.recipes import find
 
 # The commands that mend something, as a person would type them.

@@ -7,10 +7,22 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base.paths import Paths, part_name, safe_name
-from pipeline.doctor.finding import Finding, Section, attempt, guarded, note, oddities, problem
+from pipeline.doctor.finding import (
+    Finding,
+    Found,
+    Part,
+    Section,
+    attempt,
+    find_parts,
+    guarded,
+    note,
+    oddities,
+    part_named,
+    problem,
+    unsafe,
+)
 from pipeline.doctor.fold_predictions import Fold, check_part, check_together, on_other_folds
 from pipeline.doctor.folds import Frozen
-from pipeline.doctor.names import Found, Part, find_parts, part_named, unsafe
 from pipeline.doctor.repair import Mending, mending
 from pipeline.doctor.workspace import Training, check_workspace
 from pipeline.oof.doubts import doubts_of

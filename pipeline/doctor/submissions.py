@@ -9,9 +9,8 @@ from typing import Any
 from pipeline.base.errors import ArtifactError, PipelineError
 from pipeline.base.files import read_json, sha256
 from pipeline.base.paths import Paths
-from pipeline.doctor.finding import LOOK_AGAIN, Finding, attempt, guarded, note, problem
+from pipeline.doctor.finding import LOOK_AGAIN, Finding, attempt, guarded, note, ours, problem
 from pipeline.doctor.folds import not_as_written
-from pipeline.doctor.names import ours
 from pipeline.doctor.repair import Commands
 from pipeline.submissions.ledger import Entry, ledger_path, read_ledger
 from pipeline.submissions.submission_file import METHOD

@@ -19,15 +19,17 @@ from pipeline.data.tokens.store import LEASE
 from pipeline.doctor.finding import (
     LOOK_AGAIN,
     Finding,
+    Part,
     Section,
     attempt,
+    entries,
     guarded,
     note,
     oddities,
+    ours,
     problem,
 )
 from pipeline.doctor.folds import not_as_written
-from pipeline.doctor.names import Part, entries, ours
 
 # Who trains a fold right now: the marker of a lease, read without taking the lease.
 

@@ -11,9 +11,8 @@ from typing import Any
 
 from pipeline import __version__
 from pipeline.base.errors import ArtifactError
-from pipeline.base.files import read_json
+from pipeline.base.files import read_json, refuse_links
 from pipeline.base.paths import Part
-from pipeline.base.untrusted import refuse_links
 
 FORMAT = 1
 """Of run.json and of a fold's manifest; the releases up to 0.1 did not write it down."""

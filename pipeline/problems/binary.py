@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pipeline.problems.classes import OneClass, YesOrNo
 from pipeline.problems.form import (
     LABEL_IN_CLASS_COLUMNS,
     Form,
@@ -18,9 +19,7 @@ from pipeline.problems.form import (
     untouched,
 )
 from pipeline.problems.label_texts import canonical, is_number
-from pipeline.problems.one_class import OneClass
 from pipeline.problems.problem import Clues, Task
-from pipeline.problems.yes_or_no import YesOrNo
 
 
 class Binary(OneClass, YesOrNo):

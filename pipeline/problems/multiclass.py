@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pipeline.problems.classes import OneClass
 from pipeline.problems.form import (
     LABEL_IN_CLASS_COLUMNS,
     Form,
@@ -15,7 +16,6 @@ from pipeline.problems.form import (
     shown_in,
     untouched,
 )
-from pipeline.problems.one_class import OneClass
 from pipeline.problems.problem import Clues, Task
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pipeline.problems.classes import YesOrNo
 from pipeline.problems.form import (
     Form,
     Sample,
@@ -16,7 +17,6 @@ from pipeline.problems.form import (
 )
 from pipeline.problems.label_texts import Reader, flag
 from pipeline.problems.problem import Clues, Division, Task
-from pipeline.problems.yes_or_no import YesOrNo
 
 FLAGS = ("0", "1")
 

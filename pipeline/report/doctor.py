@@ -5,8 +5,8 @@ from typing import Any
 
 from rich.console import Console
 
+from pipeline.doctor.checkup import Scope
 from pipeline.doctor.finding import Finding, Section, Severity
-from pipeline.doctor.listing import Scope
 from pipeline.report.page import plural
 
 TITLES: dict[Severity, str] = {

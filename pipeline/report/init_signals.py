@@ -8,7 +8,7 @@ from pipeline.setup.inspection.adversarial import ALIKE, UNLIKE
 from pipeline.setup.inspection.description import Values
 from pipeline.setup.inspection.duplicates import MUCH, Copies, Groups, Overlap
 from pipeline.setup.inspection.inspect import Inspection
-from pipeline.setup.inspection.target_leaks import Alone
+from pipeline.setup.inspection.row_properties import Alone
 
 COMPANY = 0.01
 """Share of rows in groups from which groups matter."""

@@ -203,14 +203,7 @@ def _export(args: "Namespace", competition: Competition) -> int:
 def _challenge(args: "Namespace", competition: Competition) -> int:
     from pipeline.report.page import page
     from pipeline.report.team import print_answered
-    from pipeline.team.challenge import (
-        check_given,
-        enter,
-        instructions,
-        judge,
-        read_answer,
-        write,
-    )
+    from pipeline.team.challenge import check_given, enter, instructions, judge, read_answer, write
 
     paths, contest, peer = _named_run(args, competition)
     check_given(peer)

@@ -17,10 +17,9 @@ import numpy as np
 
 from pipeline import __version__
 from pipeline.base.errors import UsageError
-from pipeline.base.files import commit_json, read_json
+from pipeline.base.files import commit_json, read_json, refuse_links
 from pipeline.base.leases import lease
 from pipeline.base.paths import Part, Paths, safe_name
-from pipeline.base.untrusted import refuse_links
 from pipeline.oof.manifest import FORMAT
 from pipeline.oof.predictions import FoldPredictions, commit_fold
 from pipeline.team.audit import Audit, as_values

@@ -15,9 +15,8 @@ import numpy as np
 from pipeline import __version__
 from pipeline.base.errors import ArtifactError, BusyError, DivergedError, raise_if
 from pipeline.base.fault_injection import reach
-from pipeline.base.files import commit_json
+from pipeline.base.files import commit_json, refuse_links
 from pipeline.base.leases import lease
-from pipeline.base.untrusted import refuse_links
 from pipeline.metrics.metric import Metric, MetricError
 from pipeline.models.learner import Watch
 from pipeline.models.recipes import as_values

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from pipeline.doctor.names import Part
+from pipeline.doctor.finding import Part
 from tests.sound import (
     OOF,
     RUN,

@@ -11,14 +11,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from pipeline.base.config import FoldsConfig
 from pipeline.data.table import Table
 from pipeline.folds.local_search import Board, lower_harm
-from pipeline.folds.splitter import (
-    assign,
-    balance,
-    levelled,
-    refined,
-    strata,
-    table,
-)
+from pipeline.folds.splitter import assign, balance, levelled, refined, strata, table
 
 
 def random_case(seed):

@@ -1,9 +1,9 @@
 """A problem type of our own, as docs/extending.md has it: one file, one line of the registry."""
 
+from pipeline.problems.classes import YesOrNo
 from pipeline.problems.label_texts import Reader, number
 from pipeline.problems.problem import Task
 from pipeline.problems.regression import Regression
-from pipeline.problems.yes_or_no import YesOrNo
 
 
 class Share(YesOrNo, Regression):

@@ -13,7 +13,7 @@ from pipeline.report.init import show
 from pipeline.report.page import writable
 from pipeline.setup.inspection.duplicates import Groups
 from pipeline.setup.inspection.inspect import look
-from pipeline.setup.inspection.target_leaks import Alone
+from pipeline.setup.inspection.row_properties import Alone
 
 WORDS = ["sun", "rain", "tree", "house", "river", "stone", "bread", "cloud", "horse", "light"]
 HEADERS = {"train": ["id", "text", "label"], "test": ["id", "text"]}

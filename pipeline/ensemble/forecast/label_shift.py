@@ -15,6 +15,7 @@ import numpy as np
 from scipy.stats import chi2
 
 from pipeline.base.seeding import generator
+from pipeline.problems.registry import problem_of
 
 LABEL_BINS, OUTPUT_BINS = 8, 16
 SURE = 0.01
@@ -92,7 +93,8 @@ def find_label_shift(
         names: (k,) of the prediction columns.
         seed: of the redrawn rows.
     """
-    if truth.shape[1] > 1 or problem == "multilabel":
+    kind = problem_of(problem)
+    if truth.shape[1] > 1 or not (kind.numeric or kind.named_classes):
         return None
     if min(len(truth), test.shape[1]) < FEWEST:
         return None
@@ -127,9 +129,10 @@ def find_label_shift(
 
 
 def _label_bins(truth: np.ndarray, problem: str, names: list[str]) -> tuple[np.ndarray, list[str]]:
-    if problem == "multiclass":
+    kind = problem_of(problem)
+    if kind.exclusive:
         return truth.astype(int), list(names)
-    if problem == "binary":
+    if not kind.numeric:
         return truth.astype(int), [f"not {names[0]}", names[0]]
     values = np.unique(truth)
     if len(values) <= LABEL_BINS:
@@ -141,13 +144,13 @@ def _label_bins(truth: np.ndarray, problem: str, names: list[str]) -> tuple[np.n
 
 
 def _level(predicted: np.ndarray, problem: str) -> np.ndarray:
-    return predicted.max(axis=1) if problem == "multiclass" else predicted[:, 0]
+    return predicted.max(axis=1) if problem_of(problem).exclusive else predicted[:, 0]
 
 
 def _output_bins(predicted: np.ndarray, problem: str, edges: np.ndarray) -> np.ndarray:
     """(n,) the bin of a prediction; of several classes the likeliest, and whether it is sure."""
     level = _level(predicted, problem)
-    if problem != "multiclass":
+    if not problem_of(problem).exclusive:
         return np.searchsorted(edges, level)
     sure = level > edges[len(edges) // 2]
     return predicted.argmax(axis=1) * 2 + sure

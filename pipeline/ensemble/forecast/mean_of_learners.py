@@ -24,6 +24,7 @@ from pipeline.base.seeding import generator
 from pipeline.ensemble.forecast.sampling import Scored
 from pipeline.metrics.bootstrap import Draws, resampled_gains
 from pipeline.metrics.metric import Metric, MetricError
+from pipeline.problems.registry import problem_of
 
 KNOWN, IMAGINED = 0.2, 0.5
 """Standard error of the gain as a share of it: where it follows from moments, and elsewhere."""
@@ -136,7 +137,8 @@ def _imagined(scored: Scored, gain: float, outputs: Outputs, seed: int) -> float
 
 def _labels_of(scored, mean: np.ndarray, random: np.random.Generator):  # type: ignore[no-untyped-def]
     """A function of sureness that gives labels (r, k) for rows with these mean predictions."""
-    if scored.problem == "regression":
+    kind = problem_of(scored.problem)
+    if kind.numeric:
         residual = scored.truth - scored.predicted
         drawn = residual[random.integers(len(residual), size=len(mean))]
         whole = not (scored.truth % 1).any()
@@ -148,7 +150,7 @@ def _labels_of(scored, mean: np.ndarray, random: np.random.Generator):  # type: 
 
         return numbers
     chance = np.clip(mean, 1e-6, 1 - 1e-6)
-    if scored.problem == "multiclass":
+    if kind.exclusive:
         logs, uniform = np.log(chance), random.random((len(mean), 1))
         usual = logs.mean(axis=0)
 

@@ -33,8 +33,7 @@ from pipeline.setup.inspection.duplicates import (
     group_facts,
     overlap,
 )
-from pipeline.setup.inspection.row_properties import properties, sample
-from pipeline.setup.inspection.target_leaks import Alone, alone
+from pipeline.setup.inspection.row_properties import Alone, alone, properties, sample
 
 if TYPE_CHECKING:
     from pipeline.data.tables import Tables

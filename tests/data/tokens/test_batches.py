@@ -8,13 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.data.tokens import batches
-from pipeline.data.tokens.batches import (
-    micro_groups,
-    plan,
-    predict_plan,
-    steps_of,
-    useful_share,
-)
+from pipeline.data.tokens.batches import micro_groups, plan, predict_plan, steps_of, useful_share
 
 numbers = st.integers(1, 40)
 

@@ -1,8 +1,13 @@
 import numpy as np
 import pytest
 
-from pipeline.setup.inspection.row_properties import order_properties, pearson, properties
-from pipeline.setup.inspection.target_leaks import alone, held_out_means
+from pipeline.setup.inspection.row_properties import (
+    alone,
+    held_out_means,
+    order_properties,
+    pearson,
+    properties,
+)
 from tests.setup.inspection.toys import WORDS, sentences, table
 
 
