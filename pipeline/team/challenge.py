@@ -36,6 +36,7 @@ from pipeline.base.files import commit_json, commit_text, sha256
 from pipeline.base.leases import lease
 from pipeline.base.paths import Paths
 from pipeline.base.seeding import generator
+from pipeline.data.join import compare, places_of
 from pipeline.data.reading.reader import read
 from pipeline.data.table import Table, listing
 from pipeline.oof.manifest import origin_of
@@ -89,7 +90,7 @@ class Answered:
 def challenge_of(contest: CompetitionView, run: str) -> Challenge:
     """The questions to the learners of *run*; UsageError where there are too few rows."""
     random = generator(int(contest.folds.digest[:12], 16) % 2**31, f"challenge {run}")
-    train = _in_order(contest.tables.train, contest.folds.ids)
+    train = contest.tables.train.in_order(contest.folds.ids)
     if len(train) < FEWEST:
         raise UsageError(f"a challenge takes {FEWEST} rows of train; there are {len(train)}")
     rows = np.sort(random.permutation(len(train))[:ASKED])
@@ -103,11 +104,6 @@ def challenge_of(contest: CompetitionView, run: str) -> Challenge:
         place=order,
         table=train.rows(np.tile(rows, 2)[order]),
     )
-
-
-def _in_order(table: Table, ids: np.ndarray) -> Table:
-    place_of = {row_id: place for place, row_id in enumerate(table.ids.tolist())}
-    return table.rows(np.array([place_of[row_id] for row_id in ids.tolist()], dtype=int))
 
 
 def write(contest: CompetitionView, run: str, path: Path) -> int:
@@ -151,14 +147,13 @@ def read_answer(contest: CompetitionView, run: str, path: Path, logits: bool = F
         notes=[],
     )
     given = as_outputs(sheet, kind, contest)
-    place_of = {row_id: place for place, row_id in enumerate(ids.tolist())}
-    lacking = [row_id for row_id in asked.ids.tolist() if row_id not in place_of]
+    lacking = compare(ids, asked.ids).missing
     if lacking or len(ids) != len(asked.ids):
         raise DataError(
             f"{path.name} has {len(ids)} rows, {len(asked.ids)} were asked; missing: "
             f"{listing(lacking[:5], len(lacking)) or 'none'}. Predict each row of it once"
         )
-    values = given[[place_of[row_id] for row_id in asked.ids.tolist()]]
+    values = given[places_of(asked.ids, ids, f"the answers in {path.name}")]
     if not np.isfinite(values).all():
         raise DataError(f"{path.name} holds cells that are no finite number")
     return values
