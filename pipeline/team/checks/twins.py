@@ -82,13 +82,10 @@ def twins(subject: CandidateView) -> np.ndarray:
 
     Twins have equal texts on the same sides, equal columns.features and are not all of one label.
     """
-    train = subject.contest.tables.train
-    place_of = {row_id: place for place, row_id in enumerate(train.ids.tolist())}
-    order = [place_of[row_id] for row_id in subject.contest.folds.ids.tolist()]
-    codes = code([train.texts[order]])[0]
+    train = subject.contest.tables.train.in_order(subject.contest.folds.ids)
+    codes = code([train.texts])[0]
     features = [
-        np.unique(column[order].astype(str), return_inverse=True)[1]
-        for column in train.features.values()
+        np.unique(column.astype(str), return_inverse=True)[1] for column in train.features.values()
     ]
     keys = np.stack([codes.ordered, *features], axis=1)
     number = np.unique(keys, axis=0, return_inverse=True)[1].ravel()
