@@ -58,6 +58,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = options.read(argv)
     _check(args)
     competition = options.competition(args)
+    from pipeline.metrics.metric import get_metric
+
+    get_metric(competition.task.metric, competition.task, Path(args.root))  # its name is checked
     if args.action == "add":
         return _add(args, competition)
     return _send(args, competition) if args.action == "send" else _list(args, competition)

@@ -253,3 +253,14 @@ def test_only_whole_files_of_ours_are_sent(root, capsys, client):
     assert call(root, "send", SECOND) == 5
     assert "pipeline.rebuild toy-002-best.csv" in capsys.readouterr().err
     assert client.uploads == []
+
+
+def test_an_error_that_a_board_turned_round_is_told(root, written, capsys):
+    assert call(root, "add", FIRST, "--public", "-0.5", "--task.metric", "rmse") == 2
+    assert "rmse is at least 0; did you mean 0.5?" in capsys.readouterr().err
+
+
+def test_a_metric_that_is_none_is_told_before_anything_is_entered(root, written, capsys):
+    assert call(root, "add", FIRST, "--public", "0.5", "--task.metric", "pearsen") == 2
+    assert "did you mean 'pearson'?" in capsys.readouterr().err
+    assert listed(root, capsys)["sent"] == []

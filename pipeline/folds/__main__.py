@@ -31,10 +31,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     from pipeline.data.tables import load
     from pipeline.folds.frozen import frozen
     from pipeline.folds.relation import FEWEST, compare_folds, differ, shares_line
+    from pipeline.metrics.metric import get_metric
     from pipeline.report.folds import facts, grid, lines
     from pipeline.report.page import page
 
     root = Path(args.root)
+    get_metric(competition.task.metric, competition.task, root)  # a wrong name is told before all
     paths = Paths(root, competition.name)
     tables = load(competition, root)
     known = paths.passport.exists()

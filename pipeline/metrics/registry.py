@@ -298,6 +298,8 @@ def score_problem(metric: str, what: str, score: float) -> str | None:
     hundredth = round(score / 100, 10)
     percent = high == 1 and score >= 2 and low <= hundredth <= high
     hint = f"; did you mean {hundredth:g}?" if percent else ""
+    if low == 0 and score < 0 and low <= -score <= high:  # some boards turn errors round
+        hint = f"; did you mean {-score:g}?"
     return f"the {what} score is {score:g}, but {metric} {_range(low, high)}{hint}"
 
 

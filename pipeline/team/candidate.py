@@ -117,6 +117,16 @@ def _labelled(
     return filled
 
 
+def bounds_of(contest: CompetitionView) -> tuple[float, float]:
+    """What a sigmoid's 0 and 1 stand for in a regression; UsageError where nobody said."""
+    if contest.competition.task.label_range is None:
+        raise UsageError(
+            "--logits of a regression brings raw outputs between the lowest and the highest label "
+            "by a sigmoid, and task.label_range does not tell these: set it, such as [0, 5]"
+        )
+    return contest.competition.task.label_range
+
+
 def as_outputs(sheet: CandidateTable, kind: Kind, contest: CompetitionView) -> np.ndarray:
     """(r, k) predictions in our columns: probabilities where the file holds logits."""
     places = list(sheet.columns.outputs.values())
@@ -125,7 +135,11 @@ def as_outputs(sheet: CandidateTable, kind: Kind, contest: CompetitionView) -> n
     width = max(k, len(places))  # a binary problem with a column per class has one more
     ordered = np.full((len(sheet.values), width), np.nan)
     ordered[:, places] = values
-    if kind == "logits":
+    if kind == "logits" and contest.kind.numeric:
+        low, high = bounds_of(contest)
+        with np.errstate(invalid="ignore", over="ignore"):
+            ordered = low + (high - low) * sigmoid(ordered)
+    elif kind == "logits":
         together = contest.kind.exclusive or width > k
         with np.errstate(invalid="ignore", over="ignore"):  # rows with NaN stay NaN
             ordered = softmax(ordered) if together else sigmoid(ordered)
@@ -159,11 +173,13 @@ class FileOptions:
 def read_candidate(asked: FileOptions, contest: CompetitionView) -> Candidate:
     """Read the file, or both; DataError listing what keeps them from being read as predictions."""
     numeric = contest.kind.numeric
-    if numeric and asked.kind in ("logits", "probabilities"):
+    if numeric and asked.kind == "probabilities":
         raise UsageError(
-            f"--{asked.kind} is for classes, but {contest.competition.name} is a regression: its "
+            f"--probabilities is for classes, but {contest.competition.name} is a regression: its "
             "predictions are numbers in the label's unit. Leave the flag out"
         )
+    if numeric and asked.kind == "logits":
+        bounds_of(contest)
     kind: Kind = asked.kind or ("values" if numeric else "probabilities")
     sheets = _sheets(asked, contest)
     raise_if([text for sheet in sheets for text in _beyond(sheet, kind)], DataError)

@@ -13,6 +13,7 @@ from pipeline.data.join import shared
 from pipeline.data.labels import encode
 from pipeline.data.reading.reader import read
 from pipeline.data.table import listing
+from pipeline.team.cells import as_numbers
 from pipeline.team.columns import PART_OF, Columns, find_columns, fold_names, numbers
 from pipeline.team.competition import PARTS, CompetitionView
 
@@ -58,15 +59,28 @@ def read_sheet(
     known = {row_id for ids in contest.ids.values() for row_id in ids.tolist()}
     if id_may_lack and id_column not in frame:
         id_column = None
-    columns = find_columns(
-        frame,
-        contest.competition,
-        name,
-        known,
-        lambda column, row_id: _holds_labels(frame, column, row_id, contest),
-        id_column,
-        fold_column,
-    )
+
+    def found_in(frame: pd.DataFrame) -> Columns:
+        return find_columns(
+            frame,
+            contest.competition,
+            name,
+            known,
+            lambda column, row_id: _holds_labels(frame, column, row_id, contest),
+            id_column,
+            fold_column,
+        )
+
+    spelled = None
+    try:
+        columns = found_in(frame)
+    except DataError:  # no columns of numbers; they may stand in lists, or be names of classes
+        spelled = as_numbers(frame, contest.competition)
+        if spelled is None:
+            raise
+        frame = spelled.frame
+        columns = found_in(frame)
+    notes = [f"{name}: {spelled.note}"] if spelled else []
     ids = frame[columns.id].to_numpy(dtype=object)
     values = [numbers(frame[column].to_numpy(dtype=object)) for column in columns.outputs]
     told = [] if columns.passport is None else frame[columns.passport].tolist()
@@ -80,7 +94,11 @@ def read_sheet(
         folds=_folds(frame, columns, contest.competition.folds.repeats),
         labels=_labels(frame, columns, ids, contest),
         passports=sorted({text.strip() for text in told} - {""}),
-        notes=[*(f"{name}: {note}" for note in reading.notes), *_notes(columns, name)],
+        notes=[
+            *(f"{name}: {note}" for note in reading.notes),
+            *notes,
+            *_notes(columns, name),
+        ],
     )
 
 

@@ -84,3 +84,11 @@ def test_a_fold_file_of_ones_own_is_taken_from_the_root(root, capsys):
     assert command(root, "--folds.file", "own.csv") == 0
     assert "taken from own.csv" in capsys.readouterr().out
     assert (root / "folds" / "toy.csv").read_text().splitlines()[13] == "r12,1,12"
+
+
+def test_a_metric_that_is_none_is_told_before_folds_are_frozen(root, capsys):
+    config = root / "configs" / "toy.yaml"
+    config.write_text(config.read_text().replace("metric: accuracy", "metric: acuracy"))
+    assert command(root) == 2
+    assert "did you mean 'accuracy'?" in capsys.readouterr().err
+    assert not (root / "folds" / "toy.csv").exists()

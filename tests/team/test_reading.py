@@ -117,9 +117,47 @@ def test_binary_logits_of_one_or_two_columns(tmp_path):
     assert_read(toy, read(toy, path, kind="logits"), values, atol=1e-6)
 
 
-def test_a_regression_has_no_logits(toy):
-    with pytest.raises(UsageError, match="is a regression"):
+def test_logits_of_a_regression_are_brought_between_the_labels_bounds(tmp_path):
+    toy = make(tmp_path, "regression", "pearson", n=60, m=20, task="label_range: [0, 5]")
+    inside = {file: np.clip(each, 0.05, 4.95) for file, each in predictions(toy).items()}
+    raw = {file: np.log(each / (5 - each)) for file, each in inside.items()}
+    assert_read(toy, read(toy, send(toy, raw), kind="logits"), inside, atol=1e-5)
+
+
+def test_logits_of_a_regression_without_bounds_are_refused_with_what_to_set(toy):
+    with pytest.raises(UsageError, match=r"task.label_range does not tell these: set it"):
         read(toy, send(toy), kind="logits")
+    with pytest.raises(UsageError, match="is a regression"):
+        read(toy, send(toy), kind="probabilities")
+
+
+@pytest.mark.parametrize("written", ["[{}]", "({})"])
+@pytest.mark.parametrize("between", [", ", " "])
+def test_lists_in_one_column_are_read_as_columns(classes, written, between):
+    values = predictions(classes)
+    path = send(classes, values)
+    lines = [line.split(",") for line in path.read_text().splitlines()]
+    body = [f'{line[0]},{line[1]},"{written.format(between.join(line[2:]))}"' for line in lines[1:]]
+    path.write_text("\n".join(["id,fold,probs", *body]))
+    candidate = read(classes, path)
+    assert_read(classes, candidate, values)
+    assert "mate.csv: probs holds lists" in candidate.notes
+
+
+def test_names_of_classes_are_read_as_probabilities_of_0_and_1(classes):
+    values = predictions(classes)
+    path = send(classes, values)
+    lines = [line.split(",") for line in path.read_text().splitlines()]
+    named = {
+        file: [CLASSES[place] for place in each.argmax(axis=1)] for file, each in values.items()
+    }
+    names = [*named["train"], *named["test"]]
+    body = [f"{line[0]},{line[1]},{name}" for line, name in zip(lines[1:], names, strict=True)]
+    path.write_text("\n".join(["id,fold,predicted", *body]))
+    candidate = read(classes, path)
+    certain = {file: np.eye(len(CLASSES))[each.argmax(axis=1)] for file, each in values.items()}
+    assert_read(classes, candidate, certain)
+    assert "mate.csv: predicted holds names of classes, read as 0 and 1" in candidate.notes
 
 
 def test_ambiguous_columns_are_refused_with_what_was_found(toy):
