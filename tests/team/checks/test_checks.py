@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.team.audit import audit
 from pipeline.team.candidate_view import CandidateView
+from pipeline.team.checks import folds
 from pipeline.team.checks.folds import fold_lines
 from pipeline.team.checks.shift import distance
 from pipeline.team.runs import read_peers
@@ -254,6 +255,17 @@ def test_honest_noise_is_not_accused(toy):
         lines = fold_lines(CandidateView(candidate, contest))
         worst.append(max(abs(line.distance) for line in lines))
     assert max(worst) < 4
+
+
+def test_folds_of_few_rows_near_a_perfect_score_are_not_accused(tmp_path):
+    """59 rows of which none is wrong are no wonder where one in a hundred is."""
+    toy = make(tmp_path, "binary", "auc", n=236, m=60)
+    contest = contest_of(toy)
+    candidate = read(toy, send(toy))
+    for seed in range(30):
+        values = candidate.values | {"train": predictions(toy, 0.3, seed)["train"]}
+        subject = CandidateView(replace(candidate, values=values), contest)
+        assert [each.grade for each in folds.check(subject)] == ["ok"]
 
 
 def test_predictions_that_are_the_labels_are_out(toy):
