@@ -115,6 +115,8 @@ def _line(paths: Paths, contest: CompetitionView, run: str) -> RunLine:
     proof = "trained on it" if team is None else str(team["proof"]["kind"])
     peer = peers[0] if peers else None
     verdict = "" if team is None else str(team["audit"]["verdict"])
+    if team and isinstance(team.get("challenge"), dict):
+        verdict = f"{verdict}, challenge {team['challenge'].get('verdict')}"
     return RunLine(
         run=run,
         by="trained here" if team is None else str(team["by"] or "a team-mate"),

@@ -13,8 +13,7 @@ from pipeline.data.join import shared
 from pipeline.data.labels import encode
 from pipeline.data.reading.reader import read
 from pipeline.data.table import listing
-from pipeline.team.cells import as_numbers
-from pipeline.team.columns import PART_OF, Columns, find_columns, fold_names, numbers
+from pipeline.team.columns import PART_OF, Columns, as_numbers, find_columns, fold_names, numbers
 from pipeline.team.competition import PARTS, CompetitionView
 
 

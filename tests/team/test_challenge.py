@@ -99,6 +99,9 @@ def test_honest_learners_pass_and_their_run_counts_again(toy, capsys):
     assert run(ensemble, toy.arguments("--json", "--dry-run", "--method", "greedy")) == 0
     members = json.loads(capsys.readouterr().out)["members"]
     assert [each["name"] for each in members] == ["anna", "m0"]
+    assert call(toy, "list", "--json") == 0
+    runs = {each["run"]: each for each in json.loads(capsys.readouterr().out)["runs"]}
+    assert runs["anna"]["verdict"].endswith(", challenge passed")
 
 
 def test_one_model_of_all_rows_fails(toy, capsys):

@@ -40,6 +40,7 @@ from pipeline.team.runs import Peer
 GAP = 4.0  # standard errors between the share removed out-of-fold and on the holdout
 MOST = 0.85  # share of the remaining error that nothing but a proof makes believable
 OUT = (0.5, 0.25, 4.0)  # share removed; beyond the bound by so much, and by so many errors
+NOTHING = 1e-6  # of the variance that others leave: what rounding makes
 LEAST = 0.1  # share that matters: a file that adds but noise claims some by chance
 FEWEST = 30  # rows of a fold, or of test, that say anything
 ASKED = 10  # of the other runs: those with the best scores
@@ -294,8 +295,11 @@ def _measured(
     on_test_row = (on_test**2).sum(axis=1)
     both, own, rest = per_row.mean(axis=0)
     there = float(on_test_row.mean())
-    if min(own, rest, there) <= 1e-12:
+    if rest <= 0:
         return None
+    if own <= NOTHING * rest:  # a combination of the others, which adds nothing to be doubted
+        return Claim(share=0.0, reach=1.0, error=0.0, visible=LEAST, alike=alike)
+    there = max(there, NOTHING * rest)
     both = max(float(both), 0.0)
     share, shrunk = both**2 / (own * rest), own / there / max(alike, 1.0)
     reach = _common(shrunk, folds)

@@ -107,6 +107,17 @@ def test_honest_files_of_all_strengths_stay_far_below_the_bound(seen):
                 assert claim.share - claim.reach < -claim.error
 
 
+def test_a_combination_of_the_other_runs_adds_nothing_to_be_doubted(seen):
+    world, view = seen
+    peers = view(world.says(world.weak, 0.3)).peers
+    mean = {
+        "train": (peers[0].oof + peers[1].oof) / 2,
+        "test": (peers[0].test + peers[1].test) / 2,
+    }
+    subject = view(mean)
+    assert (claim_of(subject).share, found(subject)[0]) == (0.0, "ok")
+
+
 def test_one_fold_that_was_trained_on_is_named(seen, toy):
     world, view = seen
     values, whole = world.says(world.weak, 0.3), leaky(world, world.weak, 0.9)
