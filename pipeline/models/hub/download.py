@@ -16,8 +16,9 @@ from pipeline.models.hub.folder import is_complete
 
 FILES = ["*.json", "*.txt", "*.model", "model.safetensors", "model-*.safetensors"]
 REFUSED = (401, 403)
-IN_FOLDERS = ["*/*"]
-"""Copies for other runtimes (onnx/, openvino/) lie in folders; the backbone itself does not."""
+IN_FOLDERS = ["[!1]*/*"]
+"""Copies for other runtimes (onnx/, openvino/) lie in folders; the backbone itself does not. What
+sentence-transformers says about pooling does, in 1_Pooling/."""
 
 
 def cached(repository: str, revision: str | None) -> Path | None:

@@ -225,12 +225,12 @@ def load_backbone(weights: Weights, gradient_checkpointing: bool = False) -> "nn
     holds numbers that are none, UsageError where the architecture cannot do what is asked.
     """
     import torch
-    from transformers import AutoConfig, AutoModel
+    from transformers import AutoConfig
 
     folder = fetch(weights).folder_or_id
     with quiet(), explained(weights.origin):
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-        model, report = AutoModel.from_pretrained(
+        model, report = _loader(config).from_pretrained(
             folder,
             config=config,
             dtype=torch.float32,  # transformers 5 takes the checkpoint's own, often half precision
@@ -240,11 +240,41 @@ def load_backbone(weights: Weights, gradient_checkpointing: bool = False) -> "nn
             **without_pooler(config),
         )
     check_fit(report, weights.origin)
+    model = _reader_of_texts(model)
     check_finite(model, weights.origin)
     if gradient_checkpointing:
         recompute_activations(model, weights.origin)
     model.train()  # from_pretrained leaves eval mode, and Lightning would train without dropout
     return model
+
+
+def _loader(config: Any) -> Any:
+    """The class that loads what reads texts: of an encoder with a decoder the encoder alone."""
+    from transformers import AutoModel, AutoModelForTextEncoding
+    from transformers.models.auto.modeling_auto import (
+        MODEL_FOR_TEXT_ENCODING_MAPPING_NAMES as ALONE,
+    )
+
+    known = ALONE.get(config.model_type, "").endswith("EncoderModel")
+    return AutoModelForTextEncoding if known else AutoModel
+
+
+def _reader_of_texts(model: Any) -> Any:
+    """The part of a model of texts and images that reads texts; any other model as it is."""
+    from transformers import PreTrainedModel
+
+    text = model.config.get_text_config()
+    if text is model.config:
+        return model
+    parts = (each for each in model.modules() if each is not model)
+    return next(
+        (
+            part
+            for part in parts
+            if isinstance(part, PreTrainedModel) and isinstance(part.config, type(text))
+        ),
+        model,
+    )
 
 
 def _here(folder: Path, origin: str, expected_sha256: str | None) -> Weights:

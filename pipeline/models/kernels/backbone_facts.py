@@ -62,6 +62,11 @@ def facts_of(backbone: nn.Module) -> BackboneFacts:
     model.eval()
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=[]), looked_up(backbone) as seen:
+            for shorter in range(
+                1, TOKENS
+            ):  # Funnel halves a text more often than short ones allow
+                _states(backbone, kind, ids[:, :shorter])
+            del seen[:]
             states = _states(backbone, kind, ids)
             longest = min(_stated_limit(model.config), _table_limit(seen))
             other = ids.clone()
@@ -137,11 +142,13 @@ def _states(backbone: nn.Module, kind: str, ids: Tensor, **more: Tensor) -> Tens
     try:
         found = backbone(input_ids=ids, attention_mask=torch.ones_like(ids), **more)
         states = found.last_hidden_state
-    except (RuntimeError, ValueError, TypeError, AttributeError, IndexError, KeyError) as error:
+    except Exception as error:  # whatever this architecture asks for instead
+        if isinstance(error, MemoryError) or "out of memory" in str(error):
+            raise
         said = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise UsageError(
-            f"{kind} does not read a text from its tokens alone ({said}); choose an encoder such "
-            "as BERT or a decoder such as Llama"
+            f"{kind} does not read a text of {ids.shape[1]} tokens by itself ({said}); choose an "
+            "encoder such as BERT or a decoder such as Qwen3"
         ) from error
     if not isinstance(states, Tensor) or states.shape[:2] != ids.shape:
         shape = tuple(getattr(states, "shape", ()))

@@ -5,7 +5,7 @@ own seed. They share one backbone in memory, so only the newest learner is live.
 """
 
 import gc
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from pipeline.base.config import Competition, TaskConfig
 from pipeline.base.errors import UsageError
 from pipeline.data.table import Table
 from pipeline.data.tokens.store import TokenStore
+from pipeline.models.hub.folder import sentence_settings
 from pipeline.models.hub.weights import backbone_facts, fetch, load_backbone, load_tokenizer, locate
 from pipeline.models.kernels.backbone_facts import BackboneFacts
 from pipeline.models.kernels.cpu_kernels import (
@@ -31,6 +32,7 @@ from pipeline.models.kernels.cpu_kernels import (
 from pipeline.models.kernels.cuda_graph import CudaCapture, Graphs, refusal
 from pipeline.models.kernels.packing import Packing, packable, rehearse
 from pipeline.models.learner import Engine, Silent, Watch
+from pipeline.models.registry import POOLINGS
 from pipeline.models.settings import TransformerRecipe
 from pipeline.models.transformer.device import Hardware, detect
 from pipeline.models.transformer.fine_tuning import Fitter, SharedByFolds, TransformerLearner
@@ -85,6 +87,7 @@ class TransformerFactory:
                 tokens,
             ),
             pristine=pristine,
+            remarks=tuple(other_settings(recipe, Path(self.weights.folder_or_id))),
         )
 
     def _ready(self) -> SharedByFolds:
@@ -229,6 +232,25 @@ def check_pooling(recipe: TransformerRecipe, facts: BackboneFacts) -> None:
             f"pooling cls reads the first token, and in {facts.kind} a token sees only those "
             "before it: every text would be predicted alike. Set pooling: last or mean in "
             f"{recipe.name}."
+        )
+
+
+def other_settings(recipe: TransformerRecipe, folder: Path) -> Iterator[tuple[str, str]]:
+    """Where *recipe* reads texts otherwise than the backbone in *folder*, one of
+    sentence-transformers, was trained to: events with their sentences."""
+    pooling, most = sentence_settings(folder)
+    if pooling is not None and pooling != recipe.pooling:
+        has = f"Set pooling: {pooling}" if pooling in POOLINGS else "There is no such pooling here"
+        yield (
+            "other pooling",
+            f"the backbone was trained with pooling {pooling}, {recipe.name} has {recipe.pooling}. "
+            f"{has}, unless it is meant",
+        )
+    if most is not None and recipe.max_length > most:
+        yield (
+            "longer texts",
+            f"the backbone was trained on at most {most} tokens, {recipe.name} has max_length "
+            f"{recipe.max_length}: what comes after may be read badly",
         )
 
 

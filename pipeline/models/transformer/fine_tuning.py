@@ -66,6 +66,8 @@ class SharedByFolds:
     """Where the recipe asks for CUDA graphs, and can have them."""
     no_graphs: str | None = None
     """Why it cannot."""
+    remarks: tuple[tuple[str, str], ...] = ()
+    """What differs from how the backbone was trained: an event and its sentence."""
     learnt: LearnedLimits = field(default_factory=LearnedLimits)
     """Of the machine, by the folds before."""
 
@@ -75,6 +77,8 @@ class SharedByFolds:
         return self.recipe if self.packing is None else replace(self.recipe, length_groups=1)
 
 
+ALIKE = 1e-6
+"""Spread of predictions, relative to their size, that is rounding."""
 WEIGHTS, SETTINGS = "weights.safetensors", "learner.json"
 
 
@@ -120,6 +124,8 @@ class TransformerLearner:
         steps = data.steps.total
         module = self._build(codec, train.texts.shape[1], steps, rate_scale, watch)
         self._report_truncated(data.datasets["train"].rows, watch)
+        for what, message in shared.remarks:
+            watch.event(what, message)
         if shared.no_graphs:
             watch.event("no graphs", f"CUDA graphs are not used: {shared.no_graphs}")
         # Every draw below has a seed of its own; this covers what a backbone may draw unseen.
@@ -150,6 +156,7 @@ class TransformerLearner:
             batches = shared.fitter.predict(module, data, watch)
         for rows, values in batches:
             predictions[rows.numpy()] = values.numpy()
+        _report_constant(predictions, watch)
         return predictions
 
     def save(self, folder: Path) -> None:
@@ -239,6 +246,18 @@ class TransformerLearner:
                 "a larger max_length in the recipe keeps more",
                 inputs=cut,
             )
+
+
+def _report_constant(predictions: np.ndarray, watch: Watch) -> None:
+    """Tell where the rows (n, k) are all predicted alike: what is scored then is rounding."""
+    spread = np.ptp(predictions, axis=0) if len(predictions) else np.zeros(1)
+    if len(predictions) > 1 and (spread <= ALIKE * np.abs(predictions).max(axis=0)).all():
+        watch.event(
+            "constant predictions",
+            f"all {len(predictions)} rows are predicted alike, to the last digits: a score of that "
+            "says nothing. Try a lower learning_rate, another pooling, or another seed",
+            rows=len(predictions),
+        )
 
 
 def _facts(module: TextModule) -> dict[str, Any]:

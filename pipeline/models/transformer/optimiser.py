@@ -4,20 +4,17 @@ The learning rate has no state: it is a function of the step's number, set befor
 """
 
 import math
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from torch import nn
 from torch.optim import AdamW, Optimizer
 
 from pipeline.base.lookup import load
+from pipeline.models.kernels.backbone_facts import word_table
 from pipeline.models.kernels.vocabulary import follow
 from pipeline.models.registry import SCHEDULES
 from pipeline.models.settings import TransformerRecipe
-
-LAYER = re.compile(r"(?:^|\.)(?:layers?|h|blocks?)\.(\d+)\.")
-EMBEDDINGS = re.compile(r"(?:^|\.)(?:embeddings|embeddings_project|wte|wpe)\.")
 
 
 def parameter_groups(
@@ -44,28 +41,89 @@ def _with_rates(
     backbone: nn.Module, head: nn.Module, recipe: TransformerRecipe
 ) -> Iterator[tuple[str, nn.Parameter, float]]:
     named = [(name, value) for name, value in backbone.named_parameters() if value.requires_grad]
-    depths = layer_depths(name for name, _ in named)
+    depths = layer_depths(backbone)
+    highest = max(depths[name] for name, _ in named) if named else 0
     for name, parameter in named:
-        below_top = max(depths.values()) - depths[name]
+        below_top = highest - depths[name]
         yield f"backbone.{name}", parameter, recipe.learning_rate * recipe.layer_decay**below_top
     for name, parameter in head.named_parameters():
         yield f"head.{name}", parameter, recipe.head_learning_rate or recipe.learning_rate
 
 
-def layer_depths(names: Iterable[str]) -> dict[str, int]:
-    """How high each parameter of a backbone stands: embeddings 0, layer i at i + 1.
+def layer_depths(backbone: nn.Module) -> dict[str, int]:
+    """How high each parameter of *backbone* stands: embeddings 0, layer i at i + 1.
 
-    What belongs to no layer (relative positions, a last norm, a pooler) stands as high as the last.
-
-    >>> layer_depths(["embeddings.word.weight", "encoder.layer.0.x", "encoder.layer.1.x", "norm.x"])
-    {'embeddings.word.weight': 0, 'encoder.layer.0.x': 1, 'encoder.layer.1.x': 2, 'norm.x': 2}
+    As the modules say, whatever their names: layers are the entries of the outermost list that
+    holds most numbers (and of lists beside it as long, where an architecture keeps the parts of a
+    layer in several); embeddings are the table of words, what stands beside it apart from the
+    layers, and the product that brings its vectors to the layers' size. What belongs to neither
+    (relative positions, a last norm, a pooler) stands as high as the last layer.
     """
-    layers = {name: LAYER.search(name) for name in names}
-    top = max((int(found[1]) + 1 for found in layers.values() if found), default=1)
-    return {
-        name: int(found[1]) + 1 if found else 0 if EMBEDDINGS.search(name) else top
-        for name, found in layers.items()
-    }
+    names = [name for name, _ in backbone.named_parameters()]
+    lists = _outermost_lists(backbone)
+    main = max(lists, key=lambda name: _size(lists[name]), default=None)
+    layers = {} if main is None else lists[main]
+    top = len(layers) or 1
+    found = dict.fromkeys(names, top)
+    for name in _embeddings(backbone, list(layers.values())):
+        found |= {each: 0 for each in names if each == name or each.startswith(f"{name}.")}
+    for each in lists.values():
+        if len(each) == len(layers):
+            for depth, prefix in enumerate(each, 1):
+                found |= {name: depth for name in names if name.startswith(f"{prefix}.")}
+    return found
+
+
+def _outermost_lists(backbone: nn.Module) -> dict[str, dict[str, nn.Module]]:
+    """The entries by name of each list of modules that lies in no other; a list of lists (Funnel's
+    blocks of layers) counts as one."""
+    lists: dict[str, dict[str, nn.Module]] = {}
+    for name, module in backbone.named_modules():
+        inside = any(name.startswith(f"{other}.") for other in lists)
+        if isinstance(module, nn.ModuleList) and len(module) and not inside:
+            lists[name] = _flat(name, module)
+    return lists
+
+
+def _flat(name: str, modules: nn.ModuleList) -> dict[str, nn.Module]:
+    found: dict[str, nn.Module] = {}
+    for place, entry in enumerate(modules):
+        path = f"{name}.{place}"
+        found |= _flat(path, entry) if isinstance(entry, nn.ModuleList) else {path: entry}
+    return found
+
+
+def _size(entries: dict[str, nn.Module]) -> int:
+    return sum(weight.numel() for entry in entries.values() for weight in entry.parameters())
+
+
+def _embeddings(backbone: nn.Module, layers: list[nn.Module]) -> Iterator[str]:
+    """The names of modules that stand below all *layers*."""
+    table, parts = word_table(backbone), dict(backbone.named_modules())
+    path = next((name for name, module in parts.items() if module is table), None)
+    if table is None or path is None:
+        return
+    yield path
+    owner = path.rpartition(".")[0]
+    inside = set(parts[owner].modules())
+    if not any(layer in inside for layer in layers):
+        yield owner
+        yield from _widening(parts, int(table.weight.shape[1]), layers)
+        return
+    beside = f"{owner}." if owner else ""
+    for name, module in parts[owner].named_children():
+        if isinstance(module, nn.Embedding):  # of positions, of languages
+            yield f"{beside}{name}"
+    yield from _widening(parts, int(table.weight.shape[1]), layers)
+
+
+def _widening(parts: dict[str, nn.Module], size: int, layers: list[nn.Module]) -> Iterator[str]:
+    """Products outside of *layers* that take a word's *size* numbers to another size."""
+    of_layers = {part for layer in layers for part in layer.modules()}
+    for name, module in parts.items():
+        plain = isinstance(module, nn.Linear) and module not in of_layers
+        if plain and module.in_features == size != module.out_features:
+            yield name
 
 
 def linear(left: float) -> float:

@@ -10,6 +10,7 @@ from pipeline.base.paths import Workspace
 from pipeline.models.kernels import cpu_kernels
 from pipeline.models.transformer import factory as factories
 from tests.architectures import architecture
+from tests.fitting import Listener
 from tests.models.transformer.learners import SCORES, WATCH, WORDS, factory_for, pairs
 
 
@@ -32,7 +33,7 @@ def fast_products(monkeypatch):
     monkeypatch.setattr(factories, "is_amd", lambda: True)
 
 
-@pytest.mark.parametrize("kind", ["distilbert", "gpt2", "deberta", "longformer", "mpnet", "funnel"])
+@pytest.mark.parametrize("kind", ["distilbert", "gpt2", "deberta", "longformer", "mpnet"])
 def test_what_ended_in_a_traceback_is_trained(kind, tmp_path, fast_products):
     learner, found = trained(factory_of(tmp_path, kind), tmp_path / "fold")
     assert np.isfinite(found).all()
@@ -80,6 +81,15 @@ def test_checkpointing_that_transformers_has_not_is_refused(kind, tmp_path):
         factory_of(tmp_path, kind, gradient_checkpointing=True)
 
 
+def test_funnel_that_reads_no_short_text_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="funnel does not read a text of 1 tokens"):
+        factory_of(tmp_path, "funnel")
+    _, found = trained(
+        factory_of(tmp_path / "other", "funnel", settings={"block_sizes": [3]}), tmp_path / "fold"
+    )
+    assert np.isfinite(found).all()
+
+
 def test_mpnet_takes_what_it_has_positions_for(tmp_path):
     with pytest.raises(UsageError, match="at most 64"):
         factory_of(tmp_path / "over", "mpnet", max_length=65)
@@ -119,3 +129,14 @@ def test_a_checkpoint_with_numbers_that_are_none_is_damaged(tmp_path):
     model.save_pretrained(folder)
     with pytest.raises(ArtifactError, match=r"1 of its weights hold NaN.*layer.1.output.dense"):
         factory_for(folder)
+
+
+def test_predictions_that_are_all_alike_are_told(tmp_path):
+    learner, _ = trained(factory_of(tmp_path, "bert"), tmp_path / "fold")
+    heard = Listener()
+    learner.predict(pairs(9, labelled=False), heard)
+    assert heard.told("constant predictions") == []
+    with torch.no_grad():
+        learner.module.network.head.linear.weight.zero_()
+    learner.predict(pairs(9, labelled=False), heard)
+    assert heard.told("constant predictions") == [{"rows": 9}]

@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 from torch import nn
-from transformers import AutoModel
+from transformers import AutoConfig, AutoModel
 
 from pipeline.models.settings import TransformerRecipe
 from pipeline.models.transformer.network import Head
@@ -16,6 +16,7 @@ from pipeline.models.transformer.optimiser import (
     rate_factor,
     set_rates,
 )
+from tests.architectures import settings_of
 from tests.tiny import tiny_backbone
 
 
@@ -107,20 +108,50 @@ def test_rates_fall_layer_by_layer_down_to_the_embeddings(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "depth"),
+    ("kind", "depths"),
     [
-        ("encoder.layer.1.attention.self.query.weight", 2),
-        ("transformer.layer.0.ffn.lin1.weight", 1),
-        ("layers.1.mlp.Wi.weight", 2),
-        ("h.0.attn.weight", 1),
-        ("embeddings.LayerNorm.bias", 0),
-        ("embeddings_project.weight", 0),
-        ("encoder.rel_embeddings.weight", 2),
-        ("final_norm.weight", 2),
+        ("bert", {"embeddings.LayerNorm.bias": 0, "encoder.layer.1.output.dense.weight": 2}),
+        ("electra", {"embeddings_project.weight": 0, "encoder.layer.0.output.dense.bias": 1}),
+        (
+            "deberta-v2",
+            {
+                "embeddings.word_embeddings.weight": 0,
+                "encoder.rel_embeddings.weight": 2,
+                "encoder.LayerNorm.weight": 2,
+            },
+        ),
+        ("qwen3", {"embed_tokens.weight": 0, "layers.0.mlp.up_proj.weight": 1, "norm.weight": 2}),
+        ("gpt2", {"wte.weight": 0, "wpe.weight": 0, "h.1.mlp.c_fc.weight": 2, "ln_f.bias": 2}),
+        ("xlnet", {"word_embedding.weight": 0, "layer.1.ff.layer_1.weight": 2}),
+        ("distilbert", {"transformer.layer.0.ffn.lin1.weight": 1}),
+        ("albert", {"encoder.embedding_hidden_mapping_in.weight": 0}),
+        (
+            "xlm",
+            {
+                "position_embeddings.weight": 0,
+                "attentions.0.q_lin.weight": 1,
+                "ffns.1.lin1.bias": 2,
+            },
+        ),
+        (
+            "funnel",
+            {
+                "embeddings.word_embeddings.weight": 0,
+                "encoder.blocks.0.0.ffn.linear_1.weight": 1,
+                "encoder.blocks.2.0.ffn.linear_1.weight": 3,
+            },
+        ),
     ],
 )
-def test_depths_are_read_from_the_names_of_common_architectures(name, depth):
-    assert layer_depths([name, "encoder.layer.1.x"])[name] == depth
+def test_depths_are_read_from_the_modules(kind, depths):
+    more = {
+        "deberta-v2": {"relative_attention": True, "norm_rel_ebd": "layer_norm"},
+        "electra": {"embedding_size": 8},
+    }.get(kind, {})
+    config = AutoConfig.for_model(kind, **settings_of(kind), **more, vocab_size=40)
+    found = layer_depths(AutoModel.from_config(config))
+    assert {name: found[name] for name in depths} == depths
+    assert set(found.values()) == set(range(max(found.values()) + 1))
 
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine", "constant"])
