@@ -53,6 +53,9 @@ def parser() -> Parser:
     options.add_argument("--problem", choices=list(TYPES), help="kind of target")
     options.add_argument("--metric", help="a name from docs/metrics.md, or module:function")
     options.add_argument(
+        "--classes", nargs="+", metavar="CLASS", help="the classes in the organiser's order"
+    )
+    options.add_argument(
         "--class-codes",
         nargs="+",
         metavar="CLASS=CODE",
@@ -84,6 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UsageError(
             f"{config} is there already. --force overwrites it, --name writes another one."
         )
+    from pipeline.data.rare import single_rows
     from pipeline.data.tables import load
     from pipeline.metrics.metric import fitting, get_metric
     from pipeline.setup.config_file import render
@@ -99,6 +103,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         parents=True, exist_ok=True
     )  # "../data" means nothing under a folder that is not there
     tables = load(detected.competition, root)
+    if single_rows(tables.train, detected.competition).any():
+        detected = detected.with_rare_rows()
+        tables = load(detected.competition, root)
     try_submission(detected.competition, tables, metric)
     folds = propose(detected.competition, tables.train, tables.test, metric)
     detected = replace(
@@ -130,6 +137,7 @@ def _wishes(args: "Namespace", name: str) -> "Overrides":
         targets=args.target or [],
         problem=args.problem,
         metric=args.metric,
+        classes=args.classes or [],
         class_codes=args.class_codes or [],
         unlabelled=args.unlabelled,
         folds=args.folds,

@@ -1,5 +1,7 @@
 """Forms of labels and of submissions, the whole way; what cannot be written is refused first."""
 
+import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -7,7 +9,8 @@ import pytest
 
 from pipeline import cv, init
 from pipeline.base.command import run
-from tests.test_shapes import competition, save, submission
+from pipeline.problems.cells import joined
+from tests.test_shapes import WORDS, competition, save, submission
 
 CODES = ["art=7", "money=8", "state=9"]
 
@@ -88,3 +91,167 @@ def test_minus_one_may_be_a_class(tmp_path):
     flags = ["--class-codes", "as-is", "--problem", "multiclass"]
     lines = submission(tmp_path, with_minus_one(tmp_path), *flags)
     assert [line[1] for line in lines[1:]] == ["-1", "0", "1"] * 4
+
+
+# One class per row in other forms.
+
+
+def test_one_hot_columns_are_one_class_and_rows_sum_to_one(tmp_path):
+    folder = tmp_path / "data"
+    train, test, sample = competition(folder)
+    names = ["wins_state", "wins_art", "wins_money"]
+    for name in names:
+        train[name] = (train["topic"] == name.removeprefix("wins_")).astype(int)
+        sample[name] = "0.33"
+    save(folder, train=train.drop(columns="topic"), test=test)
+    save(folder, sample_submission=sample.drop(columns="topic"))
+    lines = submission(tmp_path, folder)
+    config = (tmp_path / "configs" / "topics.yaml").read_text()
+    assert "problem: multiclass" in config
+    assert "metric: log-loss" in config
+    assert lines[0] == ["id", *names]
+    values = [[float(cell) for cell in line[1:]] for line in lines[1:]]
+    assert all(abs(sum(row) - 1) < 1e-5 for row in values)
+    assert [names[row.index(max(row))] for row in values[:3]] == [names[2], names[1], names[0]]
+
+
+def test_a_row_with_two_ones_is_named_where_one_hot_was_asked_for(tmp_path, capsys):
+    folder = tmp_path / "data"
+    train, test, sample = competition(folder)
+    for name in ("art", "money", "state"):
+        train[name] = (train["topic"] == name).astype(int)
+        sample[name] = "0.33"
+    save(folder, train=train.drop(columns="topic"), test=test)
+    save(folder, sample_submission=sample.drop(columns="topic"))
+    where = ["--root", str(tmp_path)]
+    assert run(init.main, [str(folder), *where, "--name", "topics"]) == 0
+    train.loc[4, ["art", "money", "state"]] = [1, 1, 0]
+    save(folder, train=train.drop(columns="topic"))
+    config = ["--config", str(tmp_path / "configs" / "topics.yaml"), "--model", "linear"]
+    assert run(cv.main, [*where, *config]) == 3
+    said = " ".join(capsys.readouterr().err.split())
+    assert "rows that have not exactly one 1 among 0s: id 00004 (1, 1, 0)" in said
+
+
+def test_several_guesses_per_row_are_written_likeliest_first(tmp_path):
+    folder = folder_of(tmp_path, topic="art money")
+    lines = submission(tmp_path, folder)
+    assert "map(2)" in (tmp_path / "configs" / "topics.yaml").read_text()
+    answers = [line[1].split() for line in lines[1:]]
+    assert [answer[0] for answer in answers] == ["money", "art", "state"] * 4
+    assert all(len(set(answer)) == 2 for answer in answers)
+
+
+def test_a_class_beside_the_list_of_all_probabilities_in_the_organisers_order(tmp_path, capsys):
+    folder = tmp_path / "data"
+    train, test, sample = competition(folder)
+    test["topic"] = "100"
+    listed = sample.rename(columns={"topic": "pred_label"}).assign(probs="[0.3, 0.3, 0.4]")
+    save(folder, train=train, test=test, sample_submission=listed)
+    message = refusal(tmp_path, folder, capsys)
+    assert "--classes A B C …: the sample submission lists a probability per class" in message
+    submission(tmp_path, folder, "--classes", "state", "art", "money")
+    (file,) = (tmp_path / "submissions").glob("*.csv")
+    found = pd.read_csv(file)
+    assert found.columns.tolist() == ["id", "pred_label", "probs"]
+    assert found["pred_label"].tolist() == ["money", "art", "state"] * 4
+    lists = [json.loads(cell) for cell in found["probs"]]
+    assert all(abs(sum(each) - 1) < 1e-5 for each in lists)
+    assert [each.index(max(each)) for each in lists[:3]] == [2, 1, 0]
+
+
+def test_lists_of_another_length_than_the_classes_are_refused(tmp_path, capsys):
+    folder = folder_of(tmp_path, topic="[0.5, 0.5]")
+    message = refusal(tmp_path, folder, capsys, "--classes", "art", "money", "state")
+    assert "lists 2 probabilities in column 'topic', task.classes has 3" in message
+
+
+def test_a_column_such_as_usage_is_kept_and_tells_nothing_of_the_metric(tmp_path):
+    folder = tmp_path / "data"
+    train, test, sample = competition(folder)
+    sample.insert(1, "Usage", ["Public", "Private"] * 6)
+    save(folder, train=train, test=test, sample_submission=sample)
+    lines = submission(tmp_path, folder)
+    assert "metric: macro-f1" in (tmp_path / "configs" / "topics.yaml").read_text()
+    assert lines[1:3] == [["00900", "Public", "money"], ["00901", "Private", "art"]]
+
+
+def test_zeros_in_front_prove_a_code(tmp_path):
+    folder = tmp_path / "data"
+    train, test, sample = competition(folder)
+    train["topic"] = train["topic"].map({"money": "007", "art": "010", "state": "100"})
+    save(folder, train=train, test=test, sample_submission=sample.assign(topic="007"))
+    lines = submission(tmp_path, folder)
+    assert [line[1] for line in lines[1:4]] == ["007", "010", "100"]
+
+
+def test_a_class_of_one_row_is_trained_on_and_never_scored(tmp_path, capsys):
+    folder = tmp_path / "data"
+    train, test, sample = competition(folder)
+    train.loc[7, "topic"] = "sports"
+    save(folder, train=train, test=test, sample_submission=sample)
+    lines = submission(tmp_path, folder)
+    assert len(lines) == 13
+    said = " ".join(capsys.readouterr().out.split())
+    assert "1 classes of a single row are trained on in every fold and never scored" in said
+    assert "rare: train-only" in (tmp_path / "configs" / "topics.yaml").read_text()
+    folds = pd.read_csv(tmp_path / "folds" / "topics.csv", dtype=str)
+    assert len(folds) == 59
+    assert "00007" not in set(folds["id"])
+    config = ["--config", str(tmp_path / "configs" / "topics.yaml"), "--folds.rare", "refuse"]
+    shutil.rmtree(tmp_path / "folds")
+    assert run(cv.main, ["--root", str(tmp_path), *config, "--model", "linear", "--dry-run"]) == 3
+    assert "set folds.rare to train-only" in capsys.readouterr().err
+
+
+def test_a_text_called_target_is_a_text_where_test_has_it(tmp_path):
+    folder = tmp_path / "data"
+    train, test, sample = competition(folder)
+    renamed = [frame.rename(columns={"title": "anchor"}) for frame in (train, test)]
+    for frame in renamed:
+        frame["target"] = [f"word {row} {row % 7}" for row in range(len(frame))]
+    save(folder, train=renamed[0], test=renamed[1], sample_submission=sample)
+    assert run(init.main, [str(folder), "--root", str(tmp_path), "--name", "topics"]) == 0
+    assert "texts: [anchor, target]" in (tmp_path / "configs" / "topics.yaml").read_text()
+
+
+# Several labels in one cell.
+
+SETS = [["money", "risk"], ["art"], ["state", "risk"], ["money"], ["art", "risk"], ["state"]]
+
+
+@pytest.mark.parametrize("how", [",", ", ", "json", "python"])
+def test_labels_that_share_a_cell_are_several_labels_and_written_as_the_sample_has_them(
+    tmp_path, how
+):
+    folder = tmp_path / "data"
+    train, test, sample = competition(folder)
+    sets = [SETS[row % 6] for row in range(60)]
+    train["topic"] = [joined(each, how) for each in sets]
+    danger = ["danger" if "risk" in each else "safety" for each in sets]
+    train["title"] = [f"{WORDS[row % 3]} {danger[row]} {row}" for row in range(60)]
+    test["title"] = train["title"].tail(12).tolist()
+    shown = joined(["art", "risk"], how)
+    save(folder, train=train, test=test, sample_submission=sample.assign(topic=shown))
+    submission(tmp_path, folder)
+    config = (tmp_path / "configs" / "topics.yaml").read_text()
+    assert "problem: multilabel" in config
+    assert "classes: [art, money, risk, state]" in config
+    (file,) = (tmp_path / "submissions").glob("*.csv")
+    answers = pd.read_csv(file, dtype=str, keep_default_na=False)["topic"].tolist()
+    right = [joined(sorted(each), how) for each in sets[-12:]]
+    assert sum(one == other for one, other in zip(answers, right, strict=True)) >= 9
+
+
+def test_a_label_that_the_config_does_not_name_is_told_with_its_row(tmp_path, capsys):
+    folder = tmp_path / "data"
+    train, test, sample = competition(folder)
+    train["topic"] = [",".join(SETS[row % 6]) for row in range(60)]
+    save(folder, train=train, test=test, sample_submission=sample.assign(topic="art,risk"))
+    where = ["--root", str(tmp_path)]
+    assert run(init.main, [str(folder), *where, "--name", "topics"]) == 0
+    train.loc[4, "topic"] = "art,rsik"
+    save(folder, train=train)
+    config = ["--config", str(tmp_path / "configs" / "topics.yaml"), "--model", "linear"]
+    assert run(cv.main, [*where, *config]) == 3
+    assert "a label that is not in task.classes: id 00004 ('rsik')" in capsys.readouterr().err

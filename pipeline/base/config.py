@@ -16,6 +16,9 @@ GroupBy = Literal["near", "exact", "none"]
 """Which texts keep rows together in one fold: near copies, equal ones, or none."""
 
 
+Rare = Literal["refuse", "train-only"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
     """The competition's files. Relative paths start at --root."""
@@ -43,7 +46,7 @@ class ColumnsConfig:
     texts: list[str]
     """One column for single sentences, two for pairs."""
     targets: list[str]
-    """What is predicted; several for multi-label or several numbers."""
+    """What is predicted; several for multi-label, several numbers, or one 0/1 column per class."""
     features: list[str] = field(default_factory=list)
     """Further columns that are in train and in test."""
 
@@ -65,6 +68,9 @@ class TaskConfig:
     sample submission shows."""
     class_codes: list[str] = field(default_factory=list)
     """What the submission writes for each of classes, in their order; empty: the classes."""
+    separator: str | None = None
+    """What parts several labels in the target's one cell, such as a comma, or list where each cell
+    is a list; the labels are then named in classes."""
     unlabelled: str | None = None
     """What stands in place of a label in rows that have none (-1): they are left out."""
 
@@ -74,6 +80,13 @@ class TaskConfig:
             problems.append(
                 f"task.class_codes has {len(self.class_codes)} entries for {len(self.classes)} "
                 "classes; name what is written for each of task.classes, in their order"
+            )
+        if self.separator is not None and (
+            not self.problem_type.several_in_a_cell or not self.classes
+        ):
+            problems.append(
+                "task.separator is for several labels in one cell: task.problem must be "
+                "multilabel, and task.classes name the labels"
             )
         if wrong := self.problem_type.class_count_problem(len(self.classes)):
             problems.append(wrong)
@@ -114,6 +127,9 @@ class FoldsConfig:
     whole: float = 1.0
     """Share of the groups that stay whole, in [0, 1]; the others are split, so that some held-out
     rows have relatives among the training rows, as some test rows have."""
+    rare: Rare = "refuse"
+    """What becomes of a class of a single row, which cannot be trained on and held out: refuse, or
+    train-only (in every fold's training part, never scored)."""
     file: str | None = None
     """A fold file of your own (columns id,fold), checked and frozen instead of assigning."""
 
@@ -210,10 +226,12 @@ class Competition:
             )
         if not self.columns.targets:
             problems.append("columns.targets is empty; name the column to predict")
-        if self.task.problem_type.named_classes and len(self.columns.targets) != 1:
+        one_hot = len(self.columns.targets) > 2 and self.columns.targets == self.task.classes
+        if self.task.problem_type.named_classes and len(self.columns.targets) != 1 and not one_hot:
             problems.append(
                 f"columns.targets names {len(self.columns.targets)} columns; "
-                f"a {self.task.problem} problem has one"
+                f"a {self.task.problem} problem has one, or one of 0 and 1 per class, named as in "
+                "task.classes"
             )
         raise_if(problems, UsageError, f"the config of {self.name!r} does not fit together")
 

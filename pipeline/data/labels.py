@@ -7,7 +7,8 @@ import pandas as pd
 
 from pipeline.base.config import TaskConfig
 from pipeline.data.table import Findings
-from pipeline.problems.label_texts import Reader, canonical
+from pipeline.problems.cells import labels_in
+from pipeline.problems.label_texts import Reader, canonical, flag
 
 
 def labelled_rows(
@@ -21,6 +22,38 @@ def labelled_rows(
     return np.asarray(~np.logical_or.reduce([each.to_numpy() for each in marked]))
 
 
+def one_hot(frame: pd.DataFrame) -> np.ndarray:
+    """(n,) the column that has the row's only 1 among 0s; NaN where a row is not like that."""
+    cells = np.column_stack([_flags(frame[column]) for column in frame.columns])
+    return np.where(cells.sum(axis=1) == 1, cells.argmax(axis=1), np.nan)
+
+
+def _from_cells(
+    column: pd.Series, ids: np.ndarray, task: TaskConfig
+) -> tuple[np.ndarray, list[str], list[str]]:
+    """As `encode`, from cells that hold several labels."""
+    found = Findings()
+    known = {canonical(name): place for place, name in enumerate(task.classes)}
+    targets = np.zeros((len(column), len(known)))
+    for row, cell in enumerate(column):
+        for label in labels_in(cell, task.separator or ""):
+            if (place := known.get(canonical(label))) is None:
+                found.add(
+                    f"column {column.name!r}: a label that is not in task.classes",
+                    f"id {ids[row]} ({label!r})",
+                )
+                targets[row] = np.nan
+            else:
+                targets[row, place] = 1
+    return targets, found.sentences(), []
+
+
+def _flags(column: pd.Series) -> np.ndarray:
+    """(n,) 0 or 1; NaN for anything else."""
+    codes, texts = pd.factorize(column.to_numpy(dtype=object), use_na_sentinel=False)
+    return _values(texts, flag)[0][codes]
+
+
 def encode(
     frame: pd.DataFrame, columns: Sequence[str], ids: np.ndarray, task: TaskConfig
 ) -> tuple[np.ndarray, list[str], list[str]]:
@@ -29,6 +62,14 @@ def encode(
     Where there are problems the targets hold NaN in the rows concerned.
     """
     found, notes = Findings(), Findings()
+    if task.problem_type.named_classes and len(columns) > 1:
+        targets = one_hot(frame[list(columns)])
+        for row in np.flatnonzero(np.isnan(targets)):
+            cells = ", ".join(frame[list(columns)].iloc[row].tolist())
+            found.add("rows that have not exactly one 1 among 0s", f"id {ids[row]} ({cells})")
+        return targets[:, None], found.sentences(), []
+    if task.separator is not None:
+        return _from_cells(frame[columns[0]], ids, task)
     number_of = task.problem_type.reader(task)
     targets = np.empty((len(frame), len(columns)))
     for place, column in enumerate(columns):

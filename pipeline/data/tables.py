@@ -23,6 +23,7 @@ import pandas as pd
 from pipeline.base.config import Competition
 from pipeline.base.errors import DataError, raise_if
 from pipeline.data.labels import encode, labelled_rows
+from pipeline.data.rare import apart
 from pipeline.data.reading.reader import Reading, read
 from pipeline.data.sample import Sample, composed, made_up, sample_of
 from pipeline.data.table import (
@@ -264,10 +265,12 @@ def load(competition: Competition, root: Path) -> Tables:
     assert test.value is not None, unread
     assert form is not None, unread
     notes = [note for file in files for note in file.notes]
+    kept, more, told = apart(train.value, extra.value, competition)
+    notes += told
     return Tables(
-        train=train.value,
+        train=kept,
         test=test.value,
-        extra=extra.value,
+        extra=more,
         holdout=holdout.value,
         sample=form,
         notes=(*notes, *_test_row_notes(labelled, test.value)),

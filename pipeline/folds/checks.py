@@ -12,6 +12,10 @@ from pipeline.folds.groups import looser
 from pipeline.folds.splitter import table as count_table
 from pipeline.problems.problem import Division
 
+TRAIN_ONLY = (
+    " Or set folds.rare to train-only: such a row is trained on in every fold and never scored."
+)
+
 # What every training part must hold: each class, and of each label both rows with and without it.
 #
 # Numbers have no classes; of them only a constant target is refused.
@@ -32,7 +36,8 @@ def target_problems(
     problems = []
     for classes in divided:
         amount = np.bincount(classes.class_of_row, minlength=len(classes.names))
-        for number in np.flatnonzero(amount == 0):
+        refused = competition.folds.rare == "refuse"
+        for number in np.flatnonzero((amount == 0) & refused):
             problems.append(
                 f"{train.source} has no row of {classes.names[number]}: a learner cannot tell it "
                 "from the others. Take it out of the config, or add rows that have it."
@@ -81,7 +86,7 @@ def group_problems(train: Table, spread: Sequence[Spread], folds: FoldsConfig) -
         if amount == 1:
             shown = ", ".join(map(str, train.ids[rows[:3]])) + (", …" if len(rows) > 3 else "")
             why, ways = (
-                (f"has a single row ({shown})", "")
+                (f"has a single row ({shown})", TRAIN_ONLY)
                 if len(rows) == 1
                 else (
                     f"stands in a single group of rows that stay together ({shown})",

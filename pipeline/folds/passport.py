@@ -77,8 +77,9 @@ def digests(ids: np.ndarray, hashes: RowHashes) -> dict[str, str]:
 def recipe(competition: Competition) -> dict[str, Any]:
     """What decides the folds, beside the rows."""
     folds = as_dict(competition.folds)
-    if folds["whole"] == FoldsConfig.whole:  # passports from before there was a choice lack it
-        del folds["whole"]
+    for name in ("whole", "rare"):  # passports from before there was a choice lack it
+        if folds[name] == getattr(FoldsConfig, name):
+            del folds[name]
     return {
         "folds": folds,
         "columns": {

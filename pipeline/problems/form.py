@@ -31,7 +31,14 @@ class Form:
 
     kind: Kind
     columns: dict[str, int]
-    """Column of the sample -> column of the predictions; -1: one column for all classes."""
+    """Column of the sample -> column of the predictions; -1: one column for all classes, -2: a
+    list of the probabilities of all classes."""
+    top: int = 1
+    """How many classes an answer names, the likeliest first."""
+    join: str = ""
+    """How several labels share a cell, see `cells.manner`."""
+    words: str = ""
+    """What the answers are, where that is not what `kind` says."""
     notes: list[str] = field(default_factory=list)
     """Whatever a person should know about how the form was found."""
 

@@ -4,13 +4,20 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pipeline.problems.answers import (
+    columns_with_list,
+    guesses,
+    likeliest,
+    list_column,
+    number_lists,
+)
 from pipeline.problems.classes import OneClass
 from pipeline.problems.form import (
     LABEL_IN_CLASS_COLUMNS,
     Form,
     Sample,
     class_columns,
-    number_columns,
+    number_texts,
     refuse,
     refuse_contradiction,
     shown_in,
@@ -73,18 +80,30 @@ class Multiclass(OneClass):
         return "a probability per class" if clues.shown_columns > 1 else "several classes"
 
     def form(self, task: Task, targets: Sequence[str], needs: str, sample: Sample) -> Form:
-        """A column per class of probabilities; or one column of classes."""
+        """A column per class of probabilities; one column of classes, or of several guesses; or a
+        list of all probabilities, with the class beside it."""
+        if listed := list_column(sample):
+            columns = columns_with_list(listed, sample, targets, task.classes)
+            notes = [
+                *untouched(columns, sample.columns),
+                f"{listed!r} lists the probabilities in the order of task.classes",
+            ]
+            words = "the class and all probabilities" if len(columns) > 1 else "lists"
+            return Form(kind="value", columns=columns, notes=notes, words=words)
         columns = class_columns(task.classes, targets, sample.columns)
         notes = untouched(columns, sample.columns)
         if len(columns) > 1:
             refuse(task.submit == "label", LABEL_IN_CLASS_COLUMNS)
             return Form(kind="value", columns=columns, notes=notes)
+        shown, written = shown_in(columns, sample), task.class_codes or task.classes
+        if (top := guesses(shown, written)) > 1:
+            words = f"the {top} likeliest classes"
+            return Form(kind="value", columns=columns, notes=notes, top=top, words=words)
         refuse(
             task.submit == "value",
             "task.submit is value, but the sample submission has one column for "
             f"{len(task.classes)} classes: it takes the class. Set task.submit to auto or label",
         )
-        shown, written = shown_in(columns, sample), task.class_codes or task.classes
         refuse_contradiction(shown, task.classes, task.class_codes)
         strange = [text for text in shown if text not in written]
         if strange:
@@ -94,12 +113,17 @@ class Multiclass(OneClass):
     def texts(
         self, form: Form, task: Task, predicted: np.ndarray, limits: tuple[float, float]
     ) -> dict[str, list[str]]:
-        """The likeliest class, or the probability of each."""
-        if form.kind == "value":
-            return number_columns(form, predicted)
-        winners = np.argmax(predicted, axis=1).tolist()
+        """The likeliest class or classes, and the probability of each."""
         written = task.class_codes or task.classes
-        return {column: [written[winner] for winner in winners] for column in form.columns}
+        texts = {}
+        for column, place in form.columns.items():
+            if place == -2:
+                texts[column] = number_lists(predicted)
+            elif place == -1:
+                texts[column] = likeliest(predicted, written, form.top)
+            else:
+                texts[column] = number_texts(predicted[:, place])
+        return texts
 
 
 MULTICLASS = Multiclass()

@@ -41,6 +41,10 @@ class Task(Protocol):
     def class_codes(self) -> list[str]:
         """What the file has for each class; empty: its name."""
 
+    @property
+    def separator(self) -> str | None:
+        """What parts several labels in one cell; None where each label has a column."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Clues:
@@ -85,6 +89,9 @@ class Problem(ABC):
     one."""
     named_classes: ClassVar[bool] = False
     """Whether the classes of the one target column are named in task.classes."""
+
+    several_in_a_cell: ClassVar[bool] = False
+    """Whether one target column may hold several labels, named in task.classes."""
 
     usual_loss: ClassVar[str]
     """What `loss: auto` is for a network."""

@@ -50,7 +50,8 @@ def decision_table(decided: Decided) -> Grid | None:
 def decision_sentences(outcome: Outcome) -> Iterator[str]:
     """What is written into the file, and what was decided about it."""
     decided, problem = outcome.decided, outcome.competition.task.problem_type
-    yield f"written  {problem.written[outcome.form.kind]} in {', '.join(outcome.form.columns)}"
+    what = outcome.form.words or problem.written[outcome.form.kind]
+    yield f"written  {what} in {', '.join(outcome.form.columns)}"
     for note in outcome.form.notes:
         yield f"  note   {note}"
     yield f"decided  {_chosen(outcome)}"

@@ -22,7 +22,13 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "task": ("problem", "metric", "classes", "label_range", "submit"),
     "folds": ("count", "seed", "stratify_by", "groups", "group_columns"),
 }
-SELDOM: dict[str, Any] = {"task.class_codes": [], "task.unlabelled": None, "folds.whole": 1.0}
+SELDOM: dict[str, Any] = {
+    "task.class_codes": [],
+    "task.separator": None,
+    "task.unlabelled": None,
+    "folds.whole": 1.0,
+    "folds.rare": "refuse",
+}
 """Fields that stand in the file only where they are not as usual."""
 SECTIONS = {
     "data": "The files. Relative paths start at --root (default: the current folder).",
@@ -58,7 +64,9 @@ CHANGES: dict[str, str] = {
     "folds.groups": "Rows that share a sentence stay in one fold: near (nearly the same), exact "
     "or none.",
     "task.class_codes": "What the submission writes for each of classes, in their order.",
+    "task.separator": "What parts several labels in one cell; list: each cell is a list.",
     "task.unlabelled": "What stands in place of a label in rows that have none: they are left out.",
+    "folds.rare": "What becomes of a class of a single row: refuse, or train-only (never scored).",
     "folds.whole": "Share of the groups that stay whole; the others are split, as some test rows "
     "have relatives in train and some have none.",
 }

@@ -22,6 +22,7 @@ class Overrides:
     targets: Sequence[str] = ()
     problem: Any = None
     metric: str | None = None
+    classes: Sequence[str] = ()
     class_codes: Sequence[str] = ()
     """CLASS=CODE each, or as-is."""
     unlabelled: str | None = None

@@ -15,10 +15,12 @@ from pipeline.setup.detection.names import (
     KNOWN_PAIRS,
     MAIN_TEXTS,
     NO_TEXTS,
+    TARGETS,
     TEXTS,
     last_word,
     plain_words,
     skeleton,
+    target_rank,
     words,
 )
 from pipeline.setup.detection.profile import Profile
@@ -127,6 +129,9 @@ def _level(profile: Profile) -> int:
     named = kind in TEXTS or profile.name.lower() in TEXTS
     if profile.natural:
         return 3 if named else 2
+    phrases = profile.sentences > 0.8 and profile.words >= 1.5 and profile.repeats < 5
+    if phrases and target_rank(profile.name) <= len(TARGETS):
+        return 1  # called like a target, but test has it: it cannot be the target
     return int(named and profile.numbers < 0.5 and profile.length >= 3 and not profile.few)
 
 
@@ -158,7 +163,7 @@ def _pair(pairs: list[tuple[str, str]], level: dict[str, int], doubts: Choices) 
         doubts.ask(TWICE, "several columns could be a pair", candidates)
         return []
     doubts.because("columns.texts", "A pair, by the names; both hold text in train and in test.")
-    _mention([name for name in level if level[name] >= 2 and name not in best[0]], doubts)
+    _mention([name for name in level if level[name] >= 1 and name not in best[0]], doubts)
     return list(best[0])
 
 

@@ -4,23 +4,32 @@ Whatever cannot be decided is asked for at once, naming the flag and the candida
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from pipeline.base.config import ColumnsConfig, Competition, DataConfig, FoldsConfig, TaskConfig
 from pipeline.base.errors import DataError, raise_if
-from pipeline.data.labels import labelled_rows
+from pipeline.data.labels import labelled_rows, one_hot
 from pipeline.data.reading.reader import read_file
 from pipeline.data.sample import index_columns
+from pipeline.problems.label_texts import canonical
 from pipeline.setup.detection.choices import Choices, Overrides
 from pipeline.setup.detection.codes import ask_unlabelled, find_codes
 from pipeline.setup.detection.columns import find_groups, find_id, find_strata, find_texts, pairs_of
 from pipeline.setup.detection.files import Files, find_files, find_holdout, mention_others
+from pipeline.setup.detection.names import TARGETS, target_rank
 from pipeline.setup.detection.profile import Profile, profile_of, profiles_of
 from pipeline.setup.detection.target import Answers, answers_of, find_targets, refuse_tags
-from pipeline.setup.detection.task import find_classes, find_metric, find_problem, find_range
+from pipeline.setup.detection.task import (
+    find_classes,
+    find_metric,
+    find_problem,
+    find_range,
+    separator_in,
+)
 
 __all__ = ["Detected", "Overrides", "detect"]
 
@@ -34,6 +43,16 @@ class Detected:
     """Field of the config, such as task.metric -> why it has its value."""
     headers: dict[str, list[str]]
     """All column names of "train" and "test"."""
+
+    def with_rare_rows(self) -> "Detected":
+        """The same with classes of a single row trained on in every fold."""
+        folds = replace(self.competition.folds, rare="train-only")
+        why = "A class of a single row cannot be trained on and held out; refuse stops instead."
+        return replace(
+            self,
+            competition=replace(self.competition, folds=folds),
+            reasons={**self.reasons, "folds.rare": why},
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +71,18 @@ class Seen:
     @property
     def in_test(self) -> list[str]:
         """The columns of test, without those that are empty in every row."""
-        return [str(name) for name in self.test.columns if self.test[name].str.strip().any()]
+        return [
+            str(name)
+            for name in self.test.columns
+            if self.test[name].str.strip().any() and not self._placeholder(str(name))
+        ]
+
+    def _placeholder(self, name: str) -> bool:
+        """Whether test has one value everywhere that train never has, where labels would be."""
+        if target_rank(name) > len(TARGETS) or name not in self.profiles:
+            return False
+        values = {canonical(text) for text in pd.unique(self.test[name])}
+        return len(values) == 1 and not values & set(map(canonical, self.profiles[name].values))
 
 
 def detect(folder: Path, wishes: Overrides, spell: Callable[[Path], str]) -> Detected:
@@ -66,6 +96,7 @@ def detect(folder: Path, wishes: Overrides, spell: Callable[[Path], str]) -> Det
     id_column = find_id(seen.profiles, seen.test, seen.sample, wishes, doubts)
     answers = answers_of(seen.sample, id_column)
     columns = _columns(seen, id_column, answers, wishes, doubts)
+    answers = answers.without_kept(columns.targets)
     strata, groups = _fold_columns(seen, columns, doubts)
     holdout = find_holdout(seen.holdout, columns, doubts)
     mention_others(seen.files.others, columns, wishes.encoding, doubts)
@@ -167,18 +198,23 @@ def _task(
     targets = [profile_of(labelled[0][name], name) for name in columns.targets]
     if ask_unlabelled(targets, answers, wishes, doubts):
         return None
-    problem = find_problem(targets, answers, wishes, doubts)
+    whole = len(targets) > 2 and not np.isnan(one_hot(labelled[0][columns.targets])).any()
+    problem = find_problem(targets, answers, wishes, doubts, whole)
     if problem is None:
         return None
     labels = pd.concat([frame[columns.targets] for frame in labelled])
     bounds = find_range(problem, labels, doubts)
     pairs = bool(pairs_of(columns.texts))
-    classes = find_classes(problem, targets[0], answers, doubts)
+    classes = find_classes(problem, targets[0], answers, wishes, doubts)
+    if whole and classes:
+        classes = list(columns.targets)
+        doubts.reasons["task.classes"] = "The target columns."
     return TaskConfig(
         problem=problem,
         metric=find_metric(problem, targets, pairs, bounds is not None, answers, wishes, doubts),
         classes=classes,
         label_range=bounds,
         class_codes=find_codes(classes, wishes, doubts),
+        separator=separator_in(problem, targets),
         unlabelled=wishes.unlabelled,
     )

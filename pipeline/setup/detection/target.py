@@ -12,7 +12,8 @@ import pandas as pd
 
 from pipeline.base.errors import DataError
 from pipeline.data.sample import id_column_of, index_columns
-from pipeline.problems.label_texts import canonical
+from pipeline.problems.cells import separator_of
+from pipeline.problems.label_texts import canonical, is_number
 from pipeline.setup.detection.choices import Choices, Overrides
 from pipeline.setup.detection.names import ASIDE, TARGETS, plain_words, target_rank, words
 from pipeline.setup.detection.profile import Profile
@@ -29,6 +30,13 @@ class Answers:
     columns: list[str] = field(default_factory=list)
     values: dict[str, list[str]] = field(default_factory=dict)
     """Distinct dummy answers per column."""
+
+    def without_kept(self, targets: Sequence[str]) -> "Answers":
+        """Only the columns of the *targets*, where they have some: others are kept as they are."""
+        own = [name for name in self.columns if name in targets]
+        return (
+            Answers(columns=own, values={name: self.values[name] for name in own}) if own else self
+        )
 
 
 def answers_of(sample: pd.DataFrame | None, id_column: str) -> Answers:
@@ -59,6 +67,12 @@ def find_targets(
     if answers.columns and all(column in profiles for column in answers.columns):
         doubts.because("columns.targets", "The columns of the sample submission, all in train.")
         return list(answers.columns)
+    known = [column for column in answers.columns if column in only_train]
+    kept = [column for column in answers.columns if column not in profiles]
+    if known and all(not any(map(is_number, answers.values[column])) for column in kept):
+        told = f"The columns of the sample submission that train has too; kept: {', '.join(kept)}."
+        doubts.because("columns.targets", told)
+        return known
     candidates = list(only_train)
     if not candidates:
         known = [name for name in profiles if target_rank(name) <= len(TARGETS)]
@@ -203,7 +217,8 @@ def refuse_tags(train: pd.DataFrame, only_train: Sequence[str], name: str) -> No
         if all(value is not None for value in lists):
             if partner := _partner(train, column, lists):
                 raise DataError(_tagging(name, column, partner))
-            listed.append(column)
+            if not separator_of(list(map(str, pd.unique(train[column])))):
+                listed.append(column)
         if all(IOB.fullmatch(value.strip()) or value.strip() == "O" for value in values):
             raise DataError(_tagging(name, column, "the words"))
     if listed and listed == list(only_train):

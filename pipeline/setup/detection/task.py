@@ -1,5 +1,6 @@
 """What kind of problem it is, its classes, the range of its labels, and a metric that fits."""
 
+import re
 import unicodedata
 from collections.abc import Sequence
 
@@ -8,6 +9,8 @@ import pandas as pd
 
 from pipeline.base.errors import DataError
 from pipeline.metrics.registry import suggested
+from pipeline.problems.answers import guesses, numbers_in
+from pipeline.problems.cells import labels_in, separator_of
 from pipeline.problems.label_texts import canonical, is_number
 from pipeline.problems.problem import Clues
 from pipeline.problems.registry import TYPES, problem_of
@@ -24,15 +27,26 @@ POSITIVE = ("1", "1", "true", "yes", "y", "positive", "pos", "spam", "t")
 
 
 def find_problem(
-    targets: Sequence[Profile], answers: Answers, wishes: Overrides, doubts: Choices
+    targets: Sequence[Profile],
+    answers: Answers,
+    wishes: Overrides,
+    doubts: Choices,
+    one_of_several: bool = False,
 ) -> str | None:
     """The problem type, or None where it takes a flag; DataError where all labels are alike."""
     if wishes.problem:
         doubts.because("task.problem", "Given by --problem.")
         return wishes.problem
+    if one_of_several:
+        doubts.because("task.problem", "One column of 0 and 1 per class: every row has one 1.")
+        return "multiclass"
     if len(targets) > 1:
         return _of_several(targets, doubts)
     target = targets[0]
+    shown = [text for texts in answers.values.values() for text in texts]
+    if target.distinct > 2 and (count := guesses(shown, target.values)) > 1:
+        doubts.because("task.problem", f"The sample submission names {count} classes a row.")
+        return "multiclass"
     if target.distinct == 2:
         doubts.because("task.problem", f"{target.name!r} has two values.")
         return "binary"
@@ -65,6 +79,12 @@ def _of_several(targets: Sequence[Profile], doubts: Choices) -> str | None:
 
 
 def _of_words(target: Profile, doubts: Choices) -> str | None:
+    if separator_of(target.values):
+        cell = max(target.values, key=len)
+        told = f"Cells of {target.name!r} hold several labels, such as {cell[:60]!r}."
+        doubts.because("task.problem", told)
+        doubts.because("task.separator", "How the cells have them.")
+        return "multilabel"
     bad = [value for value in target.values if not is_number(value)]
     if target.numbers > 0.5:  # numbers with a few slips: the reader of labels will name the rows
         doubts.because("task.problem", f"{target.name!r} is a number in most rows.")
@@ -84,6 +104,10 @@ def _of_whole_numbers(target: Profile, answers: Answers, doubts: Choices) -> str
     """Whole numbers are grades or class codes: the sample submission tells, else the name."""
     shown = {value for values in answers.values.values() for value in values} or target.values
     kinds = set(words(target.name))
+    if zeros := [value for value in target.values if re.fullmatch(r"0[0-9]+", value.strip())]:
+        told = f"{target.name!r} has values such as {zeros[0]!r}: zeros in front prove a code."
+        doubts.because("task.problem", told)
+        return "multiclass"
     numbers = f"{target.name!r} is a whole number of {target.distinct} values"
     if class_of_column(target, answers.columns):
         doubts.because("task.problem", "The sample submission has one column per class.")
@@ -107,10 +131,32 @@ def _consecutive(target: Profile) -> bool:
     return codes[0] in (0, 1) and codes == list(range(codes[0], codes[0] + len(codes)))
 
 
-def find_classes(problem: str, target: Profile, answers: Answers, doubts: Choices) -> list[str]:
+def separator_in(problem: str, targets: Sequence[Profile]) -> str | None:
+    """What parts several labels in the cells of the one target; None where each has a column."""
+    if len(targets) > 1 or not problem_of(problem).several_in_a_cell:
+        return None
+    return separator_of(targets[0].values) or None
+
+
+def find_classes(
+    problem: str, target: Profile, answers: Answers, wishes: Overrides, doubts: Choices
+) -> list[str]:
     """Class names in the order of prediction columns; empty where there are none."""
+    if separator := separator_in(problem, [target]):
+        doubts.because("task.classes", "The labels that the cells hold, sorted.")
+        return sorted({label for cell in target.values for label in labels_in(cell, separator)})
     if not problem_of(problem).named_classes:
         return []
+    if wishes.classes:
+        return _given_classes(wishes.classes, target, doubts)
+    if listed := [name for name, texts in answers.values.items() if all(map(numbers_in, texts))]:
+        doubts.ask(
+            "--classes A B C …",
+            f"the sample submission lists a probability per class in {listed[0]!r}; name the "
+            "classes in the order that the organiser's list has",
+            target.values,
+        )
+        return sorted(target.values)
     if by_column := class_of_column(target, answers.columns):
         doubts.because("task.classes", "In the order of the sample submission's columns.")
         return list(by_column.values())
@@ -124,6 +170,14 @@ def find_classes(problem: str, target: Profile, answers: Answers, doubts: Choice
         return _negative_first(classes, doubts)
     doubts.because("task.classes", "Sorted.")
     return classes
+
+
+def _given_classes(names: Sequence[str], target: Profile, doubts: Choices) -> list[str]:
+    known = {canonical(name) for name in names}
+    if left := [value for value in target.values if canonical(value) not in known]:
+        doubts.ask("--classes A B C …", f"{target.name!r} has further classes", left)
+    doubts.because("task.classes", "Given by --classes.")
+    return list(names)
 
 
 def _order(value: str) -> tuple[float, str]:
@@ -200,6 +254,12 @@ def find_metric(
         shown=[value for values in answers.values.values() for value in values],
         shown_columns=len(answers.columns),
     )
+    if separator_in(problem, targets):
+        doubts.because("task.metric", "Labels are written, not chances. A guess: check the rules.")
+        return "f1"
+    if problem_of(problem).exclusive and (top := guesses(clues.shown, clues.labels)) > 1:
+        doubts.because("task.metric", f"The sample shows {top} guesses. A guess: check the rules.")
+        return f"map({top})"
     metric, reason = suggested(problem_of(problem).looks_like(clues))
     doubts.because("task.metric", f"{reason} A guess: check the competition's rules.")
     return metric

@@ -87,7 +87,7 @@ def _labels(competition: Competition, targets: Mapping[str, np.ndarray]) -> Spre
     """Positives of each of several labels."""
     train = next(iter(targets.values()))
     return Spread(
-        names=list(competition.columns.targets),
+        names=list(competition.outputs),
         counts={name: (values > 0).sum(axis=0).tolist() for name, values in targets.items()},
         totals=_totals(targets),
         correlations=correlations(train),

@@ -556,7 +556,7 @@ def test_three_texts_of_which_two_are_a_pair_give_the_pair(tmp_path):
     found = look(tmp_path)
     assert found.competition.columns.texts == ["response_a", "response_b"]
     assert "prompt" in found.reasons["columns.texts"]
-    assert found.competition.task.problem == "multilabel"
+    assert found.competition.task.problem == "multiclass"  # one 1 in each row
 
 
 def test_problems_of_all_files_are_told_at_once(tmp_path):
