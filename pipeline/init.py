@@ -53,6 +53,9 @@ def parser() -> Parser:
     options.add_argument("--problem", choices=list(TYPES), help="kind of target")
     options.add_argument("--metric", help="a name from docs/metrics.md, or module:function")
     options.add_argument(
+        "--short-sample", action="store_true", help="the sample shows some of the rows only"
+    )
+    options.add_argument(
         "--classes", nargs="+", metavar="CLASS", help="the classes in the organiser's order"
     )
     options.add_argument(
@@ -140,10 +143,15 @@ def _wishes(args: "Namespace", name: str) -> "Overrides":
         classes=args.classes or [],
         class_codes=args.class_codes or [],
         unlabelled=args.unlabelled,
+        short_sample=args.short_sample,
         folds=args.folds,
         seed=args.seed,
         encoding=args.encoding,
     )
+
+
+NO_NAMES = {"data", "input", "inputs", "dataset", "raw", ""}
+"""Folders that are called so everywhere: a competition has the name of what they are in."""
 
 
 def default_name(folder: Path) -> str:
@@ -151,8 +159,12 @@ def default_name(folder: Path) -> str:
 
     >>> default_name(Path("data/My Competition (2024)"))
     'My-Competition-2024'
+    >>> default_name(Path("sentiment/data"))
+    'sentiment'
     """
-    name = folder.resolve().name
+    whole = folder.resolve()
+    named = [part for part in (whole, *whole.parents) if part.name.lower() not in NO_NAMES]
+    name = named[0].name if named else whole.name
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._") or safe_name(name)
 
 

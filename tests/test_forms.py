@@ -255,3 +255,51 @@ def test_a_label_that_the_config_does_not_name_is_told_with_its_row(tmp_path, ca
     config = ["--config", str(tmp_path / "configs" / "topics.yaml"), "--model", "linear"]
     assert run(cv.main, [*where, *config]) == 3
     assert "a label that is not in task.classes: id 00004 ('rsik')" in capsys.readouterr().err
+
+
+# Samples in long form, and of some rows only.
+
+
+def test_a_sample_with_a_row_per_class_is_written_with_a_row_per_class(tmp_path):
+    folder = tmp_path / "data"
+    train, test, sample = competition(folder)
+    kinds = ["money", "state", "art"]
+    rows = [(each, kind, "0.3") for each in sample["id"] for kind in kinds]
+    long = pd.DataFrame(rows, columns=["id", "topic", "probability"])
+    save(folder, train=train, test=test, sample_submission=long)
+    lines = submission(tmp_path, folder)
+    assert "metric: log-loss" in (tmp_path / "configs" / "topics.yaml").read_text()
+    assert lines[0] == ["id", "topic", "probability"]
+    assert [tuple(line[:2]) for line in lines[1:]] == [row[:2] for row in rows]
+    values = [float(line[2]) for line in lines[1:]]
+    assert all(abs(sum(values[row : row + 3]) - 1) < 1e-5 for row in range(0, 36, 3))
+    best = [kinds[max(range(3), key=lambda kind: values[row + kind])] for row in (0, 3, 6)]
+    assert best == ["money", "art", "state"]
+
+
+def test_a_sample_of_the_first_rows_is_taken_on_request(tmp_path, capsys):
+    folder = tmp_path / "data"
+    train, test, sample = competition(folder)
+    save(folder, train=train, test=test, sample_submission=sample.head(3))
+    message = refusal(tmp_path, folder, capsys)
+    assert "set data.short_sample to true; init: --short-sample" in message
+    lines = submission(tmp_path, folder, "--short-sample")
+    assert [line[0] for line in lines[1:]] == test["id"].tolist()
+    assert [line[1] for line in lines[1:4]] == ["money", "art", "state"]
+
+
+def test_three_hundred_classes_take_no_more_than_a_screen(tmp_path, capsys):
+    folder = tmp_path / "input"
+    folder.mkdir()
+    frame = pd.DataFrame(
+        {"id": range(900), "title": [f"one two three {row}" for row in range(900)]}
+    )
+    train = frame.assign(topic=[f"kind-{row % 300}" for row in range(900)])
+    test = frame.head(30).assign(id=range(1000, 1030))
+    save(folder, train=train, test=test)
+    assert run(init.main, [str(folder), "--root", str(tmp_path)]) == 0
+    assert (tmp_path / "configs" / f"{tmp_path.name}.yaml").exists()
+    said = capsys.readouterr().out
+    assert "kind-100, " in said
+    assert "… (300)" in said
+    assert "kind-299" not in said.partition("Target")[0]

@@ -33,6 +33,8 @@ class DataConfig:
     """Further labelled files: trained on in every fold, never scored."""
     holdout: list[str] = field(default_factory=list)
     """Labelled files that are predicted and scored, but never trained on (a dev file)."""
+    short_sample: bool = False
+    """Whether the sample submission shows some of the rows only; the submission has all."""
     encoding: str = "utf-8"
     """Text encoding of all files."""
 

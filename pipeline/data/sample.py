@@ -1,13 +1,14 @@
 """The sample submission: header, ids, order and form of what the leaderboard takes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from unicodedata import is_normalized, normalize
 
 import numpy as np
 import pandas as pd
 
 from pipeline.base.config import Competition
+from pipeline.data.long_form import LongForm, widened
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,8 @@ class Sample:
     column first, all written as they are called."""
     written_ids: np.ndarray | None = None
     """(m,) str objects: the ids as they are written, where that is not composed (NFC)."""
+    long: LongForm | None = None
+    """How the file has a row per class, where it does: here it has a column per class."""
     made_up: bool = False
     """Whether there is no file, so that nothing is known of the form of an answer."""
 
@@ -62,6 +65,9 @@ def sample_of(
     *written*: name of a column -> as it stands in the file.
     """
     name = id_column_of(frame, id_column, targets)
+    if as_wide := widened(frame, name):
+        wide, long = as_wide
+        return replace(sample_of(wide, id_column, targets), long=long)
     columns = [str(column) for column in frame.columns if column != name]
     numbers = np.array([str(row) for row in range(len(frame))], dtype=object)
     found = frame[name].to_numpy(dtype=object) if name else numbers
@@ -75,6 +81,12 @@ def sample_of(
         header=header,
         written_ids=None if ids is found else found,
     )
+
+
+def for_all(sample: Sample, ids: np.ndarray) -> Sample:
+    """A *sample* that shows some of the rows only, as one of all *ids* (m,), in their order."""
+    values = np.repeat(sample.values[:1], len(ids), axis=0)
+    return replace(sample, ids=ids, values=values, written_ids=None)
 
 
 def composed(ids: np.ndarray) -> np.ndarray:

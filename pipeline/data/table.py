@@ -156,13 +156,15 @@ def sample_problems(test_ids: np.ndarray, sample_ids: np.ndarray) -> list[str]:
     found, differ = Findings(), compare(test_ids.tolist(), sample_ids.tolist())
     if differ.missing and (alike := _equal_but_for(differ.surplus, differ.missing)):
         return [alike]
+    way = "" if differ.missing else SHORT
     for row_id in differ.surplus:
-        found.add(f"{len(differ.surplus):,} ids of the test file are not in it", row_id)
+        found.add(f"{len(differ.surplus):,} ids of the test file are not in it{way}", row_id)
     for row_id in differ.missing:
         found.add(f"{len(differ.missing):,} of its ids are not in the test file", row_id)
     return found.sentences()
 
 
+SHORT = " (if it shows some rows only, set data.short_sample to true; init: --short-sample)"
 LOOSELY: dict[str, Callable[[str], str]] = {
     "spaces around them": str.strip,
     "a .0 at their end": lambda text: text.removesuffix(".0"),

@@ -25,7 +25,7 @@ from pipeline.base.errors import DataError, raise_if
 from pipeline.data.labels import encode, labelled_rows
 from pipeline.data.rare import apart
 from pipeline.data.reading.reader import Reading, read
-from pipeline.data.sample import Sample, composed, made_up, sample_of
+from pipeline.data.sample import Sample, composed, for_all, made_up, sample_of
 from pipeline.data.table import (
     Table,
     concatenate,
@@ -141,6 +141,13 @@ def file_to_predict(
     else:
         ids = row_ids(file.value, id_column, name)
         problems = id_problems(ids)
+    short = competition.data.short_sample and sample is not None and not by_order
+    if short and sample is not None and set(sample.ids) < set(ids) and sample.long is None:
+        notes.append(
+            f"the sample shows {len(sample.ids):,} of {len(ids):,} rows (data.short_sample): the "
+            "submission has all, in the order of this file"
+        )
+        sample = for_all(sample, ids)
     if sample is not None and by_order and counted:
         sample = replace(sample, ids=ids)
         notes.append("the sample has no ids: its rows are those of this file, in order")
@@ -289,6 +296,9 @@ def _sample(competition: Competition, root: Path) -> Checked[Sample]:
     written = dict(zip(map(str, frame.columns), file.value.header, strict=True))
     columns = competition.columns
     sample = sample_of(frame, columns.id, columns.targets, written)
+    if sample.long is not None:
+        told = f"a row per {sample.long.class_column!r} of each id, as the submission will have"
+        file = replace(file, notes=[*file.notes, *about(name, [told])])
     problems = id_problems(sample.ids)
     if not sample.columns:
         problems.append(f"there is no column beside {sample.id_column!r}; expected the answers")

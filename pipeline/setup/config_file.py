@@ -15,6 +15,8 @@ from pipeline.base.config import Competition, as_dict
 from pipeline.problems.registry import TYPES
 
 WIDTH = 100
+MOST_SHOWN = 12
+"""Of a long list on the terminal."""
 PLAIN = re.compile(r"(?:[^\W\d_]|\.{0,2}/)[\w./-]*")
 FIELDS: dict[str, tuple[str, ...]] = {
     "data": ("train", "test", "sample_submission", "holdout", "extra_train", "encoding"),
@@ -23,6 +25,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "folds": ("count", "seed", "stratify_by", "groups", "group_columns"),
 }
 SELDOM: dict[str, Any] = {
+    "data.short_sample": False,
     "task.class_codes": [],
     "task.separator": None,
     "task.unlabelled": None,
@@ -64,6 +67,7 @@ CHANGES: dict[str, str] = {
     "folds.groups": "Rows that share a sentence stay in one fold: near (nearly the same), exact "
     "or none.",
     "task.class_codes": "What the submission writes for each of classes, in their order.",
+    "data.short_sample": "Whether the sample shows some rows only; the submission has all.",
     "task.separator": "What parts several labels in one cell; list: each cell is a list.",
     "task.unlabelled": "What stands in place of a label in rows that have none: they are left out.",
     "folds.rare": "What becomes of a class of a single row: refuse, or train-only (never scored).",
@@ -110,9 +114,21 @@ def summary(competition: Competition, reasons: Mapping[str, str]) -> str:
         for name in fields:
             if reason := reasons.get(f"{section}.{name}"):
                 value = values[section][name]
-                shown = ", ".join(map(str, value)) if isinstance(value, list) else value
+                shown = _listed(value) if isinstance(value, list) else value
                 lines += _summed(name, "none" if shown in (None, "") else str(shown), reason)
     return "\n".join(lines)
+
+
+def _listed(values: Sequence[Any]) -> str:
+    """The first of many *values*: 300 classes would fill more than a screen.
+
+    >>> _listed(range(100))
+    '0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, … (100)'
+    """
+    shown = ", ".join(map(str, values[:MOST_SHOWN]))
+    if len(values) <= 2 * MOST_SHOWN:
+        return ", ".join(map(str, values))
+    return f"{shown}, … ({len(values)})"
 
 
 def _summed(name: str, value: str, reason: str) -> list[str]:

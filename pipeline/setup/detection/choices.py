@@ -26,6 +26,7 @@ class Overrides:
     class_codes: Sequence[str] = ()
     """CLASS=CODE each, or as-is."""
     unlabelled: str | None = None
+    short_sample: bool = False
     folds: int | None = None
     seed: int | None = None
     encoding: str = "utf-8"

@@ -13,8 +13,9 @@ import pandas as pd
 from pipeline.base.config import ColumnsConfig, Competition, DataConfig, FoldsConfig, TaskConfig
 from pipeline.base.errors import DataError, raise_if
 from pipeline.data.labels import labelled_rows, one_hot
+from pipeline.data.long_form import widened
 from pipeline.data.reading.reader import read_file
-from pipeline.data.sample import index_columns
+from pipeline.data.sample import id_column_of, index_columns
 from pipeline.problems.label_texts import canonical
 from pipeline.setup.detection.choices import Choices, Overrides
 from pipeline.setup.detection.codes import ask_unlabelled, find_codes
@@ -114,6 +115,7 @@ def detect(folder: Path, wishes: Overrides, spell: Callable[[Path], str]) -> Det
                 extra_train=[spell(path) for path in seen.files.extra],
                 holdout=[spell(path) for path in holdout],
                 encoding=wishes.encoding,
+                short_sample=wishes.short_sample,
             ),
             columns=columns,
             task=task,
@@ -143,7 +145,7 @@ def _read(files: Files, encoding: str) -> Seen:
         files=files,
         train=frames[files.train],
         test=frames[files.test],
-        sample=frames[files.sample] if files.sample else None,
+        sample=_wide(frames[files.sample]) if files.sample else None,
         profiles={
             name: profile
             for name, profile in profiles_of(frames[files.train]).items()
@@ -151,6 +153,12 @@ def _read(files: Files, encoding: str) -> Seen:
         },
         holdout={path: frames[path] for path in files.holdout},
     )
+
+
+def _wide(sample: pd.DataFrame) -> pd.DataFrame:
+    """A sample with a row per class as one with a column per class; any other as it is."""
+    found = widened(sample, id_column_of(sample, ""))
+    return found[0] if found else sample
 
 
 def _columns(

@@ -142,6 +142,8 @@ def _narrowed(
         return left
     left = [name for name in candidates if not _aside(profiles[name])] or candidates
     copies = {name: source for name in left if (source := _follows(train, profiles, name, left))}
+    if not answers.columns and _labels(left, profiles):  # a rare label may have one value here
+        copies = {name: source for name, source in copies.items() if profiles[name].distinct > 1}
     for name, source in copies.items():
         doubts.because("columns.targets", f"{name!r} follows from {source!r} and is left out.")
     left = [name for name in left if name not in copies]

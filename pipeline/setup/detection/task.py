@@ -223,6 +223,11 @@ def find_range(problem: str, labels: pd.DataFrame, doubts: Choices) -> tuple[flo
     if low >= 0 and high <= 1:
         doubts.because("task.label_range", f"All labels, {low:g} to {high:g}, lie in 0 to 1.")
         return 0.0, 1.0
+    steps = values * 20
+    if low >= 0 and high <= 10 and np.allclose(steps, np.round(steps)) and high - low > 1:
+        why = f"Labels run from {low:g} to {high:g} in even steps: taken to the next whole numbers."
+        doubts.because("task.label_range", why)
+        return float(np.floor(low)), float(np.ceil(high))
     seen = f"Labels run from {low:g} to {high:g}, no round ends: taken as open, not clipped."
     doubts.because("task.label_range", seen)
     return None
