@@ -238,7 +238,8 @@ def line_of(kind: str, cases: dict[Case, str]) -> str:
 def reason(said: str) -> str:
     """A refusal without the folder that it names, at most a sentence."""
     words = [word for word in said.removeprefix("refused: ").split() if "/tmp" not in word]
-    return " ".join(words).partition(". ")[0].replace("|", "/")[:140]
+    text = " ".join(words).removeprefix("the folder ").removeprefix(": ")
+    return text.partition(". ")[0].partition("; choose")[0].replace("|", "/")[:140]
 
 
 def page_of(found: dict[str, dict[Case, str]], skipped: dict[str, str]) -> str:
