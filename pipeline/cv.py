@@ -16,9 +16,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.base import Competition, UsageError, raise_if
 from pipeline.base.command import run
-from pipeline.base.config import Competition
-from pipeline.base.errors import BusyError, DivergedError, PipelineError, UsageError, raise_if
+from pipeline.base.errors import BusyError, DivergedError, PipelineError
 from pipeline.base.parser import Parser
 from pipeline.training.options import add_options, check_options
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from jsonargparse import Namespace
     from rich.console import Console
 
-    from pipeline.training.job import Job, Part
+    from pipeline.training import Job, Part
 
 
 def parser() -> Parser:
@@ -75,7 +75,7 @@ def _run_all(
     args: "Namespace", competition: Competition, console: "Console"
 ) -> dict[str, dict[str, Any]]:
     """Train every model; the manifests of the complete runs, by name."""
-    from pipeline.training.jobs import jobs_of
+    from pipeline.training import jobs_of
 
     manifests = {}
     postponed: list[PipelineError] = []
@@ -94,8 +94,8 @@ def _run_all(
 def _hand_out(args: "Namespace", competition: Competition, arguments: Sequence[str]) -> None:
     """Let --workers processes, or a --cluster, train what is missing; they tell what they do."""
     from pipeline.report.page import page
-    from pipeline.training.disk_space import check_space
-    from pipeline.training.jobs import jobs_of, models_of
+    from pipeline.training import check_space, jobs_of
+    from pipeline.training.jobs import models_of
     from pipeline.training.parallel.dispatch import on_cluster, side_by_side
     from pipeline.training.parallel.scheduler import missing_of
     from pipeline.training.run import start_over, unfinished
@@ -118,10 +118,10 @@ def _hand_out(args: "Namespace", competition: Competition, arguments: Sequence[s
 
 def _run(job: "Job", args: "Namespace", console: "Console") -> dict[str, Any] | None:
     """Train what is missing of one model; its manifest, or None while folds are missing."""
-    from pipeline.metrics.metric import get_metric
-    from pipeline.report.cv import first_lines, fold_line
+    from pipeline.metrics import get_metric
+    from pipeline.report import first_lines, fold_line
     from pipeline.report.page import page
-    from pipeline.training.disk_space import check_space
+    from pipeline.training import check_space
     from pipeline.training.progress import Progress
     from pipeline.training.run import cross_validate, start_over, unfinished
 
@@ -176,14 +176,14 @@ def _finish(
     args: "Namespace", competition: Competition, manifests: dict[str, Any], console: "Console"
 ) -> None:
     """Scores, where everything lies, and the next command."""
-    from pipeline.report.cv import print_summary
+    from pipeline.report import print_summary
 
     if args.json:
         print(json.dumps({"competition": competition.name, "runs": manifests}))
     if not manifests:
         console.print("no run is complete yet: train the folds that are missing", soft_wrap=True)
         return
-    from pipeline.base.paths import Paths
+    from pipeline.base import Paths
 
     paths = Paths(Path(args.root), competition.name)
     print_summary(manifests, console)

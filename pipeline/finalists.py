@@ -32,8 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser()
     args = options.read(argv)
     competition = options.competition(args)
-    from pipeline.base.paths import Paths
-    from pipeline.metrics.metric import get_metric
+    from pipeline.base import Paths
+    from pipeline.metrics import get_metric
     from pipeline.report.finalists import print_proposal, proposal_json
     from pipeline.report.page import page
     from pipeline.submissions.finalists import candidates, choose_files, private_rows, propose
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def raise_nothing(reasons: Sequence[str]) -> None:
     """Raise ArtifactError with the reason for each file."""
-    from pipeline.base.errors import ArtifactError
+    from pipeline.base import ArtifactError
 
     lines = "".join(f"\n  - {reason}" for reason in reasons)
     raise ArtifactError(f"no submission can be made again, so none can be compared:{lines}")

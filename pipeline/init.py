@@ -16,9 +16,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.base import Competition, UsageError
 from pipeline.base.command import run
-from pipeline.base.config import Competition, as_dict
-from pipeline.base.errors import UsageError
+from pipeline.base.config import as_dict
 from pipeline.base.files import commit_text
 from pipeline.base.parser import Parser, read_section
 from pipeline.base.paths import safe_name
@@ -27,8 +27,8 @@ from pipeline.problems.registry import TYPES
 if TYPE_CHECKING:
     from jsonargparse import Namespace
 
+    from pipeline.setup import Inspection
     from pipeline.setup.detection.detect import Detected, Overrides
-    from pipeline.setup.inspection.inspect import Inspection
 
 
 def parser() -> Parser:
@@ -90,9 +90,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UsageError(
             f"{config} is there already. --force overwrites it, --name writes another one."
         )
+    from pipeline.data import load
     from pipeline.data.rare import single_rows
-    from pipeline.data.tables import load
-    from pipeline.metrics.metric import fitting, get_metric
+    from pipeline.metrics import get_metric
+    from pipeline.metrics.metric import fitting
     from pipeline.setup.config_file import render
     from pipeline.setup.detection.detect import detect
     from pipeline.setup.fold_recipe import propose

@@ -15,9 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.base import Competition, UsageError, raise_if
 from pipeline.base.command import run
-from pipeline.base.config import Competition
-from pipeline.base.errors import UsageError, raise_if
 from pipeline.base.parser import Parser
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = options.read(argv)
     _check(args)
     competition = options.competition(args)
-    from pipeline.metrics.metric import get_metric
+    from pipeline.metrics import get_metric
 
     get_metric(competition.task.metric, competition.task, Path(args.root))  # its name is checked
     if args.action == "add":
@@ -81,8 +80,8 @@ def _check(args: "Namespace") -> None:
 
 
 def _list(args: "Namespace", competition: Competition) -> int:
-    from pipeline.base.paths import Paths
-    from pipeline.metrics.metric import get_metric
+    from pipeline.base import Paths
+    from pipeline.metrics import get_metric
     from pipeline.report.ledger import print_standing, standing_json
     from pipeline.report.page import page
     from pipeline.submissions.ledger import today
@@ -107,7 +106,7 @@ def _list(args: "Namespace", competition: Competition) -> int:
 
 
 def _add(args: "Namespace", competition: Competition) -> int:
-    from pipeline.base.paths import Paths
+    from pipeline.base import Paths
     from pipeline.report.ledger import entry_lines
     from pipeline.report.page import page
     from pipeline.submissions.ledger import News, record, today
@@ -136,12 +135,12 @@ def _add(args: "Namespace", competition: Competition) -> int:
 
 
 def _send(args: "Namespace", competition: Competition) -> int:
-    from pipeline.base.files import read_json
-    from pipeline.report.ledger import print_sent
+    from pipeline.base import read_json
+    from pipeline.report import print_sent
     from pipeline.report.page import page
     from pipeline.submissions import kaggle
+    from pipeline.submissions.kaggle import check_sendable, send_file
     from pipeline.submissions.rebuild import find_file
-    from pipeline.submissions.send import check_sendable, send_file
 
     csv = find_file(Path(args.root), args.file)
     check_sendable(csv, competition, args.by)

@@ -13,17 +13,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.base import Competition, DataError, UsageError, raise_if
 from pipeline.base.command import run
-from pipeline.base.config import Competition
-from pipeline.base.errors import DataError, UsageError, raise_if
 from pipeline.base.parser import Parser
 from pipeline.team.options import add_file_options, asked_of
 
 if TYPE_CHECKING:
     from jsonargparse import Namespace
 
-    from pipeline.base.paths import Paths
-    from pipeline.team.competition import CompetitionView
+    from pipeline.base import Paths
+    from pipeline.team import CompetitionView
     from pipeline.team.runs import Peer
     from pipeline.team.worth import Worth
 
@@ -72,7 +71,7 @@ def _weigh(args: "Namespace", competition: Competition) -> "tuple[Worth, Competi
         _refuse_file_options(args)
     peers, notes = _peers(paths, contest, args, without)
     if candidate is not None:
-        from pipeline.team.export import seconds_of
+        from pipeline.team.store import seconds_of
 
         seconds = seconds_of(paths, candidate.name, candidate.manifest)
         return weigh(contest, peers, candidate.name, candidate.oof, seconds, notes), contest
@@ -122,7 +121,7 @@ def _from_file(
     from pipeline.team.audit import OUT, audit
     from pipeline.team.candidate import read_candidate
     from pipeline.team.candidate_view import CandidateView
-    from pipeline.team.export import as_seconds
+    from pipeline.team.store import as_seconds
 
     candidate = read_candidate(asked_of(args), contest)
     found = audit(CandidateView(candidate, contest, peers))

@@ -7,9 +7,12 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+
+from pipeline.base.doors import handed_on
 
 PACKAGE = Path(__file__).resolve().parents[1] / "pipeline"
 BENCHMARKS = PACKAGE.parent / "benchmarks"
@@ -36,7 +39,7 @@ TORCH_ROOMS = ("models/transformer/", "models/kernels/", "training/lightning/")
 TORCH_FILES = ("data/tokens/data_module.py",)
 HEAVY = {"torch", "pytorch_lightning", "transformers", "torchmetrics", "tokenizers"}
 FILES = sorted(PACKAGE.rglob("*.py"))
-MOST_FILES, MOST_FILES_OF_A_FOLDER, MOST_LINES = 260, 14, 400
+MOST_FILES, MOST_FILES_OF_A_FOLDER, MOST_LINES = 256, 14, 400
 
 
 def name_of(file: Path) -> str:
@@ -135,6 +138,31 @@ def test_a_room_says_what_comes_in_and_what_goes_out(room):
     first = said.partition("\n\n")[0].replace("\n", " ")
     assert " in" in first, f"{room}/__init__.py: {first}"
     assert " out" in first, f"{room}/__init__.py: {first}"
+
+
+ROOM_DOORS = sorted(
+    name for name in ROOMS if "__getattr__" in (PACKAGE / name / "__init__.py").read_text("utf-8")
+)
+
+
+@pytest.mark.parametrize("room", ROOM_DOORS)
+def test_what_a_room_hands_on_is_there_and_others_take_it_at_the_door(room):
+    names = handed_on((PACKAGE / room / "__init__.py").read_text("utf-8"))
+    assert 1 <= len(names) <= 10
+    opened = import_module(f"pipeline.{room}")
+    taken = {
+        alias.name
+        for file in FILES
+        if room_of(file) != room
+        for node, module in imports_of(file)
+        if isinstance(node, ast.ImportFrom) and module == f"pipeline.{room}"
+        for alias in node.names
+    }
+    for name in names:
+        assert getattr(opened, name) is not None
+        assert name in taken, f"nobody takes {name} from pipeline.{room}"
+    with pytest.raises(AttributeError, match="has no attribute 'nothing_of_the_kind'"):
+        _ = opened.nothing_of_the_kind
 
 
 @pytest.mark.parametrize("file", FILES, ids=name_of)

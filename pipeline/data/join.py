@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pipeline.base.errors import ArtifactError, DataError, raise_if
+from pipeline.base import ArtifactError, DataError, raise_if
 
 KEPT = 64  # files whose order is remembered; a run has as many as seeds x repeats x folds
 Ids = Sequence[str] | np.ndarray

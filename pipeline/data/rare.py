@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipeline.base.config import Competition
+from pipeline.base import Competition
 from pipeline.data.table import Table, concatenate
 
 FEWEST = 2

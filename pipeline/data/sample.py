@@ -7,7 +7,7 @@ from unicodedata import is_normalized, normalize
 import numpy as np
 import pandas as pd
 
-from pipeline.base.config import Competition
+from pipeline.base import Competition
 from pipeline.data.long_form import LongForm, widened
 
 

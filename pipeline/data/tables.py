@@ -20,8 +20,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 import pandas as pd
 
-from pipeline.base.config import Competition
-from pipeline.base.errors import DataError, raise_if
+from pipeline.base import Competition, DataError, raise_if
 from pipeline.data.labels import encode, labelled_rows
 from pipeline.data.rare import apart
 from pipeline.data.reading.reader import Reading, read

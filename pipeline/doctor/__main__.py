@@ -12,8 +12,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipeline.base import ArtifactError
 from pipeline.base.command import run
-from pipeline.base.errors import ArtifactError
 from pipeline.base.parser import Parser
 
 

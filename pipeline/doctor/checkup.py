@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from pipeline.base.errors import UsageError, raise_if
-from pipeline.base.paths import Paths, safe_name
+from pipeline.base import Paths, UsageError, raise_if
+from pipeline.base.paths import safe_name
 from pipeline.data.tokens.files import NAME
 from pipeline.doctor.finding import (
     Finding,

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.base import ArtifactError, read_json
 from pipeline.base.config import flat, short
-from pipeline.base.errors import ArtifactError
-from pipeline.base.files import check_archive, read_arrays, read_json
-from pipeline.data.join import compare, doubled, named
+from pipeline.base.files import check_archive, read_arrays
+from pipeline.data import compare, doubled, named
 from pipeline.doctor.finding import Finding, Part, attempt, note, problem
 from pipeline.doctor.folds import Frozen, not_as_written
 from pipeline.doctor.repair import Mending

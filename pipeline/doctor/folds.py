@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.base.errors import ArtifactError
-from pipeline.base.files import read_json, sha256, size_text
-from pipeline.base.paths import Paths
-from pipeline.data.join import named
+from pipeline.base import ArtifactError, Paths, read_json
+from pipeline.base.files import sha256, size_text
+from pipeline.data import named
 from pipeline.doctor.finding import Finding, attempt, note, problem
 from pipeline.doctor.repair import Commands
 from pipeline.folds.fold_file import FoldFile, read_fold_file

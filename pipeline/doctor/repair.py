@@ -9,11 +9,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from pipeline.base import Paths, read_json
 from pipeline.base.config import as_dict
 from pipeline.base.errors import PipelineError
-from pipeline.base.files import read_json
 from pipeline.base.parser import DEFAULT_CONFIG
-from pipeline.base.paths import Paths, safe_name
+from pipeline.base.paths import safe_name
 from pipeline.doctor.finding import Part
 from pipeline.models.recipes import find
 

@@ -6,7 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pipeline.base.paths import Paths, part_name, safe_name
+from pipeline.base import Paths
+from pipeline.base.paths import part_name, safe_name
 from pipeline.doctor.finding import (
     Finding,
     Found,
@@ -25,8 +26,7 @@ from pipeline.doctor.fold_predictions import Fold, check_part, check_together, o
 from pipeline.doctor.folds import Frozen
 from pipeline.doctor.repair import Mending, mending
 from pipeline.doctor.workspace import Training, check_workspace
-from pipeline.oof.doubts import doubts_of
-from pipeline.oof.manifest import read_manifest
+from pipeline.oof import doubts_of, read_manifest
 
 # How far a run is: what of it is missing, and what goes on from where.
 

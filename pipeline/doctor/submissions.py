@@ -6,13 +6,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pipeline.base.errors import ArtifactError, PipelineError
-from pipeline.base.files import read_json, sha256
-from pipeline.base.paths import Paths
+from pipeline.base import ArtifactError, Paths, read_json
+from pipeline.base.errors import PipelineError
+from pipeline.base.files import sha256
 from pipeline.doctor.finding import LOOK_AGAIN, Finding, attempt, guarded, note, ours, problem
 from pipeline.doctor.folds import not_as_written
 from pipeline.doctor.repair import Commands
-from pipeline.submissions.ledger import Entry, ledger_path, read_ledger
+from pipeline.submissions import Entry
+from pipeline.submissions.ledger import ledger_path, read_ledger
 from pipeline.submissions.submission_file import METHOD
 
 # The ledger of what was sent, against the files it speaks of.

@@ -10,10 +10,10 @@ from typing import Any
 
 from filelock import SoftFileLease
 
-from pipeline.base.errors import ArtifactError
-from pipeline.base.files import alive, read_json, sha256, size_text
+from pipeline.base import ArtifactError, Paths, read_json
+from pipeline.base.files import alive, sha256, size_text
 from pipeline.base.leases import this_machine
-from pipeline.base.paths import Paths, Workspace
+from pipeline.base.paths import Workspace
 from pipeline.data.tokens.files import MANIFEST, damage_of, stores
 from pipeline.data.tokens.store import LEASE
 from pipeline.doctor.finding import (

@@ -15,9 +15,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.base import Competition, UsageError
 from pipeline.base.command import run
-from pipeline.base.config import Competition
-from pipeline.base.errors import UsageError
 from pipeline.base.parser import Parser
 from pipeline.ensemble.methods.registry import METHODS
 
@@ -25,9 +24,8 @@ if TYPE_CHECKING:
     from jsonargparse import Namespace
 
     from pipeline.ensemble.outcome import Outcome
-    from pipeline.submissions.build import BuiltSubmission
-    from pipeline.submissions.kaggle import Client
-    from pipeline.submissions.send import Sent
+    from pipeline.submissions.kaggle import Client, Sent
+    from pipeline.submissions.provenance import BuiltSubmission
     from pipeline.submissions.submission_file import Written
 
 
@@ -107,8 +105,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     made = _make(args, competition)
     outcome = made.outcome
     message = args.message or _message(outcome)
+    from pipeline.report import print_sent
     from pipeline.report.ensemble import as_json, print_outcome, print_submission
-    from pipeline.report.ledger import print_sent
     from pipeline.report.page import page
 
     console = page(sys.stderr if args.json else sys.stdout)
@@ -152,9 +150,9 @@ def _with_share(competition: Competition, share: float | None) -> Competition:
 
 def _make(args: "Namespace", competition: Competition) -> "BuiltSubmission":
     """Find the runs; read everything, fit, choose, score; the outcome and the file's bytes."""
-    from pipeline.base.paths import Paths
+    from pipeline.base import Paths
     from pipeline.oof.runs import find_runs
-    from pipeline.submissions.build import BuildRequest, make
+    from pipeline.submissions.provenance import BuildRequest, make
 
     paths = Paths(Path(args.root), competition.name)
     train = _train_command(args)
@@ -164,7 +162,7 @@ def _make(args: "Namespace", competition: Competition) -> "BuiltSubmission":
 
 
 def _write(args: "Namespace", made: "BuiltSubmission", message: str) -> "Written":
-    from pipeline.base.paths import Paths
+    from pipeline.base import Paths
     from pipeline.submissions.provenance import provenance
     from pipeline.submissions.submission_file import write
 
@@ -176,7 +174,7 @@ def _write(args: "Namespace", made: "BuiltSubmission", message: str) -> "Written
 
 def _warnings(args: "Namespace", made: "BuiltSubmission") -> list[str]:
     """What the guard says of the file beside those that were sent."""
-    from pipeline.base.paths import Paths
+    from pipeline.base import Paths
     from pipeline.report.ledger import guard_lines
     from pipeline.submissions.already_sent import alike, sent_before
 
@@ -189,7 +187,7 @@ def _warnings(args: "Namespace", made: "BuiltSubmission") -> list[str]:
 def _send(
     args: "Namespace", client: "Client", outcome: "Outcome", written: "Written", message: str
 ) -> "Sent":
-    from pipeline.submissions.send import check_sendable, send_file
+    from pipeline.submissions.kaggle import check_sendable, send_file
 
     check_sendable(written.path, outcome.competition, args.by)
     return send_file(

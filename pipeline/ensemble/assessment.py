@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pipeline.base.errors import UsageError
+from pipeline.base import UsageError
 from pipeline.ensemble.evidence import Evidence
 from pipeline.ensemble.honest.gains import Gain, contributions, gain_over
 from pipeline.ensemble.honest.nest import AUTO, Nest, error_correlation
 from pipeline.ensemble.methods.registry import methods_for, refusal
 from pipeline.ensemble.predictor import Predictor
-from pipeline.metrics.metric import Metric, MetricError
+from pipeline.metrics import Metric, MetricError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,11 +13,10 @@ from typing import Any, cast
 import numpy as np
 
 from pipeline.ensemble.predictor import Blend, Predictor, RowFeatures, Rows
+from pipeline.metrics import Metric, MetricError, Moments
 from pipeline.metrics.greedy_steps import GreedySteps, climb
-from pipeline.metrics.metric import Metric, MetricError
 from pipeline.metrics.moments import (
     FromMoments,
-    Moments,
     combine,
     measure_by_fold,
     pair,

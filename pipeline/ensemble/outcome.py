@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pipeline.base.config import Competition
-from pipeline.data.table import Table
+from pipeline.base import Competition
+from pipeline.data import Table
 from pipeline.ensemble.assessment import Assessment, as_score, assess, score_or_none
 from pipeline.ensemble.decisions.choose import Decided, Judge, decide_on
 from pipeline.ensemble.evidence import Evidence
@@ -18,11 +18,11 @@ from pipeline.ensemble.honest.gains import Gain
 from pipeline.ensemble.methods.rank_mean import WRONG_TOOL
 from pipeline.ensemble.methods.scaling import find_scale
 from pipeline.ensemble.predictor import Predictor, RowFeatures, Rows, facts_of
+from pipeline.metrics import Metric
 from pipeline.metrics.kappa_by_shares import judging
-from pipeline.metrics.metric import Metric
+from pipeline.oof import Members
 from pipeline.oof.compatibility import FrozenFolds
 from pipeline.oof.doubts import FIXED, Doubt, doubted
-from pipeline.oof.members import Members
 from pipeline.problems.form import Form
 
 # Labelled rows that nothing was fitted on: what the members and the ensemble score there.

@@ -15,8 +15,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from pipeline.base.errors import UsageError
-from pipeline.data.table import Table
+from pipeline.base import UsageError
+from pipeline.data import Table
 from pipeline.problems.registry import problem_of
 
 # Facts about rows besides their predictions: which slice of the data they are from, and a few

@@ -27,11 +27,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser()
     args = options.read(argv)
     competition = options.competition(args)
-    from pipeline.base.paths import Paths
-    from pipeline.data.tables import load
+    from pipeline.base import Paths
+    from pipeline.data import load
     from pipeline.folds.frozen import frozen
     from pipeline.folds.relation import FEWEST, compare_folds, differ, shares_line
-    from pipeline.metrics.metric import get_metric
+    from pipeline.metrics import get_metric
     from pipeline.report.folds import facts, grid, lines
     from pipeline.report.page import page
 

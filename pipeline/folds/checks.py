@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.base.config import Competition, FoldsConfig
-from pipeline.data.join import compare, named
-from pipeline.data.table import Table
+from pipeline.base import Competition
+from pipeline.base.config import FoldsConfig
+from pipeline.data import Table, compare, named
 from pipeline.folds.groups import looser
 from pipeline.folds.splitter import table as count_table
 from pipeline.problems.problem import Division

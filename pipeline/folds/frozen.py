@@ -8,12 +8,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pipeline.base.config import Competition
-from pipeline.base.errors import ArtifactError
-from pipeline.base.files import commit_json, commit_text, read_json
-from pipeline.base.paths import Paths
-from pipeline.data.join import places_of
-from pipeline.data.table import Table
+from pipeline.base import ArtifactError, Competition, Paths, read_json
+from pipeline.base.files import commit_json, commit_text
+from pipeline.data import Table, places_of
 from pipeline.folds.checks import row_problems
 from pipeline.folds.fold_file import FoldFile, as_text, read_fold_file
 from pipeline.folds.groups import connect, describe, first_appearance

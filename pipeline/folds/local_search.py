@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.sparse import csr_array
 
-from pipeline.base.seeding import generator
+from pipeline.base import generator
 from pipeline.folds.groups import first_appearance
 
 # Exchanges of groups between folds, weighed all at once.

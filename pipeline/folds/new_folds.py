@@ -9,11 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.base.config import Competition, FoldsConfig
-from pipeline.base.errors import DataError, raise_if
+from pipeline.base import Competition, DataError, raise_if
+from pipeline.base.config import FoldsConfig
 from pipeline.base.seeding import derive_seed
-from pipeline.data.join import places_of
-from pipeline.data.table import Table
+from pipeline.data import Table, places_of
 from pipeline.folds.checks import (
     divisions,
     fold_problems,

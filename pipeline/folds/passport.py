@@ -18,10 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.base.config import Competition, FoldsConfig, as_dict, flat
-from pipeline.base.errors import ArtifactError
-from pipeline.data.join import named
-from pipeline.data.table import Table
+from pipeline.base import ArtifactError, Competition
+from pipeline.base.config import FoldsConfig, as_dict, flat
+from pipeline.data import Table, named
 from pipeline.folds.groups import VERSION, normalise_all
 
 FORMAT = 1

@@ -13,9 +13,9 @@ from typing import get_args
 
 import numpy as np
 
+from pipeline.base import generator
 from pipeline.base.config import FoldsConfig
-from pipeline.base.seeding import generator
-from pipeline.data.table import Table
+from pipeline.data import Table
 from pipeline.folds.groups import How, connect, first_appearance
 from pipeline.folds.relation import (
     APART,

@@ -19,7 +19,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from pipeline.base.config import FoldsConfig
-from pipeline.data.table import Table
+from pipeline.data import Table
 from pipeline.folds.groups import near_pairs, normalise_all
 
 EMPTY = -1

@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import coo_array, csr_array
 
+from pipeline.base import generator
 from pipeline.base.config import FoldsConfig
-from pipeline.base.seeding import generator
-from pipeline.data.table import Table
+from pipeline.data import Table
 from pipeline.folds.groups import first_appearance
 from pipeline.folds.local_search import rearrange
 from pipeline.problems.registry import problem_of

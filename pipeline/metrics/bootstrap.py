@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.base.seeding import generator
+from pipeline.base import generator
 from pipeline.metrics.metric import Metric, MetricError
 
 RESAMPLES = 1000

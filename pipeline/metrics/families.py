@@ -10,8 +10,8 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from pipeline.base import UsageError
 from pipeline.base.config import TaskConfig
-from pipeline.base.errors import UsageError
 from pipeline.metrics import formulas
 from pipeline.metrics.record import Formula, Record
 from pipeline.metrics.registry import METRICS, UP_TO_ONE

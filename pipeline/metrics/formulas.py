@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from pipeline.base.errors import DataError
+from pipeline.base import DataError
 
 EPSILON = float(np.finfo(np.float64).eps)  # a probability of 0 costs as much as one of this
 

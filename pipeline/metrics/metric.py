@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.base import UsageError
 from pipeline.base.config import TaskConfig
-from pipeline.base.errors import UsageError
 from pipeline.metrics.families import is_family, record_of
 from pipeline.metrics.formulas import (
     MetricError,

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.base.errors import UsageError
+from pipeline.base import UsageError
 from pipeline.metrics.formulas import MetricError, Score
 
 

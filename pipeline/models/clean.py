@@ -17,7 +17,7 @@ import numpy as np
 
 from pipeline.base.lookup import load
 from pipeline.base.paths import Workspace
-from pipeline.data.table import Table
+from pipeline.data import Table
 from pipeline.models.learner import Learner, LearnerFactory, Watch
 from pipeline.models.registry import TEXT_TRANSFORMS
 

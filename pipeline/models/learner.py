@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from pipeline.base.paths import Workspace
-from pipeline.data.table import Table
+from pipeline.data import Table
 
 
 class Watch(Protocol):

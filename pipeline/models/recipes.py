@@ -19,8 +19,8 @@ from typing import Any
 
 import yaml
 
+from pipeline.base import UsageError
 from pipeline.base.config import as_dict
-from pipeline.base.errors import UsageError
 from pipeline.base.lookup import load
 from pipeline.base.parser import read_section
 from pipeline.base.paths import SAFE, safe_name

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import Field, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias
 
-from pipeline.base.errors import UsageError, raise_if
+from pipeline.base import UsageError, raise_if
 from pipeline.data.tokens.tokenizer import Pairing
 from pipeline.models.registry import HEADS, LOSSES, POOLINGS, SCHEDULES, TEXT_TRANSFORMS
 

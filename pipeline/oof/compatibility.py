@@ -10,9 +10,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from pipeline.base.errors import ArtifactError, raise_if
-from pipeline.base.paths import Paths
-from pipeline.data.join import compare, same_ids
+from pipeline.base import ArtifactError, Paths, raise_if
+from pipeline.data import compare
+from pipeline.data.join import same_ids
 from pipeline.oof.predictions import held_out_ids, read_fold
 
 EXAMPLES = 5

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import __version__
-from pipeline.base.errors import ArtifactError
-from pipeline.base.files import read_json, refuse_links
+from pipeline.base import ArtifactError, read_json
+from pipeline.base.files import refuse_links
 from pipeline.base.paths import Part
 
 FORMAT = 1

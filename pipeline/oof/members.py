@@ -16,8 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.base.errors import ArtifactError, raise_if
-from pipeline.base.paths import Paths
+from pipeline.base import ArtifactError, Paths, raise_if
 from pipeline.oof.arrays import MemberArrays
 from pipeline.oof.compatibility import FrozenFolds, check_compatible
 from pipeline.oof.manifest import read_manifest

@@ -16,10 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.base.errors import ArtifactError, raise_if
-from pipeline.base.files import commit_arrays, commit_json, read_arrays, read_json
+from pipeline.base import ArtifactError, raise_if, read_json
+from pipeline.base.files import commit_arrays, commit_json, read_arrays
 from pipeline.base.paths import Part
-from pipeline.data.join import Differences, Order, doubled
+from pipeline.data import doubled
+from pipeline.data.join import Differences, Order
 from pipeline.oof.manifest import FORMAT, SAME, check_format, read_manifest
 
 

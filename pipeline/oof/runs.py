@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.base import Paths, UsageError, raise_if
 from pipeline.base.config import FoldsConfig
-from pipeline.base.errors import UsageError, raise_if
-from pipeline.base.paths import Paths, part_name
+from pipeline.base.paths import part_name
 from pipeline.oof.doubts import FIXED, doubts_of, remarks_of
 from pipeline.oof.manifest import read_manifest
 from pipeline.oof.predictions import complete_runs

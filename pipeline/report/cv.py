@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from pipeline.base.files import free_bytes, size_text
-from pipeline.models.recipes import Recipe
-from pipeline.training.job import Job, Part
+from pipeline.models import Recipe
+from pipeline.training import Job, Part
 from pipeline.training.progress import clock_text
 
 

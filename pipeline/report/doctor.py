@@ -5,8 +5,7 @@ from typing import Any
 
 from rich.console import Console
 
-from pipeline.doctor.checkup import Scope
-from pipeline.doctor.finding import Finding, Section, Severity
+from pipeline.doctor import Finding, Scope, Section, Severity
 from pipeline.report.page import plural
 
 TITLES: dict[Severity, str] = {

@@ -9,11 +9,11 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table as Grid
 
+from pipeline.ensemble import Outcome
 from pipeline.ensemble.assessment import Assessment, MethodLine
 from pipeline.ensemble.decisions.choose import FEWEST, NOTHING, Decided
 from pipeline.ensemble.forecast.leaderboard import Leaderboard
 from pipeline.ensemble.forecast.ranges import INSIDE
-from pipeline.ensemble.outcome import Outcome
 from pipeline.report.ensemble_answer import VERDICTS, answer_lines
 from pipeline.report.page import empty_grid, reach, score_text, signed
 from pipeline.submissions.provenance import decisions, finite, scores

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
+from pipeline.ensemble import Outcome
 from pipeline.ensemble.forecast.ranges import INSIDE
-from pipeline.ensemble.outcome import Outcome
+from pipeline.oof import origin_of
 from pipeline.oof.doubts import seen_by_audit
-from pipeline.oof.manifest import origin_of
 from pipeline.oof.runs import FIXED_INSTEAD
 from pipeline.report.page import score_text
 

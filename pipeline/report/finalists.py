@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from pipeline.report.page import name, plural
+from pipeline.submissions import Entry
 from pipeline.submissions.already_sent import Likeness
 from pipeline.submissions.finalists import NEAR, Line, Proposal
-from pipeline.submissions.ledger import Entry
 
 NONE = "–"
 PARTS = ("public", "private")

@@ -7,9 +7,9 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table as Grid
 from rich.text import Text
 
-from pipeline.base.config import Competition
-from pipeline.data.table import Table
-from pipeline.folds.frozen import Folds
+from pipeline.base import Competition
+from pipeline.data import Table
+from pipeline.folds import Folds
 from pipeline.folds.groups import describe
 from pipeline.folds.splitter import balance, deviation_by_fold, strata
 

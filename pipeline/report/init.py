@@ -11,8 +11,8 @@ from rich.text import Text
 from pipeline.base.files import size_text
 from pipeline.report.init_signals import alike, alone, copies, overlap, relation
 from pipeline.report.page import Section, figure, name, names, number, page, plural, share, writable
+from pipeline.setup import Inspection
 from pipeline.setup.inspection.description import Quantiles, Spread
-from pipeline.setup.inspection.inspect import Inspection
 
 # What the look at the data says about the machine: disk, need, devices.
 

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 from pipeline.folds.relation import FEWEST
 from pipeline.report.page import Section, name, names, number, plural, share
+from pipeline.setup import Inspection
 from pipeline.setup.inspection.adversarial import ALIKE, UNLIKE
 from pipeline.setup.inspection.description import Values
 from pipeline.setup.inspection.duplicates import MUCH, Copies, Groups, Overlap
-from pipeline.setup.inspection.inspect import Inspection
 from pipeline.setup.inspection.row_properties import Alone
 
 COMPANY = 0.01

@@ -9,10 +9,11 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from pipeline.report.page import name, plural, score_text
+from pipeline.submissions import Entry
 from pipeline.submissions.already_sent import Alike
-from pipeline.submissions.ledger import Budget, Entry
+from pipeline.submissions.kaggle import Sent
+from pipeline.submissions.ledger import Budget
 from pipeline.submissions.overview import Expected, Line, Noise, Overview
-from pipeline.submissions.send import Sent
 
 NONE = "–"
 MARK = " !"

@@ -14,7 +14,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table as Grid
 
-from pipeline.ensemble.honest.gains import Gain
+from pipeline.ensemble import Gain
 
 WIDE = 160
 """Columns where there is no terminal to ask: enough for every table."""

@@ -6,9 +6,9 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from pipeline.report.page import empty_grid, score_text
+from pipeline.team import CompetitionView
 from pipeline.team.audit import Audit
 from pipeline.team.challenge import Answered
-from pipeline.team.competition import CompetitionView
 from pipeline.team.runs import RunLine
 
 MOST_REASONS = 2  # of the answer; the evidence has all

@@ -8,9 +8,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table as Grid
 
-from pipeline.ensemble.honest.gains import Gain
+from pipeline.ensemble import Gain
 from pipeline.report.page import empty_grid, score_text
-from pipeline.team.competition import CompetitionView
+from pipeline.team import CompetitionView
 from pipeline.team.worth import MethodWorth, Worth
 
 VERDICTS = {

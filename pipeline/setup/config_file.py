@@ -11,7 +11,8 @@ from typing import Any
 
 import yaml
 
-from pipeline.base.config import Competition, as_dict
+from pipeline.base import Competition
+from pipeline.base.config import as_dict
 from pipeline.problems.registry import TYPES
 
 WIDTH = 100

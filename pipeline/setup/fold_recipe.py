@@ -8,13 +8,12 @@ import pandas as pd
 from scipy import sparse
 from sklearn.linear_model import Ridge
 
-from pipeline.base.config import Competition
-from pipeline.base.seeding import generator
-from pipeline.data.table import Table
+from pipeline.base import Competition, generator
+from pipeline.data import Table
 from pipeline.folds.groups import describe
 from pipeline.folds.recipe import Recipe, RecipeChoice, choose_recipe, groups_of
 from pipeline.folds.relation import APART, Relation, distance
-from pipeline.metrics.metric import Metric, MetricError
+from pipeline.metrics import Metric, MetricError
 from pipeline.setup.detection.columns import MANY, names_rows
 from pipeline.setup.detection.profile import Profile, profile_of
 from pipeline.setup.inspection.adversarial import hashed_texts, indicators

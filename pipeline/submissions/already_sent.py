@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from pipeline.base.errors import DataError
+from pipeline.base import DataError
 from pipeline.base.files import sha256
 from pipeline.submissions.ledger import Entry, read_ledger
 

@@ -12,16 +12,16 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.base import UsageError
 from pipeline.base.config import SubmissionsConfig
-from pipeline.base.errors import PipelineError, UsageError
+from pipeline.base.errors import PipelineError
+from pipeline.ensemble import Outcome
 from pipeline.ensemble.assessment import as_score
-from pipeline.ensemble.outcome import Outcome
-from pipeline.metrics.formulas import indicators
-from pipeline.metrics.metric import Metric, MetricError
+from pipeline.metrics import Metric, MetricError, indicators
 from pipeline.submissions.already_sent import Likeness, likeness, sent_files
-from pipeline.submissions.build import BuiltSubmission
 from pipeline.submissions.leaderboard_noise import Board, Duel, duel
 from pipeline.submissions.ledger import Entry
+from pipeline.submissions.provenance import BuiltSubmission
 from pipeline.submissions.rebuild import prove, read_origin, remake
 from pipeline.submissions.submission_file import existing
 

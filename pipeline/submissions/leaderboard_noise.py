@@ -16,9 +16,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.base.seeding import generator
-from pipeline.metrics.bootstrap import RESAMPLES, Draws, resampled_gains
-from pipeline.metrics.metric import Metric
+from pipeline.base import generator
+from pipeline.metrics import Draws, Metric, resampled_gains
+from pipeline.metrics.bootstrap import RESAMPLES
 
 BLOCKS = 4096
 LEAST_DRAWN = 50

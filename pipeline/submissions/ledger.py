@@ -19,8 +19,8 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from pipeline.base import ArtifactError, DataError, UsageError, raise_if
 from pipeline.base.config import SubmissionsConfig
-from pipeline.base.errors import ArtifactError, DataError, UsageError, raise_if
 from pipeline.base.files import commit_text
 from pipeline.base.leases import lease
 from pipeline.base.paths import safe_name

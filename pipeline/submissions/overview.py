@@ -7,9 +7,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from pipeline.base import read_json
 from pipeline.base.config import SubmissionsConfig
 from pipeline.base.errors import PipelineError
-from pipeline.base.files import read_json
 from pipeline.submissions.already_sent import sent_files
 from pipeline.submissions.finalists import candidates
 from pipeline.submissions.leaderboard_noise import Board, Duel, duel

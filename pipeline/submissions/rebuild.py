@@ -9,15 +9,28 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from pipeline.base.config import Competition
-from pipeline.base.errors import ArtifactError, DataError, PipelineError, UsageError, raise_if
-from pipeline.base.files import commit_bytes, read_json, sha256
+from pipeline.base import (
+    ArtifactError,
+    Competition,
+    DataError,
+    Paths,
+    UsageError,
+    raise_if,
+    read_json,
+)
+from pipeline.base.errors import PipelineError
+from pipeline.base.files import commit_bytes, sha256
 from pipeline.base.parser import from_dict
-from pipeline.base.paths import Paths
-from pipeline.oof.manifest import read_manifest
+from pipeline.oof import read_manifest
 from pipeline.submissions.already_sent import likeness
-from pipeline.submissions.build import BuildRequest, BuiltSubmission, make
-from pipeline.submissions.provenance import NAMED, digests, versions
+from pipeline.submissions.provenance import (
+    NAMED,
+    BuildRequest,
+    BuiltSubmission,
+    digests,
+    make,
+    versions,
+)
 
 # What a submission says it was made from, and whether that is still here.
 

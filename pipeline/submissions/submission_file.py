@@ -20,11 +20,11 @@ from unicodedata import normalize
 
 import numpy as np
 
-from pipeline.base.errors import DataError, raise_if
-from pipeline.base.files import commit_bytes, commit_json, read_json, sha256
+from pipeline.base import DataError, raise_if, read_json
+from pipeline.base.files import commit_bytes, commit_json, sha256
 from pipeline.base.leases import lease
 from pipeline.base.paths import safe_name
-from pipeline.data.join import compare, doubled, places_of
+from pipeline.data import compare, doubled, places_of
 from pipeline.data.sample import Sample
 from pipeline.submissions.already_sent import refuse_sent
 

@@ -3,9 +3,9 @@ before hours go into training."""
 
 import numpy as np
 
-from pipeline.base.config import Competition
-from pipeline.data.tables import Tables
-from pipeline.metrics.metric import Metric
+from pipeline.base import Competition
+from pipeline.data import Tables
+from pipeline.metrics import Metric
 from pipeline.problems.form import Form
 from pipeline.submissions.submission_file import build, check
 

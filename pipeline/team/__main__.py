@@ -16,16 +16,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.base import Competition, DataError, UsageError
 from pipeline.base.command import run
-from pipeline.base.config import Competition
-from pipeline.base.errors import DataError, UsageError
 from pipeline.base.parser import DEFAULT_CONFIG, Parser, read_section
 from pipeline.team.options import add_options, asked_of
 
 if TYPE_CHECKING:
     from jsonargparse import Namespace
 
-    from pipeline.base.paths import Paths
+    from pipeline.base import Paths
     from pipeline.team.audit import Audit
     from pipeline.team.competition import CompetitionView
     from pipeline.team.runs import Peer
@@ -168,7 +167,7 @@ def _list(args: "Namespace", competition: Competition) -> int:
 
 
 def _show(args: "Namespace", competition: Competition) -> int:
-    from pipeline.oof.manifest import origin_of
+    from pipeline.oof import origin_of
     from pipeline.report.page import page
     from pipeline.report.team import print_audit
     from pipeline.team.audit import as_values, audit_own, from_values
@@ -187,7 +186,7 @@ def _show(args: "Namespace", competition: Competition) -> int:
 
 def _export(args: "Namespace", competition: Competition) -> int:
     from pipeline.report.page import page
-    from pipeline.team.export import export
+    from pipeline.team.store import export
 
     paths, contest, peer = _named_run(args, competition)
     path = Path(args.out or f"{paths.runs.name}-{peer.name}.csv")

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.base.paths import Paths
+from pipeline.base import Paths
 from pipeline.team.candidate import Candidate
 from pipeline.team.candidate_view import CandidateView, Finding
 from pipeline.team.checks import (

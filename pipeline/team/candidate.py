@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pipeline.base.errors import DataError, UsageError, raise_if
+from pipeline.base import DataError, UsageError, raise_if
 from pipeline.data.join import shared
 from pipeline.team.columns import sigmoid, softmax
 from pipeline.team.competition import PARTS, CompetitionView

@@ -7,10 +7,8 @@ from typing import Literal
 
 import numpy as np
 
-from pipeline.metrics.bootstrap import Draws, resampled_gains
-from pipeline.metrics.formulas import indicators
-from pipeline.metrics.metric import MetricError
-from pipeline.oof.doubts import doubts_of
+from pipeline.metrics import Draws, MetricError, indicators, resampled_gains
+from pipeline.oof import doubts_of
 from pipeline.team.candidate import Candidate
 from pipeline.team.competition import CompetitionView
 from pipeline.team.runs import Peer

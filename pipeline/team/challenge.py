@@ -31,15 +31,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pipeline.base.errors import DataError, UsageError
+from pipeline.base import DataError, Paths, UsageError, generator
 from pipeline.base.files import commit_json, commit_text, sha256
 from pipeline.base.leases import lease
-from pipeline.base.paths import Paths
-from pipeline.base.seeding import generator
-from pipeline.data.join import compare, places_of
+from pipeline.data import Table, compare, places_of
 from pipeline.data.reading.reader import read
-from pipeline.data.table import Table, listing
-from pipeline.oof.manifest import origin_of
+from pipeline.data.table import listing
+from pipeline.oof import origin_of
 from pipeline.team.candidate import Kind, as_outputs
 from pipeline.team.columns import find_columns, numbers
 from pipeline.team.competition import CompetitionView

@@ -13,8 +13,7 @@ from os.path import commonprefix
 import numpy as np
 import pandas as pd
 
-from pipeline.base.config import Competition
-from pipeline.base.errors import DataError
+from pipeline.base import Competition, DataError
 from pipeline.folds.fold_file import fold_columns
 from pipeline.problems.form import match
 from pipeline.problems.label_texts import canonical

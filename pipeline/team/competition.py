@@ -7,12 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.base.config import Competition
-from pipeline.base.files import read_json
-from pipeline.base.paths import Paths
-from pipeline.data.tables import Tables, load
-from pipeline.folds.frozen import Folds, read_frozen
-from pipeline.metrics.metric import Metric, get_metric
+from pipeline.base import Competition, Paths, read_json
+from pipeline.data import Tables, load
+from pipeline.folds import Folds
+from pipeline.folds.frozen import read_frozen
+from pipeline.metrics import Metric, get_metric
 from pipeline.problems.problem import Problem
 
 PARTS = ("train", "test", "holdout")

@@ -6,7 +6,7 @@ Quick to import: --help needs nothing else.
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.base.errors import UsageError
+from pipeline.base import UsageError
 from pipeline.base.parser import Parser
 
 if TYPE_CHECKING:

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.base.errors import ArtifactError, PipelineError, UsageError
-from pipeline.base.paths import Paths
-from pipeline.metrics.metric import MetricError
-from pipeline.oof.manifest import origin_of, read_manifest
-from pipeline.oof.members import Members, read_members
+from pipeline.base import ArtifactError, Paths, UsageError
+from pipeline.base.errors import PipelineError
+from pipeline.metrics import MetricError
+from pipeline.oof import Members, origin_of, read_manifest
+from pipeline.oof.members import read_members
 from pipeline.oof.predictions import complete_runs
 from pipeline.team.competition import CompetitionView
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.base.errors import DataError
+from pipeline.base import DataError
 from pipeline.base.files import sha256
 from pipeline.data.join import shared
 from pipeline.data.labels import encode

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.ensemble import Gain
 from pipeline.ensemble.assessment import as_score
 from pipeline.ensemble.evidence import Evidence
-from pipeline.ensemble.honest.gains import Gain, difference
+from pipeline.ensemble.honest.gains import difference
 from pipeline.ensemble.honest.nest import AUTO, Nest, error_correlation
 from pipeline.ensemble.predictor import facts_of
-from pipeline.metrics.formulas import indicators
+from pipeline.metrics import Metric, MetricError, indicators
 from pipeline.metrics.kappa_by_shares import judging
-from pipeline.metrics.metric import Metric, MetricError
 from pipeline.team.checks.copies import correlation
 from pipeline.team.competition import CompetitionView
 from pipeline.team.runs import Peer

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.base.errors import ArtifactError
+from pipeline.base import ArtifactError, read_json
 from pipeline.base.fault_injection import reach
-from pipeline.base.files import commit_json, read_json, sha256, sweep
+from pipeline.base.files import commit_json, sha256, sweep
 from pipeline.base.paths import Workspace
-from pipeline.models.learner import Watch
+from pipeline.models import Watch
 
 KEEP = 2
 SUFFIX = ".safetensors"

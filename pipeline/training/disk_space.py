@@ -5,7 +5,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.base.errors import ResourceError, raise_if
+from pipeline.base import raise_if
+from pipeline.base.errors import ResourceError
 from pipeline.base.files import (
     as_resource_error,
     commit_bytes,

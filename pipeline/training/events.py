@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline.base.fault_injection import reach
 from pipeline.base.files import raise_resource_error
-from pipeline.models.learner import Watch
+from pipeline.models import Watch
 
 
 class Journal:

@@ -15,15 +15,18 @@ from typing import Any
 import numpy as np
 
 from pipeline import __version__
-from pipeline.base.errors import ArtifactError, DivergedError
+from pipeline.base import ArtifactError, read_json
+from pipeline.base.errors import DivergedError
 from pipeline.base.fault_injection import reach
-from pipeline.base.files import commit_json, read_json
+from pipeline.base.files import commit_json
 from pipeline.base.leases import lease
 from pipeline.base.paths import Workspace
 from pipeline.base.seeding import derive_seed
-from pipeline.data.table import Table, concatenate
-from pipeline.metrics.metric import Metric, MetricError
-from pipeline.models.learner import Learner, Watch
+from pipeline.data import Table
+from pipeline.data.table import concatenate
+from pipeline.metrics import Metric, MetricError
+from pipeline.models import Watch
+from pipeline.models.learner import Learner
 from pipeline.oof.manifest import FORMAT
 from pipeline.oof.predictions import FoldPredictions, commit_fold
 from pipeline.training.events import Journal

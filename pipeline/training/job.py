@@ -8,14 +8,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pipeline.base.config import Competition, as_dict, flat, short
-from pipeline.base.paths import Part, Paths, Workspace
+from pipeline.base import Competition, Paths
+from pipeline.base.config import as_dict, flat, short
+from pipeline.base.paths import Part, Workspace
 from pipeline.base.stopping import STOP, Stop
-from pipeline.data.table import Table
-from pipeline.data.tables import Tables
-from pipeline.folds.frozen import Folds
+from pipeline.data import Table, Tables
+from pipeline.folds import Folds
+from pipeline.models import Recipe
 from pipeline.models.learner import LearnerFactory
-from pipeline.models.recipes import Recipe, as_values
+from pipeline.models.recipes import as_values
 from pipeline.oof.manifest import HARMLESS, MANNER, SAME
 from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.options import OnNan

@@ -7,19 +7,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.base.config import Competition, as_dict
+from pipeline.base import Competition, Paths, read_json
+from pipeline.base.config import as_dict
 from pipeline.base.cores import wait_asleep
-from pipeline.base.files import read_json
 from pipeline.base.lookup import load as load_object
-from pipeline.base.paths import Paths
 from pipeline.base.stopping import STOP, seconds_of
-from pipeline.data.tables import Tables, load
-from pipeline.folds.frozen import Folds, frozen
+from pipeline.data import Tables, load
+from pipeline.folds import Folds
+from pipeline.folds.frozen import frozen
 from pipeline.folds.relation import questions
-from pipeline.metrics.metric import get_metric
+from pipeline.metrics import get_metric
+from pipeline.models import Recipe
 from pipeline.models.clean import CleaningFactory
 from pipeline.models.learner import Engine, LearnerFactory
-from pipeline.models.recipes import YOUNGER, Recipe, TransformerRecipe, as_begun, find
+from pipeline.models.recipes import YOUNGER, TransformerRecipe, as_begun, find
 from pipeline.models.registry import LEARNERS
 from pipeline.submissions.trial import try_submission
 from pipeline.training.job import FailurePolicy, Job

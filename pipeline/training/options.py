@@ -4,8 +4,7 @@ from argparse import SUPPRESS
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
-from pipeline.base.config import Competition
-from pipeline.base.errors import UsageError, raise_if
+from pipeline.base import Competition, UsageError, raise_if
 from pipeline.base.parser import Parser
 
 if TYPE_CHECKING:

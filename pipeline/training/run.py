@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 
 from pipeline import __version__
-from pipeline.base.errors import ArtifactError, BusyError, DivergedError, raise_if
+from pipeline.base import ArtifactError, raise_if
+from pipeline.base.errors import BusyError, DivergedError
 from pipeline.base.fault_injection import reach
 from pipeline.base.files import commit_json, refuse_links
 from pipeline.base.leases import lease
-from pipeline.metrics.metric import Metric, MetricError
-from pipeline.models.learner import Watch
+from pipeline.metrics import Metric, MetricError
+from pipeline.models import Watch
 from pipeline.models.recipes import as_values
 from pipeline.oof.manifest import FORMAT
 from pipeline.oof.predictions import Wanted, assemble, check_one_origin, read_fold

@@ -22,7 +22,7 @@ from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-from pipeline.models.learner import Watch
+from pipeline.models import Watch
 
 WAITING = 10_000
 """Calls that may wait for a slow tracker; those beyond are dropped."""

@@ -9,7 +9,7 @@ import codecs
 import re
 from collections.abc import Callable
 
-from pipeline.base.errors import DataError, UsageError
+from pipeline.base import DataError, UsageError
 
 SAMPLE_BYTES = 1_000_000
 """An encoding is guessed from at most this much."""

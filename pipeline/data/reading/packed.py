@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from pipeline.base.errors import DataError
+from pipeline.base import DataError
 from pipeline.base.files import size_text
 
 MOST_BYTES = 8_000_000_000

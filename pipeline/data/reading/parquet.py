@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow
 from pyarrow import parquet
 
-from pipeline.base.errors import DataError
+from pipeline.base import DataError
 from pipeline.data.reading.encoding import clean
 from pipeline.data.table import Findings
 

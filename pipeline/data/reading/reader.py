@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.base.errors import DataError, raise_if
+from pipeline.base import DataError, raise_if
 from pipeline.data.reading.delimited import Rows, parse_csv, parse_tsv
 from pipeline.data.reading.encoding import IN_CONFIG, decode
 from pipeline.data.reading.json_lines import parse_json, parse_jsonl

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.base.errors import DataError
+from pipeline.base import DataError
 from pipeline.data.reading.encoding import clean
 from pipeline.data.table import Findings
 

@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from pipeline.base.seeding import generator
+from pipeline.base import generator
 
 Step = list[np.ndarray]
 Plan = list[Step]

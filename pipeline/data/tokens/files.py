@@ -25,8 +25,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.lib import format as npy
 
-from pipeline.base.errors import ArtifactError
-from pipeline.base.files import commit, commit_json, read_json, sha256
+from pipeline.base import ArtifactError, read_json
+from pipeline.base.files import commit, commit_json, sha256
 
 # Token numbers of many inputs in flat arrays, in memory or mapped from files.
 #

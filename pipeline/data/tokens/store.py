@@ -25,7 +25,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from pipeline.base.errors import ArtifactError, BusyError, ResourceError
+from pipeline.base import ArtifactError
+from pipeline.base.errors import BusyError, ResourceError
 from pipeline.base.leases import holder, lease
 from pipeline.data.tokens.files import (
     MANIFEST,

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pipeline.base.errors import ArtifactError, UsageError
+from pipeline.base import ArtifactError, UsageError
 from pipeline.data.tokens.files import TokenArrays
 
 # What a backbone reads at once, and the key it is known by.

@@ -22,7 +22,7 @@ from pipeline.ensemble.decisions.decision import Candidate, Case, Hurdle, Offer
 from pipeline.ensemble.decisions.offsets import offsets_for
 from pipeline.ensemble.decisions.rounding import Labels, clip_to, fit_grid, has_grid
 from pipeline.ensemble.decisions.threshold import thresholds_for
-from pipeline.metrics.metric import Metric
+from pipeline.metrics import Metric
 from pipeline.problems.form import Kind
 
 

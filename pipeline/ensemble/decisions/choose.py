@@ -16,15 +16,15 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.stats import t as student
 
-from pipeline.base.config import Competition
+from pipeline.base import Competition
 from pipeline.ensemble.decisions.candidates import candidates, forced
 from pipeline.ensemble.decisions.decision import Candidate, Decision, Hurdle, Labelled
 from pipeline.ensemble.decisions.rounding import Labels
 from pipeline.ensemble.evidence import Evidence, FoldSet
 from pipeline.ensemble.honest.gains import UPPER, Difference, Gain
 from pipeline.ensemble.honest.nest import AUTO, NESTED_RESAMPLES, Nest
-from pipeline.metrics.bootstrap import RESAMPLES, Draws, resampled_gains
-from pipeline.metrics.metric import Metric, MetricError
+from pipeline.metrics import Draws, Metric, MetricError, resampled_gains
+from pipeline.metrics.bootstrap import RESAMPLES
 from pipeline.problems.form import Form
 
 # Judging a change of predictions: its effect, its interval, and whether that is enough.

@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from pipeline.base.config import TaskConfig
-from pipeline.metrics.metric import Metric, MetricError
+from pipeline.metrics import Metric, MetricError
 from pipeline.metrics.moments import CELLS
 from pipeline.problems.form import Kind
 

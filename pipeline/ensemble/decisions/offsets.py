@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.ensemble.decisions.decision import Labelled, Rule, beyond_noise, gains_on_the_way
-from pipeline.metrics.metric import Metric
+from pipeline.metrics import Metric
 
 ROUNDS = 10
 FLOOR = 1e-12  # lowest probability, for its logarithm

@@ -21,7 +21,7 @@ from pipeline.ensemble.decisions.decision import (
     gains_on_the_way,
     listed,
 )
-from pipeline.metrics.metric import Metric
+from pipeline.metrics import Metric
 from pipeline.problems.form import THRESHOLD
 
 ROUNDS = 5  # of going round the labels, where they depend on each other

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pipeline.base.seeding import generator
+from pipeline.base import generator
 from pipeline.ensemble.evidence import Evidence, FoldSet
 from pipeline.ensemble.methods.registry import METHODS, methods_for
 from pipeline.ensemble.methods.scaling import find_scale
 from pipeline.ensemble.predictor import Predictor
-from pipeline.metrics.bootstrap import RESAMPLES, Draws, resampled_gains
+from pipeline.metrics import Draws, resampled_gains
+from pipeline.metrics.bootstrap import RESAMPLES
 
 AUTO = "auto"
 NESTED_RESAMPLES = 200  # a standard error inside the nest decides ties; 200 give it to 5 %

@@ -17,7 +17,7 @@ from scipy.optimize import nnls
 
 from pipeline.ensemble.evidence import Evidence, FoldSet
 from pipeline.ensemble.predictor import Blend, Predictor
-from pipeline.metrics.moments import Moments
+from pipeline.metrics import Moments
 
 # How strongly a method is held back, chosen inside the folds it is fitted on.
 #

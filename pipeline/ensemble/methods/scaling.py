@@ -17,7 +17,7 @@ import numpy as np
 
 from pipeline.ensemble.evidence import Evidence, FoldSet
 from pipeline.ensemble.predictor import Blend, Predictor, Rows
-from pipeline.metrics.moments import Moments
+from pipeline.metrics import Moments
 
 SPREAD = 3.0  # times wider or narrower than the target from which a member is on another scale
 FOLLOWS = 0.5  # correlation with the target from which a narrow member is not just a weak one

@@ -16,7 +16,8 @@ from pipeline.ensemble.evidence import Evidence, FoldSet
 from pipeline.ensemble.methods.ridge import label_level, tuned
 from pipeline.ensemble.methods.weights import simplex
 from pipeline.ensemble.predictor import Blend, Rows, within_range
-from pipeline.metrics.moments import Moments, measure
+from pipeline.metrics import Moments
+from pipeline.metrics.moments import measure
 
 STRENGTHS = (1e3, 1e1, 1e0, 1e-1, 1e-2)
 """Tried from strong to weak, in units of a member's mean variance in the slice."""

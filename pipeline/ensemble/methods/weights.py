@@ -15,10 +15,11 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.optimize import minimize, nnls
 
-from pipeline.base.seeding import generator
+from pipeline.base import generator
 from pipeline.ensemble.evidence import Evidence, FoldSet
 from pipeline.ensemble.predictor import Blend
-from pipeline.metrics.moments import CELLS, Moments
+from pipeline.metrics import Moments
+from pipeline.metrics.moments import CELLS
 
 ROUNDS = 40
 PATIENCE = 10  # picks without a better ensemble after which greedy stops, where a pick costs rows

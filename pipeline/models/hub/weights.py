@@ -16,9 +16,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.base.errors import ArtifactError, UsageError
+from pipeline.base import ArtifactError, UsageError
+from pipeline.models.hub import download as checkpoint
 from pipeline.models.hub import download as hub
-from pipeline.models.hub import folder as checkpoint
 from pipeline.models.settings import TransformerRecipe
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pipeline.base.errors import UsageError
+from pipeline.base import UsageError
 
 TOKENS = 7
 NO_LIMIT = 2**31

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from pipeline.data.table import Table
+from pipeline.data import Table
 from pipeline.models.linear.solver import Design
 from pipeline.models.linear.text_features import (
     NgramCounter,

@@ -14,12 +14,11 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from pipeline.base.config import Competition, TaskConfig, as_dict
-from pipeline.base.errors import ArtifactError
-from pipeline.base.files import commit_arrays, commit_json, read_arrays, read_json
+from pipeline.base import ArtifactError, Competition, generator, read_json
+from pipeline.base.config import TaskConfig, as_dict
+from pipeline.base.files import commit_arrays, commit_json, read_arrays
 from pipeline.base.paths import Workspace
-from pipeline.base.seeding import generator
-from pipeline.data.table import Table
+from pipeline.data import Table
 from pipeline.models.learner import Engine, LearnerFactory, Watch
 from pipeline.models.linear.features import Features, chunks, learn_features
 from pipeline.models.linear.regularisation import (

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.data.table import Table
+from pipeline.data import Table
 from pipeline.models.linear.solver import Design, Loss, fit_glm
 from pipeline.models.linear.text_features import tidy
 

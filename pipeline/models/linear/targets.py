@@ -14,9 +14,9 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
+from pipeline.base import DataError
 from pipeline.base.config import TaskConfig
-from pipeline.base.errors import DataError
-from pipeline.data.table import Table
+from pipeline.data import Table
 from pipeline.models.linear.solver import Loss, loss_sum, predicted
 from pipeline.problems.problem import TargetKind
 

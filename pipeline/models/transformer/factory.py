@@ -15,11 +15,11 @@ import tokenizers
 import torch
 import transformers
 
-from pipeline.base.config import Competition, TaskConfig
-from pipeline.base.errors import UsageError
-from pipeline.data.table import Table
+from pipeline.base import Competition, UsageError
+from pipeline.base.config import TaskConfig
+from pipeline.data import Table
 from pipeline.data.tokens.store import TokenStore
-from pipeline.models.hub.folder import sentence_settings
+from pipeline.models.hub.download import sentence_settings
 from pipeline.models.hub.weights import backbone_facts, fetch, load_backbone, load_tokenizer, locate
 from pipeline.models.kernels.backbone_facts import BackboneFacts
 from pipeline.models.kernels.cpu_kernels import (
@@ -34,12 +34,11 @@ from pipeline.models.kernels.packing import Packing, packable, rehearse
 from pipeline.models.learner import Engine, Silent, Watch
 from pipeline.models.registry import POOLINGS
 from pipeline.models.settings import TransformerRecipe
-from pipeline.models.transformer.device import Hardware, detect
+from pipeline.models.transformer.device import Hardware, PrecisionState, detect
 from pipeline.models.transformer.fine_tuning import Fitter, SharedByFolds, TransformerLearner
 from pipeline.models.transformer.losses import check_loss
 from pipeline.models.transformer.memory_limits import LearnedLimits, Limits, free_memory
 from pipeline.models.transformer.network import Pristine
-from pipeline.models.transformer.precision import PrecisionState
 
 
 class TransformerFactory:

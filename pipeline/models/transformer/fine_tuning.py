@@ -11,13 +11,13 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 
+from pipeline.base import ArtifactError, read_json
 from pipeline.base.config import TaskConfig, as_dict
-from pipeline.base.errors import ArtifactError
-from pipeline.base.files import commit, commit_json, read_json, sha256
+from pipeline.base.files import commit, commit_json, sha256
 from pipeline.base.lookup import load
 from pipeline.base.paths import Workspace
 from pipeline.base.seeding import derive_seed
-from pipeline.data.table import Table
+from pipeline.data import Table
 from pipeline.data.tokens.data_module import FoldDataModule
 from pipeline.data.tokens.store import TokenStore
 from pipeline.models.kernels.cuda_graph import Graphs

@@ -11,8 +11,8 @@ import numpy as np
 from torch import Tensor
 from torch.nn import functional
 
+from pipeline.base import DataError, UsageError
 from pipeline.base.config import TaskConfig
-from pipeline.base.errors import DataError, UsageError
 from pipeline.base.lookup import load
 from pipeline.models.registry import LOSSES
 from pipeline.problems.problem import TargetKind

@@ -16,7 +16,7 @@ from pipeline.models.kernels.backbone_facts import can_recompute
 from pipeline.models.kernels.cuda_graph import Graphs
 from pipeline.models.learner import Silent, Watch
 from pipeline.models.settings import TransformerRecipe
-from pipeline.models.transformer.device import Hardware
+from pipeline.models.transformer.device import Hardware, PrecisionState
 from pipeline.models.transformer.losses import TargetCodec
 from pipeline.models.transformer.memory_limits import (
     Batch,
@@ -29,7 +29,6 @@ from pipeline.models.transformer.memory_limits import (
 )
 from pipeline.models.transformer.network import Network
 from pipeline.models.transformer.optimiser import make_optimizer
-from pipeline.models.transformer.precision import PrecisionState
 from pipeline.models.transformer.step import Stepper
 
 LOG_EVERY = 50

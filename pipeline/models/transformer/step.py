@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from pipeline.base.fault_injection import reach
 from pipeline.base.seeding import derive_seed
 from pipeline.models.kernels.cuda_graph import CaptureFailed, Graphs, StaticBuffers
+from pipeline.models.transformer.device import PrecisionState, clip
 from pipeline.models.transformer.losses import TargetCodec
 from pipeline.models.transformer.memory_limits import (
     Batch,
@@ -40,7 +41,6 @@ from pipeline.models.transformer.memory_limits import (
 )
 from pipeline.models.transformer.network import Network
 from pipeline.models.transformer.optimiser import set_rates
-from pipeline.models.transformer.precision import PrecisionState, clip
 
 # NaN and infinity are noticed within a few steps, and nothing waits for the device to notice.
 

@@ -20,7 +20,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from pipeline.base.errors import ArtifactError
+from pipeline.base import ArtifactError
 
 DTYPES = {
     torch.float64: "F64",

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.base.errors import UsageError, raise_if
+from pipeline.base import UsageError, raise_if
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from itertools import combinations
 
 import pandas as pd
 
-from pipeline.data.sample import id_column_of
+from pipeline.data import id_column_of
 from pipeline.data.tables import ROW_NUMBER
 from pipeline.setup.detection.choices import Choices, Overrides
 from pipeline.setup.detection.names import (

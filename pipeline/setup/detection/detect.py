@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.base.config import ColumnsConfig, Competition, DataConfig, FoldsConfig, TaskConfig
-from pipeline.base.errors import DataError, raise_if
+from pipeline.base import Competition, DataError, raise_if
+from pipeline.base.config import ColumnsConfig, DataConfig, FoldsConfig, TaskConfig
+from pipeline.data import id_column_of
 from pipeline.data.labels import labelled_rows, one_hot
 from pipeline.data.long_form import widened
 from pipeline.data.reading.reader import read_file
-from pipeline.data.sample import id_column_of, index_columns
+from pipeline.data.sample import index_columns
 from pipeline.problems.label_texts import canonical
 from pipeline.setup.detection.choices import Choices, Overrides
 from pipeline.setup.detection.codes import ask_unlabelled, find_codes

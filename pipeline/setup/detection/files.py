@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from pipeline.base import DataError, UsageError, raise_if
 from pipeline.base.config import ColumnsConfig
-from pipeline.base.errors import DataError, UsageError, raise_if
 from pipeline.data.reading.reader import column_names, is_table
 from pipeline.data.tables import ROW_NUMBER
 from pipeline.setup.detection.choices import Choices, Overrides

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.base.errors import DataError
-from pipeline.data.sample import id_column_of, index_columns
+from pipeline.base import DataError
+from pipeline.data import id_column_of
+from pipeline.data.sample import index_columns
 from pipeline.problems.cells import separator_of
 from pipeline.problems.label_texts import canonical, is_number
 from pipeline.setup.detection.choices import Choices, Overrides

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from pipeline.base.errors import DataError
+from pipeline.base import DataError
 from pipeline.metrics.registry import suggested
 from pipeline.problems.answers import guesses, numbers_in
 from pipeline.problems.cells import labels_in, separator_of

@@ -12,8 +12,10 @@ from scipy import sparse
 from sklearn.feature_extraction.text import HashingVectorizer
 from sklearn.linear_model import SGDClassifier
 
-from pipeline.base.seeding import derive_seed, generator
-from pipeline.data.table import Table, concatenate
+from pipeline.base import generator
+from pipeline.base.seeding import derive_seed
+from pipeline.data import Table
+from pipeline.data.table import concatenate
 from pipeline.folds.groups import connect
 from pipeline.setup.inspection.duplicates import Codes
 from pipeline.setup.inspection.row_properties import (

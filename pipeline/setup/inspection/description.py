@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from pipeline.base.config import Competition
-from pipeline.data.table import Table
+from pipeline.base import Competition
+from pipeline.data import Table
 from pipeline.setup.inspection.row_properties import sample_within
 
 BINS = 10

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from pipeline.base.config import FoldsConfig
-from pipeline.data.table import Table, concatenate
+from pipeline.data import Table
+from pipeline.data.table import concatenate
 from pipeline.folds.groups import How, connect, normalise_all
 from pipeline.setup.inspection.row_properties import sample_within
 

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.base.config import Competition, as_dict
+from pipeline.base import Competition
+from pipeline.base.config import as_dict
 from pipeline.base.cores import usable_cores
 from pipeline.base.files import free_bytes
+from pipeline.data import Table
 from pipeline.data.reading.reader import read_file
-from pipeline.data.table import Table
 from pipeline.setup.fold_recipe import FoldProposal
 from pipeline.setup.inspection.adversarial import Alike, alike
 from pipeline.setup.inspection.description import Columns, Lengths, Spread, columns, lengths, spread
@@ -36,7 +37,7 @@ from pipeline.setup.inspection.duplicates import (
 from pipeline.setup.inspection.row_properties import Alone, alone, properties, sample
 
 if TYPE_CHECKING:
-    from pipeline.data.tables import Tables
+    from pipeline.data import Tables
 
 
 # What this machine has, and what a run will need of it. Looks without loading torch.

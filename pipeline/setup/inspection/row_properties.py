@@ -14,8 +14,8 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.stats import rankdata
 
-from pipeline.base.seeding import generator
-from pipeline.data.table import Table
+from pipeline.base import generator
+from pipeline.data import Table
 from pipeline.problems.registry import problem_of
 
 Kind = Literal["column", "text", "order"]

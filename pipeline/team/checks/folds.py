@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.metrics.metric import MetricError
+from pipeline.metrics import MetricError
 from pipeline.team.candidate_view import (
     CandidateView,
     Finding,

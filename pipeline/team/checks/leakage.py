@@ -26,9 +26,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from pipeline.base.seeding import generator
-from pipeline.metrics.bootstrap import Draws, resampled_gains
-from pipeline.metrics.metric import MetricError
+from pipeline.base import generator
+from pipeline.metrics import Draws, MetricError, resampled_gains
 from pipeline.team.candidate_view import (
     RESAMPLES,
     CandidateView,

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pipeline.setup.inspection.duplicates import code
+from pipeline.setup import code
 from pipeline.team.candidate_view import CandidateView, Finding, ok, out, unproven
 
 BOUND, OUT = 4.0, 8.0

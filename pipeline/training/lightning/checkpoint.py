@@ -11,7 +11,7 @@ from pipeline.base.errors import ResourceError
 from pipeline.base.fault_injection import reach
 from pipeline.base.files import commit, free_bytes, size_text
 from pipeline.base.paths import Workspace
-from pipeline.models.learner import Watch
+from pipeline.models import Watch
 from pipeline.models.transformer.module import TextModule
 from pipeline.models.transformer.tensor_file import read, size, write
 from pipeline.training.checkpoints import Checkpoints

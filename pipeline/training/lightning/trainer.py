@@ -21,7 +21,7 @@ from pytorch_lightning.strategies import SingleDeviceStrategy
 from pipeline.base.paths import Workspace
 from pipeline.base.stopping import Stop
 from pipeline.data.tokens.data_module import FoldDataModule
-from pipeline.models.learner import Watch
+from pipeline.models import Watch
 from pipeline.models.transformer.device import Hardware
 from pipeline.models.transformer.module import TextModule
 from pipeline.training.checkpoints import Checkpoints

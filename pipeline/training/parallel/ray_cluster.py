@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline import __version__
-from pipeline.base.errors import BusyError, ResourceError, UsageError, raise_if
+from pipeline.base import UsageError, raise_if
+from pipeline.base.errors import BusyError, ResourceError
 from pipeline.base.files import commit_text, new_name
 from pipeline.training.parallel import ray_worker as onnode
 from pipeline.training.parallel.scheduler import Ended

@@ -26,8 +26,9 @@ from pathlib import Path
 
 from joblib import Parallel, delayed
 
+from pipeline.base import UsageError
 from pipeline.base.cores import usable_cores
-from pipeline.base.errors import BusyError, PipelineError, ResourceError, UsageError
+from pipeline.base.errors import BusyError, PipelineError, ResourceError
 from pipeline.base.leases import holder_pid
 from pipeline.base.stopping import Stop
 

@@ -8,7 +8,7 @@ import torch
 from transformers import AutoConfig, AutoModel, T5Config, T5EncoderModel, T5Model
 
 from pipeline.base.errors import ArtifactError, UsageError
-from pipeline.models.hub.folder import sentence_settings
+from pipeline.models.hub.download import sentence_settings
 from pipeline.models.hub.weights import backbone_facts, load_backbone, load_tokenizer, locate
 from pipeline.models.settings import TransformerRecipe
 from tests.architectures import settings_of, tokenizer_of

@@ -21,7 +21,7 @@ import torch
 from pipeline.base.errors import ArtifactError, BusyError, UsageError
 from pipeline.base.files import sha256
 from pipeline.models.hub import download as hub
-from pipeline.models.hub.folder import weight_files
+from pipeline.models.hub.download import weight_files
 from pipeline.models.hub.weights import fetch, load_backbone, load_tokenizer, locate
 from pipeline.models.settings import TransformerRecipe
 from tests.tiny import tiny_backbone

@@ -12,10 +12,10 @@ from pipeline.data.tokens.data_module import Item, collate_step
 from pipeline.models.kernels.cuda_graph import Graphs, Rerun
 from pipeline.models.kernels.packing import Packing, packable
 from pipeline.models.settings import TransformerRecipe
+from pipeline.models.transformer.device import PrecisionState
 from pipeline.models.transformer.memory_limits import LearnedLimits, Limits
 from pipeline.models.transformer.network import Head, Network
 from pipeline.models.transformer.optimiser import make_optimizer
-from pipeline.models.transformer.precision import PrecisionState
 from pipeline.models.transformer.step import Stepper
 from tests.fitting import Listener
 from tests.models.transformer.toys import CODEC

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from pipeline.base.errors import DivergedError
+from pipeline.models.transformer.device import PrecisionState, clip
 from pipeline.models.transformer.memory_limits import LearnedLimits
-from pipeline.models.transformer.precision import PrecisionState, clip
 from tests.models.transformer.toys import LARGE, Toy, Training, steps_of
 
 FIRST_SCALE = 65_536.0
