@@ -15,7 +15,7 @@ from pipeline.ensemble.predictor import Rows, facts_of
 from pipeline.metrics.bootstrap import Draws, resampled_gains
 from pipeline.metrics.metric import Metric
 from pipeline.report.ensemble_figure import draw
-from pipeline.submissions.provenance import BuildRequest, make
+from pipeline.submissions.build import BuildRequest, make
 
 SEED = 1
 

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from jsonargparse import Namespace
 
     from pipeline.ensemble.outcome import Outcome
+    from pipeline.submissions.build import BuiltSubmission
     from pipeline.submissions.kaggle import Client, Sent
-    from pipeline.submissions.provenance import BuiltSubmission
     from pipeline.submissions.submission_file import Written
 
 
@@ -152,7 +152,7 @@ def _make(args: "Namespace", competition: Competition) -> "BuiltSubmission":
     """Find the runs; read everything, fit, choose, score; the outcome and the file's bytes."""
     from pipeline.base import Paths
     from pipeline.oof.runs import find_runs
-    from pipeline.submissions.provenance import BuildRequest, make
+    from pipeline.submissions.build import BuildRequest, make
 
     paths = Paths(Path(args.root), competition.name)
     train = _train_command(args)
@@ -163,7 +163,7 @@ def _make(args: "Namespace", competition: Competition) -> "BuiltSubmission":
 
 def _write(args: "Namespace", made: "BuiltSubmission", message: str) -> "Written":
     from pipeline.base import Paths
-    from pipeline.submissions.provenance import provenance
+    from pipeline.submissions.build import provenance
     from pipeline.submissions.submission_file import write
 
     name, method = made.outcome.competition.name, made.outcome.assessment.method

@@ -16,7 +16,7 @@ from pipeline.ensemble.forecast.leaderboard import Leaderboard
 from pipeline.ensemble.forecast.ranges import INSIDE
 from pipeline.report.ensemble_answer import VERDICTS, answer_lines
 from pipeline.report.page import empty_grid, reach, score_text, signed
-from pipeline.submissions.provenance import decisions, finite, scores
+from pipeline.submissions.build import decisions, finite, scores
 from pipeline.submissions.submission_file import Written
 
 Piece = str | Grid

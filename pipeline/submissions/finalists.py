@@ -19,9 +19,9 @@ from pipeline.ensemble import Outcome
 from pipeline.ensemble.assessment import as_score
 from pipeline.metrics import Metric, MetricError, indicators
 from pipeline.submissions.already_sent import Likeness, likeness, sent_files
+from pipeline.submissions.build import BuiltSubmission
 from pipeline.submissions.leaderboard_noise import Board, Duel, duel
 from pipeline.submissions.ledger import Entry
-from pipeline.submissions.provenance import BuiltSubmission
 from pipeline.submissions.rebuild import prove, read_origin, remake
 from pipeline.submissions.submission_file import existing
 

@@ -23,7 +23,7 @@ from pipeline.base.files import commit_bytes, sha256
 from pipeline.base.parser import from_dict
 from pipeline.oof import read_manifest
 from pipeline.submissions.already_sent import likeness
-from pipeline.submissions.provenance import (
+from pipeline.submissions.build import (
     NAMED,
     BuildRequest,
     BuiltSubmission,

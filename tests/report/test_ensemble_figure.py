@@ -1,7 +1,7 @@
 import pytest
 
 from pipeline.report.ensemble_figure import draw
-from pipeline.submissions.provenance import BuildRequest, make
+from pipeline.submissions.build import BuildRequest, make
 from tests.blendable import make as make_toy
 
 

@@ -1,4 +1,6 @@
-"""Where a submission came from: enough to judge it later and to make it again."""
+"""From finished runs to the bytes of a submission, and where they came from: enough to judge a file
+later and to make it again.
+"""
 
 import math
 import platform
