@@ -213,10 +213,15 @@ def test_ids_are_compared_as_text(folder):
     folder.write("train.csv", "id,text,label\n1,a,1\n01,b,2\n1.0,c,3\n")
     assert len(folder.load().train) == 3
     folder.write("sample.csv", "id,target\n9,0\n8.0,0\n")
+    assert folder.refusal().startswith(
+        "sample.csv: its ids are those of the test file but for a .0 at their end: '8.0' here is "
+        "'8' there, 1 in all"
+    )
+    folder.write("sample.csv", "id,target\n9,0\n8.1,0\n")
     assert folder.refusal() == (
         "2 problems:\n"
         "  - sample.csv: 1 ids of the test file are not in it: 8\n"
-        "  - sample.csv: 1 of its ids are not in the test file: 8.0"
+        "  - sample.csv: 1 of its ids are not in the test file: 8.1"
     )
 
 

@@ -9,7 +9,9 @@ from tests.blendable import make as make_toy
     ("problem", "metric"), [("regression", "pearson"), ("multiclass", "log-loss")]
 )
 def test_the_picture_says_members_weights_and_scores(tmp_path, problem, metric):
-    toy = make_toy(tmp_path, problem, metric)
+    classes = ["art", "business", "sport", "world"]
+    sample = (classes, ["0.25"] * 4) if problem == "multiclass" else None
+    toy = make_toy(tmp_path, problem, metric, sample=sample)
     for place, noise in enumerate((0.6, 0.9, 1.2)):
         toy.add_run(f"member-with-a-very-long-name-{place}", noise, seed=place)
     runs = sorted(path.name for path in toy.paths.runs.iterdir())
