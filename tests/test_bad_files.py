@@ -328,7 +328,10 @@ def test_the_submission_has_the_samples_order_and_header(folder):
 @pytest.mark.parametrize(
     ("ids", "message"),
     [
-        (["te0", "te1", "te2", "te3", "te4"], "1 ids of the test file are not in it: te5"),
+        (
+            ["te0", "te1", "te2", "te3", "te4"],
+            "1 ids of the test file are not in it (if it shows some rows only, set",
+        ),
         (
             ["te0", "te1", "te2", "te3", "te4", "te5", "x", "y"],
             "2 of its ids are not in the test file: x, y",

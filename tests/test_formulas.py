@@ -60,7 +60,12 @@ def test_nothing_else_writes_a_csv_and_nothing_writes_html():
             writers.add(name)
         if re.search(r"<html|\.to_html\(|\.save_html\(", code, re.IGNORECASE):
             pages.add(name)
-    assert writers == {"folds/fold_file.py", "submissions/submission_file.py", "team/export.py"}
+    assert writers == {
+        "folds/fold_file.py",
+        "submissions/submission_file.py",
+        "team/challenge.py",
+        "team/store.py",
+    }
     assert pages == set()
 
 

@@ -38,7 +38,8 @@ def parser() -> Parser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     args = parser().read(argv)
-    from pipeline.doctor.checkup import Scope, checkup
+    from pipeline.doctor.checkup import checkup
+    from pipeline.doctor.listing import Scope
     from pipeline.report.doctor import as_json, print_checkup
     from pipeline.report.page import page
 

@@ -136,7 +136,10 @@ METRICS: dict[str, Record] = {
         greater_is_better=True,
         needs="label",
         bounds=UP_TO_ONE,
-        usual_for={"two classes, a class is shown": "The sample submission shows classes."},
+        usual_for={
+            "two classes, a class is shown": "The sample submission shows classes.",
+            "labels in a cell": "Labels are written, not chances.",
+        },
         place={"multilabel": 2},
     ),
     "macro-f1": Record(

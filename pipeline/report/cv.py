@@ -41,6 +41,7 @@ def first_lines(job: Job, tokens: str, missing: int) -> list[str]:
 def learner_text(recipe: Recipe, facts: Mapping[str, Any]) -> str:
     """What the learner is made of, and what is done to its texts first.
 
+    >>> from pipeline.models.settings import LinearRecipe
     >>> learner_text(LinearRecipe(), {"precision": "fp32"})
     'n-grams of 1 to 4 characters and 1 to 2 words, precision fp32, all rows at once'
     """

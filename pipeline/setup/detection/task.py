@@ -260,8 +260,9 @@ def find_metric(
         shown_columns=len(answers.columns),
     )
     if separator_in(problem, targets):
-        doubts.because("task.metric", "Labels are written, not chances. A guess: check the rules.")
-        return "f1"
+        metric, reason = suggested("labels in a cell")
+        doubts.because("task.metric", f"{reason} A guess: check the competition's rules.")
+        return metric
     if problem_of(problem).exclusive and (top := guesses(clues.shown, clues.labels)) > 1:
         doubts.because("task.metric", f"The sample shows {top} guesses. A guess: check the rules.")
         return f"map({top})"
