@@ -83,10 +83,32 @@ def sample_of(
     )
 
 
-def for_all(sample: Sample, ids: np.ndarray) -> Sample:
-    """A *sample* that shows some of the rows only, as one of all *ids* (m,), in their order."""
-    values = np.repeat(sample.values[:1], len(ids), axis=0)
-    return replace(sample, ids=ids, values=values, written_ids=None)
+def for_rows(sample: Sample, ids: np.ndarray, short: bool) -> tuple[Sample, list[str], list[str]]:
+    """A *sample* as one of the test file's rows, with problems and notes about that file.
+
+    A sample with ids stays as it is, unless it shows some of the rows only and is known to be
+    *short*: then it becomes one of all rows. One without ids has those of the file, in order.
+
+    Args:
+        sample: as it was read.
+        ids: (m,) of the test file's rows, in order.
+        short: data.short_sample.
+    """
+    if not sample.id_column:
+        filled = replace(sample, ids=ids)
+        if len(sample.ids) == len(ids):
+            return filled, [], ["the sample has no ids: its rows are those of this file, in order"]
+        rows = f"{len(sample.ids):,} rows, this file has {len(ids):,}"
+        expected = "expected a row for each, in the same order"
+        return filled, [f"the sample has no ids and {rows}: {expected}"], []
+    if short and sample.long is None and set(sample.ids) < set(ids):
+        told = (
+            f"the sample shows {len(sample.ids):,} of {len(ids):,} rows (data.short_sample): the "
+            "submission has all, in the order of this file"
+        )
+        values = np.repeat(sample.values[:1], len(ids), axis=0)
+        return replace(sample, ids=ids, values=values, written_ids=None), [], [told]
+    return sample, [], []
 
 
 def composed(ids: np.ndarray) -> np.ndarray:

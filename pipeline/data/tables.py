@@ -24,7 +24,7 @@ from pipeline.base import Competition, DataError, raise_if
 from pipeline.data.labels import encode, labelled_rows
 from pipeline.data.rare import apart
 from pipeline.data.reading.reader import Reading, read
-from pipeline.data.sample import Sample, composed, for_all, made_up, sample_of
+from pipeline.data.sample import Sample, composed, for_rows, made_up, sample_of
 from pipeline.data.table import (
     Table,
     concatenate,
@@ -131,30 +131,16 @@ def file_to_predict(
     needed += [] if id_column == ROW_NUMBER else [id_column]
     if problems := missing_columns(file.value, needed):
         return Checked(None, about(name, problems), file.notes), sample
-    problems, notes = [], []
-    by_order = sample is not None and not sample.id_column
-    counted = sample is not None and len(sample.ids) == len(file.value)
-    if id_column == ROW_NUMBER and sample is not None and counted and not by_order:
-        ids = sample.ids
-        notes.append("no id column: rows are those of the sample, in its order")
+    counted = sample is not None and sample.id_column and len(sample.ids) == len(file.value)
+    if id_column == ROW_NUMBER and sample is not None and counted:
+        ids, problems = sample.ids, []
+        notes = ["no id column: rows are those of the sample, in its order"]
     else:
-        ids = row_ids(file.value, id_column, name)
+        ids, notes = row_ids(file.value, id_column, name), []
         problems = id_problems(ids)
-    short = competition.data.short_sample and sample is not None and not by_order
-    if short and sample is not None and set(sample.ids) < set(ids) and sample.long is None:
-        notes.append(
-            f"the sample shows {len(sample.ids):,} of {len(ids):,} rows (data.short_sample): the "
-            "submission has all, in the order of this file"
-        )
-        sample = for_all(sample, ids)
-    if sample is not None and by_order and counted:
-        sample = replace(sample, ids=ids)
-        notes.append("the sample has no ids: its rows are those of this file, in order")
-    elif sample is not None and by_order:
-        rows = f"{len(sample.ids):,} rows, this file has {len(ids):,}"
-        expected = "expected a row for each, in the same order"
-        problems = [*problems, f"the sample has no ids and {rows}: {expected}"]
-        sample = replace(sample, ids=ids)
+    if sample is not None:
+        sample, wrong, told = for_rows(sample, ids, competition.data.short_sample)
+        problems, notes = problems + wrong, notes + told
     if not competition.data.sample_submission:
         own = test_id_column(file.value, competition, None)
         sample = made_up(competition, "id" if own == ROW_NUMBER else own, ids)
@@ -222,9 +208,6 @@ def _table(
         },
         source=name,
     )
-
-
-__all__ = ["ROW_NUMBER", "Tables", "load"]
 
 
 @dataclass(frozen=True, kw_only=True)

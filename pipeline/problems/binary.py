@@ -1,22 +1,19 @@
 """One of two classes per row: the probability of the positive one, which stands second."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from pipeline.problems.classes import OneClass, YesOrNo
 from pipeline.problems.form import (
-    LABEL_IN_CLASS_COLUMNS,
     Form,
     Sample,
-    class_columns,
     flag_columns,
     kind_of,
     number_columns,
-    refuse,
     refuse_contradiction,
     shown_in,
-    untouched,
 )
 from pipeline.problems.label_texts import canonical, is_number
 from pipeline.problems.problem import Clues, Task
@@ -53,16 +50,14 @@ class Binary(OneClass, YesOrNo):
 
     def form(self, task: Task, targets: Sequence[str], needs: str, sample: Sample) -> Form:
         """A column per class of probabilities; or one column of classes or probabilities."""
-        columns = class_columns(task.classes, targets, sample.columns)
-        notes = untouched(columns, sample.columns)
-        if len(columns) > 1:
-            refuse(task.submit == "label", LABEL_IN_CLASS_COLUMNS)
-            return Form(kind="value", columns=columns, notes=notes)
-        shown, written = shown_in(columns, sample), task.class_codes or task.classes
+        form = self.class_form(task, targets, sample)
+        if len(form.columns) > 1:
+            return form
+        shown, written = shown_in(form.columns, sample), task.class_codes or task.classes
         kind, more = kind_of(task.submit, needs, shown, written)
         if kind == "label" or not all(map(is_number, shown)):
             refuse_contradiction(shown, task.classes, task.class_codes)
-        return Form(kind=kind, columns=columns, notes=notes + more)
+        return replace(form, kind=kind, notes=form.notes + more)
 
     def texts(
         self, form: Form, task: Task, predicted: np.ndarray, limits: tuple[float, float]

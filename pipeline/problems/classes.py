@@ -4,7 +4,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline.problems.form import THRESHOLD
+from pipeline.problems.form import (
+    LABEL_IN_CLASS_COLUMNS,
+    THRESHOLD,
+    Form,
+    Sample,
+    class_columns,
+    refuse,
+    untouched,
+)
 from pipeline.problems.label_texts import Reader, class_reader
 from pipeline.problems.problem import Division, Problem, Task
 
@@ -34,6 +42,13 @@ class OneClass(Problem):
         """The classes."""
         told = [f"class {name!r}" for name in classes]
         return [Division(names=told, class_of_row=targets[:, 0].astype(np.int64))]
+
+    def class_form(self, task: Task, targets: Sequence[str], sample: Sample) -> Form:
+        """A column per class, of probabilities; or the one column that each type fills its way."""
+        columns = class_columns(task.classes, targets, sample.columns)
+        if len(columns) > 1:
+            refuse(task.submit == "label", LABEL_IN_CLASS_COLUMNS)
+        return Form(kind="value", columns=columns, notes=untouched(columns, sample.columns))
 
     def shares(
         self, targets: np.ndarray, names: Sequence[str], classes: Sequence[str]

@@ -1,6 +1,7 @@
 """One of three or more classes per row: a probability for each, in the order of task.classes."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,10 +14,8 @@ from pipeline.problems.answers import (
 )
 from pipeline.problems.classes import OneClass
 from pipeline.problems.form import (
-    LABEL_IN_CLASS_COLUMNS,
     Form,
     Sample,
-    class_columns,
     number_texts,
     refuse,
     refuse_contradiction,
@@ -90,25 +89,22 @@ class Multiclass(OneClass):
             ]
             words = "the class and all probabilities" if len(columns) > 1 else "lists"
             return Form(kind="value", columns=columns, notes=notes, words=words)
-        columns = class_columns(task.classes, targets, sample.columns)
-        notes = untouched(columns, sample.columns)
-        if len(columns) > 1:
-            refuse(task.submit == "label", LABEL_IN_CLASS_COLUMNS)
-            return Form(kind="value", columns=columns, notes=notes)
-        shown, written = shown_in(columns, sample), task.class_codes or task.classes
+        form = self.class_form(task, targets, sample)
+        if len(form.columns) > 1:
+            return form
+        shown, written = shown_in(form.columns, sample), task.class_codes or task.classes
         if (top := guesses(shown, written)) > 1:
             words = f"the {top} likeliest classes"
-            return Form(kind="value", columns=columns, notes=notes, top=top, words=words)
+            return replace(form, top=top, words=words)
         refuse(
             task.submit == "value",
             "task.submit is value, but the sample submission has one column for "
             f"{len(task.classes)} classes: it takes the class. Set task.submit to auto or label",
         )
         refuse_contradiction(shown, task.classes, task.class_codes)
-        strange = [text for text in shown if text not in written]
-        if strange:
-            notes = [*notes, f"the sample shows {strange[0]!r}, which is no class of train"]
-        return Form(kind="label", columns=columns, notes=notes)
+        strange = [text for text in shown if text not in written][:1]
+        more = [f"the sample shows {text!r}, which is no class of train" for text in strange]
+        return replace(form, kind="label", notes=form.notes + more)
 
     def texts(
         self, form: Form, task: Task, predicted: np.ndarray, limits: tuple[float, float]

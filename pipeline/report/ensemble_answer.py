@@ -60,15 +60,17 @@ def _worth(outcome: Outcome) -> str:
 
 def _carried(outcome: Outcome) -> str:
     """Whether one member carries the score, and what its audit could not exclude."""
-    if (name := outcome.carrier) is None:
+    alone = outcome.members.names[0] if len(outcome.members.names) == 1 else None
+    if (name := outcome.carrier or alone) is None:
         return "no single member carries the score"
     place = outcome.members.names.index(name)
     manifest = outcome.members.manifests[place]
     cost = outcome.assessment.members[place].cost_without or 0.0
+    share = "alone makes the score" if alone else f"carries the score ({cost:+.4f} with it)"
     audit = seen_by_audit(manifest)
     if name in (run for run, _ in outcome.doubts):
-        return f"{name} carries the score ({cost:+.4f} with it), and its own is in doubt"
+        return f"{name} {share}, and its own is in doubt"
     known = f"of its audit: {audit}" if audit else "it was trained here"
     if origin_of(manifest) is not None and not audit:
         known = "its audit says nothing of labels that were seen: add it again"
-    return f"{name} carries the score ({cost:+.4f} with it): {known}"
+    return f"{name} {share}: {known}"

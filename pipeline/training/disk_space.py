@@ -47,7 +47,7 @@ def needs(job: Job, missing: list[Part], workers: int = 1) -> list[Need]:
     rows = len(tables.train) // job.folds.count + len(tables.test) + holdout
     row_bytes = 4 * len(job.competition.outputs) + 4 * max(map(len, tables.train.ids.tolist()))
     weights = job.factory.disk_bytes() if job.keep_weights else 0
-    kept = KEEP + 1 + (job.rules.on_nan == "rollback")
+    kept = KEEP + 1 + (job.policy.on_nan == "rollback")
     checkpoints = kept * job.factory.checkpoint_bytes() * min(workers, folds)
     runs = job.paths.workspaces
     # of an earlier attempt, which the free space lacks already
@@ -75,7 +75,7 @@ def check_space(job: Job, missing: list[Part], workers: int = 1) -> None:
         problem
         for wanted in by_device.values()
         for problem in (
-            *_too_full(wanted, job.rules.min_free_bytes),
+            *_too_full(wanted, job.policy.min_free_bytes),
             *_no_inodes(wanted, FILES_PER_FOLD * len(missing)),
         )
     ]

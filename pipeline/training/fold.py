@@ -57,7 +57,7 @@ def fit_through(job: Job, part: Part, train: Table, workspace: Workspace, watch:
         except DivergedError as error:
             watch.event("diverged", str(error))
             rate_scale = RATE_FACTOR * learner.facts.get("rate_scale", 0.0)
-            if job.rules.on_nan != "rollback" or rate_scale < LEAST_RATE:
+            if job.policy.on_nan != "rollback" or rate_scale < LEAST_RATE:
                 raise
             step = job.checkpoints_of(part).roll_back()
             watch.event(

@@ -55,7 +55,7 @@ class Job:
     paths: Paths
     seeds: Sequence[int]
     keep_weights: bool = True
-    rules: FailurePolicy = field(default_factory=FailurePolicy)
+    policy: FailurePolicy = field(default_factory=FailurePolicy)
     notes: tuple[str, ...] = ()
     """What a person should know before it is trained."""
 
@@ -86,7 +86,7 @@ class Job:
 
     def checkpoints_of(self, part: Part) -> Checkpoints:
         """The states a part's training can go on from."""
-        return Checkpoints(self.workspace(part), self.rules.on_nan == "rollback")
+        return Checkpoints(self.workspace(part), self.policy.on_nan == "rollback")
 
     @cached_property
     def settings(self) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def check_weights(recipe: Recipe) -> None:
 
 
 def make_factory(
-    recipe: Recipe, competition: Competition, rules: FailurePolicy, tokens: Path | None = None
+    recipe: Recipe, competition: Competition, policy: FailurePolicy, tokens: Path | None = None
 ) -> LearnerFactory:
     """The factory for *recipe*; raises UsageError or BusyError where its weights are not there.
 
@@ -52,9 +52,9 @@ def make_factory(
     def fitter(hardware: Any) -> Any:
         from pipeline.training.lightning.trainer import FoldFitter
 
-        return FoldFitter(hardware, rules)
+        return FoldFitter(hardware, policy)
 
-    engine = Engine(tokens=tokens, deterministic=rules.deterministic, fitter=fitter)
+    engine = Engine(tokens=tokens, deterministic=policy.deterministic, fitter=fitter)
     factory: LearnerFactory = load_object(kind.factory)(recipe, competition, engine)
     return CleaningFactory(factory, recipe.clean) if recipe.clean else factory
 
@@ -98,7 +98,7 @@ def _planned(recipe: Recipe, elsewhere: bool) -> Recipe:
 def jobs_of(args: "Namespace", competition: Competition) -> Iterator[Job]:
     """One job per model. Every recipe is looked up, and the folds are frozen, before the first is
     yielded; weights are loaded one model at a time."""
-    rules, recipes = rules_of(args), recipes_of(args)
+    policy, recipes = rules_of(args), recipes_of(args)
     root = Path(args.root)
     tables = load(competition, root)
     try_submission(competition, tables, get_metric(competition.task.metric, competition.task, root))
@@ -110,7 +110,7 @@ def jobs_of(args: "Namespace", competition: Competition) -> Iterator[Job]:
     for name, found in recipes.items():
         anew = args.fresh and not args.only_fold
         recipe = found if anew else _as_begun(paths, found)
-        factory = make_factory(_planned(recipe, bool(args.cluster)), competition, rules, tokens)
+        factory = make_factory(_planned(recipe, bool(args.cluster)), competition, policy, tokens)
         seeds, notes = sorted(set(args.seed)), list[str]()
         if recipe != found:
             old = {key: as_dict(recipe)[key] for key in YOUNGER if key in as_dict(recipe)}
@@ -130,7 +130,7 @@ def jobs_of(args: "Namespace", competition: Competition) -> Iterator[Job]:
             paths=paths,
             seeds=seeds,
             keep_weights=not args.no_weights,
-            rules=rules,
+            policy=policy,
             notes=tuple(notes),
         )
         yield job

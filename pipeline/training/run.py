@@ -52,14 +52,14 @@ def cross_validate(
         manifest = finished_part(job, part)
         new = manifest is None
         if new:
-            job.rules.stop.check()
+            job.policy.stop.check()
             try:
                 train_fold(job, part, metric, watch(part))
             except BusyError as error:
                 held[part] = str(error)
                 continue
             except DivergedError as error:
-                if job.rules.on_nan != "skip-fold":
+                if job.policy.on_nan != "skip-fold":
                     raise
                 diverged.append(f"{part.name}: {error}")
                 continue

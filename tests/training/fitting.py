@@ -42,10 +42,10 @@ class Listener(Told):
 class Bench:
     """One training, which can be begun again in the same workspace."""
 
-    def __init__(self, folder: Path, backbone: Path, rows=31, rules=None, **changes) -> None:
-        self.rules = rules or FailurePolicy(stop=Stop())
+    def __init__(self, folder: Path, backbone: Path, rows=31, policy=None, **changes) -> None:
+        self.policy = policy or FailurePolicy(stop=Stop())
         recipe = TransformerRecipe(name="t", backbone=str(backbone), **(SETTINGS | changes))
-        fitter = FoldFitter(CPU, self.rules)
+        fitter = FoldFitter(CPU, self.policy)
         self.factory = TransformerFactory(recipe, COMPETITION.task, 1, CPU, fitter)
         self.train, self.test = table(rows, "tr"), table(6, "te", labelled=False)
         self.workspace = Workspace(folder / "fold-0", "mine")
@@ -61,9 +61,9 @@ class Bench:
         return self.fit(watch).predict(self.test, Listener()).tolist()
 
 
-def fitting_job(root: Path, backbone: Path, **rules) -> Job:
+def fitting_job(root: Path, backbone: Path, **policy) -> Job:
     """A job whose folds take six steps each."""
     recipe = TransformerRecipe(name="t", backbone=str(backbone), **SETTINGS)
-    bound = FailurePolicy(**{"stop": Stop(), "checkpoint_seconds": 0.0, **rules})
+    bound = FailurePolicy(**{"stop": Stop(), "checkpoint_seconds": 0.0, **policy})
     factory = TransformerFactory(recipe, COMPETITION.task, 1, CPU, FoldFitter(CPU, bound))
-    return make_job(root, recipe=recipe, factory=factory, rules=bound)
+    return make_job(root, recipe=recipe, factory=factory, policy=bound)

@@ -130,12 +130,12 @@ def rolled_back(tmp_path_factory, backbone):
 @pytest.mark.parametrize("point", ["step:2", "step:5", "event:3", "event:4", "step:6", "step:8"])
 def test_a_kill_in_between_changes_no_byte(tmp_path, backbone, monkeypatch, rolled_back, point):
     diverges(monkeypatch, above=0.25)
-    rules = {"on_nan": "rollback", "checkpoint_seconds": 0.0 if point != "step:6" else 600.0}
+    policy = {"on_nan": "rollback", "checkpoint_seconds": 0.0 if point != "step:6" else 600.0}
     inject(monkeypatch, f"{point}:raise")
     with pytest.raises(Injected):
-        trained(fitting_job(tmp_path, backbone, **rules))
+        trained(fitting_job(tmp_path, backbone, **policy))
     inject(monkeypatch, "")
-    assert trained(fitting_job(tmp_path, backbone, **rules)) == rolled_back
+    assert trained(fitting_job(tmp_path, backbone, **policy)) == rolled_back
 
 
 def test_a_state_that_is_not_finite_never_takes_the_place_of_a_finite_one(

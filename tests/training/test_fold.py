@@ -202,7 +202,7 @@ def test_a_fold_that_diverges_ends_the_run_otherwise(tmp_path):
 
 def test_no_fold_is_begun_once_the_command_is_asked_to_end(tmp_path):
     job = make_job(tmp_path)
-    job.rules.stop.set_limit("0s")
+    job.policy.stop.set_limit("0s")
     with pytest.raises(BaseException, match="the time limit of 0s"):
         run(job)
     assert job.factory.made == []

@@ -151,7 +151,7 @@ def make_job(root: Path, kind=LengthRidge, seeds=(42,), extra=None, **changes) -
 
 
 def with_rules(job: Job, **changes) -> Job:
-    return replace(job, rules=replace(job.rules, **changes))
+    return replace(job, policy=replace(job.policy, **changes))
 
 
 class Told(Silent):

@@ -16,6 +16,7 @@ Where there is a labelled holdout file that every learner predicts, the gain of 
 is measured on it too.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -135,7 +136,9 @@ def _imagined(scored: Scored, gain: float, outputs: Outputs, seed: int) -> float
     return float(found) if np.isfinite(found) else None
 
 
-def _labels_of(scored, mean: np.ndarray, random: np.random.Generator):  # type: ignore[no-untyped-def]
+def _labels_of(
+    scored: Scored, mean: np.ndarray, random: np.random.Generator
+) -> Callable[[float], np.ndarray]:
     """A function of sureness that gives labels (r, k) for rows with these mean predictions."""
     kind = problem_of(scored.problem)
     if kind.numeric:

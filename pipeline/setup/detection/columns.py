@@ -30,41 +30,41 @@ def find_id(
     train: dict[str, Profile],
     test: pd.DataFrame,
     sample: pd.DataFrame | None,
-    wishes: Overrides,
-    doubts: Choices,
+    overrides: Overrides,
+    choices: Choices,
 ) -> str:
     """The id column of the training file; an empty text where it takes a flag.
 
     The sample submission's first column leads. Where train has it under another name, that is
     found by its values in test or, at last, by being unique in every row.
     """
-    if wishes.id:
-        return _wished_id(wishes.id, train, doubts)
+    if overrides.id:
+        return _wished_id(overrides.id, train, choices)
     shared = {name: profile for name, profile in train.items() if name in test.columns}
     if sample is not None:
         no_id = [name for name in train if name not in shared and not train[name].unique]
         first = id_column_of(sample, "", no_id)
         if not first:
             why = "the sample submission has no ids, its rows are those of the test file, in order"
-            return _own_id(shared, doubts, why)
+            return _own_id(shared, choices, why)
         if first in train:
-            doubts.because("columns.id", "The sample submission's first column; train has it too.")
+            choices.because("columns.id", "The sample submission's first column; train has it too.")
             return first
         if alias := _same_values(train, test, sample[first]):
             reason = f"Its values in the test file are those of {first!r} in the sample submission."
-            doubts.because("columns.id", reason)
+            choices.because("columns.id", reason)
             return alias
-        return _own_id(train, doubts, f"the test file calls its ids {first!r}")
-    return _own_id(shared, doubts, "there is no sample submission")
+        return _own_id(train, choices, f"the test file calls its ids {first!r}")
+    return _own_id(shared, choices, "there is no sample submission")
 
 
-def _wished_id(name: str, train: dict[str, Profile], doubts: Choices) -> str:
+def _wished_id(name: str, train: dict[str, Profile], choices: Choices) -> str:
     if name in train or name == ROW_NUMBER:
-        doubts.because("columns.id", "Given by --id.")
+        choices.because("columns.id", "Given by --id.")
         return name
     close = get_close_matches(name, train, n=1)
     hint = f"did you mean {close[0]!r}?" if close else "it has"
-    doubts.ask("--id COLUMN", f"the training file has no column {name!r}; {hint}", list(train))
+    choices.ask("--id COLUMN", f"the training file has no column {name!r}; {hint}", list(train))
     return ""
 
 
@@ -73,22 +73,22 @@ def _same_values(train: dict[str, Profile], test: pd.DataFrame, ids: pd.Series) 
     return next((name for name in test.columns if name in train and set(test[name]) == wanted), "")
 
 
-def _own_id(columns: dict[str, Profile], doubts: Choices, why: str) -> str:
+def _own_id(columns: dict[str, Profile], choices: Choices, why: str) -> str:
     """A column that has another value in every row and looks like an id, or row numbers."""
     unique = [name for name, profile in columns.items() if profile.unique and not profile.natural]
     named = [name for name in unique if IDS & set(words(name)) or words(name)[-1:] == ["id"]]
     exact = [name for name in named if name.lower() == "id"]
     best = exact or named
     if len(best) > 1:
-        doubts.ask("--id COLUMN", "several columns name every row", best)
+        choices.ask("--id COLUMN", "several columns name every row", best)
         return ""
     if best:
-        doubts.because("columns.id", f"The only id that is unique in train; {why}.")
+        choices.because("columns.id", f"The only id that is unique in train; {why}.")
         return best[0]
     if unique and unique[0] == next(iter(columns)):
-        doubts.because("columns.id", f"The first column, unique in every row of train; {why}.")
+        choices.because("columns.id", f"The first column, unique in every row of train; {why}.")
         return unique[0]
-    doubts.because(
+    choices.because(
         "columns.id",
         "No column names every row of train: rows are numbered. Keep the file's order from now on.",
     )
@@ -102,23 +102,23 @@ FLAG = "--text COLUMN"
 TWICE = f"{FLAG} (twice for pairs)"
 
 
-def find_texts(shared: dict[str, Profile], wishes: Overrides, doubts: Choices) -> list[str]:
+def find_texts(shared: dict[str, Profile], overrides: Overrides, choices: Choices) -> list[str]:
     """One or two text columns among those that train and test share; empty where it takes a flag.
 
     In this order: a pair by its names (sentence1 and sentence2, premise and hypothesis), columns
     called like a text, columns that hold sentences, and at last any pair by its names.
     """
-    if wishes.texts:
-        return _wished_texts(wishes.texts, shared, doubts)
+    if overrides.texts:
+        return _wished_texts(overrides.texts, shared, choices)
     level = {name: _level(profile) for name, profile in shared.items()}
     pairs = pairs_of([name for name in shared if level[name] >= 1])
     if pairs:
-        return _pair(pairs, level, doubts)
+        return _pair(pairs, level, choices)
     for least in (3, 2, 1):
         candidates = [name for name in shared if level[name] >= least]
         if candidates:
-            return _few(candidates, level, doubts)
-    return _last_resort(shared, doubts)
+            return _few(candidates, level, choices)
+    return _last_resort(shared, choices)
 
 
 def _level(profile: Profile) -> int:
@@ -155,15 +155,15 @@ def pairs_of(names: Sequence[str]) -> list[tuple[str, str]]:
     return alike or known
 
 
-def _pair(pairs: list[tuple[str, str]], level: dict[str, int], doubts: Choices) -> list[str]:
+def _pair(pairs: list[tuple[str, str]], level: dict[str, int], choices: Choices) -> list[str]:
     ranked = sorted(pairs, key=lambda pair: -level[pair[0]] - level[pair[1]])
     best = [pair for pair in ranked if sum(level[name] for name in pair) == _sum(ranked[0], level)]
     if len(best) > 1:
         candidates = list(dict.fromkeys(name for pair in best for name in pair))
-        doubts.ask(TWICE, "several columns could be a pair", candidates)
+        choices.ask(TWICE, "several columns could be a pair", candidates)
         return []
-    doubts.because("columns.texts", "A pair, by the names; both hold text in train and in test.")
-    _mention([name for name in level if level[name] >= 1 and name not in best[0]], doubts)
+    choices.because("columns.texts", "A pair, by the names; both hold text in train and in test.")
+    _mention([name for name in level if level[name] >= 1 and name not in best[0]], choices)
     return list(best[0])
 
 
@@ -171,27 +171,27 @@ def _sum(pair: tuple[str, str], level: dict[str, int]) -> int:
     return level[pair[0]] + level[pair[1]]
 
 
-def _few(candidates: list[str], level: dict[str, int], doubts: Choices) -> list[str]:
+def _few(candidates: list[str], level: dict[str, int], choices: Choices) -> list[str]:
     main = [name for name in candidates if last_word(name) in MAIN_TEXTS]
     if len(candidates) > 2 and len(main) != 1:
-        doubts.ask(TWICE, "more than two columns hold text", candidates)
+        choices.ask(TWICE, "more than two columns hold text", candidates)
         return []
     chosen = candidates if len(candidates) <= 2 else main
     if len(chosen) == 1:
-        doubts.because("columns.texts", "It holds the text in train and in test.")
+        choices.because("columns.texts", "It holds the text in train and in test.")
     else:
-        doubts.because("columns.texts", "Both hold text: they are given to a model as a pair.")
-    _mention([name for name in level if level[name] >= 2 and name not in chosen], doubts)
+        choices.because("columns.texts", "Both hold text: they are given to a model as a pair.")
+    _mention([name for name in level if level[name] >= 2 and name not in chosen], choices)
     return chosen
 
 
-def _last_resort(shared: dict[str, Profile], doubts: Choices) -> list[str]:
+def _last_resort(shared: dict[str, Profile], choices: Choices) -> list[str]:
     paths = pairs_of([name for name, profile in shared.items() if profile.numbers < 0.5])
     paths = [pair for pair in paths if not {"id", "qid"} & set(plain_words(pair[0]))]
     if len(paths) == 1:
-        doubts.because("columns.texts", "A pair, by the names.")
+        choices.because("columns.texts", "A pair, by the names.")
         if shared[paths[0][0]].sentences < 0.5:
-            doubts.because(
+            choices.because(
                 "columns.texts",
                 "But the values are no sentences. If they are names of files, put the files' "
                 "content into these columns first.",
@@ -199,28 +199,28 @@ def _last_resort(shared: dict[str, Profile], doubts: Choices) -> list[str]:
         return list(paths[0])
     natural = [name for name, profile in shared.items() if profile.natural]
     if len(natural) == 1:
-        doubts.because("columns.texts", "The only column with sentences, whatever its name says.")
+        choices.because("columns.texts", "The only column with sentences, whatever its name says.")
         return natural
-    doubts.ask(TWICE, "no column of train and test is clearly a text", natural or list(shared))
+    choices.ask(TWICE, "no column of train and test is clearly a text", natural or list(shared))
     return []
 
 
-def _wished_texts(names: Sequence[str], shared: dict[str, Profile], doubts: Choices) -> list[str]:
+def _wished_texts(names: Sequence[str], shared: dict[str, Profile], choices: Choices) -> list[str]:
     missing = [name for name in names if name not in shared]
     if missing:
-        doubts.ask(FLAG, f"{missing[0]!r} is not in train and test; they share", list(shared))
+        choices.ask(FLAG, f"{missing[0]!r} is not in train and test; they share", list(shared))
         return []
     if len(names) > 2:
-        doubts.ask(FLAG, f"{len(names)} columns were given; a model takes one or two")
+        choices.ask(FLAG, f"{len(names)} columns were given; a model takes one or two")
         return []
-    doubts.because("columns.texts", "Given by --text.")
+    choices.because("columns.texts", "Given by --text.")
     return list(names)
 
 
-def _mention(names: list[str], doubts: Choices) -> None:
+def _mention(names: list[str], choices: Choices) -> None:
     if names:
         others = ", ".join(names)
-        doubts.because("columns.texts", f"Text too, but not used: {others} (a model takes two).")
+        choices.because("columns.texts", f"Text too, but not used: {others} (a model takes two).")
 
 
 # Which further columns the folds should look at.
@@ -237,7 +237,7 @@ MANY = 50
 
 
 def find_strata(
-    train: dict[str, Profile], test: pd.DataFrame, further: Sequence[str], doubts: Choices
+    train: dict[str, Profile], test: pd.DataFrame, further: Sequence[str], choices: Choices
 ) -> list[str]:
     """At most one of the *further* columns: few values, most of test's rows have one of them."""
     few = [
@@ -251,14 +251,14 @@ def find_strata(
         return []
     finest = max(few, key=lambda name: train[name].distinct)
     seen = f"{train[finest].distinct} values in train, most of test's rows have one of them."
-    doubts.because("folds.stratify_by", seen)
+    choices.because("folds.stratify_by", seen)
     if others := [name for name in few if name != finest]:
-        doubts.because("folds.stratify_by", f"Could be added: {', '.join(others)}.")
+        choices.because("folds.stratify_by", f"Could be added: {', '.join(others)}.")
     return [finest]
 
 
 def find_groups(
-    train: dict[str, Profile], test: pd.DataFrame, columns: Sequence[str], doubts: Choices
+    train: dict[str, Profile], test: pd.DataFrame, columns: Sequence[str], choices: Choices
 ) -> list[str]:
     """The *columns* whose rows have to stay together: those that test has all but none of.
 
@@ -276,12 +276,12 @@ def find_groups(
         if seen is not None and seen <= STRANGE and profile.distinct >= MANY:
             chosen.append(name)
             share = f"{100 * (1 - seen):.0f} % of test's rows have a value that train has not"
-            doubts.because("folds.group_columns", f"{values}: {share}, so folds keep it whole.")
+            choices.because("folds.group_columns", f"{values}: {share}, so folds keep it whole.")
         elif seen is not None and seen < 1 - SEEN:
             told = f"{values} is worth it: most values in test are new."
-            doubts.because("folds.group_columns", told)
+            choices.because("folds.group_columns", told)
         elif names_rows(name):
-            doubts.because("folds.group_columns", f"{values} may name such rows.")
+            choices.because("folds.group_columns", f"{values} may name such rows.")
     return chosen
 
 

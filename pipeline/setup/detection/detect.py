@@ -87,47 +87,47 @@ class Seen:
         return len(values) == 1 and not values & set(map(canonical, self.profiles[name].values))
 
 
-def detect(folder: Path, wishes: Overrides, spell: Callable[[Path], str]) -> Detected:
+def detect(folder: Path, overrides: Overrides, spell: Callable[[Path], str]) -> Detected:
     """Look at the files of *folder*; *spell* writes a path as the config should have it.
 
     Raises UsageError where it takes flags (all of them at once), DataError where files cannot be
     read or hold token tags.
     """
-    doubts = Choices()
-    seen = _read(find_files(folder, wishes, doubts), wishes.encoding)
-    id_column = find_id(seen.profiles, seen.test, seen.sample, wishes, doubts)
+    choices = Choices()
+    seen = _read(find_files(folder, overrides, choices), overrides.encoding)
+    id_column = find_id(seen.profiles, seen.test, seen.sample, overrides, choices)
     answers = answers_of(seen.sample, id_column)
-    columns = _columns(seen, id_column, answers, wishes, doubts)
+    columns = _columns(seen, id_column, answers, overrides, choices)
     answers = answers.without_kept(columns.targets)
-    strata, groups = _fold_columns(seen, columns, doubts)
-    holdout = find_holdout(seen.holdout, columns, doubts)
-    mention_others(seen.files.others, columns, wishes.encoding, doubts)
+    strata, groups = _fold_columns(seen, columns, choices)
+    holdout = find_holdout(seen.holdout, columns, choices)
+    mention_others(seen.files.others, columns, overrides.encoding, choices)
     labelled = [seen.train, *(seen.holdout[path] for path in holdout)]
-    task = _task(labelled, columns, answers, wishes, doubts)
-    doubts.settle()
+    task = _task(labelled, columns, answers, overrides, choices)
+    choices.settle()
     assert task is not None, "settled"
     return Detected(
         competition=Competition(
-            name=wishes.name or folder.resolve().name,
+            name=overrides.name or folder.resolve().name,
             data=DataConfig(
                 train=spell(seen.files.train),
                 test=spell(seen.files.test),
                 sample_submission=spell(seen.files.sample) if seen.files.sample else "",
                 extra_train=[spell(path) for path in seen.files.extra],
                 holdout=[spell(path) for path in holdout],
-                encoding=wishes.encoding,
-                short_sample=wishes.short_sample,
+                encoding=overrides.encoding,
+                short_sample=overrides.short_sample,
             ),
             columns=columns,
             task=task,
             folds=FoldsConfig(
-                count=FoldsConfig.count if wishes.folds is None else wishes.folds,
-                seed=FoldsConfig.seed if wishes.seed is None else wishes.seed,
+                count=FoldsConfig.count if overrides.folds is None else overrides.folds,
+                seed=FoldsConfig.seed if overrides.seed is None else overrides.seed,
                 stratify_by=strata,
                 group_columns=groups,
             ),
         ),
-        reasons=doubts.reasons,
+        reasons=choices.reasons,
         headers={"train": list(seen.profiles), "test": [str(name) for name in seen.test.columns]},
     )
 
@@ -163,67 +163,69 @@ def _wide(sample: pd.DataFrame) -> pd.DataFrame:
 
 
 def _columns(
-    seen: Seen, id_column: str, answers: Answers, wishes: Overrides, doubts: Choices
+    seen: Seen, id_column: str, answers: Answers, overrides: Overrides, choices: Choices
 ) -> ColumnsConfig:
     """Which column is what; empty where it takes a flag."""
     only_train = [name for name in seen.profiles if name not in {*seen.in_test, id_column}]
     refuse_tags(seen.train, only_train, seen.files.train.name)
-    targets = find_targets(seen.train, seen.profiles, only_train, answers, wishes, doubts)
+    targets = find_targets(seen.train, seen.profiles, only_train, answers, overrides, choices)
     shared = {
         name: profile
         for name, profile in seen.profiles.items()
         if name in seen.in_test and name not in {id_column, *targets}
     }
-    texts = find_texts(shared, wishes, doubts)
+    texts = find_texts(shared, overrides, choices)
     features = [name for name in shared if name not in texts]
     return ColumnsConfig(id=id_column, texts=texts, targets=targets, features=features)
 
 
 def _fold_columns(
-    seen: Seen, columns: ColumnsConfig, doubts: Choices
+    seen: Seen, columns: ColumnsConfig, choices: Choices
 ) -> tuple[list[str], list[str]]:
     """Columns to stratify on, and columns that keep rows together."""
     taken = {columns.id, *columns.texts, *columns.targets}
     others = [name for name in seen.profiles if name not in taken]
-    groups = find_groups(seen.profiles, seen.test, others, doubts)
-    return find_strata(seen.profiles, seen.test, columns.features, doubts), groups
+    groups = find_groups(seen.profiles, seen.test, others, choices)
+    return find_strata(seen.profiles, seen.test, columns.features, choices), groups
 
 
 def _task(
     labelled: Sequence[pd.DataFrame],
     columns: ColumnsConfig,
     answers: Answers,
-    wishes: Overrides,
-    doubts: Choices,
+    overrides: Overrides,
+    choices: Choices,
 ) -> TaskConfig | None:
     """What is predicted in train, the first *labelled* frame; None where it takes a flag."""
     if not columns.targets:
         return None
-    if wishes.unlabelled is not None:
+    if overrides.unlabelled is not None:
         labelled = [
-            frame[labelled_rows(frame, columns.targets, wishes.unlabelled)] for frame in labelled
+            frame[labelled_rows(frame, columns.targets, overrides.unlabelled)] for frame in labelled
         ]
-        doubts.because("task.unlabelled", "Given by --unlabelled.")
+        choices.because("task.unlabelled", "Given by --unlabelled.")
     targets = [profile_of(labelled[0][name], name) for name in columns.targets]
-    if ask_unlabelled(targets, answers, wishes, doubts):
+    if ask_unlabelled(targets, answers, overrides, choices):
         return None
     whole = len(targets) > 2 and not np.isnan(one_hot(labelled[0][columns.targets])).any()
-    problem = find_problem(targets, answers, wishes, doubts, whole)
+    problem = find_problem(targets, answers, overrides, choices, whole)
     if problem is None:
         return None
     labels = pd.concat([frame[columns.targets] for frame in labelled])
-    bounds = find_range(problem, labels, doubts)
+    bounds = find_range(problem, labels, choices)
     pairs = bool(pairs_of(columns.texts))
-    classes = find_classes(problem, targets[0], answers, wishes, doubts)
+    classes = find_classes(problem, targets[0], answers, overrides, choices)
     if whole and classes:
         classes = list(columns.targets)
-        doubts.reasons["task.classes"] = "The target columns."
+        choices.reasons["task.classes"] = "The target columns."
     return TaskConfig(
         problem=problem,
-        metric=find_metric(problem, targets, pairs, bounds is not None, answers, wishes, doubts),
+        metric=find_metric(
+            problem, targets, pairs, bounds is not None, answers, overrides, choices
+        ),
         classes=classes,
         label_range=bounds,
-        class_codes=find_codes(classes, wishes, doubts),
+        class_codes=find_codes(classes, overrides, choices),
         separator=separator_in(problem, targets),
-        unlabelled=wishes.unlabelled,
+        unlabelled=overrides.unlabelled,
     )

@@ -36,18 +36,18 @@ class Files:
     """Nothing is known of them yet."""
 
 
-def find_files(folder: Path, wishes: Overrides, doubts: Choices) -> Files:
+def find_files(folder: Path, overrides: Overrides, choices: Choices) -> Files:
     """Find train, test, sample submission and dev files; UsageError where it takes a flag."""
     if not folder.is_dir():
         raise UsageError(f"there is no folder {folder}; expected one with train and test files")
     there = sorted(path for path in folder.iterdir() if is_table(path) and not _unpacked(path))
-    given = _given(folder, wishes)
+    given = _given(folder, overrides)
     roles = {path: role_of(path) for path in there}
     chosen = {
-        role: given[role][0] if given[role] else _choose(role, roles, folder, doubts)
+        role: given[role][0] if given[role] else _choose(role, roles, folder, choices)
         for role in ("train", "test", "sample")
     }
-    doubts.settle()
+    choices.settle()
     taken = [*(path for path in chosen.values() if path), *given["holdout"], *given["extra"]]
     dev = [path for path in there if roles[path] == "dev" and not _in(path, taken)]
     holdout = given["holdout"] or dev
@@ -86,7 +86,7 @@ def role_of(path: Path) -> str:
     return "test" if any(part in ("test", "tests", "testing", "testset") for part in parts) else ""
 
 
-def _choose(role: str, roles: dict[Path, str], folder: Path, doubts: Choices) -> Path | None:
+def _choose(role: str, roles: dict[Path, str], folder: Path, choices: Choices) -> Path | None:
     """The one file for *role*; a plain name such as train.csv wins over train_v2.csv."""
     candidates = [path for path, found in roles.items() if found == role]
     plain = [path for path in candidates if path.stem.lower() in PLAIN[role]]
@@ -96,16 +96,16 @@ def _choose(role: str, roles: dict[Path, str], folder: Path, doubts: Choices) ->
     if len(best) == 1:
         others = [path.name for path in candidates if path != best[0]]
         also = f", rather than {', '.join(others)}" if others else ""
-        doubts.because(f"data.{_key(role)}", f"By its name{also}.")
+        choices.because(f"data.{_key(role)}", f"By its name{also}.")
         return best[0]
     if best:
         names = [path.name for path in best]
-        doubts.ask(f"--{role} FILE", f"{len(best)} files could be it", names)
+        choices.ask(f"--{role} FILE", f"{len(best)} files could be it", names)
     elif role == "sample":
-        doubts.because("data.sample_submission", "No file is called like one.")
+        choices.because("data.sample_submission", "No file is called like one.")
     else:
         there = [path.name for path in roles]
-        doubts.ask(f"--{role} FILE", f"no file of {folder} is called like a {role} file", there)
+        choices.ask(f"--{role} FILE", f"no file of {folder} is called like a {role} file", there)
     return None
 
 
@@ -113,15 +113,15 @@ def _key(role: str) -> str:
     return "sample_submission" if role == "sample" else role
 
 
-def _given(folder: Path, wishes: Overrides) -> dict[str, list[Path]]:
+def _given(folder: Path, overrides: Overrides) -> dict[str, list[Path]]:
     """The files that flags name, looked for in the folder and then as they stand."""
     problems: list[str] = []
     named: dict[str, Sequence[str]] = {
-        "train": [wishes.train] if wishes.train else [],
-        "test": [wishes.test] if wishes.test else [],
-        "sample": [wishes.sample] if wishes.sample else [],
-        "holdout": wishes.holdout,
-        "extra": wishes.extra,
+        "train": [overrides.train] if overrides.train else [],
+        "test": [overrides.test] if overrides.test else [],
+        "sample": [overrides.sample] if overrides.sample else [],
+        "holdout": overrides.holdout,
+        "extra": overrides.extra,
     }
     found: dict[str, list[Path]] = {role: [] for role in named}
     for role, names in named.items():
@@ -143,7 +143,7 @@ def _in(path: Path, paths: Sequence[Path]) -> bool:
 
 
 def find_holdout(
-    frames: Mapping[Path, pd.DataFrame], columns: ColumnsConfig, doubts: Choices
+    frames: Mapping[Path, pd.DataFrame], columns: ColumnsConfig, choices: Choices
 ) -> list[Path]:
     """Those of the dev files that have the id, texts and targets of train."""
     needed = _needed(columns)
@@ -151,21 +151,21 @@ def find_holdout(
     for path, frame in frames.items():
         lacking = ", ".join(sorted(needed - set(frame.columns)))
         reason = "has labels" if path in holdout else f"lacks {lacking}, so it is not used"
-        doubts.because("data.holdout", f"{path.name} {reason}.")
+        choices.because("data.holdout", f"{path.name} {reason}.")
     return holdout
 
 
 def mention_others(
-    others: Sequence[Path], columns: ColumnsConfig, encoding: str, doubts: Choices
+    others: Sequence[Path], columns: ColumnsConfig, encoding: str, choices: Choices
 ) -> None:
     """Say which other files have labels too, and which are of no use."""
     needed = _needed(columns)
     more = [path.name for path in others if needed <= set(_columns(path, encoding))]
     rest = [path.name for path in others if path.name not in more]
     if more and columns.targets:
-        doubts.because("data.extra_train", f"Labelled too, but not used: {', '.join(more)}.")
+        choices.because("data.extra_train", f"Labelled too, but not used: {', '.join(more)}.")
     if rest:
-        doubts.because("data.train", f"Other files, not used: {', '.join(rest)}.")
+        choices.because("data.train", f"Other files, not used: {', '.join(rest)}.")
 
 
 def _needed(columns: ColumnsConfig) -> set[str]:

@@ -55,42 +55,42 @@ def find_targets(
     profiles: dict[str, Profile],
     only_train: Sequence[str],
     answers: Answers,
-    wishes: Overrides,
-    doubts: Choices,
+    overrides: Overrides,
+    choices: Choices,
 ) -> list[str]:
     """The target columns; empty where it takes a flag.
 
     The sample submission's columns where train has them; one column whose values are the
     sample's columns; else the best of the columns that are in train only.
     """
-    if wishes.targets:
-        return _wished(wishes.targets, profiles, doubts)
+    if overrides.targets:
+        return _wished(overrides.targets, profiles, choices)
     if answers.columns and all(column in profiles for column in answers.columns):
-        doubts.because("columns.targets", "The columns of the sample submission, all in train.")
+        choices.because("columns.targets", "The columns of the sample submission, all in train.")
         return list(answers.columns)
     known = [column for column in answers.columns if column in only_train]
     kept = [column for column in answers.columns if column not in profiles]
     if known and all(not any(map(is_number, answers.values[column])) for column in kept):
         told = f"The columns of the sample submission that train has too; kept: {', '.join(kept)}."
-        doubts.because("columns.targets", told)
+        choices.because("columns.targets", told)
         return known
     candidates = list(only_train)
     if not candidates:
         known = [name for name in profiles if target_rank(name) <= len(TARGETS)]
-        doubts.ask(FLAG, "no column is in train only", known or list(profiles))
+        choices.ask(FLAG, "no column is in train only", known or list(profiles))
         return []
     spread = [name for name in candidates if class_of_column(profiles[name], answers.columns)]
     if len(spread) == 1:
-        doubts.because("columns.targets", "Its values are the columns of the sample submission.")
+        choices.because("columns.targets", "Its values are the columns of the sample submission.")
         return spread
     if len(candidates) == 1:
-        doubts.because("columns.targets", "The only column that is in train but not in test.")
+        choices.because("columns.targets", "The only column that is in train but not in test.")
         return candidates
     if len(answers.columns) > 1:
         named = ", ".join(answers.columns)
-        doubts.ask(f"{FLAG} (repeatable)", f"train lacks the sample's columns {named}", candidates)
+        choices.ask(f"{FLAG} (repeatable)", f"train lacks the sample's columns {named}", candidates)
         return []
-    return _narrowed(train, profiles, candidates, answers, doubts)
+    return _narrowed(train, profiles, candidates, answers, choices)
 
 
 def class_of_column(profile: Profile, columns: Sequence[str]) -> dict[str, str]:
@@ -118,14 +118,14 @@ def _without_common(columns: Sequence[str]) -> list[str]:
     return ["_".join(part) for part in parts]
 
 
-def _wished(names: Sequence[str], profiles: dict[str, Profile], doubts: Choices) -> list[str]:
+def _wished(names: Sequence[str], profiles: dict[str, Profile], choices: Choices) -> list[str]:
     for name in names:
         if name not in profiles:
             close = get_close_matches(name, profiles, n=1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
-            doubts.ask(FLAG, f"the training file has no column {name!r}{hint}", list(profiles))
+            choices.ask(FLAG, f"the training file has no column {name!r}{hint}", list(profiles))
             return []
-    doubts.because("columns.targets", "Given by --target.")
+    choices.because("columns.targets", "Given by --target.")
     return list(names)
 
 
@@ -134,40 +134,40 @@ def _narrowed(
     profiles: dict[str, Profile],
     candidates: list[str],
     answers: Answers,
-    doubts: Choices,
+    choices: Choices,
 ) -> list[str]:
     """One of several columns that are in train only, or all where they are labels of a row."""
     left = [name for name in candidates if name.lower() in map(str.lower, answers.columns)]
     if len(left) == 1:
-        doubts.because("columns.targets", "Called as in the sample submission.")
+        choices.because("columns.targets", "Called as in the sample submission.")
         return left
     left = [name for name in candidates if not _aside(profiles[name])] or candidates
     copies = {name: source for name in left if (source := _follows(train, profiles, name, left))}
     if not answers.columns and _labels(left, profiles):  # a rare label may have one value here
         copies = {name: source for name, source in copies.items() if profiles[name].distinct > 1}
     for name, source in copies.items():
-        doubts.because("columns.targets", f"{name!r} follows from {source!r} and is left out.")
+        choices.because("columns.targets", f"{name!r} follows from {source!r} and is left out.")
     left = [name for name in left if name not in copies]
     shown = {value for values in answers.values.values() for value in values}
     alike = [name for name in left if shown and shown <= set(profiles[name].values)]
     if len(alike) == 1 and not profiles[alike[0]].numeric:
         left = alike
     if not answers.columns and len(left) > 1 and _labels(left, profiles):
-        doubts.because("columns.targets", "All are 0 or 1: the labels of a multi-label problem.")
+        choices.because("columns.targets", "All are 0 or 1: the labels of a multi-label problem.")
         return left
-    return _best_named(left, [name for name in candidates if name not in copies], doubts)
+    return _best_named(left, [name for name in candidates if name not in copies], choices)
 
 
-def _best_named(left: list[str], candidates: list[str], doubts: Choices) -> list[str]:
+def _best_named(left: list[str], candidates: list[str], choices: Choices) -> list[str]:
     best = min(target_rank(name) for name in left)
     chosen = [name for name in left if target_rank(name) == best]
     if len(chosen) > 1:
-        doubts.ask(FLAG, "several columns are in train only", chosen)
+        choices.ask(FLAG, "several columns are in train only", chosen)
         return []
     reason = "Of the columns that are in train only it is the one that looks like the target."
-    doubts.because("columns.targets", reason)
+    choices.because("columns.targets", reason)
     if others := [name for name in candidates if name not in chosen]:
-        doubts.because("columns.targets", f"In train only too, and not used: {', '.join(others)}.")
+        choices.because("columns.targets", f"In train only too, and not used: {', '.join(others)}.")
     return chosen
 
 

@@ -29,26 +29,26 @@ POSITIVE = ("1", "1", "true", "yes", "y", "positive", "pos", "spam", "t")
 def find_problem(
     targets: Sequence[Profile],
     answers: Answers,
-    wishes: Overrides,
-    doubts: Choices,
+    overrides: Overrides,
+    choices: Choices,
     one_of_several: bool = False,
 ) -> str | None:
     """The problem type, or None where it takes a flag; DataError where all labels are alike."""
-    if wishes.problem:
-        doubts.because("task.problem", "Given by --problem.")
-        return wishes.problem
+    if overrides.problem:
+        choices.because("task.problem", "Given by --problem.")
+        return overrides.problem
     if one_of_several:
-        doubts.because("task.problem", "One column of 0 and 1 per class: every row has one 1.")
+        choices.because("task.problem", "One column of 0 and 1 per class: every row has one 1.")
         return "multiclass"
     if len(targets) > 1:
-        return _of_several(targets, doubts)
+        return _of_several(targets, choices)
     target = targets[0]
     shown = [text for texts in answers.values.values() for text in texts]
     if target.distinct > 2 and (count := guesses(shown, target.values)) > 1:
-        doubts.because("task.problem", f"The sample submission names {count} classes a row.")
+        choices.because("task.problem", f"The sample submission names {count} classes a row.")
         return "multiclass"
     if target.distinct == 2:
-        doubts.because("task.problem", f"{target.name!r} has two values.")
+        choices.because("task.problem", f"{target.name!r} has two values.")
         return "binary"
     if target.distinct < 2:
         found = f"{target.values[0]!r}" if target.values else "empty"
@@ -57,72 +57,72 @@ def find_problem(
             "nothing to predict. Name another column with --target."
         )
     if not target.numeric:
-        return _of_words(target, doubts)
+        return _of_words(target, choices)
     if not all(canonical(value).lstrip("-").isdigit() for value in target.values):
-        doubts.because("task.problem", f"{target.name!r} is a number with a fraction.")
+        choices.because("task.problem", f"{target.name!r} is a number with a fraction.")
         return "regression"
-    return _of_whole_numbers(target, answers, doubts)
+    return _of_whole_numbers(target, answers, choices)
 
 
-def _of_several(targets: Sequence[Profile], doubts: Choices) -> str | None:
+def _of_several(targets: Sequence[Profile], choices: Choices) -> str | None:
     if all(target.flags for target in targets):
-        doubts.because("task.problem", "Several columns, all of them 0 or 1.")
+        choices.because("task.problem", "Several columns, all of them 0 or 1.")
         return "multilabel"
     if all(target.numeric for target in targets):
-        doubts.because("task.problem", "Several columns of numbers.")
+        choices.because("task.problem", "Several columns of numbers.")
         return "regression"
     bad = [target.name for target in targets if not target.numeric]
-    doubts.ask(
+    choices.ask(
         "--target COLUMN", "several targets have to be numbers, or 0 and 1; these are not", bad
     )
     return None
 
 
-def _of_words(target: Profile, doubts: Choices) -> str | None:
+def _of_words(target: Profile, choices: Choices) -> str | None:
     if separator_of(target.values):
         cell = max(target.values, key=len)
         told = f"Cells of {target.name!r} hold several labels, such as {cell[:60]!r}."
-        doubts.because("task.problem", told)
-        doubts.because("task.separator", "How the cells have them.")
+        choices.because("task.problem", told)
+        choices.because("task.separator", "How the cells have them.")
         return "multilabel"
     bad = [value for value in target.values if not is_number(value)]
     if target.numbers > 0.5:  # numbers with a few slips: the reader of labels will name the rows
-        doubts.because("task.problem", f"{target.name!r} is a number in most rows.")
+        choices.because("task.problem", f"{target.name!r} is a number in most rows.")
         return "regression"
     if target.repeats < 2:
-        doubts.ask(
+        choices.ask(
             "--target COLUMN",
             f"{target.name!r} has {target.distinct:,} different texts in {target.rows:,} rows, "
             f"such as {bad[0][:40]!r}; that is no label",
         )
         return None
-    doubts.because("task.problem", f"{target.name!r} has {target.distinct} values that are words.")
+    choices.because("task.problem", f"{target.name!r} has {target.distinct} values that are words.")
     return "multiclass"
 
 
-def _of_whole_numbers(target: Profile, answers: Answers, doubts: Choices) -> str | None:
+def _of_whole_numbers(target: Profile, answers: Answers, choices: Choices) -> str | None:
     """Whole numbers are grades or class codes: the sample submission tells, else the name."""
     shown = {value for values in answers.values.values() for value in values} or target.values
     kinds = set(words(target.name))
     if zeros := [value for value in target.values if re.fullmatch(r"0[0-9]+", value.strip())]:
         told = f"{target.name!r} has values such as {zeros[0]!r}: zeros in front prove a code."
-        doubts.because("task.problem", told)
+        choices.because("task.problem", told)
         return "multiclass"
     numbers = f"{target.name!r} is a whole number of {target.distinct} values"
     if class_of_column(target, answers.columns):
-        doubts.because("task.problem", "The sample submission has one column per class.")
+        choices.because("task.problem", "The sample submission has one column per class.")
         return "multiclass"
     if any("." in value for value in shown):
         where = "the sample submission shows" if answers.columns else "it is written with"
-        doubts.because("task.problem", f"{numbers}, and {where} fractions.")
+        choices.because("task.problem", f"{numbers}, and {where} fractions.")
         return "regression"
     if target.distinct > MOST_CODES or kinds & GRADES:
-        doubts.because("task.problem", f"{numbers}; by its name a grade, not a kind.")
+        choices.because("task.problem", f"{numbers}; by its name a grade, not a kind.")
         return "regression"
     if kinds & KINDS and _consecutive(target):
-        doubts.because("task.problem", f"{numbers} without gaps; by its name a kind, not a grade.")
+        choices.because("task.problem", f"{numbers} without gaps; by its name a kind, not a grade.")
         return "multiclass"
-    doubts.ask(FLAG, f"{numbers}: a grade (regression) or the code of a class (multiclass)?")
+    choices.ask(FLAG, f"{numbers}: a grade (regression) or the code of a class (multiclass)?")
     return None
 
 
@@ -139,18 +139,18 @@ def separator_in(problem: str, targets: Sequence[Profile]) -> str | None:
 
 
 def find_classes(
-    problem: str, target: Profile, answers: Answers, wishes: Overrides, doubts: Choices
+    problem: str, target: Profile, answers: Answers, overrides: Overrides, choices: Choices
 ) -> list[str]:
     """Class names in the order of prediction columns; empty where there are none."""
     if separator := separator_in(problem, [target]):
-        doubts.because("task.classes", "The labels that the cells hold, sorted.")
+        choices.because("task.classes", "The labels that the cells hold, sorted.")
         return sorted({label for cell in target.values for label in labels_in(cell, separator)})
     if not problem_of(problem).named_classes:
         return []
-    if wishes.classes:
-        return _given_classes(wishes.classes, target, doubts)
+    if overrides.classes:
+        return _given_classes(overrides.classes, target, choices)
     if listed := [name for name, texts in answers.values.items() if all(map(numbers_in, texts))]:
-        doubts.ask(
+        choices.ask(
             "--classes A B C …",
             f"the sample submission lists a probability per class in {listed[0]!r}; name the "
             "classes in the order that the organiser's list has",
@@ -158,7 +158,7 @@ def find_classes(
         )
         return sorted(target.values)
     if by_column := class_of_column(target, answers.columns):
-        doubts.because("task.classes", "In the order of the sample submission's columns.")
+        choices.because("task.classes", "In the order of the sample submission's columns.")
         return list(by_column.values())
     classes = sorted(
         {
@@ -167,16 +167,16 @@ def find_classes(
         key=_order,
     )
     if len(classes) == 2:
-        return _negative_first(classes, doubts)
-    doubts.because("task.classes", "Sorted.")
+        return _negative_first(classes, choices)
+    choices.because("task.classes", "Sorted.")
     return classes
 
 
-def _given_classes(names: Sequence[str], target: Profile, doubts: Choices) -> list[str]:
+def _given_classes(names: Sequence[str], target: Profile, choices: Choices) -> list[str]:
     known = {canonical(name) for name in names}
     if left := [value for value in target.values if canonical(value) not in known]:
-        doubts.ask("--classes A B C …", f"{target.name!r} has further classes", left)
-    doubts.because("task.classes", "Given by --classes.")
+        choices.ask("--classes A B C …", f"{target.name!r} has further classes", left)
+    choices.because("task.classes", "Given by --classes.")
     return list(names)
 
 
@@ -184,24 +184,26 @@ def _order(value: str) -> tuple[float, str]:
     return (float(value), value) if is_number(value) else (float("inf"), value)
 
 
-def _negative_first(classes: list[str], doubts: Choices) -> list[str]:
+def _negative_first(classes: list[str], choices: Choices) -> list[str]:
     lowered = [value.lower() for value in map(canonical, classes)]
     for negative, positive in zip(NEGATIVE, POSITIVE, strict=True):
         if lowered in ([negative, positive], [positive, negative]):
-            doubts.because("task.classes", "Negative, positive.")
+            choices.because("task.classes", "Negative, positive.")
             return classes if lowered[0] == negative else classes[::-1]
     for no, yes in ((0, 1), (1, 0)):
         if lowered[no].startswith(("not", "non", "un")) and lowered[no].endswith(lowered[yes]):
-            doubts.because("task.classes", "Negative, positive.")
+            choices.because("task.classes", "Negative, positive.")
             return [classes[no], classes[yes]]
-    doubts.because("task.classes", "Sorted. The second is the positive class: swap them if not so.")
+    choices.because(
+        "task.classes", "Sorted. The second is the positive class: swap them if not so."
+    )
     return classes
 
 
 # The range of the labels and a metric that fits, by problem and by the sample's form.
 
 
-def find_range(problem: str, labels: pd.DataFrame, doubts: Choices) -> tuple[float, float] | None:
+def find_range(problem: str, labels: pd.DataFrame, choices: Choices) -> tuple[float, float] | None:
     """Lowest and highest possible label (n, k) of a regression, where it shows; else None.
 
     Round extremes (0 and 5, 1 and 6, 0 and 100) are taken for the ends of a scale, any others for
@@ -215,21 +217,21 @@ def find_range(problem: str, labels: pd.DataFrame, doubts: Choices) -> tuple[flo
         return None
     low, high = float(values.min()), float(values.max())
     if low == high:
-        doubts.because("task.label_range", f"All labels are {low:g}.")
+        choices.because("task.label_range", f"All labels are {low:g}.")
         return None
     if _round_end(low) and _round_end(high) and high - low <= 100:
-        doubts.because("task.label_range", "The lowest and highest label found, both round.")
+        choices.because("task.label_range", "The lowest and highest label found, both round.")
         return low, high
     if low >= 0 and high <= 1:
-        doubts.because("task.label_range", f"All labels, {low:g} to {high:g}, lie in 0 to 1.")
+        choices.because("task.label_range", f"All labels, {low:g} to {high:g}, lie in 0 to 1.")
         return 0.0, 1.0
     steps = values * 20
     if low >= 0 and high <= 10 and np.allclose(steps, np.round(steps)) and high - low > 1:
         why = f"Labels run from {low:g} to {high:g} in even steps: taken to the next whole numbers."
-        doubts.because("task.label_range", why)
+        choices.because("task.label_range", why)
         return float(np.floor(low)), float(np.ceil(high))
     seen = f"Labels run from {low:g} to {high:g}, no round ends: taken as open, not clipped."
-    doubts.because("task.label_range", seen)
+    choices.because("task.label_range", seen)
     return None
 
 
@@ -244,13 +246,13 @@ def find_metric(
     pairs: bool,
     bounded: bool,
     answers: Answers,
-    wishes: Overrides,
-    doubts: Choices,
+    overrides: Overrides,
+    choices: Choices,
 ) -> str:
-    """The metric's name; its reason goes to *doubts*."""
-    if wishes.metric:
-        doubts.because("task.metric", "Given by --metric.")
-        return wishes.metric
+    """The metric's name; its reason goes to *choices*."""
+    if overrides.metric:
+        choices.because("task.metric", "Given by --metric.")
+        return overrides.metric
     clues = Clues(
         targets=len(targets),
         labels=targets[0].values,
@@ -261,11 +263,11 @@ def find_metric(
     )
     if separator_in(problem, targets):
         metric, reason = suggested("labels in a cell")
-        doubts.because("task.metric", f"{reason} A guess: check the competition's rules.")
+        choices.because("task.metric", f"{reason} A guess: check the competition's rules.")
         return metric
     if problem_of(problem).exclusive and (top := guesses(clues.shown, clues.labels)) > 1:
-        doubts.because("task.metric", f"The sample shows {top} guesses. A guess: check the rules.")
+        choices.because("task.metric", f"The sample shows {top} guesses. A guess: check the rules.")
         return f"map({top})"
     metric, reason = suggested(problem_of(problem).looks_like(clues))
-    doubts.because("task.metric", f"{reason} A guess: check the competition's rules.")
+    choices.because("task.metric", f"{reason} A guess: check the competition's rules.")
     return metric

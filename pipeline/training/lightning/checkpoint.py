@@ -72,12 +72,12 @@ class CheckpointCallback(pl.Callback):
         workspace: Workspace,
         checkpoints: Checkpoints,
         files: CheckpointPlugin,
-        rules: FailurePolicy,
+        policy: FailurePolicy,
         watch: Watch,
         steps_per_epoch: int,
     ) -> None:
         self.workspace, self.checkpoints, self.files = workspace, checkpoints, files
-        self.rules, self.watch, self.steps_per_epoch = rules, watch, steps_per_epoch
+        self.policy, self.watch, self.steps_per_epoch = policy, watch, steps_per_epoch
         self.saved_at = self.stepped_at = time.monotonic()
         self.save_seconds = 0.0
         self.step_seconds = 0.0
@@ -103,10 +103,10 @@ class CheckpointCallback(pl.Callback):
         self.step_seconds = max(self.step_seconds, now - self.stepped_at)
         step = pl_module.stepper.done
         ended = step == pl_module.stepper.steps
-        stopped = self.rules.stop.due(reserve=2 * (self.save_seconds + self.step_seconds))
-        late = now - self.saved_at >= self.rules.checkpoint_seconds
+        stopped = self.policy.stop.due(reserve=2 * (self.save_seconds + self.step_seconds))
+        late = now - self.saved_at >= self.policy.checkpoint_seconds
         starts_epoch = step % self.steps_per_epoch == 0
-        wanted = starts_epoch and self.rules.on_nan == "rollback"
+        wanted = starts_epoch and self.policy.on_nan == "rollback"
         if stopped or ((late or wanted) and not ended):
             self.save(trainer, pl_module, starts_epoch)
         self.stepped_at = time.monotonic()

@@ -124,10 +124,10 @@ CHATTER = "pytorch_lightning.utilities.rank_zero"
 
 
 class FoldFitter:
-    """Fits and predicts with Lightning under the *rules* of a run."""
+    """Fits and predicts with Lightning under the *policy* of a run."""
 
-    def __init__(self, hardware: Hardware, rules: FailurePolicy) -> None:
-        self.hardware, self.rules = hardware, rules
+    def __init__(self, hardware: Hardware, policy: FailurePolicy) -> None:
+        self.hardware, self.policy = hardware, policy
 
     def fit(
         self, module: TextModule, data: FoldDataModule, workspace: Workspace, watch: Watch
@@ -138,9 +138,9 @@ class FoldFitter:
         """
         assert data.steps is not None
         per_epoch = data.steps.per_epoch
-        checkpoints = Checkpoints(workspace, self.rules.on_nan == "rollback")
-        files = CheckpointPlugin(self.rules.min_free_bytes)
-        saving = CheckpointCallback(workspace, checkpoints, files, self.rules, watch, per_epoch)
+        checkpoints = Checkpoints(workspace, self.policy.on_nan == "rollback")
+        files = CheckpointPlugin(self.policy.min_free_bytes)
+        saving = CheckpointCallback(workspace, checkpoints, files, self.policy, watch, per_epoch)
         found = checkpoints.newest(watch)
         start = 0 if found is None else found.step
         if start:
@@ -149,14 +149,14 @@ class FoldFitter:
         data.start_at(start)
         # what a killed training logged after *start*; without a state all, the fold's score too
         hidden = start + 1 if start else 0
-        with track(workspace.logs, watch, hidden) as tracking, self.rules.stop.at_boundaries():
+        with track(workspace.logs, watch, hidden) as tracking, self.policy.stop.at_boundaries():
             telling = Telling(watch, per_epoch)
             trainer = self._trainer([telling, saving], files, TrackingLogger(tracking))
             trainer.fit(module, datamodule=data, ckpt_path=None if found is None else found.path)
 
     def predict(self, module: TextModule, data: FoldDataModule, watch: Watch) -> Any:
         """What `module.predict_step` returns, batch by batch; writes nothing."""
-        checks = Telling(watch, 0, self.rules.stop)
+        checks = Telling(watch, 0, self.policy.stop)
         return self._trainer([checks]).predict(module, datamodule=data)
 
     def _trainer(

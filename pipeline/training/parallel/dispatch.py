@@ -46,32 +46,32 @@ def on_cluster(
     """
     from pipeline.training.parallel.ray_cluster import connect
 
-    errands = [errand for each in missing for errand in errands_of(each, arguments)]
-    if not errands:
+    tasks = [task for each in missing for task in errands_of(each, arguments)]
+    if not tasks:
         return
     ray = connect(args.cluster)
     try:
         with STOP.listening():  # Ray takes the signals for itself when it connects
-            cluster = _cluster(ray, args, any(each.on_gpu for each in missing), len(errands), say)
-            Scheduler(cluster, errands, STOP, say).work()
+            cluster = _cluster(ray, args, any(each.on_gpu for each in missing), len(tasks), say)
+            Scheduler(cluster, tasks, STOP, say).work()
     finally:
         ray.shutdown()
 
 
 def _cluster(ray: Any, args: "Namespace", on_gpu: bool, folds: int, say: Say) -> "RayCluster":
     """The cluster behind *ray*, its nodes asked whether they can train here, and told about."""
-    from pipeline.training.parallel.ray_cluster import RayCluster, check_nodes, room_for
+    from pipeline.training.parallel.ray_cluster import RayCluster, check_nodes, resources_for
 
     nodes = ray.nodes()
-    room = room_for(nodes, args.cluster_cpus, args.cluster_gpus, on_gpu)
-    able = [node for node in nodes if room.fits(node)]
+    resources = resources_for(nodes, args.cluster_cpus, args.cluster_gpus, on_gpu)
+    able = [node for node in nodes if resources.fits(node)]
     environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     # so that the bytes do not depend on which node it is
     environment["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS") or str(
-        max(1, int(room.cpus))
+        max(1, int(resources.cpus))
     )
     folder = str(Path.cwd())
     names = sorted(set(check_nodes(ray, able, Path(args.root), folder, environment)))
     counted = f"{len(able)} {'node' if len(able) == 1 else 'nodes'} ({', '.join(names)})"
-    say(f"cluster {args.cluster}: {folds} folds for {counted}, each with {room}")
-    return RayCluster(ray, args.cluster, room, folder, environment)
+    say(f"cluster {args.cluster}: {folds} folds for {counted}, each with {resources}")
+    return RayCluster(ray, args.cluster, resources, folder, environment)

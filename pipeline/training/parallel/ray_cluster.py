@@ -50,7 +50,7 @@ class NodeResources(NamedTuple):
         return bool(node["Alive"] and enough)
 
 
-def room_for(
+def resources_for(
     nodes: Sequence[Node], cpus: float | None, gpus: float | None, models_use_gpus: bool
 ) -> NodeResources:
     """The room asked for, or else: a whole GPU where there are any and a model uses them, and an
@@ -67,8 +67,8 @@ def room_for(
         at_once = [max(1, int(f.get("GPU", 0) / gpus)) if gpus else 1 for f in able]
         shares = [int(f["CPU"] // count) for f, count in zip(able, at_once, strict=True)]
         cpus = max(1.0, float(min(shares, default=1)))
-    room = NodeResources(cpus, gpus)
-    if not any(room.fits(node) for node in nodes):
+    resources = NodeResources(cpus, gpus)
+    if not any(resources.fits(node) for node in nodes):
         found_all = "; ".join(
             f"{node['NodeManagerHostname']}: {node['Resources'].get('CPU', 0):g} CPU, "
             f"{node['Resources'].get('GPU', 0):g} GPU"
@@ -76,10 +76,10 @@ def room_for(
             if node["Alive"]
         )
         raise UsageError(
-            f"a fold is to get {room}, and no node of the cluster has so much ({found_all}). "
+            f"a fold is to get {resources}, and no node of the cluster has so much ({found_all}). "
             "Ask for less with --cluster-cpus and --cluster-gpus, or add nodes."
         )
-    return room
+    return resources
 
 
 def check_nodes(
@@ -210,10 +210,15 @@ class RayCluster:
     """See `pipeline.training.parallel.scheduler.Cluster`."""
 
     def __init__(
-        self, ray: Any, address: str, room: NodeResources, folder: str, environment: dict[str, str]
+        self,
+        ray: Any,
+        address: str,
+        resources: NodeResources,
+        folder: str,
+        environment: dict[str, str],
     ) -> None:
-        """Folds run in *folder* with *environment* beside the node's own, each in its *room*."""
-        self.ray, self.address, self.room = ray, address, room
+        """Folds run in *folder*, each with its *resources*, *environment* beside the node's own."""
+        self.ray, self.address, self.resources = ray, address, resources
         self.folder, self.environment = folder, environment
         # through Ray Client the inner address of the head may be out of reach
         self.head = endpoint(address) or endpoint(ray.get_runtime_context().gcs_address)
@@ -221,7 +226,10 @@ class RayCluster:
         self.unanswered = 0
         ray.cloudpickle.register_pickle_by_value(onnode)
         self.task = ray.remote(onnode.train).options(
-            num_cpus=room.cpus, num_gpus=room.gpus, max_retries=0, scheduling_strategy="SPREAD"
+            num_cpus=resources.cpus,
+            num_gpus=resources.gpus,
+            max_retries=0,
+            scheduling_strategy="SPREAD",
         )
 
     def submit(self, argv: Sequence[str]) -> Any:
@@ -273,10 +281,10 @@ class RayCluster:
                 raise self._gone(f"its head does not answer any more at {self.head[0]}")
             return
         self.unanswered = 0
-        if any(self.room.fits(node) for node in self.ray.nodes()):
+        if any(self.resources.fits(node) for node in self.ray.nodes()):
             self.last_room = now
         elif now - self.last_room > NO_NODE_SECONDS:
-            raise self._gone(f"no node is left with {self.room}")
+            raise self._gone(f"no node is left with {self.resources}")
 
     def _gone(self, why: str) -> BusyError:
         return BusyError(

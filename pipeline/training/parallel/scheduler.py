@@ -98,13 +98,13 @@ class Scheduler:
     def __init__(
         self,
         cluster: Cluster,
-        errands: Sequence[FoldTask],
+        tasks: Sequence[FoldTask],
         stop: Stop,
         say: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.cluster, self.stop, self.say, self.clock = cluster, stop, say, clock
-        self.waiting, self.under_way = list(errands), dict[Any, FoldTask]()
+        self.waiting, self.under_way = list(tasks), dict[Any, FoldTask]()
         self.failures: list[WorkerError] = []
         self.held: list[str] = []
 
@@ -123,8 +123,8 @@ class Scheduler:
                 self._send()
                 for handle in self.cluster.ended(list(self.under_way), POLL_SECONDS):
                     self._look(self.under_way.pop(handle), self.cluster.result(handle))
-                for errand in self.under_way.values():
-                    self._tell(errand)
+                for task in self.under_way.values():
+                    self._tell(task)
         if self.failures:
             raise self.failures[0]
         if self.held:
@@ -137,9 +137,9 @@ class Scheduler:
 
     def _send(self) -> None:
         now = self.clock()
-        for errand in [each for each in self.waiting if each.not_before <= now]:
-            self.waiting.remove(errand)
-            self.under_way[self.cluster.submit(errand.argv)] = errand
+        for task in [each for each in self.waiting if each.not_before <= now]:
+            self.waiting.remove(task)
+            self.under_way[self.cluster.submit(task.argv)] = task
 
     def _recall(self) -> None:
         """Ask every fold to save and end, and wait for it."""
@@ -150,61 +150,61 @@ class Scheduler:
         while left and self.clock() < until:
             over = self.cluster.ended(left, POLL_SECONDS)
             left = [handle for handle in left if handle not in over]
-        for errand in self.under_way.values():
-            self._tell(errand)
+        for task in self.under_way.values():
+            self._tell(task)
 
-    def _tell(self, errand: FoldTask) -> None:
-        for line in errand.news():
+    def _tell(self, task: FoldTask) -> None:
+        for line in task.news():
             self.say(line)
 
-    def _look(self, errand: FoldTask, end: Ended) -> None:
-        """Tell how an attempt ended; send the errand again, or note why not."""
-        self._tell(errand)
+    def _look(self, task: FoldTask, end: Ended) -> None:
+        """Tell how an attempt ended; send the task again, or note why not."""
+        self._tell(task)
         for line in end.said.splitlines():
-            self.say(f"  {errand.run} {line.strip()}  on {end.node}")
+            self.say(f"  {task.run} {line.strip()}  on {end.node}")
         if end.code == 0:
-            self._expect(errand, end.node)
+            self._expect(task, end.node)
         elif end.code == BusyError.exit_code:
-            self._wait_for_holder(errand, end)
+            self._wait_for_holder(task, end)
         elif end.code is None or end.code in (INTERRUPTED, TERMINATED):
-            errand.lost += 1
-            self._again(errand, f"{errand.name}: {end.words}", errand.lost, LOSSES)
+            task.lost += 1
+            self._again(task, f"{task.name}: {end.words}", task.lost, LOSSES)
         elif end.code < 0:
-            errand.killed += 1
-            self._again(errand, f"{errand.name} {end.words}", errand.killed, LIVES)
+            task.killed += 1
+            self._again(task, f"{task.name} {end.words}", task.killed, LIVES)
         else:
-            self.say(f"{errand.name} on {end.node} ended with status {end.code}:\n{end.words}")
-            message = f"{errand.name} ended with status {end.code}, as it says above"
+            self.say(f"{task.name} on {end.node} ended with status {end.code}:\n{end.words}")
+            message = f"{task.name} ended with status {end.code}, as it says above"
             self.failures.append(WorkerError(message, end.code))
 
-    def _expect(self, errand: FoldTask, node: str) -> None:
+    def _expect(self, task: FoldTask, node: str) -> None:
         """A node says the fold is finished: wait until shared storage shows it here too."""
         until = self.clock() + VISIBLE_SECONDS
-        while missing := [path for path in errand.manifests if not path.exists()]:
+        while missing := [path for path in task.manifests if not path.exists()]:
             if self.clock() > until:
                 self.held.append(
-                    f"{node} says that {errand.name} is finished, but {missing[0]} is not to be "
+                    f"{node} says that {task.name} is finished, but {missing[0]} is not to be "
                     "seen here. Is it on the shared disk? Look, and start the same command again."
                 )
                 return
             time.sleep(POLL_SECONDS)
 
-    def _wait_for_holder(self, errand: FoldTask, end: Ended) -> None:
+    def _wait_for_holder(self, task: FoldTask, end: Ended) -> None:
         now = self.clock()
-        if errand.busy_since is None:
-            errand.busy_since = now
-            self.say(f"{errand.name} is held by another process; it is asked for again")
-        if now - errand.busy_since > BUSY_SECONDS:
+        if task.busy_since is None:
+            task.busy_since = now
+            self.say(f"{task.name} is held by another process; it is asked for again")
+        if now - task.busy_since > BUSY_SECONDS:
             self.held.append(end.words.strip().removeprefix("error: "))
             return
-        errand.not_before = now + AGAIN_SECONDS
-        self.waiting.append(errand)
+        task.not_before = now + AGAIN_SECONDS
+        self.waiting.append(task)
 
-    def _again(self, errand: FoldTask, what: str, times: int, limit: int) -> None:
-        errand.busy_since = None
+    def _again(self, task: FoldTask, what: str, times: int, limit: int) -> None:
+        task.busy_since = None
         if times < limit:
             self.say(f"{what}; it is sent again ({times} of {limit - 1})")
-            self.waiting.append(errand)
+            self.waiting.append(task)
             return
         self.say(f"{what}; that was the last attempt")
         self.failures.append(

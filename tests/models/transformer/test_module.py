@@ -59,8 +59,8 @@ def step_of(folder, number, *groups, target=1.0):
     }
 
 
-def train(module, steps, folder, **rules):
-    fitter = FoldFitter(CPU, FailurePolicy(**rules))
+def train(module, steps, folder, **policy):
+    fitter = FoldFitter(CPU, FailurePolicy(**policy))
     fitter.fit(module, Given(steps), Workspace(folder / "fold"), module.limits.watch)
 
 

@@ -16,12 +16,12 @@ from pipeline.setup.detection.names import target_rank
 from tests.setup import competitions as kinds
 
 
-def look(folder: Path, **wishes) -> Detected:
-    return detect(folder, Overrides(**wishes), lambda path: path.name)
+def look(folder: Path, **overrides) -> Detected:
+    return detect(folder, Overrides(**overrides), lambda path: path.name)
 
 
-def seen(folder: Path, **wishes) -> Competition:
-    return look(folder, **wishes).competition
+def seen(folder: Path, **overrides) -> Competition:
+    return look(folder, **overrides).competition
 
 
 # id, texts, targets, problem, metric, classes, label range

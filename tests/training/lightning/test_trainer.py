@@ -101,7 +101,7 @@ def test_a_signal_saves_at_the_boundary_and_the_same_training_goes_on_from_there
     undisturbed = Bench(tmp_path / "golden", backbone).predictions()
     bench = Bench(tmp_path, backbone)
     watch = Listener(lambda step: kill(number) if step == 3 else None)
-    with pytest.raises(Stopped, match=reason), bench.rules.stop.listening():
+    with pytest.raises(Stopped, match=reason), bench.policy.stop.listening():
         bench.fit(watch)
     (event,) = watch.events
     assert event == ("stopped", {"message": f"{reason}: saved after step 3 of 8"})
@@ -120,15 +120,15 @@ def test_the_time_limit_saves_at_the_boundary_with_time_left_to_save(tmp_path, b
             return self.now
 
     clock = Clock()
-    rules = FailurePolicy(stop=Stop(clock))
-    rules.stop.set_limit("1000s")
+    policy = FailurePolicy(stop=Stop(clock))
+    policy.stop.set_limit("1000s")
 
     def pass_time(step):
         clock.now = {1: 0.0, 2: 999.99999}.get(step, 2000.0)
 
     watch = Listener(pass_time)
     with pytest.raises(Stopped, match="the time limit of 1000s") as caught:
-        Bench(tmp_path, backbone, rules=rules).fit(watch)
+        Bench(tmp_path, backbone, policy=policy).fit(watch)
     assert caught.value.exit_code == 75
     assert watch.events[0][1]["message"].endswith("saved after step 2 of 8")
 
@@ -136,7 +136,7 @@ def test_the_time_limit_saves_at_the_boundary_with_time_left_to_save(tmp_path, b
 def test_a_prediction_ends_between_two_batches(tmp_path, backbone):
     bench = Bench(tmp_path, backbone, predict_batch_size=2)
     learner = bench.fit()
-    watch = Listener(lambda step: bench.rules.stop.set_limit("0s"))
+    watch = Listener(lambda step: bench.policy.stop.set_limit("0s"))
     with pytest.raises(Stopped):
         learner.predict(bench.test, watch)
     assert len(watch.heard) == 2
@@ -189,7 +189,7 @@ def test_events_lie_in_the_folder_given_and_nothing_else_is_written(
 
 
 def test_checkpoints_are_written_as_often_as_the_rules_say_but_not_at_the_end(tmp_path, backbone):
-    bench = Bench(tmp_path, backbone, rules=often())
+    bench = Bench(tmp_path, backbone, policy=often())
     bench.fit()
     names = sorted(path.stem for path in bench.workspace.checkpoints.glob("*.json"))
     assert names == ["step-00000006", "step-00000007"]
@@ -209,7 +209,7 @@ def test_the_claim_is_looked_at_before_every_save(tmp_path, backbone):
         if len(asked) == 3:
             raise Lost
 
-    bench = Bench(tmp_path, backbone, rules=often())
+    bench = Bench(tmp_path, backbone, policy=often())
     bench.workspace = type(bench.workspace)(bench.workspace.folder, "mine", check)
     with pytest.raises(Lost):
         bench.fit()
@@ -234,8 +234,8 @@ def test_what_was_logged_and_not_saved_is_hidden_and_nothing_else(tmp_path, back
             raise Killed
 
     with pytest.raises(Killed):
-        Bench(tmp_path, backbone, rules=often()).fit(Listener(die))
-    Bench(tmp_path, backbone, rules=often()).fit()
+        Bench(tmp_path, backbone, policy=often()).fit(Listener(die))
+    Bench(tmp_path, backbone, policy=often()).fit()
     assert len(list(tmp_path.rglob("events*"))) == 2
     assert logged_steps(tmp_path) == [1, 2, 3, 4, 5, 6, 7, 8]
 

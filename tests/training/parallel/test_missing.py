@@ -27,17 +27,17 @@ def test_news_are_what_a_fold_wrote_down_since_it_was_last_asked(tmp_path):
     events = job.workspace(part).events
     events.parent.mkdir(parents=True)
     events.write_text('{"what": "started", "message": "long ago"}\n')
-    (errand,) = errands_of(missing_of(job, "linear", [part]), [])
-    assert errand.news() == []
+    (task,) = errands_of(missing_of(job, "linear", [part]), [])
+    assert task.news() == []
     with events.open("a") as stream:
         stream.write('{"what": "started", "message": "process 7 on node-a"}\n')
         stream.write('{"what": "resumed", "message": "goes on after step 3 of 9"}\n{"what": "to')
     where = f"  {job.run} {part.name}"
-    assert errand.news() == [
+    assert task.news() == [
         f"{where}: started, process 7 on node-a",
         f"{where}: goes on after step 3 of 9",
     ]
-    assert errand.news() == []
+    assert task.news() == []
 
 
 def test_a_precision_that_only_the_nodes_can_compute_in_is_no_mistake_here():

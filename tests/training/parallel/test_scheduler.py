@@ -8,8 +8,8 @@ from pipeline.base.errors import BusyError, PipelineError, UsageError
 from pipeline.base.stopping import Stop, Stopped, by_signal
 from pipeline.training.parallel import ray_cluster as cluster
 from pipeline.training.parallel import ray_worker as onnode
-from pipeline.training.parallel import scheduler as fleet
-from pipeline.training.parallel.ray_cluster import NodeResources, check_nodes, room_for
+from pipeline.training.parallel import scheduler
+from pipeline.training.parallel.ray_cluster import NodeResources, check_nodes, resources_for
 from pipeline.training.parallel.scheduler import Ended, FoldTask, Scheduler
 from pipeline.training.parallel.workers import WorkerError, of_fold, of_worker
 
@@ -52,7 +52,7 @@ KILLED = Ended(-9, "node-a", words="was killed by SIGKILL on node-a")
 HELD = Ended(75, "node-a", words="error: it is being written by process 7 on elsewhere")
 
 
-def errands(tmp_path, *names):
+def tasks(tmp_path, *names):
     there = tmp_path / "fold.json"
     there.touch()
     return [FoldTask(run="r", name=name, argv=[name], manifests=[there]) for name in names]
@@ -60,12 +60,12 @@ def errands(tmp_path, *names):
 
 @pytest.fixture
 def play(tmp_path):
-    """Run a fleet over a script; the script, what was said, and what was raised."""
+    """Run a scheduler over a script; the script, what was said, and what was raised."""
 
     def played(stop=None, **ends):
         said, clock = [], Clock()
         script = Script(clock, **ends)
-        made = Scheduler(script, errands(tmp_path, *ends), stop or Stop(clock), said.append, clock)
+        made = Scheduler(script, tasks(tmp_path, *ends), stop or Stop(clock), said.append, clock)
         try:
             made.work()
         except (PipelineError, Stopped) as error:
@@ -90,7 +90,7 @@ def test_a_fold_whose_machine_goes_away_is_sent_again_at_most_nine_times(play):
     script, said, error = play(a=[GONE], b=[DONE])
     assert isinstance(error, WorkerError)
     assert error.exit_code == 4
-    assert [name for name, _ in script.sent].count("a") == fleet.LOSSES
+    assert [name for name, _ in script.sent].count("a") == scheduler.LOSSES
     assert "10 times" in str(error)
 
 
@@ -120,13 +120,13 @@ def test_a_claim_of_the_dead_is_waited_for_and_one_of_the_living_not_for_ever(pl
     script, _, error = play(a=[HELD, HELD, DONE])
     assert error is None
     first, second, third = (moment for _, moment in script.sent)
-    assert second - first >= fleet.AGAIN_SECONDS
-    assert third - second >= fleet.AGAIN_SECONDS
+    assert second - first >= scheduler.AGAIN_SECONDS
+    assert third - second >= scheduler.AGAIN_SECONDS
     script, said, error = play(a=[HELD], b=[DONE])
     assert isinstance(error, BusyError)
     assert str(error) == "it is being written by process 7 on elsewhere"
     last = [moment for name, moment in script.sent if name == "a"][-1]
-    assert fleet.BUSY_SECONDS < last < fleet.BUSY_SECONDS + 2 * fleet.AGAIN_SECONDS
+    assert scheduler.BUSY_SECONDS < last < scheduler.BUSY_SECONDS + 2 * scheduler.AGAIN_SECONDS
     assert len([line for line in said if "held by another" in line]) == 1
 
 
@@ -141,7 +141,7 @@ def test_who_is_asked_to_end_asks_every_fold_and_waits_for_them(play):
     with pytest.raises(Stopped, match="SIGTERM"):
         Scheduler(script, pair, Later(clock), print, clock).work()
     assert script.cancelled == [0, 1]
-    assert clock.now < fleet.PATIENCE_SECONDS
+    assert clock.now < scheduler.PATIENCE_SECONDS
 
 
 def test_a_time_limit_leaves_time_to_save():
@@ -155,16 +155,18 @@ def test_a_time_limit_leaves_time_to_save():
     with pytest.raises(Stopped, match="the time limit of 1h"):
         made.work()
     assert script.cancelled == [0]
-    assert 3600 - fleet.RESERVE_SECONDS <= clock.now < 3600
+    assert 3600 - scheduler.RESERVE_SECONDS <= clock.now < 3600
 
 
 def test_a_finished_fold_that_is_not_to_be_seen_here_is_no_success(tmp_path, monkeypatch):
     clock, said = Clock(), []
-    monkeypatch.setattr(fleet.time, "sleep", lambda seconds: setattr(clock, "now", clock.now + 1))
-    errand = FoldTask(run="r", name="a", argv=["a"], manifests=[tmp_path / "fold-0.json"])
+    monkeypatch.setattr(
+        scheduler.time, "sleep", lambda seconds: setattr(clock, "now", clock.now + 1)
+    )
+    task = FoldTask(run="r", name="a", argv=["a"], manifests=[tmp_path / "fold-0.json"])
     with pytest.raises(BusyError, match=r"node-a says that a is finished, but .*fold-0\.json"):
-        Scheduler(Script(clock, a=[DONE]), [errand], Stop(clock), said.append, clock).work()
-    assert clock.now > fleet.VISIBLE_SECONDS
+        Scheduler(Script(clock, a=[DONE]), [task], Stop(clock), said.append, clock).work()
+    assert clock.now > scheduler.VISIBLE_SECONDS
 
 
 def test_what_a_fold_gets_of_the_command_line():
@@ -198,12 +200,12 @@ def node(cpus, gpus=0, alive=True):
     ],
 )
 def test_every_fold_gets_the_same_room(nodes, asked, on_gpu, expected):
-    assert room_for(nodes, *asked, on_gpu) == expected
+    assert resources_for(nodes, *asked, on_gpu) == expected
 
 
 def test_more_than_any_node_has_is_refused_with_what_they_have():
     with pytest.raises(UsageError, match=r"9 CPU and 1 GPU, and no node .*box-8: 8 CPU, 0 GPU"):
-        room_for([node(8), node(99, 8, alive=False)], 9, 1, True)
+        resources_for([node(8), node(99, 8, alive=False)], 9, 1, True)
 
 
 def test_a_cluster_without_ray_installed_is_a_mistake_with_the_command(monkeypatch):
