@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.base.errors import ResourceError
 from pipeline.training.disk_space import HEADROOM, LOG_BYTES, TEMPORARY_BYTES, check_space, needs
-from tests.training.toys import make_job, with_rules
+from tests.training.toys import make_job, with_policy
 
 MB = 1_000_000
 Usage = namedtuple("Usage", "total used free")
@@ -95,7 +95,7 @@ def test_needs_are_weights_of_all_folds_and_checkpoints_of_those_at_work(tmp_pat
 
 
 def test_to_roll_back_needs_one_more_checkpoint(tmp_path):
-    job = with_rules(big_job(tmp_path), on_nan="rollback")
+    job = with_policy(big_job(tmp_path), on_nan="rollback")
     assert sizes(job)["4 checkpoints"] == 4 * 120 * MB
 
 
@@ -149,7 +149,7 @@ def test_the_folder_for_temporary_files_counts_on_its_own(two_disks, monkeypatch
 
 def test_what_is_to_stay_free_is_needed_too(two_disks, monkeypatch):
     root, temporary = two_disks
-    job = with_rules(big_job(root), min_free_bytes=500 * MB)
+    job = with_policy(big_job(root), min_free_bytes=500 * MB)
     free(monkeypatch, {"/": 900 * MB, temporary: 10**12})
     match = r"needs 1\.0 GB .*500\.0 MB are to stay free \(--min-free-gb\)"
     with pytest.raises(ResourceError, match=match):

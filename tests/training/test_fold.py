@@ -20,7 +20,7 @@ from tests.training.toys import (
     inject,
     make_job,
     run,
-    with_rules,
+    with_policy,
 )
 
 
@@ -184,7 +184,7 @@ class Broken(LengthRidge):
 
 
 def test_a_fold_that_diverges_is_skipped_where_the_rules_say_so(tmp_path):
-    job = with_rules(make_job(tmp_path, Broken), on_nan="skip-fold")
+    job = with_policy(make_job(tmp_path, Broken), on_nan="skip-fold")
     broken = Part(42, 0, int(job.folds.fold_of_row[0][0]))
     with pytest.raises(DivergedError, match=rf"skipped: {broken.name}: the loss is nan"):
         run(job)

@@ -145,12 +145,12 @@ def make_job(root: Path, kind=LengthRidge, seeds=(42,), extra=None, **changes) -
         "factory": Factory(kind),
         "paths": paths,
         "seeds": list(seeds),
-        "rules": FailurePolicy(stop=Stop()),
+        "policy": FailurePolicy(stop=Stop()),
     }
     return Job(**(settings | changes))
 
 
-def with_rules(job: Job, **changes) -> Job:
+def with_policy(job: Job, **changes) -> Job:
     return replace(job, policy=replace(job.policy, **changes))
 
 
