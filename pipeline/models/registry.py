@@ -47,17 +47,23 @@ LOSSES = {
 """`loss:` of a transformer, beside "auto": a `pipeline.models.transformer.losses.Loss`."""
 
 POOLINGS = {
-    "mean": "pipeline.models.transformer.network:mean_of_tokens",
-    "cls": "pipeline.models.transformer.network:first_token",
-    "last": "pipeline.models.transformer.network:last_token",
+    "mean": "pipeline.models.transformer.heads:MeanOfTokens",
+    "cls": "pipeline.models.transformer.heads:FirstToken",
+    "last": "pipeline.models.transformer.heads:LastToken",
+    "max": "pipeline.models.transformer.heads:MaxOfTokens",
+    "gem": "pipeline.models.transformer.heads:GeneralisedMean",
+    "attention": "pipeline.models.transformer.heads:AttentionOfTokens",
+    "layer-mix": "pipeline.models.transformer.heads:LayerMix",
+    "last-4": "pipeline.models.transformer.heads:LastFour",
+    "lstm": "pipeline.models.transformer.heads:Lstm",
 }
-"""`pooling:` of a transformer: (B, T, H) token states and their (B, T) mask -> (B, H) float32."""
+"""`pooling:` of a transformer: a `pipeline.models.transformer.heads.Pooling`."""
 
 HEADS = {
-    "linear": "pipeline.models.transformer.network:Head",
+    "linear": "pipeline.models.transformer.heads:Head",
 }
 """`head:` of a transformer: a torch module made from (hidden, inputs, outputs, dropout, seed) as
-`pipeline.models.transformer.network.Head` is; the vectors of a row's inputs -> its outputs."""
+`pipeline.models.transformer.heads.Head` is; the vectors of a row's inputs -> its outputs."""
 
 SCHEDULES = {
     "linear": "pipeline.models.transformer.optimiser:linear",

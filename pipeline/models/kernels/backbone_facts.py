@@ -93,6 +93,27 @@ def facts_of(backbone: nn.Module) -> BackboneFacts:
     )
 
 
+def count_states(backbone: nn.Module) -> int:
+    """How many layers' token states *backbone* gives beside each other, those below its first layer
+    included; 1 where it gives its last layer's only. Mode and random draws stay as they are."""
+    model: Any = backbone
+    table, training = word_table(backbone), model.training
+    ids = sample_ids(model.config, len(table.weight), TOKENS)[None].to(table.weight.device)
+    model.eval()
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            found = model(
+                input_ids=ids, attention_mask=torch.ones_like(ids), output_hidden_states=True
+            )
+    except (TypeError, ValueError, AttributeError):
+        return 1
+    finally:
+        model.train(training)
+    shape = found.last_hidden_state.shape
+    states = getattr(found, "hidden_states", None) or ()
+    return max(1, len(states)) if all(each.shape == shape for each in states) else 1
+
+
 def word_table(backbone: nn.Module) -> Any:
     """The module that turns token numbers into vectors, with a weight (V, H); None without one."""
     with suppress(AttributeError, NotImplementedError):

@@ -42,7 +42,7 @@ from pipeline.models.kernels.packing import Packed, Packing, lay_out, to_device
 from pipeline.models.settings import TransformerRecipe
 from pipeline.models.transformer.device import Hardware
 from pipeline.models.transformer.memory_limits import Batch
-from pipeline.models.transformer.network import Network, pool
+from pipeline.models.transformer.network import Network
 
 # How work on the device is recorded once and started again with a single call.
 #
@@ -204,9 +204,9 @@ class StaticBuffers:
         """(B, o): what *network* makes of the texts that are loaded."""
         assert network.packing is not None
         size = self.texts * self.width
-        states = network.packing.run(network.backbone, self.flat, self.packed, size + BUCKET)
+        (states,) = network.packing.run(network.backbone, self.flat, self.packed, size + BUCKET)
         mask = torch.arange(self.width, device=self.lengths.device) < self.lengths[:, None]
-        vectors = pool(states[:size].view(self.texts, self.width, -1), mask, network.pooling)
+        vectors = network.pooling([states[:size].view(self.texts, self.width, -1)], mask)
         outputs: Tensor = network.head(vectors.chunk(self.shape.inputs))
         return outputs
 
@@ -229,6 +229,10 @@ MOST = 32
 """Graphs kept; micro-batches of further shapes are run without."""
 
 
+FIXED_POOLINGS = ("mean", "cls", "last", "max")
+"""Those that learn nothing, read the last layer alone and wait for nothing."""
+
+
 class CaptureFailed(RuntimeError):
     """A micro-batch cannot be captured on this device; it can still be run."""
 
@@ -239,6 +243,8 @@ def refusal(recipe: TransformerRecipe, hardware: Hardware, packing: Packing | No
         return f"they need CUDA, and this is {hardware.accelerator}"
     if packing is None:
         return "only texts without padding have few shapes, and here they are not packed"
+    if recipe.pooling not in FIXED_POOLINGS:
+        return f"graphs keep one head for all folds, and pooling {recipe.pooling} may learn too"
     if recipe.gradient_checkpointing:
         return "gradient_checkpointing keeps the generator's state, which waits for the device"
     if hardware.deterministic:

@@ -93,7 +93,7 @@ def to_device(array: np.ndarray, device: torch.device) -> Tensor:
 
 NAME = "foldstack_packed"
 """Of the attention in transformers' registry."""
-HARMLESS = {"position_ids", "packed"}
+HARMLESS = {"position_ids", "packed", "output_hidden_states"}
 """What an attention may be told beside its tensors without becoming another one."""
 PROBE_LENGTHS = (5, 160, 5, 2)
 """Tokens of the texts that `packable` tries; longer than the window of any local attention."""
@@ -113,6 +113,16 @@ class Packing:
         self, backbone: nn.Module, encoded: Mapping[str, Tensor], lengths: np.ndarray
     ) -> Tensor:
         """(B, T, H) token states of a padded batch, 0 for padding; its rows have *lengths* (B,)."""
+        return self.layers(backbone, encoded, lengths, 1)[-1]
+
+    def layers(
+        self,
+        backbone: nn.Module,
+        encoded: Mapping[str, Tensor],
+        lengths: np.ndarray,
+        count: int | None,
+    ) -> list[Tensor]:
+        """The same of the last *count* layers, the last one last (see `layers_of`)."""
         rows, width = encoded["input_ids"].shape
         packed = pack(lengths, width, encoded["input_ids"].device)
         flat = {
@@ -120,12 +130,19 @@ class Packing:
             for name, values in encoded.items()
             if name != "attention_mask"
         }
-        return self.run(backbone, flat, packed, rows * width).view(rows, width, -1)
+        found = self.run(backbone, flat, packed, rows * width, count)
+        return [states.view(rows, width, -1) for states in found]
 
     def run(
-        self, backbone: nn.Module, flat: Mapping[str, Tensor], packed: Packed, size: int
-    ) -> Tensor:
-        """(size, H): the states of what is packed already, at their places; 0 elsewhere.
+        self,
+        backbone: nn.Module,
+        flat: Mapping[str, Tensor],
+        packed: Packed,
+        size: int,
+        count: int | None = 1,
+    ) -> list[Tensor]:
+        """Of the last *count* layers (size, H): the states of what is packed already, at their
+        places; 0 elsewhere.
 
         *flat* holds what the backbone reads of each token, (N,). On a CPU the row is filled up to
         one of a few sizes with copies of its first token, to which nothing attends (see `filled`).
@@ -138,9 +155,23 @@ class Packing:
                 name: torch.cat([values, values[:, :1].expand(1, spare)], dim=1)
                 for name, values in row.items()
             }
-        states = backbone(**row, packed=packed).last_hidden_state[0, :tokens]
-        spread = states.new_zeros(size, states.shape[1])
-        return spread.index_copy(0, packed.places, states)
+        found = [states[0, :tokens] for states in layers_of(backbone, row, count, packed=packed)]
+        return [
+            states.new_zeros(size, states.shape[1]).index_copy(0, packed.places, states)
+            for states in found
+        ]
+
+
+def layers_of(
+    backbone: nn.Module, encoded: Mapping[str, Tensor], count: int | None, **more: Any
+) -> Sequence[Tensor]:
+    """(B, T, H) token states of the last *count* layers, the last one last; None for all of them,
+    with what stands below the first."""
+    if count == 1:
+        return [backbone(**encoded, **more).last_hidden_state]
+    found = backbone(**encoded, **more, output_hidden_states=True)
+    layers = [*found.hidden_states[:-1], found.last_hidden_state]  # its norm may come after
+    return layers if count is None else layers[-count:]
 
 
 def packed_attention(

@@ -14,14 +14,16 @@ import pytorch_lightning as pl
 import tokenizers
 import torch
 import transformers
+from torch import nn
 
 from pipeline.base import Competition, UsageError
 from pipeline.base.config import TaskConfig
+from pipeline.base.lookup import load
 from pipeline.data import Table
 from pipeline.data.tokens.store import TokenStore
 from pipeline.models.hub.download import sentence_settings
 from pipeline.models.hub.weights import backbone_facts, fetch, load_backbone, load_tokenizer, locate
-from pipeline.models.kernels.backbone_facts import BackboneFacts
+from pipeline.models.kernels.backbone_facts import BackboneFacts, count_states
 from pipeline.models.kernels.cpu_kernels import (
     has_operator,
     is_amd,
@@ -36,6 +38,7 @@ from pipeline.models.registry import POOLINGS
 from pipeline.models.settings import TransformerRecipe
 from pipeline.models.transformer.device import Hardware, PrecisionState, detect
 from pipeline.models.transformer.fine_tuning import Fitter, SharedByFolds, TransformerLearner
+from pipeline.models.transformer.heads import Pooling
 from pipeline.models.transformer.losses import check_loss
 from pipeline.models.transformer.memory_limits import LearnedLimits, Limits, free_memory
 from pipeline.models.transformer.network import Pristine
@@ -64,7 +67,7 @@ class TransformerFactory:
         self.weights = fetch(locate(recipe))
         backbone: Any = load_backbone(self.weights, recipe.gradient_checkpointing)
         self.backbone_facts = backbone_facts(backbone)
-        check_pooling(recipe, self.backbone_facts)
+        pooled_layers = check_pooling(recipe, backbone, self.backbone_facts)
         pristine = Pristine(backbone, self.backbone_facts.hidden)
         if hardware.accelerator == "cpu":
             keep_memory()
@@ -86,6 +89,7 @@ class TransformerFactory:
                 tokens,
             ),
             pristine=pristine,
+            pooled_layers=pooled_layers,
             remarks=tuple(other_settings(recipe, Path(self.weights.folder_or_id))),
         )
 
@@ -224,14 +228,29 @@ class TransformerFactory:
         }
 
 
-def check_pooling(recipe: TransformerRecipe, facts: BackboneFacts) -> None:
-    """Raise UsageError where every text would be pooled to the same vector."""
+def check_pooling(recipe: TransformerRecipe, backbone: nn.Module, facts: BackboneFacts) -> int:
+    """How many layers' states the pooling reads.
+
+    Raises UsageError where every text would be pooled to the same vector, or where the backbone
+    does not give the states of so many layers.
+    """
     if recipe.pooling == "cls" and not facts.sees_later:
         raise UsageError(
             f"pooling cls reads the first token, and in {facts.kind} a token sees only those "
             "before it: every text would be predicted alike. Set pooling: last or mean in "
             f"{recipe.name}."
         )
+    kind: type[Pooling] = load(POOLINGS[recipe.pooling])
+    if kind.layers == 1:
+        return 1
+    there = count_states(backbone)
+    if there < max(2, kind.layers or 0):
+        wanted = "all layers" if kind.layers is None else f"the last {kind.layers} layers"
+        raise UsageError(
+            f"pooling {recipe.pooling} reads the states of {wanted}, and {facts.kind} gives those "
+            f"of {there}, the embeddings' included. Set pooling: mean in {recipe.name}."
+        )
+    return kind.layers or there
 
 
 def other_settings(recipe: TransformerRecipe, folder: Path) -> Iterator[tuple[str, str]]:

@@ -27,6 +27,7 @@ from pipeline.models.learner import Watch
 from pipeline.models.registry import HEADS
 from pipeline.models.settings import TransformerRecipe
 from pipeline.models.transformer.device import Hardware
+from pipeline.models.transformer.heads import pooling_named
 from pipeline.models.transformer.losses import TargetCodec, fit_codec
 from pipeline.models.transformer.memory_limits import LearnedLimits
 from pipeline.models.transformer.module import TextModule
@@ -60,6 +61,8 @@ class SharedByFolds:
     fitter: Fitter
     store: TokenStore
     pristine: Pristine
+    pooled_layers: int = 1
+    """Layers whose states the pooling reads."""
     packing: Packing | None = None
     """How the backbone runs texts without padding; None where it cannot."""
     graphs: Graphs | None = None
@@ -204,15 +207,17 @@ class TransformerLearner:
     ) -> TextModule:
         shared, recipe = self.shared, self.shared.recipe
         inputs = texts if recipe.pairing == "siamese" else 1
-        hidden, outputs = shared.pristine.hidden, shared.outputs
+        pooling = pooling_named(
+            recipe.pooling, shared.pristine.hidden, shared.pooled_layers, self.seed
+        )
         head: nn.Module = load(HEADS[recipe.head])(
-            hidden, inputs, outputs, recipe.head_dropout, self.seed
+            pooling.width, inputs, shared.outputs, recipe.head_dropout, self.seed
         )
         if shared.graphs is not None:
             head = shared.graphs.head(head)
         self.texts = texts
         self.module = TextModule(
-            Network(shared.pristine.backbone, head, recipe.pooling, shared.packing),
+            Network(shared.pristine.backbone, head, pooling, shared.packing),
             codec,
             recipe,
             shared.hardware,

@@ -108,7 +108,8 @@ class TextModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Optimizer:
         """AdamW; its rates are set before every step."""
-        return make_optimizer(self.network.backbone, self.network.head, self.recipe)
+        network = self.network
+        return make_optimizer(network.backbone, network.head, self.recipe, network.pooling)
 
     def on_fit_start(self) -> None:
         """Turn dropout on: from_pretrained leaves it off, and Lightning leaves it as it is."""

@@ -5,95 +5,15 @@ Notation: B rows, T tokens, H hidden size, o outputs, u inputs per row.
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from pipeline.base.lookup import load
-from pipeline.base.seeding import derive_seed
-from pipeline.models.kernels.packing import Packing
-from pipeline.models.registry import POOLINGS
-
-# From token states to outputs: pooling, the pair's features, the head.
-#
-# Notation: B rows, T tokens, H hidden size, u inputs per row (2 for a siamese pair, else 1). Heads
-# live outside the Hugging Face model, so its own initialisation never touches them.
-
-
-HEAD_STD = 0.02  # of BERT's own initialisation
-PAIR_STD = 2e-4  # loses 0.001 of the Pearson of a plain cosine; 2e-3 would lose 0.035
-
-
-def pool(states: Tensor, mask: Tensor, pooling: str) -> Tensor:
-    """(B, T, H) token states and their (B, T) mask -> (B, H), in float32.
-
-    *pooling* is a name of `pipeline.models.registry.POOLINGS`.
-    """
-    pooled: Tensor = load(POOLINGS[pooling])(states, mask)
-    return pooled
-
-
-def mean_of_tokens(states: Tensor, mask: Tensor) -> Tensor:
-    """The mean over the real tokens only, so padding changes nothing."""
-    weight = mask.unsqueeze(-1).float()
-    return (states.float() * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1.0)
-
-
-def first_token(states: Tensor, mask: Tensor) -> Tensor:
-    """The state of the first token, which many backbones are trained to sum a text up in."""
-    return states[:, 0].float()
-
-
-def last_token(states: Tensor, mask: Tensor) -> Tensor:
-    """The state of the last real token, the only one that has seen a whole text in a decoder."""
-    places = mask.sum(dim=1).clamp(min=1) - 1
-    return states[torch.arange(len(states), device=states.device), places].float()
-
-
-def join(vectors: Sequence[Tensor]) -> Tensor:
-    """The features of B rows from the (B, H) vectors of their u inputs.
-
-    One input: its vector as it is. Two: u, v, |u-v|, u*v side by side, (B, 4H) (Reimers and
-    Gurevych, "Sentence-BERT", 2019, with the product added), of vectors scaled to the length
-    sqrt(H): so the mean of u*v is their cosine.
-    """
-    if len(vectors) == 1:
-        return vectors[0]
-    u, v = (math.sqrt(x.shape[1]) * functional.normalize(x, dim=1) for x in vectors)
-    return torch.cat([u, v, (u - v).abs(), u * v], dim=1)
-
-
-class Head(nn.Module):
-    """From the vectors of a row's inputs to its outputs: dropout and one linear layer.
-
-    The start is drawn from *seed* alone. For two inputs every output starts close to their cosine,
-    which a backbone trained on sentences already means something by: on 1,700 pairs one epoch from
-    there reached a Pearson of 0.89, from a plain random start 0.31.
-    """
-
-    def __init__(self, hidden: int, inputs: int, outputs: int, dropout: float, seed: int) -> None:
-        super().__init__()
-        pair = inputs == 2
-        self.dropout = nn.Dropout(dropout)
-        # skip_init: the default initialisation would draw from torch's global generator
-        self.linear = nn.utils.skip_init(nn.Linear, 4 * hidden if pair else hidden, outputs)
-        draw = torch.Generator().manual_seed(derive_seed(seed, "head"))
-        nn.init.normal_(self.linear.weight, std=PAIR_STD if pair else HEAD_STD, generator=draw)
-        nn.init.zeros_(self.linear.bias)
-        if pair:
-            with torch.no_grad():
-                self.linear.weight[:, 3 * hidden :] += 1 / hidden
-
-    def forward(self, vectors: Sequence[Tensor]) -> Tensor:
-        """u vectors (B, H) -> (B, outputs)."""
-        return self.linear(self.dropout(join(vectors)))
-
+from pipeline.models.kernels.packing import Packing, layers_of
+from pipeline.models.transformer.heads import Pooling
 
 Encoded = Mapping[str, Tensor]
 """One text of B rows: input_ids, attention_mask and what else the backbone reads, each (B, T)."""
@@ -106,7 +26,7 @@ class Network(nn.Module):
         self,
         backbone: nn.Module,
         head: nn.Module,
-        pooling: str,
+        pooling: Pooling,
         packing: Packing | None = None,
     ) -> None:
         """With *packing*, nothing is computed for padding."""
@@ -122,20 +42,24 @@ class Network(nn.Module):
         *lengths* (u, B): the real tokens of each. Without them they are read off the masks, which
         waits for the device.
         """
-        known = [None] * len(inputs) if lengths is None else lengths
-        vectors = [self.vector(*each) for each in zip(inputs, known, strict=True)]
-        outputs: Tensor = self.head(vectors)
+        outputs: Tensor = self.head(self.vectors(inputs, lengths))
         return outputs
 
+    def vectors(self, inputs: Sequence[Encoded], lengths: np.ndarray | None = None) -> list[Tensor]:
+        """What the head is given: the u inputs' pooled token states, (B, W) each."""
+        known = [None] * len(inputs) if lengths is None else lengths
+        return [self.vector(*each) for each in zip(inputs, known, strict=True)]
+
     def vector(self, encoded: Encoded, lengths: np.ndarray | None = None) -> Tensor:
-        """(B, H): one input's pooled token states; its rows have *lengths* (B,)."""
+        """(B, W): one input's pooled token states; its rows have *lengths* (B,)."""
         if lengths is None:
             lengths = encoded["attention_mask"].sum(1).cpu().numpy()
         if self.packing is None:
-            states = self.backbone(**encoded).last_hidden_state
+            states = layers_of(self.backbone, encoded, self.pooling.layers)
         else:
-            states = self.packing.states(self.backbone, encoded, lengths)
-        return pool(states, encoded["attention_mask"], self.pooling)
+            states = self.packing.layers(self.backbone, encoded, lengths, self.pooling.layers)
+        pooled: Tensor = self.pooling(states, encoded["attention_mask"])
+        return pooled
 
 
 class Pristine:

@@ -18,16 +18,19 @@ from pipeline.models.settings import TransformerRecipe
 
 
 def parameter_groups(
-    backbone: nn.Module, head: nn.Module, recipe: TransformerRecipe
+    backbone: nn.Module,
+    head: nn.Module,
+    recipe: TransformerRecipe,
+    pooling: nn.Module | None = None,
 ) -> list[dict[str, Any]]:
     """Groups for AdamW: one per learning rate and decay; each holds the `names` of its `params`.
 
     Matrices decay, embeddings included; biases and norm parameters, which have one dimension, do
     not. With recipe.layer_decay below 1 the rate falls by that factor from each layer to the one
-    below, the embeddings lowest.
+    below, the embeddings lowest. What *pooling* learns has the head's rate.
     """
     groups: dict[tuple[float, float], dict[str, Any]] = {}
-    for name, parameter, rate in _with_rates(backbone, head, recipe):
+    for name, parameter, rate in _with_rates(backbone, head, recipe, pooling):
         decay = recipe.weight_decay if parameter.ndim >= 2 else 0.0
         group = groups.setdefault(
             (rate, decay), {"params": [], "names": [], "lr": rate, "weight_decay": decay}
@@ -38,7 +41,7 @@ def parameter_groups(
 
 
 def _with_rates(
-    backbone: nn.Module, head: nn.Module, recipe: TransformerRecipe
+    backbone: nn.Module, head: nn.Module, recipe: TransformerRecipe, pooling: nn.Module | None
 ) -> Iterator[tuple[str, nn.Parameter, float]]:
     named = [(name, value) for name, value in backbone.named_parameters() if value.requires_grad]
     depths = layer_depths(backbone)
@@ -46,8 +49,9 @@ def _with_rates(
     for name, parameter in named:
         below_top = highest - depths[name]
         yield f"backbone.{name}", parameter, recipe.learning_rate * recipe.layer_decay**below_top
-    for name, parameter in head.named_parameters():
-        yield f"head.{name}", parameter, recipe.head_learning_rate or recipe.learning_rate
+    for part, module in {"head": head, "pooling": pooling}.items():
+        for name, parameter in () if module is None else module.named_parameters():
+            yield f"{part}.{name}", parameter, recipe.head_learning_rate or recipe.learning_rate
 
 
 def layer_depths(backbone: nn.Module) -> dict[str, int]:
@@ -156,12 +160,17 @@ def rate_factor(step: int, steps: int, warmup: int, schedule: str) -> float:
     return float(load(SCHEDULES[schedule])(left))
 
 
-def make_optimizer(backbone: nn.Module, head: nn.Module, recipe: TransformerRecipe) -> AdamW:
+def make_optimizer(
+    backbone: nn.Module,
+    head: nn.Module,
+    recipe: TransformerRecipe,
+    pooling: nn.Module | None = None,
+) -> AdamW:
     """The optimiser; each group's "peak" is the rate that `set_rates` takes its share of.
 
     The fused kernel updates all parameters at once, six times faster than the loop on a CPU too.
     """
-    groups = parameter_groups(backbone, head, recipe)
+    groups = parameter_groups(backbone, head, recipe, pooling)
     optimizer = AdamW([group | {"peak": group["lr"]} for group in groups], fused=True)
     follow(backbone, optimizer)
     return optimizer

@@ -13,8 +13,9 @@ from pipeline.models.kernels.cuda_graph import Graphs, Rerun
 from pipeline.models.kernels.packing import Packing, packable
 from pipeline.models.settings import TransformerRecipe
 from pipeline.models.transformer.device import PrecisionState
+from pipeline.models.transformer.heads import Head, pooling_named
 from pipeline.models.transformer.memory_limits import LearnedLimits, Limits
-from pipeline.models.transformer.network import Head, Network
+from pipeline.models.transformer.network import Network
 from pipeline.models.transformer.optimiser import make_optimizer
 from pipeline.models.transformer.step import Stepper
 from tests.fitting import Listener
@@ -81,7 +82,8 @@ class Graphed:
         head = Head(backbone.config.hidden_size, inputs, 1, head_dropout, seed)
         if graphs is not None:
             head = graphs.head(head)
-        self.network = Network(backbone, head, "mean", packing_of(backbone)).to(device).train()
+        pooling = pooling_named("mean", backbone.config.hidden_size, 1, seed)
+        self.network = Network(backbone, head, pooling, packing_of(backbone)).to(device).train()
         self.watch, self.device = Listener(), device
         self.stepper = Stepper(
             self.network,

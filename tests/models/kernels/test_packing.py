@@ -8,7 +8,8 @@ from transformers import AutoConfig, AutoModel
 from pipeline.models.hub.weights import recompute_activations
 from pipeline.models.kernels import packing as packing_file
 from pipeline.models.kernels.packing import NAME, pack, packable
-from pipeline.models.transformer.network import Head, Network
+from pipeline.models.transformer.heads import Head, pooling_named
+from pipeline.models.transformer.network import Network
 from tests.tiny import tiny_backbone
 
 TEXTS = ["a cat", "a cat sleeps while dogs bark", "birds", "a mat", "on the small mat"]
@@ -37,8 +38,10 @@ def batch(backbone, rows=9, longest=20, seed=0, types=True):
 def network(backbone, packed, pooling="mean", inputs=1):
     found = packable(backbone) if packed else None
     assert (found is not None) == packed
-    hidden = backbone.config.hidden_size
-    return Network(backbone, Head(hidden, inputs, 1, 0.0, seed=0), pooling, found).train()
+    config = backbone.config
+    pooled = pooling_named(pooling, config.hidden_size, config.num_hidden_layers + 1, seed=0)
+    head = Head(pooled.width, inputs, 1, 0.0, seed=0)
+    return Network(backbone, head, pooled, found).train()
 
 
 def gradient(module, inputs, lengths):
@@ -49,7 +52,7 @@ def gradient(module, inputs, lengths):
     return outputs.detach(), torch.cat([w.grad.flatten() for w in module.parameters()])
 
 
-@pytest.mark.parametrize("pooling", ["mean", "cls"])
+@pytest.mark.parametrize("pooling", ["mean", "cls", "layer-mix", "attention"])
 @pytest.mark.parametrize("kind", ["bert", "roberta", "electra"])
 def test_the_gradient_of_packed_rows_is_that_of_the_padded_batch(tmp_path, kind, pooling):
     encoded, lengths = batch(load(tmp_path, kind))

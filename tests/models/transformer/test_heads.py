@@ -3,21 +3,35 @@
 import pytest
 import torch
 
-from pipeline.models.transformer.network import Head, join, pool
+from pipeline.models.registry import POOLINGS
+from pipeline.models.transformer.heads import Head, join, pooling_named
 
 STATES = torch.tensor([[[1.0, 2.0], [3.0, 6.0], [9.0, 9.0]], [[5.0, 5.0], [7.0, 7.0], [9.0, 9.0]]])
 MASK = torch.tensor([[1, 1, 0], [1, 1, 1]])
+
+
+EMPTY = torch.full((2, 4, 2), 1e9)
+"""States of padding."""
+
+
+def pool(states, mask, name, layers=1):
+    """The vectors that a fresh pooling makes of *layers* with the same states."""
+    made = pooling_named(name, states.shape[2], layers, seed=3).eval()
+    with torch.no_grad():
+        return made([states] * layers, mask)
 
 
 def test_the_mean_is_over_real_tokens_only():
     torch.testing.assert_close(pool(STATES, MASK, "mean"), torch.tensor([[2.0, 4.0], [7.0, 7.0]]))
 
 
-def test_padding_changes_no_pooled_vector():
-    padded = torch.cat([STATES, torch.full((2, 4, 2), 1e9)], dim=1)
+@pytest.mark.parametrize("name", POOLINGS)
+def test_padding_changes_no_pooled_vector(name):
+    padded = torch.cat([STATES, EMPTY], dim=1)
     mask = torch.cat([MASK, torch.zeros(2, 4, dtype=MASK.dtype)], dim=1)
-    for pooling in ("mean", "cls", "last"):
-        assert torch.equal(pool(padded, mask, pooling), pool(STATES, MASK, pooling))
+    expected = pool(STATES, MASK, name, 4)
+    assert expected.shape == (2, pooling_named(name, 2, 4, seed=3).width)
+    assert torch.equal(pool(padded, mask, name, 4), expected)
 
 
 def test_last_is_the_last_real_token():
@@ -28,6 +42,66 @@ def test_last_is_the_last_real_token():
 
 def test_cls_is_the_first_token():
     torch.testing.assert_close(pool(STATES, MASK, "cls"), torch.tensor([[1.0, 2.0], [5.0, 5.0]]))
+
+
+def test_max_is_the_largest_of_the_real_tokens():
+    torch.testing.assert_close(pool(STATES, MASK, "max"), torch.tensor([[3.0, 6.0], [9.0, 9.0]]))
+
+
+def test_gem_is_the_mean_at_a_power_of_one_and_the_root_of_the_mean_cube_at_first():
+    made = pooling_named("gem", 2, 1, seed=0)
+    cubes = (STATES[0, :2] ** 3).mean(dim=0) ** (1 / 3)
+    torch.testing.assert_close(made([STATES], MASK)[0], cubes)
+    with torch.no_grad():
+        made.power.fill_(1.0)
+    torch.testing.assert_close(made([STATES], MASK), pool(STATES, MASK, "mean"))
+
+
+def test_attention_is_a_mean_of_the_real_tokens_weighted_by_what_they_hold():
+    made = pooling_named("attention", 2, 1, seed=0)
+    with torch.no_grad():
+        made.score.weight.zero_()
+        torch.testing.assert_close(made([STATES], MASK), pool(STATES, MASK, "mean"))
+        made.seen.weight.copy_(torch.tensor([[1.0, 0.0], [0.0, 1.0]]))
+        made.seen.bias.fill_(-6.0)
+        made.score.weight.fill_(100.0)  # of the second token, whose states are larger
+        torch.testing.assert_close(made([STATES], MASK)[0], STATES[0, 1])
+
+
+def test_the_layers_are_mixed_by_weights_that_start_alike_and_are_learned():
+    made = pooling_named("layer-mix", 2, 2, seed=0)
+    layers = [STATES, 3 * STATES]
+    mean = pool(STATES, MASK, "mean")
+    torch.testing.assert_close(made(layers, MASK), 2 * mean)
+    made(layers, MASK).sum().backward()
+    assert made.weights.grad[1] > 0 > made.weights.grad[0]
+    assert made.factor.grad > 0
+
+
+def test_the_last_four_layers_stand_side_by_side():
+    made = pooling_named("last-4", 2, 4, seed=0)
+    found = made([STATES * factor for factor in (1, 2, 3, 4)], MASK)
+    mean = pool(STATES, MASK, "mean")
+    torch.testing.assert_close(found, torch.cat([mean, 2 * mean, 3 * mean, 4 * mean], dim=1))
+
+
+def test_the_lstm_reads_the_order_of_the_tokens():
+    turned = STATES[:, [1, 0, 2]]
+    assert not torch.equal(pool(STATES, MASK, "lstm"), pool(turned, MASK, "lstm"))
+
+
+@pytest.mark.parametrize("name", POOLINGS)
+def test_a_pooling_is_drawn_from_its_seed_and_from_nothing_else(name):
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    first = pooling_named(name, 4, 4, seed=5).state_dict()
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(2)
+    again = pooling_named(name, 4, 4, seed=5).state_dict()
+    assert all(torch.equal(first[key], again[key]) for key in first)
+    if name in ("attention", "lstm"):
+        other = pooling_named(name, 4, 4, seed=6).state_dict()
+        assert not all(torch.equal(first[key], other[key]) for key in first)
 
 
 def test_half_precision_states_are_averaged_in_float32():

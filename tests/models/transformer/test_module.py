@@ -9,9 +9,10 @@ from pipeline.base.errors import DivergedError
 from pipeline.base.paths import Workspace
 from pipeline.models.settings import TransformerRecipe
 from pipeline.models.transformer import module as module_file
+from pipeline.models.transformer.heads import Head, pooling_named
 from pipeline.models.transformer.losses import TargetCodec
 from pipeline.models.transformer.module import TextModule
-from pipeline.models.transformer.network import Head, Network
+from pipeline.models.transformer.network import Network
 from pipeline.training.job import FailurePolicy
 from pipeline.training.lightning.trainer import FoldFitter
 from tests.fitting import CPU, Given, Listener, advice_ignored, as_loader, plain_trainer
@@ -33,7 +34,8 @@ def make_module(folder, dropout=0.0, steps=1, seed=0, **changes):
         hidden_dropout_prob=dropout,
         attention_probs_dropout_prob=dropout,
     )
-    network = Network(backbone, Head(16, 1, 1, dropout, seed=0), "mean")
+    pooling = pooling_named("mean", 16, 1, seed=0)
+    network = Network(backbone, Head(16, 1, 1, dropout, seed=0), pooling)
     recipe = TransformerRecipe(name="t", backbone="t", **{"epochs": 1, **changes})
     return TextModule(network, CODEC, recipe, CPU, seed=seed, steps=steps, watch=Listener())
 

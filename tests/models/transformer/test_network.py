@@ -4,7 +4,8 @@ import pytest
 import torch
 from transformers import AutoModel, AutoTokenizer
 
-from pipeline.models.transformer.network import Head, Network, Pristine, join
+from pipeline.models.transformer.heads import Head, join, pooling_named
+from pipeline.models.transformer.network import Network, Pristine
 from tests.tiny import tiny_backbone
 
 TEXTS = ["a cat sleeps", "the dog barks at a cat", "rain"]
@@ -27,10 +28,11 @@ def encoded(tokenizer, *columns, **options):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("pooling", ["mean", "cls"])
+@pytest.mark.parametrize("pooling", ["mean", "cls", "max", "gem", "attention", "layer-mix", "lstm"])
 def test_a_rows_outputs_do_not_depend_on_the_rows_it_is_padded_with(tmp_path, kind, pooling):
     backbone, tokenizer = loaded(tmp_path, kind)
-    network = Network(backbone, Head(16, 1, 2, 0.1, seed=0), pooling).eval()
+    pooled = pooling_named(pooling, 16, 3, seed=0)
+    network = Network(backbone, Head(pooled.width, 1, 2, 0.1, seed=0), pooled).eval()
     with torch.inference_mode():
         together = network([encoded(tokenizer, TEXTS, OTHERS)])
         alone = [
@@ -42,7 +44,8 @@ def test_a_rows_outputs_do_not_depend_on_the_rows_it_is_padded_with(tmp_path, ki
 
 def test_two_inputs_are_read_apart_by_the_same_backbone(tmp_path):
     backbone, tokenizer = loaded(tmp_path)
-    network = Network(backbone, Head(16, 2, 1, 0.1, seed=0), "mean").eval()
+    pooling = pooling_named("mean", 16, 1, seed=0)
+    network = Network(backbone, Head(16, 2, 1, 0.1, seed=0), pooling).eval()
     first, second = encoded(tokenizer, TEXTS), encoded(tokenizer, OTHERS)
     with torch.inference_mode():
         u, v = network.vector(first), network.vector(second)

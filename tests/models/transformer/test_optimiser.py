@@ -8,7 +8,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModel
 
 from pipeline.models.settings import TransformerRecipe
-from pipeline.models.transformer.network import Head
+from pipeline.models.transformer.heads import Head
 from pipeline.models.transformer.optimiser import (
     layer_depths,
     make_optimizer,

@@ -37,7 +37,7 @@ class Toy(nn.Module):
             self.head = nn.Sequential(
                 nn.Linear(8, 8), nn.Tanh(), nn.Dropout(dropout), nn.Linear(8, 1)
             )
-        self.packing = None
+        self.packing = self.pooling = None
         self.fits = fits
         self.sizes: list[int] = []
         """Rows of every forward pass that was tried."""
