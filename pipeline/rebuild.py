@@ -10,11 +10,15 @@ the json names. Writes only where --out says, or where the file itself is missin
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.base.command import run
 from pipeline.base.parser import Parser
+
+if TYPE_CHECKING:
+    from pipeline.ensemble import Outcome
 
 
 def parser() -> Parser:
@@ -41,18 +45,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     written = put(origin, made, target)
     console = page(sys.stderr if args.json else sys.stdout)
     members = ", ".join(origin.asked.runs)
+    outcome, then = made.outcome, (origin.record.get("scores") or {}).get("honest")
     for line in (
         f"{origin.csv.name}: {origin.record['method']} of {members}",
         f"the same bytes: SHA-256 {origin.sha256}",
         f"wrote {written}" if written else f"{origin.csv} is there and whole: nothing was written",
-        *(f"doubt    {of}: {doubt.says}" for of, doubt in made.outcome.doubts),
+        *_scored(outcome, then),
+        *(f"doubt    {of}: {doubt.says}" for of, doubt in outcome.doubts),
     ):
         console.print(line, soft_wrap=True)
     if args.json:
         found = {"file": str(origin.csv), "sha256": origin.sha256, "same": True}
-        doubts = [{"run": of, "says": doubt.says} for of, doubt in made.outcome.doubts]
-        print(json.dumps(found | {"written": written and str(written), "doubts": doubts}))
+        doubts = [{"run": of, "says": doubt.says} for of, doubt in outcome.doubts]
+        found |= {"written": written and str(written), "doubts": doubts}
+        print(json.dumps(found | {"honest": None if doubts else outcome.honest}))
     return 0
+
+
+def _scored(outcome: "Outcome", then: float | None) -> Iterator[str]:
+    """The file's honest score, and that another one stands in its provenance."""
+    if outcome.doubts or outcome.honest is None:
+        return
+    yield f"honest   {outcome.metric.name} {outcome.honest:.4f}"
+    if then is not None and f"{then:.4f}" != f"{outcome.honest:.4f}":
+        yield (
+            f"         its provenance says {then:.4f}, computed by an earlier version; the command "
+            "that wrote the file puts that right"
+        )
 
 
 if __name__ == "__main__":

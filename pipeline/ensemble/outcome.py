@@ -9,7 +9,7 @@ import numpy as np
 from pipeline.base import Competition
 from pipeline.data import Table
 from pipeline.ensemble.assessment import Assessment, as_score, assess, score_or_none
-from pipeline.ensemble.decisions.choose import Decided, Judge, decide_on
+from pipeline.ensemble.decisions.choose import NOTHING, Decided, Judge, decide_on
 from pipeline.ensemble.evidence import Evidence
 from pipeline.ensemble.forecast.given import Given, forecast
 from pipeline.ensemble.forecast.leaderboard import Labelled, Leaderboard
@@ -181,6 +181,8 @@ class Outcome:
     over_single: Gain
     """The honest gain over the best single model, which gets decisions of its own where the blend
     does: a threshold on one side only would be told as the gain of blending."""
+    of_single: str
+    """The decision that the best single model got."""
     in_sample: float | None
     """In-sample score with the decisions fitted and scored on the same rows."""
     leaderboard: Leaderboard
@@ -216,7 +218,7 @@ class Outcome:
 
     @property
     def honest(self) -> float | None:
-        """The honest score with the decisions applied: what the file is expected to score."""
+        """The honest score of the file as it is written, decisions and all."""
         return as_score(self.metric, self.decided.gain)
 
     @property
@@ -224,7 +226,7 @@ class Outcome:
         """The same without decisions, by the metric itself."""
         if self.assessment.nest.evidence.metric.cuts is None:
             return self.assessment.headline.honest
-        return as_score(self.metric, self.decided.gain - self.decided.effect.difference)
+        return as_score(self.metric, self.decided.before)
 
     @property
     def optimism(self) -> float | None:
@@ -270,7 +272,14 @@ def conclude(
     if assessment.headline.honest is None:  # let the metric say why it has no value
         judged.metric.score(truth, judged.predict(assessment.honest_blends)[1])
     seen_range = (float(truth.min()), float(truth.max()))
-    decided = decide_on(competition, metric, assessment.nest, method, form, seen_range)
+    decided = decide_on(
+        competition, metric, assessment.nest, method, form, seen_range, assessment.method
+    )
+    if decided.of_method:
+        assessment = assessment.of_method()
+    over_single, of_single = _over_single(
+        competition, metric, assessment, form, seen_range, decided
+    )
     known = known_rows(
         evidence, holdout, Rows(members.holdout, about.get("holdout")), assessment.blend, decided
     )
@@ -288,7 +297,8 @@ def conclude(
         assessment=assessment,
         form=form,
         decided=decided,
-        over_single=_over_single(competition, metric, assessment, form, seen_range, decided),
+        over_single=over_single,
+        of_single=of_single,
         in_sample=score_or_none(metric, truth, decided.apply(fitted)),
         leaderboard=Leaderboard(notes=[WITHHELD])
         if doubted(members.manifests, method in FIXED)
@@ -320,27 +330,31 @@ def _over_single(
     form: Form,
     seen_range: tuple[float, float],
     decided: Decided,
-) -> Gain:
-    """The gain over the best single model, both decided, each in its own way.
+) -> tuple[Gain, str]:
+    """The gain over the best single model, both decided, each in its own way; what that one gets.
 
     The interval is no narrower than that of the undecided gain, which also holds what the fits
     vary by and the choice of the best model.
     """
     nest, plain = assessment.nest, assessment.headline.over_best
-    if decided.decision is None or assessment.requested == "best" or len(assessment.members) < 2:
-        return plain
+    if not decided.lines or assessment.requested == "best" or len(assessment.members) < 2:
+        return plain, NOTHING
     single = decide_on(competition, metric, nest, "best", form, seen_range)
+    if decided.decision is None and single.decision is None:
+        return plain, NOTHING
     draws = nest.draws(nest.evidence.folds)
     judge = Judge(metric, nest.evidence.problem, nest.evidence.truth, draws)
-    found = judge.gain(decided.predicted, single.predicted)
+    best = max((single.predicted, single.anew), key=judge.score)
+    found = judge.gain(decided.predicted, best)
     below = max(found.difference - found.low, plain.difference - plain.low)
     above = max(found.high - found.difference, plain.high - plain.difference)
-    return Gain(
+    gain = Gain(
         found.difference,
         max(found.error, plain.error),
         low=found.difference - below,
         high=found.difference + above,
     )
+    return gain, single.chosen
 
 
 def _facts(

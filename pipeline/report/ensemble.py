@@ -57,6 +57,7 @@ def decision_sentences(outcome: Outcome) -> Iterator[str]:
     yield f"decided  {_chosen(outcome)}"
     if decided.wavers:
         yield f"         without one fold at a time it is: {', '.join(decided.nested)}"
+        yield f"         {_told_of(decided)}"
     if decided.form is not None and decided.chosen == NOTHING:
         yield (
             f"  note   {outcome.metric.name} takes numbers, the file takes classes: "
@@ -65,13 +66,24 @@ def decision_sentences(outcome: Outcome) -> Iterator[str]:
         )
 
 
+def _told_of(decided: Decided) -> str:
+    """What the honest score is of, where folds decide differently."""
+    if decided.chosen == NOTHING:
+        return "the honest score is that of the file, to which nothing is done"
+    if decided.with_choice:
+        return f"the honest score holds that choice, and is no higher than with {decided.chosen}"
+    return f"the honest score is that of {decided.chosen} in every fold, as in the file"
+
+
 def _chosen(outcome: Outcome) -> str:
     decided, effect = outcome.decided, outcome.decided.effect
     if decided.decision is not None:
         fitted = decided.decision.says(outcome.competition.outputs)
-        what = "the choice" if decided.form is None else "classes instead of numbers"
+        what = "the choice included" if decided.with_choice else "as in the file"
+        if decided.form is not None:
+            what = "classes instead of numbers included"
         return (
-            f"{decided.chosen}: {fitted}. Honest effect, {what} included, "
+            f"{decided.chosen}: {fitted}. Honest effect, {what}, "
             f"{effect.difference:+.5f} ({effect.low:+.5f} to {effect.high:+.5f})"
         )
     if decided.lines:
@@ -168,7 +180,9 @@ def print_submission(
     if written.reused:
         told = "nothing new was written"
         if written.refreshed:
-            told = f"its {written.path.with_suffix('.json').name} now holds the ranges above, too"
+            told = (
+                f"its {written.path.with_suffix('.json').name} now holds the score and ranges above"
+            )
         say(f"the same bytes as {written.path}, which stands for them: {told}")
     else:
         say(f"wrote {written.path} and {written.path.with_suffix('.json').name}")
@@ -264,6 +278,8 @@ def conclusion(outcome: Outcome) -> Iterator[Piece]:
     yield f"method   {assessment.method}: {assessment.reason}"
     if assessment.wavers:
         yield f"         without one fold at a time the choice is: {', '.join(assessment.nested)}"
+        if assessment.told == assessment.method:
+            yield f"         the honest score is that of {assessment.method}, as in the file"
     in_sample = score_text(outcome.in_sample)
     word = "claimed " if outcome.doubts else "honest  "
     yield f"{word} {score_text(outcome.honest)} (in-sample {in_sample}){_with(outcome)}"
@@ -285,20 +301,17 @@ def conclusion(outcome: Outcome) -> Iterator[Piece]:
 
 
 def _its_own(outcome: Outcome) -> str:
-    """That the single model is decided as well, where the blend is."""
-    decided = outcome.decided.decision is not None
-    return f" with {outcome.decided.chosen} of its own" if decided else ""
+    """The decision that the single model gets."""
+    return f" with {outcome.of_single} of its own" if outcome.of_single != NOTHING else ""
 
 
 def _with(outcome: Outcome) -> str:
     """What the honest score holds besides the blend: decisions, their choice, the file's form."""
     decided, before = outcome.decided, outcome.undecided
-    if outcome.honest == before:
+    if outcome.honest == before or (decided.decision is None and decided.form is None):
         return ""
     if decided.form is not None:
         return f", as the classes of the file; {score_text(before)} as numbers"
-    if decided.decision is None:
-        return f", choosing decisions included; {score_text(before)} if none had been tried"
     return f", with the {decided.chosen} applied; {score_text(before)} without"
 
 

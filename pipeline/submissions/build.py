@@ -157,6 +157,7 @@ def decisions(outcome: Outcome) -> dict[str, Any]:
         "effect": finite(decided.effect.difference),
         "interval_95": [finite(decided.effect.low), finite(decided.effect.high)],
         "without_one_fold": decided.nested,
+        "score_holds_choice": decided.with_choice,
         "candidates": [
             {
                 "name": line.name,

@@ -10,7 +10,10 @@ import pytest
 from pipeline.base.command import run
 from pipeline.base.files import read_json
 from pipeline.ensemble.__main__ import main
+from pipeline.finalists import main as finalists
+from pipeline.ledger import main as ledger
 from pipeline.oof.predictions import read_run
+from pipeline.rebuild import main as rebuild
 from tests import blendable
 from tests.blendable import Toy, make
 from tests.ensemble.toys import CLASSES, member
@@ -212,6 +215,43 @@ def test_what_was_decided_stands_in_the_file(
     found = [row[1] for row in submitted(toy)[1:]]
     assert found == expected != plain
     assert provenance(toy)["scores"]["honest"] > provenance(toy)["scores"]["honest_undecided"]
+
+
+def test_the_number_beside_a_file_is_that_of_the_file_wherever_it_stands(
+    tmp_path, capsys, monkeypatch
+):
+    """Nothing is applied to the file, but one fold would clip, and so score higher."""
+
+    def wild(problem, truth, noise, seed):
+        random = np.random.default_rng(seed)
+        found = truth + noise * random.normal(size=truth.shape)
+        return found + 2 * (truth > 4.5) * random.random(truth.shape)
+
+    monkeypatch.setattr(blendable, "member", wild)
+    toy = make(tmp_path, "regression", "pearson", task="label_range: [0, 5]")
+    toy.add_run("m0", 0.8, seed=9)
+    assert call(toy, "--json") == 0
+    printed = capsys.readouterr()
+    answer = json.loads(printed.out)
+    assert answer["decisions"]["applied"] == "nothing"
+    assert set(answer["decisions"]["without_one_fold"]) == {"nothing", "clip"}
+    honest = answer["scores"]["honest"]
+    told = f"{honest:.4f}"
+    assert honest == pytest.approx(answer["members"][0]["score"], abs=1e-6)
+    assert answer["scores"]["honest_undecided"] == pytest.approx(honest)
+    assert answer["scores"]["expected_from"] == honest
+    assert f"best of m0: honest pearson {told} (leaderboard" in printed.err
+    assert f"\nhonest   {told} (in-sample {told})\n" in printed.err
+    assert "the honest score is that of the file, to which nothing is done" in printed.err
+    assert f"honest pearson {told}" in answer["submit"]
+    assert provenance(toy)["scores"]["honest"] == honest
+    file = provenance(toy)["file"]
+    options = toy.arguments()
+    for command, words in ((ledger, ["add", file]), (ledger, []), (finalists, ["--all"])):
+        assert run(command, [*options, *words]) == 0
+        assert told in capsys.readouterr().out
+    assert run(rebuild, [file, "--root", str(toy.root)]) == 0
+    assert f"honest   pearson {told}\n" in capsys.readouterr().out
 
 
 def test_the_leaderboards_parts_are_told_and_kept(tmp_path, capsys):

@@ -124,6 +124,20 @@ def test_the_same_bytes_get_the_ranges_that_were_not_known_then(tmp_path):
     assert json.loads(first.path.with_suffix(".json").read_text()) == beside
 
 
+def test_the_same_file_made_in_the_same_way_gets_todays_score(tmp_path):
+    """Else the score that an earlier version told would stand beside it for good."""
+    way = {"requested": "auto", "method": "mean", "passport": "p"}
+    way["members"] = [{"name": "m0", "parts": {"seed-1/fold-0": "digest"}}]
+    first = write(tmp_path, "toy", "mean", b"same", way | expecting("test", honest=0.9615))
+    other = way | {"requested": "mean"} | expecting("test", honest=0.97)
+    assert not write(tmp_path, "toy", "mean", b"same", other).refreshed
+    today = way | expecting("test", honest=0.9608) | {"message": "honest 0.9608"}
+    assert write(tmp_path, "toy", "mean", b"same", today).refreshed
+    beside = json.loads(first.path.with_suffix(".json").read_text())
+    assert (beside["scores"], beside["message"]) == (today["scores"], "honest 0.9608")
+    assert not write(tmp_path, "toy", "mean", b"same", today).refreshed
+
+
 def test_a_file_that_lost_its_provenance_to_a_kill_gets_it(tmp_path):
     first = write(tmp_path, "toy", "mean", b"same", {"n": 1})
     first.path.with_suffix(".json").unlink()

@@ -11,7 +11,7 @@ From simple to flexible, a candidate takes over where it beats what was chosen s
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy.stats import t as student
@@ -130,13 +130,21 @@ class Decided:
     """Fitted on all honest predictions; None: nothing is applied."""
     lines: list[Line]
     effect: Gain
-    """Honest gain of all that is applied, its choice included, over the raw predictions."""
+    """Honest gain of all that is applied to the file over the raw predictions."""
     nested: list[str]
     """(K,) what is chosen without each fold."""
     predicted: np.ndarray = field(repr=False)
-    """(n, k) honest predictions, decided."""
+    """(n, k) honest predictions, decided: those that the file's score is told from."""
+    anew: np.ndarray = field(repr=False)
+    """(n, k) the same with all that is chosen chosen anew without each fold."""
     gain: float
-    """Their gain: the honest score that the file's form and decisions have."""
+    """The gain of *predicted*: the honest score that the file has."""
+    before: float
+    """The same before anything was decided."""
+    with_choice: bool
+    """Whether *predicted* holds the choice of the decision, anew without each fold."""
+    of_method: bool
+    """Whether the file's own method made them in every fold, where choosing it scores higher."""
 
     def apply(self, predicted: np.ndarray) -> np.ndarray:
         """(m, k) decided values from predictions (m, k)."""
@@ -156,16 +164,18 @@ def decide(
     form: Labels | None,
     seed: int,
     names: list[str],
+    of_method: Honest | None = None,
 ) -> Decided:
     """Fit, compare and choose, as the module says.
 
     Args:
         evidence: truth, folds and groups.
         honest: honest predictions of any set of folds.
+        of_method: the same by the method of the file, where *honest* chose another in some fold.
         form: what the form of the file does before any choice.
         names: (k,) the prediction columns, for words.
     """
-    return _Chooser(evidence, honest, list(candidates), form, seed).whole(names)
+    return _Chooser(evidence, honest, list(candidates), form, seed).whole(names, of_method)
 
 
 @dataclass(eq=False)
@@ -176,7 +186,7 @@ class _Chooser:
     form: Labels | None
     seed: int
 
-    def whole(self, names: list[str]) -> Decided:
+    def whole(self, names: list[str], of_method: Honest | None) -> Decided:
         """The choice on all folds, and what it is worth; *names* are the prediction columns."""
         folds = self.evidence.folds
         rows, fold_of_row = self._part(folds)
@@ -192,6 +202,12 @@ class _Chooser:
         for fold, name in nested.items():
             decided[fold_of_row == fold] = versions[name][fold_of_row == fold]
         final = {each.name: each.rule(rows) for each in self.candidates if each.name in versions}
+        whole = versions[NOTHING] if chosen == NOTHING else decided
+        raw, own = rows.predicted, versions[chosen]
+        if of_method is not None:
+            raw, own = self._own(chosen, of_method)
+        lower = math.isfinite(judge.score(own)) and judge.score(own) < judge.score(whole)
+        raw, told = (raw, own) if lower else (rows.predicted, whole)
         return Decided(
             form=self.form,
             chosen=chosen,
@@ -206,11 +222,26 @@ class _Chooser:
                 )
                 for name, decision in final.items()
             ],
-            effect=judge.gain(decided, rows.predicted),
+            effect=judge.gain(told, raw),
             nested=[nested.get(fold, NOTHING) for fold in sorted(folds)],
-            predicted=decided,
-            gain=judge.score(decided),
+            predicted=told,
+            anew=decided,
+            gain=judge.score(told),
+            before=judge.score(raw),
+            with_choice=not lower and chosen != NOTHING,
+            of_method=lower and of_method is not None,
         )
+
+    def _own(self, chosen: str, of_method: Honest) -> tuple[np.ndarray, np.ndarray]:
+        """(n, k) honest predictions of the file's own method, raw, and as the file decides them."""
+        inner = replace(self, honest=of_method)
+        folds = self.evidence.folds
+        rows, fold_of_row = inner._part(folds)
+        for each in self.candidates:
+            if each.name == chosen:
+                fitted = {fold: each.rule(inner._part(folds - {fold})[0]) for fold in folds}
+                return rows.predicted, _by_fold(fitted, rows.predicted, fold_of_row)
+        return rows.predicted, self._shaped(rows.predicted)
 
     @property
     def _enough(self) -> bool:
@@ -278,6 +309,7 @@ def decide_on(
     requested: str,
     form: Form,
     seen_range: tuple[float, float],
+    method: str | None = None,
 ) -> Decided:
     """What is done to the ensemble's predictions before they fill a file of this *form*.
 
@@ -286,16 +318,20 @@ def decide_on(
         nest: the fits of every method on every set of folds.
         requested: a method's name, or "auto".
         seen_range: the lowest and the highest target of train.
+        method: what "auto" chose for the file.
     """
     task, evidence = competition.task, nest.evidence
 
-    def honest(folds: FoldSet) -> np.ndarray:
+    def by(method: str, folds: FoldSet) -> np.ndarray:
         """Predictions of the rows of *folds*, each fold's by a blend fitted on the others."""
-        method = requested
-        if method == AUTO and folds != evidence.folds:
-            method = nest.choose(folds).method  # once: these rows are fitted on, not scored
         return evidence.predict(nest.left_out(method, folds))[1]
 
+    def honest(folds: FoldSet) -> np.ndarray:
+        if requested == AUTO and folds != evidence.folds:
+            return by(nest.choose(folds).method, folds)  # once: these rows are fitted on
+        return by(requested, folds)
+
+    wavers = method is not None and requested == AUTO and nest.wavers(method)
     return decide(
         evidence.judged_by(metric),
         honest,
@@ -303,4 +339,5 @@ def decide_on(
         forced(task, metric, form.kind, seen_range),
         competition.folds.seed,
         competition.outputs,
+        of_method=(lambda folds: by(method, folds)) if wavers and method else None,
     )

@@ -140,7 +140,7 @@ def _with_holdout_rows(
     sign = 1 if evidence.metric.greater_is_better else -1
     scored = Scored(evidence.metric, evidence.problem, truth, predicted, np.arange(len(truth)))
     gain = -np.inf if score is None else sign * score
-    whole = given.assessment.nest.honest_gain(given.assessment.requested)
+    whole = given.assessment.nest.honest_gain(given.assessment.told)
     adjust = float(whole - nest.honest_gain(method))
     adjust = adjust if np.isfinite(adjust) and given.evidence.metric.cuts is None else 0.0
     return replace(holdout, scored=scored, gain=gain, raw=raw), absent, adjust

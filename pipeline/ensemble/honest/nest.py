@@ -126,6 +126,11 @@ class Nest:
             self._choices[folds] = self._compare(folds)
         return self._choices[folds]
 
+    def wavers(self, method: str) -> bool:
+        """Whether leaving out a fold chooses another method than *method*."""
+        folds = self.evidence.folds
+        return any(self.choose(folds - {fold}).method != method for fold in folds)
+
     def _compare(self, folds: FoldSet) -> Choice:
         if len(folds) < 2:
             return self._compare_unfitted(folds)

@@ -83,9 +83,9 @@ def test_labels_of_a_fold_never_touch_what_is_decided_on_it(problem, metric, k, 
     for fold in (0, 2):
         rows = np.flatnonzero(np.arange(96) // 2 % 4 == fold)
         after = decided_of(problem, metric, "label", oof, turned(truth, rows), method)
-        np.testing.assert_array_equal(after.predicted[rows], before.predicted[rows])
+        np.testing.assert_array_equal(after.anew[rows], before.anew[rows])
         assert after.nested[fold] == before.nested[fold]
-        seen.append((after.predicted != before.predicted).any())
+        seen.append((after.anew != before.anew).any())
     assert any(seen), "the spy sees nothing anywhere"
 
 
@@ -187,6 +187,60 @@ def test_a_file_of_classes_is_scored_as_such_whatever_the_metric():
     assert found.effect.difference < -0.02
     assert found.gain == pytest.approx(known.score(truth, found.predicted))
     assert {line.name for line in found.lines} == {"threshold"}
+
+
+def wavering(wild: float, seed: int):
+    """Pearson of one member that leaves the labels' range in a few rows: clipping may help."""
+    truth = truth_of("regression", 120, 1, seed)
+    random = np.random.default_rng(seed)
+    far = wild * (truth > 4.5) * random.random(truth.shape)
+    oof = [truth + 0.8 * random.normal(size=truth.shape) + far]
+    found = decided_of("regression", "pearson", "value", oof, truth, label_range=(0.0, 5.0))
+    return found, truth, oof[0], get_metric("pearson", task_of("regression", "pearson"))
+
+
+def test_where_nothing_is_applied_the_score_is_that_of_predictions_to_which_nothing_is_done():
+    """Even where folds chose a clip that scores higher, or lower: it is not in the file."""
+    apart = []
+    for seed in (0, 3, 5, 16):
+        found, truth, raw, known = wavering(2.0, seed)
+        assert found.chosen == NOTHING
+        assert found.wavers
+        assert found.gain == found.before == pytest.approx(known.gain(truth, raw))
+        assert found.effect.difference == 0
+        np.testing.assert_array_equal(found.predicted, raw)
+        apart.append(known.gain(truth, found.anew) - found.gain)
+    assert max(apart) > 0, "nowhere would the higher number have gone out"
+    assert min(apart) < 0
+
+
+def test_where_folds_decide_otherwise_than_the_file_the_lower_score_is_told():
+    told = set()
+    for seed in (1, 7, 14, 17):
+        found, truth, raw, known = wavering(4.0, seed)
+        assert found.chosen == "clip"
+        assert found.wavers
+        own = {"clip": np.clip(raw, 0, 5)}[found.chosen]
+        scores = known.gain(truth, found.anew), known.gain(truth, own)
+        assert found.gain == pytest.approx(min(scores))
+        assert found.with_choice == (scores[0] <= scores[1])
+        told.add(found.with_choice)
+    assert told == {True, False}
+
+
+@pytest.mark.parametrize(("seed", "lower"), [(53, True), (4, False)])
+def test_the_score_of_a_method_that_some_folds_would_not_choose_is_the_lower_of_two(seed, lower):
+    truth = truth_of("regression", 120, 1)
+    oof = [member("regression", truth, noise, 10 * seed + i) for i, noise in enumerate((0.6, 0.9))]
+    nest = Nest(gather("regression", "pearson", oof, truth), 0, ("best", "mean"))
+    method = nest.choose(nest.evidence.folds).method
+    form, limits = Form(kind="value", columns={"label": 0}), (0.0, 5.0)
+    competition, metric = competition_of("regression", "pearson"), nest.evidence.metric
+    found = decide_on(competition, metric, nest, "auto", form, limits, method)
+    choosing, own = nest.honest_gain("auto"), nest.honest_gain(method)
+    assert nest.wavers(method)
+    assert found.gain == pytest.approx(min(choosing, own), abs=1e-12)
+    assert found.of_method == (own < choosing) == lower
 
 
 def test_two_folds_are_too_few_to_decide():
