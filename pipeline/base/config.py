@@ -4,11 +4,12 @@ Each section checks itself when it is made; callers hand on the piece that is ne
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from datetime import date
 from typing import Any, Literal
 
 from pipeline.base.errors import UsageError, raise_if
+from pipeline.base.inputs import LATER, MARKED, EntityConfig, columns_in, template_problems
 from pipeline.problems.problem import Problem, Submit
 from pipeline.problems.registry import ProblemName, problem_of
 
@@ -46,11 +47,40 @@ class ColumnsConfig:
     id: str
     """Names a row; kept as text."""
     texts: list[str]
-    """One column for single sentences, two for pairs."""
+    """One column for single sentences, two for pairs; more of them where a template puts them
+    together."""
     targets: list[str]
     """What is predicted; several for multi-label, several numbers, or one 0/1 column per class."""
     features: list[str] = field(default_factory=list)
     """Further columns that are in train and in test."""
+    template: list[str] = field(default_factory=list, metadata=LATER)
+    """What a learner reads of a row: "{title} [SEP] {text}"; two for pairs. Empty: the texts."""
+    entities: list[EntityConfig] = field(default_factory=list, metadata=LATER)
+    """Entities in a text, for {text!marked} in a template."""
+
+    @property
+    def named(self) -> list[str]:
+        """What a template can name."""
+        marked = [f"{entity.text}{MARKED}" for entity in self.entities]
+        return list(dict.fromkeys([*self.texts, *self.features, *marked]))
+
+    def __post_init__(self) -> None:
+        problems = template_problems(self.template, self.named)
+        if not self.template and not 1 <= len(self.texts) <= 2:
+            problems.append(
+                f"columns.texts names {len(self.texts)} columns; expected 1 (single sentences) or "
+                "2 (pairs), or a columns.template that puts them together"
+            )
+        for entity in self.entities:
+            if entity.text not in self.texts:
+                problems.append(
+                    f"columns.entities: text is {entity.text!r}, which columns.texts does not have"
+                )
+        used = [name for side in self.template for name in columns_in(side)]
+        if self.entities and not any(name.endswith(MARKED) for name in used):
+            marked = f"{{{self.entities[0].text}{MARKED}}}"
+            problems.append(f"columns.entities are marked nowhere; write {marked} in the template")
+        raise_if(problems, UsageError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,11 +251,6 @@ class Competition:
         problems = []
         if not self.name.strip():
             problems.append("name is empty")
-        if not 1 <= len(self.columns.texts) <= 2:
-            problems.append(
-                f"columns.texts names {len(self.columns.texts)} columns; "
-                "expected 1 (single sentences) or 2 (pairs)"
-            )
         if not self.columns.targets:
             problems.append("columns.targets is empty; name the column to predict")
         one_hot = len(self.columns.targets) > 2 and self.columns.targets == self.task.classes
@@ -244,14 +269,28 @@ class Competition:
 
 
 def as_dict(section: Any) -> dict[str, Any]:
-    """A config dataclass as plain values for JSON: tuples become lists."""
+    """A config dataclass as plain values for JSON: tuples become lists, and fields of a later
+    release are there only where they are set."""
 
     def plain(value: Any) -> Any:
+        if is_dataclass(value):
+            return {
+                each.name: plain(getattr(value, each.name))
+                for each in fields(value)
+                if not _unset(each, getattr(value, each.name))
+            }
         if isinstance(value, dict):
             return {key: plain(inner) for key, inner in value.items()}
         return [plain(inner) for inner in value] if isinstance(value, list | tuple) else value
 
-    return dict(plain(asdict(section)))
+    return dict(plain(section))
+
+
+def _unset(each: "Field[Any]", value: Any) -> bool:
+    if not each.metadata.get("later"):
+        return False
+    usual = each.default if each.default_factory is MISSING else each.default_factory()
+    return bool(value == usual)
 
 
 # Nested settings as one flat table, for telling two of them apart.

@@ -37,7 +37,8 @@ KINDS = {
 def explained(message: str, flags: Sequence[str], program: str) -> str:
     """*message* in words, with the nearest of the known *flags* (--name) for each unknown one."""
     known = [flag.lstrip("-") for flag in flags]
-    lines = [in_words(" ".join(message.split()), flags)]
+    plain = re.sub(r"Problem with given class_path '[\w.]+': ", "", " ".join(message.split()))
+    lines = [in_words(plain, flags)]
     unknown = re.findall(r"--([\w.-]+)", message) if "unrecognized" in message else []
     unknown += re.findall(r"[Oo]ption '([\w.-]+)' is not accepted", message)
     nested = re.findall(r"Group '([\w.-]+)' does not accept option '([\w.-]+)'", message)
@@ -91,7 +92,10 @@ class _Help(RawDescriptionHelpFormatter, DefaultHelpFormatter):
 class Parser(ArgumentParser):
     """A command's parser: --root, --json, its own options, and where asked a competition's."""
 
-    def __init__(self, command: str, description: str, **more: Any) -> None:
+    def __init__(self, command: str = "", description: str = "", **more: Any) -> None:
+        if not command:  # jsonargparse makes one for each entry of a list of sections
+            super().__init__(**more)
+            return
         super().__init__(
             prog=f"python -m pipeline.{command}",
             usage="%(prog)s [options]",

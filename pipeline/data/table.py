@@ -25,6 +25,8 @@ class Table:
     one column. multiclass: the class number in one column. multilabel: 0/1 per label."""
     features: Mapping[str, np.ndarray] = field(default_factory=dict)
     """Further columns, each (n,) str objects."""
+    marked: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """Texts with their entities marked, each (n,) str objects, for templates."""
     source: str = ""
     """The file the rows came from, for messages."""
 
@@ -34,6 +36,7 @@ class Table:
         assert len(self.texts) == n
         assert self.targets is None or (self.targets.ndim == 2 and len(self.targets) == n)
         assert all(len(column) == n for column in self.features.values())
+        assert all(len(column) == n for column in self.marked.values())
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -45,6 +48,7 @@ class Table:
             texts=self.texts[which],
             targets=None if self.targets is None else self.targets[which],
             features={name: column[which] for name, column in self.features.items()},
+            marked={name: column[which] for name, column in self.marked.items()},
             source=self.source,
         )
 
@@ -65,6 +69,11 @@ def concatenate(first: Table, second: Table) -> Table:
         else np.concatenate([first.targets, second.targets]),
         features={
             name: np.concatenate([first.features[name], second.features[name]]) for name in common
+        },
+        marked={
+            name: np.concatenate([first.marked[name], second.marked[name]])
+            for name in first.marked
+            if name in second.marked
         },
         source=first.source,
     )

@@ -21,6 +21,8 @@ import numpy as np
 import pandas as pd
 
 from pipeline.base import Competition, DataError, raise_if
+from pipeline.base.config import ColumnsConfig
+from pipeline.base.inputs import MARKED, columns_in
 from pipeline.data.labels import encode, labelled_rows
 from pipeline.data.rare import apart
 from pipeline.data.reading.reader import Reading, read
@@ -34,6 +36,7 @@ from pipeline.data.table import (
     same_rows,
     sample_problems,
 )
+from pipeline.data.template import marked_texts, with_fields
 
 # From one file to a checked Table, together with what was found in it.
 
@@ -82,20 +85,22 @@ def labelled_file(
     file, columns = frame_of(name, competition, root), competition.columns
     if file.value is None:
         return Checked(None, file.problems)
-    needed = [*columns.texts, *columns.targets, *features]
+    needed = [*columns.texts, *columns.targets, *features, *view_columns(columns)]
     needed += [] if columns.id == ROW_NUMBER else [columns.id]
-    if problems := missing_columns(file.value, needed):
+    frame = with_fields(file.value, needed)
+    if problems := missing_columns(frame, needed):
         return Checked(None, about(name, problems), file.notes)
-    ids = row_ids(file.value, columns.id, name)
-    kept = labelled_rows(file.value, columns.targets, competition.task.unlabelled)
-    frame, ids = file.value[kept], ids[kept]
+    ids = row_ids(frame, columns.id, name)
+    kept = labelled_rows(frame, columns.targets, competition.task.unlabelled)
+    frame, ids = frame[kept], ids[kept]
     targets, problems, notes = encode(frame, columns.targets, ids, competition.task)
     if left_out := int(len(kept) - kept.sum()):
         mark = competition.task.unlabelled
         notes.append(f"{left_out:,} rows without a label ({mark}) are left out")
+    table, wrong = _table(name, frame, ids, competition, targets)
     return Checked(
-        _table(name, frame, ids, competition, targets),
-        about(name, id_problems(ids) + problems),
+        table,
+        about(name, id_problems(ids) + problems + wrong),
         file.notes + about(name, notes),
     )
 
@@ -126,28 +131,30 @@ def file_to_predict(
     file = frame_of(name, competition, root)
     if file.value is None:
         return Checked(None, file.problems), sample
-    id_column = test_id_column(file.value, competition, sample)
-    needed = [*competition.columns.texts, *competition.columns.features]
+    columns = competition.columns
+    frame = with_fields(file.value, [*columns.texts, *columns.features, *view_columns(columns)])
+    id_column = test_id_column(frame, competition, sample)
+    needed = [*columns.texts, *columns.features, *view_columns(columns)]
     needed += [] if id_column == ROW_NUMBER else [id_column]
-    if problems := missing_columns(file.value, needed):
+    if problems := missing_columns(frame, needed):
         return Checked(None, about(name, problems), file.notes), sample
-    counted = sample is not None and sample.id_column and len(sample.ids) == len(file.value)
+    counted = sample is not None and sample.id_column and len(sample.ids) == len(frame)
     if id_column == ROW_NUMBER and sample is not None and counted:
         ids, problems = sample.ids, []
         notes = ["no id column: rows are those of the sample, in its order"]
     else:
-        ids, notes = row_ids(file.value, id_column, name), []
+        ids, notes = row_ids(frame, id_column, name), []
         problems = id_problems(ids)
     if sample is not None:
         sample, wrong, told = for_rows(sample, ids, competition.data.short_sample)
         problems, notes = problems + wrong, notes + told
     if not competition.data.sample_submission:
-        own = test_id_column(file.value, competition, None)
+        own = test_id_column(frame, competition, None)
         sample = made_up(competition, "id" if own == ROW_NUMBER else own, ids)
         header = ",".join([sample.id_column, *sample.columns])
         notes.append(f"no sample submission: the submission's header will be {header}")
-    table = _table(name, file.value, ids, competition)
-    return Checked(table, about(name, problems), file.notes + about(name, notes)), sample
+    table, wrong = _table(name, frame, ids, competition)
+    return Checked(table, about(name, problems + wrong), file.notes + about(name, notes)), sample
 
 
 def test_id_column(frame: pd.DataFrame, competition: Competition, sample: Sample | None) -> str:
@@ -190,14 +197,23 @@ def fold_columns(competition: Competition) -> list[str]:
     return list(dict.fromkeys(wanted))
 
 
+def view_columns(columns: ColumnsConfig) -> list[str]:
+    """What templates and entities need beside the texts: of every file."""
+    named = [name for side in columns.template for name in columns_in(side)]
+    entities = [name for entity in columns.entities for name in entity.columns]
+    return [*(name for name in named if not name.endswith(MARKED)), *entities]
+
+
 def _table(
     name: str,
     frame: pd.DataFrame,
     ids: np.ndarray,
     competition: Competition,
     targets: np.ndarray | None = None,
-) -> Table:
-    return Table(
+) -> tuple[Table, list[str]]:
+    """The rows, and what is wrong with the places of entities."""
+    marked, problems = marked_texts(frame, competition.columns.entities, ids)
+    table = Table(
         ids=ids,
         texts=frame[competition.columns.texts].to_numpy(dtype=object),
         targets=targets,
@@ -206,8 +222,10 @@ def _table(
             for column in fold_columns(competition)
             if column in frame.columns
         },
+        marked=marked,
         source=name,
     )
+    return table, problems
 
 
 @dataclass(frozen=True, kw_only=True)

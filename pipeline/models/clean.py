@@ -1,6 +1,7 @@
-"""Clean-up of texts: named transforms that a recipe lists under `clean`, whatever its learner.
+"""What a learner sees of a row's texts: cleaned, and put together by a template.
 
     clean: [nfkc, collapse-spaces]
+    template: ["{title} [SEP] {text}"]
 
 A transform maps one text to one text and is fitted on nothing, so train, test and holdout rows are
 treated alike. Ids, folds and everything that is said about rows keep the texts as they were read.
@@ -15,9 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.base.lookup import load
+from pipeline.base.doors import load
 from pipeline.base.paths import Workspace
 from pipeline.data import Table
+from pipeline.data.template import View
 from pipeline.models.learner import Learner, LearnerFactory, Watch
 from pipeline.models.registry import TEXT_TRANSFORMS
 
@@ -64,31 +66,55 @@ def _transform(name: str) -> Transform:
     return found
 
 
-class CleaningFactory:
-    """A `LearnerFactory` whose learners see cleaned texts; all else is that of *inner*."""
+def seen_tables(
+    names: Sequence[str], view: View | None, separator: str
+) -> Callable[[Table], Table]:
+    """Tables as a learner sees them: through the template of *view*, every text cleaned."""
+    if view is None:
+        return lambda table: cleaned(table, names)
+    shown, transforms = view, [_transform(name) for name in names]
 
-    def __init__(self, inner: LearnerFactory, names: Sequence[str]) -> None:
-        self.inner, self.names = inner, tuple(names)
+    def change(text: str) -> str:
+        for transform in transforms:
+            text = transform(text)
+        return text
+
+    return lambda table: shown(table, separator, change if transforms else None)
+
+
+class SeenFactory:
+    """A `LearnerFactory` whose learners see cleaned texts, or a template of them; all else is that
+    of *inner*."""
+
+    def __init__(
+        self, inner: LearnerFactory, names: Sequence[str] = (), view: View | None = None
+    ) -> None:
+        self.inner = inner
+        self.seen = seen_tables(names, view, inner.separator() if view is not None else "")
+
+    def separator(self) -> str:
+        """That of the factory within."""
+        return self.inner.separator()
 
     def facts(self) -> dict[str, Any]:
         """Those of the factory within."""
         return self.inner.facts()
 
     def prepare(self, tables: Sequence[Table], watch: Watch) -> str:
-        """Prepare the cleaned texts."""
-        return self.inner.prepare([cleaned(table, self.names) for table in tables], watch)
+        """Prepare the texts as they are seen."""
+        return self.inner.prepare([self.seen(table) for table in tables], watch)
 
-    def make(self, seed: int) -> "CleaningLearner":
+    def make(self, seed: int) -> "SeeingLearner":
         """A fresh learner."""
-        return CleaningLearner(self.inner.make(seed), self.names)
+        return SeeingLearner(self.inner.make(seed), self.seen)
 
-    def load(self, folder: Path) -> "CleaningLearner":
+    def load(self, folder: Path) -> "SeeingLearner":
         """The learner that `save` wrote."""
-        return CleaningLearner(self.inner.load(folder), self.names)
+        return SeeingLearner(self.inner.load(folder), self.seen)
 
     def seeds_matter(self, train: Table) -> bool:
         """Whether they matter to the factory within."""
-        return self.inner.seeds_matter(cleaned(train, self.names))
+        return self.inner.seeds_matter(self.seen(train))
 
     def disk_bytes(self) -> int:
         """Those of the factory within."""
@@ -107,11 +133,11 @@ class CleaningFactory:
         self.inner.remember(facts)
 
 
-class CleaningLearner:
-    """A `Learner` that is fitted on cleaned texts, and predicts them."""
+class SeeingLearner:
+    """A `Learner` that is fitted on tables as they are *seen*, and predicts them."""
 
-    def __init__(self, inner: Learner, names: Sequence[str]) -> None:
-        self.inner, self.names = inner, tuple(names)
+    def __init__(self, inner: Learner, seen: Callable[[Table], Table]) -> None:
+        self.inner, self.seen = inner, seen
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -121,13 +147,13 @@ class CleaningLearner:
     def fit(
         self, train: Table, workspace: Workspace, watch: Watch, rate_scale: float = 1.0
     ) -> None:
-        """Learn from the cleaned texts of *train*."""
-        self.inner.fit(cleaned(train, self.names), workspace, watch, rate_scale)
+        """Learn from *train* as it is seen."""
+        self.inner.fit(self.seen(train), workspace, watch, rate_scale)
 
     def predict(self, table: Table, watch: Watch) -> np.ndarray:
         """(len(table), k) float32."""
-        return self.inner.predict(cleaned(table, self.names), watch)
+        return self.inner.predict(self.seen(table), watch)
 
     def save(self, folder: Path) -> None:
-        """Save the learner within; what was cleaned stands in the recipe."""
+        """Save the learner within; how tables are seen stands in recipe and config."""
         self.inner.save(folder)

@@ -95,6 +95,10 @@ class LearnerFactory(Protocol):
     def load(self, folder: Path) -> Learner:
         """The learner that `Learner.save` wrote."""
 
+    def separator(self) -> str:
+        """What stands for [SEP] of a template between two texts."""
+        return " [SEP] "
+
     def seeds_matter(self, train: Table) -> bool:
         """Whether learners of two seeds, fitted on rows of *train*, ever answer differently."""
         return True

@@ -21,7 +21,7 @@ import yaml
 
 from pipeline.base import UsageError
 from pipeline.base.config import as_dict
-from pipeline.base.lookup import load
+from pipeline.base.doors import load
 from pipeline.base.parser import read_section
 from pipeline.base.paths import SAFE, safe_name
 from pipeline.models.registry import LEARNERS
@@ -41,6 +41,7 @@ HUB_ID = re.compile(r"(?P<id>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(@(?P<revisio
 NOT_SETTINGS = ("name", "learner")
 YOUNGER: dict[str, Any] = {
     "clean": [],
+    "template": [],
     "head": "linear",
     "class_fit": "squares",
     "pair_order": "ordered",

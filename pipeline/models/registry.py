@@ -1,6 +1,6 @@
 """What a recipe can name: learners, losses, poolings, heads, schedules, text transforms.
 
-An entry says where the thing stands, as "module:object" (`pipeline.base.lookup`), and is imported
+An entry says where the thing stands, as "module:object" (`pipeline.base.doors`), and is imported
 when a training uses it, so the names are known without loading torch. `docs/extending.md` shows how
 to add one.
 """

@@ -60,6 +60,10 @@ class Recipe(Protocol):
         """What is done to every text before the learner sees it, in this order."""
 
     @property
+    def template(self) -> list[str]:
+        """What the learner reads of a row; empty: what the competition's config says."""
+
+    @property
     def source(self) -> str:
         """Where the settings come from."""
 
@@ -92,6 +96,9 @@ class LinearRecipe:
     plainly predicts held-out rows of the training part better (a loss lower by a twentieth)."""
     clean: list[TextTransform] = field(default_factory=list)
     """What is done to every text first, in this order: nfkc, collapse-spaces, lower."""
+    template: list[str] = field(default_factory=list)
+    """What the learner reads of a row: "{title} [SEP] {text}"; two for pairs. Empty: what the
+    competition's config says (columns.template)."""
     source: str = ""
     """Where the settings come from."""
 
@@ -188,6 +195,9 @@ class TransformerRecipe:
     """Rows per forward pass when predicting."""
     clean: list[TextTransform] = field(default_factory=list)
     """What is done to every text first, in this order: nfkc, collapse-spaces, lower."""
+    template: list[str] = field(default_factory=list)
+    """What the learner reads of a row: "{title} [SEP] {text}"; two for pairs. Empty: what the
+    competition's config says (columns.template)."""
     source: str = ""
     """Where the settings come from."""
 

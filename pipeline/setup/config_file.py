@@ -26,6 +26,8 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "folds": ("count", "seed", "stratify_by", "groups", "group_columns"),
 }
 SELDOM: dict[str, Any] = {
+    "columns.template": [],
+    "columns.entities": [],
     "data.short_sample": False,
     "task.class_codes": [],
     "task.separator": None,
@@ -34,6 +36,8 @@ SELDOM: dict[str, Any] = {
     "folds.rare": "refuse",
 }
 """Fields that stand in the file only where they are not as usual."""
+INPUTS = ("columns.template", "columns.entities")
+"""Of these, those that are said on the terminal as well: they decide what a model reads."""
 SECTIONS = {
     "data": "The files. Relative paths start at --root (default: the current folder).",
     "columns": "Which column is what.",
@@ -57,6 +61,10 @@ CHANGES: dict[str, str] = {
     "to extra_train.",
     "data.extra_train": "Trained on in every fold, never scored.",
     "columns.texts": "One column for single texts, two for pairs.",
+    "columns.template": "What a model reads of a row: columns in braces, [SEP] between texts; two "
+    "entries for pairs. A recipe may have another one (template). Without it: the texts.",
+    "columns.entities": "Entities in a text, by the places of their characters, for "
+    "{text!marked} in the template.",
     "columns.features": "Further columns that train and test share; folds can use them.",
     "task.problem": f"Possible: {_either([each.described for each in TYPES.values()])}.",
     "task.classes": "Prediction columns have this order; for binary: negative, positive.",
@@ -100,7 +108,7 @@ def render(
             lines += _entry(name, values[section][name])
         for key, usual in SELDOM.items():
             name = key.removeprefix(f"{section}.")
-            if name != key and values[section][name] != usual:
+            if name != key and values[section].get(name, usual) != usual:
                 said = [*reasons.get(key, "").split("\n"), changes[key]]
                 lines += [line for sentence in said for line in _comment(sentence, "  ")]
                 lines += _entry(name, values[section][name])
@@ -117,6 +125,11 @@ def summary(competition: Competition, reasons: Mapping[str, str]) -> str:
                 value = values[section][name]
                 shown = _listed(value) if isinstance(value, list) else value
                 lines += _summed(name, "none" if shown in (None, "") else str(shown), reason)
+        for key in INPUTS:
+            name = key.removeprefix(f"{section}.")
+            if name != key and (entries := values[section].get(name)):
+                shown = " | ".join(map(_in_a_line, entries))
+                lines += _summed(name, shown, reasons.get(key, ""))
     return "\n".join(lines)
 
 
@@ -130,6 +143,12 @@ def _listed(values: Sequence[Any]) -> str:
     if len(values) <= 2 * MOST_SHOWN:
         return ", ".join(map(str, values))
     return f"{shown}, … ({len(values)})"
+
+
+def _in_a_line(entry: Any) -> str:
+    if not isinstance(entry, dict):
+        return str(entry)
+    return ", ".join(f"{key}: {value}" for key, value in entry.items() if value is not None)
 
 
 def _summed(name: str, value: str, reason: str) -> list[str]:
@@ -161,10 +180,18 @@ def scalar(value: Any) -> str:
 def _entry(name: str, value: Any) -> list[str]:
     if not isinstance(value, list):
         return [f"  {name}: {scalar(value)}"]
+    if value and isinstance(value[0], dict):
+        return [f"  {name}:", *(line for entry in value for line in _section(entry))]
     inline = f"  {name}: [{', '.join(scalar(inner) for inner in value)}]"
     if len(inline) <= WIDTH:
         return [inline]
     return [f"  {name}:", *(f"    - {scalar(inner)}" for inner in value)]
+
+
+def _section(entry: Mapping[str, Any]) -> list[str]:
+    """One of a list of sections, a line per field."""
+    lines = [line for name, value in entry.items() for line in _entry(name, value)]
+    return [f"  {'  - ' if place == 0 else '    '}{line[2:]}" for place, line in enumerate(lines)]
 
 
 def _comment(sentence: str, indent: str) -> list[str]:

@@ -109,7 +109,8 @@ def rows_digest(table: Table | None) -> str | None:
     if table is None:
         return None
     digest = hashlib.sha256()
-    for column in (table.ids, *table.texts.T, *(table.features[key] for key in table.features)):
+    further = [*table.features.values(), *table.marked.values()]
+    for column in (table.ids, *table.texts.T, *further):
         digest.update(json.dumps(column.tolist(), ensure_ascii=True).encode())
     if table.targets is not None:
         digest.update(table.targets.tobytes())

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any
 from pipeline.base import Competition, Paths, read_json
 from pipeline.base.config import as_dict
 from pipeline.base.cores import wait_asleep
-from pipeline.base.lookup import load as load_object
+from pipeline.base.doors import load as load_object
 from pipeline.base.stopping import STOP, seconds_of
 from pipeline.data import Tables, load
+from pipeline.data.template import view_of
 from pipeline.folds import Folds
 from pipeline.folds.frozen import frozen
 from pipeline.folds.relation import questions
 from pipeline.metrics import get_metric
 from pipeline.models import Recipe
-from pipeline.models.clean import CleaningFactory
+from pipeline.models.clean import SeenFactory
 from pipeline.models.learner import Engine, LearnerFactory
 from pipeline.models.recipes import YOUNGER, TransformerRecipe, as_begun, find
 from pipeline.models.registry import LEARNERS
@@ -54,9 +55,10 @@ def make_factory(
 
         return FoldFitter(hardware, policy)
 
+    view = view_of(competition.columns, getattr(recipe, "template", ()))
     engine = Engine(tokens=tokens, deterministic=policy.deterministic, fitter=fitter)
     factory: LearnerFactory = load_object(kind.factory)(recipe, competition, engine)
-    return CleaningFactory(factory, recipe.clean) if recipe.clean else factory
+    return SeenFactory(factory, recipe.clean, view) if recipe.clean or view else factory
 
 
 def rules_of(args: "Namespace") -> FailurePolicy:

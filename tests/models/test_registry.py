@@ -2,8 +2,8 @@
 
 import pytest
 
+from pipeline.base.doors import load
 from pipeline.base.errors import UsageError
-from pipeline.base.lookup import load
 from pipeline.models import registry
 from pipeline.models.recipes import TransformerRecipe, find
 from pipeline.models.transformer.losses import Loss, loss_named

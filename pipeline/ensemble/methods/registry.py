@@ -5,7 +5,7 @@ Best, mean and rank-mean fit no weights. Simplex has one optimum that moves litt
 greedy takes steps, so it may jump; ridge may go negative; slices and layers fit weights per kind of
 row.
 
-An entry says where its function stands (`pipeline.base.lookup`), so that `--help` knows the names
+An entry says where its function stands (`pipeline.base.doors`), so that `--help` knows the names
 without loading anything.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipeline.base.lookup import load
+from pipeline.base.doors import load
 
 if TYPE_CHECKING:
     from pipeline.ensemble.evidence import Evidence, FoldSet

@@ -18,7 +18,7 @@ from torch import nn
 
 from pipeline.base import Competition, UsageError
 from pipeline.base.config import TaskConfig
-from pipeline.base.lookup import load
+from pipeline.base.doors import load
 from pipeline.data import Table
 from pipeline.data.tokens.store import TokenStore
 from pipeline.models.hub.download import sentence_settings
@@ -180,6 +180,11 @@ class TransformerFactory:
     def load(self, folder: Path) -> TransformerLearner:
         """The learner that `TransformerLearner.save` wrote; it is the live one then."""
         return TransformerLearner.restore(self._ready(), folder)
+
+    def separator(self) -> str:
+        """The tokenizer's own separator; a line break where it has none."""
+        own = self.shared.store.tokenizer.sep_token
+        return f"{own} " if own else "\n"
 
     def seeds_matter(self, train: Table) -> bool:
         """The head, the order of rows and dropout are drawn."""

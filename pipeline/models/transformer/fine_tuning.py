@@ -13,8 +13,8 @@ from torch import nn
 
 from pipeline.base import ArtifactError, read_json
 from pipeline.base.config import TaskConfig, as_dict
+from pipeline.base.doors import load
 from pipeline.base.files import commit, commit_json, sha256
-from pipeline.base.lookup import load
 from pipeline.base.paths import Workspace
 from pipeline.base.seeding import derive_seed
 from pipeline.data import Table

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipeline.base.lookup import load
+from pipeline.base.doors import load
 from pipeline.base.seeding import derive_seed
 from pipeline.models.registry import POOLINGS
 

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from pipeline.base import DataError, UsageError
 from pipeline.base.config import TaskConfig
-from pipeline.base.lookup import load
+from pipeline.base.doors import load
 from pipeline.models.registry import LOSSES
 from pipeline.problems.problem import TargetKind
 from pipeline.problems.registry import problem_of

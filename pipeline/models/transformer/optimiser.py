@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 from torch.optim import AdamW, Optimizer
 
-from pipeline.base.lookup import load
+from pipeline.base.doors import load
 from pipeline.models.kernels.backbone_facts import word_table
 from pipeline.models.kernels.vocabulary import follow
 from pipeline.models.registry import SCHEDULES

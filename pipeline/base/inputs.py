@@ -1,0 +1,95 @@
+"""How rows become inputs, as a config says it: templates, entities in a text."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pipeline.base.errors import UsageError
+
+LATER = {"later": True}
+"""Metadata of fields that came with a later release: where they are not set, they stand in no
+manifest, so what was made before goes together with what is made today."""
+
+# Templates: what a learner reads of a row, "{anchor} [SEP] {target}".
+
+SEPARATOR = "[SEP]"
+MARKED = "!marked"
+"""After a column's name: the text with its entities marked."""
+PLACES = re.compile(r"\{\{|\}\}|\{([^{}]+)\}|[{}]")
+
+
+def columns_in(template: str, where: str = "columns.template") -> list[str]:
+    """The names in braces in a *template*, in their order; UsageError where braces do not close.
+
+    >>> columns_in("{title}: {body!marked} [SEP] {{}}")
+    ['title', 'body!marked']
+    """
+    found = []
+    for place in PLACES.finditer(template):
+        if place[0] in ("{", "}"):
+            raise UsageError(
+                f"{where} is {template!r}: a brace that is not closed, or holds nothing. Columns "
+                "stand in braces, {text}; braces that are text are doubled"
+            )
+        if place[1]:
+            found.append(place[1])
+    return found
+
+
+def template_problems(
+    sides: Sequence[str], known: Sequence[str], where: str = "columns.template"
+) -> list[str]:
+    """What is wrong with a template of one text, or two for pairs, over the columns *known*."""
+    problems = []
+    if len(sides) > 2:
+        problems.append(
+            f"{where} has {len(sides)} entries; expected one, or two for pairs. Within one, "
+            f"texts are put together by {SEPARATOR}"
+        )
+    for side in sides:
+        names = columns_in(side, where)
+        if not names:
+            problems.append(f"{where} has {side!r}, which names no column in braces")
+        for name in dict.fromkeys(names):
+            if name not in known:
+                problems.append(
+                    f"{where} names {{{name}}}; it can name what columns.texts and "
+                    f"columns.features list: {', '.join(known)}"
+                )
+    return problems
+
+
+@dataclass(frozen=True, kw_only=True)
+class EntityConfig:
+    """Where one entity stands in a text, and how it is marked there.
+
+    Columns may be fields of a column whose cells are objects: subject_entity.start_idx.
+    """
+
+    text: str
+    """The text column it stands in."""
+    start: str
+    """Column with the place of its first character, counted from 0."""
+    end: str
+    """Column with the place of its last character, or of the one after it."""
+    end_is: Literal["last", "after"]
+    """Which of both."""
+    type: str | None = None
+    """Column with what it is: PER, LOC."""
+    mark: str = "@ * {type} * {text} @"
+    """What stands in its place, for {text!marked} in a template."""
+
+    def __post_init__(self) -> None:
+        there = ["text"] if self.type is None else ["text", "type"]
+        names = columns_in(self.mark, "columns.entities: mark")
+        if names.count("text") != 1 or set(names) - set(there):
+            raise UsageError(
+                f"columns.entities: mark is {self.mark!r}; expected {{text}} once"
+                + (", and {type} where it is wanted" if self.type else " ({type} needs a column)")
+            )
+
+    @property
+    def columns(self) -> list[str]:
+        """Those that say where it stands and what it is."""
+        return [self.start, self.end, *([self.type] if self.type else [])]
