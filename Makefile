@@ -7,7 +7,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: demo test faults clean
+.PHONY: demo test faults mutants clean
 
 demo: $(READY)  ## train on the built-in competition, blend, write the submission
 	$(RUN) -m pipeline.cv --model linear
@@ -24,6 +24,9 @@ test: $(READY)  ## all that must hold before main moves
 faults: $(READY)  ## the nightly run: 60 trials of each kind of fault, about an hour; all that `test` left out
 	FAULT_TRIALS=60 OMP_NUM_THREADS=1 $(RUN) -m pytest -q -n 2 --dist worksteal tests/faults
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -q -n 2 --dist worksteal -m nightly tests --ignore tests/faults
+
+mutants: $(READY)  ## would the tests notice? MUTANTS="--share 40 metrics" for more; see docs/mutation.md
+	OMP_NUM_THREADS=1 $(RUN) -m benchmarks.mutation $(MUTANTS)
 
 $(READY): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; name one: make PYTHON=/path/to/python"; exit 2; }
