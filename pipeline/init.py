@@ -98,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from pipeline.setup.detection.detect import detect
     from pipeline.setup.fold_recipe import propose
     from pipeline.setup.inspection.inspect import look
-    from pipeline.submissions.trial import try_submission
+    from pipeline.submissions.submission_file import try_submission
 
     detected = detect(folder, _wishes(args, name), speller(folder, root))
     task = detected.competition.task

@@ -10,7 +10,7 @@ from pipeline import cv
 from pipeline.base.errors import DataError
 from pipeline.ensemble import __main__ as ensemble
 from pipeline.folds import __main__ as folds
-from pipeline.folds.fold_file import read_fold_file
+from pipeline.folds.passport import read_fold_file
 from tests.test_bad_files import Folder
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -61,7 +61,7 @@ def test_nothing_else_writes_a_csv_and_nothing_writes_html():
         if re.search(r"<html|\.to_html\(|\.save_html\(", code, re.IGNORECASE):
             pages.add(name)
     assert writers == {
-        "folds/fold_file.py",
+        "folds/passport.py",
         "submissions/submission_file.py",
         "team/challenge.py",
         "team/store.py",

@@ -28,8 +28,7 @@ from pipeline.base.parser import read_section
 from pipeline.base.seeding import generator
 from pipeline.data.table import Table
 from pipeline.data.tables import Tables, load
-from pipeline.folds.frozen import Folds
-from pipeline.folds.new_folds import new_folds
+from pipeline.folds.frozen import Folds, new_folds
 from pipeline.metrics.formulas import indicators
 from pipeline.metrics.metric import get_metric
 from pipeline.team.audit import Audit, audit

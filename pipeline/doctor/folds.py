@@ -16,7 +16,7 @@ from pipeline.base.files import sha256, size_text
 from pipeline.data import named
 from pipeline.doctor.finding import Finding, attempt, note, problem
 from pipeline.doctor.repair import Commands
-from pipeline.folds.fold_file import FoldFile, read_fold_file
+from pipeline.folds.passport import FoldFile, read_fold_file
 
 # Whether a fold file is the one its passport was drawn up for.
 #

@@ -19,7 +19,7 @@ from pipeline.ensemble.methods.rank_mean import WRONG_TOOL
 from pipeline.ensemble.methods.scaling import find_scale
 from pipeline.ensemble.predictor import Predictor, RowFeatures, Rows, facts_of
 from pipeline.metrics import Metric
-from pipeline.metrics.kappa_by_shares import judging
+from pipeline.metrics.metric import judging
 from pipeline.oof import Members
 from pipeline.oof.compatibility import FrozenFolds
 from pipeline.oof.doubts import FIXED, Doubt, doubted

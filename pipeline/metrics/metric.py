@@ -7,7 +7,7 @@ label. The reference is docs/metrics.md; what is known of each metric is its rec
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -44,7 +44,7 @@ class Metric:
     label_range: tuple[float, float] | None = None
     """Of a regression: the labels that predictions are rounded to; None: the targets'."""
     cuts: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
-    """How predictions become labels, given the targets, in place of rounding (kappa_by_shares)."""
+    """How predictions become labels, given the targets, in place of rounding (`judging`)."""
 
     @property
     def formula(self) -> Formula:
@@ -165,3 +165,40 @@ def of_a_function(name: str, score: Score, problem: str) -> Metric:
         bounds=(-math.inf, math.inf),
     )
     return Metric(name, record, problem)
+
+
+def judging(metric: Metric) -> Metric:
+    """The metric that blends are fitted, compared and chosen by where *metric* scores the file.
+
+    It is another for quadratic weighted kappa of numbers that are still to be cut.
+
+    Plain rounding judges numbers by their spread. A careful model stays near the mean, so that few
+    of its predictions round to the outer labels; cut points, which come after the blend, mend that.
+    Judged by rounding the wrong member, or method, would win. So members and methods are compared
+    with cuts that give as many predictions of each label as there are rows that have it: the order
+    of the predictions decides, as it will. These cuts know the shares of labels among the rows that
+    are scored, nothing else of them; the score of the file itself is that of cut points fitted
+    without them (`decisions`).
+    """
+    if not problem_of(metric.problem).numeric or metric.needs != "label":
+        return metric
+    return replace(metric, cuts=cut)
+
+
+def cut(truth: np.ndarray, guess: np.ndarray) -> np.ndarray:
+    """(n, k) labels for predictions *guess* (n, k), of each as many as in *truth*; ties together.
+
+    >>> cut(np.array([[0.0], [0.0], [1.0], [2.0]]), np.array([[0.4], [0.1], [0.5], [0.6]])).ravel()
+    array([0., 0., 1., 2.])
+    """
+    if (truth != np.rint(truth)).any():
+        raise MetricError("the targets are not whole numbers, so there are no labels to cut at")
+    if (np.ptp(guess, axis=0) == 0).any():
+        raise MetricError("all predictions are the same")
+    return np.stack(list(map(_cut_column, truth.T, guess.T)), axis=1)
+
+
+def _cut_column(truth: np.ndarray, guess: np.ndarray) -> np.ndarray:
+    labels, counts = np.unique(truth, return_counts=True)
+    first = np.sort(guess)[np.cumsum(counts)[:-1]]  # of each label but the lowest
+    return np.asarray(labels[np.searchsorted(first, guess, side="right")])

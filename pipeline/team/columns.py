@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.base import Competition, DataError
-from pipeline.folds.fold_file import fold_columns
+from pipeline.folds.passport import fold_columns
 from pipeline.problems.form import match
 from pipeline.problems.label_texts import canonical
 

@@ -22,7 +22,7 @@ from pipeline.base import Paths, UsageError, read_json
 from pipeline.base.files import commit_json, commit_text, refuse_links
 from pipeline.base.leases import lease
 from pipeline.base.paths import Part, safe_name
-from pipeline.folds.fold_file import fold_columns
+from pipeline.folds.passport import fold_columns
 from pipeline.oof import origin_of
 from pipeline.oof.manifest import FORMAT, unproven
 from pipeline.oof.predictions import FoldPredictions, commit_fold

@@ -18,7 +18,7 @@ from pipeline.ensemble.honest.gains import difference
 from pipeline.ensemble.honest.nest import AUTO, Nest, error_correlation
 from pipeline.ensemble.predictor import facts_of
 from pipeline.metrics import Metric, MetricError, indicators
-from pipeline.metrics.kappa_by_shares import judging
+from pipeline.metrics.metric import judging
 from pipeline.team.checks.copies import correlation
 from pipeline.team.competition import CompetitionView
 from pipeline.team.runs import Peer

@@ -29,8 +29,8 @@ from pipeline.models import Watch
 from pipeline.models.learner import Learner
 from pipeline.oof.manifest import FORMAT
 from pipeline.oof.predictions import FoldPredictions, commit_fold
-from pipeline.training.events import Journal
 from pipeline.training.job import Job, Part
+from pipeline.training.progress import Journal
 from pipeline.training.tracking import track
 
 # What to do when a training diverges: stop, or go back and take smaller steps.

@@ -23,7 +23,7 @@ from pipeline.models.clean import SeenFactory
 from pipeline.models.learner import Engine, LearnerFactory
 from pipeline.models.recipes import YOUNGER, TransformerRecipe, as_begun, find
 from pipeline.models.registry import LEARNERS
-from pipeline.submissions.trial import try_submission
+from pipeline.submissions.submission_file import try_submission
 from pipeline.training.job import FailurePolicy, Job
 
 if TYPE_CHECKING:

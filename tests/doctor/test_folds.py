@@ -10,7 +10,7 @@ from pipeline.base.errors import ArtifactError
 from pipeline.data.table import Table
 from pipeline.doctor.folds import FORMAT, FULL, KEPT, checksum, digest, row_hashes
 from pipeline.folds import passport as drawn
-from pipeline.folds.fold_file import FoldFile, read_fold_file
+from pipeline.folds.passport import FoldFile, read_fold_file
 from tests.sound import examine, problem_of, sound
 
 CSV, JSON = "folds/toy.csv", "folds/toy.json"

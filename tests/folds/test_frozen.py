@@ -13,8 +13,7 @@ from pipeline.base.errors import ArtifactError, DataError
 from pipeline.base.paths import Paths
 from pipeline.data.table import Table
 from pipeline.folds.checks import divisions
-from pipeline.folds.frozen import frozen, read_frozen
-from pipeline.folds.new_folds import new_folds, spread
+from pipeline.folds.frozen import frozen, new_folds, read_frozen, spread
 
 
 def competition(problem="regression", classes=(), targets=("label",), **folds):
@@ -168,7 +167,7 @@ def test_freezing_asks_once_how_the_rows_divide_into_classes(paths, monkeypatch)
         asked.append(1)
         return divisions(*given)
 
-    monkeypatch.setattr("pipeline.folds.new_folds.divisions", counted)
+    monkeypatch.setattr("pipeline.folds.frozen.divisions", counted)
     monkeypatch.setattr("pipeline.folds.checks.divisions", counted)
     one = competition("multiclass", ["a", "b", "c"], repeats=2)
     frozen(one, paths, toy(60, np.arange(60) % 3))

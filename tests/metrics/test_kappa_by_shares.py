@@ -4,8 +4,7 @@ import pytest
 from pipeline.ensemble.assessment import assess
 from pipeline.ensemble.honest.nest import Nest
 from pipeline.metrics.bootstrap import Draws, resampled_gains
-from pipeline.metrics.kappa_by_shares import cut, judging
-from pipeline.metrics.metric import MetricError, get_metric
+from pipeline.metrics.metric import MetricError, cut, get_metric, judging
 from tests.ensemble.toys import gather, task_of
 
 QWK = get_metric("qwk", task_of("regression", "qwk"))

@@ -7,7 +7,7 @@ import pytest
 from pipeline.base.errors import ResourceError
 from pipeline.base.fault_injection import Injected
 from pipeline.models.learner import Silent
-from pipeline.training.events import Journal
+from pipeline.training.progress import Journal
 from tests.training.toys import Told, inject
 
 

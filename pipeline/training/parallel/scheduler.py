@@ -23,9 +23,9 @@ from pipeline.base.paths import Workspace
 from pipeline.base.stopping import Stop
 from pipeline.models.learner import Silent
 from pipeline.models.registry import LEARNERS
-from pipeline.training.events import Journal
 from pipeline.training.job import Job, Part
 from pipeline.training.parallel.workers import LIVES, WorkerError, of_fold
+from pipeline.training.progress import Journal
 
 # What is handed to a cluster, what comes back, and what a cluster must be able to do.
 
