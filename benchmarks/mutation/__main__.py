@@ -75,18 +75,9 @@ def main() -> int:
         parser.error(
             f"{', '.join(sorted(unknown))}: name rooms ({', '.join(ROOMS)}) or their files"
         )
-    reaches = {room: measure(room) for room, files in plan.items() if files}
-    for reach in reaches.values():
-        warm(reach.modules)
-        check(reach)
-        for test in reach.failed:
-            print(f"  fails without any change and judges nothing: {test}")
     explained = read_explained()
-    clock = Clock(sum(len(open_ones(f, reaches[r], args)) for r in reaches for f in plan[r]))
-    print(f"{clock.left} mutants are to be judged", flush=True)
     tallies = {
-        room: judge_room(plan[room], reach, explained, clock, args)
-        for room, reach in reaches.items()
+        room: judge_room(room, files, explained, args) for room, files in plan.items() if files
     }
     for room, tally in tallies.items():
         print(f"{room}: {line_of(tally)}")
@@ -108,9 +99,17 @@ def open_ones(file: str, reach: Reach, args: argparse.Namespace) -> list[Mutant]
 
 
 def judge_room(
-    files: list[str], reach: Reach, explained: Explained, clock: Clock, args: argparse.Namespace
+    room: str, files: list[str], explained: Explained, args: argparse.Namespace
 ) -> Tally:
-    """Judge the sample of each file of a room, a line a file."""
+    """Judge the samples of files of a room, a line a file."""
+    reach = measure(room)
+    for test in reach.failed:
+        print(f"  fails without any change and judges nothing: {test}")
+    warm(reach.modules)
+    clock = Clock(sum(len(open_ones(file, reach, args)) for file in files))
+    print(f"{room}: {clock.left} mutants are to be judged", flush=True)
+    if clock.left:
+        check(reach)
     tally = Tally()
     for file in files:
         work = session(file)

@@ -6,12 +6,22 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_array
 from sklearn.model_selection import StratifiedGroupKFold
 
 from pipeline.base.config import FoldsConfig
 from pipeline.data.table import Table
-from pipeline.folds.local_search import Board, lower_harm
-from pipeline.folds.splitter import assign, balance, levelled, refined, strata, table
+from pipeline.folds.local_search import Board, _harm_changes, lower_harm
+from pipeline.folds.splitter import (
+    _fill_up,
+    _place_one_by_one,
+    assign,
+    balance,
+    levelled,
+    refined,
+    strata,
+    table,
+)
 
 
 def random_case(seed):
@@ -103,6 +113,59 @@ def test_exchanges_even_out_the_worst_start():
     np.testing.assert_array_equal(
         board.have[:, :3] @ kinds[:3] + [[0], [1], [0]] * np.array([0, 1, 1]), board.filled
     )
+
+
+def harm(filled, weight):
+    """Chi-square distance from even folds, less what is the same for every assignment."""
+    return float((filled**2 * weight).sum())
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_each_group_goes_to_the_fold_where_it_does_the_least_harm(seed):
+    random = np.random.default_rng(seed)
+    rows = random.integers(0, 4, (60, 3)) + np.array([1, 0, 0])
+    rows = np.column_stack([rows, rows.sum(axis=1)])
+    weight = 1 / rows.sum(axis=0) * [1, 1, 1, 0.1]
+    filled, fold, order = np.zeros((4, 4)), np.full(60, -1), random.permutation(60)
+    _place_one_by_one(order, csr_array(rows[:, :3]), weight, filled, fold)
+    again = np.zeros((4, 4))
+    for group in order.tolist():
+        placed = [again + (np.arange(4)[:, None] == each) * rows[group] for each in range(4)]
+        harms = [harm(each, weight) for each in placed]
+        assert harms[fold[group]] <= min(harms) + 1e-9
+        again = placed[fold[group]]
+    np.testing.assert_array_equal(again, filled)
+
+
+def test_single_rows_raise_each_stratum_to_one_level_and_their_odd_ones_even_out_the_sizes():
+    stratum = np.repeat([0, 1, 2], [4, 7, 1])
+    filled, fold = np.zeros((3, 4)), np.full(12, -1)
+    filled[0] = [2, 0, 0, 2]
+    _fill_up(np.arange(12), stratum, 1 / np.array([6, 7, 1, 140]), filled, fold)
+    assert filled[:, 0].tolist() == [2, 2, 2]
+    assert np.ptp(filled, axis=0).tolist() == [0, 1, 1, 1]
+    np.testing.assert_array_equal(table(fold, stratum)[:, 1:], filled[:, 1:3])
+    np.testing.assert_array_equal(table(fold, stratum)[:, 0], [0, 2, 2])
+
+
+def test_what_an_exchange_adds_to_the_harm_is_what_it_turns_out_to_add():
+    strata_of_kinds = np.array([[1, 0], [0, 1], [2, 1], [0, 0]], dtype=float)
+    kinds = np.column_stack([strata_of_kinds, strata_of_kinds.sum(axis=1)])
+    have = np.array([[3, 0, 2, 9], [0, 1, 0, 9], [1, 4, 1, 9]])
+    groups = have[:, :3].sum(axis=1)
+    board = Board(kinds=kinds, have=have, filled=have[:, :3] @ kinds[:3], groups=groups)
+    weight = np.array([0.1, 0.2, 0.01])
+    change = _harm_changes(board, weight)
+    for a, b, t, u in np.ndindex(change.shape):
+        if t == u == 3:  # nothing for nothing
+            continue
+        tried = board.copy()
+        tried.exchange(a, b, t, u)
+        possible = a != b and have[a, t] > 0 and have[b, u] > 0 and (tried.groups > 0).all()
+        assert np.isfinite(change[a, b, t, u]) == possible
+        if possible:
+            added = harm(tried.filled, weight) - harm(board.filled, weight)
+            assert 2 * change[a, b, t, u] == pytest.approx(added, abs=1e-9)
 
 
 def test_the_names_of_strata_and_groups_do_not_move_a_row():

@@ -88,6 +88,12 @@ def test_a_group_is_drawn_whole():
     assert (draws.counts.sum(axis=1) == 3).all()
 
 
+def test_uneven_groups_tell_as_much_as_fewer_even_ones():
+    even, uneven = np.repeat([0, 1, 2], 4), np.repeat([0, 1, 2], [6, 1, 1])
+    assert Draws.over(even, seed=0, resamples=2).groups == pytest.approx(3)
+    assert Draws.over(uneven, seed=0, resamples=2).groups == pytest.approx(64 / 38)
+
+
 def test_the_same_seed_draws_the_same_and_another_does_not():
     groups = np.arange(30)
     first, again, other = (Draws.over(groups, seed, 20).counts for seed in (1, 1, 2))

@@ -137,6 +137,23 @@ def test_simplex_weights_are_the_optimum_that_a_general_solver_finds(problem, me
     assert (found.weights > 0).sum() > 1, "the toy is too easy to tell"
 
 
+@pytest.mark.parametrize(("problem", "k"), [("binary", 1), ("multiclass", 1), ("multilabel", 3)])
+def test_of_the_likeliest_weights_no_member_would_do_better_with_more(problem, k):
+    """At the optimum every member that counts explains a row as well as the blend, on average."""
+    evidence = evidence_of(problem, "log-loss", noises=(0.8, 0.9, 1.0, 3.0), k=k)
+    weights = simplex(evidence, evidence.folds).weights
+    truth = evidence.truth
+    if problem == "multiclass":
+        given = [np.take_along_axis(p, truth.astype(int), axis=1) for p in evidence.oof]
+    else:
+        given = [np.where(truth == 1, p, 1 - p) for p in evidence.oof]
+    given = np.array([each.ravel() for each in given]).T
+    worth = (given / (given @ weights)[:, None]).mean(axis=0)
+    np.testing.assert_allclose(worth[weights > 0], 1, atol=2e-4)
+    assert (worth < 1 + 2e-4).all()
+    assert (weights > 0.1).sum() > 1, "the toy is too easy to tell"
+
+
 def test_simplex_leaves_out_a_member_that_only_adds_noise():
     truth = truth_of("regression", 400, 1)
     oof = [member("regression", truth, 0.3, 1), member("regression", truth * 0, 5.0, 2)]
