@@ -71,14 +71,15 @@ def _table(
     notes = Findings()
     objects = flattened([pairs for _, pairs in rows])
     columns = list(dict.fromkeys(key for pairs in objects for key in pairs))
+    # the only way that NUL or half a character gets into JSON; looked for once, in all of it
+    escaped = "\\u" in text
     cells = []
     for (place, _), pairs in zip(rows, objects, strict=True):
         for column in columns if len(pairs) < len(columns) else ():
             if column not in pairs:
                 notes.add(f"key {column!r} is absent and read as empty text", place)
         row = {key: as_text(value) for key, value in pairs.items()}
-        # the only way that NUL or half a character gets into JSON
-        cells.append(_cleaned(row, place, notes) if "\\u" in text else row)
+        cells.append(_cleaned(row, place, notes) if escaped else row)
     table = {column: [row.get(column, "") for row in cells] for column in columns}
     return pd.DataFrame(table, dtype=object), found, notes.sentences()
 

@@ -11,6 +11,7 @@ import pytest
 from openpyxl import Workbook
 
 from pipeline.base.errors import DataError
+from pipeline.data.reading.json_lines import parse_jsonl
 from pipeline.data.reading.reader import column_names, read, read_file
 
 ROWS = [
@@ -121,5 +122,24 @@ def test_a_process_that_refuses_a_parquet_file_ends_with_its_own_code(tmp_path):
         "from pathlib import Path; from pipeline.data.reading.reader import read_file; "
         f"read_file(Path({str(tmp_path / 'a.parquet')!r})); raise SystemExit(3)"
     )
-    codes = [subprocess.run([sys.executable, "-c", code], check=False).returncode for _ in range(5)]
-    assert codes == [3] * 5
+    codes = [subprocess.run([sys.executable, "-c", code], check=False).returncode for _ in range(3)]
+    assert codes == [3] * 3
+
+
+class Counted(str):
+    """A text that counts how often all of it is looked through."""
+
+    scans = 0
+
+    def __contains__(self, part):
+        self.scans += 1
+        return super().__contains__(part)
+
+
+def test_a_file_is_looked_through_as_often_for_a_thousand_rows_as_for_one():
+    scans = []
+    for rows in (1, 1000):
+        text = Counted('{"id": 1, "text": "가"}\n' * rows)
+        assert len(parse_jsonl(text)[0]) == rows
+        scans.append(text.scans)
+    assert scans[0] == scans[1]
