@@ -407,7 +407,7 @@ def test_all_classes_with_fewer_rows_than_folds_can_still_be_trained(folder):
         (["a"] * 9 + ["b"] * 9 + ["rare"], "class 'rare' of train.csv has a single row (tr18)"),
         (["a"] * 9 + ["b"] * 9, "train.csv has no row of class 'rare'"),
         (["a"], "train.csv has 1 row, fewer than the 3 folds. Get more rows"),
-        (["a", "b"], "train.csv has 2 rows, fewer than the 3 folds. Set folds.count to at most 2"),
+        (["a", "b"], "train.csv has 2 rows, fewer than the 3 folds. Get more rows"),
     ],
 )
 def test_what_no_fold_could_learn_ends_with_3_and_a_way_out(folder, capsys, labels, message):

@@ -303,3 +303,21 @@ def test_three_hundred_classes_take_no_more_than_a_screen(tmp_path, capsys):
     assert "kind-100, " in said
     assert "… (300)" in said
     assert "kind-299" not in said.partition("Target")[0]
+
+
+def test_a_label_without_rows_is_refused_by_init_and_both_ways_out_work(tmp_path, capsys):
+    folder = tmp_path / "data"
+    train, test, sample = competition(folder)
+    marks = {name: (train["topic"] == name).astype(int) for name in ("money", "art")}
+    train = train.drop(columns="topic").assign(**marks, threat=0)
+    sample = sample.drop(columns="topic").assign(money=0.5, art=0.5, threat=0.5)
+    save(folder, train=train, test=test, sample_submission=sample)
+    arguments = [str(folder), "--root", str(tmp_path), "--name", "topics"]
+    assert run(init.main, arguments) == 3
+    assert "has no row of label 'threat' = 1" in capsys.readouterr().err
+    assert not (tmp_path / "configs").exists()
+    lines = submission(tmp_path, folder, "--target", "money", "--target", "art")
+    assert {line[3] for line in lines[1:]} == {"0.5"}, "kept as the sample has it"
+    train.loc[[3, 4, 11], "threat"] = 1
+    save(folder, train=train)
+    assert run(init.main, [*arguments, "--force"]) == 0

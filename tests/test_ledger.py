@@ -100,6 +100,20 @@ def test_budget_and_days_left(root, capsys):
     assert "2 of 3 left today for the team (1 used); 1 day left" in capsys.readouterr().out
 
 
+def test_an_entry_over_the_days_limit_is_told_and_a_corrected_date_mends_it(root, capsys, tmp_path):
+    limit = ["--submissions.per_day", "1"]
+    assert call(root, "add", FIRST, *limit) == 0
+    assert "over the limit" not in capsys.readouterr().out
+    foreign = tmp_path / "their.csv"
+    foreign.write_text("id,label\na,0.5\nb,0.75\n")
+    assert call(root, "add", str(foreign), *limit) == 0
+    said = capsys.readouterr().out
+    assert f"!        {TODAY}: 2 submissions of the team, over the limit of 1 a day" in said
+    assert "ledger add FILE --date DAY --correct" in said
+    assert call(root, "add", str(foreign), "--date", "2026-01-02", "--correct", *limit) == 0
+    assert "over the limit" not in capsys.readouterr().out
+
+
 def test_noise_is_the_paired_error_of_the_two_best_at_the_size_of_the_public_part(root, capsys):
     for name, score in ((FIRST, "0.8"), (SECOND, "0.9"), (THIRD, "0.95")):
         assert call(root, "add", name, "--public", score) == 0

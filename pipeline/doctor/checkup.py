@@ -4,14 +4,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from pipeline.base import Competition, read_json
 from pipeline.base.errors import UsageError
-from pipeline.base.paths import Paths
-from pipeline.doctor.finding import Finding, Section, guarded, link, oddities, unsafe
+from pipeline.base.paths import Paths, safe_name
+from pipeline.doctor.finding import Finding, Section, guarded, link, oddities, problem, unsafe
 from pipeline.doctor.folds import check_folds
 from pipeline.doctor.listing import Listing, Scope, list_root
 from pipeline.doctor.run import check_run
 from pipeline.doctor.submissions import check_ledger, check_submission
 from pipeline.doctor.workspace import check_tokens
+from pipeline.folds.passport import recipe_problems
 
 FOLDERS = ("folds", "oof", "runs", "submissions")
 OTHER = "other files"
@@ -21,7 +23,11 @@ def checkup(scope: Scope) -> list[Section]:
     """Look at everything in *scope*; UsageError where it names what is not there."""
     if not scope.root.is_dir():
         raise UsageError(f"there is no folder {scope.root}")
-    there = list_root(scope.root).only(scope.competitions, scope.runs)
+    there = list_root(scope.root)
+    if scope.config and safe_name(scope.config.name) not in {*there.runs, *there.submissions}:
+        there = Listing(runs={}, submissions={}, findings=[])  # nothing was trained by it yet
+    else:
+        there = there.only(scope.competitions, scope.runs)
     sections = [section for check in CHECKS for section in check(scope, there)]
     sections.sort(key=lambda section: (section.competition == "", section.competition))
     return list(_each_once(sections))
@@ -90,6 +96,43 @@ def other_files(scope: Scope, there: Listing) -> Iterator[Section]:
     yield from _odd_files(scope.root, folders, "", there.findings)
 
 
+def config(scope: Scope, there: Listing) -> Iterator[Section]:
+    """Of the config that was given: whether its files are there and the folds were made by it."""
+    if scope.config is None:
+        return
+    paths = Paths(scope.root, scope.config.name)
+    files = [scope.config.data.train, scope.config.data.test, scope.config.data.sample_submission]
+    files += [*scope.config.data.extra_train, *scope.config.data.holdout]
+    findings = [
+        problem(
+            scope.root / file,
+            "is named in the config and is not there",
+            "Put the file there, or correct the config's section data.",
+        )
+        for file in files
+        if file and not (scope.root / file).is_file()
+    ]
+    findings += guarded(paths.passport, _other_settings(paths, scope.config))
+    yield Section(
+        competition=safe_name(scope.config.name),
+        subject="config",
+        counts=f"{scope.config.task.problem}, {scope.config.task.metric}",
+        findings=findings,
+    )
+
+
+def _other_settings(paths: Paths, competition: Competition) -> Iterator[Finding]:
+    if not paths.passport.exists():
+        return
+    for said in recipe_problems(read_json(paths.passport), competition):
+        yield problem(
+            paths.passport,
+            f"does not fit the config: {said}",
+            "Put back the setting; or delete the folds to freeze new ones, after which every model "
+            "is trained again.",
+        )
+
+
 def _odd_files(
     root: Path, folders: Sequence[Path], competition: str, told: Sequence[Finding]
 ) -> Iterator[Section]:
@@ -106,4 +149,10 @@ def _between(root: Path, folder: Path) -> Iterator[Finding]:
 
 Check = Callable[[Scope, Listing], Iterable[Section]]
 """What was asked for and what there is -> what was looked at, with what is wrong there."""
-CHECKS: tuple[Check, ...] = (folds_and_runs, submission_files, other_files, token_stores)
+CHECKS: tuple[Check, ...] = (
+    config,
+    folds_and_runs,
+    submission_files,
+    other_files,
+    token_stores,
+)

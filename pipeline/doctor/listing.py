@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from pipeline.base.config import Competition
 from pipeline.base.errors import UsageError, raise_if
 from pipeline.base.paths import safe_name
 from pipeline.data.tokens.files import NAME
@@ -23,6 +24,8 @@ class Scope:
     """Only these, and no submissions; empty for all."""
     quick: bool = False
     """Read names, sizes and manifests only; hash nothing."""
+    config: Competition | None = None
+    """What the frozen folds and the files are held against, where a config was given."""
 
 
 # What there is under a root: competitions, their runs, their submissions.

@@ -8,13 +8,8 @@ import numpy as np
 from pipeline.base import Competition
 from pipeline.base.config import FoldsConfig
 from pipeline.data import Table, compare, named
-from pipeline.folds.groups import looser
 from pipeline.folds.splitter import table as count_table
 from pipeline.problems.problem import Division
-
-TRAIN_ONLY = (
-    " Or set folds.rare to train-only: such a row is trained on in every fold and never scored."
-)
 
 # What every training part must hold: each class, and of each label both rows with and without it.
 #
@@ -36,11 +31,13 @@ def target_problems(
     problems = []
     for classes in divided:
         amount = np.bincount(classes.class_of_row, minlength=len(classes.names))
-        refused = competition.folds.rare == "refuse"
+        kind = competition.task.problem_type  # the classes of several labels have to be there
+        refused = competition.folds.rare == "refuse" or not kind.exclusive
         for number in np.flatnonzero((amount == 0) & refused):
             problems.append(
                 f"{train.source} has no row of {classes.names[number]}: a learner cannot tell it "
-                "from the others. Take it out of the config, or add rows that have it."
+                "from the others. Take it out of the config (init: name the others with --target "
+                "or --classes), or add rows that have it."
             )
     if competition.task.problem_type.numeric:
         for name, column in zip(competition.columns.targets, train.targets.T, strict=True):
@@ -77,26 +74,19 @@ def spreads(groups: np.ndarray, divided: Sequence[Division]) -> list[Spread]:
     return found
 
 
-def group_problems(train: Table, spread: Sequence[Spread], folds: FoldsConfig) -> list[str]:
+def group_problems(train: Table, spread: Sequence[Spread]) -> list[str]:
     """Classes whose rows all stand in one group: held out, none would be left to train on."""
     problems = []
-    way_out = looser(folds.groups, folds.group_columns)
     for each in spread:
         name, rows, amount = each.name, each.rows, each.groups
         if amount == 1:
             shown = ", ".join(map(str, train.ids[rows[:3]])) + (", …" if len(rows) > 3 else "")
-            why, ways = (
-                (f"has a single row ({shown})", TRAIN_ONLY)
-                if len(rows) == 1
-                else (
-                    f"stands in a single group of rows that stay together ({shown})",
-                    f" If they need not stay together, {way_out}.",
-                )
-            )
+            why = "stands in a single group of rows that stay together"
+            why = "has a single row" if len(rows) == 1 else why
             problems.append(
-                f"{name} of {train.source} {why}: the fold that holds it out would train without "
-                "it. Join it with another class, take its rows out of the file, or add rows of it."
-                + ways
+                f"{name} of {train.source} {why} ({shown}): the fold that holds it out would "
+                "train without it. Join it with another class, take its rows out of the file, or "
+                "add rows of it."
             )
     return problems
 
@@ -150,7 +140,7 @@ def fold_problems(
         elif found.tolist() == list(range(len(found))):
             hint = f". If that is meant, set folds.count to {len(found)}"
         return [f"there are the folds {given}, expected 0 to {count - 1}{hint}"]
-    problems = _cut_groups(fold_of_row, group_of_row, ids, folds)
+    problems = _cut_groups(fold_of_row, group_of_row, ids)
     for division in classes:
         for number, fold in missing_from_training(fold_of_row, division):
             problems.append(
@@ -160,9 +150,7 @@ def fold_problems(
     return problems
 
 
-def _cut_groups(
-    fold_of_row: np.ndarray, group_of_row: np.ndarray, ids: np.ndarray, folds: FoldsConfig
-) -> list[str]:
+def _cut_groups(fold_of_row: np.ndarray, group_of_row: np.ndarray, ids: np.ndarray) -> list[str]:
     cut = np.flatnonzero((count_table(group_of_row, fold_of_row) > 0).sum(axis=1) > 1)
     if not len(cut):
         return []
@@ -177,5 +165,5 @@ def _cut_groups(
     more = f" and {len(cut) - 3} more groups" if len(cut) > 3 else ""
     return [
         f"rows that belong together stand in different folds: {'; '.join(examples)}{more}. "
-        f"Put them into one fold; or, if they may be, {looser(folds.groups, folds.group_columns)}"
+        "Put them into one fold"
     ]

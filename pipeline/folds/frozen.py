@@ -19,6 +19,7 @@ from pipeline.base.files import commit_json, commit_text
 from pipeline.base.seeding import derive_seed
 from pipeline.data import Table, places_of
 from pipeline.folds.checks import (
+    Spread,
     divisions,
     fold_problems,
     group_problems,
@@ -41,6 +42,7 @@ from pipeline.folds.passport import (
     row_changes,
 )
 from pipeline.folds.recipe import groups_of
+from pipeline.folds.remedies import Way, advice, ways_out
 from pipeline.folds.splitter import assign, strata
 from pipeline.problems.problem import Division
 
@@ -201,6 +203,8 @@ def _linked(folds: Folds, competition: Competition, train: Table, extra: Table) 
 
 MOVES = 100
 """So many groups are moved at most, lest two classes chase each other for ever."""
+ROOM = 1.2
+"""Of a fold's share of the rows, for its largest group."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,20 +221,28 @@ class NewFolds:
 
 def new_folds(competition: Competition, train: Table, root: Path) -> NewFolds:
     """Assign or read the folds of *train*; DataError, with the ways out, where that cannot be."""
+    try:
+        return _made(competition, train, root)
+    except DataError as error:
+        if said := advice(ways(competition, train, root)):
+            raise DataError(f"{error}\n{said}") from error
+        raise
+
+
+def ways(competition: Competition, train: Table, root: Path) -> list[Way]:
+    """The changed settings by which folds can be made, where they cannot be made as they are."""
+    return ways_out(
+        competition, train, lambda changed, rows, groups: _made(changed, rows, root, groups)
+    )
+
+
+def _made(
+    competition: Competition, train: Table, root: Path, groups: np.ndarray | None = None
+) -> NewFolds:
+    """The folds of *train*, whose *groups* (n,) may be known already; DataError where that cannot
+    be."""
     folds = competition.folds
-    raise_if(_size_problems(train, folds), DataError, "no folds can be made")
-    divided = divisions(train, competition)
-    raise_if(target_problems(train, competition, divided), DataError, "no folds can be made")
-    groups = groups_of(train, folds)
-    classes = spreads(groups, divided)
-    problems = group_problems(train, classes, folds)
-    if (amount := int(groups.max()) + 1) < folds.count:
-        problems.append(
-            f"the {len(train)} rows of {train.source} form {amount} groups of rows that stay "
-            f"together, fewer than the {folds.count} folds. Set folds.count to at most {amount}; "
-            f"or, if they need not stay together, {looser(folds.groups, folds.group_columns)}."
-        )
-    raise_if(problems, DataError, "no folds can be made")
+    groups, divided, classes = _divisible(competition, train, groups)
     if folds.file:
         fold_of_row = _from_file(folds, train, groups, divided, root)[None, :]
     else:
@@ -243,12 +255,55 @@ def new_folds(competition: Competition, train: Table, root: Path) -> NewFolds:
     )
 
 
+def _divisible(
+    competition: Competition, train: Table, groups: np.ndarray | None = None
+) -> tuple[np.ndarray, list[Division], list[Spread]]:
+    """Groups (n,), classes, and how these lie over the groups; DataError where they are too few."""
+    folds = competition.folds
+    raise_if(_size_problems(train, folds), DataError, "no folds can be made")
+    divided = divisions(train, competition)
+    raise_if(target_problems(train, competition, divided), DataError, "no folds can be made")
+    groups = groups_of(train, folds) if groups is None else groups
+    classes = spreads(groups, divided)
+    problems = group_problems(train, classes)
+    if (amount := int(groups.max()) + 1) < folds.count:
+        problems.append(
+            f"the {len(train)} rows of {train.source} form {amount} groups of rows that stay "
+            f"together, fewer than the {folds.count} folds"
+        )
+    raise_if(problems, DataError, "no folds can be made")
+    return groups, divided, classes
+
+
+def workable(competition: Competition, train: Table) -> tuple[Competition, str]:
+    """*competition* with folds that can be made of *train*, and why they were changed; DataError
+    where no settings do.
+
+    Fewer folds are taken where the groups fill them evenly, else rows are kept together less.
+    """
+    try:
+        _divisible(competition, train)
+    except DataError as error:
+        found = ways(competition, train, Path())
+        if not found:
+            raise
+        fewer = [way for way in found if way.folds.count < competition.folds.count]
+        way = next((way for way in fewer if _fills(way.folds, train)), found[0])
+        why = " ".join(str(error).split()).removesuffix(".")
+        return replace(competition, folds=way.folds), why
+    return competition, ""
+
+
+def _fills(folds: FoldsConfig, train: Table) -> bool:
+    """Whether no group has more than about its share of the rows in as many folds."""
+    return describe(groups_of(train, folds)).largest * folds.count <= ROOM * len(train)
+
+
 def _size_problems(train: Table, config: FoldsConfig) -> list[str]:
     count, folds = len(train), config.count
     if count < folds:
         rows = "1 row" if count == 1 else f"{count} rows"
-        fewer = f"Set folds.count to at most {count}, or get" if count > 1 else "Get"
-        return [f"{train.source} has {rows}, fewer than the {folds} folds. {fewer} more rows."]
+        return [f"{train.source} has {rows}, fewer than the {folds} folds. Get more rows."]
     return []
 
 
@@ -267,7 +322,7 @@ def _assigned(
         assignment = spread(assignment, groups, divided)
         problems += fold_problems(assignment, groups, train.ids, folds, divided)
         assignments.append(assignment)
-    raise_if(problems, DataError, "no folds can be made; another folds.seed or folds.count may do")
+    raise_if(problems, DataError, "no folds can be made; another folds.seed may do")
     return np.stack(assignments)
 
 

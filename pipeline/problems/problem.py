@@ -57,7 +57,7 @@ class Clues:
     pairs: bool
     """Whether the inputs are pairs of texts."""
     bounded: bool
-    """Whether the labels have a lowest and a highest possible value."""
+    """Whether the labels lie where grades lie."""
     shown: Sequence[str]
     """Distinct answers that the sample submission shows; none where there is no sample."""
     shown_columns: int

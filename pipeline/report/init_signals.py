@@ -93,8 +93,14 @@ def relation(seen: Inspection) -> Section:
     """What test rows have in common with train, and held-out rows with their training part."""
     title, asked = "Do the folds ask what test asks?", seen.asked
     assert asked is not None, "left out without"
+    parted = [
+        f"folds that keep rows together as {asked.parted} says cannot be made: related rows are in "
+        "different folds, so the score flatters unless test rows are related to train as well"
+    ]
+    parted = parted if asked.parted else []
     if seen.rows["test"] < FEWEST:
-        return Section(title=title, says=["too few test rows to tell: folds are the cautious ones"])
+        kept = "" if parted else ": folds are the cautious ones"
+        return Section(title=title, says=[f"too few test rows to tell{kept}"], warns=parted)
     names_of = list(asked.test.reached)
     scored = any(claim.score is not None for claim in asked.claims)
     lines = [["test", *_reached(asked.test.reached, names_of), "", ""]]
@@ -108,7 +114,7 @@ def relation(seen: Inspection) -> Section:
     if scored:
         header.append(f"quick {seen.metric}")
         says.append("quick: a ridge on trigrams by such folds, to show what each would claim")
-    warns = []
+    warns = list(parted)
     if not asked.fits:
         warns.append("no recipe asks what test asks: a score by these folds is of other rows")
     warns += [

@@ -125,6 +125,18 @@ def budget_lines(found: Budget, day: str) -> Iterator[str]:
     if found.left_in_all is not None and found.days_left:
         said.append(f"{found.left_in_all} submissions in all")
     yield f"budget   {day} (UTC): {'; '.join(said)}"
+    yield from over_lines(found)
+
+
+def over_lines(found: Budget) -> Iterator[str]:
+    """A sentence for each day with more submissions than there may be."""
+    who = "one member" if found.per == "member" else "the team"
+    for day, count in found.over.items():
+        yield (
+            f"!        {day}: {plural(count, 'submission')} of {who}, over the limit of "
+            f"{found.per_day} a day, which no board takes. If a date is wrong: ledger "
+            "add FILE --date DAY --correct; if the limit is: submissions.per_day"
+        )
 
 
 def entry_lines(found: Overview, entry: Entry, new: bool) -> Iterator[str]:

@@ -10,6 +10,7 @@ from sklearn.linear_model import Ridge
 
 from pipeline.base import Competition, generator
 from pipeline.data import Table
+from pipeline.folds.frozen import workable
 from pipeline.folds.groups import describe
 from pipeline.folds.recipe import Recipe, RecipeChoice, choose_recipe, groups_of
 from pipeline.folds.relation import APART, Relation, distance
@@ -54,6 +55,8 @@ class FoldProposal:
     """The chosen recipe first, then others that ask something else."""
     unseen: dict[str, float]
     """Column of few values -> share of test rows whose value train has not: no fold asks that."""
+    parted: str = ""
+    """What cannot be kept together, or no folds could be made; empty where all is."""
 
 
 def propose(competition: Competition, train: Table, test: Table, metric: Metric) -> FoldProposal:
@@ -66,11 +69,16 @@ def propose(competition: Competition, train: Table, test: Table, metric: Metric)
     folds = choice.chosen.within(competition.folds)
     stratify = [name for name in folds.stratify_by if name not in folds.group_columns]
     chosen = replace(competition, folds=replace(folds, stratify_by=stratify))
+    chosen, changed = workable(chosen, train)
+    parted = ""
+    if changed:
+        parted = "" if chosen.folds.count < competition.folds.count else choice.chosen.name
+        choice = _as_it_is(choice, chosen)
     others = _others(choice)
     scores = _scores(chosen, train, metric, [choice.chosen, *others]) if others else {}
     return FoldProposal(
         competition=chosen,
-        reasons=_reasons(competition, chosen, choice),
+        reasons=_reasons(competition, chosen, choice, changed),
         test=choice.test,
         chosen=choice.chosen.name,
         fits=choice.fits,
@@ -81,6 +89,7 @@ def propose(competition: Competition, train: Table, test: Table, metric: Metric)
             for each in [choice.chosen, *others]
         ],
         unseen=_unseen(profiles, train, test, folds.group_columns),
+        parted=parted,
     )
 
 
@@ -113,7 +122,23 @@ def _others(choice: RecipeChoice) -> list[Recipe]:
     return kept[1:SHOWN]
 
 
-def _reasons(before: Competition, after: Competition, choice: RecipeChoice) -> dict[str, str]:
+def _as_it_is(choice: RecipeChoice, competition: Competition) -> RecipeChoice:
+    """The *choice*, with the recipe of *competition*, where it was tried."""
+    folds = competition.folds
+    own = [each for each in choice.tried if each.within(folds) == folds]
+    return replace(choice, chosen=own[0]) if own else choice
+
+
+def _reasons(
+    before: Competition, after: Competition, choice: RecipeChoice, impossible: str
+) -> dict[str, str]:
+    if impossible:
+        usual = f"{before.folds.count} folds with groups: {before.folds.groups}"
+        names = ("count", "groups", "group_columns", "rare")
+        differ = [
+            name for name in names if getattr(before.folds, name) != getattr(after.folds, name)
+        ]
+        return {f"folds.{name}": f"{usual} cannot be made ({impossible})." for name in differ}
     changed = before.folds.groups != after.folds.groups or after.folds.whole < 1
     reasons = {"folds.groups": choice.reason} if changed or not choice.fits else {}
     if before.folds.group_columns != after.folds.group_columns:

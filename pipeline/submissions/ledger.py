@@ -14,7 +14,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -99,7 +99,7 @@ def entry_of(line: str) -> Entry | str:
         return f"is no JSON: {line[:60]!r}"
     if not isinstance(found, dict):
         return f"is no JSON object: {line[:60]!r}"
-    known = {field.name for field in fields(Entry)}
+    known = {each.name for each in fields(Entry)}
     if unknown := sorted(set(found) - known):
         return f"has the unknown field {unknown[0]!r}; known: {', '.join(sorted(known))}"
     return _wrong(found) or Entry(**found)
@@ -208,6 +208,8 @@ class Budget:
     """Member -> submissions of today; of everybody in the ledger."""
     days_left: int | None
     """Today included; 0 when it is over; None where no last day was said."""
+    over: dict[str, int] = field(default_factory=dict)
+    """Day -> submissions of the team, or of the busiest member, where they are over the limit."""
 
     def left_today(self, member: str | None = None) -> int | None:
         """Submissions left today for *member*, or for the team; None where nobody said."""
@@ -237,7 +239,20 @@ def budget(config: SubmissionsConfig, entries: Sequence[Entry], today: date) -> 
         per=config.per,
         used={name: used[name] for name in members},
         days_left=days,
+        over=_over(config, entries),
     )
+
+
+def _over(config: SubmissionsConfig, entries: Sequence[Entry]) -> dict[str, int]:
+    if config.per_day is None:
+        return {}
+    each = config.per == "member"
+    sent = Counter((entry.day, (entry.by or "") if each else "") for entry in entries)
+    most: dict[str, int] = {}
+    for (day, _), count in sorted(sent.items()):
+        if count > config.per_day:
+            most[day] = max(count, most.get(day, 0))
+    return most
 
 
 # Enter a submission into the ledger, or a score that came later.

@@ -166,3 +166,19 @@ def test_any_value_in_any_field_is_survived(root, name):
         assert examine(root).code in (0, 5)
         (root / name).write_text(json.dumps({key: whole[key] for key in whole if key != field}))
         assert examine(root).code in (0, 5)
+
+
+def test_a_config_and_its_fields_are_held_against_what_lies_there(root, capsys):
+    given = ["--root", str(root), "--config", "toy"]
+    assert run(main, given) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out[0] == "toy"
+    assert " ".join(out[1].split()).startswith("config regression, pearson")
+    assert out[-1] == "consistent"
+    assert run(main, [*given, "--folds.count", "5", "--data.test", "gone.csv"]) == 5
+    out = capsys.readouterr().out
+    assert "does not fit the config: folds.count was 4 when the folds were frozen" in out
+    assert f"{root / 'gone.csv'} is named in the config and is not there" in out
+    assert run(main, [*given, "--name", "another"]) == 0, "nothing was trained by it yet"
+    assert run(main, ["--root", str(root), "--folds.count", "5"]) == 2
+    assert "There are: toy." in capsys.readouterr().err

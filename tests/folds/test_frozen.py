@@ -1,6 +1,7 @@
 """Frozen folds: what they promise, and what they refuse."""
 
 import csv
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -11,9 +12,10 @@ from sklearn.neighbors import KNeighborsRegressor
 from pipeline.base.config import ColumnsConfig, Competition, DataConfig, FoldsConfig, TaskConfig
 from pipeline.base.errors import ArtifactError, DataError
 from pipeline.base.paths import Paths
+from pipeline.data.rare import apart
 from pipeline.data.table import Table
 from pipeline.folds.checks import divisions
-from pipeline.folds.frozen import frozen, new_folds, read_frozen, spread
+from pipeline.folds.frozen import frozen, new_folds, read_frozen, spread, workable
 
 
 def competition(problem="regression", classes=(), targets=("label",), **folds):
@@ -234,7 +236,8 @@ def test_a_group_larger_than_a_fold_is_noted(paths):
             competition(),
             toy(texts=["a", "b"] * 15),
             "the 30 rows of train.csv form 2 groups of rows that stay together, fewer than the 3 "
-            "folds. Set folds.count to at most 2",
+            "folds\nFolds can be made with this change: set folds.groups to none; or set "
+            "folds.count to 2.",
         ),
     ],
 )
@@ -242,6 +245,68 @@ def test_what_cannot_be_split_is_refused_with_the_way_out(paths, config, table, 
     assert sentence in refusal(DataError, config, paths, table)
     assert not paths.folds_csv.exists()
     assert not paths.passport.exists()
+
+
+SINGLE = [0] * 15 + [1] * 14 + [2]
+TOLD = re.compile(
+    r"set folds\.([a-z]+) to ([a-z0-9-]+)|take ([a-z, ]+) out of folds\.group_columns"
+)
+
+
+def changed(folds: FoldsConfig, remedy: str) -> FoldsConfig:
+    """*folds* as a person would change them who follows the *remedy*."""
+    for name, value, columns in TOLD.findall(remedy):
+        if columns:
+            folds = replace(folds, group_columns=[])
+        else:
+            folds = replace(folds, **{name: int(value) if value.isdigit() else value})
+    return folds
+
+
+@pytest.mark.parametrize(
+    ("config", "table", "remedies"),
+    [
+        (competition(), toy(texts=["a", "b"] * 15), 2),
+        (competition(count=7), toy(texts=[f"the same but for {n % 6}" for n in range(30)]), 2),
+        (competition(count=5), toy(4), 1),
+        (competition("multiclass", ["a", "b", "c"]), toy(targets=SINGLE), 1),
+        (competition("multiclass", ["a", "b", "c"], count=9), toy(3, targets=[0, 1, 2]), 0),
+        (
+            competition("multiclass", ["a", "b", "c"]),
+            toy(targets=SINGLE, texts=["a", "b", *["a"] * 27, "c"]),
+            1,
+        ),
+        (
+            competition("binary", ["no", "yes"]),
+            toy(targets=[0] * 26 + [1] * 4, texts=[*map(str, range(26)), *["same"] * 4]),
+            1,
+        ),
+        (competition("binary", ["no", "yes"]), toy(targets=[0] * 29 + [1]), 0),
+        (competition(), toy(targets=[2.5] * 30), 0),
+    ],
+)
+def test_every_change_that_a_refusal_names_makes_folds(paths, config, table, remedies):
+    message = refusal(DataError, config, paths, table)
+    said = message.partition("with this change: ")[2]
+    found = said.split("; or ") if said else []
+    assert len(found) == remedies, message
+    for remedy in found:
+        after = replace(config, folds=changed(config.folds, remedy))
+        assert after.folds != config.folds, remedy
+        rows = apart(table, None, after)[0]
+        assert len(new_folds(after, rows, paths.root).group_of_row) == len(rows)
+
+
+def test_init_takes_folds_that_can_be_made():
+    glued = toy(texts=["a", "b"] * 15)
+    after, why = workable(competition(), glued)
+    assert after.folds.count == 2, "two groups of 15 rows fill two folds"
+    assert "form 2 groups of rows that stay together, fewer than the 3 folds" in why
+    after, why = workable(competition(), toy(texts=["a"] * 29 + ["b"]))
+    assert (after.folds.count, after.folds.groups) == (3, "none"), "a fold of a row is none"
+    assert workable(competition(), toy()) == (competition(), "")
+    with pytest.raises(DataError, match="there is nothing to learn"):
+        workable(competition(), toy(targets=[2.5] * 30))
 
 
 def test_a_flipped_fold_is_refused_naming_its_row(paths):

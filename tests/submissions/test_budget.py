@@ -36,6 +36,13 @@ def test_more_than_the_budget_leaves_none():
     assert budget(SubmissionsConfig(per_day=2), SENT, DAY).left_today() == 0
 
 
+def test_days_over_the_limit_are_named():
+    assert budget(SubmissionsConfig(per_day=2), SENT, DAY).over == {"2026-03-05": 3}
+    assert budget(SubmissionsConfig(per_day=1, per="member"), SENT, DAY).over == {"2026-03-05": 2}
+    assert budget(SubmissionsConfig(per_day=3), SENT, DAY).over == {}
+    assert budget(SubmissionsConfig(), SENT, DAY).over == {}
+
+
 def test_nothing_is_left_after_the_last_day():
     found = budget(SubmissionsConfig(per_day=5, until="2026-03-04"), SENT, DAY)
     assert (found.days_left, found.left_today(), found.left_in_all) == (0, 0, 0)

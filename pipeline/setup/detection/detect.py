@@ -30,6 +30,7 @@ from pipeline.setup.detection.task import (
     find_metric,
     find_problem,
     find_range,
+    graded,
     separator_in,
 )
 
@@ -212,17 +213,15 @@ def _task(
     if problem is None:
         return None
     labels = pd.concat([frame[columns.targets] for frame in labelled])
-    bounds = find_range(problem, labels, choices)
     pairs = bool(pairs_of(columns.texts))
+    bounds = find_range(problem, labels, pairs, choices)
     classes = find_classes(problem, targets[0], answers, overrides, choices)
     if whole and classes:
         classes = list(columns.targets)
         choices.reasons["task.classes"] = "The target columns."
     return TaskConfig(
         problem=problem,
-        metric=find_metric(
-            problem, targets, pairs, bounds is not None, answers, overrides, choices
-        ),
+        metric=find_metric(problem, targets, pairs, graded(labels), answers, overrides, choices),
         classes=classes,
         label_range=bounds,
         class_codes=find_codes(classes, overrides, choices),

@@ -203,16 +203,18 @@ def _negative_first(classes: list[str], choices: Choices) -> list[str]:
 # The range of the labels and a metric that fits, by problem and by the sample's form.
 
 
-def find_range(problem: str, labels: pd.DataFrame, choices: Choices) -> tuple[float, float] | None:
+def find_range(
+    problem: str, labels: pd.DataFrame, pairs: bool, choices: Choices
+) -> tuple[float, float] | None:
     """Lowest and highest possible label (n, k) of a regression, where it shows; else None.
 
     Round extremes (0 and 5, 1 and 6, 0 and 100) are taken for the ends of a scale, any others for
-    the chance extremes of an open one.
+    the chance extremes of an open one; but numbers up to 10 in even steps, or of *pairs* of texts,
+    are grades, whether or not the highest occurs.
     """
     if not problem_of(problem).numeric:
         return None
-    texts = labels.to_numpy(dtype=object).ravel()
-    values = np.array([float(text) for text in texts if is_number(text)])
+    values = _numbers(labels)
     if not len(values):  # the reader of labels will say what is wrong with them
         return None
     low, high = float(values.min()), float(values.max())
@@ -226,13 +228,29 @@ def find_range(problem: str, labels: pd.DataFrame, choices: Choices) -> tuple[fl
         choices.because("task.label_range", f"All labels, {low:g} to {high:g}, lie in 0 to 1.")
         return 0.0, 1.0
     steps = values * 20
-    if low >= 0 and high <= 10 and np.allclose(steps, np.round(steps)) and high - low > 1:
-        why = f"Labels run from {low:g} to {high:g} in even steps: taken to the next whole numbers."
+    even = np.allclose(steps, np.round(steps))
+    if low >= 0 and high <= 10 and high - low > 1 and (even or pairs):
+        what = "in even steps" if even else "and are of pairs"
+        why = f"Labels run from {low:g} to {high:g} {what}: taken to the next whole numbers."
         choices.because("task.label_range", why)
         return float(np.floor(low)), float(np.ceil(high))
     seen = f"Labels run from {low:g} to {high:g}, no round ends: taken as open, not clipped."
     choices.because("task.label_range", seen)
     return None
+
+
+def graded(labels: pd.DataFrame) -> bool:
+    """Whether all labels (n, k) lie where grades lie, from 0 to 100 or from -1 to 1: it does not
+    hang on whether the lowest and the highest of them occur."""
+    values = _numbers(labels)
+    return bool(len(values) and values.min() >= 0 and values.max() <= 100) or bool(
+        len(values) and np.abs(values).max() <= 1
+    )
+
+
+def _numbers(labels: pd.DataFrame) -> np.ndarray:
+    texts = labels.to_numpy(dtype=object).ravel()
+    return np.array([float(text) for text in texts if is_number(text)])
 
 
 def _round_end(value: float) -> bool:

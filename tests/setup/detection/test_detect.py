@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from pipeline.base.config import Competition
@@ -404,6 +405,44 @@ def test_a_constant_label_is_bad_data(label, found, tmp_path):
         f"column 'label' of the training file is {found} in every row: there is nothing to "
         "predict. Name another column with --target."
     )
+
+
+@pytest.mark.parametrize(
+    ("labels", "bounds"),
+    [
+        (["0.0", "2.4", "5.0"], (0.0, 5.0)),
+        (["0.0", "2.4", "4.8"], (0.0, 5.0)),
+        (["0.333", "2.4", "4.857"], (0.0, 5.0)),
+        (["0.0", "41.7", "96.3"], None),
+    ],
+)
+def test_the_metric_does_not_hang_on_whether_the_highest_label_occurs(tmp_path, labels, bounds):
+    kinds.similarity(tmp_path)
+    for name in ("train.csv", "dev.csv"):
+        frame = pd.read_csv(tmp_path / name, dtype=str)
+        frame["label"] = [labels[row % len(labels)] for row in range(len(frame))]
+        frame.to_csv(tmp_path / name, index=False)
+    found = seen(tmp_path, targets=["label"])
+    assert (found.task.metric, found.task.label_range) == ("pearson", bounds)
+
+
+@pytest.mark.parametrize("sample", [True, False])
+def test_labels_of_one_value_stay_among_the_labels(tmp_path, sample):
+    names = ["toxic", "threat", "insult"]
+    rows = range(40)
+    texts = [f"a comment of several words, number {row}" for row in rows]
+    train = pd.DataFrame({"id": [f"c{row}" for row in rows], "comment_text": texts})
+    train = train.assign(
+        toxic=[row % 2 for row in rows], threat=0, insult=[row % 3 % 2 for row in rows]
+    )
+    test = train.drop(columns=names).assign(id=[f"t{row}" for row in rows])
+    train.to_csv(tmp_path / "train.csv", index=False)
+    test.to_csv(tmp_path / "test.csv", index=False)
+    if sample:
+        answers = test[["id"]].assign(toxic=0.5, threat=0.5, insult=0.5)
+        answers.to_csv(tmp_path / "sample_submission.csv", index=False)
+    found = seen(tmp_path)
+    assert (found.columns.targets, found.task.problem) == (names, "multilabel")
 
 
 def test_chances_have_the_range_of_chances(tmp_path):
