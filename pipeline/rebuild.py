@@ -52,13 +52,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         f"wrote {written}" if written else f"{origin.csv} is there and whole: nothing was written",
         *_scored(outcome, then),
         *(f"doubt    {of}: {doubt.says}" for of, doubt in outcome.doubts),
+        *(f"warning  {of}: {says}" for of, says in outcome.warnings),
     ):
         console.print(line, soft_wrap=True)
     if args.json:
         found = {"file": str(origin.csv), "sha256": origin.sha256, "same": True}
         doubts = [{"run": of, "says": doubt.says} for of, doubt in outcome.doubts]
         found |= {"written": written and str(written), "doubts": doubts}
-        print(json.dumps(found | {"honest": None if doubts else outcome.honest}))
+        warnings = [{"run": of, "says": says} for of, says in outcome.warnings]
+        honest = None if doubts else outcome.honest
+        print(json.dumps(found | {"honest": honest, "warnings": warnings}))
     return 0
 
 

@@ -27,6 +27,7 @@ from pipeline.doctor.folds import Frozen
 from pipeline.doctor.repair import Mending, mending
 from pipeline.doctor.workspace import Training, check_workspace
 from pipeline.oof import doubts_of, read_manifest
+from pipeline.oof.doubts import remarks_of
 
 # How far a run is: what of it is missing, and what goes on from where.
 
@@ -114,6 +115,7 @@ def counts(
 # run.json against the folds it was made from.
 
 
+WARNED = "Nothing: its score stands. python -m pipeline.team show RUN says more."
 DOUBTED = "Nothing: it is left out of honest scores. python -m pipeline.team show RUN says more."
 
 
@@ -165,6 +167,8 @@ def _doubted(
     yield from failed
     for doubt in doubts or []:
         yield note(path, f"its score is in doubt: {doubt.says}", DOUBTED)
+    for says in [] if doubts is None else remarks_of(manifest):
+        yield note(path, f"its audit warned: {says}", WARNED)
 
 
 def _identity(

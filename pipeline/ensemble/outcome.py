@@ -22,7 +22,7 @@ from pipeline.metrics import Metric
 from pipeline.metrics.metric import judging
 from pipeline.oof import Members
 from pipeline.oof.compatibility import FrozenFolds
-from pipeline.oof.doubts import FIXED, Doubt, doubted
+from pipeline.oof.doubts import FIXED, Doubt, doubted, warned
 from pipeline.problems.form import Form
 
 # Labelled rows that nothing was fitted on: what the members and the ensemble score there.
@@ -197,6 +197,11 @@ class Outcome:
     def doubts(self) -> list[tuple[str, Doubt]]:
         """(run, why) of each member that keeps the score from being honest; [] as a rule."""
         return doubted(self.members.manifests, self.assessment.requested in FIXED)
+
+    @property
+    def warnings(self) -> list[tuple[str, str]]:
+        """(run, what) an audit warned of, or what is taken on trust; [] as a rule."""
+        return warned(self.members.manifests, self.assessment.requested in FIXED)
 
     @property
     def verdict(self) -> str:

@@ -75,6 +75,41 @@ def doubted(manifests: Sequence[Mapping[str, Any]], fixed: bool) -> list[tuple[s
     ]
 
 
+def standing(manifest: Mapping[str, Any]) -> Literal["in", "unproven", "out"]:
+    """What a run's audit and its answer to a challenge make of it together.
+
+    Raises ArtifactError where the field "team" is damaged.
+    """
+    found = doubts_of(manifest)
+    team = origin_of(manifest) or {}
+    failed = (team.get("challenge") or {}).get("verdict") == "failed"
+    if failed or any(doubt.kind == "forced" for doubt in found):
+        return "out"
+    return "unproven" if any(doubt.kind != "selection" for doubt in found) else "in"
+
+
+ON_TRUST = (
+    "Equal weights are fitted on nothing, so its folds need not be ours; that each row was "
+    "predicted by a learner that had not seen it is taken on trust"
+)
+
+
+def warned(manifests: Sequence[Mapping[str, Any]], fixed: bool) -> list[tuple[str, str]]:
+    """(run, what) a person should know of these runs though no score of a blend is spoilt by it:
+    what an audit warned of, and what is taken on trust.
+
+    *fixed*: nothing is fitted on their predictions.
+    """
+    found = []
+    for manifest in manifests:
+        doubts = doubts_of(manifest)
+        told = remarks_of(manifest)
+        if doubts and fixed and not any(each.matters_to_fixed_weights for each in doubts):
+            told = [f"{doubts[0].says}. {ON_TRUST}", *told]
+        found += [(str(manifest["name"]), says) for says in told]
+    return found
+
+
 def remarks_of(manifest: Mapping[str, Any]) -> list[str]:
     """What the audit warned of without a doubt about the score: rounding, another unit, copies."""
     return [str(finding.get("says")) for finding in _findings(origin_of(manifest), "warning")]

@@ -7,14 +7,10 @@ from typing import Any
 from pipeline.base import Paths, UsageError, raise_if
 from pipeline.base.config import FoldsConfig
 from pipeline.base.paths import part_name
-from pipeline.oof.doubts import FIXED, doubts_of, remarks_of
+from pipeline.oof.doubts import FIXED, doubts_of, warned
 from pipeline.oof.manifest import read_manifest
 from pipeline.oof.predictions import complete_runs
 
-ON_TRUST = (
-    "Equal weights are fitted on nothing, so its folds need not be ours; that each row was "
-    "predicted by a learner that had not seen it is taken on trust"
-)
 FIXED_INSTEAD = "--method mean takes it: equal weights need no proof of folds"
 
 
@@ -99,9 +95,7 @@ def _without_unfair(
             unfair[name] = "; ".join(each.says for each in against)
             if not any(each.matters_to_fixed_weights for each in against):
                 offered.append(name)
-        elif doubts:
-            notes = [*notes, f"{name}: {doubts[0].says}. {ON_TRUST}"]
-        notes = [*notes, *(f"{name}: {each}" for each in remarks_of(manifest))]
+        notes = [*notes, *(f"{name}: {says}" for _, says in warned([manifest], fixed))]
     if force:
         return list(manifests), notes + [
             f"{name} is blended (--force) although {why}" for name, why in unfair.items()

@@ -25,13 +25,13 @@ Piece = str | Grid
 # The piece of the ensemble's page on decisions: what was tried, what it gains, what is applied.
 
 
-def decision_table(decided: Decided) -> Grid | None:
+def decision_table(decided: Decided, word: str) -> Grid | None:
     """The candidates; None where there were none."""
     if not decided.lines:
         return None
     grid = Grid(title="Decisions", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     grid.add_column("decision")
-    for column in ("honest effect", "95 % interval"):
+    for column in (f"{word} effect", "95 % interval"):
         grid.add_column(column, justify="right")
     grid.add_column("applied", overflow="fold")
     grid.add_column("fitted on all rows", overflow="fold")
@@ -57,22 +57,27 @@ def decision_sentences(outcome: Outcome) -> Iterator[str]:
     yield f"decided  {_chosen(outcome)}"
     if decided.wavers:
         yield f"         without one fold at a time it is: {', '.join(decided.nested)}"
-        yield f"         {_told_of(decided)}"
+        yield f"         {_told_of(decided, _word(outcome))}"
     if decided.form is not None and decided.chosen == NOTHING:
         yield (
             f"  note   {outcome.metric.name} takes numbers, the file takes classes: "
-            f"{decided.form.says([])}; that changes the honest score by "
+            f"{decided.form.says([])}; that changes the {_word(outcome)} score by "
             f"{decided.effect.difference:+.5f} (above 0 is better)"
         )
 
 
-def _told_of(decided: Decided) -> str:
+def _word(outcome: Outcome) -> str:
+    """What a score is called: honest, unless a member's own is in doubt."""
+    return "claimed" if outcome.doubts else "honest"
+
+
+def _told_of(decided: Decided, word: str) -> str:
     """What the honest score is of, where folds decide differently."""
     if decided.chosen == NOTHING:
-        return "the honest score is that of the file, to which nothing is done"
+        return f"the {word} score is that of the file, to which nothing is done"
     if decided.with_choice:
-        return f"the honest score holds that choice, and is no higher than with {decided.chosen}"
-    return f"the honest score is that of {decided.chosen} in every fold, as in the file"
+        return f"the {word} score holds that choice, and is no higher than with {decided.chosen}"
+    return f"the {word} score is that of {decided.chosen} in every fold, as in the file"
 
 
 def _chosen(outcome: Outcome) -> str:
@@ -83,7 +88,7 @@ def _chosen(outcome: Outcome) -> str:
         if decided.form is not None:
             what = "classes instead of numbers included"
         return (
-            f"{decided.chosen}: {fitted}. Honest effect, {what}, "
+            f"{decided.chosen}: {fitted}. {_word(outcome).capitalize()} effect, {what}, "
             f"{effect.difference:+.5f} ({effect.low:+.5f} to {effect.high:+.5f})"
         )
     if decided.lines:
@@ -221,7 +226,7 @@ def members(outcome: Outcome) -> Iterator[Piece]:
 
 def methods(outcome: Outcome) -> Iterator[Piece]:
     """Each method, with its honest score."""
-    yield _methods(outcome.assessment)
+    yield _methods(outcome.assessment, _word(outcome))
 
 
 def correlation(outcome: Outcome) -> Iterator[Piece]:
@@ -232,7 +237,7 @@ def correlation(outcome: Outcome) -> Iterator[Piece]:
 
 def decided(outcome: Outcome) -> Iterator[Piece]:
     """What is done to predictions before they are written."""
-    if (grid := decision_table(outcome.decided)) is not None:
+    if (grid := decision_table(outcome.decided, _word(outcome))) is not None:
         yield grid
     yield from decision_sentences(outcome)
 
@@ -252,8 +257,8 @@ def _members(outcome: Outcome) -> Grid:
     return grid
 
 
-def _methods(assessment: Assessment) -> Grid:
-    columns = ("in-sample", "honest", "difference", "gain over best", "± se")
+def _methods(assessment: Assessment, word: str) -> Grid:
+    columns = ("in-sample", word, "difference", "gain over best", "± se")
     grid = empty_grid("Methods", "method", *columns)
     for line in assessment.methods:
         mark = " *" if line.name == assessment.method else ""
@@ -272,19 +277,21 @@ def _methods(assessment: Assessment) -> Grid:
 def conclusion(outcome: Outcome) -> Iterator[Piece]:
     """The method that was chosen, its honest score, and whether its gain is real."""
     assessment, gain = outcome.assessment, outcome.over_single
-    yield "in-sample: fitted and scored on the same rows; honest: whatever was chosen was chosen"
+    word = _word(outcome)
+    yield f"in-sample: fitted and scored on the same rows; {word}: whatever was chosen was chosen"
     yield "without the fold it is scored on; difference: how much in-sample flatters"
     yield ""
     yield f"method   {assessment.method}: {assessment.reason}"
     if assessment.wavers:
         yield f"         without one fold at a time the choice is: {', '.join(assessment.nested)}"
         if assessment.told == assessment.method:
-            yield f"         the honest score is that of {assessment.method}, as in the file"
+            yield f"         the {word} score is that of {assessment.method}, as in the file"
     in_sample = score_text(outcome.in_sample)
-    word = "claimed " if outcome.doubts else "honest  "
-    yield f"{word} {score_text(outcome.honest)} (in-sample {in_sample}){_with(outcome)}"
+    yield f"{word:<8} {score_text(outcome.honest)} (in-sample {in_sample}){_with(outcome)}"
     for run, doubt in outcome.doubts:
-        yield f"doubt    {run}: {doubt.says}; so no score on this page is honest"
+        yield f"doubt    {run}: {doubt.says}"
+    if outcome.doubts:
+        yield "         so no score on this page is honest"
     if len(assessment.members) > 1:
         yield (
             f"gain     {gain.difference:+.5f} over the best single model{_its_own(outcome)}, "
@@ -366,7 +373,7 @@ def as_json(outcome: Outcome, written: Written | None, message: str) -> dict[str
             for line, score in zip(assessment.members, holdout, strict=True)
         ],
         "blend": assessment.blend.details(),
-        "methods": [_method_values(line) for line in assessment.methods],
+        "methods": [_method_values(line, outcome) for line in assessment.methods],
         "error_correlation": assessment.correlation.tolist(),
         "form": outcome.form.kind,
         "decisions": decisions(outcome),
@@ -380,12 +387,12 @@ def as_json(outcome: Outcome, written: Written | None, message: str) -> dict[str
     }
 
 
-def _method_values(line: MethodLine) -> dict[str, Any]:
-    gain = line.over_best
+def _method_values(line: MethodLine, outcome: Outcome) -> dict[str, Any]:
+    gain, honest = line.over_best, _word(outcome)
     return {
         "name": line.name,
         "in_sample": line.in_sample,
-        "honest": line.honest,
+        honest: line.honest,
         "optimism": line.optimism,
         "over_best_single": finite(gain.difference),
         "error": finite(gain.error),

@@ -77,6 +77,7 @@ def _weights(axes: Axes, names: list[str], outcome: Outcome, seed: int) -> None:
 
 def _scores(axes: Axes, outcome: Outcome) -> None:
     assessment = outcome.assessment
+    word = "claimed" if outcome.doubts else "honest"
     lines = [line for line in assessment.methods if line.honest is not None]
     for place, line in enumerate(lines):
         assert line.honest is not None
@@ -84,7 +85,7 @@ def _scores(axes: Axes, outcome: Outcome) -> None:
         axes.plot([line.honest, flattered], [place, place], color=FAINT, linewidth=2)
         axes.plot(flattered, place, "o", mfc="white", mec=STRONG)
         axes.plot(line.honest, place, "o", color=STRONG)
-    axes.plot([], [], "o", color=STRONG, label="honest")
+    axes.plot([], [], "o", color=STRONG, label=word)
     axes.plot([], [], "o", mfc="white", mec=STRONG, label="in-sample")
     labels = [line.name + (" *" if line.name == assessment.method else "") for line in lines]
     axes.set_yticks(range(len(lines)), labels)
@@ -94,5 +95,5 @@ def _scores(axes: Axes, outcome: Outcome) -> None:
     axes.tick_params(axis="x", labelrotation=30)
     better = "right" if outcome.metric.greater_is_better else "left"
     axes.set_xlabel(f"{outcome.metric.name} (further {better} is better)")
-    axes.set_title("honest and in-sample, by method")
+    axes.set_title(f"{word} and in-sample, by method")
     axes.legend(frameon=False, fontsize=8, loc="best")

@@ -76,6 +76,8 @@ def lines(found: Proposal, assumed: bool) -> Iterator[str]:
     for line in found.lines:
         if line.made_for is not None:
             yield f"note      {line.csv.name} was made for another metric, {line.made_for}"
+        for says in line.warnings:
+            yield f"warning   {line.csv.name}: {says}"
     if not found.lines:
         return
     part = f"a private part of {plural(found.rows, 'row')}"
@@ -128,6 +130,7 @@ def _values(line: Line, entry: Entry | None) -> dict[str, Any]:
         "file": line.csv.name,
         "honest": line.honest,
         "made_for": line.made_for,
+        "warnings": line.warnings,
         "behind": line.behind,
         "near": line.near,
         "same": line.same,

@@ -68,6 +68,7 @@ def lines(found: Overview, noise: Noise | None, why: str) -> Iterator[str]:
     for line in found.lines:
         yield from outside_lines(line)
         yield from doubt_lines(line)
+        yield from warning_lines(line)
     if any(line.csv is None for line in found.lines):
         gone = [line.entry.file for line in found.lines if line.csv is None]
         yield (
@@ -90,6 +91,12 @@ def doubt_lines(line: Line) -> Iterator[str]:
     """Why a file has no honest score, where a member's own is in doubt."""
     for says in line.doubts:
         yield f"doubt    {name(line.entry.file)}: no honest score, {says}"
+
+
+def warning_lines(line: Line) -> Iterator[str]:
+    """What a person should know of a file's members."""
+    for says in line.warnings:
+        yield f"warning  {name(line.entry.file)}: {says}"
 
 
 def outside_lines(line: Line) -> Iterator[str]:
@@ -151,6 +158,7 @@ def entry_lines(found: Overview, entry: Entry, new: bool) -> Iterator[str]:
             yield "honest   not known: no provenance of ours has these bytes"
         else:
             yield f"honest   {line.honest:.4f}"
+        yield from warning_lines(line)
         for part in ("public", "private"):
             score, expected = getattr(entry, part), line.expected.get(part)
             if score is not None and expected is not None and not line.outside(part):
@@ -197,6 +205,7 @@ def standing_json(found: Overview, noise: Noise | None) -> dict[str, Any]:
                 "method": line.method,
                 "honest": line.honest,
                 "doubts": list(line.doubts),
+                "warnings": list(line.warnings),
                 "expected": {part: asdict(each) for part, each in line.expected.items()},
                 "outside": [part for part in ("public", "private") if line.outside(part)],
             }

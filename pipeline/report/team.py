@@ -1,10 +1,13 @@
 """What `pipeline.team` prints: the audit of a file on one page, and the list of runs."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table as Grid
 
+from pipeline.oof import doubts_of, origin_of
+from pipeline.oof.doubts import Doubt, standing
 from pipeline.report.page import empty_grid, score_text
 from pipeline.team import CompetitionView
 from pipeline.team.audit import Audit
@@ -131,17 +134,35 @@ def _runs(audit: Audit) -> Grid:
     return grid
 
 
-ANSWERED = {
-    "passed": "its score counts from now on: python -m pipeline.ensemble",
-    "failed": "the run stays out of honest scores",
-    "no proof": "the run stays as it was; predictions of holdout rows prove more",
-}
-
-
-def print_answered(found: Answered, run: str, console: Console) -> None:
-    """Print what the answers to a challenge prove."""
-    for line in (f"challenge  {run}: {found.verdict}", f"  {found.says}", ANSWERED[found.verdict]):
+def print_answered(
+    found: Answered, run: str, manifest: Mapping[str, Any], console: Console
+) -> None:
+    """Print what the answers to a challenge prove, and what the run of *manifest* is with them."""
+    before = str((origin_of(manifest) or {})["audit"]["verdict"])
+    verdict, left = standing(manifest), doubts_of(manifest)
+    was = "" if verdict == before else f", by its audit it was {before}"
+    for line in (
+        f"challenge  {run}: {found.verdict}",
+        f"  {found.says}",
+        f"verdict  {verdict}{was}",
+        *(f"  - {each.says}" for each in left if found.verdict != "failed"),
+        f"next     {_after(found, run, verdict, left)}",
+    ):
         console.print(line, soft_wrap=True)
+
+
+def _after(found: Answered, run: str, verdict: str, left: Sequence[Doubt]) -> str:
+    """What the person may do once a challenge is judged."""
+    if verdict == "in":
+        return "its score counts from now on: python -m pipeline.ensemble"
+    if found.verdict == "failed":
+        return (
+            "it stays stored and is in no honest score; ask for predictions by learners that were "
+            f"trained without the fold they predict, and add them: --name {run} --replace"
+        )
+    if left and all(each.kind == "folds" for each in left):
+        return PROVE["folds"]
+    return "the run stays as it was; predictions of holdout rows prove more"
 
 
 def print_runs(lines: Sequence[RunLine], contest: CompetitionView, console: Console) -> None:

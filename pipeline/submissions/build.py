@@ -25,7 +25,7 @@ from pipeline.ensemble.predictor import Rows
 from pipeline.folds.frozen import read_frozen
 from pipeline.metrics import get_metric
 from pipeline.oof import doubts_of, origin_of
-from pipeline.oof.doubts import remarks_of, seen_by_audit
+from pipeline.oof.doubts import remarks_of, seen_by_audit, standing
 from pipeline.oof.members import read_members
 from pipeline.submissions.submission_file import build, check
 
@@ -132,6 +132,7 @@ def scores(outcome: Outcome) -> dict[str, Any]:
         "doubts": [
             {"run": run, "kind": each.kind, "says": each.says} for run, each in outcome.doubts
         ],
+        "warnings": [{"run": run, "says": says} for run, says in outcome.warnings],
         "honest_undecided": None if outcome.doubts else outcome.undecided,
         "in_sample": outcome.in_sample,
         "optimism": outcome.optimism,
@@ -214,7 +215,7 @@ def _audited(manifest: Mapping[str, Any]) -> dict[str, Any]:
     if team is None:
         return {}
     doubts = [{"kind": each.kind, "says": each.says} for each in doubts_of(manifest)]
-    told = {"verdict": team["audit"]["verdict"], "doubts": doubts}
+    told = {"verdict": standing(manifest), "doubts": doubts}
     return {"audit": told | {"warnings": remarks_of(manifest), "power": seen_by_audit(manifest)}}
 
 

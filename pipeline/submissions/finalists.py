@@ -117,6 +117,8 @@ class Line:
     """Of the two files."""
     duel: Duel | None
     """The best against this one on the private part."""
+    warnings: list[str]
+    """What an audit warned of its members, or what is taken on trust."""
 
     @property
     def near(self) -> bool:
@@ -180,6 +182,7 @@ def propose(
             errors_alike=errors_alike(best.made, found[place].made),
             test_alike=likeness(best.made.content, found[place].made.content),
             duel=duel(top, board.gains(found[place].made.honest)),
+            warnings=[f"{run}: {says}" for run, says in found[place].outcome.warnings],
         )
         for place in order
     ]

@@ -46,6 +46,8 @@ class Line:
     """None for a file that is not ours, and where a member's own score is in doubt."""
     doubts: tuple[str, ...]
     """Why its score is not honest; empty as a rule."""
+    warnings: tuple[str, ...]
+    """What an audit warned of, or what is taken on trust."""
     expected: dict[str, Expected]
     """public, private -> what was expected."""
 
@@ -91,14 +93,17 @@ def standing(folder: Path, competition: str, config: SubmissionsConfig, day: dat
                 csv=path,
                 method=record.get("method"),
                 honest=scores.get("honest"),
-                doubts=tuple(
-                    f"{each.get('run')}: {each.get('says')}" for each in scores.get("doubts") or []
-                ),
+                doubts=_told(scores, "doubts"),
+                warnings=_told(scores, "warnings"),
                 expected=_expected(scores),
             )
         )
     rows = None if test_rows is None else config.rows(test_rows)
     return Overview(lines=lines, budget=budget(config, entries, day), day=day, rows=rows)
+
+
+def _told(scores: Mapping[str, Any], field: str) -> tuple[str, ...]:
+    return tuple(f"{each.get('run')}: {each.get('says')}" for each in scores.get(field) or [])
 
 
 def _record(folder: Path, entry: Entry) -> dict[str, Any]:

@@ -23,9 +23,11 @@ from pipeline.team.options import add_options, asked_of
 
 if TYPE_CHECKING:
     from jsonargparse import Namespace
+    from rich.console import Console
 
     from pipeline.base import Paths
     from pipeline.team.audit import Audit
+    from pipeline.team.challenge import Answered
     from pipeline.team.competition import CompetitionView
     from pipeline.team.runs import Peer
     from pipeline.team.store import Stored
@@ -37,7 +39,7 @@ ADD = """Audit a team-mate's predictions on one page and store them as a run.
 FILE holds an id column and the predictions, in any order of rows and columns: rows of train and of
 test (and of the holdout) together, or test in a file of its own (--test). The passport of the
 folds, or a column with the fold of each row, proves that it was made on our folds. The verdict is
-in, unproven (stored, but in no honest score) or out.
+in, unproven (stored, but in no honest score) or out. --answer takes the answers to a challenge.
 """
 LIST = "List all complete runs, our own and those of others."
 SHOW = "Print the audit of a run again; for a run of our own it is made anew."
@@ -127,12 +129,20 @@ def _add(args: "Namespace", competition: Competition) -> int:
 
         stored = store(paths, args.name, subject, found, args.by or "", args.replace)
     console.print(_written(found, stored, args), soft_wrap=True)
+    told = None if stored is None else str(stored.folder)
+    reused = stored is not None and stored.reused
+    answer = {"name": args.name, **as_values(found), "stored": told, "reused": reused}
+    passed = True
+    if args.answer is not None and stored is not None:
+        from pipeline.team.runs import read_one
+
+        peer = read_one(paths, contest, args.name)
+        judged = _judged(paths, contest, peer, Path(args.answer), args.logits, console)
+        answer |= {"challenge": judged.as_values()}
+        passed = judged.verdict == "passed"
     if args.json:
-        told = None if stored is None else str(stored.folder)
-        reused = stored is not None and stored.reused
-        answer = {"name": args.name, **as_values(found), "stored": told, "reused": reused}
         print(json.dumps(answer, allow_nan=False))
-    return 0 if admitted else DataError.exit_code
+    return 0 if admitted and passed else DataError.exit_code
 
 
 def _written(found: "Audit", stored: "Stored | None", args: "Namespace") -> str:
@@ -169,8 +179,9 @@ def _list(args: "Namespace", competition: Competition) -> int:
 def _show(args: "Namespace", competition: Competition) -> int:
     from pipeline.oof import origin_of
     from pipeline.report.page import page
-    from pipeline.report.team import print_audit
+    from pipeline.report.team import print_answered, print_audit
     from pipeline.team.audit import as_values, audit_own, from_values
+    from pipeline.team.challenge import answered_of
 
     paths, contest, peer = _named_run(args, competition)
     team = origin_of(peer.manifest)
@@ -180,7 +191,10 @@ def _show(args: "Namespace", competition: Competition) -> int:
         return 0
     by = "trained here" if team is None else f"by {team['by'] or 'a team-mate'}, {team['when']}"
     sources = {} if team is None else team["sources"]
-    print_audit(found, contest, f"{peer.name} ({by})", sources, page())
+    console = page()
+    print_audit(found, contest, f"{peer.name} ({by})", sources, console)
+    if team is not None and (judged := answered_of(team)) is not None:
+        print_answered(judged, peer.name, peer.manifest, console)
     return 0
 
 
@@ -201,8 +215,7 @@ def _export(args: "Namespace", competition: Competition) -> int:
 
 def _challenge(args: "Namespace", competition: Competition) -> int:
     from pipeline.report.page import page
-    from pipeline.report.team import print_answered
-    from pipeline.team.challenge import check_given, enter, instructions, judge, read_answer, write
+    from pipeline.team.challenge import check_given, instructions, write
 
     paths, contest, peer = _named_run(args, competition)
     check_given(peer)
@@ -215,13 +228,27 @@ def _challenge(args: "Namespace", competition: Competition) -> int:
         if args.json:
             print(json.dumps({"run": peer.name, "file": str(path), "rows": count}))
         return 0
-    answer = Path(args.answer)
-    found = judge(contest, peer, read_answer(contest, peer.name, answer, args.logits))
-    enter(paths, peer, answer, found)
-    print_answered(found, peer.name, console)
+    found = _judged(paths, contest, peer, Path(args.answer), args.logits, console)
     if args.json:
         print(json.dumps({"run": peer.name, **found.as_values()}, allow_nan=False))
     return 0 if found.verdict == "passed" else DataError.exit_code
+
+
+def _judged(
+    paths: "Paths",
+    contest: "CompetitionView",
+    peer: "Peer",
+    path: Path,
+    logits: bool,
+    console: "Console",
+) -> "Answered":
+    """What the answers at *path* prove; kept in run.json, and printed."""
+    from pipeline.report.team import print_answered
+    from pipeline.team.challenge import enter, judge, read_answer
+
+    found = judge(contest, peer, read_answer(contest, peer.name, path, logits))
+    print_answered(found, peer.name, enter(paths, peer, path, found), console)
+    return found
 
 
 def _named_run(

@@ -24,8 +24,8 @@ them, and not to be chosen.
 import csv
 import io
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -207,8 +207,17 @@ def check_given(peer: Peer) -> None:
         raise UsageError(f"{peer.name} was trained here: there is nothing to prove")
 
 
-def enter(paths: Paths, peer: Peer, answer: Path, found: Answered) -> None:
-    """Keep the verdict in run.json of a team-mate's run."""
+def answered_of(team: Mapping[str, Any]) -> Answered | None:
+    """What was proved of a run, from its field "team"; None where nothing was asked."""
+    kept = team.get("challenge")
+    if not isinstance(kept, dict):
+        return None
+    values: dict[str, Any] = {each.name: kept.get(each.name) for each in fields(Answered)}
+    return Answered(**values)
+
+
+def enter(paths: Paths, peer: Peer, answer: Path, found: Answered) -> dict[str, Any]:
+    """Keep the verdict in run.json of a team-mate's run; return what that holds now."""
     team = origin_of(peer.manifest) or {}
     when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     told = {"file": answer.name, "sha256": sha256(answer), "when": when, **found.as_values()}
@@ -217,6 +226,7 @@ def enter(paths: Paths, peer: Peer, answer: Path, found: Answered) -> None:
         manifest = dict(peer.manifest)
         manifest["team"] = team | {"challenge": told}
         commit_json(paths.run_manifest(peer.name), manifest)
+    return manifest
 
 
 def instructions(run: str, path: Path, count: int, texts: Sequence[str]) -> list[str]:

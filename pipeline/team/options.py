@@ -22,6 +22,7 @@ def add_options(options: Parser) -> None:
     add_file_options(options)
     for flag, value, what in (
         ("--by", "NAME", "who made it"),
+        ("--answer", "FILE", "the answers to python -m pipeline.team challenge, to be judged"),
         ("--passport", "DIGEST", "of the folds it was made on, 16 digits at least"),
     ):
         options.add_argument(flag, type=str, metavar=value, help=what)

@@ -11,6 +11,7 @@ from pipeline.base import ArtifactError, Paths, UsageError
 from pipeline.base.errors import PipelineError
 from pipeline.metrics import MetricError
 from pipeline.oof import Members, origin_of, read_manifest
+from pipeline.oof.doubts import standing
 from pipeline.oof.members import read_members
 from pipeline.oof.predictions import complete_runs
 from pipeline.team.competition import CompetitionView
@@ -114,7 +115,7 @@ def _line(paths: Paths, contest: CompetitionView, run: str) -> RunLine:
     peers, notes = read_peers(paths, contest, runs=[run])
     proof = "trained on it" if team is None else str(team["proof"]["kind"])
     peer = peers[0] if peers else None
-    verdict = "" if team is None else str(team["audit"]["verdict"])
+    verdict: str = "" if team is None else standing(manifest)
     if team and isinstance(team.get("challenge"), dict):
         verdict = f"{verdict}, challenge {team['challenge'].get('verdict')}"
     return RunLine(

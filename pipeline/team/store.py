@@ -175,6 +175,7 @@ def store(
         known = _known(paths, name)
         facts = _facts(subject, audit, by)
         if known is not None:
+            facts |= _answered(known, facts, subject)
             if _same(known, facts, subject):
                 return Stored(folder=folder, reused=True)
             _refuse_other(name, known, facts, replace)
@@ -215,6 +216,17 @@ def _same(known: dict[str, Any], facts: dict[str, Any], subject: CandidateView) 
     alike = all(there.get(key) == facts[key] for key in ("sources", "kind", "proof", "forced"))
     judged = there.get("audit", {}).get("verdict") == facts["audit"]["verdict"]
     return alike and judged and known.get("passport") == subject.contest.folds.digest
+
+
+def _answered(
+    known: dict[str, Any], facts: dict[str, Any], subject: CandidateView
+) -> dict[str, Any]:
+    """What a challenge said of the very predictions that are stored again."""
+    there = known.get("team") or {}
+    same = known.get("passport") == subject.contest.folds.digest and all(
+        there.get(key) == facts[key] for key in ("sources", "kind")
+    )
+    return {"challenge": there["challenge"]} if same and "challenge" in there else {}
 
 
 def _refuse_other(name: str, known: dict[str, Any], facts: dict[str, Any], replace: bool) -> None:

@@ -84,6 +84,7 @@ def in_doubt(toy: Toy) -> None:
     manifest = read_json(path)
     finding = {"check": "claims", "grade": "unproven", "says": "too good", "about": "labels"}
     manifest["team"]["audit"]["findings"].append(finding)
+    manifest["team"]["audit"]["verdict"] = "unproven"
     path.write_text(json.dumps(manifest))
 
 
@@ -94,21 +95,29 @@ def test_honest_learners_pass_and_their_run_counts_again(toy, capsys):
     in_doubt(toy)
     assert doubts(toy) == ["too good"]
     assert answered(toy, predict) == 0
-    assert "challenge  anna: passed" in capsys.readouterr().out
+    page = capsys.readouterr().out
+    assert "challenge  anna: passed" in page
+    assert "verdict  in, by its audit it was unproven" in page
     assert doubts(toy) == []
+    assert call(toy, "show", "anna") == 0
+    assert "challenge  anna: passed" in capsys.readouterr().out
     assert run(ensemble, toy.arguments("--json", "--dry-run", "--method", "greedy")) == 0
     members = json.loads(capsys.readouterr().out)["members"]
     assert [each["name"] for each in members] == ["anna", "m0"]
     assert call(toy, "list", "--json") == 0
     runs = {each["run"]: each for each in json.loads(capsys.readouterr().out)["runs"]}
-    assert runs["anna"]["verdict"].endswith(", challenge passed")
+    assert runs["anna"]["verdict"] == "in, challenge passed"
 
 
 def test_one_model_of_all_rows_fails(toy, capsys):
     predict = all_rows(toy)
     assert call(toy, "add", str(sent(toy, predict)), "--name", "anna", "--force") == 0
     assert answered(toy, predict) == 3
-    assert "one learner answered for all folds" in capsys.readouterr().out
+    page = capsys.readouterr().out
+    assert "one learner answered for all folds" in page
+    assert "verdict  out" in page
+    assert "it stays stored and is in no honest score" in page
+    assert run(ensemble, toy.arguments("--dry-run", "--runs", "anna")) == 2
     assert any("it failed the challenge" in says for says in doubts(toy))
 
 
@@ -142,6 +151,39 @@ def test_every_question_is_to_be_answered(toy, capsys):
     answers.write_text("\n".join(answers.read_text().splitlines()[:-3]))
     assert call(toy, "challenge", "anna", "--answer", str(answers)) == 3
     assert f"has {2 * N - 3} rows, {2 * N} were asked" in capsys.readouterr().err
+
+
+def test_team_add_judges_the_answers_that_come_with_a_file(toy, capsys):
+    predict = learners(toy, 0.8)
+    path = str(sent(toy, predict))
+    assert call(toy, "add", path, "--name", "anna") == 0
+    in_doubt(toy)
+    assert answered(toy, predict) == 0
+    answers = str(toy.root / "answers.csv")
+    capsys.readouterr()
+    assert call(toy, "add", path, "--name", "anna", "--by", "A", "--answer", answers) == 0
+    page = capsys.readouterr().out
+    assert page.index("verdict  in") < page.index("challenge  anna: passed")
+    assert call(toy, "add", path, "--name", "anna", "--passport", toy.folds.digest) == 0
+    assert read_json(toy.paths.run_manifest("anna"))["team"]["challenge"]["verdict"] == "passed"
+    assert answered(toy, all_rows(toy)) == 3
+    assert call(toy, "add", path, "--name", "anna", "--answer", answers, "--json") == 3
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["challenge"]["verdict"] == "failed"
+
+
+def test_a_challenge_proves_no_folds(toy, capsys):
+    predict = learners(toy, 0.8)
+    assert call(toy, "add", str(sent(toy, predict)), "--name", "anna") == 0
+    path = toy.paths.run_manifest("anna")
+    manifest = read_json(path)
+    manifest["team"]["proof"] = {"kind": "none", "says": "nothing"}
+    path.write_text(json.dumps(manifest))
+    assert answered(toy, predict) == 0
+    page = capsys.readouterr().out
+    assert "challenge  anna: passed" in page
+    assert "verdict  unproven" in page
+    assert "its score counts" not in page
+    assert "python -m pipeline.ensemble --method mean" in page
 
 
 def test_a_run_of_our_own_needs_no_proof(toy, capsys):

@@ -1,4 +1,5 @@
 import json
+import re
 
 import numpy as np
 import pytest
@@ -7,7 +8,10 @@ from pipeline.base.command import run
 from pipeline.base.files import read_json
 from pipeline.doctor.__main__ import main as doctor
 from pipeline.ensemble.__main__ import main as ensemble
+from pipeline.finalists import main as finalists
+from pipeline.ledger import main as ledger
 from pipeline.oof.predictions import read_run
+from pipeline.rebuild import main as rebuild
 from pipeline.team.__main__ import main
 from tests.blendable import Toy, make
 from tests.ensemble.toys import CLASSES
@@ -226,6 +230,63 @@ def test_an_unproven_run_is_left_out_of_blends_unless_forced(toy, capsys):
     assert (code, why in answer["error"]) == (2, True)
     _, answer = blended(toy, capsys, "--method", "greedy", "--force")
     assert any(f"anna is blended (--force) although {why}" in note for note in answer["notes"])
+
+
+def everywhere(toy: Toy, capsys, *more: str) -> dict[str, str]:
+    """Command -> its page, after a file was blended, written and entered."""
+    pages, options = {}, toy.arguments()
+    for command, words in (
+        (ensemble, more),
+        (ledger, ("add", "toy-001-mean.csv")),
+        (ledger, ()),
+        (finalists, ("--all",)),
+        (doctor, ()),
+    ):
+        capsys.readouterr()
+        run(command, [*options[: 2 if command is doctor else None], *words])
+        printed = capsys.readouterr()
+        pages[f"{command.__module__} {len(pages)}"] = printed.out + printed.err
+    run(rebuild, ["toy-001-mean.csv", "--root", str(toy.root)])
+    return pages | {"rebuild": capsys.readouterr().out}
+
+
+def rounded(lines):
+    return [[*line[:-1], f"{float(line[-1]):.1f}"] for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("fold", "edit", "says", "silent"),
+    [(True, rounded, "rounded", 0), (False, None, "is taken on trust", 1)],
+)
+def test_what_a_person_should_know_of_a_member_stands_wherever_its_blend_does(
+    toy, capsys, fold, edit, says, silent
+):
+    assert call(toy, "add", str(send(toy, fold=fold, edit=edit)), "--name", "anna") == 0
+    pages = everywhere(toy, capsys, "--method", "mean")
+    without = [name for name, page in pages.items() if not ("anna" in page and says in page)]
+    assert len(without) == silent  # the doctor's word for folds nobody can prove is "in doubt"
+    assert all("its score is in doubt" in pages[name] for name in without)
+    (record,) = (toy.root / "submissions").glob("*.json")
+    scores = read_json(record)["scores"]
+    assert [each["run"] for each in scores["warnings"]] == ["anna"]
+    assert scores["honest"] is not None
+
+
+def test_no_page_of_a_blend_that_was_forced_says_honest_or_real(toy, capsys):
+    labels = str(send(toy, {file: toy.truth[file] for file in toy.truth}))
+    assert call(toy, "add", labels, "--name", "anna", "--force") == 0
+    pages = everywhere(toy, capsys, "--method", "mean", "--force")
+    page = pages[next(iter(pages))]
+    assert "real" not in page.replace("really", "")
+    assert re.search(r"honest +(pearson |effect|difference)?-?[01.d]", page) is None
+    assert re.search(r"in-sample +claimed +difference", page)
+    assert page.count("so no score on this page is honest") == 1
+    for name, other in pages.items():
+        assert "the predictions are the labels themselves" in other, name
+    assert "its score is not honest" in next(p for n, p in pages.items() if "finalists" in n)
+    assert run(ensemble, toy.arguments("--json", "--dry-run", "--force")) == 0
+    methods = json.loads(capsys.readouterr().out)["methods"]
+    assert all("honest" not in line for line in methods)
 
 
 def test_equal_weights_take_a_run_whose_folds_nobody_can_prove(toy, capsys):
