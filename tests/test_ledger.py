@@ -67,7 +67,7 @@ def test_ranges_that_are_asked_for_after_a_file_was_sent_stand_in_the_list(root,
 def test_ranges_that_are_asked_for_later_are_kept_and_told(root, capsys):
     again = ["--runs", "m0", "m1", "m2", "--method", "mean", "--public-share", "0.3"]
     assert blend(root, *again) == 0
-    assert "toy-001-mean.json now holds the ranges above, too" in capsys.readouterr().out
+    assert "toy-001-mean.json now holds the score and ranges above" in capsys.readouterr().out
     assert blend(root, *again) == 0
     assert "nothing new was written" in capsys.readouterr().out
 
