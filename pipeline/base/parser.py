@@ -9,6 +9,7 @@ import sys
 from argparse import RawDescriptionHelpFormatter
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from importlib import import_module
 from os import PathLike
 from pathlib import Path
 from typing import Any, TypeVar
@@ -36,6 +37,8 @@ KINDS = {
 
 def explained(message: str, flags: Sequence[str], program: str) -> str:
     """*message* in words, with the nearest of the known *flags* (--name) for each unknown one."""
+    if inner := of_group(" ".join(message.split())):
+        return inner
     known = [flag.lstrip("-") for flag in flags]
     plain = re.sub(r"Problem with given class_path '[\w.]+': ", "", " ".join(message.split()))
     lines = [in_words(plain, flags)]
@@ -49,6 +52,24 @@ def explained(message: str, flags: Sequence[str], program: str) -> str:
         close = get_close_matches(name, known, n=1, cutoff=0.5)
         lines.append(f"did you mean {close[0]!r}?" if close else f"see {program} --help")
     return "; ".join(lines)
+
+
+def of_group(message: str) -> str:
+    """What is said of a value that is a group of settings by itself, for people; else empty."""
+    key, of_class = r'Parser key "([\w.]+)": .*', r"Problem with given class_path '([\w.]+)': (.*?)"
+    found = re.search(f"{key}{of_class} - Expected a ", message)
+    if found is None:
+        plain = re.search(rf"{key}Expected a dot import path string: (.*?) -", message)
+        expected = "expected settings such as {key: value}"
+        return f"{plain[1]}: {expected}, found {plain[2]!r}" if plain else ""
+    name, kind, said = found.groups()
+    module, _, cls = kind.rpartition(".")
+    known = ", ".join(getattr(import_module(module), cls).__dataclass_fields__)
+    if option := re.search(r"Option '([\w.-]+)' is not accepted", said):
+        return f"{name} has no setting {option[1]!r}; it has: {known}"
+    if missing := re.search(r"arguments are required: (.*?) *$", said):
+        return f"{name} needs {missing[1]}, such as {{{missing[1]}: …}}; it has: {known}"
+    return f"{name}.{in_words(said, [])}"
 
 
 def in_words(message: str, flags: Sequence[str]) -> str:

@@ -97,7 +97,7 @@ def labelled_file(
     if left_out := int(len(kept) - kept.sum()):
         mark = competition.task.unlabelled
         notes.append(f"{left_out:,} rows without a label ({mark}) are left out")
-    table, wrong = _table(name, frame, ids, competition, targets)
+    table, wrong = _table(name, frame, ids, competition, targets, features)
     return Checked(
         table,
         about(name, id_problems(ids) + problems + wrong),
@@ -210,6 +210,7 @@ def _table(
     ids: np.ndarray,
     competition: Competition,
     targets: np.ndarray | None = None,
+    further: Sequence[str] = (),
 ) -> tuple[Table, list[str]]:
     """The rows, and what is wrong with the places of entities."""
     marked, problems = marked_texts(frame, competition.columns.entities, ids)
@@ -219,7 +220,7 @@ def _table(
         targets=targets,
         features={
             column: frame[column].to_numpy(dtype=object)
-            for column in fold_columns(competition)
+            for column in dict.fromkeys([*fold_columns(competition), *further])
             if column in frame.columns
         },
         marked=marked,
@@ -249,14 +250,16 @@ class Tables:
         return [table for table in tables if table is not None]
 
 
-def load(competition: Competition, root: Path) -> Tables:
+def load(competition: Competition, root: Path, further: Sequence[str] = ()) -> Tables:
     """Read and check every file of *competition*; relative paths start at *root*.
 
-    Raises DataError listing all problems of all files.
+    The rows that are trained on also have the *further* columns. Raises DataError listing all
+    problems of all files.
     """
     sample = _sample(competition, root)
-    train = labelled_files([competition.data.train], competition, root, fold_columns(competition))
-    extra = labelled_files(competition.data.extra_train, competition, root)
+    needed = [*fold_columns(competition), *further]
+    train = labelled_files([competition.data.train], competition, root, needed)
+    extra = labelled_files(competition.data.extra_train, competition, root, further)
     holdout = labelled_files(competition.data.holdout, competition, root)
     test, form = file_to_predict(competition, root, sample.value)
     labelled = [each.value for each in (train, extra, holdout) if each.value is not None]

@@ -43,6 +43,13 @@ YOUNGER: dict[str, Any] = {
     "clean": [],
     "template": [],
     "head": "linear",
+    "loss_options": {},
+    "class_weights": None,
+    "auxiliary": {},
+    "contrast": None,
+    "r_drop": 0.0,
+    "reinit_layers": 0,
+    "freeze": None,
     "class_fit": "squares",
     "pair_order": "ordered",
 }
@@ -103,6 +110,14 @@ def as_begun(recipe: Recipe, before: dict[str, Any]) -> Recipe:
         if key in usual and key not in before and getattr(recipe, key) == usual[key]
     }
     return replace(recipe, **old)
+
+
+def further_columns(recipe: Recipe) -> list[str]:
+    """Columns of the training rows that *recipe* learns from beside texts and targets."""
+    if not isinstance(recipe, TransformerRecipe):
+        return []
+    contrast = [] if recipe.contrast is None else [recipe.contrast.column]
+    return list(dict.fromkeys([*recipe.auxiliary, *contrast]))
 
 
 def available(root: Path) -> list[str]:

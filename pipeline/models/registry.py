@@ -43,8 +43,14 @@ LOSSES = {
     "bce": "pipeline.models.transformer.losses:BCE",
     "huber": "pipeline.models.transformer.losses:HUBER",
     "cross-entropy": "pipeline.models.transformer.losses:CROSS_ENTROPY",
+    "focal": "pipeline.models.transformer.losses:FOCAL",
+    "asymmetric": "pipeline.models.transformer.losses:ASYMMETRIC",
+    "pearson": "pipeline.models.transformer.losses:PEARSON",
+    "concordance": "pipeline.models.transformer.losses:CONCORDANCE",
+    "ranking": "pipeline.models.transformer.losses:RANKING",
 }
-"""`loss:` of a transformer, beside "auto": a `pipeline.models.transformer.losses.Loss`."""
+"""`loss:` of a transformer, beside "auto", or several with weights: each a
+`pipeline.models.transformer.losses.Loss`."""
 
 POOLINGS = {
     "mean": "pipeline.models.transformer.heads:MeanOfTokens",
@@ -61,9 +67,12 @@ POOLINGS = {
 
 HEADS = {
     "linear": "pipeline.models.transformer.heads:Head",
+    "multi-sample": "pipeline.models.transformer.heads:MultiSampleHead",
+    "layers": "pipeline.models.transformer.heads:LayeredHead",
 }
 """`head:` of a transformer: a torch module made from (hidden, inputs, outputs, dropout, seed) as
-`pipeline.models.transformer.heads.Head` is; the vectors of a row's inputs -> its outputs."""
+`pipeline.models.transformer.heads.Head` is; the vectors of a row's inputs -> its outputs. Where it
+has a method `samples`, a step learns from the mean loss of all that this gives."""
 
 SCHEDULES = {
     "linear": "pipeline.models.transformer.optimiser:linear",

@@ -37,9 +37,14 @@ LEAST = {
     "micro_tokens": 1,
     "length_groups": 1,
     "predict_batch_size": 1,
+    "reinit_layers": 0,
 }
 """Smallest value of each count. Four tokens: a pair of one token each would need five, but a
 single short text fits."""
+
+
+PLAIN_POOLINGS = ("mean", "cls", "last", "max")
+"""Those that learn nothing, read the last layer alone and wait for nothing."""
 
 
 class Recipe(Protocol):
@@ -131,6 +136,34 @@ class LinearRecipe:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Freeze:
+    """Which part of a backbone is not trained, and for how long."""
+
+    layers: int = 0
+    """So many of the lowest layers, and the embeddings below them; 0 for the embeddings alone, all
+    layers for the whole backbone."""
+    epochs: int | None = None
+    """For so many epochs from the first on; null for the whole training."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contrast:
+    """Texts of training rows that belong together are brought together."""
+
+    column: str
+    """The column of the training rows that says so."""
+    kind: Literal["supervised", "cosine"] = "supervised"
+    """supervised: rows with the same text in the column are alike. cosine: the two texts of a pair
+    are alike where it has the second of its two texts in order, such as 1 of 0 and 1."""
+    weight: float = 0.1
+    """What it counts beside the loss."""
+    temperature: float = 0.1
+    """Of supervised: cosines are divided by it."""
+    margin: float = 0.0
+    """Of cosine: texts that are not alike cost what their cosine exceeds it by."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class TransformerRecipe:
     """A pretrained backbone, fine-tuned with a head of our own."""
 
@@ -165,6 +198,10 @@ class TransformerRecipe:
     where this is false, they are cut into groups of like length."""
     length_groups: int | None = None
     """Into how many such groups; null for the fewest that leave a twentieth of padding."""
+    reinit_layers: int = 0
+    """So many of the highest layers start from random weights instead of the pretrained ones."""
+    freeze: Freeze | None = None
+    """Lower layers that are not trained at first, such as {layers: 6, epochs: 1}."""
     cuda_graphs: bool = False
     """On a GPU, record forward and backward once per batch shape and replay them for all steps and
     folds: thousands of launches become one. Needs packing; not measured yet."""
@@ -188,9 +225,23 @@ class TransformerRecipe:
     """Recompute activations in the backward pass: less memory, about a third more time."""
     precision: PrecisionName = "auto"
     """Arithmetic of the forward pass; auto is bf16 where it is real, else fp16 on a GPU."""
-    loss: Loss = "auto"
+    loss: Loss | dict[str, float] = "auto"
     """auto: mse for numbers, cross-entropy for classes. bce on numbers treats the label, scaled to
-    its range, as a probability."""
+    its range, as a probability. Several with their weights: {mse: 0.7, pearson: 0.3}."""
+    loss_options: dict[str, float] = field(default_factory=dict)
+    """What the loss lets be set: smoothing (cross-entropy, bce), gamma (focal), gamma_positive,
+    gamma_negative and clip (asymmetric)."""
+    class_weights: Literal["balanced"] | list[float] | None = None
+    """What a row of each class, or a 1 of each label, counts in the loss: balanced by the training
+    part, or a number for each output; null for all alike."""
+    auxiliary: dict[str, float] = field(default_factory=dict)
+    """Further columns of the training rows that are learned beside the target, each with what it
+    counts, such as {binary-label: 0.2}; they are never predicted and never scored."""
+    contrast: Contrast | None = None
+    """A contrast on a further column, such as {column: binary-label, kind: cosine}."""
+    r_drop: float = 0.0
+    """Every row goes through the network twice; what the two outputs, which dropout makes differ,
+    are apart counts so much. 0 for once."""
     predict_batch_size: int = 64
     """Rows per forward pass when predicting."""
     clean: list[TextTransform] = field(default_factory=list)
@@ -209,6 +260,9 @@ class TransformerRecipe:
         ]
         if not self.backbone.strip():
             problems.append("backbone is empty; name a Hugging Face id, a folder or package:NAME")
+        if self.freeze is not None:
+            problems += _freeze_problems(self.freeze, self.epochs)
+        problems += _objective_problems(self)
         if self.sha256 is not None and not re.fullmatch(r"[0-9a-f]{64}", self.sha256):
             problems.append(f"sha256 is {self.sha256!r}; expected 64 hex digits, or null")
         raise_if(problems, UsageError, f"the settings of {self.name!r} do not hold")
@@ -221,7 +275,7 @@ class TransformerRecipe:
         for name in ("learning_rate", "head_learning_rate"):
             value = getattr(self, name)
             yield name, value, value is None or 0 < value < math.inf, "above 0"
-        for name in ("weight_decay", "max_gradient_norm"):
+        for name in ("weight_decay", "max_gradient_norm", "r_drop"):
             value = getattr(self, name)
             yield name, value, 0 <= value < math.inf, "0 or above"
         for name in ("warmup_fraction", "head_dropout"):
@@ -229,6 +283,20 @@ class TransformerRecipe:
             yield name, value, 0 <= value < 1, "a share: at least 0 and below 1"
         decay = self.layer_decay
         yield "layer_decay", decay, 0 < decay <= 1, "above 0, at most 1"
+
+    @property
+    def more_than_plain(self) -> list[str]:
+        """Settings that ask for more in a step than one loss of one output of each row."""
+        asked: dict[str, Any] = {
+            "pooling": self.pooling not in PLAIN_POOLINGS,
+            "head": self.head == "multi-sample",
+            "loss": not isinstance(self.loss, str),
+            "auxiliary": self.auxiliary,
+            "contrast": self.contrast,
+            "r_drop": self.r_drop,
+            "freeze": self.freeze,
+        }
+        return [name for name, value in asked.items() if value]
 
     def in_words(self, precision: str) -> str:
         """Its backbone, precision, batch, epochs and rate."""
@@ -238,3 +306,44 @@ class TransformerRecipe:
             f"{self.backbone} ({self.pairing}), precision {precision}, effective batch "
             f"{self.batch_size} rows{at_once}, {self.epochs} epochs, rate {self.learning_rate:g}"
         )
+
+
+def _freeze_problems(freeze: Freeze, epochs: int) -> Iterator[str]:
+    if freeze.layers < 0:
+        yield f"freeze.layers is {freeze.layers}; it must be at least 0"
+    if freeze.epochs is not None and not 1 <= freeze.epochs < epochs:
+        yield (
+            f"freeze.epochs is {freeze.epochs} of {epochs}; it must be at least 1 and below "
+            "epochs, or null for the whole training"
+        )
+
+
+def _objective_problems(recipe: TransformerRecipe) -> Iterator[str]:
+    """What is wrong with the loss, and with what is learned beside it."""
+    weighed = {"auxiliary": recipe.auxiliary}
+    if not isinstance(recipe.loss, str):
+        weighed["loss"] = recipe.loss
+        if not recipe.loss:
+            yield "loss is empty; expected a name, or names with their weights"
+        if strange := sorted(recipe.loss.keys() - LOSSES.keys()):
+            yield f"loss names {', '.join(strange)}; there are: {', '.join(LOSSES)}"
+    for name, weights in weighed.items():
+        for key, weight in weights.items():
+            if not 0 < weight < math.inf:
+                yield f"{name}.{key} is {weight}; a weight must be above 0"
+    given = recipe.class_weights
+    if isinstance(given, list) and not all(0 < weight < math.inf for weight in given):
+        yield f"class_weights is {given}; each must be above 0"
+    if recipe.head == "multi-sample" and not recipe.head_dropout:
+        yield "head multi-sample lives from dropout, and head_dropout is 0; set it, such as 0.2"
+    contrast = recipe.contrast
+    if contrast is None:
+        return
+    if not (0 < contrast.weight < math.inf and 0 < contrast.temperature < math.inf):
+        yield "contrast.weight and contrast.temperature must be above 0"
+    if not -1 <= contrast.margin < 1:
+        yield f"contrast.margin is {contrast.margin}; a cosine's is at least -1 and below 1"
+    if contrast.kind == "cosine" and recipe.pairing != "siamese":
+        yield "contrast cosine compares the two texts of a pair; set pairing: siamese"
+    if contrast.kind == "supervised" and recipe.pairing == "siamese":
+        yield "contrast supervised compares rows, and siamese has two vectors of each; set cosine"

@@ -24,9 +24,11 @@ from pipeline.base.paths import Workspace
 from pipeline.base.seeding import derive_seed
 from pipeline.data import Table
 from pipeline.data.table import concatenate
+from pipeline.data.tables import fold_columns
 from pipeline.metrics import Metric, MetricError
 from pipeline.models import Watch
 from pipeline.models.learner import Learner
+from pipeline.models.recipes import further_columns
 from pipeline.oof.manifest import FORMAT
 from pipeline.oof.predictions import FoldPredictions, commit_fold
 from pipeline.training.job import Job, Part
@@ -229,11 +231,12 @@ def _predict(job: Job, part: Part, learner: Learner, watch: Watch) -> FoldPredic
     nobody = test.rows(np.zeros(len(test), dtype=bool))
     asked = {"valid": valid, "test": test, "holdout": nobody if holdout is None else holdout}
     arrays: dict[str, Any] = {}
+    hidden = set(further_columns(job.recipe)) - set(fold_columns(job.competition))
     for name, table in asked.items():
         arrays[f"{name}_ids"] = table.ids
-        arrays[name] = _checked(
-            learner, replace(table, targets=None), len(job.competition.outputs), watch
-        )
+        shown = {key: each for key, each in table.features.items() if key not in hidden}
+        bare = replace(table, targets=None, features=shown)
+        arrays[name] = _checked(learner, bare, len(job.competition.outputs), watch)
     if (labels := job.folds.label_hash) is not None:
         arrays["valid_labels"] = labels[job.folds.valid_rows(part.repeat, part.fold)]
     return FoldPredictions(**arrays)

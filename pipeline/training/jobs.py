@@ -21,7 +21,7 @@ from pipeline.metrics import get_metric
 from pipeline.models import Recipe
 from pipeline.models.clean import SeenFactory
 from pipeline.models.learner import Engine, LearnerFactory
-from pipeline.models.recipes import YOUNGER, TransformerRecipe, as_begun, find
+from pipeline.models.recipes import YOUNGER, TransformerRecipe, as_begun, find, further_columns
 from pipeline.models.registry import LEARNERS
 from pipeline.submissions.submission_file import try_submission
 from pipeline.training.job import FailurePolicy, Job
@@ -103,6 +103,11 @@ def jobs_of(args: "Namespace", competition: Competition) -> Iterator[Job]:
     policy, recipes = rules_of(args), recipes_of(args)
     root = Path(args.root)
     tables = load(competition, root)
+    wider = {
+        name: load(competition, root, columns)
+        for name, recipe in recipes.items()
+        if (columns := further_columns(recipe))
+    }
     try_submission(competition, tables, get_metric(competition.task.metric, competition.task, root))
     paths = Paths(root, competition.name)
     folds = frozen_folds(competition, paths, tables, keep=not args.dry_run)
@@ -126,7 +131,7 @@ def jobs_of(args: "Namespace", competition: Competition) -> Iterator[Job]:
             run=name,
             competition=competition,
             recipe=recipe,
-            tables=tables,
+            tables=wider.get(name, tables),
             folds=folds,
             factory=factory,
             paths=paths,

@@ -6,7 +6,7 @@ import sys
 import zipfile
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import get_args
+from typing import get_args, get_origin
 
 import pytest
 
@@ -203,6 +203,8 @@ BAD = [
     ("max_gradient_norm", float("nan"), "0 or above"),
     ("warmup_fraction", 1.0, "a share: at least 0 and below 1"),
     ("head_dropout", 1.0, "a share: at least 0 and below 1"),
+    ("reinit_layers", -1, "at least 0"),
+    ("r_drop", -0.5, "0 or above"),
     ("layer_decay", 0.0, "above 0, at most 1"),
     ("layer_decay", 1.1, "above 0, at most 1"),
 ]
@@ -219,7 +221,7 @@ def test_every_numeric_setting_has_a_rule():
     numeric = {
         field.name
         for field in fields(TransformerRecipe)
-        if {int, float} & {field.type, *get_args(field.type)}
+        if get_origin(field.type) is not dict and {int, float} & {field.type, *get_args(field.type)}
     }
     assert numeric == {field for field, _, _ in BAD}
 
@@ -237,6 +239,48 @@ def test_all_problems_of_a_recipe_are_told_at_once():
         TransformerRecipe(name="x", backbone=" ", epochs=0, sha256="abc")
     for part in ("epochs is 0", "backbone is empty", "sha256 is 'abc'"):
         assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["freeze={layers: -1}"], "freeze.layers is -1; it must be at least 0"),
+        (["freeze={epochs: 3}"], "freeze.epochs is 3 of 3"),
+        (["loss={mse: 0.7, pearson: 0}"], "loss.pearson is 0.0; a weight must be above 0"),
+        (["auxiliary={column: -1}"], "auxiliary.column is -1.0; a weight must be above 0"),
+        (["class_weights=[1, 0]"], "class_weights is [1.0, 0.0]; each must be above 0"),
+        (["head=multi-sample", "head_dropout=0"], "head multi-sample lives from dropout"),
+        (["contrast={column: c, kind: cosine}"], "set pairing: siamese"),
+        (["contrast={column: c}", "pairing=siamese"], "two vectors of each; set cosine"),
+        (["contrast={column: c, temperature: 0}"], "contrast.temperature must be above 0"),
+        (["contrast={kind: cosine}"], "contrast needs column, such as {column: …}; it has: col"),
+        (["contrast={column: c, kind: x}"], "contrast.kind: expected one of 'supervised', 'cos"),
+        (["freeze={layer: 1}"], "freeze has no setting 'layer'; it has: layers, epochs"),
+        (["freeze={layers: x}"], "freeze.layers: expected a whole number, found 'x'"),
+        (["freeze=3"], "freeze: expected settings such as {key: value}, found '3'"),
+        (["loss={nonsense: 1}"], "loss names nonsense; there are: mse, bce"),
+    ],
+)
+def test_a_trick_that_cannot_be_is_refused_in_a_sentence(settings, message, tmp_path):
+    with pytest.raises(UsageError) as caught:
+        find("minilm", tmp_path, settings)
+    assert message in str(caught.value)
+
+
+def test_what_is_not_set_stands_in_no_manifest_and_names_no_run(tmp_path):
+    plain = recipes.as_values(find("minilm", tmp_path))
+    tricks = {
+        "freeze", "reinit_layers", "loss_options", "class_weights", "auxiliary", "contrast",
+        "r_drop",
+    }  # fmt: skip
+    assert not tricks & set(plain)
+    changed = ["freeze={layers: 2}", "loss={mse: 0.7, pearson: 0.3}", "auxiliary={x: 0.2}"]
+    found = find("minilm", tmp_path, changed)
+    values = recipes.as_values(found)
+    assert values["freeze"] == {"layers": 2, "epochs": None}
+    assert values["loss"] == {"mse": 0.7, "pearson": 0.3}
+    assert recipes.further_columns(found) == ["x"]
+    assert find("minilm", tmp_path).name == "minilm" != found.name
 
 
 @pytest.mark.parametrize(

@@ -229,10 +229,6 @@ MOST = 32
 """Graphs kept; micro-batches of further shapes are run without."""
 
 
-FIXED_POOLINGS = ("mean", "cls", "last", "max")
-"""Those that learn nothing, read the last layer alone and wait for nothing."""
-
-
 class CaptureFailed(RuntimeError):
     """A micro-batch cannot be captured on this device; it can still be run."""
 
@@ -243,8 +239,8 @@ def refusal(recipe: TransformerRecipe, hardware: Hardware, packing: Packing | No
         return f"they need CUDA, and this is {hardware.accelerator}"
     if packing is None:
         return "only texts without padding have few shapes, and here they are not packed"
-    if recipe.pooling not in FIXED_POOLINGS:
-        return f"graphs keep one head for all folds, and pooling {recipe.pooling} may learn too"
+    if asked := recipe.more_than_plain:
+        return f"they replay plain steps, and {', '.join(asked)} of the recipe asks for more"
     if recipe.gradient_checkpointing:
         return "gradient_checkpointing keeps the generator's state, which waits for the device"
     if hardware.deterministic:

@@ -58,6 +58,8 @@ class UsedWords(nn.Module):
 
     def decay(self, optimizer: Optimizer, *_: Any) -> None:
         """To be called after each of the *optimizer*'s steps."""
+        if self.weight.grad is None:  # AdamW leaves what has no gradient: frozen embeddings
+            return
         for group in optimizer.param_groups:
             if any(parameter is self.weight for parameter in group["params"]):
                 self.decayed *= 1.0 - group["lr"] * group["weight_decay"]

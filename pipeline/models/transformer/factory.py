@@ -17,7 +17,7 @@ import transformers
 from torch import nn
 
 from pipeline.base import Competition, UsageError
-from pipeline.base.config import TaskConfig
+from pipeline.base.config import ColumnsConfig, TaskConfig
 from pipeline.base.doors import load
 from pipeline.data import Table
 from pipeline.data.tokens.store import TokenStore
@@ -34,14 +34,16 @@ from pipeline.models.kernels.cpu_kernels import (
 from pipeline.models.kernels.cuda_graph import CudaCapture, Graphs, refusal
 from pipeline.models.kernels.packing import Packing, packable, rehearse
 from pipeline.models.learner import Engine, Silent, Watch
+from pipeline.models.recipes import further_columns
 from pipeline.models.registry import POOLINGS
 from pipeline.models.settings import TransformerRecipe
+from pipeline.models.transformer.craft import check_layers
 from pipeline.models.transformer.device import Hardware, PrecisionState, detect
 from pipeline.models.transformer.fine_tuning import Fitter, SharedByFolds, TransformerLearner
 from pipeline.models.transformer.heads import Pooling
-from pipeline.models.transformer.losses import check_loss
 from pipeline.models.transformer.memory_limits import LearnedLimits, Limits, free_memory
 from pipeline.models.transformer.network import Pristine
+from pipeline.models.transformer.objective import check_loss
 
 
 class TransformerFactory:
@@ -62,12 +64,13 @@ class TransformerFactory:
         None for memory only. Raises UsageError where the recipe does not fit the task, the backbone
         or the hardware.
         """
-        check_loss(task, recipe.loss)
+        check_loss(task, recipe.loss, recipe.loss_options, recipe.class_weights, outputs)
         torch.set_num_threads(hardware.threads)
         self.weights = fetch(locate(recipe))
         backbone: Any = load_backbone(self.weights, recipe.gradient_checkpointing)
         self.backbone_facts = backbone_facts(backbone)
         pooled_layers = check_pooling(recipe, backbone, self.backbone_facts)
+        check_layers(recipe, backbone, self.backbone_facts.kind)
         pristine = Pristine(backbone, self.backbone_facts.hidden)
         if hardware.accelerator == "cpu":
             keep_memory()
@@ -258,6 +261,19 @@ def check_pooling(recipe: TransformerRecipe, backbone: nn.Module, facts: Backbon
     return kind.layers or there
 
 
+def check_columns(recipe: TransformerRecipe, columns: ColumnsConfig) -> None:
+    """Raise UsageError where *recipe* would learn beside the target what is no further column."""
+    known = {columns.id, *columns.texts, *columns.targets}
+    for column in further_columns(recipe):
+        if column in known:
+            raise UsageError(
+                f"{recipe.name} has {column} as auxiliary or contrast, and that is one of the "
+                "competition's own columns (id, texts, targets); name a further column of train"
+            )
+    if recipe.contrast and recipe.contrast.kind == "cosine" and len(columns.texts) != 2:
+        raise UsageError("contrast cosine compares the two texts of a pair, and rows have one text")
+
+
 def other_settings(recipe: TransformerRecipe, folder: Path) -> Iterator[tuple[str, str]]:
     """Where *recipe* reads texts otherwise than the backbone in *folder*, one of
     sentence-transformers, was trained to: events with their sentences."""
@@ -281,6 +297,7 @@ def make_factory(
     recipe: TransformerRecipe, competition: Competition, engine: Engine
 ) -> TransformerFactory:
     """The factory of a run on this machine's hardware."""
+    check_columns(recipe, competition.columns)
     hardware = detect(recipe.precision, engine.deterministic)
     fitter, outputs = engine.fitter(hardware), len(competition.outputs)
     return TransformerFactory(recipe, competition.task, outputs, hardware, fitter, engine.tokens)

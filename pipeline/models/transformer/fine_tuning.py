@@ -26,12 +26,20 @@ from pipeline.models.kernels.vocabulary import only_used
 from pipeline.models.learner import Watch
 from pipeline.models.registry import HEADS
 from pipeline.models.settings import TransformerRecipe
+from pipeline.models.transformer.craft import reinitialise
 from pipeline.models.transformer.device import Hardware
 from pipeline.models.transformer.heads import pooling_named
-from pipeline.models.transformer.losses import TargetCodec, fit_codec
+from pipeline.models.transformer.losses import TargetCodec
 from pipeline.models.transformer.memory_limits import LearnedLimits
 from pipeline.models.transformer.module import TextModule
 from pipeline.models.transformer.network import Network, Pristine
+from pipeline.models.transformer.objective import (
+    Objective,
+    Side,
+    fit_codec,
+    sides_of,
+    with_sides,
+)
 from pipeline.models.transformer.tensor_file import read, write
 
 # What the learners of a run share: its recipe, its backbone, its tokens, and who runs them.
@@ -119,18 +127,27 @@ class TransformerLearner:
         assert self.module is None, "a learner is fitted once"
         started = time.monotonic()
         shared, recipe = self.shared, self.shared.recipe
-        codec = fit_codec(shared.task, recipe.loss, train.targets)
+        sides = sides_of(recipe, train)
+        codec = fit_codec(
+            shared.task, recipe.loss, train.targets, recipe.loss_options, recipe.class_weights
+        )
+        objective = Objective(codec, recipe, sides, shared.outputs if sides else None)
         data = FoldDataModule(
-            shared.store, shared.batching, self.seed, train=train, target_encoder=codec.encode
+            shared.store,
+            shared.batching,
+            self.seed,
+            train=with_sides(train, sides),
+            target_encoder=objective.encode,
         )
         assert data.steps is not None
         steps = data.steps.total
-        module = self._build(codec, train.texts.shape[1], steps, rate_scale, watch)
+        module = self._build(objective, train.texts.shape[1], steps, rate_scale, watch)
         self._report_truncated(data.datasets["train"].rows, watch)
         for what, message in shared.remarks:
             watch.event(what, message)
         if shared.no_graphs:
             watch.event("no graphs", f"CUDA graphs are not used: {shared.no_graphs}")
+        reinitialise(shared.pristine.backbone, recipe.reinit_layers, self.seed)
         # Every draw below has a seed of its own; this covers what a backbone may draw unseen.
         pl.seed_everything(derive_seed(self.seed, "fit") % 2**32, verbose=False)
         with module.limits.memory("outside of a step"), self._words(data) as words:
@@ -170,11 +187,13 @@ class TransformerLearner:
         settings = {
             "seed": self.seed,
             "texts": self.texts,
-            "codec": as_dict(module.codec),
+            "codec": module.codec.as_json(),
             "weights_sha256": digest,
             "tokenizer": self.shared.store.identity(),
             "facts": self.facts,
         }
+        if sides := module.stepper.objective.sides:
+            settings["sides"] = [as_dict(side) for side in sides]
         commit_json(folder / SETTINGS, settings)
 
     @classmethod
@@ -186,7 +205,9 @@ class TransformerLearner:
         weights = _read_weights(folder / WEIGHTS, settings["weights_sha256"])
         learner = cls(replace(shared, learnt=LearnedLimits.of(facts)), settings["seed"])
         codec = TargetCodec.from_json(settings["codec"])
-        module = learner._build(codec, settings["texts"], rate_scale=facts["rate_scale"])
+        sides = [Side.from_json(side) for side in settings.get("sides", [])]
+        objective = Objective(codec, shared.recipe, sides, shared.outputs if sides else None)
+        module = learner._build(objective, settings["texts"], rate_scale=facts["rate_scale"])
         try:
             module.network.load_state_dict(weights)
         except RuntimeError as error:
@@ -199,7 +220,7 @@ class TransformerLearner:
 
     def _build(
         self,
-        codec: TargetCodec,
+        objective: Objective,
         texts: int,
         steps: int = 1,
         rate_scale: float = 1.0,
@@ -211,14 +232,18 @@ class TransformerLearner:
             recipe.pooling, shared.pristine.hidden, shared.pooled_layers, self.seed
         )
         head: nn.Module = load(HEADS[recipe.head])(
-            pooling.width, inputs, shared.outputs, recipe.head_dropout, self.seed
+            pooling.width,
+            inputs,
+            shared.outputs + sum(side.outputs for side in objective.sides),
+            recipe.head_dropout,
+            self.seed,
         )
         if shared.graphs is not None:
             head = shared.graphs.head(head)
         self.texts = texts
         self.module = TextModule(
             Network(shared.pristine.backbone, head, pooling, shared.packing),
-            codec,
+            objective.codec,
             recipe,
             shared.hardware,
             seed=self.seed,
@@ -227,6 +252,7 @@ class TransformerLearner:
             rate_scale=rate_scale,
             watch=watch,
             graphs=shared.graphs,
+            objective=objective,
         )
         return self.module
 

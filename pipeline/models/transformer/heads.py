@@ -222,3 +222,45 @@ class Head(nn.Module):
     def forward(self, vectors: Sequence[Tensor]) -> Tensor:
         """u vectors (B, W) -> (B, outputs)."""
         return self.linear(self.dropout(join(vectors)))
+
+
+class MultiSampleHead(Head):
+    """A step learns from the mean loss of five outputs of each row, which differ by what dropout
+    leaves of its vector; the backbone is run once (Inoue, "Multi-Sample Dropout for Accelerated
+    Training and Better Generalization", 2019). Predictions are those of `Head`."""
+
+    COUNT = 5
+
+    def samples(self, vectors: Sequence[Tensor]) -> list[Tensor]:
+        """u vectors (B, W) -> five times (B, outputs)."""
+        joined = join(vectors)
+        return [self.linear(self.dropout(joined)) for _ in range(self.COUNT)]
+
+
+class LayeredHead(Head):
+    """Dropout, a layer as wide as the vector, tanh, dropout, the outputs: the head of BERT's and
+    RoBERTa's own fine-tuning. For two inputs it is added to `Head`, so that outputs start close to
+    the cosine."""
+
+    def __init__(self, hidden: int, inputs: int, outputs: int, dropout: float, seed: int) -> None:
+        super().__init__(hidden, inputs, outputs, dropout, seed)
+        draw = torch.Generator().manual_seed(derive_seed(seed, "head layers"))
+        self.first = nn.utils.skip_init(nn.Linear, self.linear.in_features, hidden)
+        nn.init.normal_(self.first.weight, std=HEAD_STD, generator=draw)
+        nn.init.zeros_(self.first.bias)
+        if inputs == 2:
+            self.last = nn.utils.skip_init(nn.Linear, hidden, outputs, bias=False)
+            nn.init.normal_(self.last.weight, std=PAIR_STD, generator=draw)
+        else:
+            self.linear = nn.utils.skip_init(nn.Linear, hidden, outputs)
+            nn.init.normal_(self.linear.weight, std=HEAD_STD, generator=draw)
+            nn.init.zeros_(self.linear.bias)
+
+    def forward(self, vectors: Sequence[Tensor]) -> Tensor:
+        """See `Head.forward`."""
+        kept = self.dropout(join(vectors))
+        inner = self.dropout(torch.tanh(self.first(kept)))
+        if len(vectors) == 1:
+            return self.linear(inner)
+        outputs: Tensor = self.linear(kept) + self.last(inner)
+        return outputs

@@ -1,26 +1,37 @@
 """Targets as a network sees them, its loss, and its outputs as people read them.
 
+A loss compares outputs before the link (`Loss.link`) with encoded targets, in the mean over rows
+and columns, so that a step cut into micro-batches has the gradient of one batch. Those that compare
+rows with each other (`batchwise`) are given all rows of a step at once, however it is cut
+(`step.Gradient`).
+
 Notation: B rows, k target columns, o outputs (o = k, or the number of classes).
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pipeline.base import DataError, UsageError
-from pipeline.base.config import TaskConfig
 from pipeline.base.doors import load
 from pipeline.models.registry import LOSSES
 from pipeline.problems.problem import TargetKind
 from pipeline.problems.registry import problem_of
 
+Link = Literal["identity", "sigmoid", "softmax"]
+USUAL_LINK: Mapping[TargetKind, Link] = {
+    "numbers": "identity",
+    "flags": "sigmoid",
+    "classes": "softmax",
+}
 HUBER_DELTA = 0.25
 """Errors beyond this share of the label range count linearly; without a range, errors beyond one
 standard deviation, which for labels spread over a range is about as much."""
+TINY = 1e-8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,19 +39,59 @@ class TargetCodec:
     """How one fold's targets are scaled inside; fitted on its training part only."""
 
     problem: str
-    loss: str
-    """A name of `pipeline.models.registry.LOSSES`."""
+    loss: str | Mapping[str, float]
+    """A name of `pipeline.models.registry.LOSSES`, or several with their weights."""
     shift: tuple[float, ...] = ()
     """(k,) subtracted from numeric targets; empty for classes."""
     scale: tuple[float, ...] = ()
     """(k,) numeric targets are divided by it."""
     huber_delta: float = HUBER_DELTA
+    class_weights: tuple[float, ...] = ()
+    """(o,) what a row of each class counts, or a 1 of each flag; empty where all count alike."""
+    options: Mapping[str, float] = field(default_factory=dict)
+    """What differs from the losses' own `options`."""
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "TargetCodec":
-        """The codec whose `config.as_dict` went into a JSON file."""
-        columns = {name: tuple(values[name]) for name in ("shift", "scale")}
+        """The codec whose `as_json` went into a JSON file."""
+        columns = {
+            name: tuple(values[name])
+            for name in ("shift", "scale", "class_weights")
+            if name in values
+        }
         return cls(**{**values, **columns})
+
+    def as_json(self) -> dict[str, Any]:
+        """For `from_json`; what came with a later release only where it is set."""
+        values = asdict(self)
+        younger = [each.name for each in fields(self)][-2:]
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in values.items()
+            if value or name not in younger
+        }
+
+    @property
+    def parts(self) -> list[tuple[float, "Loss"]]:
+        """The losses with their weights."""
+        if isinstance(self.loss, str):
+            return [(1.0, loss_named(self.loss))]
+        return [(weight, loss_named(name)) for name, weight in self.loss.items()]
+
+    @property
+    def link(self) -> Link:
+        """From outputs to predictions."""
+        return link_of([loss for _, loss in self.parts], problem_of(self.problem).target_kind)
+
+    @property
+    def batchwise(self) -> bool:
+        """Whether rows are compared with each other."""
+        return any(loss.batchwise for _, loss in self.parts)
+
+    def option(self, name: str) -> float:
+        """The value of an option that one of the losses has."""
+        usual = {key: value for _, loss in self.parts for key, value in loss.options.items()}
+        return self.options.get(name, usual.get(name, 0.0))
 
     def encode(self, targets: np.ndarray) -> np.ndarray:
         """(n, k) targets in the label's unit -> (n, k) float32, or int64 class numbers."""
@@ -51,12 +102,19 @@ class TargetCodec:
 
     def mean_loss(self, logits: Tensor, encoded: Tensor) -> Tensor:
         """The mean over rows and columns; (B, o) and (B, k) -> ()."""
-        return loss_named(self.loss).mean(logits.float(), encoded, self)
+        if isinstance(self.loss, str):
+            return loss_named(self.loss).mean(logits.float(), encoded, self)
+        outputs, link = logits.float(), self.link
+        total = outputs.new_zeros(())
+        for weight, loss in self.parts:
+            own = loss.link or link
+            seen = outputs.sigmoid() if (own, link) == ("identity", "sigmoid") else outputs
+            total = total + weight * loss.mean(seen, encoded, self)
+        return total
 
     def decode(self, logits: Tensor) -> Tensor:
         """(B, o) outputs -> (B, o) predictions: the label's unit, or probabilities; float32."""
-        logits = logits.float()
-        link = loss_named(self.loss).link
+        logits, link = logits.float(), self.link
         if link == "softmax":
             return logits.softmax(dim=-1)
         values = logits.sigmoid() if link == "sigmoid" else logits
@@ -71,12 +129,90 @@ class Loss:
 
     mean: Callable[[Tensor, Tensor, TargetCodec], Tensor]
     """(B, o) outputs in float32, (B, k) encoded targets, their codec -> (), the mean over rows and
-    columns. Outputs are compared before `link`."""
+    columns. Outputs are compared before `link`; in a sum with a loss on probabilities, one of
+    numbers is given the probabilities."""
     suits: tuple[TargetKind, ...]
     """The kinds of targets that it can be used for."""
-    link: Literal["identity", "sigmoid", "softmax"] = "identity"
+    link: Link | None = "identity"
     """From outputs to predictions. A sigmoid on numbers reads the label, scaled to its range, as a
-    probability."""
+    probability. None: what is usual for the targets, or what another loss in a sum asks for."""
+    batchwise: bool = False
+    """Whether it compares rows with each other: it then sees all rows of a step at once."""
+    free: bool = False
+    """Whether it leaves height or scale of the outputs open."""
+    options: Mapping[str, float] = field(default_factory=dict)
+    """What `loss_options` of a recipe may set, with what holds otherwise."""
+    weighs: bool = False
+    """Whether it heeds `class_weights`."""
+
+
+def _cross_entropy(outputs: Tensor, encoded: Tensor, codec: TargetCodec) -> Tensor:
+    smoothing = codec.option("smoothing")
+    if not smoothing and not codec.class_weights:
+        return functional.cross_entropy(outputs, encoded.squeeze(1))
+    chances = outputs.log_softmax(dim=1)
+    true = chances.gather(1, encoded)[:, 0]
+    losses = (smoothing - 1) * true - smoothing * chances.mean(dim=1)
+    return (losses * _row_weights(encoded, codec, losses)).mean()
+
+
+def _row_weights(encoded: Tensor, codec: TargetCodec, like: Tensor) -> Tensor:
+    """(B,) what each row counts by its class; the mean over rows is not divided by their sum, so
+    that it is the same however a step is cut."""
+    if not codec.class_weights:
+        return torch.ones_like(like)
+    return like.new_tensor(codec.class_weights)[encoded[:, 0]]
+
+
+def _bce(outputs: Tensor, encoded: Tensor, codec: TargetCodec) -> Tensor:
+    smoothing = codec.option("smoothing")
+    if smoothing:
+        encoded = encoded * (1 - smoothing) + smoothing / 2
+    weights = outputs.new_tensor(codec.class_weights) if codec.class_weights else None
+    return functional.binary_cross_entropy_with_logits(outputs, encoded, pos_weight=weights)
+
+
+def _focal(outputs: Tensor, encoded: Tensor, codec: TargetCodec) -> Tensor:
+    gamma = codec.option("gamma")
+    if problem_of(codec.problem).exclusive:
+        true = outputs.log_softmax(dim=1).gather(1, encoded)[:, 0]
+        losses = -((1 - true.exp()).clamp(min=0) ** gamma) * true
+        return (losses * _row_weights(encoded, codec, losses)).mean()
+    losses = functional.binary_cross_entropy_with_logits(outputs, encoded, reduction="none")
+    missed = (outputs.sigmoid() - encoded).abs()
+    weights = outputs.new_tensor(codec.class_weights or [1.0])
+    return ((1 + encoded * (weights - 1)) * missed**gamma * losses).mean()
+
+
+def _asymmetric(outputs: Tensor, encoded: Tensor, codec: TargetCodec) -> Tensor:
+    yes, no = functional.logsigmoid(outputs), outputs.sigmoid()
+    no = (no - codec.option("clip")).clamp(min=0)
+    of_yes = (1 - yes.exp()) ** codec.option("gamma_positive") * yes
+    of_no = no ** codec.option("gamma_negative") * (1 - no).clamp(min=TINY).log()
+    return -(encoded * of_yes + (1 - encoded) * of_no).mean()
+
+
+def _centred(values: Tensor) -> Tensor:
+    return values - values.mean(dim=0)
+
+
+def _pearson(outputs: Tensor, encoded: Tensor, codec: TargetCodec) -> Tensor:
+    x, y = _centred(outputs), _centred(encoded)
+    both = (x.square().sum(dim=0) * y.square().sum(dim=0) + TINY).sqrt()
+    return (1 - (x * y).sum(dim=0) / both).mean()
+
+
+def _concordance(outputs: Tensor, encoded: Tensor, codec: TargetCodec) -> Tensor:
+    x, y = _centred(outputs), _centred(encoded)
+    apart = (outputs.mean(dim=0) - encoded.mean(dim=0)).square()
+    spread = x.square().mean(dim=0) + y.square().mean(dim=0) + apart
+    return (1 - 2 * (x * y).mean(dim=0) / (spread + TINY)).mean()
+
+
+def _ranking(outputs: Tensor, encoded: Tensor, codec: TargetCodec) -> Tensor:
+    higher = (encoded[:, None] > encoded[None]).float()
+    wrong = functional.softplus(outputs[None] - outputs[:, None])
+    return ((higher * wrong).sum(dim=(0, 1)) / higher.sum(dim=(0, 1)).clamp(min=1)).mean()
 
 
 MSE = Loss(
@@ -89,18 +225,43 @@ HUBER = Loss(
     ),
     suits=("numbers",),
 )
+PEARSON = Loss(mean=_pearson, suits=("numbers",), batchwise=True, free=True)
+"""1 minus Pearson's correlation of a step's rows, column by column."""
+CONCORDANCE = Loss(mean=_concordance, suits=("numbers",), batchwise=True)
+"""1 minus the concordance correlation, which wants height and spread as well (Lin, "A Concordance
+Correlation Coefficient to Evaluate Reproducibility", 1989)."""
+RANKING = Loss(mean=_ranking, suits=("numbers", "flags"), link=None, batchwise=True, free=True)
+"""The logistic loss of every pair of a step's rows with unlike targets (RankNet: Burges et al.,
+"Learning to Rank using Gradient Descent", 2005)."""
 BCE = Loss(
-    mean=lambda outputs, encoded, codec: functional.binary_cross_entropy_with_logits(
-        outputs, encoded
-    ),
+    mean=_bce,
     suits=("numbers", "flags"),
     link="sigmoid",
+    options={"smoothing": 0.0},
+    weighs=True,
 )
 CROSS_ENTROPY = Loss(
-    mean=lambda outputs, encoded, codec: functional.cross_entropy(outputs, encoded.squeeze(1)),
+    mean=_cross_entropy,
     suits=("classes",),
     link="softmax",
+    options={"smoothing": 0.0},
+    weighs=True,
 )
+"""With smoothing (Szegedy et al., "Rethinking the Inception Architecture", 2016) so much of a row's
+weight is shared by all classes; of flags, a 1 counts as 1 minus half of it."""
+FOCAL = Loss(
+    mean=_focal, suits=("flags", "classes"), link=None, options={"gamma": 2.0}, weighs=True
+)
+"""Cross-entropy times the chance given to what is wrong to the power of gamma: easy rows count
+little (Lin et al., "Focal Loss for Dense Object Detection", 2017)."""
+ASYMMETRIC = Loss(
+    mean=_asymmetric,
+    suits=("flags",),
+    link="sigmoid",
+    options={"gamma_positive": 1.0, "gamma_negative": 4.0, "clip": 0.05},
+)
+"""Focal with a power for 1 and another for 0, whose chances below clip count as none (Ridnik et
+al., "Asymmetric Loss for Multi-Label Classification", 2021)."""
 
 
 def loss_named(name: str) -> Loss:
@@ -109,52 +270,23 @@ def loss_named(name: str) -> Loss:
     return loss
 
 
-def check_loss(task: TaskConfig, asked: str) -> str:
-    """The loss for *asked* on this kind of problem; UsageError where they do not fit."""
-    problem = task.problem_type
-    name = problem.usual_loss if asked == "auto" else asked
-    loss = loss_named(name)
-    if problem.target_kind not in loss.suits:
-        raise UsageError(
-            f"loss {name} does not fit a {task.problem} problem. Set loss: auto, which is "
-            f"{'mse' if problem.numeric else 'cross-entropy'} there."
-        )
-    if problem.numeric and loss.link == "sigmoid" and task.label_range is None:
-        raise UsageError(
-            f"loss {name} on numbers reads the label, scaled to its range, as a probability, but "
-            "task.label_range is not set. Set it in the competition's config, or use loss: mse."
-        )
-    return name
+def link_of(losses: list[Loss], kind: TargetKind) -> Link:
+    """The link of a sum of *losses* for targets of a *kind*: of probabilities, if one asks."""
+    asked = {loss.link for loss in losses}
+    return (
+        next((link for link in ("sigmoid", "softmax", "identity") if link in asked), None)
+        or (USUAL_LINK[kind])
+    )
 
 
-def fit_codec(task: TaskConfig, asked: str, targets: np.ndarray) -> TargetCodec:
-    """The codec for a training part with these (n, k) targets.
-
-    Numbers are scaled to [0, 1] by task.label_range, or without one to mean 0 and standard
-    deviation 1 of *targets*, column by column.
-    """
-    loss = check_loss(task, asked)
-    if not task.problem_type.numeric:
-        return TargetCodec(problem=task.problem, loss=loss)
-    k = targets.shape[1]
-    if task.label_range is not None:
-        low, high = task.label_range
-        if loss_named(loss).link == "sigmoid":
-            _check_inside(targets, low, high, loss)
-        shift, scale, delta = (low,) * k, (high - low,) * k, HUBER_DELTA
-    else:
-        deviation = targets.std(axis=0)
-        shift = tuple(targets.mean(axis=0).tolist())
-        scale = tuple(np.where(deviation > 0, deviation, 1.0).tolist())
-        delta = 1.0
-    return TargetCodec(problem=task.problem, loss=loss, shift=shift, scale=scale, huber_delta=delta)
-
-
-def _check_inside(targets: np.ndarray, low: float, high: float, loss: str) -> None:
-    outside = targets[(targets < low) | (targets > high)]
-    if len(outside):
-        raise DataError(
-            f"{len(outside)} labels lie outside task.label_range [{low:g}, {high:g}], the first is "
-            f"{outside[0]:g}, and loss {loss} reads them as probabilities. Widen the range in the "
-            "competition's config, or use loss: mse."
-        )
+def divergence(one: Tensor, other: Tensor, link: str) -> Tensor:
+    """How far two outputs (B, o) of the same rows are apart, (): half the sum of both
+    Kullback-Leibler divergences of their probabilities, of numbers the squared difference (Liang et
+    al., "R-Drop: Regularized Dropout for Neural Networks", 2021)."""
+    one, other = one.float(), other.float()
+    if link == "identity":
+        return functional.mse_loss(one, other)
+    if link == "sigmoid":
+        return 0.5 * ((one.sigmoid() - other.sigmoid()) * (one - other)).mean()
+    p, q = one.log_softmax(dim=1), other.log_softmax(dim=1)
+    return 0.5 * ((p.exp() - q.exp()) * (p - q)).sum(dim=1).mean()

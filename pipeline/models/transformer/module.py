@@ -28,6 +28,7 @@ from pipeline.models.transformer.memory_limits import (
     most_rows,
 )
 from pipeline.models.transformer.network import Network
+from pipeline.models.transformer.objective import Objective
 from pipeline.models.transformer.optimiser import make_optimizer
 from pipeline.models.transformer.step import Stepper
 
@@ -71,10 +72,12 @@ class TextModule(pl.LightningModule):
         rate_scale: float = 1.0,
         watch: Watch | None = None,
         graphs: Graphs | None = None,
+        objective: Objective | None = None,
     ) -> None:
-        """Take *steps* optimiser steps. *learnt* is known of the machine, *rate_scale* times the
-        recipe's rates are used, *watch* is told when something has to give way, and *graphs* are
-        those of the run, where there are any."""
+        """Take *steps* optimiser steps of the *objective*, by default the codec's loss alone.
+        *learnt* is known of the machine, *rate_scale* times the recipe's rates are used, *watch* is
+        told when something has to give way, and *graphs* are those of the run, where there are
+        any."""
         super().__init__()
         self.automatic_optimization = False  # a step is taken again where something gives way
         self.network = network
@@ -94,6 +97,7 @@ class TextModule(pl.LightningModule):
             steps=steps,
             rate_scale=rate_scale,
             graphs=graphs,
+            objective=objective,
         )
         self.eval_loss = MeanMetric(nan_strategy=math.nan)  # a NaN stays one
         self.counts = Counts()
@@ -102,9 +106,10 @@ class TextModule(pl.LightningModule):
         self._loss_steps = 0
 
     def forward(self, batch: Batch) -> Tensor:
-        """(B, o) outputs."""
+        """(B, o) outputs of the targets."""
         with self.stepper.arithmetic.context():
-            return self.network(batch["inputs"], batch["lengths"])
+            outputs: Tensor = self.network(batch["inputs"], batch["lengths"])
+        return self.stepper.objective.own(outputs)
 
     def configure_optimizers(self) -> Optimizer:
         """AdamW; its rates are set before every step."""

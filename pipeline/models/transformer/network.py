@@ -70,6 +70,7 @@ class Pristine:
         self.backbone = backbone
         self._hidden = hidden
         self.weights = {name: value.clone() for name, value in backbone.state_dict().items()}
+        self.fixed = {name for name, each in backbone.named_parameters() if not each.requires_grad}
         self.lent = 0
         """How often `restore` was called: only the last borrower holds true weights."""
 
@@ -80,6 +81,8 @@ class Pristine:
         """
         self.backbone.train().zero_grad(set_to_none=True)
         self.backbone.load_state_dict(self.weights)
+        for name, parameter in self.backbone.named_parameters():
+            parameter.requires_grad_(name not in self.fixed)
         self.lent += 1
         return self.lent
 

@@ -64,18 +64,26 @@ def layer_depths(backbone: nn.Module) -> dict[str, int]:
     (relative positions, a last norm, a pooler) stands as high as the last layer.
     """
     names = [name for name, _ in backbone.named_parameters()]
+    layers = layers_of(backbone)
+    found = dict.fromkeys(names, len(layers) or 1)
+    for name in _embeddings(backbone, [next(iter(layer.values())) for layer in layers]):
+        found |= {each: 0 for each in names if each == name or each.startswith(f"{name}.")}
+    for depth, layer in enumerate(layers, 1):
+        for prefix in layer:
+            found |= {name: depth for name in names if name.startswith(f"{prefix}.")}
+    return found
+
+
+def layers_of(backbone: nn.Module) -> list[dict[str, nn.Module]]:
+    """The layers of *backbone* from the lowest to the highest, each the modules it is kept in by
+    name, the largest first; none where it has no list of modules."""
     lists = _outermost_lists(backbone)
     main = max(lists, key=lambda name: _size(lists[name]), default=None)
-    layers = {} if main is None else lists[main]
-    top = len(layers) or 1
-    found = dict.fromkeys(names, top)
-    for name in _embeddings(backbone, list(layers.values())):
-        found |= {each: 0 for each in names if each == name or each.startswith(f"{name}.")}
-    for each in lists.values():
-        if len(each) == len(layers):
-            for depth, prefix in enumerate(each, 1):
-                found |= {name: depth for name in names if name.startswith(f"{prefix}.")}
-    return found
+    if main is None:
+        return []
+    alike = [lists[main], *(each for name, each in lists.items() if name != main)]
+    parts = [list(each.items()) for each in alike if len(each) == len(lists[main])]
+    return [dict(layer) for layer in zip(*parts, strict=True)]
 
 
 def _outermost_lists(backbone: nn.Module) -> dict[str, dict[str, nn.Module]]:

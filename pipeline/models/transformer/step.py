@@ -18,7 +18,7 @@ one group.
 
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from pipeline.base.fault_injection import reach
 from pipeline.base.seeding import derive_seed
 from pipeline.models.kernels.cuda_graph import CaptureFailed, Graphs, StaticBuffers
+from pipeline.models.transformer.craft import Freezing
 from pipeline.models.transformer.device import PrecisionState, clip
 from pipeline.models.transformer.losses import TargetCodec
 from pipeline.models.transformer.memory_limits import (
@@ -40,6 +41,7 @@ from pipeline.models.transformer.memory_limits import (
     most_rows,
 )
 from pipeline.models.transformer.network import Network
+from pipeline.models.transformer.objective import Objective
 from pipeline.models.transformer.optimiser import set_rates
 
 # NaN and infinity are noticed within a few steps, and nothing waits for the device to notice.
@@ -106,14 +108,15 @@ class Gradient:
     def __init__(
         self,
         network: Network,
-        codec: TargetCodec,
+        objective: Objective,
         arithmetic: PrecisionState,
         limits: Limits,
         seed: int,
         graphs: Graphs | None,
     ) -> None:
         """With *graphs*, the micro-batches of full steps are replayed."""
-        self.network, self.codec, self.arithmetic, self.limits = network, codec, arithmetic, limits
+        self.network, self.objective = network, objective
+        self.arithmetic, self.limits = arithmetic, limits
         self.seed = seed
         self.graphs = None if graphs is None or graphs.closed else graphs
 
@@ -141,9 +144,12 @@ class Gradient:
 
     def of(self, step: int, groups: list[Batch], backward: Backward) -> Tensor:
         """Add up the gradients of the step's micro-batches; the batch's mean loss (), detached."""
+        batches = list(micro_batches(groups, self.limits.learnt.micro_rows))
+        if self.objective.batchwise and len(batches) > 1:
+            return self._gathered(step, batches, backward)
         total = torch.zeros((), device=groups[0]["rows"].device)
-        for number, batch in enumerate(micro_batches(groups, self.limits.learnt.micro_rows)):
-            torch.manual_seed(derive_seed(self.seed, "dropout", step, number))
+        for number, batch in enumerate(batches):
+            self._draw(step, number)
             reach("micro-batch")
             loss = None if self.graphs is None else self.graphs.replay(batch)
             if loss is None:
@@ -152,11 +158,47 @@ class Gradient:
             total += loss.detach()
         return total
 
+    def _draw(self, step: int, number: int) -> None:
+        """Have micro-batch *number* of *step* draw by its own seed."""
+        torch.manual_seed(derive_seed(self.seed, "dropout", step, number))
+
+    def _gathered(self, step: int, batches: list[Batch], backward: Backward) -> Tensor:
+        """The same for a loss that compares the rows of all micro-batches.
+
+        What they make of each row is gathered first, and the loss's gradient with respect to that;
+        then each micro-batch is run again, with the same draws, and goes back from its own part of
+        it: the gradient of the whole step in the memory of a micro-batch, for one more forward pass
+        (Gao et al., "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup",
+        2021).
+        """
+        parts: list[list[Tensor]] = []
+        for number, batch in enumerate(batches):
+            self._draw(step, number)
+            outputs, vectors = self._views(batch)
+            parts.append([each.detach().float() for each in (*outputs, *vectors)])
+        joined = [torch.cat(views).requires_grad_() for views in zip(*parts, strict=True)]
+        encoded = torch.cat([batch["targets"] for batch in batches])
+        loss = self.objective.loss(joined[: len(outputs)], joined[len(outputs) :], encoded)
+        loss = loss * math.nan if reach("loss") else loss
+        found = torch.autograd.grad(loss, joined)
+        sizes = [len(batch["rows"]) for batch in batches]
+        gradients = list(zip(*(each.split(sizes) for each in found), strict=True))
+        for number, (batch, given) in enumerate(zip(batches, gradients, strict=True)):
+            self._draw(step, number)
+            reach("micro-batch")
+            outputs, vectors = self._views(batch)
+            views = zip((*outputs, *vectors), given, strict=True)
+            backward(self.arithmetic.scaled(sum_of(view.float() * each for view, each in views)))
+        return loss.detach()
+
+    def _views(self, batch: Batch) -> tuple[list[Tensor], list[Tensor]]:
+        """What the objective is of."""
+        with self.arithmetic.context():
+            return self.objective.views(self.network, batch)
+
     def _loss(self, batch: Batch) -> Tensor:
         """() the micro-batch's share of the step's mean loss."""
-        with self.arithmetic.context():
-            outputs = self.network(batch["inputs"], batch["lengths"])
-        loss = self.codec.mean_loss(outputs, batch["targets"]) * batch["weight"]
+        loss = self.objective.loss(*self._views(batch), batch["targets"]) * batch["weight"]
         return loss * math.nan if reach("loss") else loss
 
     def _replayed(self, fixed: StaticBuffers) -> Tensor:
@@ -166,7 +208,7 @@ class Gradient:
         """
         with self.arithmetic.context():
             outputs = fixed.outputs(self.network)
-        loss = self.codec.mean_loss(outputs, fixed.targets) * fixed.weight
+        loss = self.objective.codec.mean_loss(outputs, fixed.targets) * fixed.weight
         loss.backward()
         return loss.detach()
 
@@ -177,7 +219,13 @@ class Gradient:
         cut = self.limits.learnt.micro_rows is not None
         if cut or not full or self.arithmetic.scaler is not None:
             return None
-        return self.arithmetic.precision, self.codec.loss, self.codec.huber_delta
+        codec = self.objective.codec
+        return self.arithmetic.precision, str(codec.as_json()), codec.huber_delta
+
+
+def sum_of(tensors: Iterable[Tensor]) -> Tensor:
+    """() of all numbers of all *tensors*."""
+    return torch.stack([each.sum() for each in tensors]).sum()
 
 
 class Stepper:
@@ -194,18 +242,24 @@ class Stepper:
         steps: int,
         rate_scale: float,
         graphs: Graphs | None = None,
+        objective: Objective | None = None,
     ) -> None:
         """*steps* in all; *rate_scale* times the recipe's rates are used. With *graphs*, full
-        micro-batches are replayed instead of run."""
+        micro-batches are replayed instead of run. *objective*: the codec's loss by default."""
         self.network, self.arithmetic, self.limits = network, arithmetic, limits
         self.steps, self.rate_scale = steps, rate_scale
-        self.gradient = Gradient(network, codec, arithmetic, limits, seed, graphs)
+        self.objective = objective or Objective(codec, limits.recipe)
+        self.gradient = Gradient(network, self.objective, arithmetic, limits, seed, graphs)
+        self.freezing = Freezing(
+            network.backbone, limits.recipe.freeze, steps, limits.recipe.epochs
+        )
         self.finite = FiniteCheck(self._complain)
         self.done = 0
 
     def take(self, step: int, groups: list[Batch], optimizer: Any, backward: Backward) -> Tensor:
         """Take optimiser step number *step* on its micro-groups; its mean loss (), detached."""
         loss = None
+        self.freezing.before(step)
         while loss is None:
             loss = self._try(step, groups, optimizer, backward)
         self.done = step + 1
