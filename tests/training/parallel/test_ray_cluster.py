@@ -200,6 +200,7 @@ def test_a_driver_that_is_killed_loses_nothing_and_trains_no_finished_fold_again
     assert {path: (path.stat().st_mtime_ns, sha256(path)) for path in before} == before
 
 
+@pytest.mark.nightly
 def test_a_signal_to_the_driver_lets_the_folds_save(nodes, root):
     endless = ["--model", "tiny", "--set", "epochs=5000", "--only-fold", "1"]
     with Driver(root, nodes.address, *endless) as driver:
@@ -214,6 +215,7 @@ def test_a_signal_to_the_driver_lets_the_folds_save(nodes, root):
     assert not list(root.rglob("*.lease"))
 
 
+@pytest.mark.nightly
 def test_a_cluster_whose_head_is_lost_ends_with_75_and_soon(clusters, nodes, root):
     with Driver(root, nodes.address, *LONG, "--set", "epochs=5000") as driver:
         driver.until(lambda root: list(root.glob("runs/toy/*/seed-42/fold-*/fold.lease")))
