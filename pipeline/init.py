@@ -48,7 +48,10 @@ def parser() -> Parser:
     ):
         _repeatable(options, f"--{role}", "FILE", what)
     options.add_argument("--id", metavar="COLUMN", help="names a row")
-    _repeatable(options, "--text", "COLUMN", "text of a row; twice for pairs")
+    _repeatable(options, "--text", "COLUMN", "text of a row; twice for pairs, or more often")
+    _repeatable(
+        options, "--template", "TEXT", "what a model reads: '{a} [SEP] {b}'; twice for pairs"
+    )
     _repeatable(options, "--target", "COLUMN", "what is predicted")
     options.add_argument("--problem", choices=list(TYPES), help="kind of target")
     options.add_argument("--metric", help="a name from docs/metrics.md, or module:function")
@@ -138,6 +141,7 @@ def _wishes(args: "Namespace", name: str) -> "Overrides":
         extra=args.extra or [],
         id=args.id,
         texts=args.text or [],
+        template=args.template or [],
         targets=args.target or [],
         problem=args.problem,
         metric=args.metric,

@@ -49,6 +49,8 @@ SHOWN = 12
 """Classes or labels that are listed."""
 BAR = 24
 RARE = 0.02
+UNDECIDED = 0.05
+"""Share of rows that read like a row of another label from which the columns are too few."""
 MOVED = 0.1
 
 
@@ -184,8 +186,19 @@ def texts(seen: Inspection) -> Section:
             for fact in facts.columns
             for role, count in fact.empty.items()
             if count
-        ],
+        ]
+        + _undecided(seen),
     )
+
+
+def _undecided(seen: Inspection) -> list[str]:
+    if seen.undecided <= UNDECIDED * seen.rows["train"]:
+        return []
+    return [
+        f"{plural(seen.undecided, 'row')} ({share(seen.undecided, seen.rows['train'])}) read like "
+        "another row with another label: what a model reads does not tell them apart. Does a "
+        "column that is not used (above) do so? --template takes it in"
+    ]
 
 
 def _side_by_side(files: dict[str, Quantiles]) -> list[str]:

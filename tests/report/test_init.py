@@ -77,6 +77,14 @@ def test_a_healthy_competition_prints_short_and_without_a_warning(healthy, monke
     assert not text.endswith("\n\n")
 
 
+def test_columns_that_do_not_tell_rows_apart_are_warned_of(healthy):
+    assert "tell them apart" not in flowing(replace(healthy, undecided=5))
+    assert (
+        "6 rows (6.0 %) read like another row with another label: what a model reads does not "
+        "tell them apart"
+    ) in flowing(replace(healthy, undecided=6))
+
+
 def test_test_rows_that_stand_in_train_are_not_told_by_cross_validation(healthy):
     copied = replace(healthy.overlap["test"], same=6)
     text = flowing(replace(healthy, overlap={"test": copied}))

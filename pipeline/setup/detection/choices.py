@@ -19,6 +19,7 @@ class Overrides:
     extra: Sequence[str] = ()
     id: str | None = None
     texts: Sequence[str] = ()
+    template: Sequence[str] = ()
     targets: Sequence[str] = ()
     problem: Any = None
     metric: str | None = None

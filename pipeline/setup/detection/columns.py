@@ -102,14 +102,17 @@ FLAG = "--text COLUMN"
 TWICE = f"{FLAG} (twice for pairs)"
 
 
-def find_texts(shared: dict[str, Profile], overrides: Overrides, choices: Choices) -> list[str]:
-    """One or two text columns among those that train and test share; empty where it takes a flag.
+def find_texts(
+    shared: dict[str, Profile], overrides: Overrides, choices: Choices
+) -> tuple[list[str], list[str]]:
+    """The text columns among those that train and test share, and further ones that hold text; no
+    text where it takes a flag.
 
     In this order: a pair by its names (sentence1 and sentence2, premise and hypothesis), columns
     called like a text, columns that hold sentences, and at last any pair by its names.
     """
     if overrides.texts:
-        return _wished_texts(overrides.texts, shared, choices)
+        return _wished_texts(overrides.texts, shared, choices), []
     level = {name: _level(profile) for name, profile in shared.items()}
     pairs = pairs_of([name for name in shared if level[name] >= 1])
     if pairs:
@@ -118,7 +121,7 @@ def find_texts(shared: dict[str, Profile], overrides: Overrides, choices: Choice
         candidates = [name for name in shared if level[name] >= least]
         if candidates:
             return _few(candidates, level, choices)
-    return _last_resort(shared, choices)
+    return _last_resort(shared, choices), []
 
 
 def _level(profile: Profile) -> int:
@@ -155,34 +158,38 @@ def pairs_of(names: Sequence[str]) -> list[tuple[str, str]]:
     return alike or known
 
 
-def _pair(pairs: list[tuple[str, str]], level: dict[str, int], choices: Choices) -> list[str]:
+def _pair(
+    pairs: list[tuple[str, str]], level: dict[str, int], choices: Choices
+) -> tuple[list[str], list[str]]:
     ranked = sorted(pairs, key=lambda pair: -level[pair[0]] - level[pair[1]])
     best = [pair for pair in ranked if sum(level[name] for name in pair) == _sum(ranked[0], level)]
     if len(best) > 1:
-        candidates = list(dict.fromkeys(name for pair in best for name in pair))
-        choices.ask(TWICE, "several columns could be a pair", candidates)
-        return []
+        named = {name for pair in best for name in pair}
+        choices.because("columns.texts", "More than a pair, by the names; all hold text.")
+        return [name for name in level if name in named], _texts_beside(named, level)
     choices.because("columns.texts", "A pair, by the names; both hold text in train and in test.")
-    _mention([name for name in level if level[name] >= 1 and name not in best[0]], choices)
-    return list(best[0])
+    return list(best[0]), _texts_beside(set(best[0]), level)
 
 
 def _sum(pair: tuple[str, str], level: dict[str, int]) -> int:
     return level[pair[0]] + level[pair[1]]
 
 
-def _few(candidates: list[str], level: dict[str, int], choices: Choices) -> list[str]:
+def _texts_beside(chosen: set[str], level: dict[str, int], least: int = 1) -> list[str]:
+    return [name for name in level if level[name] >= least and name not in chosen]
+
+
+def _few(
+    candidates: list[str], level: dict[str, int], choices: Choices
+) -> tuple[list[str], list[str]]:
     main = [name for name in candidates if last_word(name) in MAIN_TEXTS]
-    if len(candidates) > 2 and len(main) != 1:
-        choices.ask(TWICE, "more than two columns hold text", candidates)
-        return []
-    chosen = candidates if len(candidates) <= 2 else main
-    if len(chosen) == 1:
-        choices.because("columns.texts", "It holds the text in train and in test.")
-    else:
-        choices.because("columns.texts", "Both hold text: they are given to a model as a pair.")
-    _mention([name for name in level if level[name] >= 2 and name not in chosen], choices)
-    return chosen
+    chosen = candidates if len(candidates) <= 2 or len(main) != 1 else main
+    told = {
+        1: "It holds the text in train and in test.",
+        2: "Both hold text: they are given to a model as a pair.",
+    }
+    choices.because("columns.texts", told.get(len(chosen), "All hold text in train and in test."))
+    return chosen, _texts_beside(set(chosen), level, least=2)
 
 
 def _last_resort(shared: dict[str, Profile], choices: Choices) -> list[str]:
@@ -210,17 +217,8 @@ def _wished_texts(names: Sequence[str], shared: dict[str, Profile], choices: Cho
     if missing:
         choices.ask(FLAG, f"{missing[0]!r} is not in train and test; they share", list(shared))
         return []
-    if len(names) > 2:
-        choices.ask(FLAG, f"{len(names)} columns were given; a model takes one or two")
-        return []
     choices.because("columns.texts", "Given by --text.")
     return list(names)
-
-
-def _mention(names: list[str], choices: Choices) -> None:
-    if names:
-        others = ", ".join(names)
-        choices.because("columns.texts", f"Text too, but not used: {others} (a model takes two).")
 
 
 # Which further columns the folds should look at.

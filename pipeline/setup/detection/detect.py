@@ -12,6 +12,7 @@ import pandas as pd
 
 from pipeline.base import Competition, DataError, raise_if
 from pipeline.base.config import ColumnsConfig, DataConfig, FoldsConfig, TaskConfig
+from pipeline.base.inputs import MARKED
 from pipeline.data import id_column_of
 from pipeline.data.labels import labelled_rows, one_hot
 from pipeline.data.long_form import widened
@@ -20,8 +21,9 @@ from pipeline.data.sample import index_columns
 from pipeline.problems.label_texts import canonical
 from pipeline.setup.detection.choices import Choices, Overrides
 from pipeline.setup.detection.codes import ask_unlabelled, find_codes
-from pipeline.setup.detection.columns import find_groups, find_id, find_strata, find_texts, pairs_of
+from pipeline.setup.detection.columns import find_groups, find_id, find_strata, pairs_of
 from pipeline.setup.detection.files import Files, find_files, find_holdout, mention_others
+from pipeline.setup.detection.inputs import find_entities, find_inputs, opened, say_unused
 from pipeline.setup.detection.names import TARGETS, target_rank
 from pipeline.setup.detection.profile import Profile, profile_of, profiles_of
 from pipeline.setup.detection.target import Answers, answers_of, find_targets, refuse_tags
@@ -143,15 +145,16 @@ def _read(files: Files, encoding: str) -> Seen:
         except DataError as error:
             problems.append(str(error).replace("\n", "\n  "))
     raise_if(problems, DataError)
+    train = opened(frames[files.train])
     return Seen(
         files=files,
-        train=frames[files.train],
-        test=frames[files.test],
+        train=train,
+        test=opened(frames[files.test]),
         sample=_wide(frames[files.sample]) if files.sample else None,
         profiles={
             name: profile
-            for name, profile in profiles_of(frames[files.train]).items()
-            if name not in index_columns(frames[files.train])
+            for name, profile in profiles_of(train).items()
+            if name not in index_columns(train)
         },
         holdout={path: frames[path] for path in files.holdout},
     )
@@ -175,9 +178,25 @@ def _columns(
         for name, profile in seen.profiles.items()
         if name in seen.in_test and name not in {id_column, *targets}
     }
-    texts = find_texts(shared, overrides, choices)
-    features = [name for name in shared if name not in texts]
-    return ColumnsConfig(id=id_column, texts=texts, targets=targets, features=features)
+    entities = find_entities(seen.train, shared, choices)
+    places = [place for each in entities for place in (each.start, each.end)]
+    shared = {name: profile for name, profile in shared.items() if name not in places}
+    inputs = find_inputs(shared, entities, overrides, choices)
+    marked = any(MARKED in side for side in inputs.template)
+    columns = ColumnsConfig(
+        id=id_column,
+        texts=inputs.texts or list(shared)[:1] or [id_column],
+        targets=targets,
+        features=[name for name in shared if name not in inputs.texts],
+        template=inputs.template,
+        entities=[each for each in entities if each.text in inputs.texts] if marked else [],
+    )
+    headers = {"train": list(seen.profiles), "test": [str(name) for name in seen.test.columns]}
+    nameless = index_columns(seen.train)
+    nothing = [name for name in headers["test"] if name not in {*seen.in_test, *nameless}]
+    told = {"Without a value of its own in test": [each for each in nothing if each not in targets]}
+    say_unused(headers, columns, {**told, "Counts the rows": nameless}, choices)
+    return columns
 
 
 def _fold_columns(

@@ -210,9 +210,14 @@ class Lengths:
     """Words and tokens were counted in a sample of some file."""
 
 
-def lengths(columns: Sequence[str], files: Mapping[str, Table]) -> Lengths:
+def lengths(
+    columns: Sequence[str],
+    files: Mapping[str, Table],
+    inputs: Mapping[str, np.ndarray] | None = None,
+) -> Lengths:
     """Lengths of the text *columns* (s,) of *files* by name, none of them without rows.
 
+    *inputs*: file -> (n, 1 or 2) what a model reads of its rows, where that is not the texts.
     Characters are counted in all rows, words and tokens in a sample of very many.
     """
     texts = {name: table.texts for name, table in files.items()}
@@ -220,7 +225,11 @@ def lengths(columns: Sequence[str], files: Mapping[str, Table]) -> Lengths:
         name: part[sample_within(part, ROWS, CHARACTERS, "inspect-lengths")]
         for name, part in texts.items()
     }
-    tokens = {name: row_tokens(part) for name, part in chosen.items()}
+    read = {
+        name: part[sample_within(part, ROWS, CHARACTERS, "inspect-lengths")]
+        for name, part in (inputs or {}).items()
+    }
+    tokens = {name: row_tokens(read.get(name, part)) for name, part in chosen.items()}
     return Lengths(
         columns=[text_facts(name, j, texts, chosen) for j, name in enumerate(columns)],
         tokens={name: quantiles(counts) for name, counts in tokens.items()},

@@ -65,7 +65,9 @@ def _codes(texts: np.ndarray, base: int) -> Codes:
 
 def _key(texts: np.ndarray, base: int) -> np.ndarray:
     key = np.zeros(len(texts), dtype=np.int64)
-    for column in texts.T:
+    for place, column in enumerate(texts.T):
+        if place > 1:  # a third factor may be more than 63 bits hold
+            key = pd.factorize(key)[0].astype(np.int64)
         key = key * base + (column + 1)
     return key
 
@@ -161,6 +163,13 @@ def labels(table: Table) -> np.ndarray:
     if table.targets.shape[1] == 1:
         return pd.factorize(table.targets[:, 0])[0]
     return np.asarray(np.unique(table.targets, axis=0, return_inverse=True)[1]).ravel()
+
+
+def undecided(train: Table, inputs: np.ndarray) -> int:
+    """Rows of *train* whose *inputs* (n, 1 or 2) are those of another row with another label."""
+    joined = pd.Series(["\x1f".join(row) for row in inputs.tolist()])
+    frame = pd.DataFrame({"input": pd.factorize(joined)[0], "label": labels(train)})
+    return int((frame.groupby("input")["label"].transform("nunique") > 1).sum())
 
 
 def group_facts(train: Table, codes: Codes, folds: FoldsConfig) -> list[Groups]:

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +19,10 @@ from pipeline.base import Competition
 from pipeline.base.config import as_dict
 from pipeline.base.cores import usable_cores
 from pipeline.base.files import free_bytes
+from pipeline.base.inputs import LATER
 from pipeline.data import Table
 from pipeline.data.reading.reader import read_file
+from pipeline.data.template import view_of
 from pipeline.setup.fold_recipe import FoldProposal
 from pipeline.setup.inspection.adversarial import Alike, alike
 from pipeline.setup.inspection.description import Columns, Lengths, Spread, columns, lengths, spread
@@ -33,6 +35,7 @@ from pipeline.setup.inspection.duplicates import (
     copies,
     group_facts,
     overlap,
+    undecided,
 )
 from pipeline.setup.inspection.row_properties import Alone, alone, properties, sample
 
@@ -163,6 +166,8 @@ class Inspection:
     machine: Machine
     asked: FoldProposal | None = None
     """What test asks, and which folds ask it; None where they were not chosen here."""
+    undecided: int = field(default=0, metadata=LATER)
+    """Training rows that read like another row with another label."""
 
     def as_dict(self) -> dict[str, Any]:
         """The same as plain values, ready for JSON."""
@@ -185,6 +190,8 @@ def look(
     coded = dict(zip(files, code([table.texts for table in files.values()]), strict=True))
     assert train.targets is not None
     chosen = sample(len(train), ALONE_ROWS, "inspect-alone")
+    view = view_of(competition.columns)
+    inputs = {} if view is None else {r: view(t, " ").texts for r, t in files.items()}
     usable = replace(train, features=_in_both(train, tables.test))
     found = properties(usable.rows(chosen), _uses(coded)[chosen])
     return Inspection(
@@ -197,7 +204,9 @@ def look(
         sources={role: table.source for role, table in files.items()},
         submission_rows=len(tables.sample.ids),
         spread=spread(competition, {r: t for r, t in files.items() if t.targets is not None}),
-        lengths=lengths(competition.columns.texts, {r: files[r] for r in ("train", "test")}),
+        lengths=lengths(
+            competition.columns.texts, {r: files[r] for r in ("train", "test")}, inputs
+        ),
         copies=copies(train, coded["train"]),
         groups=group_facts(train, coded["train"], competition.folds),
         overlap=_overlaps(files, coded),
@@ -214,6 +223,7 @@ def look(
         ),
         machine=machine(competition, len(train), len(tables.test), root),
         asked=asked,
+        undecided=undecided(train, inputs.get("train", train.texts)),
     )
 
 

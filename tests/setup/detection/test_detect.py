@@ -214,12 +214,12 @@ def test_all_files_that_are_not_clear_are_asked_for_at_once(tmp_path):
 
 def test_all_columns_that_are_not_clear_are_asked_for_at_once(tmp_path):
     make = kinds.Maker("unclear")
-    texts = {name: make.sentences(kinds.N) for name in ("ham", "jam", "spam")}
+    texts = {name: make.of(kinds.WORDS, kinds.N) for name in ("ham", "jam", "spam")}
     kinds.handed_out(
         tmp_path,
         {"id": range(kinds.N), **texts, "foo": make.of([0.1, 0.2, 0.5], kinds.N)}
         | {"bar": make.of([0.3, 0.7, 0.9], kinds.N)},
-        {"id": range(kinds.M), **{name: make.sentences(kinds.M) for name in texts}},
+        {"id": range(kinds.M), **{name: make.of(kinds.WORDS, kinds.M) for name in texts}},
         {"id": range(kinds.M), "answer": [0.5] * kinds.M},
     )
     with pytest.raises(UsageError) as caught:
@@ -227,7 +227,7 @@ def test_all_columns_that_are_not_clear_are_asked_for_at_once(tmp_path):
     assert str(caught.value) == (
         "init cannot decide this; say it with a flag:\n"
         "  - --target COLUMN: several columns are in train only (candidates: 'foo', 'bar')\n"
-        "  - --text COLUMN (twice for pairs): more than two columns hold text "
+        "  - --text COLUMN (twice for pairs): no column of train and test is clearly a text "
         "(candidates: 'ham', 'jam', 'spam')"
     )
     found = seen(tmp_path, targets=["foo"], texts=["jam"])
@@ -578,24 +578,129 @@ def test_empty_cells_of_test_are_no_new_values(tmp_path):
     assert "is worth it" not in found.reasons["folds.group_columns"]
 
 
-def test_three_texts_of_which_two_are_a_pair_give_the_pair(tmp_path):
-    make = kinds.Maker("answers")
+def three(folder: Path, names: list[str], **more) -> Path:
+    """Three columns in front of a number to predict."""
+    make = kinds.Maker("three")
 
     def columns(count):
-        return {name: make.sentences(count) for name in ("prompt", "response_a", "response_b")}
+        return {
+            name: [f"A{place % 40:02}" for place in range(count)]
+            if name == "context"
+            else make.sentences(count)
+            for name in names
+        }
 
-    wins = make.of([0, 1, 2], kinds.N)
-    winners = {f"winner_{n}": [int(win == n) for win in wins] for n in range(3)}
-    kinds.handed_out(
-        tmp_path,
-        {"id": range(kinds.N), **columns(kinds.N), **winners},
+    score = make.of([0.0, 0.25, 0.5, 1.0], kinds.N)
+    return kinds.handed_out(
+        folder,
+        {"id": range(kinds.N), **columns(kinds.N), "score": score},
         {"id": range(kinds.M), **columns(kinds.M)},
-        {"id": range(kinds.M), **{name: [0.3] * kinds.M for name in winners}},
+        {"id": range(kinds.M), "score": [0.5] * kinds.M},
     )
-    found = look(tmp_path)
-    assert found.competition.columns.texts == ["response_a", "response_b"]
-    assert "prompt" in found.reasons["columns.texts"]
-    assert found.competition.task.problem == "multiclass"  # one 1 in each row
+
+
+@pytest.mark.parametrize(
+    ("names", "texts", "template"),
+    [
+        (
+            ["prompt", "response_a", "response_b"],
+            ["prompt", "response_a", "response_b"],
+            ["{prompt} [SEP] {response_a}", "{response_b}"],
+        ),
+        (
+            ["anchor", "target", "context"],
+            ["anchor", "target"],
+            ["{anchor}", "{target} [SEP] {context}"],
+        ),
+        (
+            ["sentence1", "sentence2", "sentence3"],
+            ["sentence1", "sentence2", "sentence3"],
+            ["{sentence1} [SEP] {sentence2} [SEP] {sentence3}"],
+        ),
+        (["jam", "text", "ham"], ["jam", "text", "ham"], ["{jam} [SEP] {text} [SEP] {ham}"]),
+    ],
+)
+def test_more_texts_than_two_are_put_together_by_a_template(names, texts, template, tmp_path):
+    found = look(three(tmp_path, names))
+    columns = found.competition.columns
+    assert (columns.texts, columns.template) == (texts, template)
+    assert columns.features == [name for name in names if name not in texts]
+    assert "columns.template" in found.reasons
+
+
+def test_a_template_can_be_given_and_what_it_leaves_out_is_named(tmp_path):
+    three(tmp_path, ["anchor", "target", "context"])
+    found = look(tmp_path, template=["{target}: {context}"])
+    assert found.competition.columns.texts == ["target"]
+    assert found.competition.columns.template == ["{target}: {context}"]
+    assert "Not in the text that a model reads" in found.reasons["columns.features"]
+    assert found.reasons["columns.features"].endswith("anchor.")
+    with pytest.raises(UsageError, match="'contex' is not in train and test"):
+        look(tmp_path, template=["{target}: {contex}"])
+    with pytest.raises(UsageError, match="no offsets of entities were found"):
+        look(tmp_path, template=["{target!marked}"])
+
+
+def test_two_texts_that_are_given_need_no_template(tmp_path):
+    three(tmp_path, ["prompt", "response_a", "response_b"])
+    columns = seen(tmp_path, texts=["prompt", "response_b"]).columns
+    assert (columns.texts, columns.template) == (["prompt", "response_b"], [])
+
+
+def related(folder: Path, end_is: str, cells: bool) -> Path:
+    """A relation between two words of a sentence, found by offsets."""
+    make = kinds.Maker("related")
+
+    def rows(count):
+        sentences = make.sentences(count)
+        columns = {"id": list(range(count)), "sentence": sentences}
+        for name, place in (("subject", 1), ("object", 4)):
+            at = [len(" ".join(text.split()[:place])) + 1 for text in sentences]
+            found = [text.split()[place] for text in sentences]
+            ends = [
+                start + len(word) - (end_is == "last")
+                for start, word in zip(at, found, strict=True)
+            ]
+            kind = make.of(["PER", "ORG"], count)
+            if cells:
+                parts = zip(found, at, ends, kind, strict=True)
+                columns[f"{name}_entity"] = [
+                    str({"word": word, "start_idx": start, "end_idx": end, "type": kind})
+                    for word, start, end, kind in parts
+                ]
+            else:
+                columns |= {f"{name}_start": at, f"{name}_end": ends, f"{name}_type": kind}
+        return columns
+
+    label = make.of(["no_relation", "works_for", "born_in"], kinds.N)
+    return kinds.handed_out(folder, {**rows(kinds.N), "label": label}, rows(kinds.M), None)
+
+
+@pytest.mark.parametrize("end_is", ["last", "after"])
+@pytest.mark.parametrize("cells", [True, False])
+def test_offsets_of_entities_are_seen_and_marked(end_is, cells, tmp_path):
+    competition = seen(related(tmp_path, end_is, cells))
+    columns = competition.columns
+    assert (columns.texts, columns.template) == (["sentence"], ["{sentence!marked}"])
+    assert [entity.end_is for entity in columns.entities] == [end_is, end_is]
+    middle = "_entity.start_idx" if cells else "_start"
+    assert [entity.start for entity in columns.entities] == [f"subject{middle}", f"object{middle}"]
+    test = load(competition, tmp_path).test
+    words = test.texts[0, 0].split()
+    marked = test.marked["sentence"][0].split()
+    assert marked[1] == "@"
+    assert marked[marked.index("@") + 4] == words[1]
+    assert marked[-1 - marked[::-1].index("#") - 1] == words[4]
+
+
+def test_numbers_that_are_no_places_of_words_mark_nothing(tmp_path):
+    related(tmp_path, "after", cells=False)
+    for name in ("train.csv", "test.csv"):
+        frame = pd.read_csv(tmp_path / name, dtype=str)
+        frame["subject_end"] = frame["subject_end"].astype(int) + 2
+        frame["object_start"] = "3"
+        frame.to_csv(tmp_path / name, index=False)
+    assert seen(tmp_path).columns.entities == []
 
 
 def test_problems_of_all_files_are_told_at_once(tmp_path):

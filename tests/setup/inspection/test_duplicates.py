@@ -4,7 +4,14 @@ import numpy as np
 
 from pipeline.base.config import FoldsConfig
 from pipeline.setup.inspection import duplicates as copies_room
-from pipeline.setup.inspection.duplicates import EMPTY, code, copies, group_facts, overlap
+from pipeline.setup.inspection.duplicates import (
+    EMPTY,
+    code,
+    copies,
+    group_facts,
+    overlap,
+    undecided,
+)
 from tests.setup.inspection.toys import table
 
 PAIRS = table(
@@ -72,3 +79,16 @@ def test_overlap_counts_swapped_ambiguous_and_contradicting_rows():
     assert facts.contradicted == 1  # the foxes: 4 here, 5 in train
     assert (facts.sharing, facts.examples) == (4, ["r0", "r1", "r2"])
     assert overlap(PAIRS, ours, replace(other, targets=None), theirs).contradicted is None
+
+
+def test_rows_that_read_like_a_row_of_another_label_are_counted_by_what_a_model_reads():
+    rows = table([["a", "x"], ["a", "y"], ["b", "z"], ["b", "w"]], targets=[1, 2, 3, 3])
+    assert undecided(rows, rows.texts) == 0
+    assert undecided(rows, rows.texts[:, :1]) == 2
+
+
+def test_four_texts_a_row_are_told_apart_however_many_there_are():
+    texts = [[f"text {(row * step) % 70_001}" for step in (1, 3, 7, 11)] for row in range(70_001)]
+    coded = code([np.array([*texts, texts[5]], object)])[0]
+    assert len(np.unique(coded.ordered)) == 70_001
+    assert coded.ordered[-1] == coded.ordered[5]
