@@ -2,6 +2,7 @@
 
     python -m pipeline.init data/my-competition
     python -m pipeline.init data/my-competition --target score --metric rmse
+    python -m pipeline.init --benchmark klue-sts data/klue-sts-v1.1
 
 Whatever it cannot decide it asks for, naming the flag and the candidates.
 """
@@ -34,7 +35,18 @@ if TYPE_CHECKING:
 def parser() -> Parser:
     """The command's options; --help needs no heavy import."""
     options = Parser("init", __doc__ or "")
-    options.add_argument("dir", metavar="DIR", help="folder with train, test, sample submission")
+    options.add_argument(
+        "dir", metavar="DIR", nargs="?", help="folder with train, test, sample submission"
+    )
+    options.add_argument(
+        "--benchmark",
+        metavar="NAME",
+        help="DIR holds the official files of klue-sts, klue-ynat, klue-nli, klue-re, cola, sst2, "
+        "mrpc, stsb, qqp, mnli, qnli, rte or wnli",
+    )
+    options.add_argument(
+        "--from-hub", action="store_true", help="with --benchmark: load it by datasets, no DIR"
+    )
     options.add_argument("--name", help="the competition's name; the folder's if not given")
     for role, what in (
         ("train", "labelled rows"),
@@ -86,8 +98,7 @@ def _repeatable(options: Parser, flag: str, value: str, what: str) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     args = parser().read(argv)
-    root, folder = Path(args.root), Path(args.dir)
-    name = args.name or default_name(folder)
+    root, folder, name = _place(args)
     config = root / "configs" / f"{safe_name(name)}.yaml"
     if config.exists() and not args.force:
         raise UsageError(
@@ -103,7 +114,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     from pipeline.setup.inspection.inspect import look
     from pipeline.submissions.submission_file import try_submission
 
-    detected = detect(folder, _wishes(args, name), speller(folder, root))
+    wishes, told = _wishes(args, name), list[str]()
+    if args.benchmark:
+        wishes, told = _prepare(args, wishes, folder)
+    detected = detect(folder, wishes, speller(folder, root))
+    if args.benchmark:
+        detected = _as_benchmark(args, detected)
     task = detected.competition.task
     metric = get_metric(task.metric, task, root)
     root.mkdir(
@@ -122,11 +138,74 @@ def main(argv: Sequence[str] | None = None) -> int:
     competition = read_section(Competition, config)
     inspection = look(competition, tables, root, detected.headers, folds)
     if args.json:
-        print(json.dumps(_as_json(config, detected, tables.notes, inspection)))
+        print(json.dumps(_as_json(config, detected, [*told, *tables.notes], inspection)))
     else:
-        _show(config, detected, tables.notes, inspection)
+        _show(config, detected, [*told, *tables.notes], inspection)
         _print(f"\nNext:\n  {_next_command(config, args)}")
     return 0
+
+
+def _place(args: "Namespace") -> tuple[Path, Path, str]:
+    """The root, the folder of the competition's files, and its name."""
+    root = Path(args.root)
+    if args.from_hub and not args.benchmark:
+        raise UsageError("--from-hub loads a benchmark: say which with --benchmark NAME")
+    if args.dir is None and not args.from_hub:
+        raise UsageError("a DIR is missing: the folder with the files, right after the command")
+    if not args.benchmark:
+        return root, Path(args.dir), args.name or default_name(Path(args.dir))
+    from pipeline.setup.benchmarks import benchmark_of
+
+    full, _ = benchmark_of(args.benchmark)
+    return root, root / "data" / full, args.name or full
+
+
+def _prepare(args: "Namespace", wishes: "Overrides", folder: Path) -> tuple["Overrides", list[str]]:
+    """Write the benchmark's files into *folder*; what is known of them, and notes."""
+    from pipeline.setup.benchmark_files import prepare
+    from pipeline.setup.benchmarks import benchmark_of
+
+    full, record = benchmark_of(args.benchmark)
+    source = None if args.dir is None else Path(args.dir)
+    made = prepare(full, record, source, args.from_hub, folder)
+    known = replace(
+        wishes,
+        train="train.csv",
+        test="test.csv",
+        sample="sample_submission.csv",
+        holdout=wishes.holdout or (["dev.csv"] if (folder / "dev.csv").is_file() else []),
+        id="id",
+        texts=wishes.texts or list(record.texts),
+        targets=["label"],
+        problem=record.problem,
+        metric=wishes.metric or record.metric,
+        classes=list(record.classes),
+    )
+    return known, [f"{folder} holds {record.title} as tables now", *made.notes]
+
+
+def _as_benchmark(args: "Namespace", detected: "Detected") -> "Detected":
+    from pipeline.setup.benchmarks import benchmark_of
+
+    full, record = benchmark_of(args.benchmark)
+    said = {f"columns.{name}": f"As {record.title} has it." for name in ("id", "texts", "targets")}
+    named = ["problem", "classes"] if record.classes else ["problem"]
+    said |= {f"task.{name}": f"As {record.title} has it." for name in named}
+    if record.template:
+        said |= dict.fromkeys(["columns.template", "columns.entities"], "Entities are marked.")
+    said["task.metric"] = f"{record.title} is scored by {record.scored}."
+    found = detected.competition
+    return replace(
+        detected,
+        competition=replace(
+            found,
+            columns=replace(
+                found.columns, template=list(record.template), entities=list(record.entities)
+            ),
+            submissions=replace(found.submissions, benchmark=full),
+        ),
+        reasons={**detected.reasons, **said},
+    )
 
 
 def _wishes(args: "Namespace", name: str) -> "Overrides":

@@ -200,6 +200,8 @@ class SubmissionsConfig:
     """Number of those rows, where it is known better than their share."""
     kaggle: str | None = None
     """The competition's name in its address at Kaggle; default: name."""
+    benchmark: str | None = field(default=None, metadata=LATER)
+    """The benchmark (cola, klue-sts …) whose own evaluation takes files of another form."""
 
     def __post_init__(self) -> None:
         problems = []

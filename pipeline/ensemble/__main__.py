@@ -118,6 +118,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         console.print(line, soft_wrap=True)
     written = None if args.dry_run else _write(args, made, message)
     print_submission(outcome, written, message, console)
+    if written is not None and outcome.competition.submissions.benchmark:
+        from pipeline.setup.benchmark_files import official_files
+
+        for path in official_files(written.path, outcome.competition):
+            console.print(f"for the benchmark's own evaluation: {path}", soft_wrap=True)
     sent = None
     if client is not None and written is not None:
         sent = _send(args, client, outcome, written, message)

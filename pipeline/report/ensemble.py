@@ -191,6 +191,8 @@ def print_submission(
         say(f"the same bytes as {written.path}, which stands for them: {told}")
     else:
         say(f"wrote {written.path} and {written.path.with_suffix('.json').name}")
+    if outcome.competition.submissions.benchmark:
+        return  # sent elsewhere, in files of another form
     say(f"submit it: {submit_command(outcome.competition.name, written.path, message)}")
 
 

@@ -24,6 +24,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "columns": ("id", "texts", "targets", "features"),
     "task": ("problem", "metric", "classes", "label_range", "submit"),
     "folds": ("count", "seed", "stratify_by", "groups", "group_columns"),
+    "submissions": (),
 }
 SELDOM: dict[str, Any] = {
     "columns.template": [],
@@ -34,6 +35,7 @@ SELDOM: dict[str, Any] = {
     "task.unlabelled": None,
     "folds.whole": 1.0,
     "folds.rare": "refuse",
+    "submissions.benchmark": None,
 }
 """Fields that stand in the file only where they are not as usual."""
 INPUTS = ("columns.template", "columns.entities")
@@ -44,6 +46,7 @@ SECTIONS = {
     "task": "What is predicted and how it is scored.",
     "folds": "How the training rows are split; frozen at first use. Further fields: repeats, bins, "
     "near_threshold, file (python -m pipeline.cv --help).",
+    "submissions": "How files are sent. Further fields: per_day, until, public_share, kaggle.",
 }
 
 
@@ -80,6 +83,7 @@ CHANGES: dict[str, str] = {
     "task.separator": "What parts several labels in one cell; list: each cell is a list.",
     "task.unlabelled": "What stands in place of a label in rows that have none: they are left out.",
     "folds.rare": "What becomes of a class of a single row: refuse, or train-only (never scored).",
+    "submissions.benchmark": "ensemble writes the file that its own evaluation takes, too.",
     "folds.whole": "Share of the groups that stay whole; the others are split, as some test rows "
     "have relatives in train and some have none.",
 }
@@ -100,18 +104,16 @@ def render(
         f"name: {scalar(competition.name)}",
     ]  # fmt: skip
     for section, fields in FIELDS.items():
+        usual = {key.partition(".")[2]: SELDOM[key] for key in SELDOM if key.startswith(section)}
+        unusual = [n for n, value in usual.items() if values[section].get(n, value) != value]
+        if not fields and not unusual:
+            continue
         lines += ["", *_comment(SECTIONS[section], ""), f"{section}:"]
-        for name in fields:
+        for name in (*fields, *unusual):
             key = f"{section}.{name}"
             said = [*reasons.get(key, "").split("\n"), changes.get(key, "")]
             lines += [line for sentence in said for line in _comment(sentence, "  ")]
             lines += _entry(name, values[section][name])
-        for key, usual in SELDOM.items():
-            name = key.removeprefix(f"{section}.")
-            if name != key and values[section].get(name, usual) != usual:
-                said = [*reasons.get(key, "").split("\n"), changes[key]]
-                lines += [line for sentence in said for line in _comment(sentence, "  ")]
-                lines += _entry(name, values[section][name])
     return "\n".join(lines) + "\n"
 
 

@@ -163,6 +163,9 @@ def _scores(
     found: dict[str, float | None] = {}
     for recipe in recipes:
         groups = groups_of(part, recipe.within(competition.folds))
+        if groups.max() < 1:  # all rows belong together: nothing is left to train on
+            found[recipe.name] = None
+            continue
         turn = generator(competition.folds.seed, "claim").permutation(describe(groups).count)
         predicted = _predicted(view, target, (turn % competition.folds.count)[groups])
         if not competition.task.problem_type.numeric:
