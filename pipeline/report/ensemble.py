@@ -183,17 +183,14 @@ def print_submission(
         say("dry run: nothing was written")
         return
     if written.reused:
-        told = "nothing new was written"
-        if written.refreshed:
-            told = (
-                f"its {written.path.with_suffix('.json').name} now holds the score and ranges above"
-            )
+        record = written.path.with_suffix(".json").name
+        more = f"its {record} now holds the score and ranges above"
+        told = more if written.refreshed else "nothing new was written"
         say(f"the same bytes as {written.path}, which stands for them: {told}")
     else:
         say(f"wrote {written.path} and {written.path.with_suffix('.json').name}")
-    if outcome.competition.submissions.benchmark:
-        return  # sent elsewhere, in files of another form
-    say(f"submit it: {submit_command(outcome.competition.name, written.path, message)}")
+    if not outcome.competition.submissions.benchmark:  # sent elsewhere, in files of another form
+        say(f"submit it: {submit_command(outcome.competition.name, written.path, message)}")
 
 
 def submit_command(competition: str, path: Path, message: str) -> str:
