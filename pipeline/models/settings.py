@@ -12,6 +12,18 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias
 
 from pipeline.base import UsageError, raise_if
 from pipeline.data.tokens.tokenizer import Pairing
+from pipeline.models.craft_settings import (
+    Awp,
+    Contrast,
+    Freeze,
+    average_problems,
+    class_weight_problems,
+    contrast_problems,
+    freeze_problems,
+    loss_problems,
+    perturbation_problems,
+    weight_problems,
+)
 from pipeline.models.registry import HEADS, LOSSES, POOLINGS, SCHEDULES, TEXT_TRANSFORMS
 
 PrecisionName = Literal["auto", "fp32", "bf16", "fp16"]
@@ -136,34 +148,6 @@ class LinearRecipe:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Freeze:
-    """Which part of a backbone is not trained, and for how long."""
-
-    layers: int = 0
-    """So many of the lowest layers, and the embeddings below them; 0 for the embeddings alone, all
-    layers for the whole backbone."""
-    epochs: int | None = None
-    """For so many epochs from the first on; null for the whole training."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Contrast:
-    """Texts of training rows that belong together are brought together."""
-
-    column: str
-    """The column of the training rows that says so."""
-    kind: Literal["supervised", "cosine"] = "supervised"
-    """supervised: rows with the same text in the column are alike. cosine: the two texts of a pair
-    are alike where it has the second of its two texts in order, such as 1 of 0 and 1."""
-    weight: float = 0.1
-    """What it counts beside the loss."""
-    temperature: float = 0.1
-    """Of supervised: cosines are divided by it."""
-    margin: float = 0.0
-    """Of cosine: texts that are not alike cost what their cosine exceeds it by."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class TransformerRecipe:
     """A pretrained backbone, fine-tuned with a head of our own."""
 
@@ -198,6 +182,15 @@ class TransformerRecipe:
     where this is false, they are cut into groups of like length."""
     length_groups: int | None = None
     """Into how many such groups; null for the fewest that leave a twentieth of padding."""
+    fgm: float = 0.0
+    """A step learns from its rows a second time, with the table of words moved so far (its norm)
+    along its gradient. 0 for once."""
+    awp: Awp | None = None
+    """Adversarial weight perturbation, such as {gamma: 0.005, start: 0.3}."""
+    average: dict[str, float] = field(default_factory=dict)
+    """What is predicted with is a mean of the weights of several steps; one of: {ema: 0.999}, a
+    moving mean with that decay; {swa: 0.75}, of all steps after that share of them; {soup: 2}, of
+    the ends of so many last epochs."""
     reinit_layers: int = 0
     """So many of the highest layers start from random weights instead of the pretrained ones."""
     freeze: Freeze | None = None
@@ -260,9 +253,17 @@ class TransformerRecipe:
         ]
         if not self.backbone.strip():
             problems.append("backbone is empty; name a Hugging Face id, a folder or package:NAME")
-        if self.freeze is not None:
-            problems += _freeze_problems(self.freeze, self.epochs)
-        problems += _objective_problems(self)
+        problems += freeze_problems(self.freeze, self.epochs)
+        problems += loss_problems(self.loss)
+        problems += weight_problems("auxiliary", self.auxiliary)
+        problems += class_weight_problems(self.class_weights)
+        problems += contrast_problems(self.contrast, self.pairing)
+        problems += perturbation_problems(self.fgm, self.awp, self.freeze)
+        problems += average_problems(self.average, self.epochs)
+        if self.head == "multi-sample" and not self.head_dropout:
+            problems.append(
+                "head multi-sample lives from dropout, and head_dropout is 0; set it, such as 0.2"
+            )
         if self.sha256 is not None and not re.fullmatch(r"[0-9a-f]{64}", self.sha256):
             problems.append(f"sha256 is {self.sha256!r}; expected 64 hex digits, or null")
         raise_if(problems, UsageError, f"the settings of {self.name!r} do not hold")
@@ -275,7 +276,7 @@ class TransformerRecipe:
         for name in ("learning_rate", "head_learning_rate"):
             value = getattr(self, name)
             yield name, value, value is None or 0 < value < math.inf, "above 0"
-        for name in ("weight_decay", "max_gradient_norm", "r_drop"):
+        for name in ("weight_decay", "max_gradient_norm", "r_drop", "fgm"):
             value = getattr(self, name)
             yield name, value, 0 <= value < math.inf, "0 or above"
         for name in ("warmup_fraction", "head_dropout"):
@@ -295,6 +296,8 @@ class TransformerRecipe:
             "contrast": self.contrast,
             "r_drop": self.r_drop,
             "freeze": self.freeze,
+            "fgm": self.fgm,
+            "awp": self.awp,
         }
         return [name for name, value in asked.items() if value]
 
@@ -306,44 +309,3 @@ class TransformerRecipe:
             f"{self.backbone} ({self.pairing}), precision {precision}, effective batch "
             f"{self.batch_size} rows{at_once}, {self.epochs} epochs, rate {self.learning_rate:g}"
         )
-
-
-def _freeze_problems(freeze: Freeze, epochs: int) -> Iterator[str]:
-    if freeze.layers < 0:
-        yield f"freeze.layers is {freeze.layers}; it must be at least 0"
-    if freeze.epochs is not None and not 1 <= freeze.epochs < epochs:
-        yield (
-            f"freeze.epochs is {freeze.epochs} of {epochs}; it must be at least 1 and below "
-            "epochs, or null for the whole training"
-        )
-
-
-def _objective_problems(recipe: TransformerRecipe) -> Iterator[str]:
-    """What is wrong with the loss, and with what is learned beside it."""
-    weighed = {"auxiliary": recipe.auxiliary}
-    if not isinstance(recipe.loss, str):
-        weighed["loss"] = recipe.loss
-        if not recipe.loss:
-            yield "loss is empty; expected a name, or names with their weights"
-        if strange := sorted(recipe.loss.keys() - LOSSES.keys()):
-            yield f"loss names {', '.join(strange)}; there are: {', '.join(LOSSES)}"
-    for name, weights in weighed.items():
-        for key, weight in weights.items():
-            if not 0 < weight < math.inf:
-                yield f"{name}.{key} is {weight}; a weight must be above 0"
-    given = recipe.class_weights
-    if isinstance(given, list) and not all(0 < weight < math.inf for weight in given):
-        yield f"class_weights is {given}; each must be above 0"
-    if recipe.head == "multi-sample" and not recipe.head_dropout:
-        yield "head multi-sample lives from dropout, and head_dropout is 0; set it, such as 0.2"
-    contrast = recipe.contrast
-    if contrast is None:
-        return
-    if not (0 < contrast.weight < math.inf and 0 < contrast.temperature < math.inf):
-        yield "contrast.weight and contrast.temperature must be above 0"
-    if not -1 <= contrast.margin < 1:
-        yield f"contrast.margin is {contrast.margin}; a cosine's is at least -1 and below 1"
-    if contrast.kind == "cosine" and recipe.pairing != "siamese":
-        yield "contrast cosine compares the two texts of a pair; set pairing: siamese"
-    if contrast.kind == "supervised" and recipe.pairing == "siamese":
-        yield "contrast supervised compares rows, and siamese has two vectors of each; set cosine"

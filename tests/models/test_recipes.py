@@ -205,6 +205,7 @@ BAD = [
     ("head_dropout", 1.0, "a share: at least 0 and below 1"),
     ("reinit_layers", -1, "at least 0"),
     ("r_drop", -0.5, "0 or above"),
+    ("fgm", -1.0, "0 or above"),
     ("layer_decay", 0.0, "above 0, at most 1"),
     ("layer_decay", 1.1, "above 0, at most 1"),
 ]
@@ -253,6 +254,15 @@ def test_all_problems_of_a_recipe_are_told_at_once():
         (["contrast={column: c, kind: cosine}"], "set pairing: siamese"),
         (["contrast={column: c}", "pairing=siamese"], "two vectors of each; set cosine"),
         (["contrast={column: c, temperature: 0}"], "contrast.temperature must be above 0"),
+        (["fgm=1", "freeze={layers: 0}"], "freeze leaves it without one"),
+        (["fgm=1", "awp={}"], "fgm and awp are both set"),
+        (["awp={gamma: 2}"], "awp.gamma is 2.0; it must be above 0 and below 1"),
+        (["awp={start: 1}"], "awp.start is 1.0; it must be a share"),
+        (["average={ema: 1}"], "average.ema is 1; it must be above 0 and below 1"),
+        (["average={swa: -1}"], "average.swa is -1; it must be a share"),
+        (["average={soup: 4}"], "average.soup is 4; it must be a whole number from 2 to the 3"),
+        (["average={soup: 2, ema: 0.9}"], "expected one of ema, swa, soup with its number"),
+        (["average={mean: 2}"], "expected one of ema, swa, soup with its number"),
         (["contrast={kind: cosine}"], "contrast needs column, such as {column: …}; it has: col"),
         (["contrast={column: c, kind: x}"], "contrast.kind: expected one of 'supervised', 'cos"),
         (["freeze={layer: 1}"], "freeze has no setting 'layer'; it has: layers, epochs"),
@@ -271,7 +281,7 @@ def test_what_is_not_set_stands_in_no_manifest_and_names_no_run(tmp_path):
     plain = recipes.as_values(find("minilm", tmp_path))
     tricks = {
         "freeze", "reinit_layers", "loss_options", "class_weights", "auxiliary", "contrast",
-        "r_drop",
+        "r_drop", "fgm", "awp", "average",
     }  # fmt: skip
     assert not tricks & set(plain)
     changed = ["freeze={layers: 2}", "loss={mse: 0.7, pearson: 0.3}", "auxiliary={x: 0.2}"]

@@ -1,16 +1,25 @@
 """Tricks of training that a recipe may ask for beside its loss.
 
-Re-initialised layers, frozen layers. Each is off unless a recipe sets it. What a trick does at a
-step is a function of the step's number, or its state stands in the checkpoint: a training that is
-killed and goes on ends in the same bytes.
+Re-initialised layers, frozen layers, steps on moved weights, means of weights. Each is off unless a
+recipe sets it. What a trick does at a step is a function of the step's number, or its state stands
+in the checkpoint: a training that is killed and goes on ends in the same bytes.
 """
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_swa_multi_avg_fn
 
 from pipeline.base import UsageError
-from pipeline.models.settings import Freeze, TransformerRecipe
+from pipeline.models.craft_settings import Freeze
+from pipeline.models.kernels.backbone_facts import word_table
+from pipeline.models.kernels.vocabulary import UsedWords
+from pipeline.models.settings import TransformerRecipe
 from pipeline.models.transformer.heads import drawn_from
+from pipeline.models.transformer.network import Network
 from pipeline.models.transformer.optimiser import layer_depths, layers_of
 
 
@@ -76,3 +85,147 @@ class Freezing:
             if depths[name] <= self.freeze.layers:
                 parameter.requires_grad_(not frozen)
         self.frozen = frozen
+
+
+class Perturbation:
+    """A step that learns from its rows with weights moved to where the loss is higher.
+
+    fgm: the table of words is moved by a number along its gradient, as a whole, and the gradient
+    there is added (Miyato et al., "Adversarial Training Methods for Semi-Supervised Text
+    Classification", 2017, who move each text's vectors). awp: every matrix is moved by a share of
+    its norm, and the gradient there takes the place of the first (Wu et al., "Adversarial Weight
+    Perturbation Helps Robust Generalization", 2020). The gradient is the whole step's, however it
+    is cut; dropout draws the same both times; the weights come back bit for bit.
+    """
+
+    def __init__(self, network: Network, recipe: TransformerRecipe, steps: int) -> None:
+        """For a training of *steps*."""
+        self.network, self.fgm, self.awp = network, recipe.fgm, recipe.awp
+        self.start = 0 if recipe.awp is None else round(recipe.awp.start * steps)
+
+    def due(self, step: int) -> bool:
+        """Whether step number *step* is taken so."""
+        return bool(self.fgm) or (self.awp is not None and step >= self.start)
+
+    @contextmanager
+    def moved(self) -> Iterator[bool]:
+        """Within, the weights are moved along the gradient that they have; whether any is."""
+        places = [weight for weight in self._weights() if weight.grad is not None]
+        before = [weight.detach().clone() for weight in places]
+        try:
+            with torch.no_grad():
+                for weight in places:
+                    assert weight.grad is not None
+                    size = self.fgm if self.awp is None else self.awp.gamma * weight.norm()
+                    weight.add_(size * weight.grad / weight.grad.norm().clamp(min=1e-12))
+            if self.awp is not None:
+                for each in self.network.parameters():
+                    each.grad = None
+            yield bool(places)
+        finally:
+            with torch.no_grad():
+                for weight, value in zip(places, before, strict=True):
+                    weight.copy_(value)
+
+    def _weights(self) -> Iterator[nn.Parameter]:
+        if self.awp is not None:
+            yield from (weight for weight in self.network.parameters() if weight.ndim >= 2)
+        elif (table := word_table(self.network.backbone)) is not None:
+            yield table.weight
+
+
+class Averaging:
+    """The mean of the weights of several steps, which takes their place after the last.
+
+    ema: a moving mean, whose decay grows with the steps up to the one asked for, (1 + n) / (10 + n)
+    after n of them (Polyak and Juditsky, 1992). swa: the plain mean of all steps from a share of
+    them on (Izmailov et al., "Averaging Weights Leads to Wider Optima", 2018). soup: of the ends of
+    the last epochs (as Wortsman et al., "Model soups", 2022, do of whole trainings). The mean is
+    kept by torch.optim.swa_utils.AveragedModel.
+    """
+
+    def __init__(
+        self, network: Network, average: Mapping[str, float], steps: int, epochs: int
+    ) -> None:
+        """For *steps* in *epochs*; an empty *average* keeps nothing."""
+        self.network, self.steps = network, steps
+        self.kind, self.number = next(iter(average.items()), ("", 0.0))
+        self.per_epoch, self.epochs = max(1, steps // epochs), epochs
+        self.mean: AveragedModel | None = None
+
+    def after(self, step: int) -> None:
+        """Step number *step* was taken."""
+        if not self._counts(step):
+            return
+        now = Values(self.network)
+        if self.mean is None:
+            self.mean = self._of(now)
+        self.mean.update_parameters(now)
+
+    def _counts(self, step: int) -> bool:
+        if self.kind == "swa":
+            return step >= int(self.number * self.steps)
+        if self.kind == "soup":
+            ended, rest = divmod(step + 1, self.per_epoch)
+            return not rest and ended > self.epochs - self.number
+        return self.kind == "ema"
+
+    def _of(self, values: "Values") -> AveragedModel:
+        way = self._ema if self.kind == "ema" else get_swa_multi_avg_fn()
+        return AveragedModel(values, multi_avg_fn=way)
+
+    @torch.no_grad()
+    def _ema(self, means: Any, values: Any, taken: Any) -> None:
+        n = int(taken)
+        decay = min(self.number, (1 + n) / (10 + n))
+        for mean, value in zip(means, values, strict=True):
+            mean.lerp_(value, 1 - decay)
+
+    def finish(self) -> None:
+        """Put the mean in the place of the weights."""
+        if self.mean is not None:
+            Values(self.network).take(list(self.mean.module.parameters()))
+
+    def state(self) -> dict[str, Any]:
+        """For a checkpoint; empty where nothing is kept."""
+        if self.mean is None:
+            return {}
+        values = [value.detach() for value in self.mean.module.parameters()]
+        return {"average": {"count": int(self.mean.n_averaged), "values": values}}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a `state`."""
+        self.mean = None
+        if found := state.get("average"):
+            self.mean = self._of(Values(self.network))
+            for mean, value in zip(self.mean.module.parameters(), found["values"], strict=True):
+                mean.data.copy_(value)
+            self.mean.n_averaged.fill_(found["count"])
+
+
+class Values(nn.Module):
+    """The numbers of a network that a step changes, in the network's own memory: its weights, and
+    what weight decay has left of words that are not trained."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        words = [part for part in network.modules() if isinstance(part, UsedWords)]
+        self.words = (words,)  # in a tuple, as they are no part of this module
+        self.weights = (list(network.parameters()),)
+        self.values = nn.ParameterList(
+            nn.Parameter(value, requires_grad=False)
+            for value in (*(weight.detach() for weight in self.weights[0]), *self._decayed())
+        )
+
+    def _decayed(self) -> Iterator[Tensor]:
+        for each in self.words[0]:
+            yield torch.tensor(each.decayed, dtype=torch.float64)
+
+    @torch.no_grad()
+    def take(self, values: list[nn.Parameter]) -> None:
+        """Give the network these *values*."""
+        weights, words = self.weights[0], self.words[0]
+        for weight, value in zip(weights, values[: len(weights)], strict=True):
+            weight.copy_(value)
+        for each, value in zip(words, values[len(weights) :], strict=True):
+            each.decayed = float(value)

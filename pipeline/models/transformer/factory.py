@@ -198,8 +198,8 @@ class TransformerFactory:
         return 4 * self.shared.pristine.parameters
 
     def checkpoint_bytes(self) -> int:
-        """Bytes of one checkpoint: weights and AdamW's two moments."""
-        return 3 * self.disk_bytes()
+        """Bytes of one checkpoint: weights, AdamW's two moments, and a mean of weights if any."""
+        return (4 if self.shared.recipe.average else 3) * self.disk_bytes()
 
     def close(self) -> None:
         """Drop the backbone, on the device and in memory: the next model may need the room."""

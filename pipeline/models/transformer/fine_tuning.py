@@ -152,6 +152,7 @@ class TransformerLearner:
         pl.seed_everything(derive_seed(self.seed, "fit") % 2**32, verbose=False)
         with module.limits.memory("outside of a step"), self._words(data) as words:
             shared.fitter.fit(module, data, workspace, watch)
+            module.stepper.averaging.finish()
         module.stepper.check_finite()
         if shared.graphs is not None:
             self.counted["graphs"] = dict(shared.graphs.counts)

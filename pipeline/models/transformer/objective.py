@@ -22,15 +22,10 @@ from pipeline.base.config import TaskConfig
 from pipeline.data import Table
 from pipeline.metrics.families import is_family, record_of
 from pipeline.metrics.registry import METRICS
-from pipeline.models.settings import Contrast, TransformerRecipe
-from pipeline.models.transformer.losses import (
-    HUBER_DELTA,
-    Loss,
-    TargetCodec,
-    divergence,
-    link_of,
-    loss_named,
-)
+from pipeline.models.craft_settings import Contrast
+from pipeline.models.settings import TransformerRecipe
+from pipeline.models.transformer import losses as formulas
+from pipeline.models.transformer.losses import HUBER_DELTA, Loss, TargetCodec, link_of, loss_named
 from pipeline.models.transformer.memory_limits import Batch
 from pipeline.models.transformer.network import Network
 from pipeline.problems.registry import problem_of
@@ -341,7 +336,7 @@ class Objective:
         if self.recipe.r_drop:
             half = len(outputs) // 2
             apart = [
-                divergence(self.own(one), self.own(other), self.codec.link)
+                formulas.divergence(self.own(one), self.own(other), self.codec.link)
                 for one, other in zip(outputs[:half], outputs[half:], strict=True)
             ]
             total = total + self.recipe.r_drop * torch.stack(apart).mean()

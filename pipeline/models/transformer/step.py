@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from pipeline.base.fault_injection import reach
 from pipeline.base.seeding import derive_seed
 from pipeline.models.kernels.cuda_graph import CaptureFailed, Graphs, StaticBuffers
-from pipeline.models.transformer.craft import Freezing
+from pipeline.models.transformer.craft import Averaging, Freezing, Perturbation
 from pipeline.models.transformer.device import PrecisionState, clip
 from pipeline.models.transformer.losses import TargetCodec
 from pipeline.models.transformer.memory_limits import (
@@ -253,6 +253,8 @@ class Stepper:
         self.freezing = Freezing(
             network.backbone, limits.recipe.freeze, steps, limits.recipe.epochs
         )
+        self.perturbation = Perturbation(network, limits.recipe, steps)
+        self.averaging = Averaging(network, limits.recipe.average, steps, limits.recipe.epochs)
         self.finite = FiniteCheck(self._complain)
         self.done = 0
 
@@ -262,6 +264,7 @@ class Stepper:
         self.freezing.before(step)
         while loss is None:
             loss = self._try(step, groups, optimizer, backward)
+        self.averaging.after(step)
         self.done = step + 1
         reach("step")
         return loss
@@ -298,7 +301,12 @@ class Stepper:
 
     def _accumulate(self, step: int, groups: list[Batch], backward: Backward) -> Tensor:
         """Sum the gradients of the step's micro-batches; the batch's mean loss, detached."""
-        return self.gradient.of(step, groups, backward)
+        loss = self.gradient.of(step, groups, backward)
+        if self.perturbation.due(step):
+            with self.perturbation.moved() as moved:
+                if moved:
+                    self.gradient.of(step, groups, backward)
+        return loss
 
     def _give_way(self, step: int, groups: list[Batch], failure: str) -> None:
         """Be ready to take the step again with less: without graphs, else fewer rows at once."""
@@ -339,6 +347,7 @@ class Stepper:
             "rate_scale": self.rate_scale,
             "learnt": asdict(self.limits.learnt),
             "arithmetic": self.arithmetic.state(),
+            **self.averaging.state(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -347,3 +356,4 @@ class Stepper:
         self.rate_scale = min(self.rate_scale, state["rate_scale"])
         self.limits.learnt = LearnedLimits(**state["learnt"])
         self.arithmetic.restore(state["arithmetic"])
+        self.averaging.restore(state)

@@ -11,10 +11,11 @@ from pipeline.base import fault_injection
 from pipeline.base.config import ColumnsConfig
 from pipeline.base.errors import DataError, UsageError
 from pipeline.base.paths import Workspace
-from pipeline.models.settings import Contrast, Freeze
-from pipeline.models.transformer.craft import reinitialise
+from pipeline.models.craft_settings import Awp, Contrast, Freeze
+from pipeline.models.transformer.craft import Averaging, Perturbation, reinitialise
 from pipeline.models.transformer.factory import TransformerFactory, check_columns
-from pipeline.models.transformer.heads import Head, LayeredHead
+from pipeline.models.transformer.heads import Head, LayeredHead, pooling_named
+from pipeline.models.transformer.network import Network
 from pipeline.models.transformer.objective import (
     Objective,
     Side,
@@ -22,6 +23,7 @@ from pipeline.models.transformer.objective import (
     sides_of,
     with_sides,
 )
+from pipeline.models.transformer.optimiser import rate_factor
 from pipeline.training.job import FailurePolicy
 from pipeline.training.lightning.trainer import FoldFitter
 from tests.fitting import CPU
@@ -40,6 +42,11 @@ TRICKS = {
     "sum": {"loss": {"mse": 0.7, "pearson": 0.3}, "r_drop": 0.5},
     "auxiliary": {"auxiliary": {"grade": 0.5, "kind": 0.5}},
     "supervised": {"contrast": Contrast(column="kind"), "head": "multi-sample"},
+    "fgm": {"fgm": 1.0, "micro_batch_size": 3},
+    "awp": {"awp": Awp(start=0.3), "freeze": Freeze(layers=1, epochs=1)},
+    "ema": {"average": {"ema": 0.9}},
+    "swa": {"average": {"swa": 0.4}, "fgm": 0.1},
+    "soup": {"average": {"soup": 2}},
     "cosine": {"contrast": Contrast(column="grade", kind="cosine"), "pairing": "siamese"},
 }
 """What each case sets."""
@@ -282,3 +289,134 @@ def test_a_column_of_the_competition_is_no_further_one():
     recipe = Training(auxiliary={"label": 1.0}).recipe
     with pytest.raises(UsageError, match="has label as auxiliary or contrast"):
         check_columns(recipe, columns)
+
+
+def test_fgm_adds_the_gradient_where_the_words_are_moved_and_puts_them_back(bert, tmp_path):
+    """Against the same by hand, on a network without dropout."""
+    network, recipe = quiet_network(bert), Training(fgm=2.0).recipe
+    table = network.backbone.get_input_embeddings().weight
+    first = gradients(network)
+    before = table.detach().clone()
+    with Perturbation(network, recipe, 1).moved() as moved:
+        assert moved
+        step = table.detach() - before
+        assert step.norm().item() == pytest.approx(2.0, rel=1e-5)
+        along = torch.nn.functional.cosine_similarity(step.flatten(), first[0].flatten(), dim=0)
+        assert along.item() == pytest.approx(1.0, abs=1e-5)
+        assert loss_of(network).item() > 0
+        second = gradients(network, clear=False)
+    assert torch.equal(table, before)
+    assert not torch.equal(second[0], 2 * first[0])
+
+
+def test_awp_moves_every_matrix_by_a_share_of_its_norm_and_takes_the_gradient_there(bert):
+    network, recipe = quiet_network(bert), Training(awp=Awp(gamma=0.01, start=0.5)).recipe
+    perturbation = Perturbation(network, recipe, 10)
+    assert [perturbation.due(step) for step in (4, 5)] == [False, True]
+    gradients(network)
+    before = {name: w.detach().clone() for name, w in network.named_parameters()}
+    low = loss_of(network).item()
+    with perturbation.moved() as moved:
+        assert moved
+        assert loss_of(network).item() > low
+        assert all(w.grad is None for w in network.parameters())
+        for name, weight in network.named_parameters():
+            apart = (weight.detach() - before[name]).norm()
+            if weight.ndim == 1:
+                assert apart == 0
+            elif apart:
+                assert apart.item() == pytest.approx(0.01 * before[name].norm().item(), rel=1e-3)
+    assert all(torch.equal(w, before[name]) for name, w in network.named_parameters())
+
+
+def test_weights_come_back_when_a_step_fails_while_they_are_moved(bert):
+    network = quiet_network(bert)
+    gradients(network)
+    before = network.backbone.get_input_embeddings().weight.detach().clone()
+    with pytest.raises(MemoryError), Perturbation(network, Training(fgm=1.0).recipe, 1).moved():
+        raise MemoryError
+    assert torch.equal(network.backbone.get_input_embeddings().weight, before)
+
+
+def quiet_network(bert):
+    """Without dropout."""
+    backbone = factory_for(bert).shared.pristine.backbone.eval()
+    return Network(backbone, Head(32, 1, 1, 0.0, seed=0), pooling_named("mean", 32, 1, 0)).eval()
+
+
+def loss_of(network):
+    """The squared error of three short texts."""
+    ids = torch.tensor([[1, 6, 2], [1, 7, 2], [1, 8, 2]])
+    batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    return (network([batch]) - torch.tensor([[1.0], [0.0], [-1.0]])).square().mean()
+
+
+def gradients(network, clear=True):
+    """Of `loss_of`, the table of words first."""
+    if clear:
+        network.zero_grad(set_to_none=True)
+    loss_of(network).backward()
+    table = network.backbone.get_input_embeddings().weight
+    return [each.grad.clone() for each in (table, *network.head.parameters())]
+
+
+@pytest.mark.parametrize(
+    ("average", "expected"),
+    [
+        ({"swa": 0.5}, (4 + 5 + 6 + 7) / 4),
+        ({"soup": 2}, (5 + 7) / 2),
+        ({}, 7.0),
+    ],
+)
+def test_the_mean_is_of_the_steps_that_count(average, expected):
+    toy = Toy()
+    averaging = Averaging(toy, average, steps=8, epochs=4)
+    for step in range(8):
+        fill(toy, float(step))
+        averaging.after(step)
+    averaging.finish()
+    assert next(toy.parameters()).unique().tolist() == [pytest.approx(expected)]
+
+
+def test_a_moving_mean_starts_with_little_memory_and_goes_on_from_its_state():
+    toy = Toy()
+    averaging = Averaging(toy, {"ema": 0.5}, steps=4, epochs=1)
+    by_hand = None
+    for step in range(4):
+        fill(toy, float(step))
+        averaging.after(step)
+        decay = min(0.5, (1 + step) / (10 + step))
+        by_hand = step if by_hand is None else decay * by_hand + (1 - decay) * step
+        again = Averaging(toy, {"ema": 0.5}, steps=4, epochs=1)
+        again.restore(averaging.state())
+        averaging = again
+    averaging.finish()
+    assert next(toy.parameters()).unique().tolist() == [pytest.approx(by_hand)]
+
+
+def fill(network, value):
+    """All weights *value*."""
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.fill_(value)
+
+
+def test_words_that_no_text_holds_are_averaged_as_the_whole_table_would_be(bert, tmp_path):
+    """Their decay is one number, of which the mean is taken as well."""
+    changes = {"average": {"swa": 0.0}, "weight_decay": 0.5, "epochs": 2, "learning_rate": 0.05}
+    factory = often_saved(bert, **changes)
+    learner = fitted(factory, TRAIN, tmp_path)
+    table = learner.module.network.backbone.get_input_embeddings().weight.detach()
+    loaded = factory.shared.pristine.weights["embeddings.word_embeddings.weight"]
+    ratio = table / loaded
+    words = [row for row in range(len(table)) if ratio[row].std() < 1e-4]
+    assert words, "every word is trained"
+    rates = [0.05 * share for share in rate_shares(8)]
+    left = np.cumprod([1 - 0.5 * rate for rate in rates])
+    assert ratio[words[0]].mean().item() == pytest.approx(left.mean(), rel=1e-4)
+
+
+def rate_shares(steps):
+    """The shares of the peak rate."""
+    warmup = min(steps - 1, round(0.1 * steps))
+    return [rate_factor(step, steps, warmup, "linear") for step in range(steps)]
