@@ -84,6 +84,9 @@ def parser() -> Parser:
         metavar="TEXT",
         help="stands for a label in rows without one: --unlabelled=-1",
     )
+    options.add_argument(
+        "--no-joins", action="store_true", help="leave out tables that stand beside the rows"
+    )
     options.add_argument("--folds", type=int, help="number of folds; 5 if not given")
     options.add_argument("--seed", type=int, help="seed of the folds; 42 if not given")
     options.add_argument("--encoding", default="utf-8", help="text encoding of all files")
@@ -228,6 +231,7 @@ def _wishes(args: "Namespace", name: str) -> "Overrides":
         class_codes=args.class_codes or [],
         unlabelled=args.unlabelled,
         short_sample=args.short_sample,
+        no_joins=args.no_joins,
         folds=args.folds,
         seed=args.seed,
         encoding=args.encoding,

@@ -9,7 +9,14 @@ from datetime import date
 from typing import Any, Literal
 
 from pipeline.base.errors import UsageError, raise_if
-from pipeline.base.inputs import LATER, MARKED, EntityConfig, columns_in, template_problems
+from pipeline.base.inputs import (
+    LATER,
+    MARKED,
+    EntityConfig,
+    JoinConfig,
+    columns_in,
+    template_problems,
+)
 from pipeline.problems.problem import Problem, Submit
 from pipeline.problems.registry import ProblemName, problem_of
 
@@ -38,6 +45,8 @@ class DataConfig:
     """Whether the sample submission shows some of the rows only; the submission has all."""
     encoding: str = "utf-8"
     """Text encoding of all files."""
+    joins: list[JoinConfig] = field(default_factory=list, metadata=LATER)
+    """Tables beside the rows, joined to them by a key."""
 
 
 @dataclass(frozen=True, kw_only=True)

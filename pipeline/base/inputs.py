@@ -1,11 +1,11 @@
-"""How rows become inputs, as a config says it: templates, entities in a text."""
+"""How rows become inputs, as a config says it: templates, entities in a text, joined tables."""
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
-from pipeline.base.errors import UsageError
+from pipeline.base.errors import UsageError, raise_if
 
 LATER = {"later": True}
 """Metadata of fields that came with a later release: where they are not set, they stand in no
@@ -75,7 +75,7 @@ class EntityConfig:
     """Column with the place of its last character, or of the one after it."""
     end_is: Literal["last", "after"]
     """Which of both."""
-    type: str | None = None
+    type: str | None = field(default=None, metadata=LATER)
     """Column with what it is: PER, LOC."""
     mark: str = "@ * {type} * {text} @"
     """What stands in its place, for {text!marked} in a template."""
@@ -93,3 +93,41 @@ class EntityConfig:
     def columns(self) -> list[str]:
         """Those that say where it stands and what it is."""
         return [self.start, self.end, *([self.type] if self.type else [])]
+
+
+Role = Literal["train", "test", "holdout", "extra_train"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class JoinConfig:
+    """A table beside the rows, whose columns they get by a key."""
+
+    file: str
+    """A table, or a folder (or an archive) of text files: their names are the key, and what stands
+    in them is the column text."""
+    to: list[Role]
+    """Whose rows get the columns: of train, test, holdout, extra_train."""
+    key: str
+    """Column of the rows that says which row of the file is theirs; several rows may have one."""
+    file_key: str | None = field(default=None, metadata=LATER)
+    """Column of the file that names its rows, where it is called otherwise."""
+    columns: list[str]
+    """Columns of the file that the rows get."""
+    prefix: str = field(default="", metadata=LATER)
+    """Put in front of the names of these columns."""
+
+    def __post_init__(self) -> None:
+        problems = [
+            f"data.joins: {name} of {self.file!r} is empty; expected {expected}"
+            for name, expected in (
+                ("to", "one of train, test, holdout, extra_train or several"),
+                ("columns", "the columns that the rows get"),
+            )
+            if not getattr(self, name)
+        ]
+        raise_if(problems, UsageError)
+
+    @property
+    def their_key(self) -> str:
+        """How the file calls the key."""
+        return self.file_key or self.key

@@ -22,10 +22,12 @@ import pandas as pd
 
 from pipeline.base import Competition, DataError, raise_if
 from pipeline.base.config import ColumnsConfig
-from pipeline.base.inputs import MARKED, columns_in
+from pipeline.base.inputs import MARKED, Role, columns_in
+from pipeline.data.joined import joined
 from pipeline.data.labels import encode, labelled_rows
 from pipeline.data.rare import apart
 from pipeline.data.reading.reader import Reading, read
+from pipeline.data.reading.text_files import FILE_NAME
 from pipeline.data.sample import Sample, composed, for_rows, made_up, sample_of
 from pipeline.data.table import (
     Table,
@@ -63,11 +65,22 @@ def about(name: str, sentences: Sequence[str]) -> list[str]:
     return [f"{name}: {sentence}" for sentence in sentences]
 
 
-def frame_of(name: str, competition: Competition, root: Path) -> Checked[pd.DataFrame]:
-    """The rows of the file *name* below *root*."""
+def frame_of(name: str, competition: Competition, root: Path, role: Role) -> Checked[pd.DataFrame]:
+    """The rows of the file *name* below *root*, with the columns that are joined to its *role*."""
     file = _reading(name, competition, root)
-    frame = None if file.value is None else file.value.frame
-    return Checked(frame, file.problems, file.notes)
+    if file.value is None:
+        return Checked(None, file.problems)
+    joins = [join for join in competition.data.joins if role in join.to]
+    frame = file.value.frame.rename(columns={FILE_NAME: competition.columns.id})
+    if not joins:
+        return Checked(frame, file.problems, file.notes)
+
+    def beside(other: str) -> tuple[pd.DataFrame | None, list[str], list[str]]:
+        found = _reading(other, competition, root)
+        return None if found.value is None else found.value.frame, found.problems, found.notes
+
+    wide, problems, notes = joined(frame, name, joins, beside)
+    return Checked(wide, problems, [*file.notes, *notes])
 
 
 def _reading(name: str, competition: Competition, root: Path) -> Checked[Reading]:
@@ -79,10 +92,14 @@ def _reading(name: str, competition: Competition, root: Path) -> Checked[Reading
 
 
 def labelled_file(
-    name: str, competition: Competition, root: Path, features: Sequence[str] = ()
+    name: str,
+    competition: Competition,
+    root: Path,
+    features: Sequence[str] = (),
+    role: Role = "train",
 ) -> Checked[Table]:
-    """A file with targets; without a table where columns (or one of *features*) are missing."""
-    file, columns = frame_of(name, competition, root), competition.columns
+    """A file with targets, of a *role*; no table where a column or one of *features* is missing."""
+    file, columns = frame_of(name, competition, root, role), competition.columns
     if file.value is None:
         return Checked(None, file.problems)
     needed = [*columns.texts, *columns.targets, *features, *view_columns(columns)]
@@ -106,10 +123,14 @@ def labelled_file(
 
 
 def labelled_files(
-    names: Sequence[str], competition: Competition, root: Path, features: Sequence[str] = ()
+    names: Sequence[str],
+    competition: Competition,
+    root: Path,
+    features: Sequence[str] = (),
+    role: Role = "train",
 ) -> Checked[Table]:
     """The rows of several files one after the other; ids must stay unique."""
-    files = [labelled_file(name, competition, root, features) for name in names]
+    files = [labelled_file(name, competition, root, features, role) for name in names]
     tables = [file.value for file in files if file.value is not None]
     table = reduce(concatenate, tables) if tables else None
     problems = [problem for file in files for problem in file.problems]
@@ -128,7 +149,7 @@ def file_to_predict(
     has none at all its rows are those of the sample, in order.
     """
     name = competition.data.test
-    file = frame_of(name, competition, root)
+    file = frame_of(name, competition, root, "test")
     if file.value is None:
         return Checked(None, file.problems), sample
     columns = competition.columns

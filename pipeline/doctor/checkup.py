@@ -101,8 +101,9 @@ def config(scope: Scope, there: Listing) -> Iterator[Section]:
     if scope.config is None:
         return
     paths = Paths(scope.root, scope.config.name)
-    files = [scope.config.data.train, scope.config.data.test, scope.config.data.sample_submission]
-    files += [*scope.config.data.extra_train, *scope.config.data.holdout]
+    data = scope.config.data
+    files = [data.train, data.test, data.sample_submission, *data.extra_train, *data.holdout]
+    files += [join.file for join in data.joins]
     findings = [
         problem(
             scope.root / file,
@@ -110,7 +111,7 @@ def config(scope: Scope, there: Listing) -> Iterator[Section]:
             "Put the file there, or correct the config's section data.",
         )
         for file in files
-        if file and not (scope.root / file).is_file()
+        if file and not (scope.root / file).exists()
     ]
     findings += guarded(paths.passport, _other_settings(paths, scope.config))
     yield Section(

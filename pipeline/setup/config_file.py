@@ -27,6 +27,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "submissions": (),
 }
 SELDOM: dict[str, Any] = {
+    "data.joins": [],
     "columns.template": [],
     "columns.entities": [],
     "data.short_sample": False,
@@ -38,7 +39,7 @@ SELDOM: dict[str, Any] = {
     "submissions.benchmark": None,
 }
 """Fields that stand in the file only where they are not as usual."""
-INPUTS = ("columns.template", "columns.entities")
+INPUTS = ("data.joins", "columns.template", "columns.entities")
 """Of these, those that are said on the terminal as well: they decide what a model reads."""
 SECTIONS = {
     "data": "The files. Relative paths start at --root (default: the current folder).",
@@ -66,6 +67,8 @@ CHANGES: dict[str, str] = {
     "columns.texts": "One column for single texts, two for pairs.",
     "columns.template": "What a model reads of a row: columns in braces, [SEP] between texts; two "
     "entries for pairs. A recipe may have another one (template). Without it: the texts.",
+    "data.joins": "Tables beside the rows: file, to (whose rows get the columns), key, columns; "
+    "file_key where the file calls the key otherwise, prefix for names that stand in both.",
     "columns.entities": "Entities in a text, by the places of their characters, for "
     "{text!marked} in the template.",
     "columns.features": "Further columns that train and test share; folds can use them.",
@@ -148,9 +151,13 @@ def _listed(values: Sequence[Any]) -> str:
 
 
 def _in_a_line(entry: Any) -> str:
+    """One entry of a list, short: a join, an entity, a text."""
     if not isinstance(entry, dict):
         return str(entry)
-    return ", ".join(f"{key}: {value}" for key, value in entry.items() if value is not None)
+    if "key" in entry:
+        given = f"{entry['file']} to {' and '.join(entry['to'])} by {entry['key']}"
+        return f"{given}: {', '.join(entry['columns'])}"
+    return f"{entry['text']} from {entry['start']} to {entry['end']}: {entry['mark']}"
 
 
 def _summed(name: str, value: str, reason: str) -> list[str]:

@@ -2,6 +2,7 @@
 later and to make it again.
 """
 
+import hashlib
 import math
 import platform
 from collections.abc import Iterator, Mapping, Sequence
@@ -232,12 +233,23 @@ def versions() -> dict[str, str]:
 def digests(competition: Competition, root: Path) -> dict[str, str | None]:
     """The competition's files, path as in the config -> SHA-256; None where it is not there."""
     paths = {name: root / name for name in _files(competition)}
-    return {name: sha256(path) if path.is_file() else None for name, path in paths.items()}
+    return {name: _digest(path) for name, path in paths.items()}
+
+
+def _digest(path: Path) -> str | None:
+    """SHA-256 of a file, or of the names and bytes of all files of a folder."""
+    if not path.is_dir():
+        return sha256(path) if path.is_file() else None
+    files = sorted(each for each in path.iterdir() if each.is_file())
+    content = "".join(f"{each.name} {sha256(each)}\n" for each in files)
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def _files(competition: Competition) -> Iterator[str]:
     """What is read to make a file: the tables, and the metric where it is a person's own."""
     data = competition.data
-    yield from dict.fromkeys([data.train, data.test, data.sample_submission, *data.holdout])
+    beside = [join.file for join in data.joins]
+    files = [data.train, data.test, data.sample_submission, *data.holdout, *beside]
+    yield from dict.fromkeys(files)
     if ":" in competition.task.metric:
         yield f"{competition.task.metric.partition(':')[0].replace('.', '/')}.py"

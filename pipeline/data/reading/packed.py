@@ -36,10 +36,22 @@ def is_packed(path: Path) -> bool:
     return path.suffix.lower() in ENDINGS
 
 
+def is_archive(path: Path) -> bool:
+    """Whether the ending of *path* is that of an archive, which may hold several files."""
+    return path.name.lower().endswith((*TARS, ".zip"))
+
+
+def members(path: Path, name: str) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    """Path and reader of each file in the archive *path*; DataError as `unpacked`."""
+    with _damage_told(name), path.open("rb") as stream:
+        for each, open_ in _members(stream, path.name.lower()):
+            yield each, lambda open_=open_: _bounded(open_(), MOST_BYTES, name)  # type: ignore[misc]
+
+
 def inner_name(path: Path, name: str) -> str:
     """What the table inside is called; DataError as `unpacked`."""
     lower = path.name.lower()
-    if not lower.endswith((*TARS, ".zip")):
+    if not is_archive(path):
         return path.name[: -len(path.suffix)]
     with _damage_told(name), path.open("rb") as stream:
         return _only([each for each, _ in _members(stream, lower)], name)
@@ -52,7 +64,7 @@ def unpacked(path: Path, name: str, most: int = MOST_BYTES) -> bytes:
     """
     lower, wanted = path.name.lower(), inner_name(path, name)
     with _damage_told(name), path.open("rb") as stream:
-        if not lower.endswith((*TARS, ".zip")):
+        if not is_archive(path):
             return _bounded(STREAMS[path.suffix.lower()](stream), most, name)
         for each, open_ in _members(stream, lower):
             if each == wanted:

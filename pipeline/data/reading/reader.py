@@ -21,6 +21,7 @@ from pipeline.data.reading.json_lines import parse_json, parse_jsonl
 from pipeline.data.reading.packed import ENDINGS, inner_name, is_packed, unpacked
 from pipeline.data.reading.parquet import parquet_columns, parse_parquet
 from pipeline.data.reading.spreadsheet import parse_spreadsheet, spreadsheet_columns
+from pipeline.data.reading.text_files import FILE_NAME, TEXT, holds_texts, read_texts
 from pipeline.data.table import Findings
 
 Parsed = tuple[pd.DataFrame, Findings, list[str]]
@@ -109,6 +110,9 @@ def read(path: Path, encoding: str = "utf-8", name: str = "", option: str = IN_C
     """As `read_file`, with notes; messages call the file *name* (default: its path), and *option*
     is how its encoding can be said."""
     name = name or str(path)
+    if holds_texts(path):
+        frame, notes = read_texts(path, encoding, name, option)
+        return Reading(frame=frame, notes=notes, header=list(frame.columns))
     format_ = _format(path, name)
     if isinstance(format_, BinaryFormat):
         frame, found, notes = format_.parse(path, name)
@@ -133,6 +137,8 @@ def read(path: Path, encoding: str = "utf-8", name: str = "", option: str = IN_C
 def column_names(path: Path, encoding: str = "utf-8") -> list[str]:
     """The columns of a file, where it can be from its first lines only; DataError where they
     cannot be read."""
+    if holds_texts(path):
+        return [FILE_NAME, TEXT]
     format_ = _format(path, path.name)
     if isinstance(format_, BinaryFormat):
         return _composed(format_.columns(path, path.name))
@@ -166,7 +172,7 @@ def is_table(path: Path) -> bool:
 def _format(path: Path, name: str) -> TextFormat | BinaryFormat:
     """The format that the ending of *path* says; DataError for none that can be read."""
     if path.is_dir():
-        raise DataError(f"{name} is a folder; expected a file")
+        raise DataError(f"{name} is a folder without .txt files; expected a file")
     if not path.is_file():
         there = (
             sorted(other.name for other in path.parent.glob("*")) if path.parent.is_dir() else []

@@ -28,6 +28,7 @@ class Overrides:
     """CLASS=CODE each, or as-is."""
     unlabelled: str | None = None
     short_sample: bool = False
+    no_joins: bool = False
     folds: int | None = None
     seed: int | None = None
     encoding: str = "utf-8"

@@ -12,18 +12,27 @@ import pandas as pd
 
 from pipeline.base import Competition, DataError, raise_if
 from pipeline.base.config import ColumnsConfig, DataConfig, FoldsConfig, TaskConfig
-from pipeline.base.inputs import MARKED
+from pipeline.base.inputs import MARKED, JoinConfig, Role
 from pipeline.data import id_column_of
 from pipeline.data.labels import labelled_rows, one_hot
 from pipeline.data.long_form import widened
 from pipeline.data.reading.reader import read_file
+from pipeline.data.reading.text_files import FILE_NAME
 from pipeline.data.sample import index_columns
 from pipeline.problems.label_texts import canonical
 from pipeline.setup.detection.choices import Choices, Overrides
 from pipeline.setup.detection.codes import ask_unlabelled, find_codes
 from pipeline.setup.detection.columns import find_groups, find_id, find_strata, pairs_of
-from pipeline.setup.detection.files import Files, find_files, find_holdout, mention_others
+from pipeline.setup.detection.files import (
+    Files,
+    find_files,
+    find_holdout,
+    mention_others,
+    role_of,
+)
 from pipeline.setup.detection.inputs import find_entities, find_inputs, opened, say_unused
+from pipeline.setup.detection.joins import find_joins, spelled
+from pipeline.setup.detection.joins import widened as with_joins
 from pipeline.setup.detection.names import TARGETS, target_rank
 from pipeline.setup.detection.profile import Profile, profile_of, profiles_of
 from pipeline.setup.detection.target import Answers, answers_of, find_targets, refuse_tags
@@ -72,6 +81,8 @@ class Seen:
     """Of the columns of train."""
     holdout: dict[Path, pd.DataFrame]
     """Of the files that may be the holdout."""
+    joins: list[JoinConfig]
+    """Tables beside them; the rows have their columns already."""
 
     @property
     def in_test(self) -> list[str]:
@@ -97,14 +108,16 @@ def detect(folder: Path, overrides: Overrides, spell: Callable[[Path], str]) -> 
     read or hold token tags.
     """
     choices = Choices()
-    seen = _read(find_files(folder, overrides, choices), overrides.encoding)
+    seen = _read(find_files(folder, overrides, choices), overrides, choices)
     id_column = find_id(seen.profiles, seen.test, seen.sample, overrides, choices)
     answers = answers_of(seen.sample, id_column)
     columns = _columns(seen, id_column, answers, overrides, choices)
     answers = answers.without_kept(columns.targets)
     strata, groups = _fold_columns(seen, columns, choices)
     holdout = find_holdout(seen.holdout, columns, choices)
-    mention_others(seen.files.others, columns, overrides.encoding, choices)
+    beside = [join.file for join in seen.joins]
+    others = [path for path in seen.files.others if str(path) not in beside]
+    mention_others(others, columns, overrides.encoding, choices)
     labelled = [seen.train, *(seen.holdout[path] for path in holdout)]
     task = _task(labelled, columns, answers, overrides, choices)
     choices.settle()
@@ -120,6 +133,7 @@ def detect(folder: Path, overrides: Overrides, spell: Callable[[Path], str]) -> 
                 holdout=[spell(path) for path in holdout],
                 encoding=overrides.encoding,
                 short_sample=overrides.short_sample,
+                joins=spelled(seen.joins, spell),
             ),
             columns=columns,
             task=task,
@@ -135,9 +149,9 @@ def detect(folder: Path, overrides: Overrides, spell: Callable[[Path], str]) -> 
     )
 
 
-def _read(files: Files, encoding: str) -> Seen:
+def _read(files: Files, overrides: Overrides, choices: Choices) -> Seen:
     """Read all files but extra ones; DataError with the problems of all of them."""
-    frames, problems = {}, []
+    frames, problems, encoding = {}, [], overrides.encoding
     for path in (files.train, files.test, files.sample, *files.holdout):
         try:
             if path:
@@ -145,18 +159,36 @@ def _read(files: Files, encoding: str) -> Seen:
         except DataError as error:
             problems.append(str(error).replace("\n", "\n  "))
     raise_if(problems, DataError)
-    train = opened(frames[files.train])
+    sample = _wide(frames[files.sample]) if files.sample else None
+    rows: dict[Role, list[Path]] = {
+        "train": [files.train],
+        "test": [files.test],
+        "holdout": list(files.holdout),
+    }
+    for path in {path for paths in rows.values() for path in paths}:
+        named = None if sample is None else id_column_of(sample, "")
+        frames[path] = frames[path].rename(columns={FILE_NAME: named or "id"})
+    others = [(path, role_of(path)) for path in [*files.folders, *files.others]]
+    parts = {role: [frames[path] for path in paths] for role, paths in rows.items()}
+    joins = [] if overrides.no_joins else find_joins(parts, others, encoding, choices)
+    wide = {
+        path: opened(with_joins(frames[path], role, joins, encoding))
+        for role, paths in rows.items()
+        for path in paths
+    }
+    train = wide[files.train]
     return Seen(
         files=files,
         train=train,
-        test=opened(frames[files.test]),
-        sample=_wide(frames[files.sample]) if files.sample else None,
+        test=wide[files.test],
+        sample=sample,
         profiles={
             name: profile
             for name, profile in profiles_of(train).items()
             if name not in index_columns(train)
         },
-        holdout={path: frames[path] for path in files.holdout},
+        holdout={path: wide[path] for path in files.holdout},
+        joins=joins,
     )
 
 
@@ -181,7 +213,8 @@ def _columns(
     entities = find_entities(seen.train, shared, choices)
     places = [place for each in entities for place in (each.start, each.end)]
     shared = {name: profile for name, profile in shared.items() if name not in places}
-    inputs = find_inputs(shared, entities, overrides, choices)
+    joined = {f"{join.prefix}{name}" for join in seen.joins for name in join.columns}
+    inputs = find_inputs(shared, entities, overrides, choices, joined)
     marked = any(MARKED in side for side in inputs.template)
     columns = ColumnsConfig(
         id=id_column,

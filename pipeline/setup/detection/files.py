@@ -9,8 +9,10 @@ import pandas as pd
 from pipeline.base import DataError, UsageError, raise_if
 from pipeline.base.config import ColumnsConfig
 from pipeline.data.reading.reader import column_names, is_table
+from pipeline.data.reading.text_files import holds_texts
 from pipeline.data.tables import ROW_NUMBER
 from pipeline.setup.detection.choices import Choices, Overrides
+from pipeline.setup.detection.joins import main_among
 from pipeline.setup.detection.names import words
 
 DEV = {"dev", "valid", "val", "validation", "eval", "validate"}
@@ -34,6 +36,8 @@ class Files:
     """Given by a flag."""
     others: list[Path]
     """Nothing is known of them yet."""
+    folders: list[Path]
+    """Of text files, or archives of them."""
 
 
 def find_files(folder: Path, overrides: Overrides, choices: Choices) -> Files:
@@ -41,10 +45,12 @@ def find_files(folder: Path, overrides: Overrides, choices: Choices) -> Files:
     if not folder.is_dir():
         raise UsageError(f"there is no folder {folder}; expected one with train and test files")
     there = sorted(path for path in folder.iterdir() if is_table(path) and not _unpacked(path))
+    folders = sorted(path for path in folder.iterdir() if holds_texts(path))
     given = _given(folder, overrides)
     roles = {path: role_of(path) for path in there}
+    seen = Looked(folder, roles, folders, overrides.encoding)
     chosen = {
-        role: given[role][0] if given[role] else _choose(role, roles, folder, choices)
+        role: given[role][0] if given[role] else _choose(role, seen, choices)
         for role in ("train", "test", "sample")
     }
     choices.settle()
@@ -61,7 +67,20 @@ def find_files(folder: Path, overrides: Overrides, choices: Choices) -> Files:
         holdout=holdout,
         extra=given["extra"],
         others=[path for path in there if not _in(path, [*taken, *holdout])],
+        folders=[path for path in folders if not _in(path, taken)],
     )
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What a folder holds."""
+
+    folder: Path
+    roles: dict[Path, str]
+    """Table -> what its name says."""
+    texts: list[Path]
+    """Folders and archives of text files."""
+    encoding: str
 
 
 def _unpacked(path: Path) -> bool:
@@ -86,9 +105,10 @@ def role_of(path: Path) -> str:
     return "test" if any(part in ("test", "tests", "testing", "testset") for part in parts) else ""
 
 
-def _choose(role: str, roles: dict[Path, str], folder: Path, choices: Choices) -> Path | None:
-    """The one file for *role*; a plain name such as train.csv wins over train_v2.csv."""
-    candidates = [path for path, found in roles.items() if found == role]
+def _choose(role: str, seen: Looked, choices: Choices) -> Path | None:
+    """The one file for *role*; a plain name such as train.csv wins over train_v2.csv, and of tables
+    that stand beside each other the one that names the rows."""
+    candidates = [path for path, found in seen.roles.items() if found == role]
     plain = [path for path in candidates if path.stem.lower() in PLAIN[role]]
     if role == "sample" and not plain:
         plain = [path for path in candidates if {"sample", "format"} & set(words(path.stem))]
@@ -98,14 +118,26 @@ def _choose(role: str, roles: dict[Path, str], folder: Path, choices: Choices) -
         also = f", rather than {', '.join(others)}" if others else ""
         choices.because(f"data.{_key(role)}", f"By its name{also}.")
         return best[0]
+    if best and role != "sample":
+        other = "test" if role == "train" else "train"
+        beside = [path for path, found in seen.roles.items() if found == other]
+        if main := main_among(best, beside, seen.encoding):
+            rest = ", ".join(path.name for path in best if path != main)
+            choices.because(f"data.{role}", f"It names the rows; {rest} stands beside it.")
+            return main
     if best:
         names = [path.name for path in best]
         choices.ask(f"--{role} FILE", f"{len(best)} files could be it", names)
     elif role == "sample":
         choices.because("data.sample_submission", "No file is called like one.")
+    elif len(texts := [path for path in seen.texts if role_of(path) == role]) == 1:
+        choices.because(f"data.{role}", "A folder of text files: a row for each, named by it.")
+        return texts[0]
     else:
-        there = [path.name for path in roles]
-        choices.ask(f"--{role} FILE", f"no file of {folder} is called like a {role} file", there)
+        there = [path.name for path in seen.roles]
+        choices.ask(
+            f"--{role} FILE", f"no file of {seen.folder} is called like a {role} file", there
+        )
     return None
 
 
@@ -126,7 +158,8 @@ def _given(folder: Path, overrides: Overrides) -> dict[str, list[Path]]:
     found: dict[str, list[Path]] = {role: [] for role in named}
     for role, names in named.items():
         for name in names:
-            path = next((path for path in (folder / name, Path(name)) if path.is_file()), None)
+            places = (folder / name, Path(name))
+            path = next((path for path in places if path.is_file() or holds_texts(path)), None)
             if path is None:
                 problems.append(f"--{role} {name}: there is no such file in {folder}")
             else:

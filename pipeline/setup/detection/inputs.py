@@ -1,6 +1,6 @@
 """What a model reads of a row: a template where texts are more than two, entities by offsets."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -34,8 +34,13 @@ def find_inputs(
     entities: Sequence[EntityConfig],
     overrides: Overrides,
     choices: Choices,
+    joined: Collection[str] = (),
 ) -> Inputs:
-    """The text columns among those that train and test share, and how they are put together."""
+    """The text columns among those that train and test share, and how they are put together.
+
+    Columns that were *joined* and that many rows have in common are no texts of a row: they are
+    further columns, which the template names.
+    """
     if overrides.template:
         return _wished(shared, entities, overrides, choices)
     if entities and not overrides.texts:
@@ -44,17 +49,28 @@ def find_inputs(
         choices.because("columns.template", "The sentence with its entities marked.")
         return Inputs(texts=[text], template=[f"{{{text}{MARKED}}}"])
     texts, further = find_texts(shared, overrides, choices)
+    further += [
+        name
+        for name, profile in shared.items()
+        if name in joined and profile.sentence_like and name not in [*texts, *further]
+    ]
+    common = [name for name in texts if name in joined and _category(shared[name])]
+    if common and common != texts:
+        texts, further = [name for name in texts if name not in common], [*common, *further]
     if not further and len(texts) <= 2:
         return Inputs(texts=texts)
-    template = proposed(list(shared), texts, further)
-    more = [name for name in further if shared[name].natural and not _category(shared[name])]
     choices.because("columns.template", _why(texts, further, overrides))
+    own = [name for name in shared if name in texts or (name in further and _own(shared[name]))]
+    if len(texts) > 2:
+        own = [name for name in own if not _category(shared[name])] or own
     return Inputs(
-        texts=[name for name in shared if name in texts or name in more]
-        if more or len(texts) != 2
-        else texts,
-        template=template,
+        texts=texts if set(own) == set(texts) else own,
+        template=proposed(list(shared), texts, further),
     )
+
+
+def _own(profile: Profile) -> bool:
+    return profile.natural and not _category(profile)
 
 
 def _category(profile: Profile) -> bool:
@@ -117,7 +133,7 @@ def _wished(
     choices.because("columns.template", "Given by --template.")
     if overrides.texts:
         return Inputs(texts=find_texts(shared, overrides, choices)[0], template=sides)
-    texts = [name for name in named if shared[name].natural and not _category(shared[name])]
+    texts = [name for name in named if _own(shared[name])]
     choices.because("columns.texts", "The texts that --template names.")
     return Inputs(texts=texts or named[:1], template=sides)
 

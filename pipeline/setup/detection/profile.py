@@ -55,8 +55,13 @@ class Profile:
     @property
     def natural(self) -> bool:
         """Does it hold natural language (or program code), different in most rows?"""
+        return self.sentence_like and self.distinct >= 0.1 * self.rows
+
+    @property
+    def sentence_like(self) -> bool:
+        """Does it hold natural language, however often the same?"""
         long = self.words >= 2.5 or self.length >= 60 or (self.foreign and self.length >= 8)
-        return self.sentences > 0.8 and long and self.distinct >= 0.1 * self.rows
+        return self.sentences > 0.8 and long
 
     @property
     def foreign(self) -> bool:

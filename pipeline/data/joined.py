@@ -1,0 +1,111 @@
+"""Tables beside the rows, joined to them by a key: prompts of summaries, essays, labels.
+
+A join is said in the config, `data.joins`: which file, which key, which columns, to which rows. It
+adds columns to rows and never adds, drops or reorders a row; whatever does not fit is refused.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from pipeline.base.inputs import JoinConfig
+from pipeline.data.join import named
+from pipeline.data.reading.text_files import FILE_NAME
+from pipeline.data.sample import composed
+from pipeline.data.table import Findings
+
+Read = Callable[[str], tuple[pd.DataFrame | None, list[str], list[str]]]
+"""A file's name -> its rows (None where they cannot be read), problems and notes."""
+
+
+def joined(
+    frame: pd.DataFrame, name: str, joins: Sequence[JoinConfig], read: Read
+) -> tuple[pd.DataFrame | None, list[str], list[str]]:
+    """*frame*, the rows of the file *name*, with the columns of all *joins*, one after the other.
+
+    Returns None where a join cannot be made, with the problems; and notes.
+    """
+    problems, notes = [], []
+    for join in joins:
+        table, wrong, told = read(join.file)
+        notes += told
+        problems += wrong
+        if table is None:
+            continue
+        table = table.rename(columns={FILE_NAME: join.their_key})
+        wrong = join_problems(frame, name, table, join)
+        problems += wrong
+        if not wrong:
+            frame, more = with_columns(frame, name, table, join)
+            notes += more
+    return (None if problems else frame), problems, notes
+
+
+def join_problems(
+    frame: pd.DataFrame, name: str, table: pd.DataFrame, join: JoinConfig
+) -> list[str]:
+    """Why *table* cannot be joined to *frame*, in sentences."""
+    there, theirs = list(map(str, frame.columns)), list(map(str, table.columns))
+    if join.key not in there:
+        return [
+            f"{name}: there is no column {join.key!r} to join {join.file} by; it has "
+            f"{', '.join(there)}. Name the right one as the key of the join"
+        ]
+    if lacking := [each for each in (join.their_key, *join.columns) if each not in theirs]:
+        return [
+            f"{join.file}: there is no column {', '.join(map(repr, lacking))} to be joined to "
+            f"{name}; it has {', '.join(theirs)}"
+        ]
+    problems = []
+    keys, found = composed(frame[join.key].to_numpy(object)), Findings()
+    own = composed(table[join.their_key].to_numpy(object))
+    for key, count in pd.Series(own).value_counts(sort=False).items():
+        if count > 1:
+            found.add(f"{join.their_key} that stand more than once", f"{key} ({count} times)")
+    problems += [
+        f"{join.file}: {sentence}. A join takes one row for each; take the others out, or join by "
+        "a column that names each row"
+        for sentence in found.sentences()
+    ]
+    unknown = ~pd.Index(keys).isin(own)
+    if unknown.any():
+        missing = list(dict.fromkeys(keys[unknown]))
+        problems.append(
+            f"{name}: {int(unknown.sum()):,} rows whose {join.key} is not in {join.file}: "
+            f"{named(missing)}{_alike(missing, own)}"
+        )
+    collide = [each for each in join.columns if f"{join.prefix}{each}" in there]
+    if collide:
+        problems.append(
+            f"{join.file} and {name} both have a column {', '.join(map(repr, collide))}: set the "
+            "prefix of the join (prefix: other_), or take the column out of its columns"
+        )
+    return problems
+
+
+def _alike(missing: Sequence[str], own: np.ndarray) -> str:
+    """For a sentence: keys that are there but for case, spaces, a .0 or zeros in front."""
+
+    def plain(text: str) -> str:
+        return text.strip().casefold().removesuffix(".0").lstrip("0")
+
+    there = {plain(each): each for each in own}
+    near = [each for each in missing if plain(each) in there]
+    if not near:
+        return f" (there they are like {', '.join(list(dict.fromkeys(own))[:3])})"
+    other = there[plain(near[0])]
+    return f"; {near[0]!r} is {other!r} there. Write them alike in both files"
+
+
+def with_columns(
+    frame: pd.DataFrame, name: str, table: pd.DataFrame, join: JoinConfig
+) -> tuple[pd.DataFrame, list[str]]:
+    """*frame* with the columns of *join*, and a note about rows of *table* that nobody has."""
+    keys = composed(frame[join.key].to_numpy(object))
+    own = pd.Index(composed(table[join.their_key].to_numpy(object)))
+    places = own.get_indexer(pd.Index(keys))
+    cells = {f"{join.prefix}{each}": table[each].to_numpy(object)[places] for each in join.columns}
+    unused = int((~own.isin(keys)).sum())
+    more = [f"{join.file}: {unused:,} of its rows belong to no row of {name}"] if unused else []
+    return frame.assign(**cells), more
