@@ -12,7 +12,7 @@ import coverage
 import pytest
 
 from benchmarks.mutation.fork import in_fork, loaded_of_others
-from benchmarks.mutation.plan import COPY, WORK, digest, files_of, tests_of
+from benchmarks.mutation.plan import COPY, WORK, digest, tests_of
 
 SLOW_S = 10.0
 """Processor seconds: a longer test judges no mutants."""
@@ -105,6 +105,7 @@ def watch(test_file: str, room: str, output: Path) -> int:
         "seconds": {test: round(spent, 3) for test, spent in seen.seconds.items()},
         "failed": seen.failed,
         "lines": lines,
+        "files": {file: digest(file) for file in (test_file, *lines)},
         "modules": loaded_of_others(),
     }
     output.write_text(json.dumps(found), encoding="utf-8")
@@ -112,19 +113,16 @@ def watch(test_file: str, room: str, output: Path) -> int:
 
 
 def measure(room: str) -> Reach:
-    """The reach of a room's tests; what was measured stands while the files are the same."""
+    """The reach of a room's tests; what was measured stands while its files are the same."""
     whole = Reach()
     tests = tests_of(room)
-    sources = digest(*files_of(room))
     for number, test_file in enumerate(tests, 1):
-        key = f"{sources}-{digest(test_file)}.json"
-        output = WORK / "reach" / room / f"{test_file.replace('/', '.')}-{key}"
-        if not output.is_file():
+        output = WORK / "reach" / room / f"{test_file.replace('/', '.')}.json"
+        if not is_true(output):
             output.parent.mkdir(parents=True, exist_ok=True)
-            for old in output.parent.glob(f"{test_file.replace('/', '.')}-*"):
-                old.unlink()
             began = time.monotonic()
             part = output.with_suffix(".part")
+            part.unlink(missing_ok=True)
             in_fork(lambda: watch(test_file, room, part), 900, 3600, keep_pyc=True)  # noqa: B023
             if not part.is_file():
                 raise SystemExit(f"{test_file} ended before it told anything: {WORK / 'log.txt'}")
@@ -135,6 +133,14 @@ def measure(room: str) -> Reach:
         add(whole, test_file, json.loads(output.read_text("utf-8")))
     whole.modules = list(dict.fromkeys(whole.modules))
     return whole
+
+
+def is_true(output: Path) -> bool:
+    """Whether the test file, and what it runs of the room, are as they were measured."""
+    if not output.is_file():
+        return False
+    files = json.loads(output.read_text("utf-8"))["files"]
+    return all((COPY / file).is_file() and digest(file) == then for file, then in files.items())
 
 
 def add(whole: Reach, home: str, found: dict) -> None:

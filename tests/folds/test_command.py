@@ -51,6 +51,20 @@ def test_the_first_call_freezes_and_the_second_checks(root, capsys):
     assert f"digest {digest}" in second
 
 
+def test_what_test_rows_have_in_train_stands_beside_what_held_out_rows_have(root, capsys):
+    """But not where test rows are so few that a share says nothing."""
+    assert command(root) == 0
+    assert "has in train" not in capsys.readouterr().out
+    rows = [f"t{row},text {row % 72},a" for row in range(144)]  # half of these texts are in train
+    (root / "test.csv").write_text("\n".join(["id,text,source", *rows]) + "\n")
+    (root / "sample.csv").write_text("id,topic\n" + "".join(f"t{row},blue\n" for row in range(144)))
+    assert command(root) == 0
+    told = capsys.readouterr().out
+    assert "  test     has in train: a shared sentence 50.0 %, at least a near sentence" in told
+    assert "  held out have in training: a shared sentence 0.0 %" in told
+    assert "  note     50 % of the test rows have the texts of a row of train, 0 % of the" in told
+
+
 def test_json_is_one_object_with_a_line_per_fold(root, capsys):
     assert command(root, "--json") == 0
     found = json.loads(capsys.readouterr().out)

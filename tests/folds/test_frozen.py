@@ -14,7 +14,7 @@ from pipeline.base.errors import ArtifactError, DataError
 from pipeline.base.paths import Paths
 from pipeline.data.rare import apart
 from pipeline.data.table import Table
-from pipeline.folds.checks import divisions
+from pipeline.folds.checks import Spread, divisions, rare_notes
 from pipeline.folds.frozen import frozen, new_folds, read_frozen, spread, workable
 
 
@@ -192,6 +192,13 @@ def test_a_class_with_fewer_groups_than_folds_is_noted(paths):
         "class 'rare' stands in 2 groups of rows, fewer than the 3 folds: "
         "some folds hold out none of it, and a score of the class is shaky",
     )
+
+
+def test_only_classes_of_several_groups_and_fewer_than_folds_are_noted():
+    """A class of one group is refused, or never scored."""
+    rows = np.arange(5)
+    spread = [Spread(name=f"class {n}", rows=rows, groups=n) for n in (1, 2, 3, 4)]
+    assert [note.split(" stands")[0] for note in rare_notes(spread, 3)] == ["class 2"]
 
 
 def test_a_group_larger_than_a_fold_is_noted(paths):
@@ -428,11 +435,18 @@ def test_own_folds_that_cut_a_group_are_refused_naming_two_of_its_rows(paths, tm
     train = toy(texts=["same", "other", "same", *map(str, range(27))])
     message = refusal(DataError, competition(file="own.csv"), paths, train)
     assert "r000 (fold 0) with r002 (fold 2)" in message
+    assert "more groups" not in message
+    train = toy(texts=[*"abcd" * 3, *map(str, range(18))])
+    message = refusal(DataError, competition(file="own.csv"), paths, train)
+    assert message.count(" with ") == 3
+    assert " and 1 more groups. " in message
 
 
 def test_a_missing_fold_file_or_column_is_named(paths, tmp_path):
     message = refusal(DataError, competition(file="own.csv"), paths, toy())
     assert "own.csv is missing" in message
+    (tmp_path / "own.csv").write_text("id\nr000\n")
+    assert "has no column 'fold'" in refusal(DataError, competition(file="own.csv"), paths, toy())
     write_own(tmp_path / "own.csv", GOOD, header=("id", "kfold"))
     message = refusal(DataError, competition(file="own.csv"), paths, toy())
     assert "has no column 'fold'; its header is id,kfold, expected id,fold" in message

@@ -12,7 +12,18 @@ from pipeline.base.paths import Paths
 from pipeline.data.table import Table
 from pipeline.folds.frozen import frozen
 from pipeline.folds.recipe import choose_recipe, groups_of, split_some
-from pipeline.folds.relation import LEVELS, differ, of_folds, of_test, relatives
+from pipeline.folds.relation import (
+    APART,
+    FEWEST,
+    LEVELS,
+    Relation,
+    chance,
+    compare_folds,
+    differ,
+    of_folds,
+    of_test,
+    relatives,
+)
 
 WORDS = ["river", "stone", "quiet", "engine", "paper", "window", "garden", "market", "signal"]
 FOLDS = FoldsConfig()
@@ -68,6 +79,44 @@ def test_held_out_rows_are_held_against_the_other_folds_only():
     assert together.shares["same texts"] == 0
     assert apart.shares["same texts"] == 0.5
     assert together.seen["author"] == pytest.approx(2 / 3), "of the rows that have an author"
+
+
+def shares(*values, rows=400, **seen):
+    return Relation(rows=rows, shares=dict(zip(LEVELS, values, strict=True)), seen=seen)
+
+
+def test_the_share_that_differs_most_is_the_one_that_is_told():
+    folds = shares(0.0, 0.5, 0.1, 0.0, 0.4, author=0.9)
+    nearer = shares(0.1, 0.4, 0.1, 0.0, 0.4, author=0.3)
+    assert differ(nearer, folds).startswith("30 % of the test rows have a value of author that")
+    assert differ(nearer, folds).endswith("test is harder than what the folds ask")
+    copies = shares(0.5, 0.0, 0.1, 0.0, 0.4, author=0.9)
+    assert differ(copies, folds).startswith(
+        "50 % of the test rows have the texts of a row of train"
+    )
+    assert differ(copies, folds).endswith("test is easier than what the folds ask")
+    few = replace(copies, rows=FEWEST - 1)
+    assert differ(few, folds) is None
+    assert differ(replace(copies, rows=FEWEST), folds)
+
+
+@pytest.mark.parametrize(("rows", "allowed"), [(100, 0.1), (1600, 0.025)])
+def test_a_difference_within_chance_is_none(rows, allowed):
+    """Two standard errors of a half of the rows."""
+    test = shares(0.5, 0.0, 0.0, 0.0, 0.5, rows=rows)
+    assert chance(test) == pytest.approx(allowed)
+    for more, told in ((-0.001, False), (0.001, True)):
+        share = 0.5 + APART + allowed + more
+        assert (differ(test, shares(share, 0.0, 0.0, 0.0, 1 - share)) is not None) == told
+
+
+def test_a_few_letters_off_are_near_only_where_a_lower_threshold_is_asked_for():
+    train = table([("long sentence number one here",), ("wholly different things",)])
+    test = table([("long sentence numb one heroes",)], "t")
+    found, _ = compare_folds(train, test, np.array([0, 1]))
+    assert found.shares["a near sentence"] == 0
+    found, _ = compare_folds(train, test, np.array([0, 1]), threshold=0.5)
+    assert found.shares["a near sentence"] == 1
 
 
 def chosen(train, test, columns=(), folds=FOLDS):
