@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.base.config import TaskConfig
-from pipeline.metrics.greedy_ranked import log_sum, ordered_pairs
+from pipeline.metrics.greedy_ranked import likely_classes, log_sum, ordered_pairs
 from pipeline.metrics.greedy_steps import climb
 from pipeline.metrics.metric import MetricError, fitting, get_metric, of_a_function
 
@@ -140,3 +140,19 @@ def test_ordered_pairs_are_those_of_a_loop_over_all_pairs(rows):
 def test_the_logarithm_of_a_product_is_the_sum_of_logarithms(values):
     values = np.array(values)
     assert log_sum(values) == pytest.approx(float(np.log(values).sum()), rel=1e-12, abs=1e-10)
+
+
+def test_probabilities_of_classes_have_a_fast_way_and_other_numbers_have_none():
+    truth, oof = table_of("multiclass", 40, 0, 1000)
+    chances = [each / each.sum(axis=1, keepdims=True) for each in oof]
+    assert likely_classes(truth, chances) is not None
+    assert likely_classes(truth, [3 * each for each in chances]) is None
+    assert likely_classes(truth, [each / 3 for each in chances]) is None
+
+
+@pytest.mark.parametrize(("problem", "name"), CASES)
+def test_one_member_alone_is_scored_too(problem, name):
+    metric = metric_of(problem, name)
+    truth, oof = table_of(problem, 40, 0, 1000, members=1)
+    found = climb(metric, truth, oof).steps(np.zeros(1))
+    np.testing.assert_allclose(found, plain_steps(metric, truth, oof, np.zeros(1)), rtol=1e-6)

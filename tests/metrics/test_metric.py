@@ -320,6 +320,21 @@ def test_a_metric_that_cannot_be_had_is_refused_with_what_can(name, problem, mes
     assert message in str(caught.value)
 
 
+def test_a_prediction_that_is_not_finite_is_told_with_its_column():
+    truth, guess = numbers(0, k=3)
+    guess[0, 1] = np.nan
+    guess[4, 1:] = np.inf
+    with pytest.raises(MetricError, match=r"2 of 60 rows .* not finite in column 2, 3 of 3$"):
+        metric("mcrmse").score(truth, guess)
+
+
+@pytest.mark.parametrize("name", [":score", "module:"])
+def test_half_a_name_of_an_own_function_is_refused(name, tmp_path):
+    task = TaskConfig(problem="regression", metric="rmse")
+    with pytest.raises(UsageError, match=f"the metric '{name}' is not module:function"):
+        get_metric(name, task, root=tmp_path)
+
+
 @pytest.fixture
 def own(tmp_path, request):
     """Writes a module of the user's own under a name that no other test has."""
@@ -355,6 +370,7 @@ def test_the_root_leaves_the_search_path_again(own, tmp_path):
     ("body", "kind", "message"),
     [
         ("def other(y, p):\n    return 1", UsageError, "has no function 'score'; it has: other"),
+        ("def _one():\n    ...\ndef two_():\n    ...", UsageError, "it has: two_"),
         ("def score(y, p):\n    return 'good'", UsageError, "returned str, expected a number"),
         ("def score(y, p):\n    return np.nan", MetricError, "it returned nan"),
         ("def score(y, p):\n    raise ValueError('one class')", MetricError, "ValueError: one cla"),

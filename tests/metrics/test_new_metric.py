@@ -168,6 +168,7 @@ def test_an_entry_without_a_direction_fails_where_it_is_written():
     [
         ({"formulas": {}}, "at least one problem type"),
         ({"bounds": (1.0, 0.0)}, "lowest, highest"),
+        ({"bounds": (1.0, 1.0)}, "lowest, highest"),
         ({"bounds": (0.0, math.nan)}, "lowest, highest"),
         (
             {"formulas": {"binary": Formula(score=balanced_accuracy, from_moments=np.mean)}},

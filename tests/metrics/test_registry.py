@@ -178,3 +178,8 @@ def test_the_reference_lists_the_metrics_that_there_are():
     for name, record in METRICS.items():
         better = "larger" if record.greater_is_better else "smaller"
         assert [each.strip() for each in told[name][1:3]] == [better, record.needs], name
+
+
+def test_only_kappa_knows_how_far_labels_are_apart():
+    """Of other metrics, means of classes are not cut into labels."""
+    assert [name for name, record in METRICS.items() if record.ordered_labels] == ["qwk"]

@@ -4,9 +4,17 @@ import pytest
 
 from pipeline.base.errors import ArtifactError, UsageError
 from pipeline.base.files import commit_json, read_json
-from pipeline.oof.doubts import FOLDS, doubted, doubts_of, remarks_of, seen_by_audit
+from pipeline.oof.doubts import (
+    FOLDS,
+    ON_TRUST,
+    doubted,
+    doubts_of,
+    remarks_of,
+    seen_by_audit,
+    standing,
+)
 from pipeline.oof.manifest import origin_of, unproven
-from pipeline.oof.runs import FIXED_INSTEAD, ON_TRUST, find_runs
+from pipeline.oof.runs import FIXED_INSTEAD, find_runs
 from tests.blendable import make
 
 
@@ -78,6 +86,23 @@ def test_doubts_about_folds_do_not_touch_fixed_weights():
     ]
     assert [name for name, _ in doubted(runs, fixed=False)] == ["hidden", "leak"]
     assert [name for name, _ in doubted(runs, fixed=True)] == ["leak"]
+
+
+@pytest.mark.parametrize(
+    ("expected", "manifest"),
+    [
+        ("in", {}),
+        ("in", {"selection": "best-on-valid"}),
+        ("in", {"team": team(findings=[finding("warning")])}),
+        ("unproven", {"team": team("none")}),
+        ("unproven", {"team": team(findings=[finding("unproven")])}),
+        ("in", {"team": team(findings=[finding("unproven")], challenge={"verdict": "passed"})}),
+        ("out", {"team": team(challenge={"verdict": "failed"})}),
+        ("out", {"team": team(forced=["rows lack"])}),
+    ],
+)
+def test_audit_and_challenge_make_one_verdict(expected, manifest):
+    assert standing({"name": "m", **manifest}) == expected
 
 
 def test_what_an_audit_could_see_is_told_of_team_runs_only():

@@ -131,11 +131,29 @@ def test_the_same_file_made_in_the_same_way_gets_todays_score(tmp_path):
     first = write(tmp_path, "toy", "mean", b"same", way | expecting("test", honest=0.9615))
     other = way | {"requested": "mean"} | expecting("test", honest=0.97)
     assert not write(tmp_path, "toy", "mean", b"same", other).refreshed
+    members = way | {"members": [{"name": "m0", "parts": {"seed-1/fold-0": "another digest"}}]}
+    for told in (members, way | {"members": []}):
+        again = write(tmp_path, "toy", "mean", b"same", told | expecting("test", honest=0.97))
+        assert not again.refreshed
     today = way | expecting("test", honest=0.9608) | {"message": "honest 0.9608"}
     assert write(tmp_path, "toy", "mean", b"same", today).refreshed
     beside = json.loads(first.path.with_suffix(".json").read_text())
     assert (beside["scores"], beside["message"]) == (today["scores"], "honest 0.9608")
     assert not write(tmp_path, "toy", "mean", b"same", today).refreshed
+
+
+def test_a_file_without_an_honest_score_gets_the_ranges_that_were_not_known_then(tmp_path):
+    write(tmp_path, "toy", "mean", b"same", expecting("test", honest=None))
+    more = expecting("test", "public", honest=None)
+    assert write(tmp_path, "toy", "mean", b"same", more).refreshed
+
+
+def test_two_files_of_nobody_are_not_made_in_the_same_way(tmp_path):
+    """Without members nothing says that both came about alike."""
+    way = {"requested": "auto", "method": "mean", "passport": "p", "members": []}
+    write(tmp_path, "toy", "mean", b"same", way | expecting("test", honest=0.96))
+    other = way | expecting("test", honest=0.97)
+    assert not write(tmp_path, "toy", "mean", b"same", other).refreshed
 
 
 def test_a_file_that_lost_its_provenance_to_a_kill_gets_it(tmp_path):
