@@ -49,6 +49,15 @@ def test_signs_comparisons_constants_and_conditions_are_changed_and_types_are_no
         assert mutant.before in [line.strip() for line in lines]
 
 
+def test_looks_and_one_more_of_thousands_are_left_alone(copy):
+    file = copy / "pipeline" / "toy" / "over.py"
+    file.write_text("LONG, SHORT = 1_000, 999\nprint(LONG, soft_wrap=True)\nzip(strict=True)\n")
+    work = plan.session("pipeline/toy/over.py")
+    found = list(plan.sample("pipeline/toy/over.py", work, 100, seed=0))
+    work.close()
+    assert [mutant.spec.start_pos for mutant in found] == [(1, 21)]
+
+
 def test_a_greater_share_contains_the_smaller_and_another_seed_draws_others(copy):
     work = plan.session("pipeline/toy/over.py")
     drawn = {

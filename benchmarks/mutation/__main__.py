@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 
+from cosmic_ray.work_item import WorkResult
 from filelock import FileLock, Timeout
 
 from benchmarks.mutation.explained import Explained, read_explained
@@ -30,6 +31,16 @@ class Tally:
 
     counts: Counter[str] = field(default_factory=Counter)
     survivors: list[Mutant] = field(default_factory=list)
+
+    def enter(self, file: str, mutant: Mutant, result: WorkResult, explained: Explained) -> str:
+        """Count one; its outcome."""
+        outcome = "killed"
+        if not result.is_killed:
+            outcome = "explained" if explained.has(file, mutant) else "survived"
+        if outcome == "survived":
+            self.survivors.append(mutant)
+        self.counts[outcome] += 1
+        return outcome
 
 
 @dataclass
@@ -57,6 +68,9 @@ def main() -> int:
     )
     parser.add_argument("--share", type=int, default=10, help="mutants a file, 10 by default")
     parser.add_argument("--seed", type=int, default=0, help="of the draw, 0 by default")
+    parser.add_argument(
+        "--judged", action="store_true", help="judge nothing, count what was judged"
+    )
     parser.add_argument("--write", action="store_true", help="write docs/mutation.md")
     args = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
@@ -102,6 +116,8 @@ def judge_room(
     room: str, files: list[str], explained: Explained, args: argparse.Namespace
 ) -> Tally:
     """Judge the samples of files of a room, a line a file."""
+    if args.judged:
+        return count_judged(files, explained, args)
     reach = measure(room)
     for test in reach.failed:
         print(f"  fails without any change and judges nothing: {test}")
@@ -124,16 +140,23 @@ def judge_room(
                 told = f"  {clock.tick()}"
                 if not result.is_killed:
                     print(f"  survived {len(tests)} tests: {mutant.name}", flush=True)
-            outcome = "killed"
-            if not result.is_killed:
-                outcome = "explained" if explained.has(file, mutant) else "survived"
-            if outcome == "survived":
-                tally.survivors.append(mutant)
-            mine[outcome] += 1
+            mine[tally.enter(file, mutant, result, explained)] += 1
         work.close()
-        tally.counts += mine
         if told:
             print(f"{file}: {line_of(Tally(mine))}{told}", flush=True)
+    return tally
+
+
+def count_judged(files: list[str], explained: Explained, args: argparse.Namespace) -> Tally:
+    """What earlier runs said of the samples of these files."""
+    tally = Tally()
+    for file in files:
+        work = session(file)
+        results = dict(work.results)
+        for mutant in sample(file, work, args.share, args.seed):
+            if mutant.item in results:
+                tally.enter(file, mutant, results[mutant.item], explained)
+        work.close()
     return tally
 
 

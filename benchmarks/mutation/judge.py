@@ -13,7 +13,7 @@ from benchmarks.mutation.fork import CRASHED, TOO_LONG, in_fork
 from benchmarks.mutation.plan import WORK, Mutant, digest
 from benchmarks.mutation.reach import PYTEST, Reach
 
-BUDGET_S = 60.0
+BUDGET_S = 30.0
 """Processor seconds of tests that a mutant has to survive."""
 KILLER, LOG = WORK / "killer.txt", WORK / "log.txt"
 PASSED, NO_TESTS = 0, 5

@@ -31,6 +31,10 @@ OPERATORS = re.compile(
 """Conditions, constants, comparisons, signs: of cosmic-ray's operators what a slip may change."""
 
 
+LEFT_ALONE = re.compile(r"\b(soft_wrap|frozen|kw_only|strict)=$")
+"""What stands before a value that promises nobody anything: looks, and guards against ourselves."""
+LARGE = 1000
+"""One more or less of such a number is no slip."""
 Place = tuple[int, int]
 """Line, from 1, and column, from 0."""
 
@@ -178,7 +182,12 @@ def rank(item: WorkItem, seed: int) -> str:
 
 
 def change(source: str, spec: MutationSpec) -> tuple[str, str] | None:
-    """The line before and after; None where the change is no Python or changes nothing."""
+    """The line before and after; None where the change is no Python, or says nothing."""
+    (row, start), (_, end) = spec.start_pos, spec.end_pos
+    line = source.splitlines()[row - 1]
+    digits = line[start:end].replace("_", "")
+    if LEFT_ALONE.search(line[:start]) or (digits.isdigit() and int(digits) >= LARGE):
+        return None
     mutated = mutate_code(source, get_operator(spec.operator_name)(), spec.occurrence)
     if mutated is None:
         return None

@@ -438,7 +438,7 @@ def test_own_folds_that_cut_a_group_are_refused_naming_two_of_its_rows(paths, tm
     assert "more groups" not in message
     train = toy(texts=[*"abcd" * 3, *map(str, range(18))])
     message = refusal(DataError, competition(file="own.csv"), paths, train)
-    assert message.count(" with ") == 3
+    assert message.count(") with ") == 3
     assert " and 1 more groups. " in message
 
 
