@@ -156,14 +156,22 @@ def _with_share(competition: Competition, share: float | None) -> Competition:
 def _make(args: "Namespace", competition: Competition) -> "BuiltSubmission":
     """Find the runs; read everything, fit, choose, score; the outcome and the file's bytes."""
     from pipeline.base import Paths
+    from pipeline.oof.doubts import FIXED
     from pipeline.oof.runs import find_runs
-    from pipeline.submissions.build import BuildRequest, make
+    from pipeline.submissions.build import BuildRequest, beside_equal_weights, make
 
     paths = Paths(Path(args.root), competition.name)
-    train = _train_command(args)
+    train = _command(args, "cv", "--model", "linear")
     runs, notes = find_runs(paths, args.runs, args.force, competition.folds, train, args.method)
     asked = BuildRequest(runs=runs, method=args.method, slice_by=args.slice_by)
-    return make(paths.root, competition, asked, notes)
+    made = make(paths.root, competition, asked, notes)
+    if args.runs or args.force or args.method in FIXED:
+        return made
+    more, _ = find_runs(paths, [], False, competition.folds, train, FIXED[0])
+    if set(more) == set(runs):
+        return made
+    mean = _command(args, "ensemble", "--method", FIXED[0])
+    return beside_equal_weights(made, paths.root, more, mean)
 
 
 def _write(args: "Namespace", made: "BuiltSubmission", message: str) -> "Written":
@@ -232,11 +240,11 @@ def _message(outcome: "Outcome") -> str:
     return f"{said}honest {outcome.metric.name} {honest:.4f}"
 
 
-def _train_command(args: "Namespace") -> str:
-    """The command that trains a model, as a person would type it."""
+def _command(args: "Namespace", name: str, *words: str) -> str:
+    """Another command on the same files, as a person would type it."""
     root = [] if args.root == "." else ["--root", str(args.root)]
     config = [] if args.config is None else ["--config", str(args.config[0])]
-    return shlex.join(["python", "-m", "pipeline.cv", *root, *config, "--model", "linear"])
+    return shlex.join(["python", "-m", f"pipeline.{name}", *root, *config, *words])
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from pipeline.base import UsageError
 from pipeline.ensemble.evidence import Evidence
 from pipeline.ensemble.honest.gains import Gain, contributions, gain_over
 from pipeline.ensemble.honest.nest import AUTO, Nest, error_correlation
-from pipeline.ensemble.methods.registry import methods_for, refusal
+from pipeline.ensemble.methods.registry import METHODS, methods_for, refusal
 from pipeline.ensemble.predictor import Predictor
 from pipeline.metrics import Metric, MetricError
 
@@ -101,8 +101,10 @@ class Assessment:
         return "no" if self.method == "best" else self.headline.over_best.verdict
 
 
-def assess(evidence: Evidence, requested: str, seed: int) -> Assessment:
+def assess(evidence: Evidence, requested: str, seed: int, fitted: bool = True) -> Assessment:
     """Fit, choose and score; *requested* is a method's name or "auto".
+
+    Without *fitted*, no method is compared whose weights are fitted: a member's folds are not ours.
 
     Raises UsageError where it cannot be fitted on such evidence.
     """
@@ -110,6 +112,8 @@ def assess(evidence: Evidence, requested: str, seed: int) -> Assessment:
         raise UsageError(f"--method {requested}: {reason}")
     alone = len(evidence.names) == 1
     methods = ["best"] if alone and requested in (AUTO, "best") else methods_for(evidence)
+    if not fitted:
+        methods = [name for name in methods if not METHODS[name].fitted]
     nest = Nest(evidence, seed, methods)
     folds = evidence.folds
     method, reason, nested = requested, "as asked for", [requested] * len(folds)

@@ -160,6 +160,19 @@ CARRIES = 0.5  # of what is left to gain: a member that is worth more carries th
 
 
 @dataclass(frozen=True, kw_only=True)
+class Instead:
+    """What equal weights make of all runs, those among them that no fitted weights may take."""
+
+    runs: list[str]
+    """Those it is the mean of."""
+    honest: float
+    gain: Gain
+    """Over what was blended."""
+    command: str
+    """That writes it."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Outcome:
     """All that the command found, for its printed page, its JSON and the provenance."""
 
@@ -192,6 +205,8 @@ class Outcome:
     """About the test rows."""
     notes: list[str] = field(default_factory=list)
     """What a person should know: runs left out, how the form was found, copies."""
+    instead: Instead | None = None
+    """Where runs were left out that equal weights take."""
 
     @property
     def doubts(self) -> list[tuple[str, Doubt]]:
@@ -202,6 +217,13 @@ class Outcome:
     def warnings(self) -> list[tuple[str, str]]:
         """(run, what) an audit warned of, or what is taken on trust; [] as a rule."""
         return warned(self.members.manifests, self.assessment.requested in FIXED)
+
+    @property
+    def trusted(self) -> list[str]:
+        """Members whose folds nobody can prove, in a blend in which nothing is fitted."""
+        if self.doubts or self.assessment.requested not in FIXED:
+            return []
+        return list(dict.fromkeys(run for run, _ in doubted(self.members.manifests, fixed=False)))
 
     @property
     def verdict(self) -> str:
@@ -273,7 +295,9 @@ def conclude(
     )
     evidence, members, pruned = without_copies(evidence, members)
     judged = evidence.judged_by(judging(metric))
-    assessment = assess(judged, method, competition.folds.seed)
+    taken = method in FIXED and not doubted(members.manifests, fixed=True)
+    proved = not taken or not doubted(members.manifests, fixed=False)
+    assessment = assess(judged, method, competition.folds.seed, fitted=proved)
     if assessment.headline.honest is None:  # let the metric say why it has no value
         judged.metric.score(truth, judged.predict(assessment.honest_blends)[1])
     seen_range = (float(truth.min()), float(truth.max()))

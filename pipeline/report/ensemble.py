@@ -12,9 +12,7 @@ from rich.table import Table as Grid
 from pipeline.ensemble import Outcome
 from pipeline.ensemble.assessment import Assessment, MethodLine
 from pipeline.ensemble.decisions.choose import FEWEST, NOTHING, Decided
-from pipeline.ensemble.forecast.leaderboard import Leaderboard
-from pipeline.ensemble.forecast.ranges import INSIDE
-from pipeline.report.ensemble_answer import VERDICTS, answer_lines
+from pipeline.report.ensemble_answer import VERDICTS, answer_lines, leaderboard_sentences
 from pipeline.report.page import empty_grid, reach, score_text, signed
 from pipeline.submissions.build import decisions, finite, scores
 from pipeline.submissions.submission_file import Written
@@ -108,50 +106,6 @@ def _none_why(outcome: Outcome) -> str:
     if task.problem_type.numeric and task.label_range is None:
         return "there is no label range to clip to (task.label_range), and no grid of labels"
     return f"{metric.name} needs no decision on such a file"
-
-
-# The piece of the ensemble's page on the leaderboard: expected score and 90 % ranges.
-
-
-NO_SHARE = "--public-share 0.5 tells the public and the private part apart"
-
-
-def leaderboard_sentences(outcome: Outcome) -> Iterator[Piece]:
-    """What the leaderboard will say, a line for each part of the test file."""
-    found = outcome.leaderboard
-    title = "leaderboard"
-    for name, part in found.parts.items():
-        yield (
-            f"{title:<12} {name:<7} {part.score:.4f} ({INSIDE} %: {part.low:.4f} to "
-            f"{part.high:.4f}, {part.rows:,} rows)"
-        )
-        if title and found.moves:
-            moved = moves_sentence(found, outcome.metric.greater_is_better)
-            yield f"{'':<12} {moved} → {part.score:.4f} ({part.low:.4f} to {part.high:.4f})"
-        title = ""
-    for note in found.notes:
-        yield f"{title:<12} {note}"
-        title = ""
-    if list(found.parts) == ["whole"]:
-        yield f"{'':<12} {NO_SHARE}"
-
-
-def moves_sentence(found: Leaderboard, greater_is_better: bool) -> str:
-    """The score that a forecast starts from, and what moved it by how much.
-
-    >>> from pipeline.ensemble.forecast.mean_of_learners import Move
-    >>> move = Move(name="mean of five", gain=0.0061, doubt=0.0012)
-    >>> moves_sentence(Leaderboard(folds=0.8233, moves=[move]), greater_is_better=True)
-    '0.8233 folds + 0.0061 mean of five ± 0.0012'
-    """
-    sign = 1 if greater_is_better else -1
-    told = [
-        f"{'+' if sign * each.gain >= 0 else '-'} {abs(each.gain):.4f} {each.name} "
-        f"± {each.doubt:.4f}"
-        for each in found.moves
-    ]
-    start = "folds" if found.basis == "train" else "holdout"
-    return " ".join([f"{found.folds:.4f} {start}", *told])
 
 
 SHOWN = 12  # members in the correlation matrix; more do not fit a terminal
@@ -377,12 +331,26 @@ def as_json(outcome: Outcome, written: Written | None, message: str) -> dict[str
         "form": outcome.form.kind,
         "decisions": decisions(outcome),
         "carried_by": outcome.carrier,
+        "instead": _instead_values(outcome),
         "notes": outcome.notes,
         "submission": None if written is None else str(written.path),
         "reused": written is not None and written.reused,
         "submit": None
         if written is None
         else submit_command(outcome.competition.name, written.path, message),
+    }
+
+
+def _instead_values(outcome: Outcome) -> dict[str, Any] | None:
+    if (found := outcome.instead) is None:
+        return None
+    gain = found.gain
+    return {
+        "runs": found.runs,
+        "honest": found.honest,
+        "gain": finite(gain.difference),
+        "interval_95": [finite(gain.low), finite(gain.high)],
+        "command": found.command,
     }
 
 

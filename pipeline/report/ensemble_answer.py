@@ -1,12 +1,13 @@
-"""The first lines of the ensemble's page: its answer, before the evidence."""
+"""The first lines of the ensemble's page, its answer; and what the leaderboard will say."""
 
 from collections.abc import Iterator
 
 from pipeline.ensemble import Outcome
+from pipeline.ensemble.forecast.leaderboard import Leaderboard
 from pipeline.ensemble.forecast.ranges import INSIDE
+from pipeline.ensemble.outcome import Instead
 from pipeline.oof import origin_of
 from pipeline.oof.doubts import seen_by_audit
-from pipeline.oof.runs import FIXED_INSTEAD
 from pipeline.report.page import score_text
 
 VERDICTS = {
@@ -35,12 +36,31 @@ def answer_lines(outcome: Outcome) -> Iterator[str]:
     yield f"         {_carried(outcome)}"
     missing = [note for note in outcome.notes if LEFT_OUT in note]
     gone = ", ".join(note.partition(LEFT_OUT)[0] for note in missing)
-    yield f"         left out: {gone}, see the notes" if missing else "         no run is left out"
-    if any(FIXED_INSTEAD in note for note in missing):
-        yield "next     try --method mean: equal weights take runs whose folds nobody can prove"
+    left = f"left out: {gone}, see the notes" if missing else "no run is left out"
+    yield f"         {left}{_trust(outcome)}"
+    other = outcome.instead
+    if other is not None and other.gain.difference > max(other.gain.error, 0.0):
+        yield f"next     {_instead(other, metric)}"
     else:
         yield "next     the evidence stands below, the file and how to send it at the end"
     yield ""
+
+
+def _trust(outcome: Outcome) -> str:
+    """Which members' folds are taken on trust."""
+    names = ", ".join(outcome.trusted)
+    return f"; that {names} had not seen the rows is taken on trust" if names else ""
+
+
+def _instead(found: Instead, metric: str) -> str:
+    """The file that equal weights make, what can be said of it, and the command that writes it."""
+    what = "the plain mean of " if len(found.runs) > 1 else ""
+    better = "better" if found.gain.verdict == "real" else "better, which may be luck"
+    return (
+        f"{what}{', '.join(found.runs)} scores {metric} {found.honest:.4f} "
+        f"({found.gain.difference:+.4f}: {better}), if each row was predicted by a learner that "
+        f"had not seen it. Nothing is fitted, so folds need no proof: {found.command}"
+    )
 
 
 def _board(outcome: Outcome) -> str:
@@ -74,3 +94,47 @@ def _carried(outcome: Outcome) -> str:
     if origin_of(manifest) is not None and not audit:
         known = "its audit says nothing of labels that were seen: add it again"
     return f"{name} {share}: {known}"
+
+
+# The piece of the ensemble's page on the leaderboard: expected score and 90 % ranges.
+
+
+NO_SHARE = "--public-share 0.5 tells the public and the private part apart"
+
+
+def leaderboard_sentences(outcome: Outcome) -> Iterator[str]:
+    """What the leaderboard will say, a line for each part of the test file."""
+    found = outcome.leaderboard
+    title = "leaderboard"
+    for name, part in found.parts.items():
+        yield (
+            f"{title:<12} {name:<7} {part.score:.4f} ({INSIDE} %: {part.low:.4f} to "
+            f"{part.high:.4f}, {part.rows:,} rows)"
+        )
+        if title and found.moves:
+            moved = moves_sentence(found, outcome.metric.greater_is_better)
+            yield f"{'':<12} {moved} → {part.score:.4f} ({part.low:.4f} to {part.high:.4f})"
+        title = ""
+    for note in found.notes:
+        yield f"{title:<12} {note}"
+        title = ""
+    if list(found.parts) == ["whole"]:
+        yield f"{'':<12} {NO_SHARE}"
+
+
+def moves_sentence(found: Leaderboard, greater_is_better: bool) -> str:
+    """The score that a forecast starts from, and what moved it by how much.
+
+    >>> from pipeline.ensemble.forecast.mean_of_learners import Move
+    >>> move = Move(name="mean of five", gain=0.0061, doubt=0.0012)
+    >>> moves_sentence(Leaderboard(folds=0.8233, moves=[move]), greater_is_better=True)
+    '0.8233 folds + 0.0061 mean of five ± 0.0012'
+    """
+    sign = 1 if greater_is_better else -1
+    told = [
+        f"{'+' if sign * each.gain >= 0 else '-'} {abs(each.gain):.4f} {each.name} "
+        f"± {each.doubt:.4f}"
+        for each in found.moves
+    ]
+    start = "folds" if found.basis == "train" else "holdout"
+    return " ".join([f"{found.folds:.4f} {start}", *told])

@@ -5,8 +5,9 @@ later and to make it again.
 import hashlib
 import math
 import platform
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -21,7 +22,8 @@ from pipeline.base.files import sha256
 from pipeline.data import load
 from pipeline.data.sample import Sample
 from pipeline.ensemble import Outcome
-from pipeline.ensemble.outcome import conclude
+from pipeline.ensemble.decisions.choose import Judge
+from pipeline.ensemble.outcome import Instead, conclude
 from pipeline.ensemble.predictor import Rows
 from pipeline.folds.frozen import read_frozen
 from pipeline.metrics import get_metric
@@ -100,6 +102,41 @@ def make(
     )
     content = fill(outcome, tables.test.ids.tolist(), tables.sample)
     return BuiltSubmission(asked=asked, outcome=outcome, content=content)
+
+
+def beside_equal_weights(
+    made: BuiltSubmission, root: Path, runs: Sequence[str], command: str
+) -> BuiltSubmission:
+    """The same, with what equal weights make of all *runs*: they need no proof of folds.
+
+    Where a run that was left out scores better alone, it is that one. *command* writes the mean of
+    all of them.
+    """
+    outcome, metric = made.outcome, made.outcome.metric
+    competition = outcome.competition
+    other = make(root, competition, BuildRequest(runs=list(runs), method="mean")).outcome
+    sign = 1 if metric.greater_is_better else -1
+    alone = [
+        (sign * line.score, line.name)
+        for line in other.assessment.members
+        if line.score is not None and line.name not in made.asked.runs
+    ]
+    if alone and max(alone)[0] > other.decided.gain:
+        name = max(alone)[1]
+        command = f"{command} --runs {shlex.quote(name)}"
+        other = make(root, competition, BuildRequest(runs=[name], method="mean")).outcome
+    if other.honest is None or outcome.honest is None:
+        return made
+    nest = outcome.assessment.nest
+    draws = nest.draws(nest.evidence.folds)
+    judge = Judge(metric, nest.evidence.problem, nest.evidence.truth, draws)
+    instead = Instead(
+        runs=other.members.names,
+        honest=other.honest,
+        gain=judge.gain(other.decided.predicted, outcome.decided.predicted),
+        command=command,
+    )
+    return replace(made, outcome=replace(outcome, instead=instead))
 
 
 def fill(outcome: Outcome, test_ids: Sequence[str], sample: Sample) -> bytes:

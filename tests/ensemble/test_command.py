@@ -1,5 +1,6 @@
 import csv
 import json
+import re
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from pipeline.base.files import read_json
 from pipeline.ensemble.__main__ import main
 from pipeline.finalists import main as finalists
 from pipeline.ledger import main as ledger
+from pipeline.metrics import get_metric
 from pipeline.oof.predictions import read_run
 from pipeline.rebuild import main as rebuild
 from tests import blendable
@@ -180,6 +182,63 @@ def test_the_best_single_model_gets_decisions_of_its_own_where_the_blend_has_the
     assert found["mean"]["gain_over_best_single"] == pytest.approx(gain)
     low, high = found["mean"]["interval_95"]
     assert low < gain < high
+
+
+def test_the_best_single_model_gets_a_threshold_though_the_blend_needs_none(
+    tmp_path, capsys, monkeypatch
+):
+    """Two models lean to one side each, and their mean to none."""
+
+    def leaning(problem, truth, noise, seed):
+        found = member(problem, truth, noise, seed)
+        return found**4 if seed[0] == 0 else 1 - (1 - found) ** 4
+
+    monkeypatch.setattr(blendable, "member", leaning)
+    toy = make(tmp_path, "binary", "f1", n=400, m=60, sample=(["target"], ["0"]))
+    for place in range(2):
+        toy.add_run(f"m{place}", 0.8, seed=place)
+    found, page = {}, ""
+    for method in ("best", "mean"):
+        assert call(toy, "--json", "--dry-run", "--method", method) == 0
+        printed = capsys.readouterr()
+        found[method], page = json.loads(printed.out), printed.err
+    applied = {method: answer["decisions"]["applied"] for method, answer in found.items()}
+    assert applied == {"mean": "nothing", "best": "threshold"}
+    mean, best = (found[method]["scores"] for method in ("mean", "best"))
+    assert mean["gain_over_best_single"] == pytest.approx(mean["honest"] - best["honest"])
+    assert mean["honest"] - best["honest_undecided"] > mean["gain_over_best_single"] + 0.02
+    assert "over the best single model with threshold of its own" in page
+
+
+NEAR_THE_END = [
+    ("binary", "auc", 0.35, {}),
+    ("regression", "pearson", 0.35, {}),
+    ("multiclass", "macro-f1", 0.3, {"sample": (["topic"], ["art"])}),
+    ("regression", "rmse", 0.35, {}),
+]
+
+
+@pytest.mark.parametrize(("problem", "metric", "noise", "more"), NEAR_THE_END)
+def test_no_range_leaves_what_the_metric_can_be(tmp_path, capsys, problem, metric, noise, more):
+    """Few rows and a score near the end of the scale: half a range would lie beyond it."""
+    toy = make(tmp_path, problem, metric, n=60, m=40, holdout=True, **more)
+    for place in range(2):
+        toy.add_run(f"m{place}", noise, seed=place)
+    assert call(toy, "--json", "--public-share", "0.3") == 0
+    printed = capsys.readouterr()
+    scores = json.loads(printed.out)["scores"]
+    assert set(scores["expected"]) == {"whole", "public", "private"}
+    ranges = [(part["low"], part["score"], part["high"]) for part in scores["expected"].values()]
+    told = re.findall(r"(-?\d\.\d{4}) to (-?\d\.\d{4})[,)]", printed.err)
+    ranges += [(float(low), float(low), float(high)) for low, high in told]
+    assert len(ranges) >= 6
+    least, most = get_metric(metric, toy.competition.task).record.bounds
+    assert all(least <= low <= score <= high <= most for low, score, high in ranges)
+    assert run(ledger, toy.arguments("add", provenance(toy)["file"])) == 0
+    assert run(ledger, toy.arguments()) == 0
+    listed = re.findall(r"(-?\d\.\d{4}) … (-?\d\.\d{4})", capsys.readouterr().out)
+    assert len(listed) == 2
+    assert all(least <= float(low) <= float(high) <= most for low, high in listed)
 
 
 @pytest.mark.parametrize(("problem", "metric", "sample", "name"), BENT)
