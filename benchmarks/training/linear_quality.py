@@ -1,6 +1,6 @@
 """The built-in member `linear` against plain scikit-learn pipelines: quality beside seconds.
 
-    python -m benchmarks.training.linear_quality ../shared/data --seeds 3 --write
+Part of `python -m benchmarks.training.linear`.
 
 Each set is cut at random, a quarter held out, once per seed; every contender gets the same rows.
 The pipelines: TF-IDF of words (1-2) and characters (1-5), sublinear, under LogisticRegression(C=10)
@@ -11,7 +11,6 @@ it is from one source that has a twentieth of the rows. Decided classes are the 
 offsets or thresholds. One thread; seconds of fit and predict, of the process's own time.
 """
 
-import argparse
 import csv
 import statistics
 import tempfile
@@ -28,9 +27,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import f1_score, roc_auc_score
 from sklearn.pipeline import make_union
 from sklearn.svm import LinearSVC
-from threadpoolctl import threadpool_limits
 
-from benchmarks.shared.machine import keep, machine_line
 from pipeline.base.config import TaskConfig
 from pipeline.base.paths import Workspace
 from pipeline.data.table import Table
@@ -70,6 +67,12 @@ def pairs(name: str, rows: list[dict[str, str]], first: str, second: str, label:
     """A set of pairs with a number."""
     texts = np.array([[row[first], row[second]] for row in rows], dtype=object)
     return Set(name, "pearson", texts, np.array([float(row[label]) for row in rows]))
+
+
+def cut(asked: Set, rows: int) -> Set:
+    """At most so many rows, drawn at random."""
+    kept = np.random.default_rng(0).permutation(len(asked.targets))[:rows]
+    return asked._replace(texts=asked.texts[kept], targets=asked.targets[kept])
 
 
 def sets(folder: Path) -> list[Set]:
@@ -218,37 +221,3 @@ def measured(asked: Set, seeds: int) -> list[str]:
             f"{statistics.median(seconds[name]):.1f} |"
         )
     return lines
-
-
-def main() -> int:
-    """Measure every set; print the table, and keep it with --write."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("folder", type=Path, help="holds the open competitions")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--only", help="sets whose name holds this")
-    parser.add_argument("--write", action="store_true", help="keep the page")
-    args = parser.parse_args()
-    lines = [
-        "# The built-in member against plain scikit-learn",
-        "",
-        f"`python -m benchmarks.training.linear_quality … --seeds {args.seeds} --write`. "
-        f"{machine_line('scikit-learn', 'scipy')}",
-        "",
-        *(__doc__ or "").split("\n\n")[2].splitlines(),
-        "",
-        "| set | rows | metric | contender | mean (lowest to highest) | linear ahead | seconds |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    with threadpool_limits(limits=1):
-        for asked in sets(args.folder):
-            if args.only is None or args.only in asked.name:
-                lines += measured(asked, args.seeds)
-    page = "\n".join(lines) + "\n"
-    print(page)
-    if args.write:
-        keep("linear-quality", page)
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
