@@ -29,6 +29,10 @@ LEARNERS = {
         recipe="pipeline.models.settings:LinearRecipe",
         factory="pipeline.models.linear.learner:make_factory",
     ),
+    "boosting": LearnerKind(
+        recipe="pipeline.models.boosting.recipe:BoostingRecipe",
+        factory="pipeline.models.boosting.learner:make_factory",
+    ),
     "transformer": LearnerKind(
         recipe="pipeline.models.settings:TransformerRecipe",
         factory="pipeline.models.transformer.factory:make_factory",

@@ -149,7 +149,7 @@ class Features:
 
 def learn_features(train: Table, counter: NgramCounter) -> Features:
     """Which n-grams, values and quantiles the rows of *train* show; targets are not looked at."""
-    buckets, rarity = _idf(train, counter)
+    buckets, rarity = learn_idf(train, counter)
     numbers = []
     for chunk in chunks(train):
         sides = count_sides(chunk, counter)
@@ -193,7 +193,7 @@ def weigh(sides: Sides, buckets: list[np.ndarray], rarity: list[np.ndarray]) -> 
     ]
 
 
-def _idf(train: Table, counter: NgramCounter) -> tuple[list[np.ndarray], list[np.ndarray]]:
+def learn_idf(train: Table, counter: NgramCounter) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Buckets that more than one text has, and log((1 + texts) / (1 + texts with it))."""
     found = [np.zeros(counter.buckets, dtype=np.int64) for _ in counter.families]
     for chunk in chunks(train):

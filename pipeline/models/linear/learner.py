@@ -33,7 +33,7 @@ from pipeline.models.linear.regularisation import (
 )
 from pipeline.models.linear.solver import Design, fit_glm
 from pipeline.models.linear.targets import Answers, answers_of, learn_answers
-from pipeline.models.linear.text_features import Family, NgramCounter, Unit, tidy
+from pipeline.models.linear.text_features import NgramCounter, families_of, tidy
 from pipeline.models.settings import LinearRecipe
 
 ONE = 1  # thread for BLAS: small products gain nothing from more, and sums keep their order
@@ -54,7 +54,9 @@ class LinearFactory(LearnerFactory):
         """*outputs* is the number of prediction columns, k; folds are *grouped_by* columns."""
         self.recipe, self.task, self.outputs = recipe, task, outputs
         self.grouped_by = grouped_by
-        self.counter = NgramCounter(_families(recipe), recipe.buckets)
+        self.counter = NgramCounter(
+            families_of(recipe.char_ngrams, recipe.word_ngrams), recipe.buckets
+        )
 
     def facts(self) -> dict[str, Any]:
         """What all folds share."""
@@ -253,14 +255,6 @@ class LinearLearner:
         )
         drawn = generator(self.seed, "linear-rows").permutation(len(train))[:rows]
         return train.rows(np.sort(drawn))
-
-
-def _families(recipe: LinearRecipe) -> list[Family]:
-    spans: list[tuple[Unit, tuple[int, int]]] = [
-        ("char", recipe.char_ngrams),
-        ("word", recipe.word_ngrams),
-    ]
-    return [(unit, size) for unit, (low, high) in spans for size in range(low, high + 1)]
 
 
 def _inputs(recipe: LinearRecipe) -> dict[str, Any]:

@@ -66,6 +66,23 @@ def kept_rows(hashes: np.ndarray) -> np.ndarray:
     return np.flatnonzero(hashes // INNER_FOLDS % -(-len(hashes) // MOST_ROWS) == 0)
 
 
+def inner_parts(hashes: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Rows to fit on and rows held out, of as many inner folds as it takes to hold out enough.
+
+    *hashes* is (n,) from `row_hashes`. Empty where there are too few different texts.
+    """
+    kept = kept_rows(hashes)
+    fold_of_row = hashes[kept] % INNER_FOLDS
+    parts: list[tuple[np.ndarray, np.ndarray]] = []
+    if len(np.unique(fold_of_row)) < INNER_FOLDS:
+        return parts
+    for fold in range(INNER_FOLDS):
+        parts.append((kept[fold_of_row != fold], kept[fold_of_row == fold]))
+        if sum(len(held_out) for _, held_out in parts) >= ENOUGH_HELD_OUT:
+            break
+    return parts
+
+
 PLAIN_GAIN = 0.05
 """Of the loss: where the order of a pair means something, reading it saves more than this."""
 
@@ -100,11 +117,12 @@ def try_strengths(
     hold any out, the one trial is of the middle strength.
     """
     grid = sorted(strengths, reverse=True)
-    kept = kept_rows(hashes)
-    fold_of_row = hashes[kept] % INNER_FOLDS
-    if len(np.unique(fold_of_row)) < INNER_FOLDS:
+    parts = [
+        (design.rows(fit), targets[fit], design.rows(held_out), targets[held_out])
+        for fit, held_out in inner_parts(hashes)
+    ]
+    if not parts:
         return [Trial(grid[len(grid) // 2], np.nan, targets[:0], targets[:0])]
-    parts = _parts(design, targets, kept, fold_of_row)
     trials: list[Trial] = []
     for strength in grid:
         trials.append(_try(parts, loss, strength, judge))
@@ -115,19 +133,6 @@ def try_strengths(
 
 Part = tuple[Design, np.ndarray, Design, np.ndarray]
 """Inputs and targets to fit on, inputs and targets held out."""
-
-
-def _parts(
-    design: Design, targets: np.ndarray, kept: np.ndarray, fold_of_row: np.ndarray
-) -> list[Part]:
-    """As many inner folds as it takes to hold out enough rows."""
-    parts: list[Part] = []
-    for fold in range(INNER_FOLDS):
-        fit, held_out = kept[fold_of_row != fold], kept[fold_of_row == fold]
-        parts.append((design.rows(fit), targets[fit], design.rows(held_out), targets[held_out]))
-        if sum(len(part[3]) for part in parts) >= ENOUGH_HELD_OUT:
-            break
-    return parts
 
 
 def _try(parts: list[Part], loss: Loss, strength: float, judge: Judge) -> Trial:

@@ -159,6 +159,12 @@ def learn_answers(
 
     *outputs* is the number of prediction columns, k; *class_fit* as a recipe has it.
     """
+    targets = check_varied(train, task)
+    return [kind.learn(targets, outputs) for kind in answers_of(task, class_fit)]
+
+
+def check_varied(train: Table, task: TaskConfig) -> np.ndarray:
+    """The targets (n, k) of *train*; DataError where there is nothing to tell apart."""
     assert train.targets is not None
     targets = train.targets
     constant = targets.max(axis=0) == targets.min(axis=0)
@@ -169,7 +175,7 @@ def learn_answers(
             f"all {len(train)} rows of a training part have the same target, {name}: there is "
             "nothing to learn. Look at the target column; with few rows, use fewer folds."
         )
-    return [kind.learn(targets, outputs) for kind in answers_of(task, class_fit)]
+    return targets
 
 
 def _is_class(targets: np.ndarray, k: int) -> np.ndarray:

@@ -59,6 +59,16 @@ def count_ngrams(texts: Sequence[str], family: Family, buckets: int) -> sparse.c
     return sparse.csr_array(vectorizer.transform(texts))
 
 
+def families_of(char_ngrams: tuple[int, int], word_ngrams: tuple[int, int]) -> list[Family]:
+    """The families of a recipe's shortest and longest n-grams.
+
+    >>> families_of((1, 2), (1, 1))
+    [('char', 1), ('char', 2), ('word', 1)]
+    """
+    spans: list[tuple[Unit, tuple[int, int]]] = [("char", char_ngrams), ("word", word_ngrams)]
+    return [(unit, size) for unit, (low, high) in spans for size in range(low, high + 1)]
+
+
 class NgramCounter:
     """Counts n-grams of several families; a text that was counted before is looked up.
 
