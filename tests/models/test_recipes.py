@@ -14,6 +14,7 @@ from pipeline.base.errors import UsageError
 from pipeline.base.paths import SAFE
 from pipeline.models import recipes
 from pipeline.models.recipes import LinearRecipe, TransformerRecipe, available, find, run_name
+from pipeline.models.registry import LEARNERS
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SHIPPED = sorted(file.stem for file in (CHECKOUT / "configs" / "models").glob("*.yaml"))
@@ -164,8 +165,8 @@ def test_what_cannot_be_found_says_what_can(name, overrides, message, tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("backbone: org/x\n", "own.yaml: learner is None; expected one of: linear, transformer"),
-        ("learner: forest\n", "learner is 'forest'; expected one of: linear, transformer"),
+        ("backbone: org/x\n", f"own.yaml: learner is None; expected one of: {', '.join(LEARNERS)}"),
+        ("learner: forest\n", f"learner is 'forest'; expected one of: {', '.join(LEARNERS)}"),
         ("learner: transformer\nbackbone: org/x\nname: other\n", "name is 'other', but a recipe"),
         ("learner: transformer\nbackbone: org/x\nepoch: 3\n", "did you mean 'epochs'?"),
         ("learner: transformer\n", "backbone"),
