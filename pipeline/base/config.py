@@ -13,6 +13,7 @@ from pipeline.base.inputs import (
     LATER,
     MARKED,
     EntityConfig,
+    FileConfig,
     JoinConfig,
     columns_in,
     template_problems,
@@ -47,6 +48,24 @@ class DataConfig:
     """Text encoding of all files."""
     joins: list[JoinConfig] = field(default_factory=list, metadata=LATER)
     """Tables beside the rows, joined to them by a key."""
+    files: list[FileConfig] = field(default_factory=list, metadata=LATER)
+    """Files that are read in a way of their own: without a header, broken, of another encoding."""
+
+    def __post_init__(self) -> None:
+        known = [self.train, self.test, self.sample_submission, *self.extra_train, *self.holdout]
+        known += [join.file for join in self.joins]
+        raise_if(
+            [
+                f"data.files: {each.file!r} is none of the files of data: {', '.join(known)}"
+                for each in self.files
+                if each.file not in known
+            ],
+            UsageError,
+        )
+
+    def how(self, name: str) -> FileConfig:
+        """How the file *name* is read."""
+        return next((each for each in self.files if each.file == name), FileConfig(file=name))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""How rows become inputs, as a config says it: templates, entities in a text, joined tables."""
+"""How rows become inputs, as a config says it: templates, entities, joined tables, odd files."""
 
 import re
 from collections.abc import Sequence
@@ -131,3 +131,21 @@ class JoinConfig:
     def their_key(self) -> str:
         """How the file calls the key."""
         return self.file_key or self.key
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileConfig:
+    """How one file is read, where that is not as usual."""
+
+    file: str
+    """The file, as the config names it elsewhere."""
+    names: list[str] = field(default_factory=list, metadata=LATER)
+    """Names of the columns of a file of text without a header; its first line is a row then."""
+    encoding: str | None = field(default=None, metadata=LATER)
+    """Its text encoding, where it is not that of the others."""
+    broken: Literal["refuse", "skip"] = field(default="refuse", metadata=LATER)
+    """Lines that are no whole rows: refuse the file, or skip and count them."""
+
+    def __post_init__(self) -> None:
+        if len(set(self.names)) != len(self.names):
+            raise UsageError(f"data.files: the names for {self.file!r} have a name twice")

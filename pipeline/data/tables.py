@@ -26,7 +26,7 @@ from pipeline.base.inputs import MARKED, Role, columns_in
 from pipeline.data.joined import joined
 from pipeline.data.labels import encode, labelled_rows
 from pipeline.data.rare import apart
-from pipeline.data.reading.reader import Reading, read
+from pipeline.data.reading.reader import SKIPPED, Reading, read
 from pipeline.data.reading.text_files import FILE_NAME
 from pipeline.data.sample import Sample, composed, for_rows, made_up, sample_of
 from pipeline.data.table import (
@@ -84,8 +84,11 @@ def frame_of(name: str, competition: Competition, root: Path, role: Role) -> Che
 
 
 def _reading(name: str, competition: Competition, root: Path) -> Checked[Reading]:
+    how = competition.data.how(name)
+    encoding = how.encoding or competition.data.encoding
     try:
-        reading = read(root / name, competition.data.encoding, name)
+        skip = how.broken == "skip"
+        reading = read(root / name, encoding, name, names=how.names, skip=skip, way=SKIPPED)
     except DataError as error:
         return Checked(None, [str(error).replace("\n", "\n  ")])
     return Checked(reading, notes=about(name, reading.notes))

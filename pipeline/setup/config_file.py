@@ -28,6 +28,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
 }
 SELDOM: dict[str, Any] = {
     "data.joins": [],
+    "data.files": [],
     "columns.template": [],
     "columns.entities": [],
     "data.short_sample": False,
@@ -39,7 +40,7 @@ SELDOM: dict[str, Any] = {
     "submissions.benchmark": None,
 }
 """Fields that stand in the file only where they are not as usual."""
-INPUTS = ("data.joins", "columns.template", "columns.entities")
+INPUTS = ("data.joins", "data.files", "columns.template", "columns.entities")
 """Of these, those that are said on the terminal as well: they decide what a model reads."""
 SECTIONS = {
     "data": "The files. Relative paths start at --root (default: the current folder).",
@@ -69,6 +70,8 @@ CHANGES: dict[str, str] = {
     "entries for pairs. A recipe may have another one (template). Without it: the texts.",
     "data.joins": "Tables beside the rows: file, to (whose rows get the columns), key, columns; "
     "file_key where the file calls the key otherwise, prefix for names that stand in both.",
+    "data.files": "Files that are read in a way of their own: names of the columns where there "
+    "is no header, encoding, broken: skip for lines that are no whole rows.",
     "columns.entities": "Entities in a text, by the places of their characters, for "
     "{text!marked} in the template.",
     "columns.features": "Further columns that train and test share; folds can use them.",
@@ -154,6 +157,10 @@ def _in_a_line(entry: Any) -> str:
     """One entry of a list, short: a join, an entity, a text."""
     if not isinstance(entry, dict):
         return str(entry)
+    if "text" not in entry and "key" not in entry:
+        own = [f"{entry['file']}:", *entry.get("names", [])]
+        further = [f"{name} {entry[name]}" for name in ("encoding", "broken") if name in entry]
+        return " ".join([*own, *further])
     if "key" in entry:
         given = f"{entry['file']} to {' and '.join(entry['to'])} by {entry['key']}"
         return f"{given}: {', '.join(entry['columns'])}"

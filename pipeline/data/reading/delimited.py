@@ -38,33 +38,53 @@ class Rows:
     notes: list[str] = field(default_factory=list)
 
 
-def parse_csv(text: str) -> Rows:
-    """Rows of comma-separated text; a semicolon or tab instead is noticed, and said in a note."""
+def parse_csv(text: str, names: Sequence[str] = (), skip: bool = False) -> Rows:
+    """Rows of comma-separated text; a semicolon or tab instead is noticed, and said in a note.
+
+    Args:
+        text: the whole file.
+        names: of the columns, where the first line is a row already.
+        skip: leave out what is no whole row, and say how much, in place of finding fault.
+    """
     lines = _lines(text)
     separator = sniff(lines)
-    rows = _parse(lines, separator)
+    rows = _skipped(_parse(lines, separator, names=names, skip=skip), skip)
     if separator != ",":
         rows.notes.append(f"fields are separated by {SEPARATORS[separator]}, not by a comma")
     return rows
 
 
-def parse_tsv(text: str) -> Rows:
+def parse_tsv(text: str, names: Sequence[str] = (), skip: bool = False) -> Rows:
     """Rows of tab-separated text, with quotes as in csv or, where that cannot be, without.
 
     Many tab-separated files know no quoting, so a text may begin with a lone quote. Quotes are
-    taken as plain characters if that makes every line a whole row and quoting does not.
+    taken as plain characters if that makes every line a whole row and quoting does not; where
+    broken lines are skipped, if it leaves more rows. *names* and *skip* as for `parse_csv`.
     """
     lines = _lines(text)
-    quoted = _parse(lines, "\t")
+    quoted = _parse(lines, "\t", names=names, skip=skip)
     if '"' not in text:
-        return quoted
-    plain = _parse(lines, "\t", quoted=False)
-    if plain.found.sentences() or (
-        not quoted.found.sentences() and len(quoted.cells) == len(plain.cells)
+        return _skipped(quoted, skip)
+    plain = _parse(lines, "\t", quoted=False, names=names, skip=skip)
+    if skip and len(plain.cells) <= len(quoted.cells):
+        return _skipped(quoted, skip)
+    if not skip and (
+        plain.found.sentences()
+        or (not quoted.found.sentences() and len(quoted.cells) == len(plain.cells))
     ):
         return quoted
+    plain = _skipped(plain, skip)
     plain.notes.append("quotes are plain characters in this file, they do not enclose fields")
     return plain
+
+
+def _skipped(rows: Rows, skip: bool) -> Rows:
+    """*rows* with what is wrong told as a note, where broken lines are to be skipped."""
+    if not skip or not (lost := rows.found.sentences()):
+        return rows
+    rows.notes += [f"skipped (broken: skip): {sentence}" for sentence in lost]
+    rows.found = Findings()
+    return rows
 
 
 def sniff(lines: Sequence[str]) -> str:
@@ -103,20 +123,28 @@ def _long_fields() -> Iterator[None]:
         csv.field_size_limit(previous)
 
 
-def _parse(lines: list[str], separator: str, quoted: bool = True) -> Rows:
-    result = Rows()
+def _parse(
+    lines: list[str],
+    separator: str,
+    quoted: bool = True,
+    names: Sequence[str] = (),
+    skip: bool = False,
+) -> Rows:
+    result = Rows(header=list(names))
     blank = 0
     with _long_fields():
-        records = _records(lines, separator, quoted, result.found)
+        most = len(lines) + 1 if skip else MAX_RESTARTS
+        records = _records(lines, separator, quoted, result.found, most)
         for begin, end, record in records:
             if not record:
                 blank += 1
             elif not result.header:
                 result.header = record
             elif len(record) == len(result.header):
-                result.cells += record
-                if end - begin > 2:
-                    _check_swallowed(lines[begin + 1 : end - 1], begin, record, separator, result)
+                inner = lines[begin + 1 : end - 1]
+                whole = not inner or _whole(inner, begin, record, separator, result)
+                if whole or not skip:
+                    result.cells += record
             else:
                 _add_count(len(record), begin, result)
     if blank:
@@ -125,7 +153,7 @@ def _parse(lines: list[str], separator: str, quoted: bool = True) -> Rows:
 
 
 def _records(
-    lines: list[str], separator: str, quoted: bool, found: Findings
+    lines: list[str], separator: str, quoted: bool, found: Findings, most: int
 ) -> Iterator[tuple[int, int, list[str]]]:
     """(first line, line after the last, fields) of each record, lines counted from 0.
 
@@ -133,7 +161,7 @@ def _records(
     """
     quoting: Final = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
     start = 0
-    for _ in range(MAX_RESTARTS):
+    for _ in range(most):
         rest = (lines[position] for position in range(start, len(lines)))
         reader = csv.reader(rest, delimiter=separator, quoting=quoting, strict=True)
         begin = start
@@ -157,23 +185,23 @@ def _add_count(count: int, begin: int, result: Rows) -> None:
     )
 
 
-def _check_swallowed(
-    inner: list[str], begin: int, record: list[str], separator: str, result: Rows
-) -> None:
-    """Rows inside a quoted field: two stray quotes far apart can hide what lies between them."""
+def _whole(inner: list[str], begin: int, record: list[str], separator: str, result: Rows) -> bool:
+    """Whether there are no rows inside a quoted field: two stray quotes far apart can hide what
+    lies between them."""
     shape = _shape(record[0])
     if "9" not in shape:
-        return
+        return True
     for line in inner:
         fields = next(csv.reader([line], delimiter=separator), [])
         if len(fields) != len(record) or _shape(fields[0]) != shape:
-            return
+            return True
     if len(inner) > 2:
         result.found.add(UNBALANCED, f"line {begin + 1} (it swallows {len(inner)} rows)")
-    else:
-        result.notes.append(
-            f"line {begin + 1}: a quoted field holds what looks like a row; is a quote missing?"
-        )
+        return False
+    result.notes.append(
+        f"line {begin + 1}: a quoted field holds what looks like a row; is a quote missing?"
+    )
+    return True
 
 
 def _shape(text: str) -> str:

@@ -6,7 +6,7 @@ everything that is wrong with a file is told at once, with line numbers.
 
 import unicodedata
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -34,6 +34,8 @@ class TextFormat:
 
     parse: Callable[[str], Parsed]
     """The whole text -> its rows."""
+    lines: Callable[[str, Sequence[str], bool], Rows] | None = None
+    """Where lines are rows: the text, names for its columns, whether to skip broken lines."""
     columns: Callable[[str], list[str]] | None = None
     """The first lines -> the names of the columns; None: those of the rows that `parse` finds."""
     by_lines: bool = True
@@ -58,14 +60,19 @@ def _parse_tsv(text: str) -> Parsed:
     return _parsed(parse_tsv(text))
 
 
+def _txt(text: str, names: Sequence[str] = (), skip: bool = False) -> Rows:
+    parse = parse_tsv if "\t" in text.partition("\n")[0] else parse_csv
+    return parse(text, names, skip)
+
+
 def _parse_txt(text: str) -> Parsed:
-    return _parse_tsv(text) if "\t" in text.partition("\n")[0] else _parse_csv(text)
+    return _parsed(_txt(text))
 
 
 FORMATS: dict[str, TextFormat | BinaryFormat] = {
-    ".csv": TextFormat(_parse_csv, lambda text: parse_csv(text).header),
-    ".tsv": TextFormat(_parse_tsv, lambda text: parse_tsv(text).header),
-    ".txt": TextFormat(_parse_txt),
+    ".csv": TextFormat(_parse_csv, parse_csv, lambda text: parse_csv(text).header),
+    ".tsv": TextFormat(_parse_tsv, parse_tsv, lambda text: parse_tsv(text).header),
+    ".txt": TextFormat(_parse_txt, _txt),
     ".jsonl": TextFormat(parse_jsonl),
     ".ndjson": TextFormat(parse_jsonl),
     ".json": TextFormat(parse_json, by_lines=False),
@@ -74,6 +81,11 @@ FORMATS: dict[str, TextFormat | BinaryFormat] = {
 }
 """How a file's name ends -> how it is read."""
 HEAD_BYTES = 1_000_000
+SKIPPED = (
+    ". To leave such lines out, and have them counted: pipeline.init --skip-broken {0}, or "
+    "broken: skip for this file in data.files"
+)
+"""How a person asks for it, of a competition's file."""
 WRITTEN = "names as they are written"
 """In a frame's attrs, where a column without a name was given one."""
 CLOSED = (".zst", ".7z", ".rar")
@@ -106,9 +118,22 @@ def read_file(path: Path, encoding: str = "utf-8") -> pd.DataFrame:
     return read(path, encoding).frame
 
 
-def read(path: Path, encoding: str = "utf-8", name: str = "", option: str = IN_CONFIG) -> Reading:
+def read(
+    path: Path,
+    encoding: str = "utf-8",
+    name: str = "",
+    option: str = IN_CONFIG,
+    names: Sequence[str] = (),
+    skip: bool = False,
+    way: str = "",
+) -> Reading:
     """As `read_file`, with notes; messages call the file *name* (default: its path), and *option*
-    is how its encoding can be said."""
+    is how its encoding can be said.
+
+    Where lines are rows, *names* are those of the columns of a file without a header, and *skip*
+    leaves out lines that are no whole rows; a note counts them. *way* is how to ask for that, told
+    with the lines of the file {0} that are none.
+    """
     name = name or str(path)
     if holds_texts(path):
         frame, notes = read_texts(path, encoding, name, option)
@@ -120,9 +145,20 @@ def read(path: Path, encoding: str = "utf-8", name: str = "", option: str = IN_C
         text, notes = decode(_bytes(path, name), encoding, name, option)
         if not text.strip():
             raise DataError(f"{name} is empty")
-        frame, found, more = format_.parse(text)
+        lined = format_.lines
+        if lined is None and (names or skip):
+            raise DataError(
+                f"{name}: names of columns, and skipping broken lines, are for files whose lines "
+                "are rows (csv, tsv, txt); take the file out of data.files"
+            )
+        if lined is not None and (names or skip):
+            frame, found, more = _parsed(lined(text, names, skip))
+        else:
+            frame, found, more = format_.parse(text)
         notes = notes + more
     problems = found.sentences() + _header_problems(frame)
+    if way and found.sentences() and isinstance(format_, TextFormat) and format_.lines is not None:
+        problems[len(found.sentences()) - 1] += way.format(name)
     if not len(frame) and not problems:
         problems = ["there is a header (line 1) but no row below it"]
     raise_if(problems, DataError, f"{name} cannot be read")

@@ -2,9 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from pipeline.base import UsageError, raise_if
+from pipeline.base.inputs import FileConfig
+from pipeline.data.reading.reader import SKIPPED, read
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +37,31 @@ class Overrides:
     folds: int | None = None
     seed: int | None = None
     encoding: str = "utf-8"
+    names: Sequence[str] = ()
+    """FILE=a,b,c each: the columns of a file without a header; FILE=header: it has one."""
+    skip_broken: Sequence[str] = ()
+    """Files whose broken lines are left out."""
+
+    def named(self, path: Path) -> str:
+        """What --names says of the file *path*; an empty text for nothing."""
+        given = (each.rpartition("=") for each in self.names)
+        return next((names for file, _, names in given if Path(file).name == path.name), "")
+
+    def how(self, path: Path) -> FileConfig:
+        """How the file *path* is read."""
+        names = self.named(path)
+        skip = any(Path(each).name == path.name for each in self.skip_broken)
+        return FileConfig(
+            file=str(path),
+            names=[] if names in ("", "header") else [each.strip() for each in names.split(",")],
+            broken="skip" if skip else "refuse",
+        )
+
+    def read(self, path: Path) -> pd.DataFrame:
+        """The rows of the file *path*; DataError as `pipeline.data.reading.reader.read`."""
+        how = self.how(path)
+        skip = how.broken == "skip"
+        return read(path, self.encoding, names=how.names, skip=skip, way=SKIPPED).frame
 
 
 @dataclass

@@ -12,11 +12,10 @@ import pandas as pd
 
 from pipeline.base import Competition, DataError, raise_if
 from pipeline.base.config import ColumnsConfig, DataConfig, FoldsConfig, TaskConfig
-from pipeline.base.inputs import MARKED, JoinConfig, Role
+from pipeline.base.inputs import MARKED, FileConfig, JoinConfig, Role
 from pipeline.data import id_column_of
 from pipeline.data.labels import labelled_rows, one_hot
 from pipeline.data.long_form import widened
-from pipeline.data.reading.reader import read_file
 from pipeline.data.reading.text_files import FILE_NAME
 from pipeline.data.sample import index_columns
 from pipeline.problems.label_texts import canonical
@@ -30,6 +29,7 @@ from pipeline.setup.detection.files import (
     mention_others,
     role_of,
 )
+from pipeline.setup.detection.headers import ask_names
 from pipeline.setup.detection.inputs import find_entities, find_inputs, opened, say_unused
 from pipeline.setup.detection.joins import find_joins, spelled
 from pipeline.setup.detection.joins import widened as with_joins
@@ -134,6 +134,7 @@ def detect(folder: Path, overrides: Overrides, spell: Callable[[Path], str]) -> 
                 encoding=overrides.encoding,
                 short_sample=overrides.short_sample,
                 joins=spelled(seen.joins, spell),
+                files=_read_otherwise(seen, overrides, spell),
             ),
             columns=columns,
             task=task,
@@ -151,14 +152,19 @@ def detect(folder: Path, overrides: Overrides, spell: Callable[[Path], str]) -> 
 
 def _read(files: Files, overrides: Overrides, choices: Choices) -> Seen:
     """Read all files but extra ones; DataError with the problems of all of them."""
-    frames, problems, encoding = {}, [], overrides.encoding
+    frames, problems = {}, []
+    if overrides.names or overrides.skip_broken:
+        choices.because("data.files", "Given by --names or --skip-broken.")
     for path in (files.train, files.test, files.sample, *files.holdout):
         try:
             if path:
-                frames[path] = read_file(path, encoding)
+                frames[path] = overrides.read(path)
         except DataError as error:
             problems.append(str(error).replace("\n", "\n  "))
     raise_if(problems, DataError)
+    labelled = {files.train, files.test, *files.holdout}
+    ask_names({path: frames[path] for path in frames if path in labelled}, overrides, choices)
+    choices.settle()
     sample = _wide(frames[files.sample]) if files.sample else None
     rows: dict[Role, list[Path]] = {
         "train": [files.train],
@@ -170,9 +176,9 @@ def _read(files: Files, overrides: Overrides, choices: Choices) -> Seen:
         frames[path] = frames[path].rename(columns={FILE_NAME: named or "id"})
     others = [(path, role_of(path)) for path in [*files.folders, *files.others]]
     parts = {role: [frames[path] for path in paths] for role, paths in rows.items()}
-    joins = [] if overrides.no_joins else find_joins(parts, others, encoding, choices)
+    joins = [] if overrides.no_joins else find_joins(parts, others, overrides.read, choices)
     wide = {
-        path: opened(with_joins(frames[path], role, joins, encoding))
+        path: opened(with_joins(frames[path], role, joins, overrides.read))
         for role, paths in rows.items()
         for path in paths
     }
@@ -190,6 +196,18 @@ def _read(files: Files, overrides: Overrides, choices: Choices) -> Seen:
         holdout={path: wide[path] for path in files.holdout},
         joins=joins,
     )
+
+
+def _read_otherwise(
+    seen: Seen, overrides: Overrides, spell: Callable[[Path], str]
+) -> list[FileConfig]:
+    """The files that are read by --names or --skip-broken, as the config has them."""
+    own = [seen.files.train, seen.files.test, *seen.holdout, *seen.files.extra]
+    own += [Path(join.file) for join in seen.joins]
+    found = [(path, overrides.how(path)) for path in own]
+    return [
+        replace(how, file=spell(path)) for path, how in found if how != FileConfig(file=str(path))
+    ]
 
 
 def _wide(sample: pd.DataFrame) -> pd.DataFrame:

@@ -8,8 +8,9 @@ import pandas as pd
 
 from pipeline.base import DataError, UsageError, raise_if
 from pipeline.base.config import ColumnsConfig
-from pipeline.data.reading.reader import column_names, is_table
-from pipeline.data.reading.text_files import holds_texts
+from pipeline.data.reading.packed import is_archive, members
+from pipeline.data.reading.reader import CLOSED, FORMATS, column_names, is_table
+from pipeline.data.reading.text_files import holds_texts, names_in
 from pipeline.data.tables import ROW_NUMBER
 from pipeline.setup.detection.choices import Choices, Overrides
 from pipeline.setup.detection.joins import main_among
@@ -48,7 +49,7 @@ def find_files(folder: Path, overrides: Overrides, choices: Choices) -> Files:
     folders = sorted(path for path in folder.iterdir() if holds_texts(path))
     given = _given(folder, overrides)
     roles = {path: role_of(path) for path in there}
-    seen = Looked(folder, roles, folders, overrides.encoding)
+    seen = Looked(folder, roles, folders, overrides)
     chosen = {
         role: given[role][0] if given[role] else _choose(role, seen, choices)
         for role in ("train", "test", "sample")
@@ -80,7 +81,7 @@ class Looked:
     """Table -> what its name says."""
     texts: list[Path]
     """Folders and archives of text files."""
-    encoding: str
+    overrides: Overrides
 
 
 def _unpacked(path: Path) -> bool:
@@ -121,7 +122,7 @@ def _choose(role: str, seen: Looked, choices: Choices) -> Path | None:
     if best and role != "sample":
         other = "test" if role == "train" else "train"
         beside = [path for path, found in seen.roles.items() if found == other]
-        if main := main_among(best, beside, seen.encoding):
+        if main := main_among(best, beside, seen.overrides.read):
             rest = ", ".join(path.name for path in best if path != main)
             choices.because(f"data.{role}", f"It names the rows; {rest} stands beside it.")
             return main
@@ -135,10 +136,48 @@ def _choose(role: str, seen: Looked, choices: Choices) -> Path | None:
         return texts[0]
     else:
         there = [path.name for path in seen.roles]
-        choices.ask(
-            f"--{role} FILE", f"no file of {seen.folder} is called like a {role} file", there
-        )
+        why = f"no file of {seen.folder} is called like a {role} file"
+        lies = "; ".join(what_lies(seen.folder, seen.texts))
+        said = not lies or any(lies in each for each in choices.questions)
+        told = why if said else f"{why}. {lies}"
+        choices.ask(f"--{role} FILE", told, there)
     return None
+
+
+MOST_NAMED = 4
+"""Names of files that are told of each folder."""
+
+
+def what_lies(folder: Path, texts: Sequence[Path]) -> list[str]:
+    """What *folder* holds beside tables, and what to do about it: packed files of several tables,
+    folders with tables in them, text files that may be the rows."""
+    told = []
+    for path in sorted(folder.iterdir()):
+        if path in texts:
+            count = len(names_in(path))
+            told.append(f"{path.name} holds {count:,} text files, which can be a table (--test)")
+        elif path.is_dir():
+            if inside := sorted(each.name for each in path.iterdir() if is_table(each)):
+                told.append(f"the folder {path.name} holds {_some(inside)}: give {path} instead")
+        elif is_archive(path) and not is_table(path):
+            if inside := _tables_in(path):
+                told.append(f"{path.name} is packed and holds {_some(inside)}: unpack it")
+        elif path.suffix.lower() in CLOSED:
+            told.append(f"{path.name} is packed: unpack it")
+    return told
+
+
+def _tables_in(path: Path) -> list[str]:
+    try:
+        names = [name for name, _ in members(path, path.name)]
+    except DataError:
+        return []
+    return sorted(name for name in names if Path(name).suffix.lower() in FORMATS)
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(names[:MOST_NAMED]) + more
 
 
 def _key(role: str) -> str:

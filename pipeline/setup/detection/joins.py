@@ -9,12 +9,13 @@ import pandas as pd
 from pipeline.base import DataError
 from pipeline.base.inputs import JoinConfig, Role
 from pipeline.data.joined import with_columns
-from pipeline.data.reading.reader import read_file
 from pipeline.data.reading.text_files import FILE_NAME
 from pipeline.data.sample import index_columns
 from pipeline.setup.detection.choices import Choices
 from pipeline.setup.detection.names import words
 
+Read = Callable[[Path], pd.DataFrame]
+"""A file's rows; DataError where it cannot be read."""
 NAMED: dict[str, tuple[Role, ...]] = {
     "train": ("train", "extra_train"),
     "test": ("test",),
@@ -24,13 +25,13 @@ NAMED: dict[str, tuple[Role, ...]] = {
 """What a file is called like -> whose rows it may stand beside."""
 
 
-def main_among(candidates: Sequence[Path], others: Sequence[Path], encoding: str) -> Path | None:
+def main_among(candidates: Sequence[Path], others: Sequence[Path], read: Read) -> Path | None:
     """The one of several files that names the rows, where each other stands beside it; else None.
 
     Two tables of the same rows: the one that has more columns in common with the *others*, which
     are called like the other role, holds the texts.
     """
-    frames = {path: frame for path in candidates if (frame := _read(path, encoding)) is not None}
+    frames = {path: frame for path in candidates if (frame := _read(path, read)) is not None}
     if len(frames) < len(candidates):
         return None
     mains = [
@@ -41,7 +42,7 @@ def main_among(candidates: Sequence[Path], others: Sequence[Path], encoding: str
         )
     ]
     if len(mains) > 1:
-        known = [frame for path in others if (frame := _read(path, encoding)) is not None]
+        known = [frame for path in others if (frame := _read(path, read)) is not None]
         shared = {
             path: max((len(set(frames[path]) & set(frame)) for frame in known), default=0)
             for path in mains
@@ -51,9 +52,9 @@ def main_among(candidates: Sequence[Path], others: Sequence[Path], encoding: str
     return mains[0] if len(mains) == 1 else None
 
 
-def _read(path: Path, encoding: str) -> pd.DataFrame | None:
+def _read(path: Path, read: Read) -> pd.DataFrame | None:
     try:
-        frame = read_file(path, encoding)
+        frame = read(path)
     except DataError:  # it is said where the file is needed
         return None
     return frame.drop(columns=index_columns(frame))
@@ -111,7 +112,7 @@ class Beside:
 def find_joins(
     rows: Mapping[Role, Sequence[pd.DataFrame]],
     others: Sequence[tuple[Path, str]],
-    encoding: str,
+    read: Read,
     choices: Choices,
 ) -> list[JoinConfig]:
     """The joins of *others*, each with the role that its name says, to *rows*: role -> frames."""
@@ -120,7 +121,7 @@ def find_joins(
     for path, role in others:
         if not any(role == known for known in NAMED):
             continue
-        side = _read(path, encoding)
+        side = _read(path, read)
         if side is None:
             continue
         join = _join(rows, Beside(path, side, role))
@@ -164,12 +165,12 @@ def _join(rows: Mapping[Role, Sequence[pd.DataFrame]], beside: Beside) -> JoinCo
 
 
 def widened(
-    frame: pd.DataFrame, role: Role, joins: Sequence[JoinConfig], encoding: str
+    frame: pd.DataFrame, role: Role, joins: Sequence[JoinConfig], read: Read
 ) -> pd.DataFrame:
     """*frame* with the columns that *joins* give to its *role*."""
     for join in joins:
         if role in join.to:
-            side = read_file(Path(join.file), encoding).rename(columns={FILE_NAME: join.their_key})
+            side = read(Path(join.file)).rename(columns={FILE_NAME: join.their_key})
             frame, _ = with_columns(frame, "", side, join)
     return frame
 
