@@ -85,6 +85,9 @@ def encode(
             notes.add(
                 f"column {column!r}: labels with outer spaces, read without", f"id {ids[row]}"
             )
+    targets, wrong_rows, what = task.problem_type.whole_rows(targets)
+    for row in np.flatnonzero(wrong_rows & np.isfinite(targets).all(axis=1)):
+        found.add(what, f"id {ids[row]} ({', '.join(frame[list(columns)].iloc[row])})")
     return targets, found.sentences(), notes.sentences()
 
 

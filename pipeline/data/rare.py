@@ -15,7 +15,8 @@ def single_rows(train: Table, competition: Competition) -> np.ndarray:
     None where so few classes would stay that nothing could be told apart.
     """
     nobody = np.zeros(len(train), dtype=bool)
-    if train.targets is None or not competition.task.problem_type.exclusive:
+    kind = competition.task.problem_type
+    if train.targets is None or not (kind.exclusive and kind.named_classes):
         return nobody
     number = train.targets[:, 0]
     if not np.isfinite(number).all():

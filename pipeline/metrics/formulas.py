@@ -153,6 +153,20 @@ def class_log_loss(truth: np.ndarray, guess: np.ndarray) -> float:
     return float(-np.log(right / chance.sum(axis=1)).mean())
 
 
+def soft_log_loss(truth: np.ndarray, guess: np.ndarray) -> float:
+    """Cross-entropy against a probability per class, (n, c) both; rows of *guess* rescaled to 1."""
+    chance = np.clip(guess, EPSILON, 1 - EPSILON)
+    chance /= chance.sum(axis=1, keepdims=True)
+    return float(-(truth * np.log(chance)).sum(axis=1).mean())
+
+
+def kl_divergence(truth: np.ndarray, guess: np.ndarray) -> float:
+    """Mean Kullback-Leibler divergence of *guess* from *truth*: cross-entropy less what the labels
+    themselves leave open."""
+    logs = np.log(truth, out=np.zeros_like(truth, dtype=float), where=truth > 0)
+    return soft_log_loss(truth, guess) + float((truth * logs).sum(axis=1).mean())
+
+
 def confusion(truth: np.ndarray, guess: np.ndarray) -> np.ndarray:
     """(c, c) counts of rows: true class by decided class; both are (n, 1) class numbers."""
     expected, found = truth[:, 0].astype(np.int64), guess[:, 0].astype(np.int64)

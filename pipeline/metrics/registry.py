@@ -24,6 +24,7 @@ _ROOT = Formula(
     of_mean=moments.rmse_of_mean,
     row_sums=linear.moment_sums(moments.rmse_gain),
 )
+_SHARES_ROOT = Formula(score=formulas.rmse, columns="mean")
 _AUC = Formula(
     score=formulas.auc,
     columns="mean",
@@ -69,7 +70,7 @@ METRICS: dict[str, Record] = {
         sees="order",
     ),
     "rmse": Record(
-        formulas={"regression": _ROOT},
+        formulas={"regression": _ROOT, "soft-labels": _SHARES_ROOT},
         greater_is_better=False,
         needs="value",
         bounds=ERROR,
@@ -93,7 +94,8 @@ METRICS: dict[str, Record] = {
     ),
     "mae": Record(
         formulas={
-            "regression": Formula(score=formulas.mae, columns="mean", row_sums=linear.mae_sums)
+            "regression": Formula(score=formulas.mae, columns="mean", row_sums=linear.mae_sums),
+            "soft-labels": Formula(score=formulas.mae, columns="mean"),
         },
         greater_is_better=False,
         needs="value",
@@ -159,14 +161,23 @@ METRICS: dict[str, Record] = {
                 greedy=likely_classes,
             ),
             "multilabel": _LOG_LOSS,
+            "soft-labels": Formula(score=formulas.soft_log_loss),
         },
         greater_is_better=False,
         needs="value",
         bounds=ERROR,
         log_likelihood=True,
         usual_for={
-            "a probability per class": "The sample submission has one probability per class."
+            "a probability per class": "The sample submission has one probability per class.",
+            "a share per class": "The labels are probabilities themselves.",
         },
+        place={"soft-labels": 0},
+    ),
+    "kl-divergence": Record(
+        formulas={"soft-labels": Formula(score=formulas.kl_divergence)},
+        greater_is_better=False,
+        needs="value",
+        bounds=ERROR,
     ),
     "auc": Record(
         formulas={"binary": _AUC, "multiclass": _CLASS_AUC, "multilabel": _AUC},

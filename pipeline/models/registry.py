@@ -47,6 +47,7 @@ LOSSES = {
     "bce": "pipeline.models.transformer.losses:BCE",
     "huber": "pipeline.models.transformer.losses:HUBER",
     "cross-entropy": "pipeline.models.transformer.losses:CROSS_ENTROPY",
+    "soft-cross-entropy": "pipeline.models.transformer.losses:SOFT_CROSS_ENTROPY",
     "focal": "pipeline.models.transformer.losses:FOCAL",
     "asymmetric": "pipeline.models.transformer.losses:ASYMMETRIC",
     "pearson": "pipeline.models.transformer.losses:PEARSON",

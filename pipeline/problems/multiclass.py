@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from pipeline.problems.form import (
     shown_in,
     untouched,
 )
-from pipeline.problems.problem import Clues, Task
+from pipeline.problems.problem import Clues, TargetKind, Task
 
 
 class Multiclass(OneClass):
@@ -31,7 +32,7 @@ class Multiclass(OneClass):
     name = "multiclass"
     scored_as = "multiclass"
     described = "multiclass (one of several classes)"
-    target_kind = "classes"
+    target_kind: ClassVar[TargetKind] = "classes"
     exclusive = True
     usual_loss = "cross-entropy"
     value_checks = ("sums",)

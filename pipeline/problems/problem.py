@@ -14,8 +14,9 @@ import numpy as np
 from pipeline.problems.form import Form, Kind, Sample
 from pipeline.problems.label_texts import Reader
 
-TargetKind = Literal["numbers", "flags", "classes"]
-"""What a target column holds: numbers in the label's unit, 0 and 1, or class numbers 0 … c - 1.
+TargetKind = Literal["numbers", "flags", "classes", "shares"]
+"""What a target column holds: numbers in the label's unit, 0 and 1, class numbers 0 … c - 1, or the
+probability of a class.
 Losses and the linear learner say which kinds they can be fitted to."""
 
 Submit = Literal["auto", "value", "label"]
@@ -100,6 +101,9 @@ class Problem(ABC):
     are."""
     refused_methods: ClassVar[Mapping[str, str]] = {}
     """Blending method -> why it does not apply."""
+    drawn: ClassVar[bool] = True
+    """Whether a label is what happened, of which a prediction says how likely it was; not where it
+    is a probability itself."""
     scored_by_log_odds: ClassVar[bool] = True
     """Whether blends may be corrected on the scale of `to_scores` by a logistic regression."""
 
@@ -133,6 +137,10 @@ class Problem(ABC):
     @abstractmethod
     def reader(self, task: Task) -> Reader:
         """From a label's text, without outer spaces, to its number or what is wrong with it."""
+
+    def whole_rows(self, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray, str]:
+        """(n, t) *targets* as they are kept, (n,) where a row as a whole is wrong, and how."""
+        return targets, np.zeros(len(targets), dtype=bool), ""
 
     def label_text(self, values: np.ndarray, classes: Sequence[str]) -> str:
         """The targets (t,) of a row in words."""

@@ -7,8 +7,9 @@ from pipeline.problems.multiclass import MULTICLASS
 from pipeline.problems.multilabel import MULTILABEL
 from pipeline.problems.problem import Problem
 from pipeline.problems.regression import REGRESSION
+from pipeline.problems.soft_labels import SOFT_LABELS
 
-PROBLEMS: tuple[Problem, ...] = (REGRESSION, BINARY, MULTICLASS, MULTILABEL)
+PROBLEMS: tuple[Problem, ...] = (REGRESSION, BINARY, MULTICLASS, MULTILABEL, SOFT_LABELS)
 """A new type is one more entry here."""
 
 TYPES: dict[str, Problem] = {each.name: each for each in PROBLEMS}

@@ -150,7 +150,7 @@ def test_what_a_record_says_a_metric_sees_is_what_it_sees(problem, name):
 
 
 MEANT = {
-    "models": ["mse"],
+    "models": ["mse", "pearson"],
     "problems": ["mse", "accuracy"],
     "setup": ["accuracy"],
     "report": ["accuracy"],
@@ -162,6 +162,8 @@ def test_no_name_of_a_metric_stands_outside_the_room():
     package = Path(pipeline.__file__).parent
     for file in sorted(package.rglob("*.py")):
         room = file.relative_to(package).parts[0]
+        if file.name == "benchmarks.py":  # says which metric each benchmark has
+            continue
         names = set() if room == "metrics" else set(METRICS) - set(MEANT.get(room, []))
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             name = node.value if isinstance(node, ast.Constant) else None

@@ -160,7 +160,10 @@ def _labels_of(
         def classes(sureness: float) -> np.ndarray:
             score = usual + sureness * (logs - usual)
             share = np.exp(score - score.max(axis=1, keepdims=True))
-            below = np.cumsum(share / share.sum(axis=1, keepdims=True), axis=1)
+            share /= share.sum(axis=1, keepdims=True)
+            if not kind.drawn:
+                return share
+            below = np.cumsum(share, axis=1)
             return np.minimum((uniform > below).sum(axis=1), mean.shape[1] - 1)[:, None]
 
         return classes

@@ -70,7 +70,7 @@ def select(evidence: Evidence, folds: FoldSet, among: Sequence[int] | None = Non
 
 def simplex(evidence: Evidence, folds: FoldSet) -> Blend:
     """The convex weights that are best for the metric, or for squared error in its place."""
-    if evidence.metric.record.log_likelihood:
+    if evidence.metric.record.log_likelihood and evidence.kind.drawn:
         return _blend(evidence, _likeliest_weights(evidence, folds))
     moments, columns = evidence.moments(folds), evidence.column_weights(folds)
     if evidence.uses_moments and not evidence.sees_level:

@@ -133,6 +133,31 @@ class LogisticClassAnswers(ClassAnswers):
         return super().sharpened(scores, encoded) if len(scores) else self
 
 
+class ShareAnswers(ClassAnswers):
+    """A probability for each class: as one of several classes, with shares in place of 0 and 1."""
+
+    way = ""
+
+    @classmethod
+    def learn(cls, targets: np.ndarray, outputs: int) -> "Answers":
+        """The classes' mean shares."""
+        return cls._of(np.log(np.maximum(targets.mean(axis=0), 1e-6)), np.ones(outputs))
+
+    def encode(self, targets: np.ndarray) -> np.ndarray:
+        """(n, k) float32: the share, less the class's mean share."""
+        return np.asarray(targets - np.exp(self.center)).astype(np.float32)
+
+    def surprise(self, scores: np.ndarray, encoded: np.ndarray) -> float:
+        """Cross-entropy per row of held-out *scores* (h, k), the softmax at its best slope."""
+        return _best_slope(scores, self.center, encoded + np.exp(self.center))[1]
+
+    def sharpened(self, scores: np.ndarray, encoded: np.ndarray) -> "Answers":
+        """These, with the slope that suits held-out *scores* (h, k) best."""
+        shares = encoded + np.exp(self.center)
+        slope = _best_slope(scores, self.center, shares)[0] if len(scores) else USUAL_SLOPE
+        return replace(self, scale=np.full_like(self.scale, slope))
+
+
 CLASS_FITS = {kind.way: kind for kind in (ClassAnswers, LogisticClassAnswers)}
 """What a recipe's `class_fit` can name, beside "auto"."""
 
@@ -140,6 +165,7 @@ ANSWERS: dict[TargetKind, type[Answers]] = {
     "numbers": Answers,
     "flags": FlagAnswers,
     "classes": ClassAnswers,
+    "shares": ShareAnswers,
 }
 """How each kind of target is fitted."""
 
@@ -187,12 +213,13 @@ def _best_slope(
 ) -> tuple[float, float]:
     """The slope, 1 or more, that makes the classes of h rows likeliest, and their log loss.
 
-    Probabilities are softmax(slope · scores + log_share); *is_class* is (h, k) bool.
+    Probabilities are softmax(slope · scores + log_share); *is_class* is (h, k) bool, or shares.
     """
 
     def loss(log_slope: float) -> float:
         sure = np.exp(log_slope) * scores.astype(np.float64) + log_share
-        return float((logsumexp(sure, axis=1) - sure[is_class]).mean())
+        right = sure[is_class] if is_class.dtype == bool else (sure * is_class).sum(axis=1)
+        return float((logsumexp(sure, axis=1) - right).mean())
 
     found = minimize_scalar(loss, bounds=(0, 5), method="bounded")
     return float(np.exp(found.x)), float(found.fun)

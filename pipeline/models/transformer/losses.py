@@ -27,6 +27,7 @@ USUAL_LINK: Mapping[TargetKind, Link] = {
     "numbers": "identity",
     "flags": "sigmoid",
     "classes": "softmax",
+    "shares": "softmax",
 }
 HUBER_DELTA = 0.25
 """Errors beyond this share of the label range count linearly; without a range, errors beyond one
@@ -96,8 +97,8 @@ class TargetCodec:
     def encode(self, targets: np.ndarray) -> np.ndarray:
         """(n, k) targets in the label's unit -> (n, k) float32, or int64 class numbers."""
         if not problem_of(self.problem).numeric:
-            exclusive = problem_of(self.problem).exclusive
-            return targets.astype(np.int64 if exclusive else np.float32)
+            numbered = problem_of(self.problem).target_kind == "classes"
+            return targets.astype(np.int64 if numbered else np.float32)
         return ((targets - np.array(self.shift)) / np.array(self.scale)).astype(np.float32)
 
     def mean_loss(self, logits: Tensor, encoded: Tensor) -> Tensor:
@@ -249,6 +250,12 @@ CROSS_ENTROPY = Loss(
 )
 """With smoothing (Szegedy et al., "Rethinking the Inception Architecture", 2016) so much of a row's
 weight is shared by all classes; of flags, a 1 counts as 1 minus half of it."""
+SOFT_CROSS_ENTROPY = Loss(
+    mean=lambda outputs, encoded, codec: functional.cross_entropy(outputs, encoded),
+    suits=("shares",),
+    link="softmax",
+)
+"""Cross-entropy against a probability for each class."""
 FOCAL = Loss(
     mean=_focal, suits=("flags", "classes"), link=None, options={"gamma": 2.0}, weighs=True
 )

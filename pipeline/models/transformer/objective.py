@@ -353,7 +353,7 @@ class Objective:
         if not self.sides:
             return self.codec.mean_loss(outputs, encoded)
         own = encoded[:, : -len(self.sides)]
-        if problem_of(self.codec.problem).exclusive:
+        if problem_of(self.codec.problem).target_kind == "classes":
             own = own.long()
         total = self.codec.mean_loss(self.own(outputs), own)
         start = self.outputs or 0

@@ -37,6 +37,7 @@ from pipeline.setup.detection.names import TARGETS, target_rank
 from pipeline.setup.detection.profile import Profile, profile_of, profiles_of
 from pipeline.setup.detection.target import Answers, answers_of, find_targets, refuse_tags
 from pipeline.setup.detection.task import (
+    are_shares,
     find_classes,
     find_metric,
     find_problem,
@@ -279,7 +280,8 @@ def _task(
     if ask_unlabelled(targets, answers, overrides, choices):
         return None
     whole = len(targets) > 2 and not np.isnan(one_hot(labelled[0][columns.targets])).any()
-    problem = find_problem(targets, answers, overrides, choices, whole)
+    shares = len(targets) > 1 and are_shares(labelled[0][columns.targets])
+    problem = find_problem(targets, answers, overrides, choices, whole, shares)
     if problem is None:
         return None
     labels = pd.concat([frame[columns.targets] for frame in labelled])

@@ -14,6 +14,7 @@ from pipeline.problems.cells import labels_in, separator_of
 from pipeline.problems.label_texts import canonical, is_number
 from pipeline.problems.problem import Clues
 from pipeline.problems.registry import TYPES, problem_of
+from pipeline.problems.soft_labels import SOFT_LABELS
 from pipeline.setup.detection.choices import Choices, Overrides
 from pipeline.setup.detection.names import GRADES, KINDS, words
 from pipeline.setup.detection.profile import Profile
@@ -32,6 +33,7 @@ def find_problem(
     overrides: Overrides,
     choices: Choices,
     one_of_several: bool = False,
+    shares: bool = False,
 ) -> str | None:
     """The problem type, or None where it takes a flag; DataError where all labels are alike."""
     if overrides.problem:
@@ -40,6 +42,9 @@ def find_problem(
     if one_of_several:
         choices.because("task.problem", "One column of 0 and 1 per class: every row has one 1.")
         return "multiclass"
+    if shares:
+        choices.because("task.problem", "Columns from 0 to 1 that sum to 1 in every row: shares.")
+        return "soft-labels"
     if len(targets) > 1:
         return _of_several(targets, choices)
     target = targets[0]
@@ -62,6 +67,16 @@ def find_problem(
         choices.because("task.problem", f"{target.name!r} is a number with a fraction.")
         return "regression"
     return _of_whole_numbers(target, answers, choices)
+
+
+def are_shares(labels: pd.DataFrame) -> bool:
+    """Whether the columns are probabilities of classes: from 0 to 1, 1 in sum, not all 0 and 1."""
+    if not all(is_number(text) for text in labels.to_numpy(dtype=object).ravel()):
+        return False
+    values = labels.astype(float).to_numpy()
+    wrong = SOFT_LABELS.whole_rows(values)[1]
+    inside = bool((values >= 0).all() and (values <= 1).all())
+    return inside and not wrong.any() and bool((values % 1).any())
 
 
 def _of_several(targets: Sequence[Profile], choices: Choices) -> str | None:
