@@ -172,6 +172,14 @@ def test_copies_that_train_has_none_of_fit_no_recipe():
     assert "comes nearest" in found.reason
 
 
+def test_what_chance_explains_fits(monkeypatch):
+    random = np.random.default_rng(3)
+    train = table([sentence(random) for _ in range(400)])
+    copies = table([*train.texts[:100, 0], *(sentence(random) for _ in range(200))], "t")
+    monkeypatch.setattr("pipeline.folds.recipe.chance", lambda test: 0.3)
+    assert chosen(train, copies).fits
+
+
 def test_few_test_rows_leave_the_cautious_folds():
     rows = prompts(60, 12)
     found = chosen(table(rows[:500]), table(rows[500:520], "t"))

@@ -18,7 +18,7 @@ from pipeline.base.errors import ArtifactError
 from pipeline.base.files import commit_json, read_json, sha256
 from pipeline.base.paths import Paths
 from pipeline.ensemble.__main__ import main
-from pipeline.oof.predictions import ARRAYS, LABELS, read_fold, read_run
+from pipeline.oof.predictions import ARRAYS, LABELS, SAMPLED, read_fold, read_run, sampled
 from tests.base.test_untrusted import Evil, array_bytes, npz, object_array
 from tests.blendable import Toy, make
 from tests.ensemble.toys import CLASSES
@@ -96,6 +96,13 @@ def test_arrays_that_are_no_predictions_are_refused(toy, capsys, changed, messag
     found = refusal(toy, capsys)
     assert "fold-0.npz holds no predictions of one fold" in found
     assert message in found
+
+
+def test_a_third_axis_is_refused_though_all_arrays_have_it(toy, capsys):
+    fold, _ = read_fold(part(toy))
+    deep = {name: getattr(fold, name)[:, :, None] for name in ("valid", "test", "holdout")}
+    rewrite(toy, **deep)
+    assert "valid is float32 (15, 4, 1), expected numbers for 15 rows" in refusal(toy, capsys)
 
 
 def test_other_numbers_of_columns_are_refused(toy, capsys):
@@ -319,3 +326,9 @@ def test_a_fold_says_its_format(toy):
     toy.add_fold("new", 0, 0.5)
     written = read_json(toy.paths.fold_predictions("new", 42, 0, 0).with_suffix(".json"))
     assert written["format"] == 1
+
+
+def test_rows_that_are_kept_fold_by_fold_reach_from_the_first_to_the_last():
+    found = sampled(10 * SAMPLED)
+    assert (found[0], found[-1], len(found)) == (0, 10 * SAMPLED - 1, SAMPLED)
+    assert set(np.diff(found)) <= {9, 10, 11}
