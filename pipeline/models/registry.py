@@ -33,6 +33,12 @@ LEARNERS = {
         recipe="pipeline.models.boosting.recipe:BoostingRecipe",
         factory="pipeline.models.boosting.learner:make_factory",
     ),
+    "embeddings": LearnerKind(
+        recipe="pipeline.models.embeddings.recipe:EmbeddingsRecipe",
+        factory="pipeline.models.embeddings.learner:make_factory",
+        weights="pipeline.models.hub.weights:locate",
+        torch=True,
+    ),
     "transformer": LearnerKind(
         recipe="pipeline.models.settings:TransformerRecipe",
         factory="pipeline.models.transformer.factory:make_factory",

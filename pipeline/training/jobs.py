@@ -20,6 +20,7 @@ from pipeline.folds.relation import questions
 from pipeline.metrics import get_metric
 from pipeline.models import Recipe
 from pipeline.models.clean import SeenFactory
+from pipeline.models.embeddings.recipe import EmbeddingsRecipe
 from pipeline.models.learner import Engine, LearnerFactory
 from pipeline.models.recipes import YOUNGER, TransformerRecipe, as_begun, find, further_columns
 from pipeline.models.registry import LEARNERS
@@ -92,7 +93,7 @@ def models_of(args: "Namespace") -> dict[str, str]:
 def _planned(recipe: Recipe, elsewhere: bool) -> Recipe:
     """*recipe* as this machine can make it; where it is trained *elsewhere*, the precision asked
     for need not be possible here."""
-    if elsewhere and isinstance(recipe, TransformerRecipe):
+    if elsewhere and isinstance(recipe, TransformerRecipe | EmbeddingsRecipe):
         return replace(recipe, precision="auto")
     return recipe
 

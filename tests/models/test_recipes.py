@@ -142,7 +142,11 @@ def test_null_and_lists_can_be_given_as_overrides(tmp_path):
 @pytest.mark.parametrize(
     ("name", "overrides", "message"),
     [
-        ("minlm", [], "there is no model 'minlm'; did you mean minilm or minilm-siamese?"),
+        (
+            "minlm",
+            [],
+            "there is no model 'minlm'; did you mean minilm or minilm-frozen or minilm-siamese?",
+        ),
         ("MINILM", [], "did you mean minilm"),
         ("zzz", [], "a Hugging Face id such as klue/roberta-base"),
         ("../minilm", [], "there is no model '../minilm'"),

@@ -138,6 +138,8 @@ class TokenStore:
         self._tokeniser, self._cache = Tokeniser(tokenizer, max_length), cache
         self.pad_id = int(tokenizer.pad_token_id or 0)
         self.uses_type_ids = self._tokeniser.uses_type_ids
+        self.folder: Path | None = None
+        """Where the tokens of `keep` lie; None while they are in memory only."""
         self._kept, self._more = empty(self._tokeniser.record), empty(self._tokeniser.record)
         self._kept_index = self._more_index = NOTHING
 
@@ -160,7 +162,7 @@ class TokenStore:
         if self._cache is None:
             self._kept_index, self._kept = in_memory(keys, make)
         else:
-            folder = self._cache / name_of(self._tokeniser.facts(), keys)
+            self.folder = folder = self._cache / name_of(self._tokeniser.facts(), keys)
             record = self._tokeniser.record
             self._kept_index, self._kept = on_disk(folder, record, keys, make, tell)
         return np.arange(len(self._kept))

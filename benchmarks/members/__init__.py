@@ -1,0 +1,1 @@
+"""What members without training a network are worth, alone and together."""
