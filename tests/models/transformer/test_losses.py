@@ -203,6 +203,18 @@ def test_smoothed_and_weighted_classes_are_torchs():
     assert found == pytest.approx(each.mean().item(), rel=1e-5)
 
 
+def test_a_smoothed_label_is_a_chance():
+    options = {"smoothing": 0.2}
+    found = loss_of(LABELS, "bce", HITS.numpy(), SAID, options=options)
+    chances = torch.where(HITS > 0, 0.9, 0.1)
+    expected = torch.nn.functional.binary_cross_entropy_with_logits(SAID, chances).item()
+    assert found == pytest.approx(expected, rel=1e-5)
+    weights = torch.tensor([2.0, 0.5])
+    found = loss_of(LABELS, "bce", HITS.numpy(), SAID, class_weights=weights.tolist())
+    expected = torch.nn.functional.binary_cross_entropy_with_logits(SAID, HITS, pos_weight=weights)
+    assert found == pytest.approx(expected.item(), rel=1e-5)
+
+
 def test_balanced_classes_count_alike_and_rows_one_on_average():
     targets = np.array([[0.0]] * 6 + [[1.0]] * 3 + [[2.0]])
     codec = fit_codec(TOPICS, "auto", targets, class_weights="balanced")

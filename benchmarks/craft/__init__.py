@@ -1,0 +1,1 @@
+"""What does each trick of training bring, on the same folds, and what does it cost?"""
