@@ -30,7 +30,7 @@ FLOORS = [
     "submissions team",
     "training doctor",
     "report",
-    "__init__ __main__ init cv worth ledger rebuild finalists",
+    "__init__ __main__ init cv worth ledger rebuild predict finalists",
 ]
 """Rooms of one floor are strangers to each other; a room's `__main__` is a command."""
 HEIGHT = {room: height for height, rooms in enumerate(FLOORS) for room in rooms.split()}
@@ -39,7 +39,7 @@ TORCH_ROOMS = ("models/transformer/", "models/kernels/", "training/lightning/")
 TORCH_FILES = ("data/tokens/data_module.py", "models/embeddings/vectors.py")
 HEAVY = {"torch", "pytorch_lightning", "transformers", "torchmetrics", "tokenizers"}
 FILES = sorted(PACKAGE.rglob("*.py"))
-MOST_FILES, MOST_FILES_OF_A_FOLDER, MOST_LINES = 276, 14, 400
+MOST_FILES, MOST_FILES_OF_A_FOLDER, MOST_LINES = 285, 14, 400
 
 
 def name_of(file: Path) -> str:

@@ -203,6 +203,8 @@ class Outcome:
     holdout: Holdout | None
     facts: RowFeatures | None = None
     """About the test rows."""
+    slice_by: str | None = None
+    """The column that was asked for to slice the rows by."""
     notes: list[str] = field(default_factory=list)
     """What a person should know: runs left out, how the form was found, copies."""
     instead: Instead | None = None
@@ -347,6 +349,7 @@ def conclude(
             known,
         ),
         facts=about.get("test"),
+        slice_by=slice_by,
         holdout=None if known is None else score_holdout(known, members.holdout),
         notes=[*notes, *pruned, *remarks(judged, assessment.method)],
     )

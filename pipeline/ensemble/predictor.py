@@ -94,6 +94,15 @@ def facts_of(tables: Sequence[Table], column: str | None = None) -> list[RowFeat
     return [RowFeatures(table.texts, np.full(len(table), REST)) for table in tables]
 
 
+def about_rows(
+    train: Table, test: Table, holdout: Table | None, slice_by: str | None, table: Table
+) -> RowFeatures:
+    """Facts about the rows of another *table*, sliced as those of *train* and *test* are."""
+    tables = [train, test, *([] if holdout is None else [holdout])]
+    column = facts_of(tables, slice_by)[0].column
+    return facts_of([*tables, table], column)[-1]
+
+
 def _sliced(table: Table, column: str, levels: list[str]) -> RowFeatures:
     number = {level: place for place, level in enumerate(levels)}
     found = [number.get(str(value), REST) for value in table.features[column]]

@@ -139,16 +139,19 @@ def beside_equal_weights(
     return replace(made, outcome=replace(outcome, instead=instead))
 
 
-def fill(outcome: Outcome, test_ids: Sequence[str], sample: Sample) -> bytes:
-    """The submission's bytes; DataError where the predictions do not fit the sample."""
+def fill(outcome: Outcome, ids: Sequence[str], sample: Sample, rows: Rows | None = None) -> bytes:
+    """The submission's bytes; DataError where the predictions do not fit the sample.
+
+    *rows*: what is known of the rows with these *ids*; None for those of the test file.
+    """
     task = outcome.competition.task
-    rows = Rows(outcome.members.test, outcome.facts)
+    rows = rows or Rows(outcome.members.test, outcome.facts)
     predicted = outcome.assessment.blend.predict(rows, task.problem)
-    check(test_ids, sample.ids.tolist(), predicted)
+    check(ids, sample.ids.tolist(), predicted)
     decided = outcome.decided.apply(predicted)
     limits = task.label_range or outcome.seen_range
     texts = task.problem_type.texts(outcome.form, task, decided, limits)
-    return build(sample, test_ids, texts)
+    return build(sample, ids, texts)
 
 
 NAMED = ("runs", "method")

@@ -231,24 +231,28 @@ def _predict(job: Job, part: Part, learner: Learner, watch: Watch) -> FoldPredic
     nobody = test.rows(np.zeros(len(test), dtype=bool))
     asked = {"valid": valid, "test": test, "holdout": nobody if holdout is None else holdout}
     arrays: dict[str, Any] = {}
-    hidden = set(further_columns(job.recipe)) - set(fold_columns(job.competition))
     for name, table in asked.items():
         arrays[f"{name}_ids"] = table.ids
-        shown = {key: each for key, each in table.features.items() if key not in hidden}
-        bare = replace(table, targets=None, features=shown)
-        arrays[name] = _checked(learner, bare, len(job.competition.outputs), watch)
+        arrays[name] = predict_bare(job, learner, table, watch)
     if (labels := job.folds.label_hash) is not None:
         arrays["valid_labels"] = labels[job.folds.valid_rows(part.repeat, part.fold)]
     return FoldPredictions(**arrays)
 
 
-def _checked(learner: Learner, table: Table, k: int, watch: Watch) -> np.ndarray:
-    """(len(table), k) finite predictions of *table*, which carries no targets to peek at."""
+def predict_bare(job: Job, learner: Learner, table: Table, watch: Watch) -> np.ndarray:
+    """(len(table), k) float32 finite predictions of *table*, its targets taken away first.
+
+    Raises DivergedError where one is NaN or infinite.
+    """
+    k = len(job.competition.outputs)
     if not len(table):
         return np.empty((0, k), dtype=np.float32)
-    values = np.asarray(learner.predict(table, watch), dtype=np.float32)
-    assert values.shape == (len(table), k), f"predicted {values.shape}, not {(len(table), k)}"
-    broken = table.ids[~np.isfinite(values).all(axis=1)]
+    hidden = set(further_columns(job.recipe)) - set(fold_columns(job.competition))
+    shown = {key: each for key, each in table.features.items() if key not in hidden}
+    bare = replace(table, targets=None, features=shown)
+    values = np.asarray(learner.predict(bare, watch), dtype=np.float32)
+    assert values.shape == (len(bare), k), f"predicted {values.shape}, not {(len(bare), k)}"
+    broken = bare.ids[~np.isfinite(values).all(axis=1)]
     if len(broken):
         raise DivergedError(
             f"{len(broken)} predictions are NaN or infinite, first for {broken[:5].tolist()}. "

@@ -23,20 +23,21 @@ RECIPE = "configs/models/tiny.yaml"
 def test_trained_weights_of_another_recipe_are_never_taken_for_ours(tmp_path):
     root = toy_competition(tmp_path / "toy") if (tmp_path / "toy").mkdir() is None else tmp_path
     ours = (root / RECIPE).read_text()
-    assert command(root, "cv", "--model", "tiny", fault="trained:1:kill9").returncode < 0
+    first = ["--model", "tiny", "--only-fold", "0"]
+    assert command(root, "cv", *first, fault="trained:1:kill9").returncode < 0
     (root / RECIPE).write_text(ours.replace("0.001", "0.003"))
     # the weights of the other recipe are saved, what vouches for them is not
-    broken = command(root, "cv", "--model", "tiny", fault="commit-open:5:enospc")
+    broken = command(root, "cv", *first, fault="commit-open:5:enospc")
     assert broken.returncode == 4
     (root / RECIPE).write_text(ours)
-    again = command(root, "cv", "--model", "tiny", "--only-fold", "0")
+    again = command(root, "cv", *first)
     assert again.returncode == 0
     assert "was trained before" not in again.stderr
     clean = tmp_path / "clean"
     clean.mkdir()
     toy_competition(clean)
     (clean / RECIPE).write_text(ours)
-    assert command(clean, "cv", "--model", "tiny", "--only-fold", "0").returncode == 0
+    assert command(clean, "cv", *first).returncode == 0
     assert predictions(root) == predictions(clean)
 
 

@@ -15,8 +15,8 @@ import pytest
 from tests.toy import PROJECT, environment, toy_competition
 
 FEW = {
-    "linear": {"kill9": 2, "enospc": 2},
-    "tiny": {"kill9": 2, "enospc": 2, "points": 3, "sigkill": 1, "sigterm": 1},
+    "linear": {"kill9": 1, "enospc": 1},
+    "tiny": {"kill9": 1, "enospc": 1, "points": 2, "sigkill": 1, "sigterm": 1},
 }
 MANY = int(os.environ.get("FAULT_TRIALS", "0"))
 SWEEPS = list(FEW.items())
