@@ -39,7 +39,7 @@ TORCH_ROOMS = ("models/transformer/", "models/kernels/", "training/lightning/")
 TORCH_FILES = ("data/tokens/data_module.py", "models/embeddings/vectors.py")
 HEAVY = {"torch", "pytorch_lightning", "transformers", "torchmetrics", "tokenizers"}
 FILES = sorted(PACKAGE.rglob("*.py"))
-MOST_FILES, MOST_FILES_OF_A_FOLDER, MOST_LINES = 285, 14, 400
+MOST_FILES, MOST_FILES_OF_A_FOLDER, MOST_LINES = 294, 14, 400
 
 
 def name_of(file: Path) -> str:
@@ -183,7 +183,7 @@ def test_only_the_torch_rooms_load_torch_when_imported(file):
 
 
 COMMANDS = ["init", "folds", "ensemble", "doctor", "cv"]
-COMMANDS += ["team", "worth", "ledger", "rebuild", "finalists"]
+COMMANDS += ["team", "worth", "ledger", "rebuild", "finalists", "report"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -223,7 +223,7 @@ def _check_figure(path: Path) -> None:
 def _draw(outcome: "Outcome", path: Path) -> None:
     """Draw the picture, or say why it cannot be written."""
     from pipeline.base.files import as_resource_error
-    from pipeline.report.ensemble_figure import draw
+    from pipeline.report.drawn.ensemble_figure import draw
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -52,20 +52,29 @@ def greedy(evidence: Evidence, folds: FoldSet) -> Blend:
 
 def select(evidence: Evidence, folds: FoldSet, among: Sequence[int] | None = None) -> np.ndarray:
     """(M,) weights of one selection *among* these members; None: among all."""
+    chosen, _ = picks(evidence, folds, among)
+    return np.bincount(chosen, minlength=len(evidence.names)) / len(chosen)
+
+
+def picks(
+    evidence: Evidence, folds: FoldSet, among: Sequence[int] | None = None
+) -> tuple[list[int], list[float]]:
+    """The members of one greedy selection in the order they were picked, and the in-sample gain
+    after each pick; up to the best prefix."""
     counts = np.zeros(len(evidence.names))
-    picks: list[int] = []
+    picked: list[int] = []
     trajectory: list[float] = []
     patience = ROUNDS if evidence.uses_moments else PATIENCE
     for _ in range(ROUNDS):
         gains = evidence.steps(folds, counts, among)
         winner = _first_best(gains)
         counts[winner] += 1
-        picks.append(winner)
-        trajectory.append(gains[winner])
-        if len(picks) - _first_best(np.array(trajectory)) > patience:
+        picked.append(winner)
+        trajectory.append(float(gains[winner]))
+        if len(picked) - _first_best(np.array(trajectory)) > patience:
             break
-    kept = picks[: 1 + _first_best(np.array(trajectory))]
-    return np.bincount(kept, minlength=len(counts)) / len(kept)
+    kept = 1 + _first_best(np.array(trajectory))
+    return picked[:kept], trajectory[:kept]
 
 
 def simplex(evidence: Evidence, folds: FoldSet) -> Blend:

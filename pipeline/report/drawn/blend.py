@@ -1,0 +1,219 @@
+"""The pages about the ensemble and the leaderboard."""
+
+import time
+from collections.abc import Iterator
+
+import numpy as np
+
+from pipeline.ensemble import Outcome
+from pipeline.ensemble.forecast.ranges import INSIDE
+from pipeline.ensemble.honest.nest import DRAWS, shown_weights, weight_spread
+from pipeline.ensemble.methods.registry import METHODS
+from pipeline.ensemble.methods.weights import picks
+from pipeline.report import ensemble as printed
+from pipeline.report import ledger as ledger_page
+from pipeline.report.drawn.charts import Tips, dots, ranges
+from pipeline.report.drawn.disk import Disk
+from pipeline.report.drawn.document import Block, Cards, Says, Table, clean, num, text
+from pipeline.report.ensemble_answer import VERDICTS, answer_lines
+from pipeline.submissions.ledger import today
+from pipeline.submissions.overview import Expected, noise, standing
+
+PATIENCE = 6.0
+"""Seconds that refitting the weights may take."""
+
+
+def ensemble(disk: Disk) -> Iterator[Block]:
+    """Weights, methods, correlations, worth of each run, the path of the greedy picks."""
+    disk.need_runs()
+    outcome = disk.outcome
+    assessment, gain = outcome.assessment, outcome.over_single
+    word = "claimed" if outcome.doubts else "honest"
+    optimism = outcome.optimism
+    yield Cards(
+        cards=[
+            (f"{word} {outcome.metric.name}", _score(outcome.honest), assessment.method),
+            ("in-sample", _score(outcome.in_sample), "fitted and scored on the same rows"),
+            ("in-sample flatters by", f"{optimism or 0:+.5f}", "above 0: too good"),
+            (
+                "gain over the best run",
+                f"{gain.difference:+.5f}",
+                f"95 %: {gain.low:+.5f} to {gain.high:+.5f}",
+            ),
+        ]
+    )
+    yield Says(
+        says=[
+            *(" ".join(line.split()) for line in answer_lines(outcome) if line[:4] != "next"),
+            f"method {assessment.method}: {assessment.reason}",
+            f"gain: {VERDICTS[outcome.verdict]}",
+            *(" ".join(str(each).split()) for each in printed.decision_sentences(outcome)),
+            *outcome.notes,
+        ],
+        warns=[f"{run}: {doubt.says}" for run, doubt in outcome.doubts],
+    )
+    yield _weights(disk, outcome)
+    names = outcome.members.names
+    worths = [line.worth for line in assessment.members]
+    if any(worth is not None for worth in worths):
+        yield ranges(
+            "worth",
+            f"What each run is worth: {word} {outcome.metric.name} lost without it",
+            names,
+            [None if worth is None else worth.difference for worth in worths],
+            [None if worth is None else (worth.low, worth.high) for worth in worths],
+            zero=True,
+            form="+.5f",
+            says=["bar: 95 % interval; right of 0 the run helps for sure"],
+        )
+    yield _methods(outcome, word)
+    if len(names) > 1:
+        yield _correlation(outcome)
+        yield _greedy(outcome)
+    lines = [" ".join(str(each).split()) for each in printed.leaderboard_sentences(outcome)]
+    yield Says(title="What the leaderboard will say", says=lines)
+
+
+def _score(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"
+
+
+def _weights(disk: Disk, outcome: Outcome) -> Block:
+    """The weights, and how far they move when the rows are drawn anew."""
+    evidence, assessment = outcome.assessment.nest.evidence, outcome.assessment
+    names = evidence.names
+    shown = shown_weights(evidence, assessment.blend.weights)
+    began = time.monotonic()
+    METHODS[assessment.method].fit(evidence, evidence.folds)
+    each = max(time.monotonic() - began, 0.002) * 1.5 + 2e-8 * evidence.cells
+    draws = min(DRAWS, int(PATIENCE / each))
+    reach: list[tuple[float, float] | None] = [None] * len(names)
+    says = ["refitting the weights would take too long here, so their spread is not drawn"]
+    if draws >= 20:
+        drawn = weight_spread(evidence, assessment.method, disk.competition.folds.seed, draws)
+        low, high = np.percentile(shown_weights(evidence, drawn), [2.5, 97.5], axis=0)
+        reach = list(zip(low.tolist(), high.tolist(), strict=True))
+        says = [f"bar: 95 % of {draws} refits on groups of rows that are drawn anew"]
+    title = f"Weights of {assessment.method}"
+    return ranges("weights", title, names, shown.tolist(), reach, zero=True, form=".3f", says=says)
+
+
+def _methods(outcome: Outcome, word: str) -> Block:
+    assessment = outcome.assessment
+    lines = assessment.methods
+    rows = [
+        [
+            text(line.name + (" (chosen)" if line.name == assessment.method else "")),
+            num(line.in_sample),
+            num(line.honest),
+            num(line.optimism, "+.5f"),
+            num(line.over_best.difference, "+.5f"),
+            num(line.over_best.error, ".5f"),
+        ]
+        for line in lines
+    ]
+    header = ["method", "in-sample", word, "flatters by", "gain over best", "± se"]
+    return Table(title=f"Methods: {word} against in-sample", header=header, rows=rows)
+
+
+def _correlation(outcome: Outcome) -> Block:
+    """How alike the errors of the runs are: low pairs are what a blend lives from."""
+    found, names = outcome.assessment.correlation, outcome.members.names
+    low = min(float(found.min()), 0.9)
+    rows = [
+        [
+            text(f"{place + 1} {name}"),
+            *(num(value, ".2f", heat=round(65 * (value - low) / (1 - low))) for value in line),
+        ]
+        for place, (name, line) in enumerate(zip(names, found.tolist(), strict=True))
+    ]
+    header = ["run", *(str(place + 1) for place in range(len(names)))]
+    return Table(title="Correlation of errors", header=header, rows=rows)
+
+
+def _greedy(outcome: Outcome) -> Block:
+    """Which run the greedy search picks next, and what the blend then scores in-sample."""
+    evidence = outcome.assessment.nest.evidence
+    chosen, gains = picks(evidence, evidence.folds)
+    told: Tips = [
+        [f"pick {step}: {clean(evidence.names[pick], 80)}, {gain:.5f}", ""]
+        for step, (pick, gain) in enumerate(zip(chosen, gains, strict=True), 1)
+    ]
+    x = np.arange(1, len(chosen) + 1)
+    counts = np.bincount(chosen, minlength=len(evidence.names))
+    often = ", ".join(
+        f"{clean(evidence.names[place], 40)} {counts[place]}×"
+        for place in np.argsort(-counts, kind="stable")
+        if counts[place]
+    )
+    axes = ("pick", "in-sample gain (larger is better)")
+    return dots(
+        "greedy",
+        "Path of the greedy picks",
+        [("", x, np.array(gains), told)],
+        axes,
+        joined=True,
+        says=[f"picked: {often}. In-sample: the path shows the order, not what is to be expected"],
+    )
+
+
+def leaderboard(disk: Disk, quick: bool) -> Iterator[Block]:
+    """The ledger beside what was expected, the budget, and what is noise."""
+    competition = disk.competition
+    found = standing(disk.paths.submissions, competition.name, competition.submissions, today())
+    lines = found.lines
+    stray, why = None, "left out (--quick)" if quick else "it takes two files of ours"
+    if found.rows is None:
+        why = "submissions.public_share or submissions.public_rows tells the public part"
+    elif lines and not quick:
+        seed, better = competition.folds.seed, disk.metric.greater_is_better
+        stray = noise(disk.root, lines, found.rows[0], seed, better)
+    told = [" ".join(each.split()) for each in ledger_page.lines(found, stray, why)]
+    warned = [each[2:] for each in told if each.startswith("! ")]
+    yield Says(says=[each for each in told if not each.startswith("! ")], warns=warned)
+    for part in ("public", "private"):
+        shown = [
+            line
+            for line in lines
+            if getattr(line.entry, part) is not None or line.expected.get(part) is not None
+        ][-30:]
+        if shown:
+            yield ranges(
+                f"board{part}",
+                f"The {part} score against what was expected",
+                [f"{line.number} {line.entry.file}" for line in shown],
+                [getattr(line.entry, part) for line in shown],
+                [_range(line.expected.get(part)) for line in shown],
+                others={
+                    "expected": [
+                        None if (each := line.expected.get(part)) is None else each.score
+                        for line in shown
+                    ]
+                },
+                says=[f"filled: the score; hollow: expected; bar: {INSIDE} % range"],
+            )
+    if lines:
+        header = ["", "file", "method", "honest", "expected public", "public"]
+        header += ["expected private", "private", "by", "day"]
+        rows = [
+            [
+                num(line.number, "d"),
+                text(line.entry.file, longest=80),
+                text(line.method or "–"),
+                num(line.honest),
+                text(ledger_page.range_text(line.expected.get("public"))),
+                num(line.entry.public),
+                text(ledger_page.range_text(line.expected.get("private"))),
+                num(line.entry.private),
+                text(line.entry.by or "–", longest=40),
+                text(line.entry.day),
+            ]
+            for line in lines
+        ]
+        yield Table(title="What was sent", header=header, rows=rows)
+
+
+def _range(expected: Expected | None) -> tuple[float, float] | None:
+    if expected is None or expected.low is None or expected.high is None:
+        return None
+    return expected.low, expected.high

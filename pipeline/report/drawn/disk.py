@@ -1,0 +1,171 @@
+"""What the report is made of: read once, when a page first asks for it.
+
+Whatever is missing raises the error that its own command would end with, each time it is asked for:
+the page that needs it says so, the others are made.
+"""
+
+import json
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from pipeline.base import Competition, Paths, UsageError, read_json
+from pipeline.base.errors import PipelineError
+from pipeline.data import Table, Tables, load
+from pipeline.ensemble import Outcome
+from pipeline.folds import Folds
+from pipeline.folds.frozen import read_frozen
+from pipeline.metrics import Metric, get_metric
+from pipeline.oof.predictions import complete_runs
+from pipeline.oof.runs import find_runs
+from pipeline.setup.inspection.inspect import Inspection, look
+from pipeline.submissions.build import BuildRequest, BuiltSubmission, make
+from pipeline.team import CompetitionView
+
+Value = TypeVar("Value")
+
+
+class Disk:
+    """One competition as it lies under *root*."""
+
+    def __init__(self, competition: Competition, root: Path) -> None:
+        self.competition, self.root = competition, root
+        self.paths = Paths(root, competition.name)
+        self._kept: dict[str, Any] = {}
+
+    @cached_property
+    def metric(self) -> Metric:
+        """The competition's."""
+        task = self.competition.task
+        return get_metric(task.metric, task, self.root)
+
+    @cached_property
+    def tables(self) -> Tables:
+        """The checked files."""
+        return load(self.competition, self.root)
+
+    @property
+    def folds(self) -> Folds:
+        """The frozen folds; ArtifactError where there are none."""
+        return self._once(
+            "folds", lambda: read_frozen(self.competition, self.paths, self.tables.train)
+        )
+
+    @cached_property
+    def train(self) -> Table:
+        """The training rows in the order of the folds."""
+        return self.tables.train.in_order(self.folds.ids)
+
+    @cached_property
+    def seen(self) -> Inspection:
+        """What `pipeline.init` sees."""
+        return look(self.competition, self.tables, self.root)
+
+    @property
+    def contest(self) -> CompetitionView:
+        """What runs are held against."""
+        return self._once(
+            "contest",
+            lambda: CompetitionView(
+                competition=self.competition,
+                metric=self.metric,
+                tables=self.tables,
+                folds=self.folds,
+                digests=read_json(self.paths.passport)["digests"],
+            ),
+        )
+
+    @cached_property
+    def complete(self) -> list[str]:
+        """The complete runs."""
+        return complete_runs(self.paths.runs)
+
+    @property
+    def made(self) -> BuiltSubmission:
+        """The ensemble of all complete runs, as `pipeline.ensemble` makes it now."""
+        return self._once("made", self._make)
+
+    @property
+    def outcome(self) -> Outcome:
+        """All that was found of it."""
+        return self.made.outcome
+
+    def _make(self) -> BuiltSubmission:
+        train = "python -m pipeline.cv --model NAME"
+        runs, notes = find_runs(self.paths, [], False, self.competition.folds, train)
+        return make(self.root, self.competition, BuildRequest(runs=runs), notes)
+
+    @property
+    def honest(self) -> np.ndarray:
+        """(n, k) honest out-of-fold predictions of the ensemble, before decisions."""
+        outcome = self.outcome
+        rows, predicted = outcome.evidence.predict(outcome.assessment.honest_blends)
+        full = np.full((len(outcome.evidence.truth), predicted.shape[1]), np.nan)
+        full[rows] = predicted
+        return full
+
+    def _once(self, name: str, make: Callable[[], Value]) -> Value:
+        """What *make* gives, or the error it ends with: made once."""
+        if name not in self._kept:
+            try:
+                self._kept[name] = make()
+            except PipelineError as error:
+                self._kept[name] = error
+        found = self._kept[name]
+        if isinstance(found, PipelineError):
+            raise found
+        value: Value = found
+        return value
+
+    def need_runs(self) -> None:
+        """Raise UsageError where no run has been trained."""
+        if not self.complete:
+            raise UsageError(
+                "no run is complete yet. Train one: python -m pipeline.cv --model linear"
+            )
+
+
+def events_at(path: Path) -> list[dict[str, Any]]:
+    """The events of one fold's journal; torn lines are left out, no file has none."""
+    found = []
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
+    for line in lines:
+        try:
+            entry = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(entry, dict):
+            found.append(entry)
+    return found
+
+
+def curves_at(logs: Path) -> dict[str, dict[int, float]]:
+    """Tag -> step -> value of the TensorBoard files in *logs*; {} where there are none.
+
+    Steps of an attempt that was killed are hidden from where the next one went on.
+    """
+    files = sorted(logs.glob("events.out.tfevents.*")) if logs.is_dir() else []
+    if not files:
+        return {}
+    from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
+
+    found: dict[str, dict[int, float]] = {}
+    for file in files:
+        try:
+            for event in LegacyEventFileLoader(str(file)).Load():
+                if event.session_log.status == 1:  # START: what is logged from here on counts
+                    for known in found.values():
+                        for step in [step for step in known if step >= event.step]:
+                            del known[step]
+                for value in event.summary.value:
+                    if value.HasField("simple_value"):
+                        found.setdefault(value.tag, {})[event.step] = float(value.simple_value)
+        except Exception:  # a torn or foreign file: curves are a nicety, and others may be whole
+            continue
+    return found

@@ -1,0 +1,372 @@
+"""The page about errors: which rows the ensemble gets wrong, and where such rows are many.
+
+All of it is said of the honest predictions: each row predicted by what was fitted without its fold,
+before any decision. The error of a row is the distance of its prediction from its label, the mean
+over columns; of one class of several it is the probability that the other classes got, so it goes
+from 0 to 1.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from pipeline.data import Table as Rows
+from pipeline.ensemble.assessment import score_or_none
+from pipeline.problems.problem import Problem
+from pipeline.report.drawn.charts import Tips, bars, dots, ranges
+from pipeline.report.drawn.disk import Disk
+from pipeline.report.drawn.document import Block, Cards, Cell, Says, Table, clean, num, text
+from pipeline.setup.inspection.description import bins
+
+WORST, DOUBTFUL, POINTS = 100, 50, 1200
+FEW_ROWS = 20
+"""A slice of fewer rows says nothing."""
+LEVELS = (2, 20)
+CALIBRATION = 10
+
+
+@dataclass(frozen=True, eq=False)
+class Errors:
+    """Errors of n rows."""
+
+    kind: Problem
+    rows: Rows
+    truth: np.ndarray
+    """(n, t)."""
+    target: np.ndarray
+    """(n, k) the truth in the shape of predictions."""
+    predicted: np.ndarray
+    """(n, k)."""
+    members: Sequence[np.ndarray]
+    """M arrays (n, k)."""
+    outputs: Sequence[str]
+    classes: Sequence[str]
+
+    def of(self, predicted: np.ndarray) -> np.ndarray:
+        """(n,) the error of each row."""
+        off = np.abs(self.target - predicted)
+        # of one class of several, what the others got is what its own lacks
+        return np.asarray(off.sum(axis=1) / 2 if self.kind.exclusive else off.mean(axis=1))
+
+    def label(self, row: int) -> str:
+        """The label of a row in words."""
+        return self.kind.label_text(self.truth[row], self.classes)
+
+    def said(self, values: np.ndarray) -> str:
+        """A prediction (k,) in words."""
+        if self.kind.numeric:
+            return ", ".join(f"{value:.2f}" for value in values)
+        if len(values) == 1:
+            return f"{values[0]:.2f}"
+        if self.kind.exclusive:
+            top = int(values.argmax())
+            return f"{self.outputs[top]} {values[top]:.2f}"
+        shown = np.flatnonzero(values >= 0.5).tolist() or [int(values.argmax())]
+        return ", ".join(f"{self.outputs[place]} {values[place]:.2f}" for place in shown)
+
+
+def errors(disk: Disk) -> Iterator[Block]:
+    """Scatter or confusion, calibration, slices, the worst rows, doubtful labels."""
+    disk.need_runs()
+    outcome, competition = disk.outcome, disk.competition
+    evidence = outcome.evidence
+    found = Errors(
+        kind=evidence.kind,
+        rows=disk.train,
+        truth=evidence.truth,
+        target=evidence.kind.expand(evidence.truth, evidence.given.columns),
+        predicted=disk.honest,
+        members=evidence.oof,
+        outputs=competition.outputs,
+        classes=competition.task.classes,
+    )
+    off = found.of(found.predicted)
+    order = np.argsort(-np.nan_to_num(off, nan=-1.0), kind="stable")
+    worst = order[:WORST].tolist()
+    unit = "in the label's unit" if found.kind.numeric else "of 1: the probability that was amiss"
+    yield Cards(
+        cards=[
+            ("mean error", f"{np.nanmean(off):.4f}", unit),
+            ("half of the rows", f"{np.nanmedian(off):.4f}", "have a smaller error"),
+            ("one row in twenty", f"{np.nanquantile(off, 0.95):.4f}", "has a larger error"),
+            ("share of the worst", f"{_share(off):.0%}", "of all errors come from 5 % of rows"),
+        ]
+    )
+    yield from _picture(found, worst)
+    yield from _slices(disk, found, off)
+    names = evidence.names
+    header = ["row", "error", "label", "ensemble", *map(clean, names), *competition.columns.texts]
+    yield Table(
+        title=f"The {len(worst)} worst rows",
+        header=header,
+        rows=[_row(found, row, off[row]) for row in worst],
+        ids=[f"row-{row}" for row in worst],
+        says=["honest predictions, of the ensemble and of each run alone"],
+    )
+    yield from _doubtful(disk, found)
+
+
+def _share(off: np.ndarray) -> float:
+    known = np.sort(off[np.isfinite(off)])
+    top = known[len(known) - max(1, len(known) // 20) :]
+    return float(top.sum() / max(known.sum(), np.finfo(float).tiny))
+
+
+def _row(found: Errors, row: int, off: float) -> list[Cell]:
+    return [
+        text(found.rows.ids[row], longest=60),
+        num(off),
+        text(found.label(row), longest=120),
+        text(found.said(found.predicted[row])),
+        *(text(found.said(member[row])) for member in found.members),
+        *(text(each) for each in found.rows.texts[row]),
+    ]
+
+
+def _picture(found: Errors, worst: Sequence[int]) -> Iterator[Block]:
+    """What was predicted against what is true."""
+    if found.kind.numeric:
+        for place, name in enumerate(found.outputs[:3]):
+            yield _scatter(found, worst, place, name)
+            yield _levels(found, place, name)
+        return
+    if found.kind.exclusive or len(found.outputs) == 1:
+        yield _confusion(found)
+    yield _reliability(found)
+
+
+def _scatter(found: Errors, worst: Sequence[int], place: int, name: str) -> Block:
+    random = np.random.default_rng(0)
+    n = len(found.truth)
+    bad = np.array(worst, dtype=int)
+    others = np.setdiff1d(np.arange(n), bad)
+    if len(others) > POINTS:
+        others = np.sort(random.choice(others, POINTS, replace=False))
+    series = []
+    for who, rows in (("rows" if len(others) == n else "a sample", others), ("the worst", bad)):
+        told: Tips = [
+            [
+                f"{clean(found.rows.ids[row], 40)}: label {found.target[row, place]:g}, "
+                f"predicted {found.predicted[row, place]:.2f}\n"
+                f"{clean(' | '.join(found.rows.texts[row]), 110)}",
+                f"row-{row}" if who == "the worst" else "",
+            ]
+            for row in rows
+        ]
+        series.append((who, found.target[rows, place], found.predicted[rows, place], told))
+    return dots(
+        f"scatter{place}",
+        f"Label against honest prediction: {clean(name, 40)}",
+        series,
+        ("label", "predicted"),
+        diagonal=True,
+        says=["a point of the worst rows leads to its row below"],
+    )
+
+
+def _levels(found: Errors, place: int, name: str) -> Block:
+    """Calibration of a number: the mean label of rows that are predicted alike."""
+    guess, truth = found.predicted[:, place], found.target[:, place]
+    edges = np.quantile(guess, np.linspace(0, 1, CALIBRATION + 1)[1:-1])
+    part = np.searchsorted(edges, guess, side="right")
+    return _line(f"levels{place}", f"Calibration: {clean(name, 40)}", guess, truth, part, "label")
+
+
+def _reliability(found: Errors) -> Block:
+    """Calibration of probabilities: how often what was given p comes true."""
+    guess, truth = found.predicted.ravel(), found.target.ravel()
+    part = np.minimum((guess * CALIBRATION).astype(int), CALIBRATION - 1)
+    return _line("reliability", "Calibration of probabilities", guess, truth, part, "share true")
+
+
+def _line(
+    name: str, title: str, guess: np.ndarray, truth: np.ndarray, part: np.ndarray, what: str
+) -> Block:
+    there = [each for each in np.unique(part) if (part == each).any()]
+    x = np.array([guess[part == each].mean() for each in there])
+    y = np.array([truth[part == each].mean() for each in there])
+    told = [
+        [f"predicted {a:.3f}, {what} {b:.3f} ({(part == each).sum():,} cells)", ""]
+        for each, a, b in zip(there, x, y, strict=True)
+    ]
+    says = ["on the line: predictions mean what they say"]
+    return dots(
+        name,
+        title,
+        [("honest predictions", x, y, told)],
+        ("mean prediction", f"mean {what}"),
+        diagonal=True,
+        joined=True,
+        says=says,
+    )
+
+
+MOST_CLASSES, MOST_SLICES = 40, 18
+
+
+def _confusion(found: Errors) -> Block:
+    """Rows of each class by the class that was predicted."""
+    k = len(found.outputs)
+    labels = found.kind.as_labels(found.predicted, (0.0, 1.0))
+    if k == 1:
+        names = list(found.classes) or ["0", "1"]
+        truth, guess = found.target[:, 0].astype(int), labels[:, 0].astype(int)
+    else:
+        names = list(found.outputs)
+        truth, guess = found.target.argmax(axis=1), labels.argmax(axis=1)
+    size = len(names)
+    counts = np.bincount(truth * size + guess, minlength=size * size).reshape(size, size)
+    if size > MOST_CLASSES:
+        return _mixed_up(counts, names)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    rows = [
+        [
+            text(name, longest=40),
+            *(
+                num(counts[place, other], ",.0f", heat=round(70 * shares[place, other]))
+                for other in range(size)
+            ),
+            num(shares[place, place], ".1%"),
+        ]
+        for place, name in enumerate(names)
+    ]
+    header = ["true \\ predicted", *(clean(name, 24) for name in names), "right"]
+    return Table(title="Confusion: rows by true and predicted class", header=header, rows=rows)
+
+
+def _mixed_up(counts: np.ndarray, names: Sequence[str]) -> Block:
+    """Of very many classes, the pairs that are taken for each other most."""
+    wrong = counts.copy()
+    np.fill_diagonal(wrong, 0)
+    top = np.argsort(-wrong, axis=None)[:40]
+    pairs = [divmod(int(each), len(names)) for each in top if wrong.ravel()[each]]
+    rows = [
+        [text(names[a], longest=60), text(names[b], longest=60), num(wrong[a, b], ",.0f")]
+        for a, b in pairs
+    ]
+    return Table(title="Classes taken for others", header=["true", "predicted", "rows"], rows=rows)
+
+
+Slice = tuple[str, str, np.ndarray]
+"""What the rows are cut by, the name of the part, which rows."""
+
+
+def slices_of(disk: Disk, found: Errors) -> Iterator[Slice]:
+    """By label, length, overlap, further columns and folds."""
+    competition, evidence = disk.competition, disk.outcome.evidence
+    if found.kind.numeric and len(found.outputs) == 1:
+        values = found.truth[:, 0]
+        edges, names = bins(values, competition.task.label_range)
+        part = np.searchsorted(edges, values, side="right") - 1
+        for place, name in enumerate(names):
+            yield "label", name, part == place
+    for each in found.kind.divisions(found.truth, competition.columns.targets, found.classes)[:30]:
+        for place, name in enumerate(each.names[:30]):
+            yield "label", name, each.class_of_row == place
+    if evidence.facts is not None:
+        count = len(evidence.facts.names) - len(evidence.facts.levels)
+        for place, name in enumerate(evidence.facts.names[:count]):
+            yield from _quarters(name, evidence.facts.values[:, place])
+    for name, column in found.rows.features.items():
+        values, part = np.unique(column.astype(str), return_inverse=True)
+        if LEVELS[0] <= len(values) <= LEVELS[1]:
+            for place, value in enumerate(values):
+                yield name, str(value) or "(empty)", part == place
+    for fold in sorted(evidence.folds):
+        yield "fold", str(fold), evidence.fold_of_row == fold
+
+
+def _quarters(name: str, values: np.ndarray) -> Iterator[Slice]:
+    """Rows by the quarter in which a number lies."""
+    edges = np.unique(np.quantile(values, (0.25, 0.5, 0.75)))
+    part = np.searchsorted(edges, values, side="right")
+    logs = name == "length"
+    for place in range(len(edges) + 1):
+        here = part == place
+        if here.any():
+            low, high = values[here].min(), values[here].max()
+            if logs:
+                low, high = np.expm1(low), np.expm1(high)
+            ends = f"{low:.0f} to {high:.0f}" if logs else f"{low:.2f} to {high:.2f}"
+            unit = " characters" if logs else ""
+            yield name, f"{ends}{unit}", here
+
+
+def _slices(disk: Disk, found: Errors, off: np.ndarray) -> Iterator[Block]:
+    """The error of each slice, with its range, and of each run there."""
+    outcome = disk.outcome
+    evidence, metric = outcome.evidence, outcome.metric
+    of_members = [found.of(member) for member in found.members]
+    rows, drawn = [], []
+    whole = float(np.nanmean(off))
+    for by, name, here in slices_of(disk, found):
+        count = int(here.sum())
+        if count < FEW_ROWS:
+            continue
+        mean = float(off[here].mean())
+        reach = 1.96 * float(off[here].std()) / np.sqrt(count)
+        drawn.append((f"{by}: {name}", mean, (mean - reach, mean + reach)))
+        rows.append(
+            [
+                text(by),
+                text(name, longest=60),
+                num(count, ",.0f"),
+                num(mean),
+                num(mean / whole if whole else None, ".2f"),
+                num(score_or_none(metric, evidence.truth[here], found.predicted[here])),
+                *(num(float(each[here].mean())) for each in of_members),
+            ]
+        )
+    if not drawn:
+        yield Says(says=["there are too few rows to cut them into slices"])
+        return
+    drawn.sort(key=lambda each: -each[1])
+    shown = drawn[:MOST_SLICES]
+    yield ranges(
+        "slices",
+        "Mean error by slice, the worst first",
+        [each[0] for each in shown],
+        [each[1] for each in shown],
+        [each[2] for each in shown],
+        axis="mean error; bar: 95 % interval",
+        says=[f"the mean over all rows is {whole:.4f}"],
+    )
+    histogram, edges = np.histogram(off[np.isfinite(off)], bins=12)
+    names = [f"{a:.2f} to {b:.2f}" for a, b in pairwise(edges)]
+    share = (histogram / max(histogram.sum(), 1)).tolist()
+    yield bars("errorsizes", "How large errors are: share of rows", names, {"rows": share})
+    header = ["by", "slice", "rows", "mean error", "times the mean", f"{metric.name} in it"]
+    yield Table(
+        title="Slices",
+        header=[*header, *map(clean, evidence.names)],
+        rows=rows,
+        says=[
+            f"{metric.name} inside a slice of labels says little, as the labels there are alike; "
+            "below a run's name stands its own mean error"
+        ],
+    )
+
+
+def _doubtful(disk: Disk, found: Errors) -> Iterator[Block]:
+    """Rows that every run gets wrong: where all agree against it, the label may be at fault."""
+    if len(found.members) < 2:
+        yield Says(
+            title="Doubtful labels",
+            says=["it takes two runs to doubt a label: where all agree against it"],
+        )
+        return
+    least = np.min([found.of(member) for member in found.members], axis=0)
+    order = np.argsort(-np.nan_to_num(least, nan=-1.0), kind="stable")[:DOUBTFUL].tolist()
+    names = [clean(name) for name in disk.outcome.evidence.names]
+    header = ["row", "least error", "label", "ensemble", *names, *disk.competition.columns.texts]
+    yield Table(
+        title="Doubtful labels",
+        header=header,
+        rows=[_row(found, row, least[row]) for row in order],
+        says=[
+            "rows that no run comes near to: read them; the label may be wrong, or all runs lack "
+            "the same thing. Labels are never changed here"
+        ],
+    )

@@ -1,0 +1,293 @@
+"""The report: one file that shows what lies on the disk, and holds what a text may try."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.base.command import run
+from pipeline.data.tables import load
+from pipeline.folds.frozen import frozen
+from pipeline.report.__main__ import main as report
+from pipeline.report.drawn import write as writing
+from pipeline.report.drawn.charts import bars
+from pipeline.report.drawn.document import Page, Says, Table, num, render, text
+from pipeline.report.drawn.write import PAGES, pages_of, report_path
+from pipeline.submissions.ledger import News, record
+from tests.blendable import make as make_toy
+from tests.submitted import FIRST, root, written
+
+__all__ = ["root", "written"]
+EVIL = [
+    '<script>alert("x")</script>',
+    '"><img src=x onerror=alert(1)>',
+    "=HYPERLINK(1)",
+    "$\\frac{$",
+]
+
+
+class Seen(HTMLParser):
+    """Tags, texts and ids of a page."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.said: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.said.append(data)
+
+    @property
+    def words(self) -> str:
+        return " ".join(" ".join(self.said).split())
+
+
+def made(at: Path, name: str = "toy") -> str:
+    return report_path(at, name).read_text("utf-8")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> tuple[Path, str, dict[str, Page]]:
+    """A competition with pairs, three runs, one of them in doubt of nothing, and a sent file."""
+    here = tmp_path_factory.mktemp("report")
+    more = {"texts": 2, "holdout": True, "m": 60, "task": "label_range: [0, 5]"}
+    toy = make_toy(here, "regression", "pearson", **more)
+    csv = here / "data" / "train.csv"
+    head, *lines = csv.read_text("utf-8").splitlines()
+    harmful = [line.replace(" ", f" {EVIL[0]} ".replace('"', "'"), 1) for line in lines]
+    csv.write_text("\n".join([head, *harmful]) + "\n", "utf-8")
+    shutil.rmtree(here / "folds")
+    toy.tables = load(toy.competition, here)
+    toy.folds = frozen(toy.competition, toy.paths, toy.tables.train)
+    part = {"fold": 0, "score": 0.9, "seconds": {"fit": 60.0, "predict": 6.0}}
+    part["peak_memory"] = {"ram": 3_000_000_000}
+    part["events"] = [{"what": "diverged", "message": EVIL[0], "at": 1_795_923_536.4}]
+    for place, noise in enumerate((0.6, 0.9, 1.2)):
+        toy.add_run(f"m{place}", noise, seed=place)
+        for fold in range(4):
+            path = toy.paths.fold_predictions(f"m{place}", 42, 0, fold).with_suffix(".json")
+            path.write_text(json.dumps(json.loads(path.read_text()) | part))
+    kept: list[list[Page]] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(writing, "pages_of", lambda *asked: kept.append(pages_of(*asked)) or kept[0])
+        assert run(report, toy.arguments("--quick")) == 0
+    return here, made(here), {each.id: each for each in kept[0]}
+
+
+def test_the_file_is_whole_small_and_loads_nothing(whole):
+    here, page, _ = whole
+    seen = Seen(page)
+    assert report_path(here, "toy").stat().st_size < 1_000_000
+    loading = [attrs for _, attrs in seen.tags if "src" in attrs or "srcset" in attrs]
+    links = [attrs["href"] or "" for _, attrs in seen.tags if attrs.get("href")]
+    assert loading == []
+    assert [link for link in links if not link.startswith("#")] == []
+    assert not re.search(r"url\((?!#)|@import", page)
+    assert {tag for tag, _ in seen.tags} & {"link", "iframe", "object", "embed", "base"} == set()
+    ids = [attrs["id"] for _, attrs in seen.tags if attrs.get("id")]
+    assert sorted(ids) == sorted(set(ids)), "an id stands twice"
+    assert {link[1:] for link in links} <= set(ids), "a link leads nowhere"
+
+
+def test_every_page_says_what_is_known(whole):
+    _, page, pages = whole
+    assert list(pages) == list(PAGES)
+    said = Seen(page).words
+    for words in ("Labels: share of rows", "Nearest relative in what was learnt from", "peak GB"):
+        assert words in said
+    for words in ("The 100 worst rows", "Doubtful labels", "Correlation of errors", "toy-report"):
+        assert (words in said) == (words != "toy-report")
+    assert "nothing is in the ledger yet" in said
+    assert "words in common" in said
+    assert "diverged" in said
+    members = next(each for each in pages["cost"].blocks if isinstance(each, Table))
+    assert [row[0].text for row in members.rows] == ["m0", "m1", "m2"]
+    assert [row[1].sort for row in members.rows] == [pytest.approx(4.4)] * 3
+
+
+def test_the_score_on_the_page_is_the_ensembles(whole, capsys):
+    from pipeline.ensemble.__main__ import main as ensemble
+
+    here, page, _ = whole
+    capsys.readouterr()
+    options = ["--root", str(here), "--config", "toy", "--dry-run", "--json"]
+    assert run(ensemble, options) == 0
+    scores = json.loads(capsys.readouterr().out)["scores"]
+    assert f"<dd>{scores['honest']:.4f}</dd>" in page
+    assert f"<dd>{scores['gain_over_best_single']:+.5f}</dd>" in page
+
+
+def test_the_worst_row_is_the_worst(whole):
+    _, _, pages = whole
+    tables = [each for each in pages["errors"].blocks if isinstance(each, Table)]
+    worst = next(each for each in tables if each.title.startswith("The "))
+    errors = [row[1].sort for row in worst.rows]
+    assert errors == sorted(errors, reverse=True)
+    label, predicted = float(worst.rows[0][2].text), float(worst.rows[0][3].text)
+    assert abs(label - predicted) == pytest.approx(errors[0], abs=0.006)
+
+
+@pytest.mark.parametrize("evil", EVIL)
+def test_what_a_text_holds_is_shown_and_does_nothing(evil):
+    blocks = [
+        Says(says=[evil], warns=[evil], title=evil),
+        Table(title=evil, header=[evil], rows=[[text(evil)], [num(1.0)]], ids=["a", "b"]),
+        bars("drawn", evil, [evil], {evil: [0.5]}, says=[evil]),
+    ]
+    page = render(evil, "today", [Page(id="one", title=evil, blocks=blocks)])
+    seen = Seen(page)
+    assert [tag for tag, _ in seen.tags if tag in ("img", "a", "script")].count("img") == 0
+    assert [tag for tag, _ in seen.tags].count("script") == 2
+    assert not any(key.startswith("on") for _, attrs in seen.tags for key in attrs)
+    assert seen.words.count(" ".join(evil.split())) >= 6
+    tips = json.loads(re.search(r'id="tips">(.*?)</script>', page, re.DOTALL)[1])
+    assert evil in tips["drawn-0x0"][0][0]
+
+
+def test_a_script_in_the_data_stays_a_text(whole):
+    _, page, _ = whole
+    assert "<script>alert" not in page
+    assert page.count("&lt;script&gt;alert") > 100
+
+
+def test_what_is_missing_is_a_sentence(tmp_path, capsys):
+    toy = make_toy(tmp_path, "multiclass", "accuracy", sample=(["label"], ["art"]))
+    assert run(report, toy.arguments("--json")) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert Path(told["report"]).stat().st_size == told["bytes"]
+    said = Seen(made(tmp_path)).words
+    assert said.count("no run is complete yet. Train one") == 5
+    assert "nothing is in the ledger yet" in said
+    shutil.rmtree(tmp_path / "folds")
+    assert run(report, toy.arguments()) == 0
+    assert "there are no frozen folds" in Seen(made(tmp_path)).words
+
+
+@pytest.mark.parametrize(
+    ("problem", "metric", "words"),
+    [
+        ("multiclass", "accuracy", "Confusion: rows by true and predicted class"),
+        ("multilabel", "auc", "Calibration of probabilities"),
+    ],
+)
+def test_every_problem_type_has_its_pictures(tmp_path, problem, metric, words):
+    toy = make_toy(tmp_path, problem, metric, **SAMPLES.get(problem, {}))
+    for place, noise in enumerate((0.8, 1.1)):
+        toy.add_run(f"m{place}", noise, seed=place)
+    assert run(report, toy.arguments()) == 0
+    said = Seen(made(tmp_path)).words
+    assert words in said
+    assert "Not to be shown yet" not in said
+    assert "The 100 worst rows" in said
+
+
+SAMPLES = {"multiclass": {"sample": (["label"], ["art"])}}
+
+
+def test_what_was_sent_stands_beside_what_was_expected(root):
+    folder = root / "submissions"
+    digest = json.loads((folder / FIRST).with_suffix(".json").read_text())["sha256"]
+    news = News(file=FIRST, sha256=digest, by="ann", public=0.1, day="2026-03-01")
+    record(folder, "toy", "pearson", news)
+    told = ["--root", str(root), "--config", "toy", "--submissions.public_share", "0.5"]
+    assert run(report, told) == 0
+    said = Seen(made(root)).words
+    assert FIRST in said
+    assert "0.1000" in said
+    assert "The public score against what was expected" in said
+
+
+def test_curves_of_a_killed_attempt_end_where_the_next_one_goes_on(tmp_path):
+    from pipeline.report.drawn.disk import curves_at
+    from pipeline.training.tracking import TensorBoard
+
+    assert curves_at(tmp_path / "none") == {}
+    for hide, steps in ((None, [0, 10, 20]), (10, [10, 30])):
+        tracker = TensorBoard(tmp_path / "logs", hide)
+        for step in steps:
+            tracker.log({"train_loss": step + 0.5 * (hide is None)}, step)
+        tracker.close()
+    assert curves_at(tmp_path / "logs") == {"train_loss": {0: 0.5, 10: 10.0, 30: 30.0}}
+
+
+def test_the_greedy_path_ends_at_the_greedy_weights():
+    from pipeline.ensemble.methods.weights import greedy, picks
+    from tests.ensemble.toys import evidence_of
+
+    found = evidence_of("regression", "pearson")
+    chosen, gains = picks(found, found.folds)
+    weights = np.bincount(chosen, minlength=4) / len(chosen)
+    assert greedy(found, found.folds).weights == pytest.approx(weights)
+    assert gains[-1] == max(gains)
+
+
+BROWSER = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chrome")
+CLICKS = """
+const failed = [];
+addEventListener("error", (event) => failed.push(event.message));
+addEventListener("securitypolicyviolation", (event) => failed.push(event.violatedDirective));
+addEventListener("load", () => setTimeout(() => {
+  document.querySelectorAll("nav a").forEach((link) => {
+    link.click();
+    document.querySelectorAll("th button").forEach((button) => { button.click(); });
+    document.querySelectorAll(".filter").forEach((field) => {
+      field.value = "zzzz"; field.dispatchEvent(new Event("input"));
+    });
+    document.querySelectorAll("[data-tip]:not([data-to])").forEach((mark) => {
+      mark.dispatchEvent(new MouseEvent("click", {bubbles: true}));
+    });
+  });
+  const leads = document.querySelector("[data-to]");
+  leads.dispatchEvent(new MouseEvent("click", {bubbles: true}));
+  setTimeout(() => tell(leads.dataset.to), 200);
+}, 100));
+const tell = (to) => {
+  const at = document.getElementById(to);
+  const found = at.matches(".to") && at.closest(".page").matches(".shown");
+  const tips = document.querySelectorAll("[data-tip]").length;
+  const leads = document.querySelectorAll("[data-to]").length;
+  const shown = document.querySelectorAll(".page.shown").length;
+  const sorted = document.querySelectorAll("th[aria-sort]").length;
+  const out = document.createElement("pre");
+  out.id = "told";
+  out.textContent = JSON.stringify({failed, tips, leads, shown, sorted, found});
+  document.body.append(out);
+};
+"""
+
+
+def test_a_browser_clicks_through_it_without_an_error(whole, tmp_path):
+    if BROWSER is None:
+        pytest.skip("no chromium on this machine")
+    _, page, _ = whole
+    page = re.sub(r"script-src '[^']+'", "script-src 'unsafe-inline'", page)
+    file = tmp_path / "clicked.html"
+    file.write_text(page.replace("<nav", f"<script>{CLICKS}</script><nav", 1), "utf-8")
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr"]
+    options += [f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=4000"]
+    done = subprocess.run(
+        [BROWSER, *options, "--dump-dom", file.as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+        env=os.environ | {"HOME": str(tmp_path)},
+    )
+    told = json.loads(re.search(r'<pre id="told">(.*?)</pre>', done.stdout)[1])
+    assert told["failed"] == []
+    assert [line for line in done.stderr.splitlines() if ":CONSOLE" in line] == []
+    assert told["shown"] == 1
+    assert told["tips"] > 100
+    assert told["leads"] >= 100
+    assert told["found"], "a mark of a worst row leads to its row"
+    assert told["sorted"] > 5
