@@ -28,9 +28,9 @@ COLOURS = {INK: "var(--ink)", LINE: "var(--line)"} | {
     colour: f"var(--c{place})" for place, colour in enumerate(SERIES)
 }
 STYLE: Any = {
-    "font.size": 9,
-    "axes.titlesize": 9,
-    "axes.labelsize": 9,
+    "font.size": 10,
+    "axes.titlesize": 10,
+    "axes.labelsize": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.edgecolor": LINE,

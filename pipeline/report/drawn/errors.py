@@ -290,7 +290,7 @@ def _quarters(name: str, values: np.ndarray) -> Iterator[Slice]:
             if logs:
                 low, high = np.expm1(low), np.expm1(high)
             ends = f"{low:.0f} to {high:.0f}" if logs else f"{low:.2f} to {high:.2f}"
-            unit = " characters" if logs else ""
+            unit = {"length": " characters", "length difference": " (logs)"}.get(name, "")
             yield name, f"{ends}{unit}", here
 
 
