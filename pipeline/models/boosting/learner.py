@@ -27,6 +27,7 @@ from pipeline.models.linear.regularisation import inner_parts, row_hashes
 from pipeline.models.linear.targets import check_varied
 from pipeline.models.linear.text_features import NgramCounter, families_of
 
+FLOOR = 1e-6  # lowest share of a class
 LEADING = 5
 """Inputs that the facts name, by how much their splits gained."""
 ONE = 1  # thread for BLAS, so sums keep their order; trees give the same bits on any number
@@ -190,11 +191,13 @@ def _questions(targets: np.ndarray, factory: BoostingFactory) -> list[tuple[np.n
 
 
 def _predicted(answers: list[Answer], inputs: np.ndarray, factory: BoostingFactory) -> np.ndarray:
-    """(n, k)."""
+    """(n, k); shares, each fitted alone, are brought to rows that sum to one."""
+    problem = factory.task.problem_type
     found = [answer.predict(inputs) for answer in answers]
-    if factory.task.problem_type.target_kind == "flags":
+    if problem.target_kind == "flags":
         found = [shares[:, 1:] for shares in found]
-    return np.hstack(found)
+    values = np.hstack(found)
+    return problem.within_range(values, FLOOR) if problem.target_kind == "shares" else values
 
 
 def _inputs(recipe: BoostingRecipe) -> dict[str, Any]:

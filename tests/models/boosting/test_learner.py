@@ -25,7 +25,7 @@ ANIMALS = ["cat", "dog", "owl", "eel", "ant", "bee", "cow", "hen"]
 RECIPE = BoostingRecipe(
     buckets=2**10, char_ngrams=(2, 2), most_trees=40, patience=5, depths=[2, 3], components=8
 )
-KINDS = ["regression", "binary", "multiclass", "multilabel"]
+KINDS = ["regression", "binary", "multiclass", "multilabel", "soft-labels"]
 
 
 def words(random, n):
@@ -48,6 +48,7 @@ def toy(problem, n=240, seed=0):
         "binary": [cats > 0],
         "multiclass": [np.where(cats > 0, 0, np.where(dogs > 0, 1, 2))],
         "multilabel": [cats > 0, dogs > 0],
+        "soft-labels": np.stack([1 + cats, 1 + dogs, np.ones(n)]) / (3 + cats + dogs),
     }[problem]
     k = 3 if problem == "multiclass" else len(targets)
     return table(texts, np.stack(targets, axis=1).astype(float)), k
@@ -93,7 +94,7 @@ def test_it_learns_and_a_saved_one_predicts_the_same_bytes(problem, tmp_path):
     assert np.mean((truth - found) ** 2) < 0.8 * usual
     if problem != "regression":
         assert 0 < found.min() < found.max() < 1
-    if problem == "multiclass":
+    if problem in ("multiclass", "soft-labels"):
         assert found.sum(axis=1) == pytest.approx(1, abs=1e-6)
     learner.save(tmp_path / "saved")
     again = factory_of(problem, k).load(tmp_path / "saved")
