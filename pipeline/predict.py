@@ -1,6 +1,6 @@
 """Predict new rows with all that a submission was made from.
 
-    python -m pipeline.predict new.csv --with COMP-001-layers.csv -o answers.csv
+    python -m pipeline.predict new.csv --with COMP-001-layers.csv -o predicted.csv
 
 FILE has the columns of the test file, in any format that pipeline.init reads. Every learner of
 every member predicts each row; the blend and the decisions are those of the submission, fitted

@@ -62,6 +62,7 @@ def test_nothing_else_writes_a_csv_and_nothing_writes_html():
             pages.add(name)
     assert writers == {
         "folds/passport.py",
+        "setup/benchmark_files.py",
         "submissions/submission_file.py",
         "team/challenge.py",
         "team/store.py",

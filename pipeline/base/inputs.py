@@ -60,6 +60,10 @@ def template_problems(
     return problems
 
 
+End = Literal["last", "after"]
+"""Where a place ends: at its last character, or after it."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class EntityConfig:
     """Where one entity stands in a text, and how it is marked there.
@@ -73,7 +77,7 @@ class EntityConfig:
     """Column with the place of its first character, counted from 0."""
     end: str
     """Column with the place of its last character, or of the one after it."""
-    end_is: Literal["last", "after"]
+    end_is: End
     """Which of both."""
     type: str | None = field(default=None, metadata=LATER)
     """Column with what it is: PER, LOC."""

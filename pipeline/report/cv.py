@@ -46,7 +46,8 @@ def learner_text(recipe: Recipe, facts: Mapping[str, Any]) -> str:
     'n-grams of 1 to 4 characters and 1 to 2 words, precision fp32, all rows at once'
     """
     cleaned = f", texts cleaned by {', '.join(recipe.clean)}" if recipe.clean else ""
-    template = f", template {' | '.join(recipe.template)}" if recipe.template else ""
+    sides = getattr(recipe, "template", ())
+    template = f", template {' | '.join(sides)}" if sides else ""
     return recipe.in_words(facts.get("precision", "fp32")) + cleaned + template
 
 

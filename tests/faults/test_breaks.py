@@ -20,6 +20,7 @@ from tests.training.toys import make_job, run
 RECIPE = "configs/models/tiny.yaml"
 
 
+@pytest.mark.nightly
 def test_trained_weights_of_another_recipe_are_never_taken_for_ours(tmp_path):
     root = toy_competition(tmp_path / "toy") if (tmp_path / "toy").mkdir() is None else tmp_path
     ours = (root / RECIPE).read_text()
@@ -66,6 +67,7 @@ def test_a_terminal_that_goes_away_leaves_a_saved_state(tmp_path):
     assert list(logs.glob("*/seed-42/fold-0/checkpoints/*.json"))
 
 
+@pytest.mark.nightly
 def test_workers_end_with_their_leader(tmp_path):
     root = toy_competition(tmp_path)
     argv = [sys.executable, "-m", "pipeline.cv", "--root", str(root), "--model", "tiny"]

@@ -67,6 +67,7 @@ for fold in range(20):
 """
 
 
+@pytest.mark.nightly
 def test_the_twentieth_fold_takes_no_more_memory_than_the_second(tmp_path):
     """Of texts of all lengths, so that nearly every step has a length that was not seen yet."""
     if not STATUS.exists():

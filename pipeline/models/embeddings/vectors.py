@@ -30,8 +30,9 @@ from pipeline.models.transformer.heads import pooling_named
 from pipeline.models.transformer.losses import TargetCodec
 from pipeline.models.transformer.module import TextModule
 from pipeline.models.transformer.network import Network
+from pipeline.problems.regression import REGRESSION
 
-AS_IT_IS = TargetCodec(problem="regression", loss="mse", shift=(0.0,), scale=(1.0,))
+AS_IT_IS = TargetCodec(problem=REGRESSION.name, loss="mse", shift=(0.0,), scale=(1.0,))
 
 
 class OneVector(nn.Module):

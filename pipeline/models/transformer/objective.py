@@ -180,13 +180,16 @@ def _check_inside(targets: np.ndarray, low: float, high: float, loss: str) -> No
 MOST_CLASSES = 1000
 
 
+Use = Literal["auxiliary", "contrast"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Side:
     """A further column of one fold's training part, and what is made of it."""
 
     column: str
     weight: float
-    use: Literal["auxiliary", "contrast"]
+    use: Use
     classes: tuple[str, ...] = ()
     """Its texts in order, where it holds classes; empty for numbers."""
     shift: float = 0.0
@@ -239,7 +242,7 @@ def sides_of(recipe: TransformerRecipe, train: Table) -> tuple[Side, ...]:
     A column of numbers is standardised and learned by squared error, any other by cross-entropy
     over its texts; a contrast takes texts.
     """
-    asked: list[tuple[str, float, Literal["auxiliary", "contrast"]]] = [
+    asked: list[tuple[str, float, Use]] = [
         (column, weight, "auxiliary") for column, weight in recipe.auxiliary.items()
     ]
     if recipe.contrast is not None:

@@ -2,14 +2,13 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from pipeline.base import UsageError
 from pipeline.base.config import ColumnsConfig
-from pipeline.base.inputs import MARKED, SEPARATOR, EntityConfig, columns_in
+from pipeline.base.inputs import MARKED, SEPARATOR, End, EntityConfig, columns_in
 from pipeline.data.template import object_in, with_fields
 from pipeline.setup.detection.choices import Choices, Overrides
 from pipeline.setup.detection.columns import find_texts
@@ -148,7 +147,6 @@ SURE = 0.9
 MARKS = ("@ * {type} * {text} @", "# ^ {type} ^ {text} #")
 """Of the first and of the second entity: Zhou and Chen (2021), arXiv:2102.01373."""
 LOOKED_AT = 200
-End = Literal["last", "after"]
 
 
 def opened(frame: pd.DataFrame) -> pd.DataFrame:

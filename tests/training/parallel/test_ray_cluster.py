@@ -165,6 +165,7 @@ def test_folds_trained_on_a_cluster_have_the_same_bytes(nodes, toy, root):
     assert not list(root.rglob(".tmp-*"))
 
 
+@pytest.mark.nightly
 def test_a_node_that_dies_in_mid_fold_costs_no_fold_and_no_byte(nodes, toy, root):
     with Driver(root, nodes.address, *LONG) as driver:
         events = driver.until(checkpoints)[0].parents[1] / "events.jsonl"
