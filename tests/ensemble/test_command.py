@@ -21,6 +21,12 @@ from tests.blendable import Toy, make
 from tests.ensemble.toys import CLASSES, member
 
 
+@pytest.fixture(autouse=True)
+def wide_pages(monkeypatch):
+    """Tests side by side are told of a narrow terminal, which cuts tables."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 def call(toy: Toy, *more: str) -> int:
     return run(main, toy.arguments(*more))
 
