@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from pipeline.data import Table, Tables
-    from pipeline.data.sample import Sample
     from pipeline.ensemble import Outcome
     from pipeline.submissions.build import BuiltSubmission
     from pipeline.submissions.rebuild import Origin
@@ -148,7 +147,7 @@ def _predicted(
     root: Path, outcome: "Outcome", rows: "NewRows", console: "Console"
 ) -> list["np.ndarray"]:
     """(m, k) of each member, with progress on *console*."""
-    from pipeline.training.new_rows import jobs_again, parts_of, predicted
+    from pipeline.training.new_rows import jobs_again, parts_in_order, predicted
     from pipeline.training.progress import Preparing, Progress
 
     found = []
@@ -157,7 +156,7 @@ def _predicted(
         jobs_again(root, outcome.competition, manifests), manifests, strict=True
     ):
         job.factory.prepare([rows.table], Preparing(job.run, console))
-        parts = parts_of(manifest)
+        parts = parts_in_order(manifest)
         with Progress(job.run, len(parts), console) as progress:
             found.append(predicted(job, parts, rows, progress.watch))
         console.print(
@@ -175,22 +174,16 @@ def _write(
 ) -> None:
     """The answers in the submission's form."""
     from pipeline.base.files import commit_bytes
+    from pipeline.data.sample import of_rows
     from pipeline.ensemble.predictor import Rows, about_rows
     from pipeline.submissions.build import fill
 
     facts = about_rows(tables.train, tables.test, tables.holdout, outcome.slice_by, table)
-    content = fill(outcome, table.ids.tolist(), _sample(tables.sample, table), Rows(members, facts))
+    sample = tables.sample
+    if set(sample.ids) != set(table.ids):
+        sample = of_rows(sample, table.ids)
+    content = fill(outcome, table.ids.tolist(), sample, Rows(members, facts))
     commit_bytes(out, content)
-
-
-def _sample(sample: "Sample", table: "Table") -> "Sample":
-    """The sample submission as one of the new rows; itself where its rows are these."""
-    import numpy as np
-
-    if set(sample.ids) == set(table.ids):
-        return sample
-    values = np.repeat(sample.values[:1], len(table), axis=0)
-    return replace(sample, ids=table.ids, values=values, written_ids=None)
 
 
 def _honest(made: "BuiltSubmission") -> float | None:

@@ -106,9 +106,14 @@ def for_rows(sample: Sample, ids: np.ndarray, short: bool) -> tuple[Sample, list
             f"the sample shows {len(sample.ids):,} of {len(ids):,} rows (data.short_sample): the "
             "submission has all, in the order of this file"
         )
-        values = np.repeat(sample.values[:1], len(ids), axis=0)
-        return replace(sample, ids=ids, values=values, written_ids=None), [], [told]
+        return of_rows(sample, ids), [], [told]
     return sample, [], []
+
+
+def of_rows(sample: Sample, ids: np.ndarray) -> Sample:
+    """A *sample* like this one of the rows with other *ids* (m,), in their order."""
+    values = np.repeat(sample.values[:1], len(ids), axis=0)
+    return replace(sample, ids=ids, values=values, written_ids=None)
 
 
 def composed(ids: np.ndarray) -> np.ndarray:

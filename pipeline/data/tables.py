@@ -156,9 +156,9 @@ def file_to_predict(
     if file.value is None:
         return Checked(None, file.problems), sample
     columns = competition.columns
-    frame = with_fields(file.value, [*columns.texts, *columns.features, *view_columns(columns)])
-    id_column = test_id_column(frame, competition, sample)
     needed = [*columns.texts, *columns.features, *view_columns(columns)]
+    frame = with_fields(file.value, needed)
+    id_column = test_id_column(frame, competition, sample)
     needed += [] if id_column == ROW_NUMBER else [id_column]
     if problems := missing_columns(frame, needed):
         return Checked(None, about(name, problems), file.notes), sample

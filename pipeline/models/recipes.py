@@ -123,6 +123,11 @@ def further_columns(recipe: Recipe) -> list[str]:
     return list(dict.fromkeys([*recipe.auxiliary, *contrast]))
 
 
+def template_of(recipe: Recipe) -> list[str]:
+    """The sides of a template that *recipe* sets; none where its kind knows no templates."""
+    return list(getattr(recipe, "template", ()))
+
+
 def available(root: Path) -> list[str]:
     """Names of the recipes in ROOT/configs/models and of those shipped, sorted."""
     folders = (root / "configs" / "models", shipped_folder())

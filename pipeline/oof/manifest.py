@@ -68,14 +68,19 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def part_names(manifest: Mapping[str, Any]) -> set[str]:
-    """The parts that a run of these seeds, repeats and folds has."""
-    return {
-        Part(seed, repeat, fold).name
+def parts_of(manifest: Mapping[str, Any]) -> list[Part]:
+    """The trainings that a run of these seeds, repeats and folds has, one after the other."""
+    return [
+        Part(seed, repeat, fold)
         for seed in manifest["seeds"]
         for repeat in range(manifest["repeats"])
         for fold in range(manifest["folds"])
-    }
+    ]
+
+
+def part_names(manifest: Mapping[str, Any]) -> set[str]:
+    """What they are called."""
+    return {part.name for part in parts_of(manifest)}
 
 
 def check_format(manifest: Mapping[str, Any], path: Path) -> None:

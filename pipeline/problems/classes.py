@@ -1,4 +1,5 @@
-"""What problem types of classes have in common: one class per row, and columns of yes or no."""
+"""What problem types of classes have in common: a class per row, a probability per
+class, and columns of yes or no."""
 
 from collections.abc import Sequence
 
@@ -56,6 +57,36 @@ class OneClass(Problem):
         """The share of each class."""
         rows = np.bincount(targets[:, 0].astype(int), minlength=len(classes))
         return dict(zip(classes, (rows / len(targets)).tolist(), strict=True))
+
+
+class SumsToOne(Problem):
+    """Predictions are a probability for each class, rows sum to one."""
+
+    exclusive = True
+    value_checks = ("sums",)
+
+    def within_range(self, values: np.ndarray, floor: float) -> np.ndarray:
+        """Probabilities that sum to one."""
+        kept = np.clip(values, floor, 1 - floor)
+        return np.asarray(kept / kept.sum(axis=1, keepdims=True))
+
+    def as_labels(self, predicted: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
+        """A single 1 in each row; of equals the first."""
+        return np.eye(predicted.shape[1])[predicted.argmax(axis=1)]
+
+    def labels_said(self) -> str:
+        """Which class."""
+        return "the likeliest class"
+
+    def to_scores(self, predicted: np.ndarray, lowest: float) -> np.ndarray:
+        """Logarithms."""
+        return np.log(np.clip(np.asarray(predicted, dtype=float), lowest, 1 - lowest))
+
+    def from_scores(self, scores: np.ndarray) -> np.ndarray:
+        """The softmax."""
+        from scipy.special import softmax  # here, so that the room stays quick to import
+
+        return np.asarray(softmax(scores, axis=1))
 
 
 # Columns that are yes or no each: what one label of two classes and several labels share.

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import ClassVar
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from pipeline.problems.answers import (
     list_column,
     number_lists,
 )
-from pipeline.problems.classes import OneClass
+from pipeline.problems.classes import OneClass, SumsToOne
 from pipeline.problems.form import (
     Form,
     Sample,
@@ -23,19 +22,17 @@ from pipeline.problems.form import (
     shown_in,
     untouched,
 )
-from pipeline.problems.problem import Clues, TargetKind, Task
+from pipeline.problems.problem import Clues, Task
 
 
-class Multiclass(OneClass):
+class Multiclass(OneClass, SumsToOne):
     """Several classes, a column of probabilities for each, rows sum to one."""
 
     name = "multiclass"
     scored_as = "multiclass"
     described = "multiclass (one of several classes)"
-    target_kind: ClassVar[TargetKind] = "classes"
-    exclusive = True
+    target_kind = "classes"
     usual_loss = "cross-entropy"
-    value_checks = ("sums",)
     alone = "accuracy"
 
     def class_count_problem(self, count: int) -> str | None:
@@ -51,29 +48,6 @@ class Multiclass(OneClass):
     def expand(self, targets: np.ndarray, k: int) -> np.ndarray:
         """One-hot."""
         return np.eye(k)[targets[:, 0].astype(int)]
-
-    def within_range(self, values: np.ndarray, floor: float) -> np.ndarray:
-        """Probabilities that sum to one."""
-        kept = np.clip(values, floor, 1 - floor)
-        return np.asarray(kept / kept.sum(axis=1, keepdims=True))
-
-    def as_labels(self, predicted: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
-        """A single 1 in each row; of equals the first."""
-        return np.eye(predicted.shape[1])[predicted.argmax(axis=1)]
-
-    def labels_said(self) -> str:
-        """Which class."""
-        return "the likeliest class"
-
-    def to_scores(self, predicted: np.ndarray, lowest: float) -> np.ndarray:
-        """Logarithms."""
-        return np.log(np.clip(np.asarray(predicted, dtype=float), lowest, 1 - lowest))
-
-    def from_scores(self, scores: np.ndarray) -> np.ndarray:
-        """The softmax."""
-        from scipy.special import softmax  # here, so that the room stays quick to import
-
-        return np.asarray(softmax(scores, axis=1))
 
     def looks_like(self, clues: Clues) -> str:
         """By what the sample shows: a column per class, or the class."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pipeline.problems.classes import SumsToOne
 from pipeline.problems.form import (
     LABEL_IN_CLASS_COLUMNS,
     Form,
@@ -14,14 +15,13 @@ from pipeline.problems.form import (
     untouched,
 )
 from pipeline.problems.label_texts import Reader, number
-from pipeline.problems.multiclass import Multiclass
-from pipeline.problems.problem import Clues, Division, Problem, Task
+from pipeline.problems.problem import Clues, Task
 
 SLACK = 0.02
 """By how much a row may miss one: shares are handed out rounded."""
 
 
-class SoftLabels(Multiclass):
+class SoftLabels(SumsToOne):
     """A target column per class; predicted, blended and bounded like one of several classes."""
 
     name = "soft-labels"
@@ -29,22 +29,16 @@ class SoftLabels(Multiclass):
     described = "soft-labels (a probability per class, rows sum to one)"
     target_kind = "shares"
     usual_loss = "soft-cross-entropy"
-    named_classes = False
     drawn = False
     copied_labels = "equal"
     alone = "Pearson"
     spread = "numbers"
-    column_word = "targets"
 
     def class_count_problem(self, count: int) -> str | None:
         """The target columns are the classes."""
         if not count:
             return None
         return f"task.classes has {count} entries; soft-labels have a target column per class"
-
-    def outputs(self, targets: Sequence[str], classes: Sequence[str]) -> list[str]:
-        """The target columns."""
-        return list(targets)
 
     def reader(self, task: Task) -> Reader:
         """Numbers from 0 to 1."""
@@ -57,29 +51,9 @@ class SoftLabels(Multiclass):
         scaled = np.divide(targets, total, out=targets.copy(), where=~wrong[:, None])
         return scaled, wrong, "rows whose shares do not sum to 1"
 
-    def label_text(self, values: np.ndarray, classes: Sequence[str]) -> str:
-        """The shares."""
-        return Problem.label_text(self, values, classes)
-
     def strata(self, targets: np.ndarray, bins: int, least: int) -> np.ndarray:
         """The class with the largest share."""
         return targets.argmax(axis=1)
-
-    def divisions(
-        self, targets: np.ndarray, names: Sequence[str], classes: Sequence[str]
-    ) -> list[Division]:
-        """None: a share can be learnt from any row."""
-        return []
-
-    def shares(
-        self, targets: np.ndarray, names: Sequence[str], classes: Sequence[str]
-    ) -> dict[str, float]:
-        """The mean share of each class."""
-        return Problem.shares(self, targets, names, classes)
-
-    def expand(self, targets: np.ndarray, k: int) -> np.ndarray:
-        """As they are."""
-        return targets
 
     def looks_like(self, clues: Clues) -> str:
         """Always the same."""

@@ -9,6 +9,7 @@ from rich.table import Table as Grid
 
 from pipeline.base.files import free_bytes, size_text
 from pipeline.models import Recipe
+from pipeline.models.recipes import template_of
 from pipeline.training import Job, Part
 from pipeline.training.progress import clock_text
 
@@ -46,7 +47,7 @@ def learner_text(recipe: Recipe, facts: Mapping[str, Any]) -> str:
     'n-grams of 1 to 4 characters and 1 to 2 words, precision fp32, all rows at once'
     """
     cleaned = f", texts cleaned by {', '.join(recipe.clean)}" if recipe.clean else ""
-    sides = getattr(recipe, "template", ())
+    sides = template_of(recipe)
     template = f", template {' | '.join(sides)}" if sides else ""
     return recipe.in_words(facts.get("precision", "fp32")) + cleaned + template
 

@@ -20,9 +20,8 @@ from pipeline.folds.relation import questions
 from pipeline.metrics import get_metric
 from pipeline.models import Recipe
 from pipeline.models.clean import SeenFactory
-from pipeline.models.embeddings.recipe import EmbeddingsRecipe
 from pipeline.models.learner import Engine, LearnerFactory
-from pipeline.models.recipes import YOUNGER, TransformerRecipe, as_begun, find, further_columns
+from pipeline.models.recipes import YOUNGER, as_begun, find, further_columns, template_of
 from pipeline.models.registry import LEARNERS
 from pipeline.submissions.submission_file import try_submission
 from pipeline.training.job import FailurePolicy, Job
@@ -56,13 +55,13 @@ def make_factory(
 
         return FoldFitter(hardware, policy)
 
-    view = view_of(competition.columns, getattr(recipe, "template", ()))
+    view = view_of(competition.columns, template_of(recipe))
     engine = Engine(tokens=tokens, deterministic=policy.deterministic, fitter=fitter)
     factory: LearnerFactory = load_object(kind.factory)(recipe, competition, engine)
     return SeenFactory(factory, recipe.clean, view) if recipe.clean or view else factory
 
 
-def rules_of(args: "Namespace") -> FailurePolicy:
+def policy_of(args: "Namespace") -> FailurePolicy:
     """How the runs behave when things go wrong; a time limit starts to run here."""
     if args.time_limit:
         STOP.set_limit(args.time_limit)
@@ -93,15 +92,14 @@ def models_of(args: "Namespace") -> dict[str, str]:
 def _planned(recipe: Recipe, elsewhere: bool) -> Recipe:
     """*recipe* as this machine can make it; where it is trained *elsewhere*, the precision asked
     for need not be possible here."""
-    if elsewhere and isinstance(recipe, TransformerRecipe | EmbeddingsRecipe):
-        return replace(recipe, precision="auto")
-    return recipe
+    anywhere = {"precision": "auto"} if "precision" in recipe.__dataclass_fields__ else {}
+    return replace(recipe, **anywhere) if elsewhere else recipe
 
 
 def jobs_of(args: "Namespace", competition: Competition) -> Iterator[Job]:
     """One job per model. Every recipe is looked up, and the folds are frozen, before the first is
     yielded; weights are loaded one model at a time."""
-    policy, recipes = rules_of(args), recipes_of(args)
+    policy, recipes = policy_of(args), recipes_of(args)
     root = Path(args.root)
     tables = load(competition, root)
     wider = {

@@ -23,7 +23,7 @@ from pipeline.folds.frozen import read_frozen
 from pipeline.models import Recipe, Watch
 from pipeline.models.recipes import further_columns
 from pipeline.models.registry import LEARNERS
-from pipeline.oof.manifest import origin_of
+from pipeline.oof.manifest import origin_of, parts_of
 from pipeline.training.fold import predict_bare
 from pipeline.training.job import FailurePolicy, Job
 from pipeline.training.jobs import make_factory
@@ -32,16 +32,10 @@ PIECE = 50_000
 """Rows that are predicted at once."""
 
 
-def parts_of(manifest: Mapping[str, Any]) -> list[Part]:
+def parts_in_order(manifest: Mapping[str, Any]) -> list[Part]:
     """The trainings of a run, in the order in which its predictions are added up."""
-    every = {
-        part.name: part
-        for seed in manifest["seeds"]
-        for repeat in range(manifest["repeats"])
-        for fold in range(manifest["folds"])
-        if (part := Part(seed, repeat, fold))
-    }
-    return [every[name] for name in manifest["parts"]]
+    by_name = {part.name: part for part in parts_of(manifest)}
+    return [by_name[name] for name in manifest["parts"]]
 
 
 def lacking(paths: Paths, manifest: Mapping[str, Any]) -> str:
@@ -50,7 +44,7 @@ def lacking(paths: Paths, manifest: Mapping[str, Any]) -> str:
         return "it is a team-mate's file: its learners are theirs"
     gone = [
         part.name
-        for part in parts_of(manifest)
+        for part in parts_in_order(manifest)
         if not (paths.fold_workspace(manifest["name"], *part) / "trained.json").is_file()
     ]
     if not gone:

@@ -154,3 +154,32 @@ class _Post:
             tracker.close()
         except Exception as error:  # whatever a tracker raises, the training goes on
             self._error = error
+
+
+# What TensorBoard's files hold, for those who draw it.
+
+
+def curves_at(logs: Path) -> dict[str, dict[int, float]]:
+    """Tag -> step -> value of the TensorBoard files in *logs*; {} where there are none.
+
+    Steps of an attempt that was killed are hidden from where the next one went on.
+    """
+    files = sorted(logs.glob("events.out.tfevents.*")) if logs.is_dir() else []
+    if not files:
+        return {}
+    from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
+
+    found: dict[str, dict[int, float]] = {}
+    for file in files:
+        try:
+            for event in LegacyEventFileLoader(str(file)).Load():
+                if event.session_log.status == 1:  # START: what is logged from here on counts
+                    for known in found.values():
+                        for step in [step for step in known if step >= event.step]:
+                            del known[step]
+                for value in event.summary.value:
+                    if value.HasField("simple_value"):
+                        found.setdefault(value.tag, {})[event.step] = float(value.simple_value)
+        except Exception:  # a torn or foreign file: curves are a nicety, and others may be whole
+            continue
+    return found

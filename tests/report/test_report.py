@@ -208,8 +208,7 @@ def test_what_was_sent_stands_beside_what_was_expected(root):
 
 
 def test_curves_of_a_killed_attempt_end_where_the_next_one_goes_on(tmp_path):
-    from pipeline.report.drawn.disk import curves_at
-    from pipeline.training.tracking import TensorBoard
+    from pipeline.training.tracking import TensorBoard, curves_at
 
     assert curves_at(tmp_path / "none") == {}
     for hide, steps in ((None, [0, 10, 20]), (10, [10, 30])):

@@ -24,6 +24,8 @@ from pipeline.models.linear.features import (
     Sides,
     chunks,
     count_sides,
+    idf_from_arrays,
+    idf_to_arrays,
     learn_idf,
     one_hot,
     shared_values,
@@ -237,9 +239,7 @@ class Features:
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Everything by name, for an .npz."""
         return {
-            "buckets": np.concatenate(self.buckets),
-            "rarity": np.concatenate(self.rarity),
-            "used": np.array([len(used) for used in self.buckets]),
+            **idf_to_arrays(self.buckets, self.rarity),
             "components": self.components,
             "numeric": np.array(self.numeric, dtype=np.str_),
             "values": self.values,
@@ -248,10 +248,10 @@ class Features:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Features":
         """The features that `to_arrays` gave."""
-        ends = np.cumsum(arrays["used"])[:-1]
+        buckets, rarity = idf_from_arrays(arrays)
         return cls(
-            buckets=np.split(arrays["buckets"], ends),
-            rarity=np.split(arrays["rarity"], ends),
+            buckets=buckets,
+            rarity=rarity,
             components=arrays["components"],
             numeric=arrays["numeric"].tolist(),
             values=arrays["values"],

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from pipeline.base import ArtifactError, Competition, read_json
-from pipeline.base.config import TaskConfig, as_dict
-from pipeline.base.files import commit_arrays, commit_json, read_arrays
+from pipeline.base import Competition
+from pipeline.base.config import TaskConfig
+from pipeline.base.files import commit_arrays, commit_json
 from pipeline.base.paths import Workspace
 from pipeline.base.seeding import derive_seed
 from pipeline.data import Table
@@ -25,7 +25,8 @@ from pipeline.models.learner import Engine, LearnerFactory, Watch
 from pipeline.models.linear.features import chunks
 from pipeline.models.linear.regularisation import inner_parts, row_hashes
 from pipeline.models.linear.targets import check_varied
-from pipeline.models.linear.text_features import NgramCounter, families_of
+from pipeline.models.linear.text_features import NgramCounter, families_of, ngram_settings
+from pipeline.models.saved import read_saved
 
 FLOOR = 1e-6  # lowest share of a class
 LEADING = 5
@@ -54,7 +55,7 @@ class BoostingFactory(LearnerFactory):
 
     def facts(self) -> dict[str, Any]:
         """What all folds share."""
-        return {"device": "cpu", "precision": "fp32", "inputs": _inputs(self.recipe)}
+        return {"device": "cpu", "precision": "fp32", "inputs": ngram_settings(self.recipe)}
 
     def make(self, seed: int) -> "BoostingLearner":
         """A fresh learner; *seed* draws the inputs that a split may look at."""
@@ -156,7 +157,7 @@ class BoostingLearner:
         for number, answer in enumerate(self.answers):
             arrays |= answer.to_arrays(f"answer{number}-")
         content = {
-            "inputs": _inputs(self.factory.recipe),
+            "inputs": ngram_settings(self.factory.recipe),
             "answers": len(self.answers),
             "sha256": commit_arrays(folder / "boosting.npz", arrays),
             "facts": self.facts,
@@ -166,12 +167,8 @@ class BoostingLearner:
     @classmethod
     def restore(cls, factory: BoostingFactory, folder: Path) -> "BoostingLearner":
         """The learner saved in *folder*; ArtifactError where it is damaged or of another recipe."""
-        content = read_json(folder / "boosting.json")
-        if (found := content.get("inputs")) != (wanted := _inputs(factory.recipe)):
-            raise ArtifactError(
-                f"{folder} was saved with {found}, but the recipe asks for {wanted}"
-            )
-        arrays = read_arrays(folder / "boosting.npz", expected_sha256=str(content.get("sha256")))
+        wanted = ngram_settings(factory.recipe)
+        content, arrays = read_saved(folder, "boosting", "inputs", wanted)
         learner = cls(factory, seed=0)
         learner.facts = content["facts"]
         learner.features = Features.from_arrays(arrays)
@@ -198,9 +195,3 @@ def _predicted(answers: list[Answer], inputs: np.ndarray, factory: BoostingFacto
         found = [shares[:, 1:] for shares in found]
     values = np.hstack(found)
     return problem.within_range(values, FLOOR) if problem.target_kind == "shares" else values
-
-
-def _inputs(recipe: BoostingRecipe) -> dict[str, Any]:
-    """The part of the recipe that says what trees belong to."""
-    settings = as_dict(recipe)
-    return {name: settings[name] for name in ("char_ngrams", "word_ngrams", "buckets")}

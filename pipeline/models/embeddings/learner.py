@@ -19,9 +19,9 @@ from scipy import sparse
 from scipy.special import logit
 from threadpoolctl import threadpool_limits
 
-from pipeline.base import ArtifactError, Competition, UsageError, read_json
+from pipeline.base import Competition, UsageError
 from pipeline.base.config import TaskConfig
-from pipeline.base.files import commit_arrays, commit_json, read_arrays
+from pipeline.base.files import commit_arrays, commit_json
 from pipeline.base.paths import Workspace
 from pipeline.data import Table
 from pipeline.models.embeddings.recipe import EmbeddingsRecipe
@@ -29,6 +29,7 @@ from pipeline.models.learner import Engine, LearnerFactory, Watch
 from pipeline.models.linear.regularisation import inner_parts, row_hashes
 from pipeline.models.linear.solver import Design, fit_glm
 from pipeline.models.linear.targets import Answers, answers_of, learn_answers
+from pipeline.models.saved import read_saved
 
 if TYPE_CHECKING:
     from pipeline.models.embeddings.vectors import Vectors
@@ -356,11 +357,8 @@ class EmbeddingsLearner:
     @classmethod
     def restore(cls, factory: EmbeddingsFactory, folder: Path) -> "EmbeddingsLearner":
         """The learner saved in *folder*; ArtifactError where it is damaged or of another recipe."""
-        content = read_json(folder / "embeddings.json")
         learner = cls(factory)
-        if (found := content.get("made_of")) != (wanted := learner._made_of()):
-            raise ArtifactError(f"{folder} was saved with {found}, but this is {wanted}")
-        arrays = read_arrays(folder / "embeddings.npz", expected_sha256=str(content.get("sha256")))
+        content, arrays = read_saved(folder, "embeddings", "made_of", learner._made_of())
         (kind,) = answers_of(factory.task, "logistic")
         learner.facts = content["facts"]
         learner.scaling = Scaling(arrays["mean"], arrays["spread"], bool(content["pairs"]))

@@ -9,7 +9,7 @@ Notation: s texts per row, q dense numbers, v values, V of them with slopes, d a
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -113,9 +113,7 @@ class Features:
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Everything by name, for an .npz."""
         return {
-            "buckets": np.concatenate(self.buckets),
-            "rarity": np.concatenate(self.rarity),
-            "used": np.array([len(used) for used in self.buckets]),
+            **idf_to_arrays(self.buckets, self.rarity),
             "knots": self.knots,
             "mean": self.mean,
             "spread": self.spread,
@@ -126,10 +124,10 @@ class Features:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Features":
         """The features that `to_arrays` gave."""
-        ends = np.cumsum(arrays["used"])[:-1]
+        buckets, rarity = idf_from_arrays(arrays)
         return cls(
-            buckets=np.split(arrays["buckets"], ends),
-            rarity=np.split(arrays["rarity"], ends),
+            buckets=buckets,
+            rarity=rarity,
             slopes=int(arrays["slopes"]),
             **{name: arrays[name] for name in ("knots", "mean", "spread", "values")},
         )
@@ -206,6 +204,25 @@ def learn_idf(train: Table, counter: NgramCounter) -> tuple[list[np.ndarray], li
         for total, used in zip(found, buckets, strict=True)
     ]
     return buckets, rarity
+
+
+def idf_to_arrays(
+    buckets: Sequence[np.ndarray], rarity: Sequence[np.ndarray]
+) -> dict[str, np.ndarray]:
+    """What `learn_idf` gave by name, for an .npz: families one after the other."""
+    return {
+        "buckets": np.concatenate(buckets),
+        "rarity": np.concatenate(rarity),
+        "used": np.array([len(used) for used in buckets]),
+    }
+
+
+def idf_from_arrays(
+    arrays: Mapping[str, np.ndarray],
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """The buckets and their rarity, of each family, that `idf_to_arrays` gave."""
+    ends = np.cumsum(arrays["used"])[:-1]
+    return np.split(arrays["buckets"], ends), np.split(arrays["rarity"], ends)
 
 
 def _commonest_first(total: np.ndarray) -> np.ndarray:

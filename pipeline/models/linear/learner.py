@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from pipeline.base import ArtifactError, Competition, generator, read_json
-from pipeline.base.config import TaskConfig, as_dict
-from pipeline.base.files import commit_arrays, commit_json, read_arrays
+from pipeline.base import Competition, generator
+from pipeline.base.config import TaskConfig
+from pipeline.base.files import commit_arrays, commit_json
 from pipeline.base.paths import Workspace
 from pipeline.data import Table
 from pipeline.models.learner import Engine, LearnerFactory, Watch
@@ -33,7 +33,8 @@ from pipeline.models.linear.regularisation import (
 )
 from pipeline.models.linear.solver import Design, fit_glm
 from pipeline.models.linear.targets import Answers, answers_of, learn_answers
-from pipeline.models.linear.text_features import NgramCounter, families_of, tidy
+from pipeline.models.linear.text_features import NgramCounter, families_of, ngram_settings, tidy
+from pipeline.models.saved import read_saved
 from pipeline.models.settings import LinearRecipe
 
 ONE = 1  # thread for BLAS: small products gain nothing from more, and sums keep their order
@@ -60,7 +61,7 @@ class LinearFactory(LearnerFactory):
 
     def facts(self) -> dict[str, Any]:
         """What all folds share."""
-        return {"device": "cpu", "precision": "fp32", "ngrams": _inputs(self.recipe)}
+        return {"device": "cpu", "precision": "fp32", "ngrams": ngram_settings(self.recipe)}
 
     def make(self, seed: int) -> "LinearLearner":
         """A fresh learner; *seed* matters only where there are too many rows to learn from all."""
@@ -216,7 +217,7 @@ class LinearLearner:
         arrays = {"weights": self.weights, **answers}
         digest = commit_arrays(folder / "linear.npz", {**arrays, **self.features.to_arrays()})
         content = {
-            "inputs": _inputs(self.factory.recipe),
+            "inputs": ngram_settings(self.factory.recipe),
             "class_fit": self.answers.way,
             "symmetric": self.symmetric,
             "sha256": digest,
@@ -227,12 +228,8 @@ class LinearLearner:
     @classmethod
     def restore(cls, factory: LinearFactory, folder: Path) -> "LinearLearner":
         """The learner saved in *folder*; ArtifactError where it is damaged or of another recipe."""
-        content = read_json(folder / "linear.json")
-        if (found := content.get("inputs")) != (wanted := _inputs(factory.recipe)):
-            raise ArtifactError(
-                f"{folder} was saved with {found}, but the recipe asks for {wanted}"
-            )
-        arrays = read_arrays(folder / "linear.npz", expected_sha256=str(content.get("sha256")))
+        wanted = ngram_settings(factory.recipe)
+        content, arrays = read_saved(folder, "linear", "inputs", wanted)
         learner = cls(factory, seed=0)
         learner.weights, learner.facts = arrays["weights"], content["facts"]
         learner.features = Features.from_arrays(arrays)
@@ -255,9 +252,3 @@ class LinearLearner:
         )
         drawn = generator(self.seed, "linear-rows").permutation(len(train))[:rows]
         return train.rows(np.sort(drawn))
-
-
-def _inputs(recipe: LinearRecipe) -> dict[str, Any]:
-    """The part of the recipe that says what weights belong to."""
-    settings = as_dict(recipe)
-    return {name: settings[name] for name in ("char_ngrams", "word_ngrams", "buckets")}

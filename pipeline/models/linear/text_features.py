@@ -7,12 +7,15 @@ counted before is looked up, so the folds of a run count every text once.
 import re
 import unicodedata
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from rapidfuzz.distance import LCSseq, Levenshtein
 from scipy import sparse
 from sklearn.feature_extraction.text import HashingVectorizer
+
+from pipeline.base.config import as_dict
+from pipeline.models.settings import Recipe
 
 Unit = Literal["char", "word"]
 Family = tuple[Unit, int]
@@ -67,6 +70,12 @@ def families_of(char_ngrams: tuple[int, int], word_ngrams: tuple[int, int]) -> l
     """
     spans: list[tuple[Unit, tuple[int, int]]] = [("char", char_ngrams), ("word", word_ngrams)]
     return [(unit, size) for unit, (low, high) in spans for size in range(low, high + 1)]
+
+
+def ngram_settings(recipe: Recipe) -> dict[str, Any]:
+    """The part of a *recipe* that says which n-grams learned numbers belong to."""
+    settings = as_dict(recipe)
+    return {name: settings[name] for name in ("char_ngrams", "word_ngrams", "buckets")}
 
 
 class NgramCounter:

@@ -6,6 +6,7 @@ initialisation never touches them; their start is drawn from a seed of their own
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import ClassVar
@@ -32,7 +33,7 @@ def drawn_from(seed: int, what: str) -> Iterator[None]:
         yield
 
 
-class Pooling(nn.Module):
+class Pooling(nn.Module, ABC):
     """The states of a text's tokens to one vector; what it learns has the head's rate."""
 
     layers: ClassVar[int | None] = 1
@@ -44,10 +45,10 @@ class Pooling(nn.Module):
         self.width = hidden
         """W: numbers of the vector."""
 
+    @abstractmethod
     def forward(self, states: Sequence[Tensor], mask: Tensor) -> Tensor:
         """The layers' token states (B, T, H), the last layer last, and their (B, T) mask, 0 for
         padding -> (B, W), float32."""
-        raise NotImplementedError
 
 
 def pooling_named(name: str, hidden: int, layers: int, seed: int) -> Pooling:

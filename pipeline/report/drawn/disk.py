@@ -4,7 +4,6 @@ Whatever is missing raises the error that its own command would end with, each t
 the page that needs it says so, the others are made.
 """
 
-import json
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -126,46 +125,3 @@ class Disk:
             raise UsageError(
                 "no run is complete yet. Train one: python -m pipeline.cv --model linear"
             )
-
-
-def events_at(path: Path) -> list[dict[str, Any]]:
-    """The events of one fold's journal; torn lines are left out, no file has none."""
-    found = []
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return []
-    for line in lines:
-        try:
-            entry = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(entry, dict):
-            found.append(entry)
-    return found
-
-
-def curves_at(logs: Path) -> dict[str, dict[int, float]]:
-    """Tag -> step -> value of the TensorBoard files in *logs*; {} where there are none.
-
-    Steps of an attempt that was killed are hidden from where the next one went on.
-    """
-    files = sorted(logs.glob("events.out.tfevents.*")) if logs.is_dir() else []
-    if not files:
-        return {}
-    from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
-
-    found: dict[str, dict[int, float]] = {}
-    for file in files:
-        try:
-            for event in LegacyEventFileLoader(str(file)).Load():
-                if event.session_log.status == 1:  # START: what is logged from here on counts
-                    for known in found.values():
-                        for step in [step for step in known if step >= event.step]:
-                            del known[step]
-                for value in event.summary.value:
-                    if value.HasField("simple_value"):
-                        found.setdefault(value.tag, {})[event.step] = float(value.simple_value)
-        except Exception:  # a torn or foreign file: curves are a nicety, and others may be whole
-            continue
-    return found

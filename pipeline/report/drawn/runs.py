@@ -10,16 +10,18 @@ import numpy as np
 from pipeline.base import read_json
 from pipeline.base.errors import PipelineError
 from pipeline.base.paths import part_name
+from pipeline.models.learner import Silent
 from pipeline.oof import doubts_of, origin_of, read_manifest
 from pipeline.oof.doubts import remarks_of, seen_by_audit
 from pipeline.report.cv import memory_text
 from pipeline.report.drawn.charts import Tips, dots, ranges
-from pipeline.report.drawn.disk import Disk, curves_at, events_at
+from pipeline.report.drawn.disk import Disk
 from pipeline.report.drawn.document import Block, Cards, Says, Table, clean, num, text
 from pipeline.report.page import plural
 from pipeline.team.runs import list_runs
 from pipeline.team.store import seconds_of
-from pipeline.training.progress import clock_text
+from pipeline.training.progress import Journal, clock_text
+from pipeline.training.tracking import curves_at
 
 CURVES = {"train_loss": "Loss in training", "valid_loss": "Loss on held-out rows"}
 CURVES |= {"learning_rate": "Learning rate"}
@@ -227,7 +229,9 @@ def _live_events(disk: Disk) -> list[list[Any]]:
     for path in sorted(disk.paths.workspaces.glob("*/seed-*/*/events.jsonl")):
         run, seed, part = path.parts[-4:-1]
         if run not in disk.complete:
-            found += [_event(run, f"{seed}/{part}", each) for each in events_at(path)]
+            found += [
+                _event(run, f"{seed}/{part}", each) for each in Journal(path, Silent()).entries()
+            ]
     return found[-MOST_EVENTS:]
 
 
