@@ -49,6 +49,7 @@ def test_an_error_nobody_expects_ends_the_command(tmp_path):
     assert "injected at commit-write" in done.stderr
 
 
+@pytest.mark.nightly
 def test_a_terminal_that_goes_away_leaves_a_saved_state(tmp_path):
     root = toy_competition(tmp_path)
     argv = [sys.executable, "-m", "pipeline.cv", "--root", str(root), "--model", "tiny"]
