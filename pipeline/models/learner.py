@@ -1,4 +1,7 @@
-"""The contract between the fold engine and whatever learns: one fold in, predictions out."""
+"""The contract between the fold engine and whatever learns: one fold in, predictions out.
+
+A learner without torch lies on the disk as NAME.npz, and NAME.json, which vouches for it.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,6 +10,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from pipeline.base import ArtifactError, read_json
+from pipeline.base.files import read_arrays
 from pipeline.base.paths import Workspace
 from pipeline.data import Table
 
@@ -131,3 +136,18 @@ class Engine:
     """On a GPU, only algorithms that give the same bits every time."""
     fitter: Callable[[Any], Any]
     """(hardware) -> what runs a torch module over its data there, with checkpoints."""
+
+
+def read_saved(
+    folder: Path, name: str, field: str, wanted: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The content of NAME.json and the arrays of NAME.npz.
+
+    Raises ArtifactError where one of them is damaged, or the *field* that says what the numbers
+    belong to is not as *wanted*.
+    """
+    content = read_json(folder / f"{name}.json")
+    if (found := content.get(field)) != wanted:
+        raise ArtifactError(f"{folder} was saved with {found}, but the recipe asks for {wanted}")
+    arrays = read_arrays(folder / f"{name}.npz", expected_sha256=str(content.get("sha256")))
+    return content, arrays

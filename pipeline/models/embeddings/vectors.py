@@ -26,10 +26,9 @@ from pipeline.data.tokens.tokenizer import distinct, inputs_of, keys_of
 from pipeline.models.learner import Watch
 from pipeline.models.transformer.factory import TransformerFactory
 from pipeline.models.transformer.fine_tuning import SharedByFolds
-from pipeline.models.transformer.heads import pooling_named
+from pipeline.models.transformer.heads import Network, pooling_named
 from pipeline.models.transformer.losses import TargetCodec
 from pipeline.models.transformer.module import TextModule
-from pipeline.models.transformer.network import Network
 from pipeline.problems.regression import REGRESSION
 
 AS_IT_IS = TargetCodec(problem=REGRESSION.name, loss="mse", shift=(0.0,), scale=(1.0,))

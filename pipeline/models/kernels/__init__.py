@@ -1,3 +1,1 @@
-"""What makes training fast: packing, attention, dropout, oneDNN products, vocabulary, CUDA
-graphs.
-"""
+"""What makes training fast: packing, attention, dropout, oneDNN products, CUDA graphs."""

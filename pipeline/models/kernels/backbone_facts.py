@@ -6,12 +6,17 @@ list those that ALBERT has two embeddings for, MPNet counts positions from 2 on.
 is asked, once, when it is loaded: which tables are looked up with which numbers, and which states
 change when a token or a type does. One text of `TOKENS` tokens is run a few times.
 
+The backbone itself is lent to one learner after the other as it was loaded: `Pristine`.
+
 Notation: T tokens, H hidden size.
 """
 
+import hashlib
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -226,3 +231,51 @@ def _table_limit(seen: list[tuple[nn.Module, Tensor]]) -> int:
         if len(numbers) == TOKENS and numbers == list(range(numbers[0], numbers[0] + TOKENS)):
             limits.append(module.num_embeddings - numbers[0])
     return min(limits)
+
+
+class Pristine:
+    """A backbone as it was loaded, lent to one learner after the other."""
+
+    def __init__(self, backbone: nn.Module, hidden: int | None = None) -> None:
+        """*hidden*: the size of its states; that of its config by default."""
+        self.backbone = backbone
+        self._hidden = hidden
+        self.weights = {name: value.clone() for name, value in backbone.state_dict().items()}
+        self.fixed = {name for name, each in backbone.named_parameters() if not each.requires_grad}
+        self.lent = 0
+        """How often `restore` was called: only the last borrower holds true weights."""
+
+    def restore(self) -> int:
+        """Copy the loaded weights back, bit for bit; return the borrower's number.
+
+        The backbone is then in training mode and without gradients, on the device where it was.
+        """
+        self.backbone.train().zero_grad(set_to_none=True)
+        self.backbone.load_state_dict(self.weights)
+        for name, parameter in self.backbone.named_parameters():
+            parameter.requires_grad_(name not in self.fixed)
+        self.lent += 1
+        return self.lent
+
+    def drop(self) -> None:
+        """Hold no weights any more; nobody borrows from it again."""
+        self.backbone, self.weights = nn.Module(), {}
+        self.lent += 1
+
+    @cached_property
+    def config_digest(self) -> str:
+        """A hash of the settings the backbone was built with (dropout, norms …): 16 hex digits."""
+        config: Any = self.backbone.config
+        content = json.dumps(config.to_diff_dict(), sort_keys=True, default=str)
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+    @property
+    def hidden(self) -> int:
+        """H."""
+        config: Any = self.backbone.config
+        return int(config.hidden_size) if self._hidden is None else self._hidden
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers the backbone holds."""
+        return sum(parameter.numel() for parameter in self.backbone.parameters())

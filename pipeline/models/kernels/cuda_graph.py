@@ -41,8 +41,8 @@ from torch import Tensor, nn, zeros_like
 from pipeline.models.kernels.packing import Packed, Packing, lay_out, to_device
 from pipeline.models.settings import TransformerRecipe
 from pipeline.models.transformer.device import Hardware
+from pipeline.models.transformer.heads import Network
 from pipeline.models.transformer.memory_limits import Batch
-from pipeline.models.transformer.network import Network
 
 # How work on the device is recorded once and started again with a single call.
 #

@@ -19,7 +19,7 @@ from pipeline.base.config import TaskConfig
 from pipeline.base.files import commit_arrays, commit_json
 from pipeline.base.paths import Workspace
 from pipeline.data import Table
-from pipeline.models.learner import Engine, LearnerFactory, Watch
+from pipeline.models.learner import Engine, LearnerFactory, Watch, read_saved
 from pipeline.models.linear.features import Features, chunks, learn_features
 from pipeline.models.linear.regularisation import (
     DENSE,
@@ -34,7 +34,6 @@ from pipeline.models.linear.regularisation import (
 from pipeline.models.linear.solver import Design, fit_glm
 from pipeline.models.linear.targets import Answers, answers_of, learn_answers
 from pipeline.models.linear.text_features import NgramCounter, families_of, ngram_settings, tidy
-from pipeline.models.saved import read_saved
 from pipeline.models.settings import LinearRecipe
 
 ONE = 1  # thread for BLAS: small products gain nothing from more, and sums keep their order

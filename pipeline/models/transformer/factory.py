@@ -23,7 +23,7 @@ from pipeline.data import Table
 from pipeline.data.tokens.store import TokenStore
 from pipeline.models.hub.download import sentence_settings
 from pipeline.models.hub.weights import backbone_facts, fetch, load_backbone, load_tokenizer, locate
-from pipeline.models.kernels.backbone_facts import BackboneFacts, count_states
+from pipeline.models.kernels.backbone_facts import BackboneFacts, Pristine, count_states
 from pipeline.models.kernels.cpu_kernels import (
     has_operator,
     is_amd,
@@ -42,7 +42,6 @@ from pipeline.models.transformer.device import Hardware, PrecisionState, detect
 from pipeline.models.transformer.fine_tuning import Fitter, SharedByFolds, TransformerLearner
 from pipeline.models.transformer.heads import Pooling
 from pipeline.models.transformer.memory_limits import LearnedLimits, Limits, free_memory
-from pipeline.models.transformer.network import Pristine
 from pipeline.models.transformer.objective import check_loss
 
 

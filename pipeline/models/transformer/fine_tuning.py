@@ -20,19 +20,18 @@ from pipeline.base.seeding import derive_seed
 from pipeline.data import Table
 from pipeline.data.tokens.data_module import FoldDataModule
 from pipeline.data.tokens.store import TokenStore
+from pipeline.models.kernels.backbone_facts import Pristine
 from pipeline.models.kernels.cuda_graph import Graphs
 from pipeline.models.kernels.packing import Packing
-from pipeline.models.kernels.vocabulary import only_used
 from pipeline.models.learner import Watch
 from pipeline.models.registry import HEADS
 from pipeline.models.settings import TransformerRecipe
 from pipeline.models.transformer.craft import reinitialise
 from pipeline.models.transformer.device import Hardware
-from pipeline.models.transformer.heads import pooling_named
+from pipeline.models.transformer.heads import Network, pooling_named
 from pipeline.models.transformer.losses import TargetCodec
 from pipeline.models.transformer.memory_limits import LearnedLimits
 from pipeline.models.transformer.module import TextModule
-from pipeline.models.transformer.network import Network, Pristine
 from pipeline.models.transformer.objective import (
     Objective,
     Side,
@@ -40,6 +39,7 @@ from pipeline.models.transformer.objective import (
     sides_of,
     with_sides,
 )
+from pipeline.models.transformer.optimiser import only_used
 from pipeline.models.transformer.tensor_file import read, write
 
 # What the learners of a run share: its recipe, its backbone, its tokens, and who runs them.

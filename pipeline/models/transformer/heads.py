@@ -1,4 +1,4 @@
-"""From token states to outputs: poolings, a pair's features, heads.
+"""From token states to outputs: poolings, a pair's features, heads, the network of all parts.
 
 Notation: B rows, T tokens, H hidden size, W numbers of a pooled vector, u inputs per row (2 for a
 siamese pair, else 1), o outputs. Poolings and heads live outside the Hugging Face model, so its own
@@ -7,16 +7,18 @@ initialisation never touches them; their start is drawn from a seed of their own
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline.base.doors import load
 from pipeline.base.seeding import derive_seed
+from pipeline.models.kernels.packing import Packing, layers_of
 from pipeline.models.registry import POOLINGS
 
 HEAD_STD = 0.02  # of BERT's own initialisation
@@ -265,3 +267,53 @@ class LayeredHead(Head):
             return self.linear(inner)
         outputs: Tensor = self.linear(kept) + self.last(inner)
         return outputs
+
+
+# The network that is trained: a pretrained backbone, pooling, and a head of our own.
+
+
+Encoded = Mapping[str, Tensor]
+"""One text of B rows: input_ids, attention_mask and what else the backbone reads, each (B, T)."""
+
+
+class Network(nn.Module):
+    """Texts in, outputs out."""
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        head: nn.Module,
+        pooling: Pooling,
+        packing: Packing | None = None,
+    ) -> None:
+        """With *packing*, nothing is computed for padding."""
+        super().__init__()
+        self.backbone = backbone
+        self.head = head
+        self.pooling = pooling
+        self.packing = packing
+
+    def forward(self, inputs: Sequence[Encoded], lengths: np.ndarray | None = None) -> Tensor:
+        """The u inputs of B rows (a cross-encoded pair is one input) -> (B, o).
+
+        *lengths* (u, B): the real tokens of each. Without them they are read off the masks, which
+        waits for the device.
+        """
+        outputs: Tensor = self.head(self.vectors(inputs, lengths))
+        return outputs
+
+    def vectors(self, inputs: Sequence[Encoded], lengths: np.ndarray | None = None) -> list[Tensor]:
+        """What the head is given: the u inputs' pooled token states, (B, W) each."""
+        known = [None] * len(inputs) if lengths is None else lengths
+        return [self.vector(*each) for each in zip(inputs, known, strict=True)]
+
+    def vector(self, encoded: Encoded, lengths: np.ndarray | None = None) -> Tensor:
+        """(B, W): one input's pooled token states; its rows have *lengths* (B,)."""
+        if lengths is None:
+            lengths = encoded["attention_mask"].sum(1).cpu().numpy()
+        if self.packing is None:
+            states = layers_of(self.backbone, encoded, self.pooling.layers)
+        else:
+            states = self.packing.layers(self.backbone, encoded, lengths, self.pooling.layers)
+        pooled: Tensor = self.pooling(states, encoded["attention_mask"])
+        return pooled

@@ -17,6 +17,7 @@ from pipeline.models.kernels.cuda_graph import Graphs
 from pipeline.models.learner import Silent, Watch
 from pipeline.models.settings import TransformerRecipe
 from pipeline.models.transformer.device import Hardware, PrecisionState
+from pipeline.models.transformer.heads import Network
 from pipeline.models.transformer.losses import TargetCodec
 from pipeline.models.transformer.memory_limits import (
     Batch,
@@ -27,7 +28,6 @@ from pipeline.models.transformer.memory_limits import (
     micro_batches,
     most_rows,
 )
-from pipeline.models.transformer.network import Network
 from pipeline.models.transformer.objective import Objective
 from pipeline.models.transformer.optimiser import make_optimizer
 from pipeline.models.transformer.step import Stepper

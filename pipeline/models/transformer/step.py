@@ -30,6 +30,7 @@ from pipeline.base.seeding import derive_seed
 from pipeline.models.kernels.cuda_graph import CaptureFailed, Graphs, StaticBuffers
 from pipeline.models.transformer.craft import Averaging, Freezing, Perturbation
 from pipeline.models.transformer.device import PrecisionState, clip
+from pipeline.models.transformer.heads import Network
 from pipeline.models.transformer.losses import TargetCodec
 from pipeline.models.transformer.memory_limits import (
     Batch,
@@ -40,7 +41,6 @@ from pipeline.models.transformer.memory_limits import (
     micro_batches,
     most_rows,
 )
-from pipeline.models.transformer.network import Network
 from pipeline.models.transformer.objective import Objective
 from pipeline.models.transformer.optimiser import set_rates
 

@@ -13,9 +13,8 @@ from pipeline.models.kernels.cuda_graph import Graphs, Rerun
 from pipeline.models.kernels.packing import Packing, packable
 from pipeline.models.settings import TransformerRecipe
 from pipeline.models.transformer.device import PrecisionState
-from pipeline.models.transformer.heads import Head, pooling_named
+from pipeline.models.transformer.heads import Head, Network, pooling_named
 from pipeline.models.transformer.memory_limits import LearnedLimits, Limits
-from pipeline.models.transformer.network import Network
 from pipeline.models.transformer.optimiser import make_optimizer
 from pipeline.models.transformer.step import Stepper
 from tests.fitting import Listener

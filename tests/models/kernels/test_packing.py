@@ -8,8 +8,7 @@ from transformers import AutoConfig, AutoModel
 from pipeline.models.hub.weights import recompute_activations
 from pipeline.models.kernels import packing as packing_file
 from pipeline.models.kernels.packing import NAME, pack, packable
-from pipeline.models.transformer.heads import Head, pooling_named
-from pipeline.models.transformer.network import Network
+from pipeline.models.transformer.heads import Head, Network, pooling_named
 from tests.tiny import tiny_backbone
 
 TEXTS = ["a cat", "a cat sleeps while dogs bark", "birds", "a mat", "on the small mat"]

@@ -14,8 +14,7 @@ from pipeline.base.paths import Workspace
 from pipeline.models.craft_settings import Awp, Contrast, Freeze
 from pipeline.models.transformer.craft import Averaging, Perturbation, reinitialise
 from pipeline.models.transformer.factory import TransformerFactory, check_columns
-from pipeline.models.transformer.heads import Head, LayeredHead, pooling_named
-from pipeline.models.transformer.network import Network
+from pipeline.models.transformer.heads import Head, LayeredHead, Network, pooling_named
 from pipeline.models.transformer.objective import (
     Objective,
     Side,

@@ -10,9 +10,9 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModel
 
+from pipeline.models.kernels.backbone_facts import Pristine
 from pipeline.models.kernels.cuda_graph import CudaCapture, Rerun
 from pipeline.models.transformer.device import detect
-from pipeline.models.transformer.network import Pristine
 from tests.fitting import Listener
 from tests.models.kernels.graphing import Graphed, graphs_for, on, packing_of, step_of
 from tests.models.transformer.learners import backbone as save_backbone

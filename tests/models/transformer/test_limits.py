@@ -9,8 +9,8 @@ import torch
 from torch.nn import functional
 
 from pipeline.base.paths import Workspace
+from pipeline.models.transformer.heads import Network
 from pipeline.models.transformer.memory_limits import LearnedLimits
-from pipeline.models.transformer.network import Network
 from tests.fitting import CPU, Listener
 from tests.models.transformer.learners import backbone, factory_for, fitted, pairs
 

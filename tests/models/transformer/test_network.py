@@ -4,8 +4,8 @@ import pytest
 import torch
 from transformers import AutoModel, AutoTokenizer
 
-from pipeline.models.transformer.heads import Head, join, pooling_named
-from pipeline.models.transformer.network import Network, Pristine
+from pipeline.models.kernels.backbone_facts import Pristine
+from pipeline.models.transformer.heads import Head, Network, join, pooling_named
 from tests.tiny import tiny_backbone
 
 TEXTS = ["a cat sleeps", "the dog barks at a cat", "rain"]

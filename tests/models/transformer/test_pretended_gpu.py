@@ -12,9 +12,9 @@ import torch
 
 from pipeline.base.errors import ResourceError
 from pipeline.models.kernels import packing
+from pipeline.models.kernels.backbone_facts import Pristine
 from pipeline.models.kernels.packing import packable
-from pipeline.models.kernels.vocabulary import only_used
-from pipeline.models.transformer.network import Pristine
+from pipeline.models.transformer.optimiser import only_used
 from tests.fitting import CPU
 from tests.models.kernels import graphing
 from tests.models.kernels.graphing import WORDS, Graphed, on, step_of

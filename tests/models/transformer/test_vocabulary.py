@@ -8,8 +8,8 @@ from torch import nn
 from torch.optim import AdamW
 from transformers import AutoModel
 
-from pipeline.models.kernels.vocabulary import UsedWords, follow, only_used
 from pipeline.models.transformer import fine_tuning as finetune
+from pipeline.models.transformer.optimiser import UsedWords, follow, only_used
 from tests.models.transformer.learners import WATCH, backbone, factory_for, fitted, pairs
 
 USED = torch.tensor([0, 2, 3, 7, 9])
