@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.base.command import run
-from pipeline.ensemble.honest.gains import Gain
-from pipeline.ensemble.honest.nest import Nest
+from pipeline.ensemble.honest import Gain, Nest
 from pipeline.report.worth import verdict_text
 from pipeline.worth import main
 from tests.blendable import Toy, make

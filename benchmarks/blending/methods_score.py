@@ -9,7 +9,7 @@ from pipeline.base.config import Competition
 from pipeline.base.parser import read_section
 from pipeline.data.tables import load
 from pipeline.ensemble.assessment import MethodLine
-from pipeline.ensemble.honest.nest import Nest
+from pipeline.ensemble.honest import Nest
 from pipeline.ensemble.outcome import Outcome
 from pipeline.ensemble.predictor import Rows, facts_of
 from pipeline.metrics.bootstrap import Draws, resampled_gains

@@ -7,7 +7,7 @@
 Competitions are drawn from worlds whose true scores are known (tests/ensemble/simulated.py):
 numbers and classes, 400 to 3,000 rows, groups that err together, members that are nearly equal.
 Each is one line of the file --keep, and is not drawn again. Every question (how much better is
-one method than another, what is a member worth) is answered by `pipeline.ensemble.honest.gains`
+one method than another, what is a member worth) is answered by `pipeline.ensemble.honest`
 and compared with the truth. A thousand competitions take some five minutes of one core.
 """
 
@@ -23,7 +23,7 @@ from joblib import Parallel, delayed
 
 from benchmarks.honesty.page import figure, page, summary
 from benchmarks.shared.machine import PROJECT, keep
-from pipeline.ensemble.honest.nest import Nest
+from pipeline.ensemble.honest import Nest
 from pipeline.ensemble.methods.registry import METHODS as ALL
 from pipeline.ensemble.methods.registry import refusal
 from tests.ensemble.simulated import Competition, World

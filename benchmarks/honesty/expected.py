@@ -31,7 +31,7 @@ from pipeline.ensemble.decisions.choose import decide_on
 from pipeline.ensemble.evidence import Evidence
 from pipeline.ensemble.forecast.ranges import ranges
 from pipeline.ensemble.forecast.sampling import Scored
-from pipeline.ensemble.honest.nest import Nest
+from pipeline.ensemble.honest import Nest
 from pipeline.ensemble.predictor import Rows
 from pipeline.folds.frozen import read_frozen
 from pipeline.metrics.metric import Metric, get_metric

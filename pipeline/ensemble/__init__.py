@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pipeline.base.doors import door
 
 if TYPE_CHECKING:
-    from pipeline.ensemble.honest.gains import Gain as Gain
+    from pipeline.ensemble.honest import Gain as Gain
     from pipeline.ensemble.outcome import Outcome as Outcome
 
 __getattr__ = door(__name__, __file__)

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from pipeline.base import UsageError
+from pipeline.base import UsageError, generator
 from pipeline.ensemble.evidence import Evidence
-from pipeline.ensemble.honest.gains import Gain, contributions, gain_over
-from pipeline.ensemble.honest.nest import AUTO, Nest, error_correlation
+from pipeline.ensemble.honest import AUTO, Gain, Nest, contributions, gain_over
 from pipeline.ensemble.methods.registry import METHODS, methods_for, refusal
+from pipeline.ensemble.methods.scaling import find_scale
 from pipeline.ensemble.predictor import Predictor
 from pipeline.metrics import Metric, MetricError
 
@@ -188,3 +188,56 @@ def score_or_none(metric: Metric, truth: np.ndarray, predicted: np.ndarray) -> f
         return metric.score(truth, predicted)
     except MetricError:
         return None
+
+
+def error_correlation(evidence: Evidence) -> np.ndarray:
+    """(M, M) correlation of the members' errors over all rows and columns."""
+    errors = evidence.moments(evidence.folds).errors(evidence.column_weights(evidence.folds))
+    spread = np.sqrt(np.maximum(np.diagonal(errors), 0.0))
+    scale = np.outer(spread, spread)
+    correlation = np.divide(errors, scale, out=np.zeros_like(errors), where=scale > 0)
+    np.fill_diagonal(correlation, 1.0)
+    return np.clip(correlation, -1.0, 1.0)
+
+
+# How much blend weights move with the rows: refitted on bootstrap draws of whole groups.
+#
+# Weights that swing from draw to draw say that the data cannot tell the members apart; the blend
+# may be good all the same, because members that can replace each other give the same predictions.
+
+
+DRAWS = 100
+
+
+def weight_spread(evidence: Evidence, method: str, seed: int, draws: int = DRAWS) -> np.ndarray:
+    """(draws, M) the weights of *method* fitted on each draw."""
+    random = generator(seed, "weight spread", draws)
+    _, group_of_row = np.unique(evidence.group_of_row, return_inverse=True)
+    rows_of_group = np.split(
+        np.argsort(group_of_row, kind="stable"), np.cumsum(np.bincount(group_of_row))[:-1]
+    )
+    found = []
+    for _ in range(draws):
+        drawn = random.integers(len(rows_of_group), size=len(rows_of_group))
+        part = _rows(evidence, np.concatenate([rows_of_group[group] for group in drawn]))
+        found.append(METHODS[method].fit(part, part.folds).weights)
+    return np.array(found)
+
+
+def shown_weights(evidence: Evidence, weights: np.ndarray) -> np.ndarray:
+    """Weights (..., M) of members that are all on the target's scale, so that they compare."""
+    return weights / find_scale(evidence, evidence.folds).slope
+
+
+def _rows(evidence: Evidence, rows: np.ndarray) -> Evidence:
+    """The evidence of these rows, which may be drawn more than once."""
+    return Evidence.gather(
+        evidence.names,
+        [member[rows] for member in evidence.oof],
+        evidence.truth[rows],
+        evidence.fold_of_row[rows],
+        evidence.group_of_row[rows],
+        evidence.metric,
+        evidence.problem,
+        None if evidence.facts is None else evidence.facts.take(rows),
+    )

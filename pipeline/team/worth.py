@@ -12,10 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.ensemble import Gain
-from pipeline.ensemble.assessment import as_score
+from pipeline.ensemble.assessment import as_score, error_correlation
 from pipeline.ensemble.evidence import Evidence
-from pipeline.ensemble.honest.gains import difference
-from pipeline.ensemble.honest.nest import AUTO, Nest, error_correlation
+from pipeline.ensemble.honest import AUTO, Nest, difference
 from pipeline.ensemble.predictor import facts_of
 from pipeline.metrics import Metric, MetricError, indicators
 from pipeline.metrics.metric import judging

@@ -15,8 +15,7 @@ import numpy as np
 from pipeline.base.config import TaskConfig
 from pipeline.base.seeding import generator
 from pipeline.ensemble.evidence import Evidence
-from pipeline.ensemble.honest.gains import Difference, Gain, difference, gain_over
-from pipeline.ensemble.honest.nest import Nest, spread_of
+from pipeline.ensemble.honest import Difference, Gain, Nest, difference, gain_over, spread_of
 from pipeline.ensemble.predictor import RowFeatures
 from pipeline.metrics.metric import get_metric
 

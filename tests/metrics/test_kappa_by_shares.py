@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pipeline.ensemble.assessment import assess
-from pipeline.ensemble.honest.nest import Nest
+from pipeline.ensemble.honest import Nest
 from pipeline.metrics.bootstrap import Draws, resampled_gains
 from pipeline.metrics.metric import MetricError, cut, get_metric, judging
 from tests.ensemble.toys import gather, task_of

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from pipeline.base.config import TaskConfig
 from pipeline.ensemble.evidence import Evidence
-from pipeline.ensemble.honest.nest import Nest
+from pipeline.ensemble.honest import Nest
 from pipeline.metrics.metric import get_metric
 from pipeline.oof.arrays import MemberArrays
 

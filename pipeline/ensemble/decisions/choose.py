@@ -21,8 +21,7 @@ from pipeline.ensemble.decisions.candidates import candidates, forced
 from pipeline.ensemble.decisions.decision import Candidate, Decision, Hurdle, Labelled
 from pipeline.ensemble.decisions.rounding import Labels
 from pipeline.ensemble.evidence import Evidence, FoldSet
-from pipeline.ensemble.honest.gains import UPPER, Difference, Gain
-from pipeline.ensemble.honest.nest import AUTO, NESTED_RESAMPLES, Nest
+from pipeline.ensemble.honest import AUTO, NESTED_RESAMPLES, UPPER, Difference, Gain, Nest
 from pipeline.metrics import Draws, Metric, MetricError, resampled_gains
 from pipeline.metrics.bootstrap import RESAMPLES
 from pipeline.problems.form import Form

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from pipeline.ensemble import Outcome
+from pipeline.ensemble.assessment import DRAWS, shown_weights, weight_spread
 from pipeline.ensemble.forecast.ranges import INSIDE
-from pipeline.ensemble.honest.nest import DRAWS, shown_weights, weight_spread
 from pipeline.ensemble.methods.registry import METHODS
 from pipeline.ensemble.methods.weights import picks
 from pipeline.report import ensemble as printed

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pipeline.ensemble import Outcome
-from pipeline.ensemble.honest.nest import shown_weights, weight_spread
+from pipeline.ensemble.assessment import shown_weights, weight_spread
 
 INK, FAINT, STRONG = "#222222", "#b8b8b8", "#1f6f8b"
 LONGEST = 28  # characters of a name

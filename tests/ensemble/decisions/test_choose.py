@@ -5,8 +5,7 @@ from pipeline.base.config import ColumnsConfig, Competition, DataConfig, FoldsCo
 from pipeline.ensemble.decisions.candidates import candidates, forced
 from pipeline.ensemble.decisions.choose import NOTHING, clears, decide_on
 from pipeline.ensemble.decisions.rounding import Labels
-from pipeline.ensemble.honest.gains import Gain
-from pipeline.ensemble.honest.nest import Nest
+from pipeline.ensemble.honest import Gain, Nest
 from pipeline.metrics.metric import get_metric
 from pipeline.problems.form import Form
 from tests.ensemble.toys import gather, member, task_of, truth_of

@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from pipeline.ensemble.honest.nest import Nest
+from pipeline.ensemble.honest import Nest
 from pipeline.ensemble.methods.layers import layers
 from pipeline.ensemble.methods.logistic import probabilities_of, scores_of
 from tests.ensemble.toys import evidence_of, gather, member, truth_of

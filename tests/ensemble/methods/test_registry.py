@@ -4,7 +4,7 @@ import pytest
 from pipeline.base.errors import UsageError
 from pipeline.ensemble.__main__ import parser
 from pipeline.ensemble.assessment import assess
-from pipeline.ensemble.honest.nest import AUTO
+from pipeline.ensemble.honest import AUTO
 from pipeline.ensemble.methods.registry import METHODS, methods_for, refusal
 from tests.ensemble.toys import evidence_of, facts, gather, member, truth_of
 

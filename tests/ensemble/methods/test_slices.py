@@ -2,7 +2,7 @@ import dataclasses
 
 import numpy as np
 
-from pipeline.ensemble.honest.nest import Nest
+from pipeline.ensemble.honest import Nest
 from pipeline.ensemble.methods.slices import sliced, slices
 from pipeline.ensemble.methods.weights import simplex
 from pipeline.ensemble.predictor import REST

@@ -6,7 +6,7 @@ Every figure here is a mean over competitions that are the same in every run of 
 import numpy as np
 import pytest
 
-from pipeline.ensemble.honest.nest import Nest
+from pipeline.ensemble.honest import Nest
 from tests.ensemble.simulated import Answer, Competition, World
 
 ROWS = 20_000

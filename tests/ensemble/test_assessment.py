@@ -1,9 +1,19 @@
 import numpy as np
 import pytest
 
-from pipeline.ensemble.honest.nest import shown_weights, weight_spread
+from pipeline.ensemble.assessment import error_correlation, shown_weights, weight_spread
 from pipeline.ensemble.methods.registry import METHODS
 from tests.ensemble.toys import evidence_of, gather, member, truth_of
+
+CASES = [
+    ("regression", "pearson", 1),
+    ("regression", "rmse", 2),
+    ("regression", "mae", 1),
+    ("binary", "auc", 1),
+    ("multiclass", "macro-f1", 1),
+    ("multiclass", "log-loss", 1),
+    ("multilabel", "f1", 2),
+]
 
 
 @pytest.mark.parametrize("method", ["simplex", "ridge", "slices", "layers"])
@@ -50,3 +60,17 @@ def test_weights_are_shown_as_those_of_members_on_one_scale():
     shown = shown_weights(evidence, weights)
     assert shown.sum() == pytest.approx(1, abs=0.05)
     np.testing.assert_allclose(shown, 0.5, atol=0.1)
+
+
+@pytest.mark.parametrize(("problem", "metric", "k"), CASES)
+def test_error_correlation_is_numpys_on_prediction_minus_target(problem, metric, k):
+    evidence = evidence_of(problem, metric, k=k)
+    truth = np.asarray(evidence.truth)
+    if problem == "multiclass":
+        truth = np.eye(4)[truth[:, 0].astype(int)]
+    spread = 1.0 if problem == "multiclass" or k == 1 else truth.std(axis=0)
+    errors = np.stack([((each - truth) / spread) for each in evidence.oof])
+    errors -= errors.mean(axis=1, keepdims=True)
+    flat = errors.reshape(len(errors), -1)
+    expected = flat @ flat.T / np.outer(*[np.sqrt((flat**2).sum(axis=1))] * 2)
+    np.testing.assert_allclose(error_correlation(evidence), expected, atol=1e-9)

@@ -1,1 +1,0 @@
-"""Everything that is chosen is chosen without the fold it is scored on."""
