@@ -16,9 +16,9 @@ from pipeline.base.paths import Workspace
 from pipeline.data.table import Table
 from pipeline.models.kernels.cuda_graph import Graphs, Rerun
 from pipeline.models.learner import Silent
-from pipeline.models.settings import TransformerRecipe
 from pipeline.models.transformer.device import detect
 from pipeline.models.transformer.factory import TransformerFactory
+from pipeline.models.transformer_settings import TransformerRecipe
 from pipeline.training.job import FailurePolicy
 from pipeline.training.lightning.trainer import FoldFitter
 

@@ -25,7 +25,7 @@ from benchmarks.shared.clock import Boundaries
 from benchmarks.shared.stsb import LABEL_SCALE, backbone_folder
 from pipeline.data.table import Table
 from pipeline.models.learner import Silent
-from pipeline.models.settings import TransformerRecipe
+from pipeline.models.transformer_settings import TransformerRecipe
 
 Row = dict[str, Any]
 

@@ -12,7 +12,7 @@ from pipeline.data.table import Table
 from pipeline.data.tables import load
 from pipeline.models.hub.weights import locate
 from pipeline.models.recipes import find
-from pipeline.models.settings import TransformerRecipe
+from pipeline.models.transformer_settings import TransformerRecipe
 from pipeline.setup.detection.detect import Overrides, detect
 
 DATA = Path("../shared/data/stsb-en")

@@ -13,7 +13,7 @@ from benchmarks.shared.peers import encode, load_tokenizer, predictor, trainer
 from benchmarks.shared.stsb import OURS, Pairs
 from benchmarks.training import other_peers
 from benchmarks.training.engine import Engine
-from pipeline.models.settings import TransformerRecipe
+from pipeline.models.transformer_settings import TransformerRecipe
 
 Contender = Callable[[Pairs, TransformerRecipe, int], Training]
 

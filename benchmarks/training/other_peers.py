@@ -20,7 +20,7 @@ from benchmarks.shared.peers import (
 )
 from benchmarks.shared.stsb import LABEL_SCALE, Pairs, backbone_folder
 from pipeline.data.table import Table
-from pipeline.models.settings import TransformerRecipe
+from pipeline.models.transformer_settings import TransformerRecipe
 
 
 def cross_encoder(pairs: Pairs, recipe: TransformerRecipe, seed: int) -> Training:

@@ -25,7 +25,8 @@ from pipeline.base.doors import load
 from pipeline.base.parser import read_section
 from pipeline.base.paths import SAFE, safe_name
 from pipeline.models.registry import LEARNERS
-from pipeline.models.settings import LinearRecipe, Recipe, TransformerRecipe
+from pipeline.models.settings import LinearRecipe, Recipe
+from pipeline.models.transformer_settings import TransformerRecipe
 
 __all__ = [
     "LinearRecipe",

@@ -30,17 +30,17 @@ LEARNERS = {
         factory="pipeline.models.linear.learner:make_factory",
     ),
     "boosting": LearnerKind(
-        recipe="pipeline.models.boosting.recipe:BoostingRecipe",
+        recipe="pipeline.models.settings:BoostingRecipe",
         factory="pipeline.models.boosting.learner:make_factory",
     ),
     "embeddings": LearnerKind(
-        recipe="pipeline.models.embeddings.recipe:EmbeddingsRecipe",
+        recipe="pipeline.models.settings:EmbeddingsRecipe",
         factory="pipeline.models.embeddings.learner:make_factory",
         weights="pipeline.models.hub.weights:locate",
         torch=True,
     ),
     "transformer": LearnerKind(
-        recipe="pipeline.models.settings:TransformerRecipe",
+        recipe="pipeline.models.transformer_settings:TransformerRecipe",
         factory="pipeline.models.transformer.factory:make_factory",
         weights="pipeline.models.hub.weights:locate",
         torch=True,

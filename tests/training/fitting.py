@@ -8,8 +8,8 @@ from pathlib import Path
 
 from pipeline.base.paths import Workspace
 from pipeline.base.stopping import Stop
-from pipeline.models.settings import TransformerRecipe
 from pipeline.models.transformer.factory import TransformerFactory
+from pipeline.models.transformer_settings import TransformerRecipe
 from pipeline.training.job import FailurePolicy, Job
 from pipeline.training.lightning.trainer import FoldFitter
 from tests.fitting import CPU

@@ -19,13 +19,13 @@ from pipeline.base.paths import Workspace
 from pipeline.base.seeding import derive_seed
 from pipeline.data import Table
 from pipeline.models.boosting.features import Features, RowNumbers, learn_features
-from pipeline.models.boosting.recipe import BoostingRecipe
 from pipeline.models.boosting.trees import Answer, Growing
 from pipeline.models.learner import Engine, LearnerFactory, Watch, read_saved
 from pipeline.models.linear.features import chunks
 from pipeline.models.linear.regularisation import inner_parts, row_hashes
 from pipeline.models.linear.targets import check_varied
 from pipeline.models.linear.text_features import NgramCounter, families_of, ngram_settings
+from pipeline.models.settings import BoostingRecipe
 
 FLOOR = 1e-6  # lowest share of a class
 LEADING = 5

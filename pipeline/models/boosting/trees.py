@@ -19,7 +19,7 @@ import numpy as np
 from scipy.special import log_softmax, logsumexp
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-from pipeline.models.boosting.recipe import BoostingRecipe
+from pipeline.models.settings import BoostingRecipe
 
 CELLS = 2_000_000
 """Rows times trees that are looked at at once."""

@@ -24,11 +24,11 @@ from pipeline.base.config import TaskConfig
 from pipeline.base.files import commit_arrays, commit_json
 from pipeline.base.paths import Workspace
 from pipeline.data import Table
-from pipeline.models.embeddings.recipe import EmbeddingsRecipe
 from pipeline.models.learner import Engine, LearnerFactory, Watch, read_saved
 from pipeline.models.linear.regularisation import inner_parts, row_hashes
 from pipeline.models.linear.solver import Design, fit_glm
 from pipeline.models.linear.targets import Answers, answers_of, learn_answers
+from pipeline.models.settings import EmbeddingsRecipe
 
 if TYPE_CHECKING:
     from pipeline.models.embeddings.vectors import Vectors
@@ -245,10 +245,9 @@ def make_factory(
     recipe: EmbeddingsRecipe, competition: Competition, engine: Engine
 ) -> EmbeddingsFactory:
     """The factory of a run on this machine's hardware."""
-    from pipeline.models.embeddings.vectors import Vectors
-    from pipeline.models.transformer.factory import make_factory as backbone_factory
+    from pipeline.models.embeddings.vectors import Vectors, backbone_of
 
-    backbone = backbone_factory(recipe.as_transformer(), competition, engine)
+    backbone = backbone_of(recipe, competition, engine)
     outputs, grouped_by = len(competition.outputs), competition.folds.group_columns
     return EmbeddingsFactory(recipe, competition.task, outputs, Vectors(backbone), grouped_by)
 

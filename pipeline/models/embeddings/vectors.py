@@ -17,18 +17,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pipeline.base import ArtifactError
+from pipeline.base import ArtifactError, Competition
 from pipeline.base.errors import ResourceError
 from pipeline.base.files import commit_arrays, read_arrays
 from pipeline.data import Table
 from pipeline.data.tokens.data_module import FoldDataModule
 from pipeline.data.tokens.tokenizer import distinct, inputs_of, keys_of
-from pipeline.models.learner import Watch
-from pipeline.models.transformer.factory import TransformerFactory
+from pipeline.models.learner import Engine, Watch
+from pipeline.models.settings import EmbeddingsRecipe
+from pipeline.models.transformer.factory import TransformerFactory, make_factory
 from pipeline.models.transformer.fine_tuning import SharedByFolds
 from pipeline.models.transformer.heads import Network, pooling_named
 from pipeline.models.transformer.losses import TargetCodec
 from pipeline.models.transformer.module import TextModule
+from pipeline.models.transformer_settings import TransformerRecipe
 from pipeline.problems.regression import REGRESSION
 
 AS_IT_IS = TargetCodec(problem=REGRESSION.name, loss="mse", shift=(0.0,), scale=(1.0,))
@@ -40,6 +42,24 @@ class OneVector(nn.Module):
     def forward(self, vectors: Sequence[Tensor]) -> Tensor:
         """((B, W),) -> (B, W)."""
         return vectors[0].float()
+
+
+def backbone_of(
+    recipe: EmbeddingsRecipe, competition: Competition, engine: Engine
+) -> TransformerFactory:
+    """What loads and runs the backbone of *recipe*, each text alone."""
+    alone = TransformerRecipe(
+        name=recipe.name,
+        backbone=recipe.backbone,
+        revision=recipe.revision,
+        sha256=recipe.sha256,
+        pairing="siamese",
+        pooling=recipe.pooling,
+        max_length=recipe.max_length,
+        precision=recipe.precision,
+        predict_batch_size=recipe.predict_batch_size,
+    )
+    return make_factory(alone, competition, engine)
 
 
 class Vectors:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.base import ArtifactError, UsageError
 from pipeline.models.hub import download as checkpoint
 from pipeline.models.hub import download as hub
-from pipeline.models.settings import TransformerRecipe
+from pipeline.models.transformer_settings import TransformerRecipe
 
 if TYPE_CHECKING:
     from torch import nn

@@ -28,7 +28,7 @@ which is told, and the step is taken again without them.
 
 To prove them on a machine with a GPU: `pytest -m gpu`, then the GPU benchmark with --write. If
 the tests pass and graphs are the faster line of its table, make `cuda_graphs: true` the default
-in models/settings.py; else delete this file and what calls it.
+in models/transformer_settings.py; else delete this file and what calls it.
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -39,10 +39,10 @@ import torch
 from torch import Tensor, nn, zeros_like
 
 from pipeline.models.kernels.packing import Packed, Packing, lay_out, to_device
-from pipeline.models.settings import TransformerRecipe
 from pipeline.models.transformer.device import Hardware
 from pipeline.models.transformer.heads import Network
 from pipeline.models.transformer.memory_limits import Batch
+from pipeline.models.transformer_settings import TransformerRecipe
 
 # How work on the device is recorded once and started again with a single call.
 #

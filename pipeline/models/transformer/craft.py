@@ -14,11 +14,10 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_swa_multi_avg_fn
 
 from pipeline.base import UsageError
-from pipeline.models.craft_settings import Freeze
 from pipeline.models.kernels.backbone_facts import word_table
-from pipeline.models.settings import TransformerRecipe
 from pipeline.models.transformer.heads import Network, drawn_from
 from pipeline.models.transformer.optimiser import UsedWords, layer_depths, layers_of
+from pipeline.models.transformer_settings import Freeze, TransformerRecipe
 
 
 def check_layers(recipe: TransformerRecipe, backbone: nn.Module, kind: str) -> None:

@@ -36,13 +36,13 @@ from pipeline.models.kernels.packing import Packing, packable, rehearse
 from pipeline.models.learner import Engine, Silent, Watch
 from pipeline.models.recipes import further_columns
 from pipeline.models.registry import POOLINGS
-from pipeline.models.settings import TransformerRecipe
 from pipeline.models.transformer.craft import check_layers
 from pipeline.models.transformer.device import Hardware, PrecisionState, detect
 from pipeline.models.transformer.fine_tuning import Fitter, SharedByFolds, TransformerLearner
 from pipeline.models.transformer.heads import Pooling
 from pipeline.models.transformer.memory_limits import LearnedLimits, Limits, free_memory
 from pipeline.models.transformer.objective import check_loss
+from pipeline.models.transformer_settings import TransformerRecipe
 
 
 class TransformerFactory:

@@ -25,7 +25,6 @@ from pipeline.models.kernels.cuda_graph import Graphs
 from pipeline.models.kernels.packing import Packing
 from pipeline.models.learner import Watch
 from pipeline.models.registry import HEADS
-from pipeline.models.settings import TransformerRecipe
 from pipeline.models.transformer.craft import reinitialise
 from pipeline.models.transformer.device import Hardware
 from pipeline.models.transformer.heads import Network, pooling_named
@@ -41,6 +40,7 @@ from pipeline.models.transformer.objective import (
 )
 from pipeline.models.transformer.optimiser import only_used
 from pipeline.models.transformer.tensor_file import read, write
+from pipeline.models.transformer_settings import TransformerRecipe
 
 # What the learners of a run share: its recipe, its backbone, its tokens, and who runs them.
 

@@ -14,8 +14,8 @@ import torch
 
 from pipeline.base.errors import DivergedError, ResourceError
 from pipeline.models.learner import Watch
-from pipeline.models.settings import TransformerRecipe
 from pipeline.models.transformer.device import NAMES, Precision
+from pipeline.models.transformer_settings import TransformerRecipe
 
 # What a training finds out about its machine on the way, and the next one need not find out.
 

@@ -15,7 +15,6 @@ from pipeline.base.fault_injection import reach
 from pipeline.models.kernels.backbone_facts import can_recompute
 from pipeline.models.kernels.cuda_graph import Graphs
 from pipeline.models.learner import Silent, Watch
-from pipeline.models.settings import TransformerRecipe
 from pipeline.models.transformer.device import Hardware, PrecisionState
 from pipeline.models.transformer.heads import Network
 from pipeline.models.transformer.losses import TargetCodec
@@ -31,6 +30,7 @@ from pipeline.models.transformer.memory_limits import (
 from pipeline.models.transformer.objective import Objective
 from pipeline.models.transformer.optimiser import make_optimizer
 from pipeline.models.transformer.step import Stepper
+from pipeline.models.transformer_settings import TransformerRecipe
 
 LOG_EVERY = 50
 """Optimiser steps between two points of the training log; reading a loss waits for the GPU."""

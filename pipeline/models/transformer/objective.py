@@ -22,12 +22,11 @@ from pipeline.base.config import TaskConfig
 from pipeline.data import Table
 from pipeline.metrics.families import is_family, record_of
 from pipeline.metrics.registry import METRICS
-from pipeline.models.craft_settings import Contrast
-from pipeline.models.settings import TransformerRecipe
 from pipeline.models.transformer import losses as formulas
 from pipeline.models.transformer.heads import Network
 from pipeline.models.transformer.losses import HUBER_DELTA, Loss, TargetCodec, link_of, loss_named
 from pipeline.models.transformer.memory_limits import Batch
+from pipeline.models.transformer_settings import Contrast, TransformerRecipe
 from pipeline.problems.registry import problem_of
 
 Weights = str | list[float] | None

@@ -16,7 +16,7 @@ from torch.optim import AdamW, Optimizer
 from pipeline.base.doors import load
 from pipeline.models.kernels.backbone_facts import word_table
 from pipeline.models.registry import SCHEDULES
-from pipeline.models.settings import TransformerRecipe
+from pipeline.models.transformer_settings import TransformerRecipe
 
 
 def parameter_groups(

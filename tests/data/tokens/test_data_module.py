@@ -11,7 +11,7 @@ from pipeline.data.table import Table
 from pipeline.data.tokens.batches import Pick, plan
 from pipeline.data.tokens.data_module import FoldDataModule, RowDataset, collate, collate_step
 from pipeline.data.tokens.store import TokenStore
-from pipeline.models.settings import TransformerRecipe
+from pipeline.models.transformer_settings import TransformerRecipe
 from tests.fitting import advice_ignored, plain_trainer
 from tests.tiny import tiny_tokenizer
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.data.tokens.batches import ByLength, Pick, Steps, plan, predict_plan
-from pipeline.models.settings import TransformerRecipe
+from pipeline.models.transformer_settings import TransformerRecipe
 
 LENGTHS = np.random.default_rng(0).integers(1, 40, size=30)
 RECIPE = TransformerRecipe(

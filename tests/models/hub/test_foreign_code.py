@@ -10,7 +10,7 @@ from pipeline import cv
 from pipeline.base.command import run
 from pipeline.base.errors import ArtifactError, UsageError
 from pipeline.models.hub.weights import load_backbone, load_tokenizer, locate
-from pipeline.models.settings import TransformerRecipe
+from pipeline.models.transformer_settings import TransformerRecipe
 from tests.base.test_untrusted import Evil
 from tests.test_bad_files import Folder
 from tests.tiny import tiny_backbone

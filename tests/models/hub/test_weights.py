@@ -23,7 +23,7 @@ from pipeline.base.files import sha256
 from pipeline.models.hub import download as hub
 from pipeline.models.hub.download import weight_files
 from pipeline.models.hub.weights import fetch, load_backbone, load_tokenizer, locate
-from pipeline.models.settings import TransformerRecipe
+from pipeline.models.transformer_settings import TransformerRecipe
 from tests.tiny import tiny_backbone
 
 TEXTS = ["a cat sleeps", "a dog barks"]

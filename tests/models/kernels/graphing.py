@@ -11,12 +11,12 @@ from pipeline.data.tokens.batches import Pick
 from pipeline.data.tokens.data_module import Item, collate_step
 from pipeline.models.kernels.cuda_graph import Graphs, Rerun
 from pipeline.models.kernels.packing import Packing, packable
-from pipeline.models.settings import TransformerRecipe
 from pipeline.models.transformer.device import PrecisionState
 from pipeline.models.transformer.heads import Head, Network, pooling_named
 from pipeline.models.transformer.memory_limits import LearnedLimits, Limits
 from pipeline.models.transformer.optimiser import make_optimizer
 from pipeline.models.transformer.step import Stepper
+from pipeline.models.transformer_settings import TransformerRecipe
 from tests.fitting import Listener
 from tests.models.transformer.toys import CODEC
 

@@ -12,9 +12,9 @@ import torch
 from pipeline.models.kernels.backbone_facts import Pristine
 from pipeline.models.kernels.cuda_graph import Graphs, Rerun, refusal
 from pipeline.models.kernels.packing import Packing
-from pipeline.models.settings import TransformerRecipe
 from pipeline.models.transformer.heads import Head
 from pipeline.models.transformer.memory_limits import LearnedLimits
+from pipeline.models.transformer_settings import TransformerRecipe
 from tests.fitting import CPU, Listener
 from tests.models.kernels.graphing import Graphed, graphs_for, step_of
 from tests.models.kernels.test_packing import load

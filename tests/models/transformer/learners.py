@@ -9,8 +9,8 @@ from pipeline.base.config import TaskConfig
 from pipeline.base.paths import Workspace
 from pipeline.data.table import Table
 from pipeline.models.learner import Silent
-from pipeline.models.settings import TransformerRecipe
 from pipeline.models.transformer.factory import TransformerFactory
+from pipeline.models.transformer_settings import TransformerRecipe
 from pipeline.training.job import FailurePolicy
 from pipeline.training.lightning.trainer import FoldFitter
 from tests.fitting import CPU

@@ -11,7 +11,6 @@ from pipeline.base import fault_injection
 from pipeline.base.config import ColumnsConfig
 from pipeline.base.errors import DataError, UsageError
 from pipeline.base.paths import Workspace
-from pipeline.models.craft_settings import Awp, Contrast, Freeze
 from pipeline.models.transformer.craft import Averaging, Perturbation, reinitialise
 from pipeline.models.transformer.factory import TransformerFactory, check_columns
 from pipeline.models.transformer.heads import Head, LayeredHead, Network, pooling_named
@@ -23,6 +22,7 @@ from pipeline.models.transformer.objective import (
     with_sides,
 )
 from pipeline.models.transformer.optimiser import rate_factor
+from pipeline.models.transformer_settings import Awp, Contrast, Freeze
 from pipeline.training.job import FailurePolicy
 from pipeline.training.lightning.trainer import FoldFitter
 from tests.fitting import CPU

@@ -7,11 +7,11 @@ from transformers import AutoModel, AutoTokenizer
 
 from pipeline.base.errors import DivergedError
 from pipeline.base.paths import Workspace
-from pipeline.models.settings import TransformerRecipe
 from pipeline.models.transformer import module as module_file
 from pipeline.models.transformer.heads import Head, Network, pooling_named
 from pipeline.models.transformer.losses import TargetCodec
 from pipeline.models.transformer.module import TextModule
+from pipeline.models.transformer_settings import TransformerRecipe
 from pipeline.training.job import FailurePolicy
 from pipeline.training.lightning.trainer import FoldFitter
 from tests.fitting import CPU, Given, Listener, advice_ignored, as_loader, plain_trainer

@@ -7,7 +7,6 @@ import torch
 from torch import nn
 from transformers import AutoConfig, AutoModel
 
-from pipeline.models.settings import TransformerRecipe
 from pipeline.models.transformer.heads import Head
 from pipeline.models.transformer.optimiser import (
     layer_depths,
@@ -16,6 +15,7 @@ from pipeline.models.transformer.optimiser import (
     rate_factor,
     set_rates,
 )
+from pipeline.models.transformer_settings import TransformerRecipe
 from tests.architectures import settings_of
 from tests.tiny import tiny_backbone
 

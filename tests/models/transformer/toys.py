@@ -10,12 +10,12 @@ from torch.nn import functional
 
 from pipeline.data.tokens.batches import Pick
 from pipeline.data.tokens.data_module import Item, collate_step
-from pipeline.models.settings import TransformerRecipe
 from pipeline.models.transformer.device import PrecisionState
 from pipeline.models.transformer.losses import TargetCodec
 from pipeline.models.transformer.memory_limits import LearnedLimits, Limits
 from pipeline.models.transformer.optimiser import make_optimizer
 from pipeline.models.transformer.step import Stepper
+from pipeline.models.transformer_settings import TransformerRecipe
 from tests.fitting import Listener
 
 CODEC = TargetCodec(problem="regression", loss="mse", shift=(0.0,), scale=(1.0,))
