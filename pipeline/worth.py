@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from pipeline.base import Paths
     from pipeline.team import CompetitionView
-    from pipeline.team.runs import Peer
+    from pipeline.team.competition import Peer
     from pipeline.team.worth import Worth
 
 
@@ -88,7 +88,7 @@ def _refuse_file_options(args: "Namespace") -> None:
 
 
 def _run(paths: "Paths", contest: "CompetitionView", args: "Namespace") -> "Peer":
-    from pipeline.team.runs import read_one
+    from pipeline.team.competition import read_one
 
     try:
         return read_one(paths, contest, args.file)
@@ -101,7 +101,7 @@ def _peers(
 ) -> "tuple[list[Peer], list[str]]":
     """The runs that the ensemble would blend, but the candidate."""
     from pipeline.oof.runs import find_runs
-    from pipeline.team.runs import read_named
+    from pipeline.team.competition import read_named
 
     train = "python -m pipeline.cv --model NAME"
     names, notes = find_runs(paths, [], args.force, contest.competition.folds, train)

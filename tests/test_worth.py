@@ -52,7 +52,7 @@ def test_noise_is_worth_nothing(toy, capsys):
 
 def test_a_run_is_compared_with_the_others_by_the_ensembles_own_scores(toy, capsys):
     """The same nest, by hand: with all runs, and without this one."""
-    from pipeline.team.runs import read_peers
+    from pipeline.team.competition import read_peers
     from pipeline.team.worth import weigh
     from tests.team.files import contest_of
 

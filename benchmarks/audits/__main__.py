@@ -34,8 +34,7 @@ from pipeline.metrics.metric import get_metric
 from pipeline.team.audit import Audit, audit
 from pipeline.team.candidate import Candidate, Kind
 from pipeline.team.candidate_view import CandidateView
-from pipeline.team.competition import CompetitionView
-from pipeline.team.runs import Peer
+from pipeline.team.competition import CompetitionView, Peer
 
 PARTS = ("train", "test", "holdout")
 MORE = 2  # times as many rows as a world has, for the stronger model

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.team.competition import CompetitionView
-from pipeline.team.runs import Peer
+from pipeline.team.competition import CompetitionView, Peer
 
 
 @dataclass

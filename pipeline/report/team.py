@@ -12,7 +12,7 @@ from pipeline.report.page import empty_grid, score_text
 from pipeline.team import CompetitionView
 from pipeline.team.audit import Audit
 from pipeline.team.challenge import Answered
-from pipeline.team.runs import RunLine
+from pipeline.team.competition import RunLine
 
 MOST_REASONS = 2  # of the answer; the evidence has all
 PROVE = {

@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from pipeline.base import Paths
     from pipeline.team.audit import Audit
     from pipeline.team.challenge import Answered
-    from pipeline.team.competition import CompetitionView
-    from pipeline.team.runs import Peer
+    from pipeline.team.competition import CompetitionView, Peer
     from pipeline.team.store import Stored
 
 ADD = """Audit a team-mate's predictions on one page and store them as a run.
@@ -108,8 +107,7 @@ def _add(args: "Namespace", competition: Competition) -> int:
     from pipeline.team.audit import OUT, as_values, audit
     from pipeline.team.candidate import read_candidate
     from pipeline.team.candidate_view import CandidateView
-    from pipeline.team.competition import load_contest
-    from pipeline.team.runs import read_peers
+    from pipeline.team.competition import load_contest, read_peers
     from pipeline.team.store import check_name
 
     paths, contest = load_contest(competition, Path(args.root))
@@ -134,7 +132,7 @@ def _add(args: "Namespace", competition: Competition) -> int:
     answer = {"name": args.name, **as_values(found), "stored": told, "reused": reused}
     passed = True
     if args.answer is not None and stored is not None:
-        from pipeline.team.runs import read_one
+        from pipeline.team.competition import read_one
 
         peer = read_one(paths, contest, args.name)
         judged = _judged(paths, contest, peer, Path(args.answer), args.logits, console)
@@ -164,8 +162,7 @@ def _written(found: "Audit", stored: "Stored | None", args: "Namespace") -> str:
 def _list(args: "Namespace", competition: Competition) -> int:
     from pipeline.report.page import page
     from pipeline.report.team import print_runs
-    from pipeline.team.competition import load_contest
-    from pipeline.team.runs import list_runs
+    from pipeline.team.competition import list_runs, load_contest
 
     paths, contest = load_contest(competition, Path(args.root))
     lines = list_runs(paths, contest)
@@ -255,8 +252,7 @@ def _named_run(
     args: "Namespace", competition: Competition
 ) -> "tuple[Paths, CompetitionView, Peer]":
     """The complete run that is named; UsageError, or what keeps it from being read."""
-    from pipeline.team.competition import load_contest
-    from pipeline.team.runs import read_one
+    from pipeline.team.competition import load_contest, read_one
 
     paths, contest = load_contest(competition, Path(args.root))
     return paths, contest, read_one(paths, contest, args.run)

@@ -13,8 +13,6 @@ from pipeline.team.checks import (
     claims,
     copies,
     folds,
-    labels,
-    order,
     proof,
     rows,
     scale,
@@ -26,10 +24,9 @@ from pipeline.team.checks.copies import Likeness, likenesses
 from pipeline.team.checks.folds import FoldLine, fold_lines
 from pipeline.team.checks.proof import Proof, prove
 from pipeline.team.checks.shift import Shift, shifts
-from pipeline.team.competition import CompetitionView
-from pipeline.team.runs import Peer, read_peers
+from pipeline.team.competition import CompetitionView, Peer, read_peers
 
-CHECKS = (rows, proof, labels, scale, order, folds, leak, claims, twins, shift, copies)
+CHECKS = (rows, proof, scale, folds, leak, claims, twins, shift, copies)
 IN, UNPROVEN, OUT = "in", "unproven", "out"
 
 

@@ -10,8 +10,7 @@ import numpy as np
 from pipeline.metrics import Draws, MetricError, indicators, resampled_gains
 from pipeline.oof import doubts_of
 from pipeline.team.candidate import Candidate
-from pipeline.team.competition import CompetitionView
-from pipeline.team.runs import Peer
+from pipeline.team.competition import CompetitionView, Peer
 
 RESAMPLES = 200  # they give a standard error to 5 %
 

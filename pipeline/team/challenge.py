@@ -40,8 +40,7 @@ from pipeline.data.table import listing
 from pipeline.oof import origin_of
 from pipeline.team.candidate import Kind, as_outputs
 from pipeline.team.columns import find_columns, numbers
-from pipeline.team.competition import CompetitionView
-from pipeline.team.runs import Peer
+from pipeline.team.competition import CompetitionView, Peer
 from pipeline.team.table import CandidateTable
 
 ASKED = 400  # rows; twice as many questions

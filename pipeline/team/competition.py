@@ -1,17 +1,25 @@
-"""What a team-mate's file is held against: today's rows, labels, folds and metric."""
+"""What a team-mate's file is held against: today's rows, labels, folds and metric, and the runs
+that are there already, as far as they can be read."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from pipeline.base import Competition, Paths, read_json
+from pipeline.base import ArtifactError, Competition, Paths, UsageError, read_json
+from pipeline.base.errors import PipelineError
 from pipeline.data import Tables, load
 from pipeline.folds import Folds
 from pipeline.folds.frozen import read_frozen
-from pipeline.metrics import Metric, get_metric
+from pipeline.metrics import Metric, MetricError, get_metric
+from pipeline.oof import Members, origin_of, read_manifest
+from pipeline.oof.doubts import standing
+from pipeline.oof.members import read_members
+from pipeline.oof.predictions import complete_runs
 from pipeline.problems.problem import Problem
 
 PARTS = ("train", "test", "holdout")
@@ -76,3 +84,145 @@ def load_contest(competition: Competition, root: Path) -> tuple[Paths, Competiti
         digests=read_json(paths.passport)["digests"],
     )
     return paths, contest
+
+
+# The runs that are there already.
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Peer:
+    """One complete run."""
+
+    name: str
+    manifest: dict[str, Any]
+    oof: np.ndarray
+    """(n, k)."""
+    test: np.ndarray
+    """(m, k)."""
+    holdout: np.ndarray
+    """(h, k); NaN for a run that came without."""
+
+
+def read_peers(
+    paths: Paths, contest: CompetitionView, without: str = "", runs: Sequence[str] | None = None
+) -> tuple[list[Peer], list[str]]:
+    """The complete runs (or *runs*) but *without* one, and notes about those that cannot be read.
+
+    A run of other folds, or a damaged one, is no reason not to look at a team-mate's file.
+    """
+    found = complete_runs(paths.runs) if runs is None else runs
+    names = [name for name in found if name != without]
+    with suppress(ArtifactError):  # together they share one file where they are large
+        return read_named(paths, contest, names), []
+    peers, notes = [], []
+    for name in names:
+        try:
+            peers += read_named(paths, contest, [name])
+        except ArtifactError as error:
+            notes.append(f"not compared with {name}: {str(error).splitlines()[0]}")
+    return peers, notes
+
+
+def read_one(paths: Paths, contest: CompetitionView, run: str) -> Peer:
+    """The complete run called *run*; UsageError where there is none, ArtifactError as members."""
+    name, complete = paths.run(run).name, complete_runs(paths.runs)
+    if name not in complete:
+        there = ", ".join(complete) or "none"
+        raise UsageError(f"there is no complete run {run}; complete runs: {there}")
+    return read_named(paths, contest, [name])[0]
+
+
+def read_named(paths: Paths, contest: CompetitionView, runs: Sequence[str]) -> list[Peer]:
+    """These runs, all of them; ArtifactError as members, where they do not belong together."""
+    found = _members(paths, contest, runs)
+    return [
+        Peer(name=name, manifest=manifest, oof=oof, test=test, holdout=holdout)
+        for name, manifest, oof, test, holdout in zip(
+            found.names, found.manifests, found.oof, found.test, found.holdout, strict=True
+        )
+    ]
+
+
+def _members(paths: Paths, contest: CompetitionView, runs: Sequence[str]) -> Members:
+    ids, outputs = contest.ids, contest.competition.outputs
+    return read_members(paths, runs, contest.folds, outputs, ids["test"], ids["holdout"])
+
+
+# All runs of a competition, our own and those of others.
+
+
+UNREADABLE = "not usable"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunLine:
+    """One complete run."""
+
+    run: str
+    by: str
+    """Who gave it; "trained here" for our own."""
+    when: str
+    score: float | None
+    """Out-of-fold, by today's metric and labels."""
+    holdout: float | None
+    passport: str
+    proof: str
+    """How it is known that it stands on these folds."""
+    verdict: str
+    """Of the audit; empty for our own runs; "not usable" with the reason in *says*."""
+    says: str = ""
+
+
+def list_runs(paths: Paths, contest: CompetitionView) -> list[RunLine]:
+    """One line per complete run, scored anew."""
+    return [_line(paths, contest, run) for run in complete_runs(paths.runs)]
+
+
+def _line(paths: Paths, contest: CompetitionView, run: str) -> RunLine:
+    try:
+        manifest: dict[str, Any] = read_manifest(paths.runs / run)
+        team = origin_of(manifest)
+    except PipelineError as error:
+        return _unreadable(run, str(error).splitlines()[0])
+    peers, notes = read_peers(paths, contest, runs=[run])
+    proof = "trained on it" if team is None else str(team["proof"]["kind"])
+    peer = peers[0] if peers else None
+    verdict: str = "" if team is None else standing(manifest)
+    if team and isinstance(team.get("challenge"), dict):
+        verdict = f"{verdict}, challenge {team['challenge'].get('verdict')}"
+    return RunLine(
+        run=run,
+        by="trained here" if team is None else str(team["by"] or "a team-mate"),
+        when="" if team is None else str(team["when"]),
+        score=None if peer is None else _score(contest, contest.truth, peer.oof),
+        holdout=None if peer is None else _score(contest, contest.holdout_truth, peer.holdout),
+        passport=str(manifest["passport"]),
+        proof={"none": "unproven"}.get(proof, proof),
+        verdict=verdict if peer is not None else UNREADABLE,
+        says=notes[0] if notes else "",
+    )
+
+
+def _unreadable(run: str, says: str) -> RunLine:
+    return RunLine(
+        run=run,
+        by="?",
+        when="",
+        score=None,
+        holdout=None,
+        passport="?",
+        proof="?",
+        verdict=UNREADABLE,
+        says=says,
+    )
+
+
+def _score(
+    contest: CompetitionView, truth: np.ndarray | None, predicted: np.ndarray
+) -> float | None:
+    if truth is None or not np.isfinite(predicted).all():
+        return None
+    try:
+        return contest.metric.score(truth, predicted)
+    except MetricError:
+        return None

@@ -28,8 +28,7 @@ from pipeline.oof.manifest import FORMAT, unproven
 from pipeline.oof.predictions import FoldPredictions, commit_fold
 from pipeline.team.audit import Audit, as_values
 from pipeline.team.candidate_view import CandidateView
-from pipeline.team.competition import CompetitionView
-from pipeline.team.runs import Peer
+from pipeline.team.competition import CompetitionView, Peer
 
 # A run as one csv with a sidecar, for a team-mate's machine or another tool.
 #

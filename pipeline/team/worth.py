@@ -19,8 +19,7 @@ from pipeline.ensemble.predictor import facts_of
 from pipeline.metrics import Metric, MetricError, indicators
 from pipeline.metrics.metric import judging
 from pipeline.team.checks.copies import correlation
-from pipeline.team.competition import CompetitionView
-from pipeline.team.runs import Peer
+from pipeline.team.competition import CompetitionView, Peer
 
 METHODS = (AUTO, "greedy", "simplex")
 """The first is the ensemble that would be sent: its verdict counts."""

@@ -9,8 +9,7 @@ import numpy as np
 from pipeline.team.audit import Audit, audit
 from pipeline.team.candidate import Candidate, FileOptions, read_candidate
 from pipeline.team.candidate_view import CandidateView
-from pipeline.team.competition import CompetitionView, load_contest
-from pipeline.team.runs import read_peers
+from pipeline.team.competition import CompetitionView, load_contest, read_peers
 from tests.blendable import Toy
 from tests.ensemble.toys import member
 

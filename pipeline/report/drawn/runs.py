@@ -18,7 +18,7 @@ from pipeline.report.drawn.charts import Tips, dots, ranges
 from pipeline.report.drawn.disk import Disk
 from pipeline.report.drawn.document import Block, Cards, Says, Table, clean, num, text
 from pipeline.report.page import plural
-from pipeline.team.runs import list_runs
+from pipeline.team.competition import list_runs
 from pipeline.team.store import seconds_of
 from pipeline.training.progress import Journal, clock_text
 from pipeline.training.tracking import curves_at

@@ -35,7 +35,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.team.candidate_view import CandidateView, Finding, ok, out, unproven
-from pipeline.team.runs import Peer
+from pipeline.team.competition import Peer
 
 GAP = 4.0  # standard errors between the share removed out-of-fold and on the holdout
 MOST = 0.85  # share of the remaining error that nothing but a proof makes believable

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.team.candidate_view import CandidateView, Finding, ok, out, warning
-from pipeline.team.runs import Peer
+from pipeline.team.competition import Peer
 
 EQUAL = 1e-5  # largest difference, as a share of the predictions' range, that printing explains
 SAME = 0.9999  # error correlation from which two runs count as one model

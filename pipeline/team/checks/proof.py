@@ -1,8 +1,9 @@
-"""Were the predictions made on our folds?
+"""Were the predictions made on our folds, and on today's labels?
 
 Only then is every row predicted by a learner that weights fitted on other folds have not heard of.
 A passport (the digest of the frozen folds) says so; a column of folds proves it, where it cuts the
-rows into the same parts, whatever their names. Without either nothing is known.
+rows into the same parts, whatever their names. Without either nothing is known. Labels that stand
+in the file are compared with today's.
 """
 
 from collections import Counter
@@ -31,6 +32,12 @@ NONE = Proof(kind="none", says="neither a passport nor a column of folds")
 
 
 def check(subject: CandidateView) -> Iterator[Finding]:
+    """Whether folds, and labels that stand in the file, are today's."""
+    yield from _folds(subject)
+    yield from _labels(subject)
+
+
+def _folds(subject: CandidateView) -> Iterator[Finding]:
     """A foreign passport, other folds, a fold that is missing; or what proves them the same."""
     problems = [*_foreign(subject), *_other_folds(subject)]
     yield from problems
@@ -178,3 +185,29 @@ def _usual(today: np.ndarray, names: np.ndarray) -> dict[str, int]:
         if name not in taken and fold not in taken.values():
             taken[name] = fold
     return taken
+
+
+def _labels(subject: CandidateView) -> Iterator[Finding]:
+    """Rows whose label in the file is another one; silent where the file has none."""
+    found = subject.candidate.labels
+    if found is None:
+        return
+    truth, ids = subject.contest.truth, subject.contest.folds.ids
+    told = np.isfinite(found).all(axis=1)
+    other = np.flatnonzero(told & (np.abs(found - truth) > 1e-6).any(axis=1))
+    if not len(other):
+        yield ok("labels", f"the labels of {int(told.sum())} rows in the file are today's")
+        return
+    first = ", ".join(
+        f"{ids[row]} ({_label(subject, found[row])}, today {_label(subject, truth[row])})"
+        for row in other[:EXAMPLES]
+    )
+    yield out(
+        "labels",
+        f"made on other labels (today's passport {subject.contest.folds.digest[:16]}): "
+        f"{len(other)} of {int(told.sum())} rows differ, first {first}",
+    )
+
+
+def _label(subject: CandidateView, values: np.ndarray) -> str:
+    return subject.contest.kind.label_text(values, subject.contest.competition.task.classes)

@@ -1,4 +1,4 @@
-"""Do the numbers look like predictions: their unit, their spread, their digits?
+"""Do the numbers look like predictions: unit, spread, digits, and the order of their columns?
 
 Regression: the slope of the labels on the predictions is 1 for calibrated ones, whatever their
 score. Beyond 1/2 to 2, or off by more than half a standard deviation on average, they are in
@@ -8,11 +8,17 @@ Blind: where the correlation with the labels is negative in every column, or wit
 gives rows in a wrong order (2 / sqrt(n)), a constant would score as well: the file is out.
 Digits: rounding to 0.1 before blending cost 0.0003 of pearson in a measured case, and classes in
 place of probabilities cost far more, so two decimals or fewer are a warning as well.
+Order: the column of a class should be larger where that class is right, and that of a target where
+the target is. The assignment of columns to classes that fits the labels best (Hungarian method on
+their correlations, so that it does not matter how sure the model is) should therefore be the
+identity; where it is another one and gains clearly, columns were swapped, as happens when another
+tool numbers the classes in another order.
 """
 
 from collections.abc import Callable, Iterator
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
 from pipeline.team.candidate_view import CandidateView, Finding, ok, out, warning
 
@@ -23,9 +29,17 @@ SAME = 0.3  # share of rows with one and the same value in all columns
 DECIMALS = 2  # predictions that all have no more than so many count as rounded
 SUMS = (1e-3, 0.02)  # rows of class probabilities: so far from one is rounding, is a warning
 ROUNDED = 0.005  # each class may be off by, where two decimals are left
+CLEARLY = 0.1  # correlation that every swapped class gains by the other order, on average
+CHANCE = 4.0  # … in standard errors of a correlation
 
 
 def check(subject: CandidateView) -> Iterator[Finding]:
+    """Numbers that are no predictions, and columns that were swapped."""
+    yield from _values(subject)
+    yield from _order(subject)
+
+
+def _values(subject: CandidateView) -> Iterator[Finding]:
     """Constant columns, another unit, rounding, class probabilities that do not sum to one."""
     if not subject.known.any():
         return
@@ -193,3 +207,38 @@ def _filled(subject: CandidateView) -> Iterator[Finding]:
         return  # rounded ones are told by their digits
     shown = ", ".join(f"{each:.4g}" for each in distinct[counts.argmax()][:4])
     yield warning("values", f"{most} of {len(values)} training rows are exactly {shown}: filled?")
+
+
+def _order(subject: CandidateView) -> Iterator[Finding]:
+    """Columns in another order than the classes or targets; a binary file turned round."""
+    rows, kind = subject.known, subject.contest.kind
+    if rows.sum() < 2:
+        return
+    predicted, names = subject.oof[rows], subject.contest.competition.outputs
+    if kind.named_classes:
+        names = subject.contest.competition.task.classes
+        right = (subject.contest.truth[rows, :1] == np.arange(len(names))).astype(float)
+        predicted = kind.by_class(predicted)
+    else:
+        right = subject.target[rows]
+    fits = _correlations(predicted, right)
+    columns = linear_sum_assignment(-fits)[1]
+    present = np.ptp(right, axis=0) > 0
+    swapped = [c for c in np.flatnonzero(columns != np.arange(len(names))) if present[c]]
+    gained = [fits[c, columns[c]] - fits[c, c] for c in swapped]
+    if not swapped or np.mean(gained) <= max(CLEARLY, CHANCE / np.sqrt(len(right))):
+        return
+    told = ", ".join(f"{names[columns[c]]} predicts {names[c]}" for c in swapped[:5])
+    what = kind.column_word
+    yield out(
+        "order",
+        f"the columns are in another order than the {what}: {told}. Rename the columns after the "
+        f"{what} they predict",
+    )
+
+
+def _correlations(predicted: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """(c, c) of class or target i with the prediction for j; 0 where either never changes."""
+    a, b = right - right.mean(axis=0), predicted - predicted.mean(axis=0)
+    scale = np.outer(np.sqrt((a**2).sum(axis=0)), np.sqrt((b**2).sum(axis=0)))
+    return np.divide(a.T @ b, scale, out=np.zeros_like(scale), where=scale > 0)

@@ -22,7 +22,7 @@ import numpy as np
 from pipeline.ensemble.predictor import mean_of
 from pipeline.team.candidate_view import CandidateView, Finding, ok, out, warning
 from pipeline.team.checks.copies import correlation
-from pipeline.team.runs import Peer
+from pipeline.team.competition import Peer
 
 EQUAL = 0.2  # standard deviations of the out-of-fold predictions
 MARGIN = 0.05

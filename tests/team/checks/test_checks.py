@@ -10,7 +10,7 @@ from pipeline.team.candidate_view import CandidateView
 from pipeline.team.checks import folds
 from pipeline.team.checks.folds import fold_lines
 from pipeline.team.checks.shift import distance
-from pipeline.team.runs import read_peers
+from pipeline.team.competition import read_peers
 from tests.blendable import Toy, make
 from tests.ensemble.toys import CLASSES
 from tests.team.files import contest_of, look, predictions, read, said, send

@@ -8,7 +8,7 @@ import pytest
 from pipeline.team.audit import audit
 from pipeline.team.candidate_view import CandidateView
 from pipeline.team.checks.claims import MOST, claim_of, holdout_of, power
-from pipeline.team.runs import read_peers
+from pipeline.team.competition import read_peers
 from tests.blendable import Toy, make
 from tests.team.files import contest_of, look, read, said, send
 
