@@ -17,8 +17,7 @@ from pipeline.base.files import read_json
 from pipeline.cv import main as cv
 from pipeline.ensemble.__main__ import main as ensemble
 from pipeline.ensemble.decisions.decision import Labelled
-from pipeline.ensemble.decisions.offsets import offsets_for
-from pipeline.ensemble.decisions.threshold import thresholds_for
+from pipeline.ensemble.decisions.probabilities import offsets_for, thresholds_for
 from pipeline.folds.__main__ import main as folds
 from pipeline.ledger import main as ledger
 from pipeline.metrics.metric import get_metric

@@ -19,9 +19,8 @@ import numpy as np
 from pipeline.base.config import TaskConfig
 from pipeline.ensemble.decisions.cut_points import cuts_within, fit_class_cuts
 from pipeline.ensemble.decisions.decision import Candidate, Case, Hurdle, Offer
-from pipeline.ensemble.decisions.offsets import offsets_for
+from pipeline.ensemble.decisions.probabilities import offsets_for, thresholds_for
 from pipeline.ensemble.decisions.rounding import Labels, clip_to, fit_grid, has_grid
-from pipeline.ensemble.decisions.threshold import thresholds_for
 from pipeline.metrics import Metric
 from pipeline.problems.form import Kind
 

@@ -1,0 +1,207 @@
+"""From probabilities to classes: a threshold for each label, or an offset for each class.
+
+Threshold: from which probability on a row counts as positive. The best threshold lies between two
+neighbouring predictions. One sort and running sums give the score of every one of them, so the
+optimum is exact and costs n log n; a metric that is no function of sums is called at some of them.
+For calibrated probabilities the best threshold for F1 is half the F1 it reaches (Lipton, Elkan &
+Narayanaswamy, "Thresholding Classifiers to Maximize F1 Score", arXiv 1402.1892, 2014), so 0.5 is
+right for none but a perfect classifier. A rare label has few positives, and some wild threshold
+looks best by luck: a label leaves 0.5 only for a gain beyond its noise (`beyond_noise`).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pipeline.ensemble.decisions.decision import (
+    Labelled,
+    Rule,
+    beyond_noise,
+    gains_on_the_way,
+    listed,
+)
+from pipeline.metrics import Metric
+from pipeline.problems.form import THRESHOLD
+
+ROUNDS_OF_LABELS = 5  # of going round the labels, where they depend on each other
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """One threshold per column."""
+
+    levels: np.ndarray
+    """(k,) positive from here on."""
+
+    def apply(self, predicted: np.ndarray) -> np.ndarray:
+        """(m, k) of 0 and 1."""
+        return (predicted >= self.levels).astype(float)
+
+    def says(self, names: list[str]) -> str:
+        """The thresholds."""
+        return f"positive from {listed(names, self.levels, '.3f')} on"
+
+    def as_dict(self) -> dict[str, Any]:
+        """The thresholds."""
+        return {"levels": self.levels.tolist()}
+
+
+def thresholds_for(metric: Metric) -> Rule:
+    """The rule that fits thresholds to *metric*.
+
+    Where each label is scored alone, one look at each is enough. Otherwise labels are gone round,
+    each set to its best threshold with the others as they are, until none moves: a local optimum.
+    """
+
+    def fit(rows: Labelled) -> Thresholds:
+        levels = np.full(rows.predicted.shape[1], THRESHOLD)
+        for _ in range(
+            1 if metric.formula.columns == "mean" or len(levels) == 1 else ROUNDS_OF_LABELS
+        ):
+            before = levels.copy()
+            for column in range(len(levels)):
+                levels[column] = _level(metric, rows, levels, column)
+            if (levels == before).all():
+                break
+        return Thresholds(levels)
+
+    return fit
+
+
+def _level(metric: Metric, rows: Labelled, levels: np.ndarray, column: int) -> float:
+    """The best threshold of a column, or the one it has where it gains no more than noise.
+
+    Where a row counts only if all its labels are right, the column's threshold matters in those
+    rows alone in which all others are.
+    """
+    truth, found = rows.truth, (rows.predicted >= levels).astype(float)
+    values, groups, current = rows.predicted[:, column], rows.group_of_row, float(levels[column])
+    if metric.formula.columns == "all":
+        open_ = (np.delete(found == truth, column, axis=1)).all(axis=1)
+        if not open_.any():
+            return current
+        truth, found, values, groups = truth[open_], found[open_], values[open_], groups[open_]
+    if metric.formula.columns != "together":  # the other columns do not matter
+        truth, found, column = truth[:, [column]], found[:, [column]], 0
+    best = best_level(metric, truth, found, values, column)
+    before, after = found, found.copy()
+    after[:, column] = values >= best
+    return best if beyond_noise(metric, truth, before, after, groups, classes=2) else current
+
+
+def best_level(
+    metric: Metric, truth: np.ndarray, found: np.ndarray, values: np.ndarray, column: int
+) -> float:
+    """The threshold of *values* (n,) that gains most for a column; of equals nearest 0.5.
+
+    *truth* and *found* are (n, k) of 0 and 1; the other columns stay as they were found.
+    """
+    order = np.argsort(-values, kind="stable")
+    ranked, none, all_ = values[order], found[order], found[order]
+    none[:, column], all_[:, column] = 0.0, 1.0
+    # cuts between different values, before the first and behind the last
+    cuts = np.flatnonzero(np.concatenate([[True], ranked[1:] != ranked[:-1], [True]]))
+    edges = np.concatenate([[np.nextafter(ranked[0], np.inf)], ranked, [ranked[-1]]])
+    levels = (edges[cuts] + edges[cuts + 1]) / 2
+    levels[0], levels[-1] = edges[0], ranked[-1]
+    levels = np.where(levels > edges[cuts + 1], levels, edges[cuts])  # where no float lies between
+    levels[-1] = ranked[-1]
+    gains = gains_on_the_way(metric, truth[order], none, all_, cuts, classes=2)
+    top = np.flatnonzero(gains >= gains.max() - 1e-12)
+    return float(levels[top[np.abs(levels[top] - THRESHOLD).argmin()]])
+
+
+# Offsets: what is added to the log-probability of each class before the largest wins.
+#
+# Macro-F1 counts a rare class as much as a common one, so its rows must be claimed sooner than at
+# the largest probability. Coordinate search: with all other offsets fixed, raising that of one
+# class makes rows change over to it one by one, in an order that one sort gives. Running sums give
+# the score after each change, so the best offset of a class is exact and costs n log n; classes are
+# gone round until none moves, a local optimum. A metric that is no function of sums over rows is
+# called at some of the changes instead. (For a mean of ratios such as macro-F1 no better search is
+# known; the optimum is of this form by Koyejo, Natarajan, Ravikumar & Dhillon, "Consistent
+# multilabel classification", NeurIPS 2015, and Narasimhan et al., "Consistent multiclass algorithms
+# for complex performance measures", ICML 2015.) A class moves only for a gain beyond its noise
+# (`beyond_noise`).
+
+
+ROUNDS_OF_CLASSES = 10
+FLOOR = 1e-12  # lowest probability, for its logarithm
+
+
+@dataclass(frozen=True)
+class Offsets:
+    """An offset per class."""
+
+    offsets: np.ndarray
+    """(c,) in units of log-probability; 0 leaves a class as it is."""
+
+    def apply(self, predicted: np.ndarray) -> np.ndarray:
+        """(m, c), a single 1 in each row."""
+        winners = (_logs(predicted) + self.offsets).argmax(axis=1)
+        return np.eye(predicted.shape[1])[winners]
+
+    def says(self, names: list[str]) -> str:
+        """The offsets that are not 0."""
+        moved = np.flatnonzero(self.offsets)
+        if not len(moved):
+            return "no class gains beyond its noise"
+        rest = "" if len(moved) == len(self.offsets) else "; the others 0"
+        pieces = [f"{names[place]} {self.offsets[place]:+.2f}" for place in moved]
+        return ", ".join(pieces) + rest
+
+    def as_dict(self) -> dict[str, Any]:
+        """The offsets."""
+        return {"offsets": self.offsets.tolist()}
+
+
+def offsets_for(metric: Metric) -> Rule:
+    """The rule that fits offsets to *metric*."""
+
+    def fit(rows: Labelled) -> Offsets:
+        logs, truth, groups = _logs(rows.predicted), rows.truth, rows.group_of_row
+        classes = logs.shape[1]
+        offsets = np.zeros(classes)
+        found = logs.argmax(axis=1)[:, None].astype(float)
+        for _ in range(ROUNDS_OF_CLASSES):
+            before = offsets.copy()
+            for j in range(classes):
+                best, after = best_offset(metric, logs, offsets, truth, j)
+                if beyond_noise(metric, truth, found, after, groups, classes):
+                    offsets[j], found = best, after
+            if (offsets == before).all():
+                break
+        return Offsets(offsets)
+
+    return fit
+
+
+def best_offset(
+    metric: Metric, logs: np.ndarray, offsets: np.ndarray, truth: np.ndarray, j: int
+) -> tuple[float, np.ndarray]:
+    """The best offset of class *j*, all others fixed, and the classes (n, 1) that it gives.
+
+    Args:
+        logs: (n, c) log-probabilities.
+        offsets: (c,) of all classes; that of j is not used.
+        truth: (n, 1) class numbers.
+    """
+    others = logs + offsets
+    others[:, j] = -np.inf
+    rival = others.argmax(axis=1)
+    needed = others[np.arange(len(logs)), rival] - logs[:, j]  # offset from which the row is j's
+    order = np.argsort(needed, kind="stable")
+    ladder, rivals = needed[order], rival[order][:, None].astype(float)
+    cuts = np.flatnonzero(np.concatenate([[True], ladder[1:] != ladder[:-1], [True]]))
+    edges = np.concatenate([[ladder[0] - 1], ladder, [ladder[-1] + 1]])
+    levels = (edges[cuts] + edges[cuts + 1]) / 2
+    taken = np.full_like(rivals, j)
+    gains = gains_on_the_way(metric, truth[order], rivals, taken, cuts, logs.shape[1])
+    top = np.flatnonzero(gains >= gains.max() - 1e-12)
+    place = top[np.abs(levels[top]).argmin()]
+    return float(levels[place]), np.where(needed < levels[place], j, rival)[:, None].astype(float)
+
+
+def _logs(predicted: np.ndarray) -> np.ndarray:
+    return np.log(np.maximum(predicted, FLOOR))
