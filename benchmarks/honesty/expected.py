@@ -29,8 +29,7 @@ from pipeline.data.table import Table
 from pipeline.data.tables import load
 from pipeline.ensemble.decisions.choose import decide_on
 from pipeline.ensemble.evidence import Evidence
-from pipeline.ensemble.forecast.ranges import ranges
-from pipeline.ensemble.forecast.sampling import Scored
+from pipeline.ensemble.forecast.ranges import Scored, ranges
 from pipeline.ensemble.honest import Nest
 from pipeline.ensemble.predictor import Rows
 from pipeline.folds.frozen import read_frozen

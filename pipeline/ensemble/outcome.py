@@ -13,7 +13,7 @@ from pipeline.ensemble.decisions.choose import NOTHING, Decided, Judge, decide_o
 from pipeline.ensemble.evidence import Evidence
 from pipeline.ensemble.forecast.given import Given, forecast
 from pipeline.ensemble.forecast.leaderboard import Labelled, Leaderboard
-from pipeline.ensemble.forecast.sampling import Scored
+from pipeline.ensemble.forecast.ranges import Scored
 from pipeline.ensemble.honest import Gain
 from pipeline.ensemble.methods.rank_mean import WRONG_TOOL
 from pipeline.ensemble.methods.scaling import find_scale

@@ -125,7 +125,7 @@ def leaderboard_sentences(outcome: Outcome) -> Iterator[str]:
 def moves_sentence(found: Leaderboard, greater_is_better: bool) -> str:
     """The score that a forecast starts from, and what moved it by how much.
 
-    >>> from pipeline.ensemble.forecast.mean_of_learners import Move
+    >>> from pipeline.ensemble.forecast.ranges import Move
     >>> move = Move(name="mean of five", gain=0.0061, doubt=0.0012)
     >>> moves_sentence(Leaderboard(folds=0.8233, moves=[move]), greater_is_better=True)
     '0.8233 folds + 0.0061 mean of five ± 0.0012'

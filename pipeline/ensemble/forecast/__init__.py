@@ -5,7 +5,7 @@ mean_of_learners   what the mean of K learners gains over one of them
 label_shift        other label shares in test, as predictions tell them
 shift              are test rows like the training rows? if not quite, what each row should count;
                    test rows that stand in train, which no fold tells of
-sampling           scores of samples of other sizes, by drawing groups of training rows
-ranges             90 % ranges with the doubt of every move
+ranges             scores of samples of other sizes, by drawing groups of training rows; 90 %
+                   ranges, with the doubt of every move
 leaderboard        all of it together: the score and its range, or why there is none
 """

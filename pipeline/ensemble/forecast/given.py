@@ -12,7 +12,7 @@ from pipeline.ensemble.decisions.choose import Decided
 from pipeline.ensemble.evidence import Evidence
 from pipeline.ensemble.forecast.leaderboard import Further, Labelled, Leaderboard, leaderboard
 from pipeline.ensemble.forecast.mean_of_learners import Outputs, measured_gain
-from pipeline.ensemble.forecast.sampling import Scored
+from pipeline.ensemble.forecast.ranges import Scored
 from pipeline.ensemble.honest import Nest
 from pipeline.ensemble.predictor import Predictor, RowFeatures, Rows
 from pipeline.folds.relation import compare_folds

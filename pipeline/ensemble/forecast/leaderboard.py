@@ -6,7 +6,7 @@ label shares, as the outputs tell (`label_shift`); its texts may be others (`shi
 is evidence: where test is more like it than like train, the score is expected from it, and where
 the two contradict each other the range holds both. Where the evidence says that something else has
 changed, nothing is promised. The range adds up how a score on the test file's rows varies, how
-uncertain the folds' score itself is (`sampling`), and the doubt of every move.
+uncertain the folds' score itself is, and the doubt of every move (`ranges`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,9 +18,18 @@ import numpy as np
 from pipeline.data.table import Table
 from pipeline.ensemble.assessment import as_score
 from pipeline.ensemble.forecast.label_shift import LabelShift, find_label_shift
-from pipeline.ensemble.forecast.mean_of_learners import Move, Outputs, mean_gain
-from pipeline.ensemble.forecast.ranges import Range, hull, ranges, wider, within
-from pipeline.ensemble.forecast.sampling import Scored, can_weigh, weighed_gain
+from pipeline.ensemble.forecast.mean_of_learners import Outputs, mean_gain
+from pipeline.ensemble.forecast.ranges import (
+    Move,
+    Range,
+    Scored,
+    can_weigh,
+    hull,
+    ranges,
+    weighed_gain,
+    wider,
+    within,
+)
 from pipeline.ensemble.forecast.shift import (
     Copied,
     Shift,

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.base.seeding import generator
-from pipeline.ensemble.forecast.sampling import Scored
+from pipeline.ensemble.forecast.ranges import Move, Scored
 from pipeline.metrics.bootstrap import Draws, resampled_gains
 from pipeline.metrics.metric import Metric, MetricError
 from pipeline.problems.registry import problem_of
@@ -37,17 +37,6 @@ HALVINGS = 12
 SURENESS = (0.02, 50.0)
 """Between these factors the sureness of imagined labels is searched for."""
 MEASURED_ROWS, RESAMPLES = 100, 200
-
-
-@dataclass(frozen=True, kw_only=True)
-class Move:
-    """One thing that moves the expected score away from the folds' score."""
-
-    name: str
-    gain: float
-    """By how much, turned so that above 0 is better."""
-    doubt: float
-    """Standard error of that."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

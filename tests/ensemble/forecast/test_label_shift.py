@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.ensemble.forecast.label_shift import find_label_shift
 from pipeline.ensemble.forecast.leaderboard import Further, Labelled, leaderboard
-from pipeline.ensemble.forecast.sampling import weighed_gain
+from pipeline.ensemble.forecast.ranges import weighed_gain
 from tests.ensemble.forecast.test_leaderboard import table_of
 from tests.ensemble.forecast.test_mean_of_learners import outputs_of, scored_of
 

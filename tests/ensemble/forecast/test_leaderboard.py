@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 
 from pipeline.data.table import Table
-from pipeline.ensemble.forecast import sampling
+from pipeline.ensemble.forecast import ranges as samples
 from pipeline.ensemble.forecast.leaderboard import Labelled, leaderboard
-from pipeline.ensemble.forecast.ranges import ranges
-from pipeline.ensemble.forecast.sampling import Scored, deviations
+from pipeline.ensemble.forecast.ranges import Scored, deviations, ranges
 from pipeline.ensemble.forecast.shift import find_shift
 from pipeline.metrics.bootstrap import Draws, resampled_gains
 from pipeline.metrics.metric import get_metric
@@ -64,8 +63,8 @@ def test_very_many_groups_are_drawn_from_a_part_or_in_bundles(monkeypatch):
     for blocks, rows in ((50, 400), (50, 5)):
         expected = np.std(deviations(scored, rows, 0, "test"))
         with monkeypatch.context() as fewer:
-            fewer.setattr(sampling, "BLOCKS", blocks)
-            fewer.setattr(sampling, "ROOM", 40)
+            fewer.setattr(samples, "BLOCKS", blocks)
+            fewer.setattr(samples, "ROOM", 40)
             found = np.std(deviations(scored, rows, 0, "test"))
         assert found == pytest.approx(expected, rel=0.3)
 

@@ -5,13 +5,12 @@ import pytest
 
 from pipeline.ensemble.forecast.leaderboard import Further, Labelled, leaderboard
 from pipeline.ensemble.forecast.mean_of_learners import (
-    Move,
     Outputs,
     combined,
     mean_gain,
     measured_gain,
 )
-from pipeline.ensemble.forecast.sampling import Scored
+from pipeline.ensemble.forecast.ranges import Move, Scored
 from pipeline.metrics.metric import get_metric
 from tests.ensemble.forecast.test_leaderboard import table_of
 from tests.ensemble.toys import task_of
