@@ -110,7 +110,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"{config} is there already. --force overwrites it, --name writes another one."
         )
     from pipeline.data import load
-    from pipeline.data.rare import single_rows
+    from pipeline.data.labels import single_rows
     from pipeline.metrics import get_metric
     from pipeline.metrics.metric import fitting
     from pipeline.setup.config_file import render

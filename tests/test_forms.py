@@ -9,7 +9,7 @@ import pytest
 
 from pipeline import cv, init
 from pipeline.base.command import run
-from pipeline.problems.cells import joined
+from pipeline.problems.multilabel import joined
 from tests.test_shapes import WORDS, competition, save, submission
 
 CODES = ["art=7", "money=8", "state=9"]

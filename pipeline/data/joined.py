@@ -11,7 +11,7 @@ import pandas as pd
 
 from pipeline.base.inputs import JoinConfig
 from pipeline.data.join import named
-from pipeline.data.reading.text_files import FILE_NAME
+from pipeline.data.reading.packed import FILE_NAME
 from pipeline.data.sample import composed
 from pipeline.data.table import Findings
 

@@ -1,4 +1,7 @@
-"""The sample submission: header, ids, order and form of what the leaderboard takes."""
+"""The sample submission: header, ids, order and form of what the leaderboard takes.
+
+One with a row per class is read as one column per class, and written back as rows (`LongForm`).
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -8,7 +11,25 @@ import numpy as np
 import pandas as pd
 
 from pipeline.base import Competition
-from pipeline.data.long_form import LongForm, widened
+
+
+@dataclass(frozen=True, kw_only=True)
+class LongForm:
+    """How the r rows of the file come from m ids and c classes."""
+
+    frame: pd.DataFrame
+    """(r, …) the file as it is."""
+    id_column: str
+    class_column: str
+    value_column: str
+
+    def rows(self, ids: Sequence[str], cells: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+        """The file with its value column filled: *cells* has the (m,) texts of each class, for the
+        *ids* (m,)."""
+        places = pd.Index(ids).get_indexer(pd.Index(self.frame[self.id_column])).tolist()
+        pairs = zip(places, self.frame[self.class_column], strict=True)
+        values = [cells[kind][place] for place, kind in pairs]
+        return self.frame.assign(**{self.value_column: values})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +102,25 @@ def sample_of(
         header=header,
         written_ids=None if ids is found else found,
     )
+
+
+def widened(frame: pd.DataFrame, id_column: str) -> tuple[pd.DataFrame, LongForm] | None:
+    """*frame* with a row per id and a column per class; None where it is not in long form.
+
+    In long form there are three columns, and each id stands once with each class.
+    """
+    rest = [str(name) for name in frame.columns if name != id_column]
+    if len(rest) != 2 or id_column not in frame.columns or frame[id_column].is_unique:
+        return None
+    for kind, value in (rest, rest[::-1]):
+        classes, ids = frame[kind].unique(), frame[id_column].unique()
+        once = not frame.duplicated([id_column, kind]).any()
+        if once and len(classes) > 1 and len(classes) * len(ids) == len(frame):
+            table = frame.pivot(index=id_column, columns=kind, values=value).loc[ids, classes]
+            wide = table.rename_axis(columns=None).reset_index()
+            form = LongForm(frame=frame, id_column=id_column, class_column=kind, value_column=value)
+            return wide, form
+    return None
 
 
 def for_rows(sample: Sample, ids: np.ndarray, short: bool) -> tuple[Sample, list[str], list[str]]:

@@ -24,10 +24,9 @@ from pipeline.base import Competition, DataError, raise_if
 from pipeline.base.config import ColumnsConfig
 from pipeline.base.inputs import MARKED, Role, columns_in
 from pipeline.data.joined import joined
-from pipeline.data.labels import encode, labelled_rows
-from pipeline.data.rare import apart
+from pipeline.data.labels import apart, encode, labelled_rows
+from pipeline.data.reading.packed import FILE_NAME
 from pipeline.data.reading.reader import SKIPPED, Reading, read
-from pipeline.data.reading.text_files import FILE_NAME
 from pipeline.data.sample import Sample, composed, for_rows, made_up, sample_of
 from pipeline.data.table import (
     Table,

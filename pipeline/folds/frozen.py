@@ -20,6 +20,8 @@ from pipeline.base.seeding import derive_seed
 from pipeline.data import Table, places_of
 from pipeline.folds.checks import (
     Spread,
+    Way,
+    advice,
     divisions,
     fold_problems,
     group_problems,
@@ -28,6 +30,7 @@ from pipeline.folds.checks import (
     row_problems,
     spreads,
     target_problems,
+    ways_out,
 )
 from pipeline.folds.groups import connect, describe, first_appearance, looser
 from pipeline.folds.passport import (
@@ -42,7 +45,6 @@ from pipeline.folds.passport import (
     row_changes,
 )
 from pipeline.folds.recipe import groups_of
-from pipeline.folds.remedies import Way, advice, ways_out
 from pipeline.folds.splitter import assign, strata
 from pipeline.problems.problem import Division
 

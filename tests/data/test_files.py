@@ -14,7 +14,7 @@ from pipeline.data.reading.reader import SKIPPED, read
 from pipeline.data.tables import load
 from pipeline.setup.config_file import render
 from pipeline.setup.detection.detect import Overrides, detect
-from pipeline.setup.detection.headers import headless
+from pipeline.setup.detection.names import headless
 from pipeline.setup.detection.profile import profiles_of
 from tests.data.test_tables import Folder
 from tests.setup import competitions as kinds

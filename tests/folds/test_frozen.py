@@ -12,7 +12,7 @@ from sklearn.neighbors import KNeighborsRegressor
 from pipeline.base.config import ColumnsConfig, Competition, DataConfig, FoldsConfig, TaskConfig
 from pipeline.base.errors import ArtifactError, DataError
 from pipeline.base.paths import Paths
-from pipeline.data.rare import apart
+from pipeline.data.labels import apart
 from pipeline.data.table import Table
 from pipeline.folds.checks import Spread, divisions, rare_notes
 from pipeline.folds.frozen import frozen, new_folds, read_frozen, spread, workable

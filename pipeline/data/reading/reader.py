@@ -18,10 +18,18 @@ from pipeline.base import DataError, raise_if
 from pipeline.data.reading.delimited import Rows, parse_csv, parse_tsv
 from pipeline.data.reading.encoding import IN_CONFIG, decode
 from pipeline.data.reading.json_lines import parse_json, parse_jsonl
-from pipeline.data.reading.packed import ENDINGS, inner_name, is_packed, unpacked
+from pipeline.data.reading.packed import (
+    ENDINGS,
+    FILE_NAME,
+    TEXT,
+    holds_texts,
+    inner_name,
+    is_packed,
+    read_texts,
+    unpacked,
+)
 from pipeline.data.reading.parquet import parquet_columns, parse_parquet
 from pipeline.data.reading.spreadsheet import parse_spreadsheet, spreadsheet_columns
-from pipeline.data.reading.text_files import FILE_NAME, TEXT, holds_texts, read_texts
 from pipeline.data.table import Findings
 
 Parsed = tuple[pd.DataFrame, Findings, list[str]]

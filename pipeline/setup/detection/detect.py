@@ -15,12 +15,10 @@ from pipeline.base.config import ColumnsConfig, DataConfig, FoldsConfig, TaskCon
 from pipeline.base.inputs import MARKED, FileConfig, JoinConfig, Role
 from pipeline.data import id_column_of
 from pipeline.data.labels import labelled_rows, one_hot
-from pipeline.data.long_form import widened
-from pipeline.data.reading.text_files import FILE_NAME
-from pipeline.data.sample import index_columns
+from pipeline.data.reading.packed import FILE_NAME
+from pipeline.data.sample import index_columns, widened
 from pipeline.problems.label_texts import canonical
 from pipeline.setup.detection.choices import Choices, Overrides
-from pipeline.setup.detection.codes import ask_unlabelled, find_codes
 from pipeline.setup.detection.columns import find_groups, find_id, find_strata, pairs_of
 from pipeline.setup.detection.files import (
     Files,
@@ -29,13 +27,19 @@ from pipeline.setup.detection.files import (
     mention_others,
     role_of,
 )
-from pipeline.setup.detection.headers import ask_names
 from pipeline.setup.detection.inputs import find_entities, find_inputs, opened, say_unused
 from pipeline.setup.detection.joins import find_joins, spelled
 from pipeline.setup.detection.joins import widened as with_joins
-from pipeline.setup.detection.names import TARGETS, target_rank
+from pipeline.setup.detection.names import TARGETS, ask_names, target_rank
 from pipeline.setup.detection.profile import Profile, profile_of, profiles_of
-from pipeline.setup.detection.target import Answers, answers_of, find_targets, refuse_tags
+from pipeline.setup.detection.target import (
+    Answers,
+    answers_of,
+    ask_unlabelled,
+    find_codes,
+    find_targets,
+    refuse_tags,
+)
 from pipeline.setup.detection.task import (
     are_shares,
     find_classes,

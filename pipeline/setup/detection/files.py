@@ -8,9 +8,8 @@ import pandas as pd
 
 from pipeline.base import DataError, UsageError, raise_if
 from pipeline.base.config import ColumnsConfig
-from pipeline.data.reading.packed import is_archive, members
+from pipeline.data.reading.packed import holds_texts, is_archive, members, names_in
 from pipeline.data.reading.reader import CLOSED, FORMATS, column_names, is_table
-from pipeline.data.reading.text_files import holds_texts, names_in
 from pipeline.data.tables import ROW_NUMBER
 from pipeline.setup.detection.choices import Choices, Overrides
 from pipeline.setup.detection.joins import main_among

@@ -9,7 +9,7 @@ import pandas as pd
 from pipeline.base import DataError
 from pipeline.base.inputs import JoinConfig, Role
 from pipeline.data.joined import with_columns
-from pipeline.data.reading.text_files import FILE_NAME
+from pipeline.data.reading.packed import FILE_NAME
 from pipeline.data.sample import index_columns
 from pipeline.setup.detection.choices import Choices
 from pipeline.setup.detection.names import words

@@ -9,9 +9,9 @@ import pandas as pd
 
 from pipeline.base import DataError
 from pipeline.metrics.registry import suggested
-from pipeline.problems.answers import guesses, numbers_in
-from pipeline.problems.cells import labels_in, separator_of
 from pipeline.problems.label_texts import canonical, is_number
+from pipeline.problems.multiclass import guesses, numbers_in
+from pipeline.problems.multilabel import labels_in, separator_of
 from pipeline.problems.problem import Clues
 from pipeline.problems.registry import TYPES, problem_of
 from pipeline.problems.soft_labels import SOFT_LABELS

@@ -10,10 +10,10 @@ from pipeline.base.config import Competition
 from pipeline.base.errors import DataError, UsageError
 from pipeline.base.inputs import JoinConfig
 from pipeline.base.parser import read_section
-from pipeline.data.reading.reader import column_names, read, read_file
 from pipeline.data.tables import load
 from pipeline.setup.config_file import render, summary
 from pipeline.setup.detection.detect import Detected, Overrides, detect
+from tests.data.reading.test_packed import essays
 from tests.data.test_tables import Folder
 from tests.setup import competitions as kinds
 
@@ -85,43 +85,6 @@ def test_a_join_has_columns_and_rows_to_go_to():
         join(columns=[])
     with pytest.raises(UsageError, match="to of"):
         join(to=[])
-
-
-def essays(folder: Path, names: dict[str, str]) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in names.items():
-        (folder / f"{name}.txt").write_text(text, encoding="utf-8")
-    return folder
-
-
-def test_a_folder_of_text_files_is_a_table_of_their_names_and_texts(tmp_path):
-    folder = essays(tmp_path / "essays", {"b": "two\nlines", "a": '"quoted, text', "c": ""})
-    (folder / "readme.md").write_text("no text of a row")
-    found = read(folder)
-    assert found.frame.to_numpy().tolist() == [
-        ["a", '"quoted, text'],
-        ["b", "two\nlines"],
-        ["c", ""],
-    ]
-    assert found.notes == ["3 text files read as one table"]
-    with zipfile.ZipFile(tmp_path / "essays.zip", "w") as archive:
-        for path in folder.iterdir():
-            archive.write(path, f"train/{path.name}")
-    assert read_file(tmp_path / "essays.zip").equals(found.frame)
-    assert column_names(tmp_path / "essays.zip") == list(found.frame.columns)
-
-
-def test_text_files_that_cannot_be_told_apart_or_read_are_named(tmp_path):
-    with zipfile.ZipFile(tmp_path / "both.zip", "w") as archive:
-        archive.writestr("train/1.txt", "one")
-        archive.writestr("test/1.txt", "other")
-    with pytest.raises(DataError, match=r"holds several files called 1\.txt: unpack it"):
-        read(tmp_path / "both.zip")
-    (essays(tmp_path / "a", {"x": "plain"}) / "y.txt").write_bytes(
-        "안녕하세요 반가워요".encode("cp949")
-    )
-    with pytest.raises(DataError, match=r"a: y\.txt is not utf-8.*CP949"):
-        read(tmp_path / "a")
 
 
 def seen(folder: Path, **overrides) -> Detected:
