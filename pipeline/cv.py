@@ -96,8 +96,8 @@ def _hand_out(args: "Namespace", competition: Competition, arguments: Sequence[s
     from pipeline.report.page import page
     from pipeline.training import check_space, jobs_of
     from pipeline.training.jobs import models_of
-    from pipeline.training.parallel.dispatch import on_cluster, side_by_side
-    from pipeline.training.parallel.scheduler import missing_of
+    from pipeline.training.parallel.ray_cluster import on_cluster
+    from pipeline.training.parallel.workers import missing_of, side_by_side
     from pipeline.training.run import start_over, unfinished
 
     models, missing = models_of(args), []

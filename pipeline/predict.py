@@ -135,7 +135,7 @@ def _kept(out: Path, members: Sequence[str], origin: "Origin", table: "Table") -
     """Where finished pieces are kept: beside *out*, for these rows and this submission alone."""
     import hashlib
 
-    from pipeline.training.job import rows_digest
+    from pipeline.training.jobs import rows_digest
     from pipeline.training.new_rows import NewRows
 
     about = json.dumps([rows_digest(table), origin.record["members"], list(members)])

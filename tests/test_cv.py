@@ -21,8 +21,8 @@ from pipeline.data.tokens.tokenizer import Tokeniser
 from pipeline.models.learner import Silent
 from pipeline.models.recipes import find
 from pipeline.oof.predictions import read_fold
-from pipeline.training.job import FailurePolicy
 from pipeline.training.jobs import make_factory
+from pipeline.training.options import FailurePolicy
 from tests.toy import command, predictions, toy_competition
 
 

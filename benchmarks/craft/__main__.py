@@ -37,8 +37,8 @@ from pipeline.metrics import get_metric
 from pipeline.models.learner import Silent
 from pipeline.models.recipes import find, further_columns
 from pipeline.setup.detection.detect import Overrides, detect
-from pipeline.training.job import FailurePolicy
 from pipeline.training.jobs import make_factory
+from pipeline.training.options import FailurePolicy
 
 KEEP = RESULTS / "craft.jsonl"
 PLAIN = "plain"

@@ -22,8 +22,8 @@ def tokenising(data: Path) -> float:
     from pipeline.data.tables import load
     from pipeline.models.learner import Silent
     from pipeline.setup.detection.detect import Overrides, detect
-    from pipeline.training.job import FailurePolicy
     from pipeline.training.jobs import make_factory
+    from pipeline.training.options import FailurePolicy
 
     competition = detect(data, Overrides(name=data.name), str).competition
     tables = load(competition, Path())

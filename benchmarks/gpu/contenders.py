@@ -19,8 +19,8 @@ from pipeline.models.learner import Silent
 from pipeline.models.transformer.device import detect
 from pipeline.models.transformer.factory import TransformerFactory
 from pipeline.models.transformer_settings import TransformerRecipe
-from pipeline.training.job import FailurePolicy
 from pipeline.training.lightning.trainer import FoldFitter
+from pipeline.training.options import FailurePolicy
 
 EAGER, GRAPHED, PEER = "ours", "ours, cuda_graphs", "Trainer, bf16, group_by_length"
 BATCH = 32

@@ -36,7 +36,7 @@ from pipeline.folds.frozen import read_frozen
 from pipeline.metrics.metric import Metric, get_metric
 from pipeline.models.learner import Silent
 from pipeline.models.linear.learner import LinearFactory
-from pipeline.models.linear.regularisation import STANDARD
+from pipeline.models.linear.solver import STANDARD
 from pipeline.models.settings import LinearRecipe
 from pipeline.oof.members import read_members
 from pipeline.oof.predictions import complete_runs

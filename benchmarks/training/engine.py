@@ -16,8 +16,8 @@ from pipeline.data.table import Table
 from pipeline.data.tokens.data_module import FoldDataModule
 from pipeline.models.learner import Silent
 from pipeline.models.transformer_settings import TransformerRecipe
-from pipeline.training.job import FailurePolicy
 from pipeline.training.jobs import make_factory
+from pipeline.training.options import FailurePolicy
 
 
 class Engine:

@@ -25,8 +25,7 @@ from benchmarks.shared.machine import keep, machine_line
 from benchmarks.training import linear_quality
 from benchmarks.training.linear_quality import Set, cut, measured, score, sets, table
 from pipeline.models.linear.features import learn_features
-from pipeline.models.linear.regularisation import DENSE, STANDARD
-from pipeline.models.linear.solver import Design, fit_glm
+from pipeline.models.linear.solver import DENSE, STANDARD, Design, fit_glm
 from pipeline.models.linear.text_features import NgramCounter
 from pipeline.models.settings import LinearRecipe
 

@@ -16,7 +16,7 @@ from pipeline.base.files import (
     sweep,
 )
 from pipeline.training.checkpoints import KEEP
-from pipeline.training.job import Job, Part
+from pipeline.training.jobs import Job, Part
 
 HEADROOM = 1.05
 LOG_BYTES = 2_000_000

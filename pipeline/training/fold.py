@@ -31,7 +31,7 @@ from pipeline.models.learner import Learner
 from pipeline.models.recipes import further_columns
 from pipeline.oof.manifest import FORMAT
 from pipeline.oof.predictions import FoldPredictions, commit_fold
-from pipeline.training.job import Job, Part
+from pipeline.training.jobs import Job, Part
 from pipeline.training.progress import Journal
 from pipeline.training.tracking import track
 

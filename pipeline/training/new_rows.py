@@ -25,8 +25,8 @@ from pipeline.models.recipes import further_columns
 from pipeline.models.registry import LEARNERS
 from pipeline.oof.manifest import origin_of, parts_of
 from pipeline.training.fold import predict_bare
-from pipeline.training.job import FailurePolicy, Job
-from pipeline.training.jobs import make_factory
+from pipeline.training.jobs import Job, make_factory
+from pipeline.training.options import FailurePolicy
 
 PIECE = 50_000
 """Rows that are predicted at once."""

@@ -1,11 +1,14 @@
-"""The options of `pipeline.cv`. Quick to import: --help needs nothing else."""
+"""The options of `pipeline.cv`, and what they say about trouble. Quick to import: --help needs
+nothing else."""
 
 from argparse import SUPPRESS
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from pipeline.base import Competition, UsageError, raise_if
 from pipeline.base.parser import Parser
+from pipeline.base.stopping import STOP, Stop, seconds_of
 
 if TYPE_CHECKING:
     from jsonargparse import Namespace
@@ -145,3 +148,36 @@ def check_options(args: "Namespace", competition: Competition) -> None:
     if args.min_free_gb < 0:
         problems.append(f"--min-free-gb {args.min_free_gb:g}: expected 0 or more")
     raise_if(problems, UsageError)
+
+
+# How a run behaves when things go wrong: fixed once for all its folds.
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailurePolicy:
+    """Nothing in here changes a prediction of a training that goes well."""
+
+    on_nan: OnNan = "stop"
+    """stop: end with exit code 6. rollback: back to the start of the epoch with half the rate.
+    skip-fold: go on with the other folds."""
+    checkpoint_seconds: float = 600.0
+    """A checkpoint is written this often; 0 for after every step."""
+    min_free_bytes: int = 0
+    """To be left free on every disk that is written to."""
+    deterministic: bool = False
+    """On a GPU, only algorithms that give the same bits every time."""
+    stop: Stop = field(default=STOP)
+    """Asked at every step boundary whether to end."""
+
+
+def policy_of(args: "Namespace") -> FailurePolicy:
+    """How the runs behave when things go wrong; a time limit starts to run here."""
+    if args.time_limit:
+        STOP.set_limit(args.time_limit)
+    return FailurePolicy(
+        on_nan=args.on_nan,
+        checkpoint_seconds=seconds_of(args.checkpoint_every, "--checkpoint-every"),
+        min_free_bytes=int(args.min_free_gb * 1e9),
+        deterministic=args.deterministic,
+        stop=STOP,
+    )

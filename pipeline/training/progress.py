@@ -20,8 +20,8 @@ from rich.text import Text
 
 from pipeline.base.fault_injection import reach
 from pipeline.base.files import raise_resource_error
+from pipeline.base.paths import Part
 from pipeline.models import Watch
-from pipeline.training.job import Part
 
 PLAIN_EVERY_SECONDS = 20.0
 LIVE_EVERY_SECONDS = 0.25

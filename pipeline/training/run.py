@@ -24,7 +24,7 @@ from pipeline.models.recipes import as_values
 from pipeline.oof.manifest import FORMAT
 from pipeline.oof.predictions import Wanted, assemble, check_one_origin, read_fold
 from pipeline.training.fold import train_fold
-from pipeline.training.job import Job, Part, differences
+from pipeline.training.jobs import Job, Part, differences
 
 Announce = Callable[[Part, dict[str, Any], bool], None]
 """Called with a part, its manifest, and whether it was trained now and here."""

@@ -21,8 +21,8 @@ from pipeline.data.template import View, marked_texts
 from pipeline.models.learner import Silent
 from pipeline.models.recipes import as_values, find
 from pipeline.setup.config_file import render
-from pipeline.training.job import FailurePolicy
 from pipeline.training.jobs import make_factory
+from pipeline.training.options import FailurePolicy
 from tests.toy import toy_competition
 
 BY_HAND = ["columns.texts=[sentence_1]", "columns.features=[genre]"]

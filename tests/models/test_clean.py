@@ -19,8 +19,8 @@ from pipeline.data.tables import load
 from pipeline.models.clean import cleaned, collapse_spaces
 from pipeline.models.learner import Silent
 from pipeline.models.recipes import as_values, find
-from pipeline.training.job import FailurePolicy
 from pipeline.training.jobs import make_factory
+from pipeline.training.options import FailurePolicy
 from tests.toy import toy_competition
 
 CLEAN = "clean=[lower, collapse-spaces]"

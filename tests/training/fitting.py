@@ -10,8 +10,9 @@ from pipeline.base.paths import Workspace
 from pipeline.base.stopping import Stop
 from pipeline.models.transformer.factory import TransformerFactory
 from pipeline.models.transformer_settings import TransformerRecipe
-from pipeline.training.job import FailurePolicy, Job
+from pipeline.training.jobs import Job
 from pipeline.training.lightning.trainer import FoldFitter
+from pipeline.training.options import FailurePolicy
 from tests.fitting import CPU
 from tests.tiny import tiny_backbone
 from tests.training.toys import COMPETITION, Told, make_job, table

@@ -13,7 +13,7 @@ from pipeline.models.learner import Silent
 from pipeline.models.transformer.step import Stepper
 from pipeline.models.transformer.tensor_file import read
 from pipeline.training.fold import train_fold
-from pipeline.training.job import Part
+from pipeline.training.jobs import Part
 from pipeline.training.run import unfinished
 from tests.training.fitting import fitting_job, make_backbone
 from tests.training.toys import METRIC, Told, inject, run

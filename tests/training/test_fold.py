@@ -11,7 +11,7 @@ from pipeline.base.files import read_json, sha256
 from pipeline.base.leases import lease
 from pipeline.models.learner import Silent
 from pipeline.training.fold import train_fold
-from pipeline.training.job import Part
+from pipeline.training.jobs import Part
 from pipeline.training.run import unfinished
 from tests.training.toys import (
     METRIC,

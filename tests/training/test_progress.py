@@ -2,7 +2,7 @@ import io
 
 from rich.console import Console
 
-from pipeline.training.job import Part
+from pipeline.training.jobs import Part
 from pipeline.training.progress import Progress
 
 

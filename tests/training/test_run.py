@@ -15,7 +15,7 @@ from pipeline.base.paths import part_name
 from pipeline.models.recipes import LinearRecipe
 from pipeline.oof.predictions import complete_runs, read_fold
 from pipeline.training import run as run_module
-from pipeline.training.job import Part
+from pipeline.training.jobs import Part
 from pipeline.training.run import start_over, unfinished
 from tests.training.toys import (
     Eavesdropper,

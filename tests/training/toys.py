@@ -25,7 +25,8 @@ from pipeline.metrics.metric import get_metric
 from pipeline.models.learner import Silent
 from pipeline.models.recipes import LinearRecipe
 from pipeline.oof.predictions import read_run
-from pipeline.training.job import FailurePolicy, Job
+from pipeline.training.jobs import Job
+from pipeline.training.options import FailurePolicy
 from pipeline.training.run import cross_validate
 
 COMPETITION = Competition(

@@ -1,7 +1,7 @@
 """The learner `boosting`: numbers counted of a row, and trees that split on them.
 
 A fold takes seconds to minutes on a CPU. How deep trees are and how many is chosen on held-out rows
-of the training part, copies of a text and groups kept on one side (`linear.regularisation`).
+of the training part, copies of a text and groups kept on one side (`linear.solver`).
 """
 
 import time
@@ -22,7 +22,7 @@ from pipeline.models.boosting.features import Features, RowNumbers, learn_featur
 from pipeline.models.boosting.trees import Answer, Growing
 from pipeline.models.learner import Engine, LearnerFactory, Watch, read_saved
 from pipeline.models.linear.features import chunks
-from pipeline.models.linear.regularisation import inner_parts, row_hashes
+from pipeline.models.linear.solver import inner_parts, row_hashes
 from pipeline.models.linear.targets import check_varied
 from pipeline.models.linear.text_features import NgramCounter, families_of, ngram_settings
 from pipeline.models.settings import BoostingRecipe

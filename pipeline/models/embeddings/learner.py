@@ -25,8 +25,7 @@ from pipeline.base.files import commit_arrays, commit_json
 from pipeline.base.paths import Workspace
 from pipeline.data import Table
 from pipeline.models.learner import Engine, LearnerFactory, Watch, read_saved
-from pipeline.models.linear.regularisation import inner_parts, row_hashes
-from pipeline.models.linear.solver import Design, fit_glm
+from pipeline.models.linear.solver import Design, fit_glm, inner_parts, row_hashes
 from pipeline.models.linear.targets import Answers, answers_of, learn_answers
 from pipeline.models.settings import EmbeddingsRecipe
 

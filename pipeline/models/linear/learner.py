@@ -21,17 +21,18 @@ from pipeline.base.paths import Workspace
 from pipeline.data import Table
 from pipeline.models.learner import Engine, LearnerFactory, Watch, read_saved
 from pipeline.models.linear.features import Features, chunks, learn_features
-from pipeline.models.linear.regularisation import (
+from pipeline.models.linear.solver import (
     DENSE,
     STANDARD,
     WEAKER,
+    Design,
     Trial,
+    fit_glm,
     kept_rows,
     plainly_lower,
     row_hashes,
     try_strengths,
 )
-from pipeline.models.linear.solver import Design, fit_glm
 from pipeline.models.linear.targets import Answers, answers_of, learn_answers
 from pipeline.models.linear.text_features import NgramCounter, families_of, ngram_settings, tidy
 from pipeline.models.settings import LinearRecipe

@@ -15,7 +15,7 @@ from pipeline.models import Watch
 from pipeline.models.transformer.module import TextModule
 from pipeline.models.transformer.tensor_file import read, size, write
 from pipeline.training.checkpoints import Checkpoints
-from pipeline.training.job import FailurePolicy
+from pipeline.training.options import FailurePolicy
 
 # How Lightning's checkpoints get to the disk and back: safetensors, committed, never a pickle.
 

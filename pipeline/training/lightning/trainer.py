@@ -25,8 +25,8 @@ from pipeline.models import Watch
 from pipeline.models.transformer.device import Hardware
 from pipeline.models.transformer.module import TextModule
 from pipeline.training.checkpoints import Checkpoints
-from pipeline.training.job import FailurePolicy
 from pipeline.training.lightning.checkpoint import CheckpointCallback, CheckpointPlugin
+from pipeline.training.options import FailurePolicy
 from pipeline.training.tracking import Tracking, track
 
 # What the module logs goes to the trackers of the run.

@@ -12,16 +12,21 @@ import secrets
 import signal
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline import __version__
 from pipeline.base import UsageError, raise_if
 from pipeline.base.errors import BusyError, ResourceError
 from pipeline.base.files import commit_text, new_name
+from pipeline.base.stopping import STOP
 from pipeline.training.parallel import ray_worker as onnode
-from pipeline.training.parallel.scheduler import Ended
+from pipeline.training.parallel.scheduler import Ended, Scheduler, errands_of
+from pipeline.training.parallel.workers import Missing
+
+if TYPE_CHECKING:
+    from jsonargparse import Namespace
 
 # How much of a node of a cluster one fold takes, and whether the nodes can train at all.
 
@@ -295,3 +300,51 @@ class RayCluster:
 
 def _first_line(error: BaseException) -> str:
     return str(error).strip().partition("\n")[0].partition(". ")[0]
+
+
+# The folds that are missing, handed to it.
+
+
+PASSED_ON = ("PYTHONPATH", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE")
+"""Variables of this machine that folds on other nodes get too, where they are set."""
+
+
+def on_cluster(
+    args: "Namespace",
+    arguments: Sequence[str],
+    missing: Sequence[Missing],
+    say: Callable[[str], None],
+) -> None:
+    """Let the Ray cluster at --cluster train what is missing; tell what happens there.
+
+    See `Scheduler.work` for what it raises, `connect` and `check_nodes` for what is refused before.
+    """
+    tasks = [task for each in missing for task in errands_of(each, arguments)]
+    if not tasks:
+        return
+    ray = connect(args.cluster)
+    try:
+        with STOP.listening():  # Ray takes the signals for itself when it connects
+            cluster = _cluster(ray, args, any(each.on_gpu for each in missing), len(tasks), say)
+            Scheduler(cluster, tasks, STOP, say).work()
+    finally:
+        ray.shutdown()
+
+
+def _cluster(
+    ray: Any, args: "Namespace", on_gpu: bool, folds: int, say: Callable[[str], None]
+) -> RayCluster:
+    """The cluster behind *ray*, its nodes asked whether they can train here, and told about."""
+    nodes = ray.nodes()
+    resources = resources_for(nodes, args.cluster_cpus, args.cluster_gpus, on_gpu)
+    able = [node for node in nodes if resources.fits(node)]
+    environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    # so that the bytes do not depend on which node it is
+    environment["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS") or str(
+        max(1, int(resources.cpus))
+    )
+    folder = str(Path.cwd())
+    names = sorted(set(check_nodes(ray, able, Path(args.root), folder, environment)))
+    counted = f"{len(able)} {'node' if len(able) == 1 else 'nodes'} ({', '.join(names)})"
+    say(f"cluster {args.cluster}: {folds} folds for {counted}, each with {resources}")
+    return RayCluster(ray, args.cluster, resources, folder, environment)

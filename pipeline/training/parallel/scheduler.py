@@ -19,12 +19,10 @@ from typing import Any, NamedTuple, Protocol
 
 from pipeline.base.errors import INTERRUPTED, TERMINATED, BusyError, ResourceError
 from pipeline.base.leases import LEASE_SECONDS
-from pipeline.base.paths import Workspace
+from pipeline.base.paths import Part
 from pipeline.base.stopping import Stop
 from pipeline.models.learner import Silent
-from pipeline.models.registry import LEARNERS
-from pipeline.training.job import Job, Part
-from pipeline.training.parallel.workers import LIVES, WorkerError, of_fold
+from pipeline.training.parallel.workers import LIVES, Missing, WorkerError, of_fold
 from pipeline.training.progress import Journal
 
 # What is handed to a cluster, what comes back, and what a cluster must be able to do.
@@ -217,31 +215,7 @@ class Scheduler:
         )
 
 
-# Which folds are missing, as far as somebody must know who only hands them out.
-
-
-@dataclass(frozen=True, kw_only=True)
-class Missing:
-    """The parts of one run that are to be trained, without the rows and weights of its job."""
-
-    run: str
-    model: str
-    """As --model names it."""
-    on_gpu: bool
-    """Whether it would use one."""
-    workspaces: dict[Part, Workspace]
-    manifests: dict[Part, Path]
-
-
-def missing_of(job: Job, model: str, parts: Sequence[Part]) -> Missing:
-    """*parts* of *job*, which --model calls *model*."""
-    return Missing(
-        run=job.run,
-        model=model,
-        on_gpu=LEARNERS[job.recipe.learner].torch,
-        workspaces={part: job.workspace(part) for part in parts},
-        manifests={part: job.predictions(part).with_suffix(".json") for part in parts},
-    )
+# The errands that the missing folds are.
 
 
 def errands_of(missing: Missing, arguments: Sequence[str]) -> list[FoldTask]:

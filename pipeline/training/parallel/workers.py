@@ -5,12 +5,8 @@ free, and a fold that is finished lies on the disk. So a worker may die at any m
 again, and goes on from the last checkpoint of the fold it held.
 
 joblib runs one thread for each, which lives as long as the worker does. The work itself is in
-processes of our own: of a pool of joblib's (loky) all results are lost with one worker.
-
-Workers are the same command again, as child processes. They take folds that nobody holds by
-leases and hand over through files, so nothing is lost with one. joblib runs a thread per worker
-that starts it, waits for it and starts it again; a pool of processes (joblib's loky) would lose
-all results of a batch with the worker that is killed.
+child processes, which hand over through files: of a pool of joblib's (loky) all results of a batch
+are lost with one worker.
 """
 
 import os
@@ -22,7 +18,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from joblib import Parallel, delayed
 
@@ -30,7 +28,40 @@ from pipeline.base import UsageError
 from pipeline.base.cores import usable_cores
 from pipeline.base.errors import BusyError, PipelineError, ResourceError
 from pipeline.base.leases import holder_pid
-from pipeline.base.stopping import Stop
+from pipeline.base.paths import Part, Workspace
+from pipeline.base.stopping import STOP, Stop
+from pipeline.models.registry import LEARNERS
+from pipeline.training.jobs import Job
+
+if TYPE_CHECKING:
+    from jsonargparse import Namespace
+
+# Which folds are missing, as far as somebody must know who only hands them out.
+
+
+@dataclass(frozen=True, kw_only=True)
+class Missing:
+    """The parts of one run that are to be trained, without the rows and weights of its job."""
+
+    run: str
+    model: str
+    """As --model names it."""
+    on_gpu: bool
+    """Whether it would use one."""
+    workspaces: dict[Part, Workspace]
+    manifests: dict[Part, Path]
+
+
+def missing_of(job: Job, model: str, parts: Sequence[Part]) -> Missing:
+    """*parts* of *job*, which --model calls *model*."""
+    return Missing(
+        run=job.run,
+        model=model,
+        on_gpu=LEARNERS[job.recipe.learner].torch,
+        workspaces={part: job.workspace(part) for part in parts},
+        manifests={part: job.predictions(part).with_suffix(".json") for part in parts},
+    )
+
 
 # The command line of those that work for a leader: its own, without what is the leader's alone.
 
@@ -285,3 +316,24 @@ class Workers:
             # a second one, which ends a worker at once
             process_group=0,
         )
+
+
+def side_by_side(
+    args: "Namespace",
+    arguments: Sequence[str],
+    missing: Sequence[Missing],
+    say: Callable[[str], None],
+) -> None:
+    """Let --workers processes of this machine train what is missing; they print what they finish.
+
+    See `Workers.work` for what it raises; UsageError where there are too few GPUs for the workers.
+    """
+    gpus = visible_gpus(os.environ) if any(each.on_gpu for each in missing) else []
+    check_gpus(args.workers, gpus, args.workers_per_gpu)
+    leases = {
+        f"{part.name} of {each.run}": workspace.lease
+        for each in missing
+        for part, workspace in each.workspaces.items()
+    }
+    if leases:
+        Workers(args.workers, arguments, leases, STOP, say, gpus).work()

@@ -16,7 +16,7 @@ from pipeline.data.table import Table
 from pipeline.models.boosting import features, trees
 from pipeline.models.boosting.learner import BoostingFactory
 from pipeline.models.learner import Silent
-from pipeline.models.linear.regularisation import inner_parts, row_hashes
+from pipeline.models.linear.solver import inner_parts, row_hashes
 from pipeline.models.settings import BoostingRecipe
 from tests.base.test_untrusted import npz, object_array
 from tests.training.toys import inject, make_job, run

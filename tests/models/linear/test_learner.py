@@ -16,7 +16,7 @@ from pipeline.models.learner import Silent
 from pipeline.models.linear import learner as linear
 from pipeline.models.linear import text_features as ngrams
 from pipeline.models.linear.learner import LinearFactory
-from pipeline.models.linear.regularisation import row_hashes
+from pipeline.models.linear.solver import row_hashes
 from pipeline.models.settings import LinearRecipe
 from tests.base.test_untrusted import npz, object_array
 

@@ -11,8 +11,8 @@ from pipeline.data.table import Table
 from pipeline.models.learner import Silent
 from pipeline.models.transformer.factory import TransformerFactory
 from pipeline.models.transformer_settings import TransformerRecipe
-from pipeline.training.job import FailurePolicy
 from pipeline.training.lightning.trainer import FoldFitter
+from pipeline.training.options import FailurePolicy
 from tests.fitting import CPU
 from tests.tiny import tiny_backbone
 

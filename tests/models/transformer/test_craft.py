@@ -23,8 +23,8 @@ from pipeline.models.transformer.objective import (
 )
 from pipeline.models.transformer.optimiser import rate_factor
 from pipeline.models.transformer_settings import Awp, Contrast, Freeze
-from pipeline.training.job import FailurePolicy
 from pipeline.training.lightning.trainer import FoldFitter
+from pipeline.training.options import FailurePolicy
 from tests.fitting import CPU
 from tests.models.transformer.learners import SCORES, WATCH, backbone, factory_for, fitted, pairs
 from tests.models.transformer.toys import CODEC, Toy, Training, assert_near, step_of, steps_of

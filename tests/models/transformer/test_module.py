@@ -12,8 +12,8 @@ from pipeline.models.transformer.heads import Head, Network, pooling_named
 from pipeline.models.transformer.losses import TargetCodec
 from pipeline.models.transformer.module import TextModule
 from pipeline.models.transformer_settings import TransformerRecipe
-from pipeline.training.job import FailurePolicy
 from pipeline.training.lightning.trainer import FoldFitter
+from pipeline.training.options import FailurePolicy
 from tests.fitting import CPU, Given, Listener, advice_ignored, as_loader, plain_trainer
 from tests.tiny import tiny_backbone
 

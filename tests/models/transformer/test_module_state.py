@@ -11,8 +11,8 @@ from pipeline.models.transformer import module as module_file
 from pipeline.models.transformer.memory_limits import LearnedLimits
 from pipeline.models.transformer.module import TextModule
 from pipeline.models.transformer.tensor_file import read, write
-from pipeline.training.job import FailurePolicy
 from pipeline.training.lightning.trainer import FoldFitter
+from pipeline.training.options import FailurePolicy
 from tests.fitting import CPU, Given, Listener
 from tests.models.transformer.toys import CODEC, Toy, Training, steps_of
 

@@ -14,7 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from pipeline.base.stopping import Stop, Stopped
 from pipeline.models.transformer import module
-from pipeline.training.job import FailurePolicy
+from pipeline.training.options import FailurePolicy
 from tests.toy import environment
 from tests.training.fitting import Bench, Listener, make_backbone
 

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from pipeline.models.recipes import TransformerRecipe
 from pipeline.training.jobs import _planned
-from pipeline.training.parallel.scheduler import errands_of, missing_of
+from pipeline.training.parallel.scheduler import errands_of
+from pipeline.training.parallel.workers import missing_of
 from tests.training.toys import make_job
 
 
