@@ -14,7 +14,7 @@ from pipeline.ensemble.outcome import Outcome
 from pipeline.ensemble.predictor import Rows, facts_of
 from pipeline.metrics.bootstrap import Draws, resampled_gains
 from pipeline.metrics.metric import Metric
-from pipeline.report.drawn.ensemble_figure import draw
+from pipeline.report.drawn.blend import draw
 from pipeline.submissions.build import BuildRequest, make
 
 SEED = 1

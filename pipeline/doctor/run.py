@@ -27,7 +27,7 @@ from pipeline.doctor.folds import Frozen
 from pipeline.doctor.repair import Mending, mending
 from pipeline.doctor.workspace import Training, check_workspace
 from pipeline.oof import doubts_of, read_manifest
-from pipeline.oof.doubts import remarks_of
+from pipeline.oof.runs import remarks_of
 
 # How far a run is: what of it is missing, and what goes on from where.
 

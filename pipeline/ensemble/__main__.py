@@ -156,8 +156,7 @@ def _with_share(competition: Competition, share: float | None) -> Competition:
 def _make(args: "Namespace", competition: Competition) -> "BuiltSubmission":
     """Find the runs; read everything, fit, choose, score; the outcome and the file's bytes."""
     from pipeline.base import Paths
-    from pipeline.oof.doubts import FIXED
-    from pipeline.oof.runs import find_runs
+    from pipeline.oof.runs import FIXED, find_runs
     from pipeline.submissions.build import BuildRequest, beside_equal_weights, make
 
     paths = Paths(Path(args.root), competition.name)
@@ -223,7 +222,7 @@ def _check_figure(path: Path) -> None:
 def _draw(outcome: "Outcome", path: Path) -> None:
     """Draw the picture, or say why it cannot be written."""
     from pipeline.base.files import as_resource_error
-    from pipeline.report.drawn.ensemble_figure import draw
+    from pipeline.report.drawn.blend import draw
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -22,7 +22,7 @@ from pipeline.metrics import Metric
 from pipeline.metrics.metric import judging
 from pipeline.oof import Members
 from pipeline.oof.compatibility import FrozenFolds
-from pipeline.oof.doubts import FIXED, Doubt, doubted, warned
+from pipeline.oof.runs import FIXED, Doubt, doubted, warned
 from pipeline.problems.form import Form
 
 # Labelled rows that nothing was fitted on: what the members and the ensemble score there.

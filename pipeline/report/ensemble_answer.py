@@ -7,7 +7,7 @@ from pipeline.ensemble.forecast.leaderboard import Leaderboard
 from pipeline.ensemble.forecast.ranges import INSIDE
 from pipeline.ensemble.outcome import Instead
 from pipeline.oof import origin_of
-from pipeline.oof.doubts import seen_by_audit
+from pipeline.oof.runs import seen_by_audit
 from pipeline.report.page import score_text
 
 VERDICTS = {

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from pipeline.oof import doubts_of, origin_of
-from pipeline.oof.doubts import Doubt, standing
+from pipeline.oof.runs import Doubt, standing
 from pipeline.report.page import empty_grid, score_text
 from pipeline.team import CompetitionView
 from pipeline.team.audit import Audit

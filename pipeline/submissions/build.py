@@ -28,8 +28,8 @@ from pipeline.ensemble.predictor import Rows
 from pipeline.folds.frozen import read_frozen
 from pipeline.metrics import get_metric
 from pipeline.oof import doubts_of, origin_of
-from pipeline.oof.doubts import remarks_of, seen_by_audit, standing
 from pipeline.oof.members import read_members
+from pipeline.oof.runs import remarks_of, seen_by_audit, standing
 from pipeline.submissions.submission_file import build, check
 
 # From finished runs to the bytes of a submission: one path for writing a file and for making it

@@ -11,8 +11,7 @@ from pipeline.base import read_json
 from pipeline.base.config import SubmissionsConfig
 from pipeline.base.errors import PipelineError
 from pipeline.submissions.already_sent import sent_files
-from pipeline.submissions.finalists import candidates
-from pipeline.submissions.leaderboard_noise import Board, Duel, duel
+from pipeline.submissions.finalists import Board, Duel, candidates, duel
 from pipeline.submissions.ledger import Budget, Entry, budget, read_ledger
 
 PARTS = ("public", "private")

@@ -17,9 +17,9 @@ from pipeline.folds import Folds
 from pipeline.folds.frozen import read_frozen
 from pipeline.metrics import Metric, MetricError, get_metric
 from pipeline.oof import Members, origin_of, read_manifest
-from pipeline.oof.doubts import standing
 from pipeline.oof.members import read_members
 from pipeline.oof.predictions import complete_runs
+from pipeline.oof.runs import standing
 from pipeline.problems.problem import Problem
 
 PARTS = ("train", "test", "holdout")

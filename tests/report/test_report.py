@@ -14,11 +14,11 @@ import pytest
 from pipeline.base.command import run
 from pipeline.data.tables import load
 from pipeline.folds.frozen import frozen
+from pipeline.report import __main__ as writing
+from pipeline.report.__main__ import fillers, pages_of, report_path
 from pipeline.report.__main__ import main as report
-from pipeline.report.drawn import write as writing
 from pipeline.report.drawn.charts import bars
 from pipeline.report.drawn.document import Page, Says, Table, num, render, text
-from pipeline.report.drawn.write import PAGES, pages_of, report_path
 from pipeline.submissions.ledger import News, record
 from tests.blendable import make as make_toy
 from tests.submitted import FIRST, root, written
@@ -101,7 +101,7 @@ def test_the_file_is_whole_small_and_loads_nothing(whole):
 
 def test_every_page_says_what_is_known(whole):
     _, page, pages = whole
-    assert list(pages) == list(PAGES)
+    assert list(pages) == list(fillers())
     said = Seen(page).words
     for words in ("Labels: share of rows", "Nearest relative in what was learnt from", "peak GB"):
         assert words in said

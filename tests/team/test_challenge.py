@@ -11,7 +11,7 @@ import pytest
 from pipeline.base.command import run
 from pipeline.base.files import read_json
 from pipeline.ensemble.__main__ import main as ensemble
-from pipeline.oof.doubts import doubts_of
+from pipeline.oof.runs import doubts_of
 from pipeline.team.__main__ import main
 from tests.blendable import Toy, make
 from tests.team.files import send

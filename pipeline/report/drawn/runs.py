@@ -12,7 +12,7 @@ from pipeline.base.errors import PipelineError
 from pipeline.base.paths import part_name
 from pipeline.models.learner import Silent
 from pipeline.oof import doubts_of, origin_of, read_manifest
-from pipeline.oof.doubts import remarks_of, seen_by_audit
+from pipeline.oof.runs import remarks_of, seen_by_audit
 from pipeline.report.cv import memory_text
 from pipeline.report.drawn.charts import Tips, dots, ranges
 from pipeline.report.drawn.disk import Disk

@@ -4,17 +4,18 @@ import pytest
 
 from pipeline.base.errors import ArtifactError, UsageError
 from pipeline.base.files import commit_json, read_json
-from pipeline.oof.doubts import (
+from pipeline.oof.manifest import origin_of, unproven
+from pipeline.oof.runs import (
+    FIXED_INSTEAD,
     FOLDS,
     ON_TRUST,
     doubted,
     doubts_of,
+    find_runs,
     remarks_of,
     seen_by_audit,
     standing,
 )
-from pipeline.oof.manifest import origin_of, unproven
-from pipeline.oof.runs import FIXED_INSTEAD, find_runs
 from tests.blendable import make
 
 

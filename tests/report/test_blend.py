@@ -1,6 +1,6 @@
 import pytest
 
-from pipeline.report.drawn.ensemble_figure import draw
+from pipeline.report.drawn.blend import draw
 from pipeline.submissions.build import BuildRequest, make
 from tests.blendable import make as make_toy
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from pipeline.metrics.metric import get_metric
-from pipeline.submissions import leaderboard_noise as chances
-from pipeline.submissions.leaderboard_noise import Board, duel
+from pipeline.submissions import finalists as chances
+from pipeline.submissions.finalists import Board, duel
 from tests.ensemble.toys import task_of
 
 
