@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _as_worker(args: "Namespace", competition: Competition) -> int:
     """Train what nobody else holds; the leader tells how it all ended."""
-    from pipeline.base.stopping import STOP, Stopped
+    from pipeline.base.command import STOP, Stopped
     from pipeline.report.page import page
 
     STOP.leader = os.getppid()

@@ -218,8 +218,8 @@ def test_a_fold_that_another_process_holds_is_left_to_it(root, capsys):
 
 
 def test_the_time_limit_ends_with_75_and_the_command_to_go_on_with(root, capsys, monkeypatch):
-    monkeypatch.setattr("pipeline.base.stopping.STOP.deadline", None)
-    monkeypatch.setattr("pipeline.base.stopping.STOP.limit", "")
+    monkeypatch.setattr("pipeline.base.command.STOP.deadline", None)
+    monkeypatch.setattr("pipeline.base.command.STOP.limit", "")
     assert cv(root, "--model", "linear", "--time-limit", "0s") == 75
     error = capsys.readouterr().err
     assert "stopped by the time limit of 0s" in error

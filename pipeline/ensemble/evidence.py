@@ -14,7 +14,8 @@ import numpy as np
 
 from pipeline.ensemble.predictor import Blend, Predictor, RowFeatures, Rows
 from pipeline.metrics import Metric, MetricError, Moments
-from pipeline.metrics.greedy_steps import GreedySteps, climb
+from pipeline.metrics.greedy import GreedySteps
+from pipeline.metrics.metric import climb
 from pipeline.metrics.moments import (
     FromMoments,
     combine,

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from pipeline.metrics.formulas import Score
-from pipeline.metrics.greedy_ranked import Prepared
+from pipeline.metrics.greedy import Prepared
 from pipeline.metrics.linearised_metrics import LabelSums, Sums
 from pipeline.metrics.moments import FromMoments, OfMean
 from pipeline.problems.form import Kind

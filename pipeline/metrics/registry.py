@@ -8,7 +8,7 @@ import math
 
 from pipeline.metrics import formulas, moments
 from pipeline.metrics import linearised_metrics as linear
-from pipeline.metrics.greedy_ranked import likely, likely_classes, ranked
+from pipeline.metrics.greedy import likely, likely_classes, ranked
 from pipeline.metrics.record import Formula, Record
 from pipeline.problems.registry import problem_of
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from pipeline.base import Competition, UsageError, raise_if
+from pipeline.base.command import STOP, Stop, seconds_of
 from pipeline.base.parser import Parser
-from pipeline.base.stopping import STOP, Stop, seconds_of
 
 if TYPE_CHECKING:
     from jsonargparse import Namespace

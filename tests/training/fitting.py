@@ -6,8 +6,8 @@ bench = Bench(tmp_path, backbone, rows=6)      one training without a job around
 
 from pathlib import Path
 
+from pipeline.base.command import Stop
 from pipeline.base.paths import Workspace
-from pipeline.base.stopping import Stop
 from pipeline.models.transformer.factory import TransformerFactory
 from pipeline.models.transformer_settings import TransformerRecipe
 from pipeline.training.jobs import Job

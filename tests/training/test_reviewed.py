@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from pipeline.base.command import Stop
 from pipeline.base.errors import BusyError
 from pipeline.base.leases import lease
-from pipeline.base.stopping import Stop
 from pipeline.oof.manifest import SAME
 from pipeline.training.disk_space import needs
 from tests.training.toys import make_job, run

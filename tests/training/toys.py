@@ -13,10 +13,10 @@ import numpy as np
 from sklearn.linear_model import Ridge
 
 from pipeline.base import fault_injection as faults
+from pipeline.base.command import Stop
 from pipeline.base.config import ColumnsConfig, Competition, DataConfig, FoldsConfig, TaskConfig
 from pipeline.base.files import commit_json, read_json
 from pipeline.base.paths import Paths
-from pipeline.base.stopping import Stop
 from pipeline.data.sample import Sample
 from pipeline.data.table import Table
 from pipeline.data.tables import Tables

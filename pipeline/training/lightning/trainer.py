@@ -18,8 +18,8 @@ from pytorch_lightning.loggers import Logger
 from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.strategies import SingleDeviceStrategy
 
+from pipeline.base.command import Stop
 from pipeline.base.paths import Workspace
-from pipeline.base.stopping import Stop
 from pipeline.data.tokens.data_module import FoldDataModule
 from pipeline.models import Watch
 from pipeline.models.transformer.device import Hardware

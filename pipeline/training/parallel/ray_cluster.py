@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline import __version__
 from pipeline.base import UsageError, raise_if
+from pipeline.base.command import STOP
 from pipeline.base.errors import BusyError, ResourceError
 from pipeline.base.files import commit_text, new_name
-from pipeline.base.stopping import STOP
 from pipeline.training.parallel import ray_worker as onnode
 from pipeline.training.parallel.scheduler import Ended, Scheduler, errands_of
 from pipeline.training.parallel.workers import Missing

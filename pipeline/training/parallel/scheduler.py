@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from pipeline.base.command import Stop
 from pipeline.base.errors import INTERRUPTED, TERMINATED, BusyError, ResourceError
 from pipeline.base.leases import LEASE_SECONDS
 from pipeline.base.paths import Part
-from pipeline.base.stopping import Stop
 from pipeline.models.learner import Silent
 from pipeline.training.parallel.workers import LIVES, Missing, WorkerError, of_fold
 from pipeline.training.progress import Journal

@@ -25,11 +25,11 @@ from typing import TYPE_CHECKING
 from joblib import Parallel, delayed
 
 from pipeline.base import UsageError
+from pipeline.base.command import STOP, Stop
 from pipeline.base.cores import usable_cores
 from pipeline.base.errors import BusyError, PipelineError, ResourceError
 from pipeline.base.leases import holder_pid
 from pipeline.base.paths import Part, Workspace
-from pipeline.base.stopping import STOP, Stop
 from pipeline.models.registry import LEARNERS
 from pipeline.training.jobs import Job
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from pipeline.base.stopping import Stop, Stopped
+from pipeline.base.command import Stop, Stopped
 from pipeline.models.transformer import module
 from pipeline.training.options import FailurePolicy
 from tests.toy import environment

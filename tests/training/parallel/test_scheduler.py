@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
+from pipeline.base.command import Stop, Stopped, by_signal
 from pipeline.base.errors import BusyError, PipelineError, UsageError
-from pipeline.base.stopping import Stop, Stopped, by_signal
 from pipeline.training.parallel import ray_cluster as cluster
 from pipeline.training.parallel import ray_worker as onnode
 from pipeline.training.parallel import scheduler

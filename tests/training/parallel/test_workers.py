@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import cv
-from pipeline.base.command import run
-from pipeline.base.stopping import STOP, Stop, Stopped, by_signal
+from pipeline.base.command import STOP, Stop, Stopped, by_signal, run
 from pipeline.training.parallel import workers as crew
 from pipeline.training.parallel.workers import WorkerError, Workers, of_worker
 from tests.toy import environment, predictions, toy_competition, untrained

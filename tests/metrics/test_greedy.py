@@ -6,9 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.base.config import TaskConfig
-from pipeline.metrics.greedy_ranked import likely_classes, log_sum, ordered_pairs
-from pipeline.metrics.greedy_steps import climb
-from pipeline.metrics.metric import MetricError, fitting, get_metric, of_a_function
+from pipeline.metrics.greedy import likely_classes, log_sum, ordered_pairs
+from pipeline.metrics.metric import MetricError, climb, fitting, get_metric, of_a_function
 
 PROBLEMS = ["regression", "binary", "multiclass", "multilabel"]
 COLUMNS = {"regression": 2, "binary": 1, "multiclass": 4, "multilabel": 3}

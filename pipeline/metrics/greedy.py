@@ -1,9 +1,15 @@
-"""AUC of sums of picks: one sort of whole numbers instead of ranks.
+"""Greedy steps over rows: what each member would do to a sum of picks, for any metric.
 
-The bits of a float64 that is not negative, read as a whole number, stand in the order of the
-values. Shifted by one they leave room for the label, so sorting them sorts the labels along, and
-among equal values the negatives come first. The area is then the number of negatives before each
-positive, less half of the pairs that are equal.
+A candidate is scored from the sum of all picks so far plus one member. The sum is kept from step to
+step; what of a member enters it depends on the metric, so that a candidate costs a few passes over
+numbers that lie together:
+
+- log-loss: the probability of what came true
+- auc: one sort of whole numbers that carry their label
+- any other metric is called on the rows (`metric.climb`)
+
+Each equals the metric of the mean of the picks. Which way there is stands in the metric's record
+(`Formula.greedy`). Of decided labels there is none: counting them anew costs as little.
 """
 
 import math
@@ -26,11 +32,50 @@ class Prepared:
     float64 and may be written over."""
 
 
+class GreedySteps:
+    """Sums of picks on some rows, one step after the other."""
+
+    def __init__(self, prepared: Prepared) -> None:
+        self._prepared = prepared
+        self._counts = np.zeros(len(prepared.parts))
+        self._total = np.zeros(prepared.parts[0].shape)
+
+    def steps(self, counts: np.ndarray, members: Sequence[int] | None = None) -> np.ndarray:
+        """(M,) the gain of picking each of *members* (default: all) after *counts* picks (M,).
+
+        -inf for members that were not asked for, and where the metric has no value.
+        """
+        self._reach(counts)
+        parts, size = self._prepared.parts, float(counts.sum()) + 1
+        gains, summed = np.full(len(parts), -math.inf), np.empty_like(self._total)
+        for place in range(len(parts)) if members is None else members:
+            gains[place] = self._prepared.gain(np.add(self._total, parts[place], out=summed), size)
+        return gains
+
+    def _reach(self, counts: np.ndarray) -> None:
+        """Add the picks that are new; begin anew where one was taken back."""
+        new = counts - self._counts
+        if (new < 0).any():
+            self._total[:] = 0
+            new = counts
+        for place in np.flatnonzero(new).tolist():
+            self._total += new[place] * self._prepared.parts[place]
+        self._counts = counts.copy()
+
+
 def within(members: Sequence[np.ndarray], low: float, high: float) -> bool:
     """Whether all predictions are finite and from *low* to *high*."""
     lowest = float(np.min([member.min() for member in members]))
     highest = float(np.max([member.max() for member in members]))
     return lowest >= low and highest <= high
+
+
+# AUC of sums of picks: one sort of whole numbers instead of ranks.
+#
+# The bits of a float64 that is not negative, read as a whole number, stand in the order of the
+# values. Shifted by one they leave room for the label, so sorting them sorts the labels along, and
+# among equal values the negatives come first. The area is then the number of negatives before each
+# positive, less half of the pairs that are equal.
 
 
 LARGEST = 1e300  # sums of picks stay finite
