@@ -15,6 +15,7 @@ demo: $(READY)  ## train on the built-in competition, blend, write the submissio
 	$(RUN) -m pipeline.ensemble
 	$(RUN) -m demo.leaderboard
 
+test: export PYTHONDONTWRITEBYTECODE =  # compile once, not in each of the suite's many processes
 test: $(READY)  ## all that must hold before main moves
 	$(RUN) -m ruff format --check .
 	$(RUN) -m ruff check .

@@ -6,10 +6,12 @@ import shutil
 
 import pytest
 
+from pipeline import cv
 from pipeline.base.command import run
+from pipeline.ensemble import __main__ as ensemble
 from pipeline.predict import main
 from pipeline.training import new_rows
-from tests.toy import command, pairs, toy_competition
+from tests.toy import pairs, toy_competition
 
 NAME = "toy-001-mean.csv"
 
@@ -18,9 +20,8 @@ NAME = "toy-001-mean.csv"
 def trained(tmp_path_factory):
     """A competition with a submission of `linear` and `tiny`."""
     root = toy_competition(tmp_path_factory.mktemp("toy"))
-    for argv in (["cv", "--model", "linear", "--model", "tiny"], ["ensemble", "--method", "mean"]):
-        done = command(root, *argv)
-        assert done.returncode == 0, done.stderr
+    assert run(cv.main, ["--root", str(root), "--model", "linear", "--model", "tiny"]) == 0
+    assert run(ensemble.main, ["--root", str(root), "--method", "mean"]) == 0
     assert (root / "submissions" / NAME).is_file()
     return root
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline import cv
+from pipeline.base.command import run
 from tests.toy import command, environment, predictions, toy_competition
 
 
@@ -14,7 +16,7 @@ from tests.toy import command, environment, predictions, toy_competition
 def golden(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The bytes of an undisturbed run of `linear`."""
     root = toy_competition(tmp_path_factory.mktemp("golden"))
-    assert command(root, "cv", "--model", "linear").returncode == 0
+    assert run(cv.main, ["--root", str(root), "--model", "linear"]) == 0
     return predictions(root)
 
 
@@ -34,7 +36,7 @@ def test_a_save_that_fails_ends_with_4_and_the_same_command_goes_on(tmp_path, go
     assert words in done.stderr
     assert str(root) in done.stderr
     assert not list(root.rglob(".tmp-*"))
-    assert command(root, "cv", "--model", "linear").returncode == 0
+    assert run(cv.main, ["--root", str(root), "--model", "linear"]) == 0
     assert predictions(root) == golden
 
 
