@@ -11,8 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.stats import norm as normal
-from scipy.stats import t as student
+from scipy.special import ndtri, stdtrit
 
 from pipeline.ensemble.evidence import Evidence, FoldSet
 from pipeline.ensemble.methods.registry import METHODS, methods_for
@@ -263,7 +262,7 @@ def difference(nest: Nest, method: str, beside: Nest, other: str) -> Difference:
         of_fits=_variance_of_fits(
             _by_fit(nest, method) - _by_fit(beside, other), nest.evidence.metric.needs == "label"
         ),
-        reach=float(student.ppf(UPPER, max(nest.draws(folds).groups - 1, 1.0))),
+        reach=float(stdtrit(max(nest.draws(folds).groups - 1, 1.0), UPPER)),
     )
 
 
@@ -312,7 +311,7 @@ def lowest_upper_end(differences: Sequence[Difference]) -> float:
     if draws.size:
         short = draws.mean(axis=1, keepdims=True) - draws
         furthest = (short / np.where(errors > 0, errors, np.inf)[:, None]).max(axis=0)
-        wider = max(1.0, float(np.quantile(furthest, UPPER) / normal.ppf(UPPER)))
+        wider = max(1.0, float(np.quantile(furthest, UPPER) / ndtri(UPPER)))
     return min(each.value + wider * each.reach * each.error for each in differences)
 
 

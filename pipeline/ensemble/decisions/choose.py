@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from pipeline.base import Competition
 from pipeline.ensemble.decisions.candidates import candidates, forced
@@ -57,7 +57,7 @@ class Judge:
         (_, first, drawn), (_, second, against) = self._measured(one), self._measured(other)
         with np.errstate(invalid="ignore"):
             apart = first - second
-        reach = float(student.ppf(UPPER, max(self.draws.groups - 1, 1.0)))
+        reach = float(stdtrit(max(self.draws.groups - 1, 1.0), UPPER))
         return Difference(float(apart), drawn - against, of_fits=0.0, reach=reach).gain()
 
     def _measured(self, predicted: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:

@@ -12,7 +12,7 @@ say nothing.
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.stats import chi2
+from scipy.special import chdtrc
 
 from pipeline.base.seeding import generator
 from pipeline.problems.registry import problem_of
@@ -116,8 +116,8 @@ def find_label_shift(
         labels=labels,
         train=before.tolist(),
         test=after.tolist(),
-        changed=bool(chi2.sf(2 * rows * (plain - mixed), free) < SURE),
-        explained=bool(chi2.sf(2 * rows * mixed, max(used - 1 - free, 1)) > STRANGE),
+        changed=bool(chdtrc(max(free, 1), 2 * rows * (plain - mixed)) < SURE),
+        explained=bool(chdtrc(max(used - 1 - free, 1), 2 * rows * mixed) > STRANGE),
         unlike=plain,
         weights=_weights(after, before, label),
         outputs=ours,
