@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from importlib import import_module
 from pathlib import Path
@@ -60,13 +60,16 @@ def loads_torch(name: str) -> bool:
     return name.startswith(TORCH_ROOMS) or name in TORCH_FILES
 
 
-def imports_of(file: Path) -> Iterator[tuple[ast.stmt, str]]:
+@cache
+def imports_of(file: Path) -> list[tuple[ast.stmt, str]]:
+    found: list[tuple[ast.stmt, str]] = []
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{name_of(file)}:{node.lineno} uses a relative import"
-            yield node, node.module or ""
+            found.append((node, node.module or ""))
         elif isinstance(node, ast.Import):
-            yield from ((node, alias.name) for alias in node.names)
+            found += [(node, alias.name) for alias in node.names]
+    return found
 
 
 @pytest.mark.parametrize("file", FILES, ids=name_of)

@@ -10,6 +10,7 @@ import pytest
 from pipeline import cv
 from pipeline.base.command import run
 from tests.toy import command, environment, predictions, toy_competition
+from tests.training.toys import inject
 
 
 @pytest.fixture(scope="module")
@@ -40,12 +41,12 @@ def test_a_save_that_fails_ends_with_4_and_the_same_command_goes_on(tmp_path, go
     assert predictions(root) == golden
 
 
-def test_memory_that_runs_out_once_costs_no_step_and_is_told_everywhere(tmp_path):
+def test_memory_that_runs_out_once_costs_no_step_and_is_told_everywhere(tmp_path, monkeypatch, capsys):
     root = toy_competition(tmp_path)
-    done = command(root, "cv", "--model", "tiny", fault="micro-batch:2:oom")
-    assert done.returncode == 0
+    inject(monkeypatch, "micro-batch:2:oom")
+    assert run(cv.main, ["--root", str(root), "--model", "tiny"]) == 0
     told = "out of memory at step 2 with 8 rows at once; from here on at most 4"
-    assert told in done.stderr
+    assert told in capsys.readouterr().err
     manifest = json.loads((root / "oof" / "toy" / "tiny" / "run.json").read_text())
     (event,) = [e for e in manifest["events"]["seed-42/fold-0"] if e["what"] == "batch halved"]
     assert (event["step"], event["rows_before"], event["rows"]) == (1, 8, 4)
