@@ -41,7 +41,9 @@ def test_a_save_that_fails_ends_with_4_and_the_same_command_goes_on(tmp_path, go
     assert predictions(root) == golden
 
 
-def test_memory_that_runs_out_once_costs_no_step_and_is_told_everywhere(tmp_path, monkeypatch, capsys):
+def test_memory_that_runs_out_once_costs_no_step_and_is_told_everywhere(
+    tmp_path, monkeypatch, capsys
+):
     root = toy_competition(tmp_path)
     inject(monkeypatch, "micro-batch:2:oom")
     assert run(cv.main, ["--root", str(root), "--model", "tiny"]) == 0
