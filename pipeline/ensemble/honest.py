@@ -17,10 +17,13 @@ from pipeline.ensemble.evidence import Evidence, FoldSet
 from pipeline.ensemble.methods.registry import METHODS, methods_for
 from pipeline.ensemble.predictor import Predictor
 from pipeline.metrics import Draws, resampled_gains
-from pipeline.metrics.bootstrap import RESAMPLES
+from pipeline.metrics.bootstrap import BUNDLES, RESAMPLES, freedom
 
 AUTO = "auto"
 NESTED_RESAMPLES = 200  # a standard error inside the nest decides ties; 200 give it to 5 %
+# Bundles left out where the metric must be called: for ties inside the nest (a standard error to
+# 16 %), and for each of K fits, whose differences are then known from 9 (K - 1) numbers.
+NESTED_BUNDLES, FIT_BUNDLES = 20, 10
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,8 @@ class Choice:
     behind: dict[str, float]
     """How far each is behind the best."""
     spread: dict[str, float]
-    """Standard error of that difference, paired, over groups."""
+    """Standard error of that difference, paired, over groups; of the method chosen and the simpler
+    ones."""
 
     @property
     def reason(self) -> str:
@@ -102,7 +106,8 @@ class Nest:
         """(B,) that gain in each bootstrap draw."""
         if (method, folds) not in self._resampled:
             blends, draws = self.left_out(method, folds), self.draws(folds)
-            self._resampled[method, folds] = self._drawn(blends, draws)
+            bundles = BUNDLES if folds == self.evidence.folds else NESTED_BUNDLES
+            self._resampled[method, folds] = self._drawn(blends, draws, bundles)
         return self._resampled[method, folds]
 
     def resampled_by_fit(self, method: str) -> np.ndarray:
@@ -111,14 +116,14 @@ class Nest:
         if method not in self._by_fit:
             draws = self.draws(folds).first(NESTED_RESAMPLES)
             fits = self.left_out(method, folds).values()
-            drawn = [self._drawn(dict.fromkeys(folds, fit), draws) for fit in fits]
+            drawn = [self._drawn(dict.fromkeys(folds, fit), draws, FIT_BUNDLES) for fit in fits]
             self._by_fit[method] = np.array(drawn)
         return self._by_fit[method]
 
-    def _drawn(self, blends: Mapping[int, Predictor], draws: Draws) -> np.ndarray:
+    def _drawn(self, blends: Mapping[int, Predictor], draws: Draws, bundles: int) -> np.ndarray:
         rows, predicted = self.evidence.predict(blends)
         truth = self.evidence.truth[rows]
-        return resampled_gains(self.evidence.metric, truth, predicted, draws)
+        return resampled_gains(self.evidence.metric, truth, predicted, draws, bundles)
 
     def choose(self, folds: FoldSet) -> Choice:
         """Choose a method on *folds* alone: the simplest within a standard error of the best."""
@@ -138,8 +143,12 @@ class Nest:
         best = max(pooled, key=lambda name: pooled[name])
         behind = {name: pooled[best] - gain for name, gain in pooled.items()}
         top = self.resampled(best, folds)
-        spread = {name: spread_of(top - self.resampled(name, folds)) for name in self.methods}
-        chosen = next((name for name in self.methods if behind[name] <= spread[name]), best)
+        chosen, spread = best, {best: 0.0}
+        for name in self.methods:  # the first that is near enough: flexible ones are not asked
+            spread[name] = spread_of(top - self.resampled(name, folds))
+            if behind[name] <= spread[name]:
+                chosen = name
+                break
         return Choice(chosen, pooled, behind, spread)
 
     def _compare_unfitted(self, folds: FoldSet) -> Choice:
@@ -262,7 +271,7 @@ def difference(nest: Nest, method: str, beside: Nest, other: str) -> Difference:
         of_fits=_variance_of_fits(
             _by_fit(nest, method) - _by_fit(beside, other), nest.evidence.metric.needs == "label"
         ),
-        reach=float(stdtrit(max(nest.draws(folds).groups - 1, 1.0), UPPER)),
+        reach=float(stdtrit(freedom(nest.evidence.metric, nest.draws(folds)), UPPER)),
     )
 
 

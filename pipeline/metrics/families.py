@@ -13,6 +13,7 @@ from dataclasses import replace
 from pipeline.base import UsageError
 from pipeline.base.config import TaskConfig
 from pipeline.metrics import formulas
+from pipeline.metrics import linearised_metrics as linear
 from pipeline.metrics.record import Formula, Record
 from pipeline.metrics.registry import METRICS, UP_TO_ONE
 
@@ -46,8 +47,11 @@ def _number(asked: Sequence[str], kind: type[int] | type[float], example: str) -
 
 
 def _f_beta(asked: Sequence[str], task: TaskConfig) -> Record:
-    score = formulas.f_beta(_number(asked, float, "f-beta(0.5)"))
-    made = dict.fromkeys(("binary", "multilabel"), Formula(score=score, columns="mean"))
+    beta = _number(asked, float, "f-beta(0.5)")
+    formula = Formula(
+        score=formulas.f_beta(beta), columns="mean", label_sums=linear.f_beta_sums(beta)
+    )
+    made = dict.fromkeys(("binary", "multilabel"), formula)
     return Record(formulas=made, greater_is_better=True, needs="label", bounds=UP_TO_ONE)
 
 
@@ -60,13 +64,16 @@ def _micro_f1(asked: Sequence[str], task: TaskConfig) -> Record:
             f"{shown}{' …' if len(task.classes) > 10 else ''}"
         )
     left_out = frozenset(task.classes.index(name) for name in asked)
-    made = {"multiclass": Formula(score=formulas.micro_f1_without(left_out))}
+    score, sums = formulas.micro_f1_without(left_out), linear.micro_f1_sums(left_out)
+    made = {"multiclass": Formula(score=score, label_sums=sums)}
     return Record(formulas=made, greater_is_better=True, needs="label", bounds=UP_TO_ONE)
 
 
-def _of_the_likeliest(score: Callable[[int], formulas.Score], example: str) -> Family:
+def _of_the_likeliest(scored: Callable[[int], formulas.Rows], example: str) -> Family:
     def family(asked: Sequence[str], task: TaskConfig) -> Record:
-        made = {"multiclass": Formula(score=score(int(_number(asked, int, example))))}
+        rows = scored(int(_number(asked, int, example)))
+        formula = Formula(score=formulas.mean_over(rows), row_sums=linear.row_means(rows, 1.0))
+        made = {"multiclass": formula}
         return Record(formulas=made, greater_is_better=True, needs="value", bounds=UP_TO_ONE)
 
     return family
@@ -84,11 +91,16 @@ def _mean(asked: Sequence[str], task: TaskConfig) -> Record:
             "direction and take the same (values, or labels)"
         )
     first, problem = records[0], task.problem
-    score = formulas.mean_of([each.formulas[problem].score for each in records])
+    parts = [each.formulas[problem] for each in records]
+    sums = [each.row_sums for each in parts if each.row_sums]
+    formula = Formula(
+        score=formulas.mean_of([each.score for each in parts]),
+        row_sums=linear.mean_of_sums(sums) if len(sums) == len(parts) else None,
+    )
     orders = ["level", "shape", "order"]  # the mean sees all that one of them sees
     return replace(
         first,
-        formulas={problem: Formula(score=score)},
+        formulas={problem: formula},
         bounds=(min(each.bounds[0] for each in records), max(each.bounds[1] for each in records)),
         sees=min((each.sees for each in records), key=orders.index),
         unit_error=all(each.unit_error for each in records),
@@ -103,6 +115,6 @@ FAMILIES: dict[str, Family] = {
     "mean": _mean,
     "f-beta": _f_beta,
     "micro-f1": _micro_f1,
-    "top-accuracy": _of_the_likeliest(formulas.top_accuracy, "top-accuracy(3)"),
-    "map": _of_the_likeliest(formulas.map_at, "map(3)"),
+    "top-accuracy": _of_the_likeliest(formulas.among, "top-accuracy(3)"),
+    "map": _of_the_likeliest(formulas.one_over_place, "map(3)"),
 }

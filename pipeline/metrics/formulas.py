@@ -153,18 +153,19 @@ def class_log_loss(truth: np.ndarray, guess: np.ndarray) -> float:
     return float(-np.log(right / chance.sum(axis=1)).mean())
 
 
-def soft_log_loss(truth: np.ndarray, guess: np.ndarray) -> float:
-    """Cross-entropy against a probability per class, (n, c) both; rows of *guess* rescaled to 1."""
+def soft_losses(truth: np.ndarray, guess: np.ndarray) -> np.ndarray:
+    """(n,) cross-entropy against a probability per class, (n, c) both; rows of *guess* rescaled to
+    sum to 1."""
     chance = np.clip(guess, EPSILON, 1 - EPSILON)
     chance /= chance.sum(axis=1, keepdims=True)
-    return float(-(truth * np.log(chance)).sum(axis=1).mean())
+    return np.asarray(-(truth * np.log(chance)).sum(axis=1))
 
 
-def kl_divergence(truth: np.ndarray, guess: np.ndarray) -> float:
-    """Mean Kullback-Leibler divergence of *guess* from *truth*: cross-entropy less what the labels
-    themselves leave open."""
+def divergences(truth: np.ndarray, guess: np.ndarray) -> np.ndarray:
+    """(n,) Kullback-Leibler divergence of *guess* from *truth*, (n, c) both: cross-entropy less
+    what the labels themselves leave open."""
     logs = np.log(truth, out=np.zeros_like(truth, dtype=float), where=truth > 0)
-    return soft_log_loss(truth, guess) + float((truth * logs).sum(axis=1).mean())
+    return soft_losses(truth, guess) + (truth * logs).sum(axis=1)
 
 
 def confusion(truth: np.ndarray, guess: np.ndarray) -> np.ndarray:
@@ -252,12 +253,17 @@ def calibration_error(truth: np.ndarray, guess: np.ndarray) -> float:
     """Expected calibration error: |share right - mean confidence| over 15 even bins, weighted by
     rows (Guo et al., "On calibration of modern neural networks", 2017); of one column the
     confidence is that of the likelier side."""
+    bins, gaps = calibration(truth, guess)
+    return float(np.abs(np.bincount(bins, weights=gaps, minlength=BINS)).sum() / len(gaps))
+
+
+def calibration(truth: np.ndarray, guess: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(n,) the bin of each row's confidence, and whether it is right (0 or 1) less that."""
     several = truth.shape[1] != guess.shape[1]
     sure = guess.max(axis=1) if several else np.maximum(guess, 1 - guess).ravel()
     right = (likeliest(guess) == truth).ravel() if several else (positive(guess) == truth).ravel()
     bins = np.clip(np.ceil(np.round(sure * BINS, 9)).astype(np.int64) - 1, 0, BINS - 1)
-    gaps = np.bincount(bins, weights=right - sure, minlength=BINS)
-    return float(np.abs(gaps).sum() / len(sure))
+    return bins, right - sure
 
 
 def f_beta(beta: float) -> Score:
@@ -286,25 +292,34 @@ def micro_f1_without(left_out: frozenset[int]) -> Score:
     return score
 
 
-def top_accuracy(k: int) -> Score:
-    """Share of rows whose class is among the *k* likeliest; of equals the first are taken."""
+Rows = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""(y_true (n, k), y_pred (n, k)) -> (n,) what each row scores."""
 
-    def score(truth: np.ndarray, guess: np.ndarray) -> float:
+
+def among(k: int) -> Rows:
+    """Whether the class is among the *k* likeliest; of equals the first are taken."""
+
+    def rows(truth: np.ndarray, guess: np.ndarray) -> np.ndarray:
         best = np.argsort(-guess, axis=1, kind="stable")[:, :k]
-        return float((best == truth).any(axis=1).mean())
+        return (best == truth).any(axis=1).astype(float)
 
-    return score
+    return rows
 
 
-def map_at(k: int) -> Score:
-    """Mean over rows of 1 / the place of the true class among the *k* likeliest, 0 beyond (MAP@k
-    of one true class per row)."""
+def one_over_place(k: int) -> Rows:
+    """1 / the place of the true class among the *k* likeliest, 0 beyond; its mean is MAP@k of one
+    true class per row."""
 
-    def score(truth: np.ndarray, guess: np.ndarray) -> float:
+    def rows(truth: np.ndarray, guess: np.ndarray) -> np.ndarray:
         best = np.argsort(-guess, axis=1, kind="stable")[:, :k]
-        return float(((best == truth) / np.arange(1, best.shape[1] + 1)).sum(axis=1).mean())
+        return np.asarray(((best == truth) / np.arange(1, best.shape[1] + 1)).sum(axis=1))
 
-    return score
+    return rows
+
+
+def mean_over(rows: Rows) -> Score:
+    """The mean of what the rows score."""
+    return lambda truth, guess: float(rows(truth, guess).mean())
 
 
 def mean_of(scores: Sequence[Score]) -> Score:

@@ -7,12 +7,12 @@ formula where every row counts once; the tests hold the two together. Sums are e
 rank metrics (see below).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.metrics.formulas import EPSILON, indicators
+from pipeline.metrics.formulas import BINS, EPSILON, Rows, calibration, indicators
 from pipeline.metrics.moments import FromMoments, Pair
 
 # Rank metrics, written as sums over rows so that a bootstrap draw needs no sorting.
@@ -128,6 +128,47 @@ def _mean(sign: float) -> Finish:
 
 def _with_count(per_row: np.ndarray) -> np.ndarray:
     return np.stack([per_row, np.ones(len(per_row))], axis=1)
+
+
+def row_means(rows: Rows, sign: float) -> Sums:
+    """The sums of a metric that is the mean of what *rows* score; *sign* -1: smaller is better."""
+    return lambda truth, predicted: (_with_count(rows(truth, predicted)), _mean(sign))
+
+
+def mean_of_sums(parts: Sequence[Sums]) -> Sums:
+    """The sums of a mean of several metrics."""
+
+    def sums(truth: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, Finish]:
+        made = [each(truth, predicted) for each in parts]
+        ends = np.cumsum([terms.shape[1] for terms, _ in made])[:-1]
+
+        def finish(total: np.ndarray) -> np.ndarray:
+            pieces = zip(made, np.split(total, ends, axis=-1), strict=True)
+            return np.asarray(np.mean([done(piece) for (_, done), piece in pieces], axis=0))
+
+        return np.hstack([terms for terms, _ in made]), finish
+
+    return sums
+
+
+def share_rmse_sums(truth: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, Finish]:
+    """Minus the mean over columns of the root mean squared error."""
+
+    def finish(total: np.ndarray) -> np.ndarray:
+        return np.asarray(-np.sqrt(total[..., :-1] / total[..., -1:]).mean(axis=-1))
+
+    return np.hstack([(truth - predicted) ** 2, np.ones((len(truth), 1))]), finish
+
+
+def calibration_sums(truth: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, Finish]:
+    """Minus the expected calibration error: the gap of each bin, and the number of rows."""
+    bins, gaps = calibration(truth, predicted)
+    terms = (bins[:, None] == np.arange(BINS)) * gaps[:, None]
+
+    def finish(total: np.ndarray) -> np.ndarray:
+        return np.asarray(-np.abs(total[..., :-1]).sum(axis=-1) / total[..., -1])
+
+    return np.hstack([terms, np.ones((len(terms), 1))]), finish
 
 
 def mae_sums(truth: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, Finish]:
@@ -253,6 +294,29 @@ def _kappa(total: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore"):
         kappa = 1 - apart / (yy + pp - 2 * y * p / total[..., -1:])
     return np.asarray(kappa.mean(axis=-1))
+
+
+def f_beta_sums(beta: float) -> LabelSums:
+    """F of the value 1, recall counting *beta* times as much as precision; mean over columns."""
+
+    def terms(truth: np.ndarray, found: np.ndarray, classes: int) -> np.ndarray:
+        return np.hstack([(1 + beta**2) * truth * found, beta**2 * truth + found])
+
+    def finish(total: np.ndarray) -> np.ndarray:
+        hits, either = np.split(total, 2, axis=-1)
+        return np.asarray(_f1(hits / 2, either).mean(axis=-1))
+
+    return LabelSums(terms, finish)
+
+
+def micro_f1_sums(left_out: frozenset[int]) -> LabelSums:
+    """F1 of all rows together, the classes with the numbers *left_out* not counting as answers."""
+
+    def terms(truth: np.ndarray, found: np.ndarray, classes: int) -> np.ndarray:
+        wanted, chosen = (~np.isin(each, list(left_out)) for each in (truth, found))
+        return np.hstack([wanted & (truth == found), wanted.astype(int) + chosen]).astype(float)
+
+    return LabelSums(terms, _micro_f1)
 
 
 ACCURACY = LabelSums(_hits, _mean(1.0))

@@ -24,7 +24,7 @@ _ROOT = Formula(
     of_mean=moments.rmse_of_mean,
     row_sums=linear.moment_sums(moments.rmse_gain),
 )
-_SHARES_ROOT = Formula(score=formulas.rmse, columns="mean")
+_SHARES_ROOT = Formula(score=formulas.rmse, columns="mean", row_sums=linear.share_rmse_sums)
 _AUC = Formula(
     score=formulas.auc,
     columns="mean",
@@ -40,6 +40,11 @@ _KAPPA = Formula(score=formulas.quadratic_kappa, columns="mean", label_sums=line
 _LOG_LOSS = Formula(
     score=formulas.log_loss, columns="mean", row_sums=linear.log_loss_sums, greedy=likely
 )
+
+
+def _loss_of_rows(rows: formulas.Rows) -> Formula:
+    return Formula(score=formulas.mean_over(rows), row_sums=linear.row_means(rows, -1.0))
+
 
 METRICS: dict[str, Record] = {
     "pearson": Record(
@@ -95,7 +100,7 @@ METRICS: dict[str, Record] = {
     "mae": Record(
         formulas={
             "regression": Formula(score=formulas.mae, columns="mean", row_sums=linear.mae_sums),
-            "soft-labels": Formula(score=formulas.mae, columns="mean"),
+            "soft-labels": Formula(score=formulas.mae, columns="mean", row_sums=linear.mae_sums),
         },
         greater_is_better=False,
         needs="value",
@@ -161,7 +166,7 @@ METRICS: dict[str, Record] = {
                 greedy=likely_classes,
             ),
             "multilabel": _LOG_LOSS,
-            "soft-labels": Formula(score=formulas.soft_log_loss),
+            "soft-labels": _loss_of_rows(formulas.soft_losses),
         },
         greater_is_better=False,
         needs="value",
@@ -174,7 +179,7 @@ METRICS: dict[str, Record] = {
         place={"soft-labels": 0},
     ),
     "kl-divergence": Record(
-        formulas={"soft-labels": Formula(score=formulas.kl_divergence)},
+        formulas={"soft-labels": _loss_of_rows(formulas.divergences)},
         greater_is_better=False,
         needs="value",
         bounds=ERROR,
@@ -264,7 +269,10 @@ METRICS: dict[str, Record] = {
         bounds=(0.0, 2.0),
     ),
     "calibration-error": Record(
-        formulas=dict.fromkeys(("binary", "multiclass"), Formula(score=formulas.calibration_error)),
+        formulas=dict.fromkeys(
+            ("binary", "multiclass"),
+            Formula(score=formulas.calibration_error, row_sums=linear.calibration_sums),
+        ),
         greater_is_better=False,
         needs="value",
         bounds=UP_TO_ONE,

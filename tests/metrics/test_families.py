@@ -84,6 +84,17 @@ def test_what_is_wrong_in_the_parentheses_is_said(name, problem, said):
     assert said in str(caught.value)
 
 
+def shares(seed):
+    random = np.random.default_rng(seed)
+    return random.dirichlet(np.ones(4), 60), random.dirichlet(np.ones(4), 60)
+
+
+def grades(seed):
+    """Whole numbers inside the label range: whatever rows are drawn, the range stays."""
+    truth, guess = numbers(seed)
+    return np.clip(np.rint(truth), 1, 4), guess
+
+
 @pytest.mark.parametrize(
     ("name", "problem", "make"),
     [
@@ -92,15 +103,29 @@ def test_what_is_wrong_in_the_parentheses_is_said(name, problem, said):
         ("balanced-accuracy", "multiclass", classes),
         ("weighted-f1", "multiclass", classes),
         ("micro-f1", "multilabel", lambda seed: labels(seed, k=3)),
+        ("f-beta(2)", "multilabel", lambda seed: labels(seed, k=3)),
+        ("micro-f1(no_relation, owns)", "multiclass", classes),
+        ("top-accuracy(2)", "multiclass", classes),
+        ("map(3)", "multiclass", classes),
+        ("calibration-error", "binary", labels),
+        ("calibration-error", "multiclass", classes),
+        ("mean(mae, mcrmse)", "regression", numbers),
+        ("mean(log-loss, brier)", "multiclass", classes),
+        ("kl-divergence", "soft-labels", shares),
+        ("log-loss", "soft-labels", shares),
+        ("rmse", "soft-labels", shares),
+        ("mae", "soft-labels", shares),
+        ("qwk", "regression", grades),
     ],
 )
 @pytest.mark.parametrize("seed", range(4))
 def test_the_fast_way_equals_the_formula_on_draws_of_rows(name, problem, make, seed):
     truth, guess = make(seed)
-    metric = get_metric(name, task(problem))
+    limits = (0.0, 5.0) if problem == "regression" else None
+    metric = get_metric(name, task(problem, label_range=limits))
     assert metric.row_sums is not None
     terms, finish = metric.row_sums(truth, guess)
     draws = np.random.default_rng(seed).integers(0, len(truth), (6, len(truth)))
     counts = np.array([np.bincount(rows, minlength=len(truth)) for rows in draws])
     for rows, found in zip(draws, finish(counts @ terms), strict=True):
-        assert found == pytest.approx(metric.score(truth[rows], guess[rows]), abs=1e-9)
+        assert found == pytest.approx(metric.gain(truth[rows], guess[rows]), abs=1e-9)

@@ -23,7 +23,7 @@ from pipeline.ensemble.decisions.rounding import Labels
 from pipeline.ensemble.evidence import Evidence, FoldSet
 from pipeline.ensemble.honest import AUTO, NESTED_RESAMPLES, UPPER, Difference, Gain, Nest
 from pipeline.metrics import Draws, Metric, MetricError, resampled_gains
-from pipeline.metrics.bootstrap import RESAMPLES
+from pipeline.metrics.bootstrap import RESAMPLES, freedom
 from pipeline.problems.form import Form
 
 # Judging a change of predictions: its effect, its interval, and whether that is enough.
@@ -57,7 +57,7 @@ class Judge:
         (_, first, drawn), (_, second, against) = self._measured(one), self._measured(other)
         with np.errstate(invalid="ignore"):
             apart = first - second
-        reach = float(stdtrit(max(self.draws.groups - 1, 1.0), UPPER))
+        reach = float(stdtrit(freedom(self.metric, self.draws), UPPER))
         return Difference(float(apart), drawn - against, of_fits=0.0, reach=reach).gain()
 
     def _measured(self, predicted: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
