@@ -247,7 +247,7 @@ def own_metric(name: str, root: Path) -> Score:
         asked.update(guess.tobytes())
         if (found := known.get(asked.digest())) is None:
             try:
-                found = called(truth, guess)
+                found = made(truth, guess)
             except MetricError as error:
                 found = error
             known[asked.digest()] = found
@@ -255,7 +255,7 @@ def own_metric(name: str, root: Path) -> Score:
             raise found
         return found
 
-    def called(truth: np.ndarray, guess: np.ndarray) -> float:
+    def made(truth: np.ndarray, guess: np.ndarray) -> float:
         flat = [array[:, 0] if array.shape[1] == 1 else array for array in (truth, guess)]
         try:
             value = function(*flat)
