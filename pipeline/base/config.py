@@ -26,6 +26,7 @@ GroupBy = Literal["near", "exact", "none"]
 
 
 Rare = Literal["refuse", "train-only"]
+Unit = Literal["given", "character", "word"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +87,11 @@ class ColumnsConfig:
     entities: list[EntityConfig] = field(default_factory=list, metadata=LATER)
     """Entities in a text, for {text!marked} in a template."""
 
+    unit: Unit = field(default="given", metadata=LATER)
+    """Of tags, what has one: given (each cell of texts is a list), character, or word."""
+    space_after: str | None = field(default=None, metadata=LATER)
+    """Of tags of given units: column with a list of whether a space follows each."""
+
     @property
     def named(self) -> list[str]:
         """What a template can name."""
@@ -116,7 +122,7 @@ class TaskConfig:
     """What is predicted and how it is scored."""
 
     problem: ProblemName
-    """regression, binary, multiclass (one of several) or multilabel (any of several)."""
+    """regression, binary, multiclass (one of several), multilabel (any of several) or tags."""
     metric: str
     """A name from docs/metrics.md, or module:function of (y_true, y_pred), larger is better."""
     classes: list[str] = field(default_factory=list)
@@ -149,6 +155,8 @@ class TaskConfig:
                 "multilabel, and task.classes name the labels"
             )
         if wrong := self.problem_type.class_count_problem(len(self.classes)):
+            problems.append(wrong)
+        if wrong := self.problem_type.classes_problem(self.classes):
             problems.append(wrong)
         if len(set(self.classes)) != len(self.classes):
             problems.append("task.classes names a class twice")

@@ -5,12 +5,24 @@ One with a row per class is read as one column per class, and written back as ro
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 from unicodedata import is_normalized, normalize
 
 import numpy as np
 import pandas as pd
 
 from pipeline.base import Competition
+
+
+class FileForm(Protocol):
+    """A file whose rows are not those that are predicted."""
+
+    @property
+    def told(self) -> str:
+        """What its rows are."""
+
+    def rows(self, ids: Sequence[str], cells: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+        """The file's rows: *cells* has the (m,) texts of each column, for the *ids* (m,)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +34,11 @@ class LongForm:
     id_column: str
     class_column: str
     value_column: str
+
+    @property
+    def told(self) -> str:
+        """What its rows are."""
+        return f"a row per {self.class_column!r} of each id"
 
     def rows(self, ids: Sequence[str], cells: Mapping[str, Sequence[str]]) -> pd.DataFrame:
         """The file with its value column filled: *cells* has the (m,) texts of each class, for the
@@ -49,8 +66,9 @@ class Sample:
     column first, all written as they are called."""
     written_ids: np.ndarray | None = None
     """(m,) str objects: the ids as they are written, where that is not composed (NFC)."""
-    long: LongForm | None = None
-    """How the file has a row per class, where it does: here it has a column per class."""
+    long: FileForm | None = None
+    """How the file has a row per class, or per document of tagged units, where it does: here it has
+    a column per class, or a row per unit."""
     made_up: bool = False
     """Whether there is no file, so that nothing is known of the form of an answer."""
 
@@ -89,6 +107,13 @@ def sample_of(
     if as_wide := widened(frame, name):
         wide, long = as_wide
         return replace(sample_of(wide, id_column, targets), long=long)
+    return sample_as_it_is(frame, name, written)
+
+
+def sample_as_it_is(
+    frame: pd.DataFrame, name: str, written: Mapping[str, str] | None = None
+) -> Sample:
+    """The sample in *frame*, whose ids stand in the column *name*; an empty text for none."""
     columns = [str(column) for column in frame.columns if column != name]
     numbers = np.array([str(row) for row in range(len(frame))], dtype=object)
     found = frame[name].to_numpy(dtype=object) if name else numbers

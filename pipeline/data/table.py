@@ -13,6 +13,29 @@ from pipeline.data.join import compare, doubled, places_of, shared
 
 
 @dataclass(frozen=True, kw_only=True)
+class Units:
+    """How n rows are units of documents: those of a document stand together, in order."""
+
+    document: np.ndarray
+    """(n,) str objects: the id of the document."""
+    place: np.ndarray
+    """(n,) int: the unit's place in it, from 0."""
+    after: np.ndarray
+    """(n,) str objects: what stands between the unit and the next one."""
+
+    def rows(self, which: np.ndarray) -> "Units":
+        """Those of some rows; whole documents as a rule."""
+        return Units(
+            document=self.document[which], place=self.place[which], after=self.after[which]
+        )
+
+    @property
+    def number(self) -> np.ndarray:
+        """(n,) int: the number of the row's document, from 0."""
+        return np.cumsum(self.place == 0) - 1
+
+
+@dataclass(frozen=True, kw_only=True)
 class Table:
     """n rows of one file."""
 
@@ -27,6 +50,8 @@ class Table:
     """Further columns, each (n,) str objects."""
     marked: Mapping[str, np.ndarray] = field(default_factory=dict)
     """Texts with their entities marked, each (n,) str objects, for templates."""
+    units: Units | None = None
+    """Of what documents the rows are units; None where each stands for itself."""
     source: str = ""
     """The file the rows came from, for messages."""
 
@@ -49,6 +74,7 @@ class Table:
             targets=None if self.targets is None else self.targets[which],
             features={name: column[which] for name, column in self.features.items()},
             marked={name: column[which] for name, column in self.marked.items()},
+            units=None if self.units is None else self.units.rows(which),
             source=self.source,
         )
 
@@ -75,6 +101,13 @@ def concatenate(first: Table, second: Table) -> Table:
             for name in first.marked
             if name in second.marked
         },
+        units=None
+        if first.units is None or second.units is None
+        else Units(
+            document=np.concatenate([first.units.document, second.units.document]),
+            place=np.concatenate([first.units.place, second.units.place]),
+            after=np.concatenate([first.units.after, second.units.after]),
+        ),
         source=first.source,
     )
 

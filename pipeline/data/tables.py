@@ -27,7 +27,15 @@ from pipeline.data.joined import joined
 from pipeline.data.labels import apart, encode, labelled_rows
 from pipeline.data.reading.packed import FILE_NAME
 from pipeline.data.reading.reader import SKIPPED, Reading, read
-from pipeline.data.sample import Sample, composed, for_rows, made_up, sample_of
+from pipeline.data.sample import (
+    Sample,
+    composed,
+    for_rows,
+    id_column_of,
+    made_up,
+    sample_as_it_is,
+    sample_of,
+)
 from pipeline.data.table import (
     Table,
     concatenate,
@@ -38,6 +46,7 @@ from pipeline.data.table import (
     sample_problems,
 )
 from pipeline.data.template import marked_texts, with_fields
+from pipeline.data.units import by_units, unit_table
 
 # From one file to a checked Table, together with what was found in it.
 
@@ -112,6 +121,11 @@ def labelled_file(
     ids = row_ids(frame, columns.id, name)
     kept = labelled_rows(frame, columns.targets, competition.task.unlabelled)
     frame, ids = frame[kept], ids[kept]
+    further = [*fold_columns(competition), *features]
+    if competition.task.problem_type.units:
+        units, problems, told = unit_table(name, frame, ids, competition, further, labelled=True)
+        wrong = id_problems(ids) + problems
+        return Checked(units, about(name, wrong), file.notes + about(name, told))
     targets, problems, notes = encode(frame, columns.targets, ids, competition.task)
     if left_out := int(len(kept) - kept.sum()):
         mark = competition.task.unlabelled
@@ -168,6 +182,8 @@ def file_to_predict(
     else:
         ids, notes = row_ids(frame, id_column, name), []
         problems = id_problems(ids)
+    if competition.task.problem_type.units:
+        return _units_to_predict(name, frame, ids, competition, sample, file.notes)
     if sample is not None:
         sample, wrong, told = for_rows(sample, ids, competition.data.short_sample)
         problems, notes = problems + wrong, notes + told
@@ -178,6 +194,28 @@ def file_to_predict(
         notes.append(f"no sample submission: the submission's header will be {header}")
     table, wrong = _table(name, frame, ids, competition)
     return Checked(table, about(name, problems + wrong), file.notes + about(name, notes)), sample
+
+
+def _units_to_predict(
+    name: str,
+    frame: pd.DataFrame,
+    ids: np.ndarray,
+    competition: Competition,
+    sample: Sample | None,
+    notes: list[str],
+) -> tuple[Checked[Table], Sample | None]:
+    """As `file_to_predict`, of the documents in *frame* with these *ids*."""
+    table, problems, told = unit_table(
+        name, frame, ids, competition, fold_columns(competition), labelled=False
+    )
+    problems = about(name, id_problems(ids) + problems)
+    notes = notes + about(name, told)
+    if table is not None:
+        where = competition.data.sample_submission
+        given = sample or made_up(competition, "id", ids)
+        sample, wrong, told = by_units(given, table)
+        problems, notes = problems + about(where, wrong), notes + about(where or name, told)
+    return Checked(table, problems, notes), sample
 
 
 def test_id_column(frame: pd.DataFrame, competition: Competition, sample: Sample | None) -> str:
@@ -321,9 +359,12 @@ def _sample(competition: Competition, root: Path) -> Checked[Sample]:
     frame = file.value.frame
     written = dict(zip(map(str, frame.columns), file.value.header, strict=True))
     columns = competition.columns
+    if competition.task.problem_type.units:  # its ids may be of documents or of units
+        own = id_column_of(frame, columns.id, columns.targets)
+        return Checked(sample_as_it_is(frame, own, written), notes=file.notes)
     sample = sample_of(frame, columns.id, columns.targets, written)
     if sample.long is not None:
-        told = f"a row per {sample.long.class_column!r} of each id, as the submission will have"
+        told = f"{sample.long.told}, as the submission will have"
         file = replace(file, notes=[*file.notes, *about(name, [told])])
     problems = id_problems(sample.ids)
     if not sample.columns:

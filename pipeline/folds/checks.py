@@ -115,6 +115,31 @@ def missing_from_training(fold_of_row: np.ndarray, classes: Division) -> list[tu
     ]
 
 
+MOVES = 100
+"""So many groups are moved at most, lest two classes chase each other for ever."""
+
+
+def spread(fold_of_row: np.ndarray, groups: np.ndarray, divided: Sequence[Division]) -> np.ndarray:
+    """(n,) the folds again; where one holds out a whole class, its smallest group moves on.
+
+    Strata see to this by themselves, except where a rare class was joined with others. It moves
+    to the smallest fold.
+    """
+    fold_of_row, size = fold_of_row.copy(), np.bincount(groups)
+    for _ in range(MOVES):
+        found = [
+            (each, *pair) for each in divided for pair in missing_from_training(fold_of_row, each)
+        ]
+        if not found:
+            break
+        classes, number, fold = found[0]
+        held = np.unique(groups[(classes.class_of_row == number) & (fold_of_row == fold)])
+        rows = np.bincount(fold_of_row).astype(float)
+        rows[fold] = np.inf
+        fold_of_row[groups == held[size[held].argmin()]] = rows.argmin()
+    return fold_of_row
+
+
 def row_problems(found: np.ndarray, train: np.ndarray, file: str, source: str) -> list[str]:
     """How the ids *found* in a fold file differ from those of *train*; their order is free."""
     differ, problems = compare(found.tolist(), train.tolist()), []

@@ -18,6 +18,7 @@ from pipeline.base.config import FoldsConfig
 from pipeline.base.files import commit_json, commit_text
 from pipeline.base.seeding import derive_seed
 from pipeline.data import Table, places_of
+from pipeline.data.units import documents
 from pipeline.folds.checks import (
     Spread,
     Way,
@@ -25,9 +26,9 @@ from pipeline.folds.checks import (
     divisions,
     fold_problems,
     group_problems,
-    missing_from_training,
     rare_notes,
     row_problems,
+    spread,
     spreads,
     target_problems,
     ways_out,
@@ -72,6 +73,20 @@ class Folds:
     label_hash: np.ndarray | None = None
     """(n, 3) uint8: first bytes of the hash of each row's id and targets, as in the passport."""
 
+    def of_units(self, table: Table) -> "Folds":
+        """These folds of documents as folds of their units, the rows of *table*."""
+        if table.units is None:
+            return self
+        row = table.units.number
+        return replace(
+            self,
+            ids=table.ids,
+            fold_of_row=self.fold_of_row[:, row],
+            group_of_row=self.group_of_row[row],
+            linked_group=None if self.linked_group is None else self.linked_group[row],
+            label_hash=None if self.label_hash is None else self.label_hash[row],
+        )
+
     def training_rows(self, repeat: int, fold: int) -> np.ndarray:
         """(n,) bool: rows that the learner of this fold is fitted on."""
         return np.asarray(self.fold_of_row[repeat] != fold)
@@ -98,8 +113,13 @@ def frozen(
     """
     if not paths.passport.exists():
         freeze(competition, paths, train)
-    folds = read_frozen(competition, paths, train)
-    return folds if extra is None else _linked(folds, competition, train, extra)
+    rows = documents(train, competition.task)
+    folds = _read(competition, paths, rows)
+    if extra is not None:
+        folds = _linked(folds, competition, rows, documents(extra, competition.task))
+        if extra.units is not None and folds.extra_group is not None:
+            folds = replace(folds, extra_group=folds.extra_group[extra.units.number])
+    return folds.of_units(train)
 
 
 def freeze(competition: Competition, paths: Paths, train: Table) -> None:
@@ -108,6 +128,7 @@ def freeze(competition: Competition, paths: Paths, train: Table) -> None:
     A fold file without a passport is left from a freeze that was interrupted if it is exactly the
     one that would be written; any other is somebody's own and refused.
     """
+    train = documents(train, competition.task)
     new = new_folds(competition, train, paths.root)
     rows = FoldFile(ids=train.ids, fold_of_row=new.fold_of_row, group_of_row=new.group_of_row)
     content = as_text(rows)
@@ -137,6 +158,11 @@ def read_frozen(competition: Competition, paths: Paths, train: Table) -> Folds:
     Raises ArtifactError where they are not frozen yet, damaged, edited, or made from other rows,
     texts, targets or settings: naming the settings and the first ids.
     """
+    return _read(competition, paths, documents(train, competition.task)).of_units(train)
+
+
+def _read(competition: Competition, paths: Paths, train: Table) -> Folds:
+    """As `read_frozen`; of units, *train* has their documents."""
     if not paths.passport.exists() and not paths.folds_csv.exists():
         raise ArtifactError(
             f"there are no frozen folds for {competition.name} ({paths.folds_csv}). Freeze them "
@@ -203,8 +229,6 @@ def _linked(folds: Folds, competition: Competition, train: Table, extra: Table) 
     return replace(folds, linked_group=group[: len(train)], extra_group=group[len(train) :])
 
 
-MOVES = 100
-"""So many groups are moved at most, lest two classes chase each other for ever."""
 ROOM = 1.2
 """Of a fold's share of the rows, for its largest group."""
 
@@ -222,7 +246,10 @@ class NewFolds:
 
 
 def new_folds(competition: Competition, train: Table, root: Path) -> NewFolds:
-    """Assign or read the folds of *train*; DataError, with the ways out, where that cannot be."""
+    """Assign or read the folds of *train*; DataError, with the ways out, where that cannot be.
+
+    Of units, *train* has their documents.
+    """
     try:
         return _made(competition, train, root)
     except DataError as error:
@@ -326,27 +353,6 @@ def _assigned(
         assignments.append(assignment)
     raise_if(problems, DataError, "no folds can be made; another folds.seed may do")
     return np.stack(assignments)
-
-
-def spread(fold_of_row: np.ndarray, groups: np.ndarray, divided: Sequence[Division]) -> np.ndarray:
-    """(n,) the folds again; where one holds out a whole class, its smallest group moves on.
-
-    Strata see to this by themselves, except where a rare class was joined with others. It moves
-    to the smallest fold.
-    """
-    fold_of_row, size = fold_of_row.copy(), np.bincount(groups)
-    for _ in range(MOVES):
-        found = [
-            (each, *pair) for each in divided for pair in missing_from_training(fold_of_row, each)
-        ]
-        if not found:
-            break
-        classes, number, fold = found[0]
-        held = np.unique(groups[(classes.class_of_row == number) & (fold_of_row == fold)])
-        rows = np.bincount(fold_of_row).astype(float)
-        rows[fold] = np.inf
-        fold_of_row[groups == held[size[held].argmin()]] = rows.argmin()
-    return fold_of_row
 
 
 def _from_file(

@@ -1,7 +1,9 @@
 """Metrics with something in parentheses: f-beta(0.5), map(3), micro-f1(no_relation), mean(a, b).
 
 mean(pearson, spearman)      the mean of several metrics of one direction
-f-beta(2)                    recall counts twice as much as precision
+f-beta(2)                    recall counts twice as much as precision; of tags: units that are not O
+entity-f-beta(5)             the same of whole entities
+entity-f1(PS, LC)            F1 of entities of these types alone
 micro-f1(no_relation)        F1 of all rows together, these classes left out
 top-accuracy(3), map(3)      is the class among the three likeliest; one over its place there
 """
@@ -12,10 +14,11 @@ from dataclasses import replace
 
 from pipeline.base import UsageError
 from pipeline.base.config import TaskConfig
-from pipeline.metrics import formulas
+from pipeline.metrics import formulas, tagging
 from pipeline.metrics import linearised_metrics as linear
 from pipeline.metrics.record import Formula, Record
 from pipeline.metrics.registry import METRICS, UP_TO_ONE
+from pipeline.problems.tags import inventory_of
 
 CALL = re.compile(r"([a-z0-9-]+)\((.*)\)")
 Family = Callable[[Sequence[str], TaskConfig], Record]
@@ -51,8 +54,27 @@ def _f_beta(asked: Sequence[str], task: TaskConfig) -> Record:
     formula = Formula(
         score=formulas.f_beta(beta), columns="mean", label_sums=linear.f_beta_sums(beta)
     )
-    made = dict.fromkeys(("binary", "multilabel"), formula)
+    made = dict.fromkeys(("binary", "multilabel"), formula) | {"tags": tagging.unit_f(beta)}
     return Record(formulas=made, greater_is_better=True, needs="label", bounds=UP_TO_ONE)
+
+
+def _entity_f_beta(asked: Sequence[str], task: TaskConfig) -> Record:
+    formula = tagging.entity_f(_number(asked, float, "entity-f-beta(5)"))
+    return Record(
+        formulas={"tags": formula}, greater_is_better=True, needs="label", bounds=UP_TO_ONE
+    )
+
+
+def _entity_f1(asked: Sequence[str], task: TaskConfig) -> Record:
+    known = inventory_of(tuple(task.classes)).types
+    if task.problem_type.units and (not asked or set(asked) - set(known)):
+        raise UsageError(
+            f"entity-f1({', '.join(asked)}): expected types that count, of {', '.join(known)}"
+        )
+    formula = tagging.entity_f(types=asked)
+    return Record(
+        formulas={"tags": formula}, greater_is_better=True, needs="label", bounds=UP_TO_ONE
+    )
 
 
 def _micro_f1(asked: Sequence[str], task: TaskConfig) -> Record:
@@ -81,6 +103,8 @@ def _of_the_likeliest(scored: Callable[[int], formulas.Rows], example: str) -> F
 
 def _mean(asked: Sequence[str], task: TaskConfig) -> Record:
     records = []
+    if task.problem_type.units:
+        raise UsageError(f"mean({', '.join(asked)}): means of several metrics do not fit tags yet")
     for name in asked:
         if name not in METRICS or task.problem not in METRICS[name].formulas:
             raise UsageError(f"mean({', '.join(asked)}): {name!r} is no metric of a {task.problem}")
@@ -114,6 +138,8 @@ def _mean(asked: Sequence[str], task: TaskConfig) -> Record:
 FAMILIES: dict[str, Family] = {
     "mean": _mean,
     "f-beta": _f_beta,
+    "entity-f1": _entity_f1,
+    "entity-f-beta": _entity_f_beta,
     "micro-f1": _micro_f1,
     "top-accuracy": _of_the_likeliest(formulas.among, "top-accuracy(3)"),
     "map": _of_the_likeliest(formulas.one_over_place, "map(3)"),

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -49,11 +50,14 @@ class Metric:
     """Of a regression: the labels that predictions are rounded to; None: the targets'."""
     cuts: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
     """How predictions become labels, given the targets, in place of rounding (`judging`)."""
+    classes: tuple[str, ...] = ()
+    """task.classes."""
 
-    @property
+    @cached_property
     def formula(self) -> Formula:
         """The function, and the fast ways there are to it."""
-        return self.record.formulas[problem_of(self.problem).scored_as]
+        found = self.record.formulas[problem_of(self.problem).scored_as]
+        return found if found.of_classes is None else found.of_classes(self.classes)
 
     @property
     def greater_is_better(self) -> bool:
@@ -88,10 +92,12 @@ class Metric:
         return sums.terms(truth, labels, max(2, predicted.shape[1])), sums.finish
 
     def labels(self, truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-        """The labels of raw predictions, in the shape of the targets (n, k)."""
+        """The labels of raw predictions, in the shape of the targets (n, k); of units (n, 1)."""
         if self.cuts is not None:
             return self.cuts(truth, predicted)
         kind = problem_of(self.problem)
+        if kind.units:
+            return kind.decode(predicted, truth[:, -1] == 0, self.classes)[:, None].astype(float)
         if kind.numeric:
             return nearest(truth, predicted, self.label_range)
         return likeliest(predicted) if kind.exclusive else positive(predicted)
@@ -135,6 +141,12 @@ def get_metric(name: str, task: TaskConfig, root: Path | None = None) -> Metric:
 
     Raises UsageError naming the metrics that fit, or the nearest name.
     """
+    classes = tuple(task.classes)
+    if ":" in name and task.problem_type.units:
+        raise UsageError(
+            f"the metric {name!r}: functions of your own do not score tags yet; there are "
+            f"{', '.join(fitting(task.problem))}, f-beta(5), entity-f-beta(2), entity-f1(TYPE)"
+        )
     if ":" in name:
         return of_a_function(name, own_metric(name, root or Path()), task.problem)
     fit = ", ".join(fitting(task.problem))
@@ -144,7 +156,7 @@ def get_metric(name: str, task: TaskConfig, root: Path | None = None) -> Metric:
             raise UsageError(
                 f"the metric {name!r} does not fit a {task.problem} problem. There are: {fit}."
             )
-        return Metric(name, record, task.problem, task.label_range)
+        return Metric(name, record, task.problem, task.label_range, classes=classes)
     if name not in METRICS:
         close = get_close_matches(name.lower(), sorted(METRICS), n=1, cutoff=0.5)
         hint = f"did you mean {close[0]!r}? " if close else ""
@@ -156,7 +168,7 @@ def get_metric(name: str, task: TaskConfig, root: Path | None = None) -> Metric:
         raise UsageError(
             f"the metric {name!r} does not fit a {task.problem} problem. There are: {fit}."
         )
-    return Metric(name, METRICS[name], task.problem, task.label_range)
+    return Metric(name, METRICS[name], task.problem, task.label_range, classes=classes)
 
 
 def of_a_function(name: str, score: Score, problem: str) -> Metric:

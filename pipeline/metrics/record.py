@@ -52,6 +52,9 @@ class Formula:
     """The gain from sums over rows of raw predictions: a bootstrap draw is then one product."""
     label_sums: LabelSums | None = None
     """The gain from sums over rows of decided labels: the same, and cuts are tried all at once."""
+    of_classes: "Callable[[tuple[str, ...]], Formula] | None" = None
+    """Where it depends on what the classes are called: the formula for these names, to be used in
+    place of this one."""
     greedy: Greedy | None = None
     """Members made ready for greedy steps that pass over the rows."""
 

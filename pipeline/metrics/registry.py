@@ -6,7 +6,7 @@ in `formulas`; docs/metrics.md says which function of scikit-learn or scipy each
 
 import math
 
-from pipeline.metrics import formulas, moments
+from pipeline.metrics import formulas, moments, tagging
 from pipeline.metrics import linearised_metrics as linear
 from pipeline.metrics.greedy import likely, likely_classes, ranked
 from pipeline.metrics.record import Formula, Record
@@ -133,7 +133,12 @@ METRICS: dict[str, Record] = {
         },
     ),
     "accuracy": Record(
-        formulas={"binary": _ACCURACY, "multiclass": _ACCURACY, "multilabel": _ACCURACY},
+        formulas={
+            "binary": _ACCURACY,
+            "multiclass": _ACCURACY,
+            "multilabel": _ACCURACY,
+            "tags": tagging.ACCURACY,
+        },
         greater_is_better=True,
         needs="label",
         bounds=UP_TO_ONE,
@@ -167,6 +172,7 @@ METRICS: dict[str, Record] = {
             ),
             "multilabel": _LOG_LOSS,
             "soft-labels": _loss_of_rows(formulas.soft_losses),
+            "tags": tagging.LOG_LOSS,
         },
         greater_is_better=False,
         needs="value",
@@ -267,6 +273,35 @@ METRICS: dict[str, Record] = {
         greater_is_better=False,
         needs="value",
         bounds=(0.0, 2.0),
+    ),
+    "entity-f1": Record(
+        formulas={"tags": tagging.entity_f()},
+        greater_is_better=True,
+        needs="label",
+        bounds=UP_TO_ONE,
+        usual_for={"tags": "Tags: whole entities (strict IOB2), all types together."},
+        place={"tags": 0},
+    ),
+    "entity-macro-f1": Record(
+        formulas={"tags": tagging.entity_f(macro=True)},
+        greater_is_better=True,
+        needs="label",
+        bounds=UP_TO_ONE,
+        place={"tags": 1},
+    ),
+    "klue-entity-f1": Record(
+        formulas={"tags": tagging.entity_f(macro=True, joined=True)},
+        greater_is_better=True,
+        needs="label",
+        bounds=UP_TO_ONE,
+        place={"tags": 2},
+    ),
+    "klue-char-f1": Record(
+        formulas={"tags": tagging.klue_characters()},
+        greater_is_better=True,
+        needs="label",
+        bounds=UP_TO_ONE,
+        place={"tags": 3},
     ),
     "calibration-error": Record(
         formulas=dict.fromkeys(

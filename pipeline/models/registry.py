@@ -22,12 +22,22 @@ class LearnerKind:
     starts from cannot be had; empty where it starts from none."""
     torch: bool = False
     """Whether it computes with torch, on a GPU where there is one."""
+    rows: bool = True
+    """Whether it learns what a row is labelled on its own."""
+    units: bool = False
+    """Whether it learns the tags of the units of whole documents."""
 
 
 LEARNERS = {
     "linear": LearnerKind(
         recipe="pipeline.models.settings:LinearRecipe",
         factory="pipeline.models.linear.learner:make_factory",
+    ),
+    "crf": LearnerKind(
+        recipe="pipeline.models.crf:CrfRecipe",
+        factory="pipeline.models.crf:make_factory",
+        rows=False,
+        units=True,
     ),
     "boosting": LearnerKind(
         recipe="pipeline.models.settings:BoostingRecipe",

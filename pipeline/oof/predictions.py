@@ -26,7 +26,8 @@ from pipeline.oof.manifest import FORMAT, SAME, check_format, read_manifest
 
 @dataclass(frozen=True, kw_only=True)
 class FoldPredictions:
-    """What the learner of one fold says about rows it has not seen. Values are float32."""
+    """What the learner of one fold says about rows it has not seen. Values are float32, of tags
+    float16 (`Problem.stored`)."""
 
     valid_ids: np.ndarray
     """(n_f,) str."""
@@ -53,7 +54,7 @@ def commit_fold(path: Path, predictions: FoldPredictions, manifest: Mapping[str,
     """Write one fold's predictions to *path* (.npz), then its manifest beside it (.json)."""
     arrays = {name: getattr(predictions, name) for name in ARRAYS}
     typed = {
-        name: value.astype(np.str_) if name.endswith("ids") else value.astype(np.float32)
+        name: value.astype(np.str_) if name.endswith("ids") else value.astype(_kept(value.dtype))
         for name, value in arrays.items()
     }
     if predictions.valid_labels is not None:
@@ -61,6 +62,10 @@ def commit_fold(path: Path, predictions: FoldPredictions, manifest: Mapping[str,
     digest = commit_arrays(path, typed)
     content = {"format": FORMAT, **manifest, "predictions_sha256": digest}
     commit_json(path.with_suffix(".json"), content)
+
+
+def _kept(given: np.dtype) -> type:
+    return np.float16 if given == np.float16 else np.float32
 
 
 def read_fold(path: Path) -> tuple[FoldPredictions, dict[str, Any]]:

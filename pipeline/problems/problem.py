@@ -91,6 +91,11 @@ class Problem(ABC):
     named_classes: ClassVar[bool] = False
     """Whether the classes of the one target column are named in task.classes."""
 
+    units: ClassVar[bool] = False
+    """Whether a row of a file is a document, and the rows of tables and predictions are its units,
+    in order: what a unit is labelled is read off its whole document (`decode`)."""
+    stored: ClassVar[type] = np.float32
+    """The numbers that predictions are kept as."""
     several_in_a_cell: ClassVar[bool] = False
     """Whether one target column may hold several labels, named in task.classes."""
 
@@ -128,6 +133,10 @@ class Problem(ABC):
         """What is wrong with *count* entries in task.classes; None where nothing is."""
         return None
 
+    def classes_problem(self, classes: Sequence[str]) -> str | None:
+        """What is wrong with the names in task.classes; None where nothing is."""
+        return None
+
     def outputs(self, targets: Sequence[str], classes: Sequence[str]) -> list[str]:
         """(k,) names of the prediction columns."""
         return list(targets)
@@ -145,6 +154,28 @@ class Problem(ABC):
     def label_text(self, values: np.ndarray, classes: Sequence[str]) -> str:
         """The targets (t,) of a row in words."""
         return ", ".join(f"{value:g}" for value in values)
+
+    # Units of documents; only where `units` says so.
+
+    def unit_targets(
+        self, tags: Sequence[str], classes: Sequence[str]
+    ) -> tuple[np.ndarray, set[str]]:
+        """(n, t) targets of a document with these *tags*, and those that are not among *classes*.
+
+        The last column is the unit's place in its document, from 0.
+        """
+        raise NotImplementedError(self.name)
+
+    def document_targets(self, targets: np.ndarray, classes: Sequence[str]) -> np.ndarray:
+        """(d, q) what folds look at, from the targets (n, t) of d whole documents, in order."""
+        raise NotImplementedError(self.name)
+
+    def decode(
+        self, predicted: np.ndarray, first: np.ndarray, classes: Sequence[str]
+    ) -> np.ndarray:
+        """(n,) class numbers from the predictions (n, k) of whole documents, in order; *first* (n,)
+        says where each begins."""
+        raise NotImplementedError(self.name)
 
     # Folds.
 

@@ -8,8 +8,9 @@ from pipeline.problems.multilabel import MULTILABEL
 from pipeline.problems.problem import Problem
 from pipeline.problems.regression import REGRESSION
 from pipeline.problems.soft_labels import SOFT_LABELS
+from pipeline.problems.tags import TAGS
 
-PROBLEMS: tuple[Problem, ...] = (REGRESSION, BINARY, MULTICLASS, MULTILABEL, SOFT_LABELS)
+PROBLEMS: tuple[Problem, ...] = (REGRESSION, BINARY, MULTICLASS, MULTILABEL, SOFT_LABELS, TAGS)
 """A new type is one more entry here."""
 
 TYPES: dict[str, Problem] = {each.name: each for each in PROBLEMS}

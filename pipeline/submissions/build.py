@@ -17,10 +17,11 @@ import numpy as np
 
 from pipeline import __version__
 from pipeline.base import Competition, Paths
-from pipeline.base.config import as_dict
+from pipeline.base.config import TaskConfig, as_dict
 from pipeline.base.files import sha256
 from pipeline.data import load
 from pipeline.data.sample import Sample
+from pipeline.data.units import begins
 from pipeline.ensemble import Outcome
 from pipeline.ensemble.decisions.choose import Judge
 from pipeline.ensemble.outcome import Instead, conclude
@@ -150,8 +151,17 @@ def fill(outcome: Outcome, ids: Sequence[str], sample: Sample, rows: Rows | None
     check(ids, sample.ids.tolist(), predicted)
     decided = outcome.decided.apply(predicted)
     limits = task.label_range or outcome.seen_range
-    texts = task.problem_type.texts(outcome.form, task, decided, limits)
+    texts = task.problem_type.texts(outcome.form, task, as_decoded(task, decided, ids), limits)
     return build(sample, ids, texts)
+
+
+def as_decoded(task: TaskConfig, predicted: np.ndarray, ids: Sequence[str]) -> np.ndarray:
+    """(m, k) *predicted* with a single 1 in the row of each unit, that of its decoded tag; where
+    rows stand for themselves, as they are."""
+    if not task.problem_type.units:
+        return predicted
+    tags = task.problem_type.decode(predicted, begins(ids), task.classes)
+    return np.eye(predicted.shape[1])[tags]
 
 
 NAMED = ("runs", "method")

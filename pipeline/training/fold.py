@@ -240,17 +240,18 @@ def _predict(job: Job, part: Part, learner: Learner, watch: Watch) -> FoldPredic
 
 
 def predict_bare(job: Job, learner: Learner, table: Table, watch: Watch) -> np.ndarray:
-    """(len(table), k) float32 finite predictions of *table*, its targets taken away first.
+    """(len(table), k) finite predictions of *table*, its targets taken away first: float32, or
+    what the problem type has them kept as.
 
     Raises DivergedError where one is NaN or infinite.
     """
-    k = len(job.competition.outputs)
+    k, stored = len(job.competition.outputs), job.competition.task.problem_type.stored
     if not len(table):
-        return np.empty((0, k), dtype=np.float32)
+        return np.empty((0, k), dtype=stored)
     hidden = set(further_columns(job.recipe)) - set(fold_columns(job.competition))
     shown = {key: each for key, each in table.features.items() if key not in hidden}
     bare = replace(table, targets=None, features=shown)
-    values = np.asarray(learner.predict(bare, watch), dtype=np.float32)
+    values: np.ndarray = np.asarray(learner.predict(bare, watch), dtype=stored)
     assert values.shape == (len(bare), k), f"predicted {values.shape}, not {(len(bare), k)}"
     broken = bare.ids[~np.isfinite(values).all(axis=1)]
     if len(broken):

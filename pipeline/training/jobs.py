@@ -11,13 +11,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.base import Competition, Paths, read_json
+from pipeline.base import Competition, Paths, UsageError, read_json
 from pipeline.base.config import as_dict, flat, short
 from pipeline.base.cores import wait_asleep
 from pipeline.base.doors import load as load_object
 from pipeline.base.paths import Part, Workspace
 from pipeline.data import Table, Tables, load
 from pipeline.data.template import view_of
+from pipeline.data.units import documents
 from pipeline.folds import Folds
 from pipeline.folds.frozen import frozen
 from pipeline.folds.relation import questions
@@ -137,6 +138,18 @@ def check_weights(recipe: Recipe) -> None:
         load_object(check)(recipe)
 
 
+def check_kind(recipe: Recipe, competition: Competition) -> None:
+    """Raise UsageError where the recipe's learner cannot learn such a problem."""
+    units, kind = competition.task.problem_type.units, LEARNERS[recipe.learner]
+    if kind.units if units else kind.rows:
+        return
+    fit = [name for name, each in LEARNERS.items() if (each.units if units else each.rows)]
+    raise UsageError(
+        f"the recipe {recipe.name} is for learner {recipe.learner}, which does not learn "
+        f"{competition.task.problem_type.described}. Learners that do: {', '.join(fit)}"
+    )
+
+
 def make_factory(
     recipe: Recipe, competition: Competition, policy: FailurePolicy, tokens: Path | None = None
 ) -> LearnerFactory:
@@ -145,6 +158,7 @@ def make_factory(
     *tokens* is the folder of the token stores; without it they stay in memory.
     """
     kind = LEARNERS[recipe.learner]
+    check_kind(recipe, competition)
     if kind.torch:
         wait_asleep()  # heeded only where torch is not loaded yet
 
@@ -195,7 +209,7 @@ def jobs_of(args: "Namespace", competition: Competition) -> Iterator[Job]:
     try_submission(competition, tables, get_metric(competition.task.metric, competition.task, root))
     paths = Paths(root, competition.name)
     folds = frozen_folds(competition, paths, tables, keep=not args.dry_run)
-    asked = questions(tables.train, tables.test, folds.fold_of_row, competition.folds)
+    asked = _questions(competition, tables, folds)
     folds = replace(folds, notes=(*folds.notes, *asked))
     tokens = None if args.dry_run else paths.tokens
     for name, found in recipes.items():
@@ -226,6 +240,15 @@ def jobs_of(args: "Namespace", competition: Competition) -> Iterator[Job]:
         )
         yield job
         job.factory.close()  # before the next model is loaded
+
+
+def _questions(competition: Competition, tables: Tables, folds: Folds) -> list[str]:
+    """What to ask about how held-out rows, or documents, stand to their training part."""
+    train = documents(tables.train, competition.task)
+    test, fold_of_row = documents(tables.test, competition.task), folds.fold_of_row
+    if tables.train.units is not None:
+        fold_of_row = fold_of_row[:, tables.train.units.place == 0]
+    return questions(train, test, fold_of_row, competition.folds)
 
 
 def _as_begun(paths: Paths, recipe: Recipe) -> Recipe:

@@ -14,8 +14,8 @@ from pipeline.base.errors import ArtifactError, DataError
 from pipeline.base.paths import Paths
 from pipeline.data.labels import apart
 from pipeline.data.table import Table
-from pipeline.folds.checks import Spread, divisions, rare_notes
-from pipeline.folds.frozen import frozen, new_folds, read_frozen, spread, workable
+from pipeline.folds.checks import Spread, divisions, rare_notes, spread
+from pipeline.folds.frozen import frozen, new_folds, read_frozen, workable
 
 
 def competition(problem="regression", classes=(), targets=("label",), **folds):

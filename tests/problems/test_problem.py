@@ -24,8 +24,9 @@ from tests.ensemble.toys import CLASSES, member, task_of, truth_of
 from tests.problems.share import SHARE
 
 PACKAGE = Path(__file__).resolve().parents[2] / "pipeline"
-NAMES = [name for name, each in TYPES.items() if each.drawn]
-"""Those whose labels are what happened; test_soft_labels.py has the others."""
+NAMES = [name for name, each in TYPES.items() if each.drawn and not each.units]
+"""Those whose labels are what happened to a row by itself; test_soft_labels.py and test_tags.py
+have the others."""
 EXCEPTIONS = {
     "setup/detection/task.py": "says which type the labels look like: a decision between them",
     "metrics/registry.py": "says which types a metric suits, and its formula for each",

@@ -7,6 +7,7 @@
 | binary, multilabel | of labels, or with `label_sums` | label | threshold |
 | multiclass | of labels, or with `label_sums` | label | offsets |
 | multiclass | of ordered labels | label | offsets, cut points |
+| tags | of labels | label | share of O |
 
 What a metric is stands in its record (`pipeline.metrics.record`).
 
@@ -19,7 +20,7 @@ import numpy as np
 from pipeline.base.config import TaskConfig
 from pipeline.ensemble.decisions.cut_points import cuts_within, fit_class_cuts
 from pipeline.ensemble.decisions.decision import Candidate, Case, Hurdle, Offer
-from pipeline.ensemble.decisions.probabilities import offsets_for, thresholds_for
+from pipeline.ensemble.decisions.probabilities import offsets_for, outside_for, thresholds_for
 from pipeline.ensemble.decisions.rounding import Labels, clip_to, fit_grid, has_grid
 from pipeline.metrics import Metric
 from pipeline.problems.form import Kind
@@ -70,7 +71,7 @@ def rounding(case: Case) -> Candidate | None:
 def _writes_classes(case: Case) -> bool:
     """Whether classes are written, and the metric can tell one way to decide from another."""
     scored = case.metric.needs == "label" or case.metric.formula.label_sums is not None
-    return case.kind == "label" and scored
+    return case.kind == "label" and scored and not case.task.problem_type.units
 
 
 def threshold(case: Case) -> Candidate | None:
@@ -98,5 +99,12 @@ def cut_points(case: Case) -> Candidate | None:
     return None
 
 
-DECISIONS: tuple[Offer, ...] = (clip, rounding, threshold, offsets, cut_points)
+def share_of_outside(case: Case) -> Candidate | None:
+    """Tags by how likely O has to be, for a unit to be no part of an entity."""
+    if not case.task.problem_type.units or case.metric.needs != "label":
+        return None
+    return Candidate(name="share of O", rule=outside_for(case.metric))
+
+
+DECISIONS: tuple[Offer, ...] = (clip, rounding, threshold, offsets, cut_points, share_of_outside)
 """From simple to flexible: one takes over from those before where it clears its hurdle."""

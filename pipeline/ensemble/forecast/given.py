@@ -7,6 +7,7 @@ import numpy as np
 
 from pipeline.base.config import Competition
 from pipeline.data.table import Table
+from pipeline.data.units import documents
 from pipeline.ensemble.assessment import Assessment, score_or_none
 from pipeline.ensemble.decisions.choose import Decided
 from pipeline.ensemble.evidence import Evidence
@@ -47,34 +48,61 @@ def forecast(given: Given, holdout: Labelled | None) -> Leaderboard:
     test, competition = given.test, given.competition
     if test is None:
         return Leaderboard(notes=["withheld: nothing is known of the test rows"])
+    asked = documents(test, competition.task)
     parts = {"whole": len(test)}
-    if shares := competition.submissions.rows(len(test)):
-        parts |= {"public": shares[0], "private": shares[1]}
+    if shares := competition.submissions.rows(len(asked)):
+        size = len(test) / len(asked)  # of a document
+        parts |= {"public": round(shares[0] * size), "private": round(shares[1] * size)}
     evidence, decided, settings = given.evidence, given.decided, competition.folds
     metric, problem = evidence.metric, evidence.problem
     scored = Scored(metric, problem, evidence.truth, decided.predicted, evidence.group_of_row)
     rows, raw = evidence.predict(given.assessment.honest_blends)
-    known = Labelled(
+    ours = Labelled(
         table=given.train,
         scored=scored,
         gain=decided.gain,
         raw=raw[np.argsort(rows)],
         fold_of_row=given.fold_of_row[0],
     )
+    known = _of_documents(ours, competition)
+    fold_of_row = given.fold_of_row
+    if given.train.units is not None:
+        fold_of_row = fold_of_row[:, given.train.units.place == 0]
     holdout, absent, adjust = _with_holdout_rows(given, holdout)
+    holdout = None if holdout is None else _of_documents(holdout, competition)
     columns = settings.group_columns
     further = Further(
-        outputs=_outputs(given, given.assessment.blend),
-        measured=_measured(given, holdout, absent),
+        outputs=None if evidence.kind.units else _outputs(given, given.assessment.blend),
+        measured=None if evidence.kind.units else _measured(given, holdout, absent),
         refit=_refit(given),
-        relation=compare_folds(
-            given.train, test, given.fold_of_row, settings.near_threshold, columns
-        ),
+        relation=compare_folds(known.table, asked, fold_of_row, settings.near_threshold, columns),
         names=competition.outputs,
         adjust=adjust,
         absent=absent,
     )
-    return leaderboard(known, holdout, test, parts, settings.seed, columns, further)
+    found = leaderboard(known, holdout, asked, parts, settings.seed, columns, further)
+    if evidence.kind.units and found.parts:
+        return replace(found, notes=[*found.notes, NOT_OF_THE_MEAN])
+    return found
+
+
+NOT_OF_THE_MEAN = (
+    "of tags the range does not hold what the mean of the folds' learners gains on test over one "
+    "of them: expect a little more"
+)
+
+
+def _of_documents(known: Labelled, competition: Competition) -> Labelled:
+    """*known*, of units with the table of their documents."""
+    if known.table.units is None:
+        return known
+    units, fold = known.table.units, known.fold_of_row
+    return replace(
+        known,
+        table=documents(known.table, competition.task),
+        fold_of_row=None if fold is None else fold[units.place == 0],
+        document=units.number,
+    )
 
 
 def _outputs(given: Given, blend: Predictor) -> Outputs | None:

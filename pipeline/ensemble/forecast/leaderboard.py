@@ -33,6 +33,7 @@ from pipeline.ensemble.forecast.ranges import (
 from pipeline.ensemble.forecast.shift import (
     Copied,
     Shift,
+    by_documents,
     copied,
     find_shift,
     left_of_shift,
@@ -76,7 +77,7 @@ class Labelled:
     """Rows whose labels nothing of the ensemble was fitted on, or not those of their own fold."""
 
     table: Table
-    """(n,) what they are."""
+    """(n,) what they are; of units their documents."""
     scored: Scored
     """Their decided predictions, in the same order."""
     gain: float
@@ -85,6 +86,8 @@ class Labelled:
     """(n, k) their predictions before decisions."""
     fold_of_row: np.ndarray | None = None
     """(n,) in which fold each was held out; None for a holdout file."""
+    document: np.ndarray | None = None
+    """Of units: (r,) the place in the table of the document of each row that is scored."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,7 +161,8 @@ class _Forecast:
         ours, theirs = code([train.table.texts, self.test.texts])
         shift = shift_between(train.table, self.test, ours, theirs, self.grouped_by)
         self.auc = None if shift is None else shift.auc
-        copies = copied(ours, train.scored.group_of_row, theirs)
+        shift, groups = by_documents(shift, train.scored.group_of_row, train.document)
+        copies = copied(ours, groups, theirs)
         if copies.many:
             return self._withheld(_told(copies))
         if (why := self._other_question()) is not None:

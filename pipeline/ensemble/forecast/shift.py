@@ -8,7 +8,7 @@ the weight, and labels may go another way too: nothing can be promised then.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -77,6 +77,19 @@ def shift_between(
         ours=ours_margin,
         theirs=asked[np.isfinite(asked)],
     )
+
+
+def by_documents(
+    shift: Shift | None, group_of_row: np.ndarray, document: np.ndarray | None
+) -> tuple[Shift | None, np.ndarray]:
+    """The *shift* of documents with weights for their units, and the groups of the documents.
+
+    *group_of_row* and *document* are of the units; without *document* rows stand for themselves.
+    """
+    if document is None:
+        return shift, group_of_row
+    groups = group_of_row[np.unique(document, return_index=True)[1]]
+    return None if shift is None else replace(shift, weights=shift.weights[document]), groups
 
 
 def left_of_shift(shift: Shift, weights: np.ndarray) -> float:

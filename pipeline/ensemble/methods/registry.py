@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 MOST_CELLS = 20_000_000
 """Rows x columns x members up to which "auto" tries methods that are scored row by row."""
+MOST_UNIT_CELLS = 500_000
+"""The same of units, for logistic: a text has many of them, and it would take minutes."""
 CROWD = 15
 """Members from which greedy is tried in bags. In simulated worlds of 200 rows (12 each) bags took
 0.010 to 0.013 off the true rmse with 20 members and 0.015 to 0.048 with 60; with six they did not
@@ -74,20 +76,25 @@ def _crowded(evidence: "Evidence") -> bool:
 
 def _probable(evidence: "Evidence") -> bool:
     """Whether predictions are probabilities."""
-    return evidence.kind.scored_by_log_odds and evidence.cells <= MOST_CELLS
+    most = MOST_UNIT_CELLS if evidence.kind.units else MOST_CELLS
+    return evidence.kind.scored_by_log_odds and evidence.cells <= most
 
 
 def _sliced(evidence: "Evidence") -> bool:
     """Whether a column slices the rows."""
-    return _described(evidence) and evidence.facts is not None and bool(evidence.facts.levels)
+    few = evidence.cells <= MOST_CELLS
+    return few and evidence.facts is not None and bool(evidence.facts.levels)
 
 
 def _described(evidence: "Evidence") -> bool:
     """Whether there are facts about the rows."""
-    return evidence.facts is not None and evidence.cells <= MOST_CELLS
+    whole = not evidence.kind.units  # of a unit alone there is nothing to say
+    return whole and evidence.facts is not None and evidence.cells <= MOST_CELLS
 
 
 def _without_texts(evidence: "Evidence") -> str | None:
+    if evidence.kind.units:
+        return "layers looks at whole texts; of one unit of them there is nothing to see"
     return "layers needs the rows' texts" if evidence.facts is None else None
 
 

@@ -1,0 +1,304 @@
+"""A tag for every unit of a text: names of persons and places, personal data, parts of an essay.
+
+The competition's own unit (a character, a given token, a word) is the row: of tables, predictions,
+folds' held-out parts and members. A text is a document, a group of rows that stand in order. Tags
+are IOB2 (`B-PS`, `I-PS`, `O`: an entity begins at B- and runs over the I- of its type that follow;
+Tjong Kim Sang & Veenstra, "Representing Text Chunks", EACL 1999) or plain types (`PS`, `O`), whose
+runs are the entities.
+
+Targets are (n, 2): the number of the tag among task.classes, and the unit's place in its document,
+so that whoever has the targets of some whole documents, in order, knows where each begins.
+Predictions are (n, k), a probability per tag, as with one class of several; members are blended
+unit by unit, and the blend is decoded last: the likeliest tags of a whole document that make sense.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import ClassVar
+from zlib import crc32
+
+import numpy as np
+
+from pipeline.problems.classes import OneClass, SumsToOne
+from pipeline.problems.form import Form, Sample, columns_by_name, refuse, untouched
+from pipeline.problems.label_texts import class_numbers
+from pipeline.problems.multilabel import set_strata
+from pipeline.problems.problem import Clues, Division, Task
+
+OUTSIDE = "O"
+OTHER_SCHEMES = ("S-", "E-", "L-", "U-", "M-")
+"""Prefixes of BIOES, BILOU and BMES."""
+TINY = 1e-30
+"""Lowest probability, for its logarithm: below what float16 and float32 hold."""
+MANY = 4
+"""Entities of a type in a document from which on there are many."""
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """The tags there are, c of them."""
+
+    names: tuple[str, ...]
+
+    @cached_property
+    def plain(self) -> bool:
+        """Whether tags are types, without B- and I-."""
+        return not any(name[:2] in ("B-", "I-") for name in self.names)
+
+    @cached_property
+    def types(self) -> list[str]:
+        """(t,) the types of entities, in the order in which tags name them."""
+        return list(dict.fromkeys(self._type(name) for name in self.names if name != OUTSIDE))
+
+    @cached_property
+    def type_of(self) -> np.ndarray:
+        """(c,) the number of each tag's type, -1 for O."""
+        number = {name: place for place, name in enumerate(self.types)}
+        return np.array([number.get(self._type(name), -1) for name in self.names])
+
+    @cached_property
+    def begins(self) -> np.ndarray:
+        """(c,) bool: whether a tag says that an entity begins."""
+        return np.array([name.startswith("B-") for name in self.names])
+
+    @cached_property
+    def inside(self) -> np.ndarray:
+        """(i,) the numbers of the I- tags."""
+        return np.flatnonzero([name.startswith("I-") for name in self.names])
+
+    @cached_property
+    def opening(self) -> np.ndarray:
+        """(i,) of each I- tag the number of the B- tag that it may follow, beside itself."""
+        return np.array([self.names.index(f"B-{self.names[tag][2:]}") for tag in self.inside], int)
+
+    @property
+    def outside(self) -> int:
+        """The number of O."""
+        return self.names.index(OUTSIDE)
+
+    def _type(self, name: str) -> str:
+        if name == OUTSIDE:
+            return ""
+        return name if self.plain else name[2:]
+
+    def broken(self, tags: np.ndarray, first: np.ndarray) -> np.ndarray:
+        """(n,) bool: whether a tag is an I- that no entity of its type stands before."""
+        if self.plain or not len(tags):
+            return np.zeros(len(tags), dtype=bool)
+        kind = self.type_of[tags]
+        follows = np.concatenate([[False], kind[1:] == kind[:-1]]) & ~first
+        return (kind >= 0) & ~self.begins[tags] & ~follows
+
+    def entities(
+        self, tags: np.ndarray, first: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """First rows (e,), last rows (e,) and types (e,) of the entities in *tags* (n,).
+
+        *first* (n,) says where a document begins. Strict IOB2: an I- that follows no entity of its
+        type is none. Plain types: an entity is a run of one type.
+
+        >>> inventory = Inventory(("O", "B-PS", "I-PS"))
+        >>> tags, first = np.array([1, 2, 0, 2, 1, 2]), np.array([1, 0, 0, 0, 0, 1], dtype=bool)
+        >>> [each.tolist() for each in inventory.entities(tags, first)]
+        [[0, 4], [1, 4], [0, 0]]
+        """
+        kind, starts = self.type_of[tags], self.begins[tags]
+        changes = np.concatenate([[True], kind[1:] != kind[:-1]])[: len(tags)] | first | starts
+        begin = np.flatnonzero(changes)
+        end = np.append(begin[1:], len(tags)) - 1
+        kept = kind[begin] >= 0
+        if not self.plain:
+            kept &= starts[begin]
+        return begin[kept], end[kept], kind[begin[kept]]
+
+
+@lru_cache(maxsize=64)
+def inventory_of(names: tuple[str, ...]) -> Inventory:
+    """The inventory of these tags."""
+    return Inventory(names)
+
+
+def decoded(predicted: np.ndarray, first: np.ndarray, inventory: Inventory) -> np.ndarray:
+    """(n,) the likeliest tags of each document under which no I- follows what it may not.
+
+    The best path by the sum of log-probabilities (Viterbi, "Error bounds for convolutional codes",
+    IEEE Transactions on Information Theory, 1967). Where the likeliest tag of every unit makes
+    sense already, it is that.
+
+    Args:
+        predicted: (n, c) probabilities of whole documents, unit by unit.
+        first: (n,) bool, where a document begins.
+
+    >>> inventory, first = Inventory(("O", "B-PS", "I-PS")), np.array([True, False])
+    >>> decoded(np.array([[0.5, 0.4, 0.1], [0.1, 0.2, 0.7]]), first, inventory).tolist()
+    [1, 2]
+    """
+    found = predicted.argmax(axis=1)
+    if not (wrong := inventory.broken(found, first)).any():
+        return found
+    document = np.cumsum(first)
+    rows = np.flatnonzero(np.isin(document, document[wrong]))
+    scores = np.log(np.maximum(predicted[rows].astype(np.float64), TINY))
+    found[rows] = _best_paths(scores, np.flatnonzero(first[rows]), inventory)
+    return found
+
+
+def _best_paths(scores: np.ndarray, starts: np.ndarray, inventory: Inventory) -> np.ndarray:
+    """(n,) the best allowed path of each document, all of them one unit further at a time."""
+    length = np.diff(starts, append=len(scores))
+    order = np.argsort(-length, kind="stable")
+    starts, length = starts[order], length[order]
+    before = np.zeros(scores.shape, dtype=np.int16)
+    best = scores[starts].copy()
+    inside, opening = inventory.inside, inventory.opening
+    best[:, inside] = -np.inf
+    ends = np.empty(len(starts), dtype=np.int64)
+    for place in range(1, int(length.max()) + 1):
+        going = int(np.searchsorted(-length, -place, side="left"))  # documents that are longer
+        ends[going : len(best)] = best[going:].argmax(axis=1)
+        if not going:
+            break
+        best, rows = best[:going], starts[:going] + place
+        came = np.repeat(best.argmax(axis=1)[:, None], scores.shape[1], axis=1)
+        came[:, inside] = np.where(best[:, opening] >= best[:, inside], opening, inside)
+        best = np.take_along_axis(best, came, axis=1) + scores[rows]
+        before[rows] = came
+    path = np.empty(len(scores), dtype=np.int64)
+    last = starts + length - 1
+    path[last] = ends
+    for place in range(int(length.max()) - 1, 0, -1):
+        rows = (starts + place)[length > place]
+        path[rows - 1] = before[rows, path[rows]]
+    return path
+
+
+class Tags(SumsToOne, OneClass):
+    """A tag per unit, a column of probabilities for each tag, rows sum to one."""
+
+    name = "tags"
+    scored_as = "tags"
+    described = "tags (one per character, token or word of a text)"
+    target_kind = "classes"
+    usual_loss = "cross-entropy"
+    alone = "accuracy"
+    units = True
+    column_word = "tags"
+    stored: ClassVar[type] = np.float16
+    written: ClassVar = {"value": "probabilities", "label": "tags"}
+
+    def classes_problem(self, classes: Sequence[str]) -> str | None:
+        """O and at least one other tag, in IOB2 or plain types."""
+        if OUTSIDE not in classes or len(classes) < 2:
+            return f"task.classes of tags has O and at least one other tag, not {list(classes)}"
+        others = [name for name in classes if name != OUTSIDE]
+        prefixed = [name[:2] in ("B-", "I-") for name in others]
+        if any(name[:2] in OTHER_SCHEMES for name in others) and any(prefixed):
+            return (
+                f"task.classes has {', '.join(others[:6])}: tags with S-, E-, L- or U- (BIOES, "
+                "BILOU) are not read; write them as IOB2 (B- where an entity begins, I- inside)"
+            )
+        if any(prefixed) and not all(prefixed):
+            bare = [name for name, has in zip(others, prefixed, strict=True) if not has]
+            return f"task.classes has tags with B- or I- and tags without: {', '.join(bare[:4])}"
+        alone = [name for name in others if name[:2] == "I-" and f"B-{name[2:]}" not in classes]
+        if alone:
+            return (
+                f"task.classes has {alone[0]} but no B-{alone[0][2:]}: tags are read as IOB2, "
+                "where every entity begins with B-"
+            )
+        return None
+
+    def outputs(self, targets: Sequence[str], classes: Sequence[str]) -> list[str]:
+        """The tags."""
+        return list(classes)
+
+    def expand(self, targets: np.ndarray, k: int) -> np.ndarray:
+        """One-hot."""
+        return np.eye(k)[targets[:, 0].astype(int)]
+
+    def unit_targets(
+        self, tags: Sequence[str], classes: Sequence[str]
+    ) -> tuple[np.ndarray, set[str]]:
+        """(n, 2) targets of one document's *tags*, and those that are not among *classes*."""
+        known = class_numbers(classes)
+        numbers = [known.get(tag, np.nan) for tag in tags]
+        unknown = {tag for tag in tags if tag not in known}
+        return np.column_stack([numbers, np.arange(len(tags))]).reshape(-1, 2), unknown
+
+    def document_targets(self, targets: np.ndarray, classes: Sequence[str]) -> np.ndarray:
+        """(d, t + 1) of unit targets (n, 2): entities of each type, and a number that stands for
+        all tags of the document, so that a change of any of them is seen."""
+        inventory = inventory_of(tuple(classes))
+        tags, first = targets[:, 0].astype(int), targets[:, 1] == 0
+        begin, _, kind = inventory.entities(tags, first)
+        starts, document = np.flatnonzero(first), np.cumsum(first) - 1
+        found = np.zeros((len(starts), len(inventory.types) + 1))
+        np.add.at(found, (document[begin], kind), 1)
+        parts = np.split(tags.astype(np.int16), starts[1:])
+        found[:, -1] = [crc32(part.tobytes()) for part in parts]
+        return found
+
+    def decode(
+        self, predicted: np.ndarray, first: np.ndarray, classes: Sequence[str]
+    ) -> np.ndarray:
+        """The best path of each document."""
+        return decoded(predicted, first, inventory_of(tuple(classes)))
+
+    # Of documents: targets as `document_targets` gives them.
+
+    def strata(self, targets: np.ndarray, bins: int, least: int) -> np.ndarray:
+        """Sets of types, each with none, some or many entities; rare sets by the rarest of them."""
+        amount = targets[:, :-1]
+        return set_strata(np.hstack([amount > 0, amount >= MANY]), least)
+
+    def divisions(
+        self, targets: np.ndarray, names: Sequence[str], classes: Sequence[str]
+    ) -> list[Division]:
+        """With and without, for each type that any document has."""
+        types = inventory_of(tuple(classes)).types
+        present = (targets[:, :-1] > 0).astype(np.int64)
+        return [
+            Division(names=[f"documents without {name}", f"type {name!r}"], class_of_row=column)
+            for name, column in zip(types, present.T, strict=True)
+            if not column.all()
+        ]
+
+    def shares(
+        self, targets: np.ndarray, names: Sequence[str], classes: Sequence[str]
+    ) -> dict[str, float]:
+        """Entities of each type, on average over documents."""
+        types = inventory_of(tuple(classes)).types
+        return dict(zip(types, targets[:, :-1].mean(axis=0).tolist(), strict=True))
+
+    def as_labels(self, predicted: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
+        """As they are: tags are read off whole documents, last."""
+        return predicted
+
+    def labels_said(self) -> str:
+        """Which tags."""
+        return "the likeliest tags of a document that make sense"
+
+    def looks_like(self, clues: Clues) -> str:
+        """Always the same."""
+        return "tags"
+
+    def form(self, task: Task, targets: Sequence[str], needs: str, sample: Sample) -> Form:
+        """One tag per unit; the sample says how a document's tags are written."""
+        columns = dict.fromkeys(columns_by_name(targets, sample.columns, "one"), -1)
+        refuse(
+            task.submit == "value",
+            "task.submit is value, but a submission of tags takes tags. Set it to auto or label",
+        )
+        return Form(kind="label", columns=columns, notes=untouched(columns, sample.columns))
+
+    def texts(
+        self, form: Form, task: Task, predicted: np.ndarray, limits: tuple[float, float]
+    ) -> dict[str, list[str]]:
+        """The tag of each unit."""
+        written = task.class_codes or task.classes
+        tags = [written[place] for place in predicted.argmax(axis=1).tolist()]
+        return dict.fromkeys(form.columns, tags)
+
+
+TAGS = Tags()

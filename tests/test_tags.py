@@ -1,0 +1,199 @@
+"""A competition of tags, from documents in files to a checked submission."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline import cv
+from pipeline.base.command import run
+from pipeline.data.units import documents, list_in, tags_in, units_in
+from pipeline.ensemble import __main__ as ensemble
+from pipeline.oof.predictions import read_fold
+
+PEOPLE, PLACES = ["Ann Lee", "Bo", "Cy Young", "Dee"], ["Rome", "New York", "Oslo"]
+FRAMES = [
+    "{p} went to {l} .",
+    "In {l} , {p} slept",
+    "{p} met {q} in {l}",
+    "Nobody came today",
+]
+CONFIG = """
+name: names
+data: {{train: {train}, test: {test}, sample_submission: sample.csv}}
+columns: {{id: id, texts: [{text}], targets: [tags]{more}}}
+task: {{problem: tags, metric: {metric}, classes: [O, B-PER, I-PER, B-LOC, I-LOC]}}
+folds: {{count: 3, groups: exact}}
+"""
+
+
+def sentence(number: int) -> tuple[list[str], list[str]]:
+    """Words and tags."""
+    random = np.random.default_rng(number)
+    words, tags = [], []
+    for word in str(random.choice(FRAMES)).split():
+        kind = {"{p}": PEOPLE, "{q}": PEOPLE, "{l}": PLACES}.get(word)
+        name = str(random.choice(kind)).split() if kind else [word]
+        label = ("LOC" if kind is PLACES else "PER") if kind else ""
+        words += name
+        tags += [f"{'I' if at else 'B'}-{label}" if label else "O" for at in range(len(name))]
+    return [*words, str(number)], [*tags, "O"]
+
+
+def competition(root: Path, metric: str = "entity-f1") -> dict[str, list[str]]:
+    """Files with a list of words in each cell; the tags of the test documents."""
+    lines = {"train": [], "test": []}
+    answers = {}
+    for number in range(70):
+        words, tags = sentence(number)
+        name = f"d-{number}"
+        if number < 54:
+            lines["train"].append({"id": name, "words": words, "tags": tags})
+        else:
+            lines["test"].append({"id": name, "words": words})
+            answers[name] = tags
+    for name, rows in lines.items():
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        (root / f"{name}.jsonl").write_text(text, encoding="utf-8")
+    order = [*answers][::-1]  # the sample's own
+    sample = "".join(f"{name},{' '.join('O' for _ in answers[name])}\n" for name in order)
+    (root / "sample.csv").write_text("id,target\n" + sample, encoding="utf-8")
+    config = CONFIG.format(
+        train="train.jsonl", test="test.jsonl", text="words", more="", metric=metric
+    )
+    (root / "names.yaml").write_text(config, encoding="utf-8")
+    return answers
+
+
+def whole_way(root: Path) -> Path:
+    """Two members and the file of their blend."""
+    where = ["--root", str(root), "--config", str(root / "names.yaml")]
+    for window in (1, 2):
+        settings = ["--set", f"window={window}", "--set", "iterations=15"]
+        assert run(cv.main, [*where, "--model", "crf", *settings]) == 0
+    assert run(ensemble.main, where) == 0
+    (file,) = (root / "submissions").glob("*.csv")
+    return file
+
+
+def test_the_whole_way_of_tags(tmp_path, capsys):
+    answers = competition(tmp_path)
+    file = whole_way(tmp_path)
+    with file.open(encoding="utf-8", newline="") as stream:
+        written = {row["id"]: row["target"].split() for row in csv.DictReader(stream)}
+    assert list(written) == [*answers][::-1], "documents in the sample's order"
+    right = sum(written[name] == tags for name, tags in answers.items())
+    assert right >= 0.8 * len(answers), "sentences of so few patterns are learnt"
+    folds = pd.read_csv(tmp_path / "folds" / "names.csv")
+    assert folds["id"].tolist() == [f"d-{number}" for number in range(54)], "a row per document"
+    printed = capsys.readouterr().out
+    assert "entity-f1" in printed
+    record = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
+    assert 0.8 < record["scores"]["honest"] <= 1
+    parts = [read_fold(path)[0] for path in sorted(tmp_path.glob("oof/names/*/seed-42/*.npz"))]
+    assert {part.valid.dtype for part in parts} == {np.dtype(np.float16)}
+    for part in parts:
+        held = {row.rpartition("#")[0] for row in part.valid_ids.tolist()}
+        assert sum(len(sentence(int(name[2:]))[0]) for name in held) == len(part.valid_ids), (
+            "documents are held out whole"
+        )
+
+
+def test_a_row_per_tagged_token_is_written_as_the_sample_shows_it(tmp_path):
+    answers = competition(tmp_path, metric="f-beta(5)")
+    config = (tmp_path / "names.yaml").read_text(encoding="utf-8")
+    (tmp_path / "names.yaml").write_text(config.replace("id: id", "id: document"), encoding="utf-8")
+    for name in ("train", "test"):
+        path = tmp_path / f"{name}.jsonl"
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        for row in rows:
+            row["document"] = row.pop("id")
+        path.write_text(json.dumps(rows), encoding="utf-8")
+        path.rename(path.with_suffix(".json"))
+    config = (tmp_path / "names.yaml").read_text(encoding="utf-8").replace("jsonl", "json")
+    (tmp_path / "names.yaml").write_text(config, encoding="utf-8")
+    sample = "row_id,document,token,label\n0,d-54,0,B-PER\n1,d-54,1,I-PER\n"
+    (tmp_path / "sample.csv").write_text(sample, encoding="utf-8")
+    lines = pd.read_csv(whole_way(tmp_path), dtype=str)
+    assert lines.columns.tolist() == ["row_id", "document", "token", "label"]
+    assert lines["row_id"].tolist() == [str(row) for row in range(len(lines))]
+    found = set(zip(lines["document"], lines["token"], lines["label"], strict=True))
+    wanted = {
+        (name, str(place), tag)
+        for name, tags in answers.items()
+        for place, tag in enumerate(tags)
+        if tag != "O"
+    }
+    assert len(found & wanted) >= 0.8 * len(wanted)
+    assert not [tag for _, _, tag in found if tag == "O"]
+
+
+def changed(root: Path, name: str, change) -> None:
+    path = root / f"{name}.jsonl"
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    change(rows)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "says"),
+    [
+        ("train", lambda rows: rows[3]["tags"].append("O"), "not as many tags as units: id d-3"),
+        ("train", lambda rows: rows[3]["tags"].__setitem__(0, "B-X"), "id d-3 ('B-X')"),
+        ("train", lambda rows: rows[3].update(words="no list"), "no list of units"),
+        ("test", lambda rows: rows[0].update(words=[]), "documents without a unit: id d-54"),
+        ("test", lambda rows: rows.pop(), "not in the test file: d-69"),
+    ],
+)
+def test_documents_that_do_not_fit_are_refused_by_name(tmp_path, name, change, says, capsys):
+    competition(tmp_path)
+    changed(tmp_path, name, change)
+    where = ["--root", str(tmp_path), "--config", str(tmp_path / "names.yaml")]
+    assert run(cv.main, [*where, "--model", "crf"]) == 3
+    assert says in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "oof").exists()
+
+
+def test_a_learner_of_whole_rows_is_refused_before_anything_is_trained(tmp_path, capsys):
+    competition(tmp_path)
+    where = ["--root", str(tmp_path), "--config", str(tmp_path / "names.yaml")]
+    assert run(cv.main, [*where, "--model", "linear"]) == 2
+    assert "Learners that do: crf" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_tag_that_changed_is_named_by_its_document(tmp_path, capsys):
+    competition(tmp_path)
+    where = ["--root", str(tmp_path), "--config", str(tmp_path / "names.yaml")]
+    recipe = ["--model", "crf", "--set", "iterations=2"]
+    assert run(cv.main, [*where, *recipe]) == 0
+    changed(tmp_path, "train", lambda rows: rows[7]["tags"].__setitem__(-1, "B-LOC"))
+    assert run(cv.main, [*where, *recipe]) == 5
+    assert "d-7" in capsys.readouterr().err
+
+
+def test_units_of_cells():
+    assert units_in("a b", "character") == (["a", " ", "b"], ["", "", ""])
+    assert units_in("['Ann', ',', 'no']", "given") == (["Ann", ",", "no"], ["", " ", ""])
+    assert units_in("plain", "given") is None
+    assert tags_in("O B-PS") == tags_in('["O", "B-PS"]') == ["O", "B-PS"]
+    assert list_in("[1, 2") is None
+
+
+def test_a_document_is_its_units_again(tmp_path):
+    from pipeline.base.parser import Parser
+    from pipeline.data import load
+
+    competition(tmp_path)
+    options = Parser("cv", "")
+    options.add_competition()
+    args = options.read(["--config", str(tmp_path / "names.yaml"), "--root", str(tmp_path)])
+    asked = options.competition(args)
+    tables = load(asked, tmp_path)
+    whole = documents(tables.train, asked.task)
+    assert whole.ids.tolist() == [f"d-{number}" for number in range(54)]
+    spaced = " ".join(sentence(5)[0]).replace(" .", ".").replace(" ,", ",")
+    assert whole.texts[5, 0] == spaced
+    assert documents(whole, asked.task) is whole
