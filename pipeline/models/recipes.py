@@ -54,6 +54,7 @@ YOUNGER: dict[str, Any] = {
     "average": {},
     "reinit_layers": 0,
     "freeze": None,
+    "lora": None,
     "class_fit": "squares",
     "pair_order": "ordered",
 }

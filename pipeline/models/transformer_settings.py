@@ -63,6 +63,24 @@ class Awp:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Lora:
+    """Low-rank adapters are trained in place of the backbone's own weights."""
+
+    rank: int = 16
+    """Numbers between the two matrices of an adapter."""
+    alpha: float = 32.0
+    """What an adapter adds is multiplied by alpha / rank."""
+    dropout: float = 0.05
+    """Of what an adapter reads, in [0, 1)."""
+    targets: list[str] = field(default_factory=list)
+    """Ends of the names of the layers that get one, such as q_proj; empty for all linear layers."""
+    dora: bool = False
+    """Learn the size of a layer's weights beside their direction."""
+    four_bit: bool = False
+    """Hold the backbone in 4 bits a weight: needs an NVIDIA GPU and bitsandbytes."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Contrast:
     """Texts of training rows that belong together are brought together."""
 
@@ -125,6 +143,9 @@ class TransformerRecipe:
     the ends of so many last epochs."""
     reinit_layers: int = 0
     """So many of the highest layers start from random weights instead of the pretrained ones."""
+    lora: Lora | None = None
+    """Adapters, such as {rank: 16, alpha: 32}: they, the head and the pooling are all that is
+    trained and saved, and learning_rate is theirs. null for the whole backbone."""
     freeze: Freeze | None = None
     """Lower layers that are not trained at first, such as {layers: 6, epochs: 1}."""
     cuda_graphs: bool = False
@@ -186,6 +207,7 @@ class TransformerRecipe:
         if not self.backbone.strip():
             problems.append("backbone is empty; name a Hugging Face id, a folder or package:NAME")
         problems += freeze_problems(self.freeze, self.epochs)
+        problems += lora_problems(self)
         problems += loss_problems(self.loss)
         problems += weight_problems("auxiliary", self.auxiliary)
         problems += class_weight_problems(self.class_weights)
@@ -228,6 +250,7 @@ class TransformerRecipe:
             "contrast": self.contrast,
             "r_drop": self.r_drop,
             "freeze": self.freeze,
+            "lora": self.lora,
             "fgm": self.fgm,
             "awp": self.awp,
         }
@@ -257,6 +280,22 @@ def freeze_problems(freeze: Freeze | None, epochs: int) -> Iterator[str]:
             f"freeze.epochs is {freeze.epochs} of {epochs}; it must be at least 1 and below "
             "epochs, or null for the whole training"
         )
+
+
+def lora_problems(recipe: TransformerRecipe) -> Iterator[str]:
+    """What is wrong with the adapters of *recipe*, beside its other settings too."""
+    lora = recipe.lora
+    if lora is None:
+        return
+    if lora.rank < 1:
+        yield f"lora.rank is {lora.rank}; it must be at least 1"
+    if not 0 < lora.alpha < math.inf:
+        yield f"lora.alpha is {lora.alpha}; it must be above 0"
+    if not 0 <= lora.dropout < 1:
+        yield f"lora.dropout is {lora.dropout}; it must be a share: at least 0 and below 1"
+    for name in ("freeze", "fgm", "reinit_layers"):
+        if getattr(recipe, name):
+            yield f"lora leaves the backbone's own weights as they are, and {name} is about them"
 
 
 def loss_problems(loss: str | Mapping[str, float]) -> Iterator[str]:

@@ -9,6 +9,7 @@ something loaded from it.
 """
 
 import contextlib
+import importlib.util
 import inspect
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from pipeline.models.hub import download as hub
 from pipeline.models.transformer_settings import TransformerRecipe
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
     from pipeline.models.kernels.backbone_facts import BackboneFacts
@@ -135,9 +137,11 @@ class Weights:
 def locate(recipe: TransformerRecipe) -> Weights:
     """Find the backbone of *recipe* without a network; a hub id may stay to be fetched.
 
-    Raises UsageError where it does not exist or cannot be used, ArtifactError where its weights are
-    damaged or are not those the recipe names.
+    Raises UsageError where it does not exist or cannot be used, or where the recipe needs a library
+    that is not installed, ArtifactError where its weights are damaged or are not those the recipe
+    names.
     """
+    check_libraries(recipe)
     name = recipe.backbone
     if name.startswith(PACKAGE):
         package = name.removeprefix(PACKAGE)
@@ -155,6 +159,21 @@ def locate(recipe: TransformerRecipe) -> Weights:
     )
     in_cache = hub.cached(name, recipe.revision)
     return weights if in_cache is None else _from_hub(weights, in_cache)
+
+
+def check_libraries(recipe: TransformerRecipe) -> None:
+    """Raise UsageError where adapters of *recipe* need a library that is not installed."""
+    lora = getattr(recipe, "lora", None)  # frozen embeddings have none
+    if lora is None:
+        return
+    needed = {"peft": "lora"} | ({"bitsandbytes": "four-bit"} if lora.four_bit else {})
+    for library, extra in needed.items():
+        if importlib.util.find_spec(library) is None:
+            what = "lora.four_bit" if library == "bitsandbytes" else "lora"
+            raise UsageError(
+                f"{recipe.name} sets {what}, which needs {library}, and that is not installed. "
+                f'Install it: pip install "foldstack[{extra}]"'
+            )
 
 
 def fetch(weights: Weights) -> Weights:
@@ -218,8 +237,13 @@ def backbone_facts(backbone: "nn.Module") -> "BackboneFacts":
         return facts_of(backbone)
 
 
-def load_backbone(weights: Weights, gradient_checkpointing: bool = False) -> "nn.Module":
+def load_backbone(
+    weights: Weights, gradient_checkpointing: bool = False, four_bit: "torch.dtype | None" = None
+) -> "nn.Module":
     """The pretrained encoder in float32 and in training mode, without an unused pooling layer.
+
+    With *four_bit* its linear layers are held in 4 bits a weight on the first GPU and compute in
+    that type (NF4, twice quantised: Dettmers et al., "QLoRA", 2023).
 
     Raises ArtifactError where the checkpoint leaves anything but a pooler newly initialised or
     holds numbers that are none, UsageError where the architecture cannot do what is asked.
@@ -238,6 +262,7 @@ def load_backbone(weights: Weights, gradient_checkpointing: bool = False) -> "nn
             use_safetensors=True,
             output_loading_info=True,
             **without_pooler(config),
+            **({} if four_bit is None else in_four_bits(four_bit)),
         )
     check_fit(report, weights.origin)
     model = _reader_of_texts(model)
@@ -246,6 +271,19 @@ def load_backbone(weights: Weights, gradient_checkpointing: bool = False) -> "nn
         recompute_activations(model, weights.origin)
     model.train()  # from_pretrained leaves eval mode, and Lightning would train without dropout
     return model
+
+
+def in_four_bits(compute: "torch.dtype") -> dict[str, Any]:
+    """The arguments that have transformers hold linear layers in 4 bits."""
+    from transformers import BitsAndBytesConfig
+
+    config = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=compute,
+    )
+    return {"quantization_config": config, "device_map": {"": 0}}
 
 
 def _loader(config: Any) -> Any:

@@ -13,7 +13,7 @@ Notation: T tokens, H hidden size.
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -236,11 +236,22 @@ def _table_limit(seen: list[tuple[nn.Module, Tensor]]) -> int:
 class Pristine:
     """A backbone as it was loaded, lent to one learner after the other."""
 
-    def __init__(self, backbone: nn.Module, hidden: int | None = None) -> None:
-        """*hidden*: the size of its states; that of its config by default."""
+    def __init__(
+        self,
+        backbone: nn.Module,
+        hidden: int | None = None,
+        adapters: Collection[str] | None = None,
+    ) -> None:
+        """*hidden*: the size of its states; that of its config by default. *adapters*: the names of
+        those of its parameters that a training can change; None for all."""
         self.backbone = backbone
         self._hidden = hidden
-        self.weights = {name: value.clone() for name, value in backbone.state_dict().items()}
+        self.adapters = None if adapters is None else frozenset(adapters)
+        self.weights = {
+            name: value.clone()
+            for name, value in backbone.state_dict().items()
+            if self.adapters is None or name in self.adapters
+        }
         self.fixed = {name for name, each in backbone.named_parameters() if not each.requires_grad}
         self.lent = 0
         """How often `restore` was called: only the last borrower holds true weights."""
@@ -251,7 +262,7 @@ class Pristine:
         The backbone is then in training mode and without gradients, on the device where it was.
         """
         self.backbone.train().zero_grad(set_to_none=True)
-        self.backbone.load_state_dict(self.weights)
+        self.backbone.load_state_dict(self.weights, strict=self.adapters is None)
         for name, parameter in self.backbone.named_parameters():
             parameter.requires_grad_(name not in self.fixed)
         self.lent += 1
@@ -277,5 +288,13 @@ class Pristine:
 
     @property
     def parameters(self) -> int:
-        """How many numbers the backbone holds."""
+        """How many numbers the backbone holds, those of its adapters included."""
         return sum(parameter.numel() for parameter in self.backbone.parameters())
+
+    @property
+    def trained(self) -> int:
+        """How many of them a training can change."""
+        return self.parameters if self.adapters is None else sum(map(Tensor.numel, self._own()))
+
+    def _own(self) -> Iterator[Tensor]:
+        return (self.weights[name] for name in sorted(self.adapters or ()))

@@ -1,10 +1,11 @@
 """Tricks of training that a recipe may ask for beside its loss.
 
-Re-initialised layers, frozen layers, steps on moved weights, means of weights. Each is off unless a
+Re-initialised layers, adapters, frozen layers, steps on moved weights, means of weights. Each is off unless a
 recipe sets it. What a trick does at a step is a function of the step's number, or its state stands
 in the checkpoint: a training that is killed and goes on ends in the same bytes.
 """
 
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -14,10 +15,11 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_swa_multi_avg_fn
 
 from pipeline.base import UsageError
-from pipeline.models.kernels.backbone_facts import word_table
+from pipeline.models.kernels.backbone_facts import Pristine, word_table
+from pipeline.models.transformer.device import Hardware
 from pipeline.models.transformer.heads import Network, drawn_from
 from pipeline.models.transformer.optimiser import UsedWords, layer_depths, layers_of
-from pipeline.models.transformer_settings import Freeze, TransformerRecipe
+from pipeline.models.transformer_settings import Freeze, Lora, TransformerRecipe
 
 
 def check_layers(recipe: TransformerRecipe, backbone: nn.Module, kind: str) -> None:
@@ -53,6 +55,68 @@ def reinitialise(backbone: nn.Module, count: int, seed: int) -> None:
                 for parameter in module.parameters(recurse=False):
                     parameter._is_hf_initialized = False  # type: ignore[attr-defined]
                 backbone._init_weights(module)  # type: ignore[operator]
+
+
+# Adapters in place of the backbone's own weights (Hu et al., "LoRA", 2022; Liu et al., "DoRA",
+# 2024), by peft. They are put into the backbone itself, which stays what transformers made: all
+# that is asked of it, packing and checkpoints among it, is asked as before.
+
+
+ADAPTER = "foldstack"
+
+
+def check_four_bits(recipe: TransformerRecipe, hardware: Hardware) -> None:
+    """Raise UsageError where *recipe* wants a backbone in 4 bits that *hardware* cannot compute."""
+    if recipe.lora is not None and recipe.lora.four_bit and hardware.accelerator != "cuda":
+        raise UsageError(
+            f"{recipe.name} sets lora.four_bit, which needs an NVIDIA GPU, and this machine "
+            f"computes on {hardware}. Set lora.four_bit: false, or use another machine."
+        )
+
+
+def add_adapters(backbone: nn.Module, lora: Lora | None, kind: str) -> list[str] | None:
+    """Put adapters into *backbone*, a *kind*, and let nothing else of it be trained.
+
+    They start from nothing, adding zero; `draw_adapters` draws the rest for each training. Returns
+    the names of their parameters, None without *lora*. Raises UsageError where the backbone has no
+    layer of the names that are asked for.
+    """
+    if lora is None:
+        return None
+    from peft import LoraConfig, inject_adapter_in_model
+
+    config = LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.alpha,  # type: ignore[arg-type]  # a factor, which peft calls an int
+        lora_dropout=lora.dropout,
+        target_modules=list(lora.targets) or "all-linear",
+        use_dora=lora.dora,
+    )
+    linear = [name for name, part in backbone.named_modules() if isinstance(part, nn.Linear)]
+    try:
+        with drawn_from(0, "adapters"), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "fan_in_fan_out is set to False", UserWarning)
+            inject_adapter_in_model(config, backbone, adapter_name=ADAPTER)
+    except ValueError as error:
+        ends = ", ".join(sorted({name.rpartition(".")[2] for name in linear})) or "none"
+        wanted = ", ".join(lora.targets) or "all"
+        raise UsageError(
+            f"lora cannot be put into {kind}: targets are {wanted}, its linear layers are called "
+            f"{ends} ({str(error).splitlines()[0][:200]})"
+        ) from error
+    return [name for name, weight in backbone.named_parameters() if weight.requires_grad]
+
+
+def draw_adapters(pristine: Pristine, seed: int) -> None:
+    """Draw the adapters of a training anew, if there are any; *seed* alone decides on them."""
+    if pristine.adapters is None:
+        return
+    from peft.tuners.lora import LoraLayer
+
+    with drawn_from(seed, "adapters"):
+        for layer in pristine.backbone.modules():
+            if isinstance(layer, LoraLayer):
+                layer.reset_lora_parameters(ADAPTER, init_lora_weights=True)
 
 
 class Freezing:
@@ -208,7 +272,8 @@ class Values(nn.Module):
         super().__init__()
         words = [part for part in network.modules() if isinstance(part, UsedWords)]
         self.words = (words,)  # in a tuple, as they are no part of this module
-        self.weights = (list(network.parameters()),)
+        named = network.named_parameters()
+        self.weights = ([weight for name, weight in named if network.owns(name)],)
         self.values = nn.ParameterList(
             nn.Parameter(value, requires_grad=False)
             for value in (*(weight.detach() for weight in self.weights[0]), *self._decayed())

@@ -36,8 +36,8 @@ from pipeline.models.kernels.packing import Packing, packable, rehearse
 from pipeline.models.learner import Engine, Silent, Watch
 from pipeline.models.recipes import further_columns
 from pipeline.models.registry import POOLINGS
-from pipeline.models.transformer.craft import check_layers
-from pipeline.models.transformer.device import Hardware, PrecisionState, detect
+from pipeline.models.transformer.craft import add_adapters, check_four_bits, check_layers
+from pipeline.models.transformer.device import DTYPES, Hardware, PrecisionState, detect
 from pipeline.models.transformer.fine_tuning import Fitter, SharedByFolds, TransformerLearner
 from pipeline.models.transformer.heads import Pooling
 from pipeline.models.transformer.memory_limits import LearnedLimits, Limits, free_memory
@@ -64,13 +64,17 @@ class TransformerFactory:
         or the hardware.
         """
         check_loss(task, recipe.loss, recipe.loss_options, recipe.class_weights, outputs)
+        check_four_bits(recipe, hardware)
         torch.set_num_threads(hardware.threads)
         self.weights = fetch(locate(recipe))
-        backbone: Any = load_backbone(self.weights, recipe.gradient_checkpointing)
+        four_bit = recipe.lora is not None and recipe.lora.four_bit
+        compute = DTYPES.get(hardware.precision, torch.float32) if four_bit else None
+        backbone: Any = load_backbone(self.weights, recipe.gradient_checkpointing, compute)
         self.backbone_facts = backbone_facts(backbone)
         pooled_layers = check_pooling(recipe, backbone, self.backbone_facts)
         check_layers(recipe, backbone, self.backbone_facts.kind)
-        pristine = Pristine(backbone, self.backbone_facts.hidden)
+        adapters = add_adapters(backbone, recipe.lora, self.backbone_facts.kind)
+        pristine = Pristine(backbone, self.backbone_facts.hidden, adapters)
         if hardware.accelerator == "cpu":
             keep_memory()
             use_cheap_dropout(pristine.backbone)
@@ -193,8 +197,8 @@ class TransformerFactory:
         return True
 
     def disk_bytes(self) -> int:
-        """Bytes that the saved weights of one fold take: four per number of the backbone."""
-        return 4 * self.shared.pristine.parameters
+        """Bytes that the saved weights of one fold take: four per number that is trained."""
+        return 4 * self.shared.pristine.trained
 
     def checkpoint_bytes(self) -> int:
         """Bytes of one checkpoint: weights, AdamW's two moments, and a mean of weights if any."""

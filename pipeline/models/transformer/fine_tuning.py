@@ -25,7 +25,7 @@ from pipeline.models.kernels.cuda_graph import Graphs
 from pipeline.models.kernels.packing import Packing
 from pipeline.models.learner import Watch
 from pipeline.models.registry import HEADS
-from pipeline.models.transformer.craft import reinitialise
+from pipeline.models.transformer.craft import draw_adapters, reinitialise
 from pipeline.models.transformer.device import Hardware
 from pipeline.models.transformer.heads import Network, pooling_named
 from pipeline.models.transformer.losses import TargetCodec
@@ -148,6 +148,7 @@ class TransformerLearner:
         if shared.no_graphs:
             watch.event("no graphs", f"CUDA graphs are not used: {shared.no_graphs}")
         reinitialise(shared.pristine.backbone, recipe.reinit_layers, self.seed)
+        draw_adapters(shared.pristine, self.seed)
         # Every draw below has a seed of its own; this covers what a backbone may draw unseen.
         pl.seed_everything(derive_seed(self.seed, "fit") % 2**32, verbose=False)
         with module.limits.memory("outside of a step"), self._words(data) as words:
@@ -183,7 +184,7 @@ class TransformerLearner:
     def save(self, folder: Path) -> None:
         """Commit the weights, float32, and what else `restore` needs, its file last."""
         module = self._fitted()
-        weights = dict(module.network.state_dict())
+        weights = module.network.own_state()
         digest = commit(folder / WEIGHTS, lambda stream: write(stream, weights))
         settings = {
             "seed": self.seed,
@@ -210,7 +211,7 @@ class TransformerLearner:
         objective = Objective(codec, shared.recipe, sides, shared.outputs if sides else None)
         module = learner._build(objective, settings["texts"], rate_scale=facts["rate_scale"])
         try:
-            module.network.load_state_dict(weights)
+            module.network.load_own(weights)
         except RuntimeError as error:
             raise ArtifactError(
                 f"{folder / WEIGHTS} holds another model than {shared.recipe.name} "
@@ -243,7 +244,9 @@ class TransformerLearner:
             head = shared.graphs.head(head)
         self.texts = texts
         self.module = TextModule(
-            Network(shared.pristine.backbone, head, pooling, shared.packing),
+            Network(
+                shared.pristine.backbone, head, pooling, shared.packing, shared.pristine.adapters
+            ),
             objective.codec,
             recipe,
             shared.hardware,

@@ -285,13 +285,33 @@ class Network(nn.Module):
         head: nn.Module,
         pooling: Pooling,
         packing: Packing | None = None,
+        adapters: frozenset[str] | None = None,
     ) -> None:
-        """With *packing*, nothing is computed for padding."""
+        """With *packing*, nothing is computed for padding. *adapters* are the names of those of the
+        backbone's parameters that are trained; None for all."""
         super().__init__()
         self.backbone = backbone
         self.head = head
         self.pooling = pooling
         self.packing = packing
+        self.adapters = adapters
+
+    def owns(self, name: str) -> bool:
+        """Whether a training can change what the state calls *name*; the rest is the backbone's
+        files', and is not saved again."""
+        inner = name.removeprefix("backbone.")
+        return self.adapters is None or inner == name or inner in self.adapters
+
+    def own_state(self) -> dict[str, Tensor]:
+        """All that a training can change."""
+        return {name: value for name, value in self.state_dict().items() if self.owns(name)}
+
+    def load_own(self, state: Mapping[str, Tensor]) -> None:
+        """Take up an `own_state`; RuntimeError where it is another network's."""
+        lacking, strange = self.load_state_dict(state, strict=False)
+        lacking = [name for name in lacking if self.owns(name)]
+        if lacking or strange:
+            raise RuntimeError(f"it lacks {lacking[:3]}, and has {strange[:3]} besides")
 
     def forward(self, inputs: Sequence[Encoded], lengths: np.ndarray | None = None) -> Tensor:
         """The u inputs of B rows (a cross-encoded pair is one input) -> (B, o).

@@ -81,6 +81,7 @@ class TextModule(pl.LightningModule):
         super().__init__()
         self.automatic_optimization = False  # a step is taken again where something gives way
         self.network = network
+        self.strict_loading = network.adapters is None
         self.codec = codec
         self.recipe = recipe
         self.hardware = hardware
@@ -145,6 +146,13 @@ class TextModule(pl.LightningModule):
             rates = [group["lr"] for group in self.trainer.optimizers[0].param_groups]
             values = {"train_loss": self.last_train_loss, "learning_rate": max(rates)}
             self.trainer.logger.log_metrics(values, step=self.stepper.done)
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """All that a training can change, as a checkpoint holds it."""
+        found = super().state_dict(*args, **kwargs)
+        for name in [name for name in found if not self.network.owns(name[len("network.") :])]:
+            del found[name]
+        return found
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what is neither in the weights nor in the optimiser."""

@@ -300,6 +300,8 @@ def _words_of(backbone: Any) -> nn.Embedding | None:
         return None
     if type(table) is not nn.Embedding or table.max_norm or table.scale_grad_by_freq:
         return None
+    if not table.weight.requires_grad:  # adapters are trained, not words
+        return None
     named = backbone.named_parameters(remove_duplicate=False)
     uses = sum(weight is table.weight for _, weight in named)
     return table if uses == 1 and not table.sparse else None

@@ -84,7 +84,7 @@ class CheckpointCallback(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Guess how long a save takes, from the size of weights and moments."""
-        numbers = sum(weight.numel() for weight in pl_module.parameters())
+        numbers = sum(weight.numel() for weight in pl_module.parameters() if weight.requires_grad)
         self.save_seconds = 3 * 4 * numbers / DISK_BYTES_PER_SECOND
         self.saved_at = self.stepped_at = time.monotonic()
 

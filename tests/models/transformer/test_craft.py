@@ -22,7 +22,7 @@ from pipeline.models.transformer.objective import (
     with_sides,
 )
 from pipeline.models.transformer.optimiser import rate_factor
-from pipeline.models.transformer_settings import Awp, Contrast, Freeze
+from pipeline.models.transformer_settings import Awp, Contrast, Freeze, Lora
 from pipeline.training.lightning.trainer import FoldFitter
 from pipeline.training.options import FailurePolicy
 from tests.fitting import CPU
@@ -46,6 +46,8 @@ TRICKS = {
     "ema": {"average": {"ema": 0.9}},
     "swa": {"average": {"swa": 0.4}, "fgm": 0.1},
     "soup": {"average": {"soup": 2}},
+    "lora": {"lora": Lora(rank=4), "average": {"ema": 0.9}, "awp": Awp()},
+    "dora": {"lora": Lora(rank=4, dora=True, targets=["query", "value"]), "pairing": "siamese"},
     "cosine": {"contrast": Contrast(column="grade", kind="cosine"), "pairing": "siamese"},
 }
 """What each case sets."""

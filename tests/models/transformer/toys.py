@@ -37,12 +37,15 @@ class Toy(nn.Module):
             self.head = nn.Sequential(
                 nn.Linear(8, 8), nn.Tanh(), nn.Dropout(dropout), nn.Linear(8, 1)
             )
-        self.packing = self.pooling = None
+        self.packing = self.pooling = self.adapters = None
         self.fits = fits
         self.sizes: list[int] = []
         """Rows of every forward pass that was tried."""
         self.spoil: Callable[[Tensor], Tensor] | None = None
         """Done to the gradient on its way back."""
+
+    def owns(self, name: str) -> bool:
+        return True
 
     def forward(self, inputs: Sequence[dict[str, Tensor]], lengths: Any = None) -> Tensor:
         ids, mask = inputs[0]["input_ids"], inputs[0]["attention_mask"]
