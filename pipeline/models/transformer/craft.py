@@ -1,8 +1,8 @@
 """Tricks of training that a recipe may ask for beside its loss.
 
 Re-initialised layers, adapters, frozen layers, steps on moved weights, means of weights. Each is
-off unless a recipe sets it. What a trick does at a step is a function of the step's number, or its state stands
-in the checkpoint: a training that is killed and goes on ends in the same bytes.
+off unless a recipe sets it. What a trick does at a step is a function of the step's number, or its
+state stands in the checkpoint: a training that is killed and goes on ends in the same bytes.
 """
 
 import warnings
