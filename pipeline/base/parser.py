@@ -9,6 +9,7 @@ import sys
 from argparse import RawDescriptionHelpFormatter
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from functools import cache
 from importlib import import_module
 from os import PathLike
 from pathlib import Path
@@ -183,23 +184,30 @@ def read_section(kind: type[Section], path: Path | None, overrides: Sequence[str
 
     Raises UsageError naming the file and, for an unknown key, the nearest known one.
     """
-    parser = Parser("config", "")
+    parser = _parser_of(kind, from_file=path is not None)
     options = [f"--{override}" for override in overrides]
     if path is not None:
-        parser.add_argument("--config", action="config")
         options = ["--config", str(path), *options]
-    parser.add_class_arguments(kind, None)
     try:
         return build(parser, parser.read(options), kind)
     except UsageError as error:
         raise UsageError(f"{path}: {error}" if path else str(error)) from error
 
 
+@cache
+def _parser_of(kind: type[Any], from_file: bool) -> Parser:
+    """Of the fields of *kind*, made once: that takes longer than to read with it."""
+    parser = Parser("config", "")
+    if from_file:
+        parser.add_argument("--config", action="config")
+    parser.add_class_arguments(kind, None)
+    return parser
+
+
 def from_dict(kind: type[Section], values: Mapping[str, Any]) -> Section:
     """Build the dataclass *kind* from plain values, as `as_dict` gives them; UsageError where they
     do not fit."""
-    parser = Parser("config", "")
-    parser.add_class_arguments(kind, None)
+    parser = _parser_of(kind, from_file=False)
     try:
         namespace = parser.parse_object(dict(values))
     except Exception as error:
