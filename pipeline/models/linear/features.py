@@ -227,8 +227,8 @@ def idf_from_arrays(
 
 def _commonest_first(total: np.ndarray) -> np.ndarray:
     """The buckets with a *total* above 1; neighbours in use are neighbours in memory."""
-    order = np.argsort(-total, kind="stable")
-    return order[: int((total > 1).sum())]
+    used = np.flatnonzero(total > 1)
+    return used[np.argsort(-total[used], kind="stable")]
 
 
 def _numbers(table: Table, sides: Sides, weighted: Sides) -> np.ndarray:
