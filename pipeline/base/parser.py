@@ -184,7 +184,7 @@ def read_section(kind: type[Section], path: Path | None, overrides: Sequence[str
 
     Raises UsageError naming the file and, for an unknown key, the nearest known one.
     """
-    parser = _parser_of(kind, from_file=path is not None)
+    parser = _parser_of(kind, from_file=path is not None)  # type: ignore[arg-type]
     options = [f"--{override}" for override in overrides]
     if path is not None:
         options = ["--config", str(path), *options]
@@ -207,7 +207,7 @@ def _parser_of(kind: type[Any], from_file: bool) -> Parser:
 def from_dict(kind: type[Section], values: Mapping[str, Any]) -> Section:
     """Build the dataclass *kind* from plain values, as `as_dict` gives them; UsageError where they
     do not fit."""
-    parser = _parser_of(kind, from_file=False)
+    parser = _parser_of(kind, from_file=False)  # type: ignore[arg-type]  # a class has a hash
     try:
         namespace = parser.parse_object(dict(values))
     except Exception as error:
