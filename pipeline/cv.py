@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.base import Competition, UsageError, raise_if
-from pipeline.base.command import run
+from pipeline.base.command import notified, run
 from pipeline.base.errors import BusyError, DivergedError, PipelineError
 from pipeline.base.parser import Parser
 from pipeline.training.options import add_options, check_options
@@ -33,6 +33,7 @@ def parser() -> Parser:
     """The command's options; --help needs no heavy import."""
     options = Parser("cv", __doc__ or "")
     add_options(options)
+    options.add_afterwards()
     options.add_competition()
     return options
 
@@ -46,15 +47,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     check_options(args, competition)
     if args.worker:
         return _as_worker(args, competition)
-    if (args.workers > 1 or args.cluster) and not args.dry_run:
-        _hand_out(args, competition, arguments)
-        args.fresh = False
-    from pipeline.report.page import page
+    with notified(args.notify, "cv", competition.name, args.root) as news:
+        if (args.workers > 1 or args.cluster) and not args.dry_run:
+            _hand_out(args, competition, arguments)
+            args.fresh = False
+        from pipeline.report.page import page
 
-    console = page(sys.stderr if args.json else sys.stdout)
-    manifests = _run_all(args, competition, console)
-    if not args.dry_run:
-        _finish(args, competition, manifests, console)
+        console = page(sys.stderr if args.json else sys.stdout)
+        manifests = _run_all(args, competition, console)
+        news["RUNS"] = " ".join(manifests)
+        news["SCORE"] = " ".join(f"{each['oof_score']:.6f}" for each in manifests.values())
+        if not args.dry_run:
+            _finish(args, competition, manifests, console)
     return 0
 
 
@@ -191,6 +195,9 @@ def _finish(
     root = [] if args.root == "." else ["--root", str(args.root)]
     config = [] if args.config is None else ["--config", str(args.config[0])]
     again = shlex.join(["python", "-m", "pipeline.ensemble", *root, *config])
+    from pipeline.report.drawn.pages import report_line
+
+    console.print(report_line(competition, paths.root, args.report), soft_wrap=True)
     console.print(f"next: {again}", soft_wrap=True)
 
 

@@ -17,7 +17,9 @@ import contextlib
 import os
 import re
 import shlex
+import shutil
 import signal
+import subprocess
 import sys
 import time
 import traceback
@@ -88,6 +90,95 @@ def _say(message: str, code: int, prefix: str = "error: ") -> int:
 def _close_stdout() -> None:
     # the interpreter flushes stdout once more at exit; let that go nowhere instead of failing
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+# Whom to tell that a command has ended (--notify): a program of the user's.
+
+
+HOOK_SECONDS = 30.0
+"""So long a program that is told of the end may take."""
+PREFIX = "FOLDSTACK_"
+
+
+@contextmanager
+def notified(
+    hook: str | None, command: str, competition: str, root: str
+) -> Iterator[dict[str, str]]:
+    """Inside, *command* works; at its end, good or bad, the program *hook* is started once.
+
+    It is told in environment variables (FOLDSTACK_STATUS and others, docs/how-to-watch.md); what
+    the block puts into the mapping becomes variables too. *hook* is split as a shell would split
+    it, but no shell reads it. What it does changes nothing: where it fails or takes too long there
+    is a line on stderr. Raises UsageError, before anything runs, where it cannot be started.
+    """
+    words = _words_of(hook)
+    facts = {"COMMAND": command, "COMPETITION": competition, "ROOT": str(Path(root).resolve())}
+    began = time.monotonic()
+    code, message = 0, ""
+    try:
+        yield facts
+    except BaseException as error:
+        code, message = _ended_by(error)
+        raise
+    finally:
+        if words:
+            status = "done" if not code else "stopped" if code in STOPPED else "failed"
+            facts |= {"STATUS": status, "EXIT_CODE": str(code), "MESSAGE": message}
+            facts["SECONDS"] = f"{time.monotonic() - began:.0f}"
+            _tell(words, facts)
+
+
+STOPPED = (BusyError.exit_code, INTERRUPTED, TERMINATED)
+"""Exit codes after which the same command goes on."""
+
+
+def _words_of(hook: str | None) -> list[str]:
+    if hook is None:
+        return []
+    try:
+        words = shlex.split(hook)
+    except ValueError as error:
+        raise UsageError(f"--notify {hook}: {error}. Expected a command and its words") from None
+    if not words or shutil.which(words[0]) is None:
+        raise UsageError(
+            f"--notify {hook!r}: there is no program {(words or [''])[0]!r}. Expected one that can "
+            "be started, such as 'notify-send Foldstack' or a script of yours"
+        )
+    return words
+
+
+def _ended_by(error: BaseException) -> tuple[int, str]:
+    """Exit code and message of a command that *error* ends."""
+    if isinstance(error, PipelineError | Stopped):
+        return error.exit_code, str(error)
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED, "Ctrl-C"
+    if isinstance(error, MemoryError):
+        return ResourceError.exit_code, "not enough memory"
+    known = as_resource_error(error, Path.cwd()) if isinstance(error, Exception) else None
+    return (1, f"{type(error).__name__}: {error}") if known is None else (4, str(known))
+
+
+def _tell(words: Sequence[str], facts: dict[str, str]) -> None:
+    told = {PREFIX + name: value.replace("\0", "") for name, value in facts.items()}
+    problem = ""
+    try:
+        done = subprocess.run(
+            words,
+            env={**os.environ, **told},
+            stdin=subprocess.DEVNULL,
+            stdout=sys.__stderr__ or subprocess.DEVNULL,  # stdout is the command's own: --json
+            timeout=HOOK_SECONDS,
+            check=False,
+        )
+        if done.returncode:
+            problem = f"it ended with status {done.returncode}"
+    except subprocess.TimeoutExpired:
+        problem = f"it took more than {HOOK_SECONDS:.0f} s and was stopped"
+    except (OSError, ValueError) as error:
+        problem = str(error)
+    if problem:
+        _say(f"--notify {shlex.join(words)}: {problem}", 0, prefix="warning: ")
 
 
 # When and how a command ends before its work is done: Ctrl-C, SIGTERM, the time limit.

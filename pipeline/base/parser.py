@@ -138,6 +138,20 @@ class Parser(ArgumentParser):
         self.add_argument("--config", action="config", help=f"default: ROOT/{DEFAULT_CONFIG}")
         self.add_class_arguments(Competition, None)
 
+    def add_afterwards(self) -> None:
+        """Add what is done once the command has ended: --report and --notify."""
+        self.add_argument(
+            "--report",
+            action="store_true",
+            help="then write submissions/NAME-report.html anew, as pipeline.report does",
+        )
+        self.add_argument(
+            "--notify",
+            metavar="COMMAND",
+            help="run COMMAND when this ends or fails; FOLDSTACK_STATUS and other variables tell "
+            "it what happened (docs/how-to-watch.md)",
+        )
+
     def read(self, argv: Sequence[str] | None = None) -> Namespace:
         """Parse *argv* (default: this process's); UsageError, with the nearest known name, for
         anything unknown."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.base import Competition, UsageError
-from pipeline.base.command import run
+from pipeline.base.command import notified, run
 from pipeline.base.parser import Parser
 from pipeline.ensemble.methods.registry import METHODS
 
@@ -90,6 +90,7 @@ def parser() -> Parser:
     """The command's options; --help needs no heavy import."""
     options = Parser("ensemble", __doc__ or "")
     add_options(options)
+    options.add_afterwards()
     options.add_competition()
     return options
 
@@ -101,6 +102,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     competition = _with_share(options.competition(args), args.public_share)
     if args.figure:
         _check_figure(Path(args.figure))
+    with notified(args.notify, "ensemble", competition.name, args.root) as news:
+        _blend(args, competition, news)
+    return 0
+
+
+def _blend(args: "Namespace", competition: Competition, news: dict[str, str]) -> None:
+    """Fit, choose, score, print, write and, where asked, send; *news* gets what became of it."""
     client = _client(args)
     made = _make(args, competition)
     outcome = made.outcome
@@ -130,7 +138,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.json:
         answer = as_json(outcome, written, message) | {"warnings": warnings}
         print(json.dumps(answer | {"sent": sent and asdict(sent.entry)}, allow_nan=False))
-    return 0
+    news |= {"RUNS": " ".join(outcome.members.names), "SCORE": f"{outcome.honest:.6f}"}
+    if written is not None:
+        news["FILE"] = str(written.path)
+    if not args.dry_run:
+        from pipeline.report.drawn.pages import report_line
+
+        console.print(report_line(competition, Path(args.root), args.report), soft_wrap=True)
 
 
 def _client(args: "Namespace") -> "Client | None":

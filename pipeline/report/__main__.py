@@ -8,20 +8,13 @@ ledger, what the runs cost and who gave them. Nothing is trained, and what is no
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pipeline.base.command import run
-from pipeline.base.files import commit_text, size_text
+from pipeline.base.files import size_text
 from pipeline.base.parser import Parser
-from pipeline.base.paths import Paths, safe_name
-
-if TYPE_CHECKING:
-    from pipeline.base import Competition
-    from pipeline.report.drawn.disk import Disk
-    from pipeline.report.drawn.document import Block, Page
+from pipeline.report.drawn.words import LANGUAGES
 
 
 def parser() -> Parser:
@@ -30,6 +23,9 @@ def parser() -> Parser:
     options.add_argument("--open", action="store_true", help="show it in this machine's browser")
     options.add_argument(
         "--quick", action="store_true", help="without the leaderboard's noise: some seconds less"
+    )
+    options.add_argument(
+        "--lang", choices=LANGUAGES, default="en", help="the language of the page's own words"
     )
     options.add_competition()
     return options
@@ -40,9 +36,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser()
     args = options.read(argv)
     competition = options.competition(args)
+    from pipeline.report.drawn.pages import write
     from pipeline.report.page import page
 
-    path = write(competition, Path(args.root), args.quick)
+    path = write(competition, Path(args.root), args.quick, args.lang)
     size = path.stat().st_size
     if args.json:
         print(json.dumps({"report": str(path), "bytes": size}))
@@ -53,54 +50,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         webbrowser.open(path.resolve().as_uri())
     return 0
-
-
-def fillers(quick: bool = False) -> "dict[str, tuple[str, Callable[[Disk], Iterator[Block]]]]":
-    """Id -> title and what fills it, in the order of the menu."""
-    from pipeline.report.drawn import blend, competition, errors, runs
-
-    return {
-        "competition": ("Competition", competition.competition),
-        "folds": ("Folds", competition.folds),
-        "runs": ("Runs", runs.runs),
-        "errors": ("Errors", errors.errors),
-        "ensemble": ("Ensemble", blend.ensemble),
-        "leaderboard": ("Leaderboard", lambda disk: blend.leaderboard(disk, quick)),
-        "cost": ("Cost", runs.cost),
-        "team": ("Team", runs.team),
-    }
-
-
-def report_path(root: Path, name: str) -> Path:
-    """Where the report of a competition lies."""
-    return Paths(root, name).submissions / f"{safe_name(name)}-report.html"
-
-
-def pages_of(found: "Competition", root: Path, quick: bool = False) -> "list[Page]":
-    """All pages; *quick* leaves out the noise of the leaderboard, which takes some seconds.
-
-    Raises DataError or UsageError where the competition itself cannot be read.
-    """
-    from pipeline.report.drawn.disk import Disk
-    from pipeline.report.drawn.document import tried
-
-    disk = Disk(found, root)
-    _ = disk.tables, disk.metric
-    return [
-        tried(name, title, lambda make=make: make(disk))  # type: ignore[misc]
-        for name, (title, make) in fillers(quick).items()
-    ]
-
-
-def write(found: "Competition", root: Path, quick: bool = False) -> Path:
-    """Write the report of *found*; its path."""
-    from pipeline.report.drawn.document import render
-
-    pages = pages_of(found, root, quick)
-    path = report_path(root, found.name)
-    made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    commit_text(path, render(found.name, made, pages))
-    return path
 
 
 if __name__ == "__main__":

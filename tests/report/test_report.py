@@ -14,11 +14,12 @@ import pytest
 from pipeline.base.command import run
 from pipeline.data.tables import load
 from pipeline.folds.frozen import frozen
-from pipeline.report import __main__ as writing
-from pipeline.report.__main__ import fillers, pages_of, report_path
 from pipeline.report.__main__ import main as report
+from pipeline.report.drawn import pages as writing
 from pipeline.report.drawn.charts import bars
 from pipeline.report.drawn.document import Page, Says, Table, num, render, text
+from pipeline.report.drawn.pages import fillers, pages_of, report_path
+from pipeline.report.drawn.words import LANGUAGES, PLACE, Words, words_of
 from pipeline.submissions.ledger import News, record
 from tests.blendable import make as make_toy
 from tests.submitted import FIRST, root, written
@@ -290,3 +291,52 @@ def test_a_browser_clicks_through_it_without_an_error(whole, tmp_path):
     assert told["leads"] >= 100
     assert told["found"], "a mark of a worst row leads to its row"
     assert told["sorted"] > 5
+
+
+OTHERS = [language for language in LANGUAGES if language != "en"]
+OF_THE_TOY = re.compile(
+    r"m\d(: .*|, fold .*)?|(train|test|holdout|dev)\.csv|text_?\d|pearson|[0-9a-f]{12}"
+    r"|toy: regression, metric pearson|mean|best|greedy|simplex|[\d.]+ to [\d.]+(: .*)?|label"
+)
+"""Names of files, columns, runs and methods: they are the same in every language."""
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_every_word_of_the_page_is_said_in_every_language(whole, language):
+    _, page, pages = whole
+    words = words_of(language)
+    other = render("toy", "now", list(pages.values()), words)
+    assert {each for each in words.missing if not OF_THE_TOY.fullmatch(each)} == set()
+    assert f'<html lang="{language}">' in other
+    assert page.count("<td") == other.count("<td")
+    numbers = [
+        [said for said in Seen(text).said if said.strip("-+").isdigit()] for text in (page, other)
+    ]
+    assert numbers[0] == numbers[1]
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_what_a_sentence_leaves_open_is_filled_in_every_language(language):
+    for english, said in words_of(language).table.items():
+        assert set(PLACE.findall(said.replace("!t}", "}"))) == set(PLACE.findall(english)), english
+
+
+def test_words_of_the_user_are_left_alone_and_ours_are_not():
+    words = Words("xx", {"weight": "W", "gain: {what}": "G {what!t}", "real": "R"})
+    table = Table(
+        title="weight", header=["weight", "real"], rows=[[text("weight"), text("real", label=True)]]
+    )
+    page = Seen(render("toy", "now", [Page(id="a", title="gain: real", blocks=[table])], words))
+    assert "G R" in page.said
+    assert [each for each in page.said if each in ("weight", "W", "R")] == [
+        "W",
+        "W",
+        "R",
+        "weight",
+        "R",
+    ]
+
+
+def test_a_language_that_is_not_there_is_refused(whole, capsys):
+    assert run(report, ["--root", str(whole[0]), "--config", "toy", "--lang", "xx"]) == 2
+    assert "ko" in capsys.readouterr().err

@@ -57,7 +57,7 @@ def ensemble(disk: Disk) -> Iterator[Block]:
         warns=[f"{run}: {doubt.says}" for run, doubt in outcome.doubts],
     )
     yield _weights(disk, outcome)
-    names = outcome.members.names
+    names = [clean(name) for name in outcome.members.names]
     worths = [line.worth for line in assessment.members]
     if any(worth is not None for worth in worths):
         yield ranges(
@@ -85,7 +85,7 @@ def _score(value: float | None) -> str:
 def _weights(disk: Disk, outcome: Outcome) -> Block:
     """The weights, and how far they move when the rows are drawn anew."""
     evidence, assessment = outcome.assessment.nest.evidence, outcome.assessment
-    names = evidence.names
+    names = [clean(name) for name in evidence.names]
     shown = shown_weights(evidence, assessment.blend.weights)
     began = time.monotonic()
     METHODS[assessment.method].fit(evidence, evidence.folds)

@@ -62,8 +62,12 @@ def chart(
     draw: Callable[[Axes], Mapping[str, Tips]],
     height: float = 2.9,
     says: Sequence[str] = (),
+    words: Sequence[str] = (),
 ) -> Chart:
-    """What *draw* puts on axes; it gives back the tips of each id (gid) it used."""
+    """What *draw* puts on axes; it gives back the tips of each id (gid) it used.
+
+    *words* are the texts in it that another language says otherwise.
+    """
     with warnings.catch_warnings(), mpl.rc_context(STYLE):
         warnings.simplefilter("ignore", UserWarning)  # letters its fonts lack; the browser has them
         figure = Figure(figsize=(WIDTH, height), layout="constrained")
@@ -71,7 +75,8 @@ def chart(
         stream = io.StringIO()
         figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
     tips = {f"{name}-{key}": value for key, value in tips.items()}
-    return Chart(title=title, svg=_inline(stream.getvalue(), name, title), tips=tips, says=says)
+    svg = _inline(stream.getvalue(), name, title)
+    return Chart(title=title, svg=svg, tips=tips, says=says, words=[each for each in words if each])
 
 
 def _inline(svg: str, name: str, title: str) -> Markup:
@@ -125,7 +130,9 @@ def bars(
             axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0.2)
         return tips
 
-    return chart(name, title, draw, tall(len(labels) * max(1.0, 0.6 * len(series))), says)
+    return chart(
+        name, title, draw, tall(len(labels) * max(1.0, 0.6 * len(series))), says, [axis, *series]
+    )
 
 
 def ranges(
@@ -167,7 +174,7 @@ def ranges(
         axes.locator_params(axis="x", nbins=5)
         return tips
 
-    return chart(name, title, draw, tall(len(labels)), says)
+    return chart(name, title, draw, tall(len(labels)), says, [axis, *labels])
 
 
 def _of(
@@ -228,4 +235,4 @@ def dots(
             axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2)
         return tips
 
-    return chart(name, title, draw, 3.4, says)
+    return chart(name, title, draw, 3.4, says, [*axes_named, *(each[0] for each in series)])

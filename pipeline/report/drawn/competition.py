@@ -10,7 +10,7 @@ from pipeline.report import folds as printed
 from pipeline.report import init as seen_pages
 from pipeline.report.drawn.charts import bars, ranges
 from pipeline.report.drawn.disk import Disk
-from pipeline.report.drawn.document import Block, Cards, Cell, Says, Table, num, text
+from pipeline.report.drawn.document import Block, Cards, Cell, Says, Table, clean, num, text
 from pipeline.report.page import Section, plural
 
 MOST_BARS = 30
@@ -92,16 +92,17 @@ def _section(section: Section) -> Iterator[Block]:
     kept = [place for place in range(width) if place not in bars_at]
     header = [(section.header[place : place + 1] or [""])[0] for place in kept]
     cells = [
-        [_printed(row[place] if place < len(row) else "", place in right) for place in kept]
+        [_printed(row[place] if place < len(row) else "", place in right, place) for place in kept]
         for row in section.rows
     ]
     says, warns = section.says, section.warns
     yield Table(title=section.title, header=header, rows=cells, says=says, warns=warns)
 
 
-def _printed(said: str, number: bool) -> Cell:
-    """A cell of a printed page, with the number it begins with to sort by."""
-    cell = text(said)
+def _printed(said: str, number: bool, place: int) -> Cell:
+    """A cell of a printed page, with the number it begins with to sort by; the first column holds
+    words of ours."""
+    cell = text(said) if place else Cell(text=str(clean(said)))
     head = said.split()[0].replace(",", "").rstrip("%") if number and said.split() else ""
     try:
         value = float(head)

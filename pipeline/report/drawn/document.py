@@ -11,7 +11,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from markupsafe import Markup
 
 from pipeline import __version__
 from pipeline.base.errors import PipelineError
+from pipeline.report.drawn.words import Data, Words
 
 HERE = Path(__file__).parent
 LONGEST = 600
@@ -28,14 +29,15 @@ UNFIT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u2
 """Control characters, halves of letters, and marks that turn the direction of what follows."""
 
 
-def clean(text: object, longest: int = LONGEST) -> str:
-    r"""*text* as a page may hold it: nothing that cannot be shown, and no more than *longest*.
+def clean(text: object, longest: int = LONGEST) -> Data:
+    r"""*text* of a user's as a page may hold it: nothing that cannot be shown, and no more than
+    *longest*. No language changes it.
 
     >>> clean("a\x00b\ud800"), clean("abcdef", 4)
     ('a�b�', 'abc…')
     """
     shown = UNFIT.sub("�", str(text))
-    return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
+    return Data(shown if len(shown) <= longest else f"{shown[: longest - 1]}…")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +107,8 @@ class Chart:
     tips: dict[str, list[list[str]]] = field(default_factory=dict)
     """Id of a group of marks -> for each mark what it says, and the id it leads to or ""."""
     says: Sequence[str] = ()
+    words: Sequence[str] = ()
+    """Texts in the drawing that are ours, such as what its axes are called."""
     kind: str = "chart"
 
 
@@ -148,8 +152,65 @@ def tried(name: str, title: str, make: Callable[[], Sequence[Block]]) -> Page:
         return Page(id=name, title=title, blocks=[Says(says=lines, title="Not to be shown yet")])
 
 
-def render(name: str, made: str, pages: Sequence[Page]) -> str:
-    """The file: *name* is the competition's, *made* says when."""
+def said(block: Block, words: Words) -> Block:
+    """*block* in the language of *words*."""
+
+    def each(texts: Sequence[str]) -> list[str]:
+        return [words(text) for text in texts]
+
+    match block:
+        case Cards():
+            return Cards(
+                cards=[
+                    (words(name), words(value), words(means)) for name, value, means in block.cards
+                ]
+            )
+        case Says():
+            return Says(says=each(block.says), warns=each(block.warns), title=words(block.title))
+        case Table():
+            rows = [[_cell(cell, words) for cell in row] for row in block.rows]
+            shown = replace(block, rows=rows, says=each(block.says), warns=each(block.warns))
+            return replace(shown, title=words(block.title), header=each(block.header))
+        case Chart():
+            return replace(
+                block,
+                title=words(block.title),
+                says=each(block.says),
+                svg=_drawing(block, words),
+                tips={key: [_tip(tip, words) for tip in told] for key, told in block.tips.items()},
+            )
+
+
+def _cell(cell: Cell, words: Words) -> Cell:
+    if cell.number:
+        return cell
+    return replace(cell, text=words(str(cell.text) if cell.label else cell.text))
+
+
+def _tip(tip: list[str], words: Words) -> list[str]:
+    """Its first line is ours, what follows is a text of the user's."""
+    told, *rest = tip[0].split("\n")
+    return ["\n".join([words(told), *rest]), *tip[1:]]
+
+
+def _drawing(chart: Chart, words: Words) -> Markup:
+    svg = str(chart.svg)
+    for text in (chart.title, *chart.words):
+        other = words(text)
+        if other != text:
+            here, there = str(Markup.escape(text)), str(Markup.escape(other))
+            svg = svg.replace(f">{here}</text>", f">{there}</text>")
+            svg = svg.replace(f'aria-label="{here}"', f'aria-label="{there}"')
+    return Markup(svg)
+
+
+def render(name: str, made: str, pages: Sequence[Page], words: Words | None = None) -> str:
+    """The file: *name* is the competition's, *made* says when; in English without *words*."""
+    words = words or Words("en", {})
+    pages = [
+        replace(page, title=words(page.title), blocks=[said(block, words) for block in page.blocks])
+        for page in pages
+    ]
     environment = Environment(
         loader=FileSystemLoader(HERE),
         autoescape=True,
@@ -167,6 +228,7 @@ def render(name: str, made: str, pages: Sequence[Page]) -> str:
     return environment.get_template("report.html.j2").render(
         name=clean(name, 80),
         made=made,
+        words=words,
         version=__version__,
         pages=pages,
         tips=tips,

@@ -97,7 +97,13 @@ def errors(disk: Disk) -> Iterator[Block]:
     yield from _picture(found, worst)
     yield from _slices(disk, found, off)
     names = evidence.names
-    header = ["row", "error", "label", "ensemble", *map(clean, names), *competition.columns.texts]
+    header = [
+        "row",
+        "error",
+        "label",
+        "ensemble",
+        *map(clean, [*names, *competition.columns.texts]),
+    ]
     yield Table(
         title=f"The {len(worst)} worst rows",
         header=header,
@@ -359,8 +365,8 @@ def _doubtful(disk: Disk, found: Errors) -> Iterator[Block]:
         return
     least = np.min([found.of(member) for member in found.members], axis=0)
     order = np.argsort(-np.nan_to_num(least, nan=-1.0), kind="stable")[:DOUBTFUL].tolist()
-    names = [clean(name) for name in disk.outcome.evidence.names]
-    header = ["row", "least error", "label", "ensemble", *names, *disk.competition.columns.texts]
+    named = [*disk.outcome.evidence.names, *disk.competition.columns.texts]
+    header = ["row", "least error", "label", "ensemble", *map(clean, named)]
     yield Table(
         title="Doubtful labels",
         header=header,

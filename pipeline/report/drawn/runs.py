@@ -51,7 +51,7 @@ def runs(disk: Disk) -> Iterator[Block]:
         yield ranges(
             "foldscores",
             f"Scores of the folds ({disk.metric.name})",
-            known,
+            [clean(name) for name in known],
             [statistics.fmean(scored[name]) for name in known],
             [_spread(scored[name]) for name in known],
             others={

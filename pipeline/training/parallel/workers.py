@@ -73,8 +73,9 @@ WITH_VALUE = (
     "--cluster-cpus",
     "--cluster-gpus",
     "--time-limit",
+    "--notify",
 )
-FLAGS = ("--fresh", "--json")
+FLAGS = ("--fresh", "--json", "--report")
 
 
 def of_worker(argv: Sequence[str]) -> list[str]:
