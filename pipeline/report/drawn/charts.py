@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from pipeline.report.drawn.document import Chart, clean
+from pipeline.report.drawn.words import Data
 
 INK, LINE = "#101112", "#b1b2b3"
 SERIES = ["#0a64c1", "#d1570a", "#0a8f5c", "#a11db5", "#b58a05", "#c5243b", "#068a9c", "#6a6f77"]
@@ -174,7 +175,8 @@ def ranges(
         axes.locator_params(axis="x", nbins=5)
         return tips
 
-    return chart(name, title, draw, tall(len(labels)), says, [axis, *labels])
+    ours = [str(clean(each, NAME)) for each in labels if not isinstance(each, Data)]
+    return chart(name, title, draw, tall(len(labels)), says, [axis, *ours])
 
 
 def _of(

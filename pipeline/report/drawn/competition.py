@@ -162,7 +162,7 @@ def folds(disk: Disk) -> Iterator[Block]:
             both,
             says=["a fold asks what test asks where both bars are alike"],
         )
-    heads = ["fold", "rows", "off by", *shown]
+    heads = ["fold", "rows", "off by", *map(clean, shown)]
     form = ".4f" if numeric else ".1%"
     cells = [
         [
