@@ -31,7 +31,7 @@ FLOORS = [
     "submissions team",
     "training doctor",
     "report",
-    "__init__ __main__ init cv worth ledger rebuild predict finalists",
+    "__init__ __main__ init cv worth ledger rebuild predict finalists watch",
 ]
 """Rooms of one floor are strangers to each other; a room's `__main__` is a command."""
 HEIGHT = {room: height for height, rooms in enumerate(FLOORS) for room in rooms.split()}
@@ -187,7 +187,7 @@ def test_only_the_torch_rooms_load_torch_when_imported(file):
 
 
 COMMANDS = ["init", "folds", "ensemble", "doctor", "cv"]
-COMMANDS += ["team", "worth", "ledger", "rebuild", "finalists", "report"]
+COMMANDS += ["team", "worth", "ledger", "rebuild", "finalists", "report", "watch"]
 
 
 HELP = """

@@ -157,6 +157,11 @@ class Workspace:
         return self.folder / "events.jsonl"
 
     @property
+    def progress(self) -> Path:
+        """How far the training is, replaced every few seconds; gone once the fold is finished."""
+        return self.folder / "progress.json"
+
+    @property
     def lease(self) -> Path:
         """The claim of whoever trains the fold."""
         return self.folder / "fold.lease"

@@ -32,7 +32,7 @@ from pipeline.models.recipes import further_columns
 from pipeline.oof.manifest import FORMAT
 from pipeline.oof.predictions import FoldPredictions, commit_fold
 from pipeline.training.jobs import Job, Part
-from pipeline.training.progress import Journal
+from pipeline.training.progress import Journal, Pulse
 from pipeline.training.tracking import track
 
 # What to do when a training diverges: stop, or go back and take smaller steps.
@@ -163,7 +163,7 @@ def train_fold(job: Job, part: Part, metric: Metric, watch: Watch) -> None:
 
 def _train(job: Job, part: Part, metric: Metric, workspace: Workspace, watch: Watch) -> None:
     path = job.predictions(part)
-    journal = Journal(workspace.events, watch)
+    journal = Journal(workspace.events, Pulse(workspace.progress, watch))
     journal.record("started", f"process {os.getpid()} on {platform.node()}", at=time.time())
     give_back_memory()
     reset_peak()
@@ -188,6 +188,7 @@ def _train(job: Job, part: Part, metric: Metric, workspace: Workspace, watch: Wa
     workspace.check()
     commit_fold(path, predictions, manifest | {"events": journal.entries()})
     reach("fold")
+    workspace.progress.unlink(missing_ok=True)
     job.checkpoints_of(part).clear()
 
 

@@ -8,6 +8,9 @@ process.
 
 import contextlib
 import json
+import os
+import platform
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -198,6 +201,92 @@ class Preparing:
             f"{self.run}  {self.name} {there:,}/{self.total:,} ({there / max(self.total, 1):.0%})  "
             f"{self.done / spent:,.0f} inputs/s  left: {clock_text(left)}"
         )
+
+
+# How far a training is, for `pipeline.watch` on this or another machine.
+
+
+PULSE_SECONDS = 5.0
+"""Between two times that it is written down; what is over by then leaves no trace."""
+
+
+class Pulse:
+    """A Watch that hands everything on to another, and now and then replaces a small file.
+
+    The file is a convenience: where it cannot be written the training goes on without it.
+    """
+
+    def __init__(
+        self, path: Path, watch: Watch, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.path, self.watch, self.clock = path, watch, clock
+        self.began = clock()
+        self.next = self.began + PULSE_SECONDS
+        self._start("", 0, 0, 0)
+
+    def _start(self, name: str, total: int, done: int, per_epoch: int) -> None:
+        self.name, self.total, self.before, self.per_epoch = name, total, done, per_epoch
+        self.steps = self.rows = self.tokens = 0
+        self.phase_began = self.clock()
+
+    def phase(self, name: str, total: int, done: int = 0, per_epoch: int = 0) -> None:
+        """Hand on."""
+        self._start(name, total, done, per_epoch)
+        self.watch.phase(name, total, done, per_epoch)
+        self._beat()
+
+    def advance(self, steps: int = 1, rows: int = 0, tokens: int = 0) -> None:
+        """Hand on."""
+        self.steps += steps
+        self.rows += rows
+        self.tokens += tokens
+        self.watch.advance(steps, rows, tokens)
+        self._beat()
+
+    def event(self, what: str, message: str, **facts: Any) -> None:
+        """Hand on."""
+        self.watch.event(what, message, **facts)
+
+    def _beat(self) -> None:
+        """Write it down where it is time to."""
+        now = self.clock()
+        if now < self.next:
+            return
+        self.next = now + PULSE_SECONDS
+        beside = self.path.with_name(f".{self.path.name}.{os.getpid()}")
+        with contextlib.suppress(OSError):
+            beside.write_text(json.dumps(self.standing()), encoding="utf-8")
+            beside.replace(self.path)
+
+    def standing(self) -> dict[str, Any]:
+        """Phase, steps, speeds, seconds and memory as they are now."""
+        now = self.clock()
+        spent = max(now - self.phase_began, 1e-9)
+        return {
+            "phase": self.name,
+            "step": self.before + self.steps,
+            "steps": self.total,
+            "steps_per_epoch": self.per_epoch,
+            "steps_per_second": round(self.steps / spent, 4),
+            "rows_per_second": round(self.rows / spent, 2),
+            "tokens_per_second": round(self.tokens / spent, 1),
+            "seconds": round(now - self.began, 1),
+            "machine": platform.node(),
+            "process": os.getpid(),
+            **_memory(),
+        }
+
+
+def _memory() -> dict[str, int]:
+    """Bytes that this process holds now: {"ram": …} and, on a GPU, {"gpu": …}."""
+    found = {}
+    with contextlib.suppress(OSError, ValueError, IndexError):  # no /proc: macOS
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+        found["ram"] = pages * os.sysconf("SC_PAGE_SIZE")
+    torch = sys.modules.get("torch")  # where it is not loaded, it holds nothing
+    if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
+        found["gpu"] = int(torch.cuda.memory_allocated())
+    return found
 
 
 class Journal:

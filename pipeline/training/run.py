@@ -143,6 +143,7 @@ def start_over(job: Job, only_folds: Sequence[int] = ()) -> None:
             path.unlink(missing_ok=True)
             workspace.trained.unlink(missing_ok=True)
             workspace.events.unlink(missing_ok=True)
+            workspace.progress.unlink(missing_ok=True)
             for folder in (workspace.checkpoints, workspace.weights, workspace.logs):
                 shutil.rmtree(folder, ignore_errors=True)
 
