@@ -115,6 +115,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from pipeline.metrics.metric import fitting
     from pipeline.setup.config_file import render
     from pipeline.setup.detection.detect import detect
+    from pipeline.setup.detection.tags import by_documents, of_units
     from pipeline.setup.fold_recipe import propose
     from pipeline.setup.inspection.inspect import look
     from pipeline.submissions.submission_file import try_submission
@@ -135,18 +136,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         detected = detected.with_rare_rows()
         tables = load(detected.competition, root)
     try_submission(detected.competition, tables, metric)
-    folds = propose(detected.competition, tables.train, tables.test, metric)
-    detected = replace(
-        detected, competition=folds.competition, reasons=detected.reasons | folds.reasons
-    )
+    asked, rows = by_documents(detected.competition, tables)
+    if asked is not detected.competition:
+        metric = get_metric(asked.task.metric, asked.task, root)
+    folds = propose(asked, rows.train, rows.test, metric)
+    found = replace(detected.competition, folds=folds.competition.folds)
+    detected = replace(detected, competition=found, reasons=detected.reasons | folds.reasons)
     commit_text(config, render(detected.competition, detected.reasons, fitting(task.problem)))
     competition = read_section(Competition, config)
-    inspection = look(competition, tables, root, detected.headers, folds)
+    inspection = look(*by_documents(competition, tables), root, detected.headers, folds)
+    inspection = of_units(inspection, competition, tables, root)
     if args.json:
         print(json.dumps(_as_json(config, detected, [*told, *tables.notes], inspection)))
     else:
         _show(config, detected, [*told, *tables.notes], inspection)
-        _print(f"\nNext:\n  {_next_command(config, args)}")
+        _print(f"\nNext:\n  {_next_command(config, args, task.problem_type.first_recipe)}")
     return 0
 
 
@@ -304,11 +308,11 @@ def _print(text: str) -> None:
     print(writable(text, sys.stdout.encoding or "utf-8"))
 
 
-def _next_command(config: Path, args: "Namespace") -> str:
+def _next_command(config: Path, args: "Namespace", recipe: str) -> str:
     command = ["python", "-m", "pipeline.cv"]
     if args.root != ".":
         command += ["--root", args.root]
-    return shlex.join([*command, "--config", str(config), "--model", "linear"])
+    return shlex.join([*command, "--config", str(config), "--model", recipe])
 
 
 if __name__ == "__main__":

@@ -192,10 +192,13 @@ def test_the_practice_competitions_are_understood(folder, texts, target, problem
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="the practice competitions are not beside the code")
-def test_a_token_tag_competition_is_politely_refused(root, capsys):
-    assert run(main, [str(SHARED / "klue-ner")]) == 3
-    assert "token-tagging competition" in capsys.readouterr().err
-    assert not (root / "configs").exists()
+def test_a_competition_of_tags_is_understood(root):
+    from pipeline.setup.detection.detect import Overrides, detect
+
+    found = detect(SHARED / "klue-ner", Overrides(), lambda path: path.name).competition
+    assert (found.columns.texts, found.columns.targets) == (["tokens"], ["tags"])
+    assert (found.task.problem, found.task.metric) == ("tags", "entity-f1")
+    assert found.task.classes[:3] == ["O", "B-DT", "I-DT"]
 
 
 def test_a_root_that_is_not_there_yet_is_made(root):

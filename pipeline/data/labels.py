@@ -121,7 +121,8 @@ def single_rows(train: Table, competition: Competition) -> np.ndarray:
     """
     nobody = np.zeros(len(train), dtype=bool)
     kind = competition.task.problem_type
-    if train.targets is None or not (kind.exclusive and kind.named_classes):
+    alone = kind.exclusive and kind.named_classes and not kind.units
+    if train.targets is None or not alone:
         return nobody
     number = train.targets[:, 0]
     if not np.isfinite(number).all():

@@ -174,7 +174,7 @@ def _make(args: "Namespace", competition: Competition) -> "BuiltSubmission":
     from pipeline.submissions.build import BuildRequest, beside_equal_weights, make
 
     paths = Paths(Path(args.root), competition.name)
-    train = _command(args, "cv", "--model", "linear")
+    train = _command(args, "cv", "--model", competition.task.problem_type.first_recipe)
     runs, notes = find_runs(paths, args.runs, args.force, competition.folds, train, args.method)
     asked = BuildRequest(runs=runs, method=args.method, slice_by=args.slice_by)
     made = make(paths.root, competition, asked, notes)

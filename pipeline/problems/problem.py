@@ -94,6 +94,8 @@ class Problem(ABC):
     units: ClassVar[bool] = False
     """Whether a row of a file is a document, and the rows of tables and predictions are its units,
     in order: what a unit is labelled is read off its whole document (`decode`)."""
+    first_recipe: ClassVar[str] = "linear"
+    """The recipe that is proposed for a first run: no download, soon done."""
     stored: ClassVar[type] = np.float32
     """The numbers that predictions are kept as."""
     several_in_a_cell: ClassVar[bool] = False

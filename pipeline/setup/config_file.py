@@ -31,6 +31,8 @@ SELDOM: dict[str, Any] = {
     "data.files": [],
     "columns.template": [],
     "columns.entities": [],
+    "columns.unit": "given",
+    "columns.space_after": None,
     "data.short_sample": False,
     "task.class_codes": [],
     "task.separator": None,
@@ -74,6 +76,8 @@ CHANGES: dict[str, str] = {
     "is no header, encoding, broken: skip for lines that are no whole rows.",
     "columns.entities": "Entities in a text, by the places of their characters, for "
     "{text!marked} in the template.",
+    "columns.unit": "What has a tag: given (each cell of texts is a list), character or word.",
+    "columns.space_after": "A list of whether a space follows each given unit.",
     "columns.features": "Further columns that train and test share; folds can use them.",
     "task.problem": f"Possible: {_either([each.described for each in TYPES.values()])}.",
     "task.classes": "Prediction columns have this order; for binary: negative, positive.",

@@ -11,7 +11,7 @@ from random import Random
 import numpy as np
 import pytest
 
-from demo import generate
+from demo import generate, tags
 from demo.alter import another_number, numbers, slip
 from demo.draw import Judges, Kind, draw, judged
 from demo.pairs import Pair, overlap
@@ -199,3 +199,10 @@ def test_a_bad_scene_file_is_told_with_every_problem(tmp_path):
         "  - toy [two] has no sentence for 'topic'",
         "  - 'a' stands there 2 times",
     ]
+
+
+def test_the_competition_of_tags_is_what_its_generator_writes():
+    for name, content in tags.files().items():
+        assert (DEMO / "tags" / name).read_text(encoding="utf-8") == content, (
+            f"run python demo/tags.py and commit demo/tags/{name}"
+        )

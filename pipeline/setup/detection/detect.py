@@ -32,6 +32,7 @@ from pipeline.setup.detection.joins import find_joins, spelled
 from pipeline.setup.detection.joins import widened as with_joins
 from pipeline.setup.detection.names import TARGETS, ask_names, target_rank
 from pipeline.setup.detection.profile import Profile, profile_of, profiles_of
+from pipeline.setup.detection.tags import Tagged, find_tags, tag_columns, tag_task
 from pipeline.setup.detection.target import (
     Answers,
     answers_of,
@@ -116,7 +117,12 @@ def detect(folder: Path, overrides: Overrides, spell: Callable[[Path], str]) -> 
     seen = _read(find_files(folder, overrides, choices), overrides, choices)
     id_column = find_id(seen.profiles, seen.test, seen.sample, overrides, choices)
     answers = answers_of(seen.sample, id_column)
-    columns = _columns(seen, id_column, answers, overrides, choices)
+    tagged = _tags(seen, id_column, overrides)
+    columns = (
+        tag_columns(tagged, id_column, _shared(seen, id_column, [tagged.target]), choices)
+        if tagged
+        else _columns(seen, id_column, answers, overrides, choices)
+    )
     answers = answers.without_kept(columns.targets)
     strata, groups = _fold_columns(seen, columns, choices)
     holdout = find_holdout(seen.holdout, columns, choices)
@@ -124,7 +130,11 @@ def detect(folder: Path, overrides: Overrides, spell: Callable[[Path], str]) -> 
     others = [path for path in seen.files.others if str(path) not in beside]
     mention_others(others, columns, overrides.encoding, choices)
     labelled = [seen.train, *(seen.holdout[path] for path in holdout)]
-    task = _task(labelled, columns, answers, overrides, choices)
+    task = (
+        tag_task(labelled, tagged, overrides, choices)
+        if tagged
+        else _task(labelled, columns, answers, overrides, choices)
+    )
     choices.settle()
     assert task is not None, "settled"
     return Detected(
@@ -221,6 +231,20 @@ def _wide(sample: pd.DataFrame) -> pd.DataFrame:
     return found[0] if found else sample
 
 
+def _shared(seen: Seen, id_column: str, targets: Sequence[str]) -> dict[str, Profile]:
+    """The columns that train and test have, beside the id and the *targets*."""
+    return {
+        name: profile
+        for name, profile in seen.profiles.items()
+        if name in seen.in_test and name not in {id_column, *targets}
+    }
+
+
+def _tags(seen: Seen, id_column: str, overrides: Overrides) -> Tagged | None:
+    only_train = [name for name in seen.profiles if name not in {*seen.in_test, id_column}]
+    return find_tags(seen.train, only_train, list(_shared(seen, id_column, [])), overrides)
+
+
 def _columns(
     seen: Seen, id_column: str, answers: Answers, overrides: Overrides, choices: Choices
 ) -> ColumnsConfig:
@@ -228,11 +252,7 @@ def _columns(
     only_train = [name for name in seen.profiles if name not in {*seen.in_test, id_column}]
     refuse_tags(seen.train, only_train, seen.files.train.name)
     targets = find_targets(seen.train, seen.profiles, only_train, answers, overrides, choices)
-    shared = {
-        name: profile
-        for name, profile in seen.profiles.items()
-        if name in seen.in_test and name not in {id_column, *targets}
-    }
+    shared = _shared(seen, id_column, targets)
     entities = find_entities(seen.train, shared, choices)
     places = [place for each in entities for place in (each.start, each.end)]
     shared = {name: profile for name, profile in shared.items() if name not in places}

@@ -253,9 +253,9 @@ def _partner(train: pd.DataFrame, column: str, lists: list[list[Any] | None]) ->
 
 def _tagging(name: str, column: str, partner: str) -> str:
     return (
-        f"{name}: column {column!r} holds one tag for each of {partner} of a row: this is a "
-        "token-tagging competition. Foldstack predicts one answer per row (a number, a class, "
-        "several labels) and cannot do token tags yet."
+        f"{name}: column {column!r} holds one tag for each of {partner} of a row, but no column of "
+        "train and test has lists, words or characters, as many as there are tags. Name the right "
+        "one with --text"
     )
 
 

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 
 BYTES = 4
-"""Predictions and weights are float32."""
+"""Weights are float32."""
 SIZES = {"base": 110_000_000, "large": 355_000_000}
 """Parameters of a usual base and large backbone."""
 NVIDIA = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"]
@@ -78,9 +78,10 @@ def machine(competition: Competition, n: int, m: int, root: Path) -> Machine:
     """This machine and the need of a run over n training and m test rows under *root*."""
     parts = competition.folds.count * competition.folds.repeats
     outputs = len(competition.outputs)
+    bytes_of_one = np.dtype(competition.task.problem_type.stored).itemsize
     return Machine(
         free=free_places(root, os.environ),
-        predictions=BYTES * outputs * (n * competition.folds.repeats + m * parts),
+        predictions=bytes_of_one * outputs * (n * competition.folds.repeats + m * parts),
         fits=parts,
         weights={name: BYTES * size * parts for name, size in SIZES.items()},
         cores=usable_cores(),

@@ -485,22 +485,43 @@ def test_a_text_is_no_label(tmp_path):
 TOKENS = '{"id": "%s", "words": ["Kim", "met", "Lee"]%s}\n'
 
 
-def test_token_tags_are_refused_in_plain_words(tmp_path):
+def test_tags_of_given_tokens_words_and_characters_are_seen(tmp_path):
     rows = "".join(TOKENS % (n, ', "ner": ["B-PS", "O", "B-PS"]') for n in range(9))
     (tmp_path / "train.jsonl").write_text(rows)
     (tmp_path / "test.jsonl").write_text("".join(TOKENS % (n, "") for n in range(9)))
-    with pytest.raises(DataError) as caught:
-        look(tmp_path)
-    assert str(caught.value).startswith(
-        "train.jsonl: column 'ner' holds one tag for each of 'words' of a row: this is a "
-        "token-tagging competition."
-    )
+    found = seen(tmp_path)
+    assert (found.columns.texts, found.columns.targets) == (["words"], ["ner"])
+    assert (found.columns.unit, found.task.problem) == ("given", "tags")
+    assert found.task.classes == ["O", "B-PS"]
 
 
-def test_token_tags_in_a_csv_are_refused_too(tmp_path):
-    (tmp_path / "train.csv").write_text("id,text,tags\n1,Kim met Lee,B-PS O B-PS\n2,x y,O O\n")
+@pytest.mark.parametrize(
+    ("text", "tags", "unit"),
+    [("Kim met Lee", "B-PS O B-PS", "word"), ("a7", "O B-QT", "character")],
+)
+def test_tags_in_a_csv_are_of_words_or_characters(tmp_path, text, tags, unit):
+    (tmp_path / "train.csv").write_text(f"id,text,tags\n1,{text},{tags}\n2,{text},{tags}\n")
+    (tmp_path / "test.csv").write_text("id,text\n3,x y\n")
+    found = seen(tmp_path)
+    assert (found.columns.texts, found.columns.unit) == (["text"], unit)
+    assert found.task.problem == "tags"
+
+
+def test_spaces_behind_given_tokens_are_seen_and_whole_texts_are_no_feature(tmp_path):
+    line = '{"document": %d, "full_text": "Kim, %d", "tokens": ["Kim", ",", "no"]%s}\n'
+    spaces = ', "trailing_whitespace": [false, true, false]'
+    for name, more in (("train", ', "labels": ["B-PS", "O", "O"]'), ("test", "")):
+        rows = "".join(line % (n, n, spaces + more) for n in range(9))
+        (tmp_path / f"{name}.jsonl").write_text(rows)
+    found = seen(tmp_path)
+    assert (found.columns.texts, found.columns.space_after) == (["tokens"], "trailing_whitespace")
+    assert "full_text" not in found.columns.features
+
+
+def test_tags_of_nothing_that_can_be_counted_are_refused(tmp_path):
+    (tmp_path / "train.csv").write_text("id,text,tags\n1,Kim met Lee,B-PS O O O\n2,x y,O O\n")
     (tmp_path / "test.csv").write_text("id,text\n3,Lee met Kim\n")
-    with pytest.raises(DataError, match="token-tagging"):
+    with pytest.raises(DataError, match="Name the right one with --text"):
         look(tmp_path)
 
 

@@ -1,0 +1,202 @@
+"""A tag for every unit of a text: which columns hold units and tags, and what the units are.
+
+What init looks at of such a competition are its documents: a document has or has not an entity of
+each type, so folds are proposed, and files compared, as of a text with several labels.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline.base import Competition
+from pipeline.base.config import ColumnsConfig, TaskConfig, Unit
+from pipeline.data import Tables
+from pipeline.data.units import documents, list_in, tags_in
+from pipeline.metrics.registry import suggested
+from pipeline.problems.tags import OUTSIDE, TAGS, inventory_of
+from pipeline.setup.detection.choices import Choices, Overrides
+from pipeline.setup.detection.names import target_rank
+from pipeline.setup.detection.profile import Profile
+from pipeline.setup.inspection.inspect import Inspection, machine
+
+LOOKED_AT = 200
+IOB = re.compile(r"(O|[BIESLU]-\S+)( (O|[BIESLU]-\S+))*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tagged:
+    """The columns of a competition of tags."""
+
+    target: str
+    texts: str
+    unit: Unit
+    space_after: str | None
+
+
+def find_tags(
+    train: pd.DataFrame, only_train: Sequence[str], shared: Sequence[str], overrides: Overrides
+) -> Tagged | None:
+    """The columns of tags and of what has them, where *train* is like that.
+
+    Args:
+        only_train: columns that test lacks: one of them may hold a tag per unit.
+        shared: columns that test has too.
+    """
+    if overrides.problem not in (None, TAGS.name):
+        return None
+    rows = train.iloc[:LOOKED_AT]
+    given = [name for name in overrides.targets if name in train.columns]
+    for target in given or sorted(only_train, key=target_rank):
+        cells = rows[target].tolist()
+        lists = _lists(cells)
+        if not lists and not all(IOB.fullmatch(cell.strip()) for cell in cells):
+            continue
+        lengths = [len(tags_in(cell)) for cell in cells]
+        texts_of = {name: rows[name].to_list() for name in shared}
+        lists_first = sorted(texts_of, key=lambda name: not _lists(texts_of[name]))
+        for texts in list(overrides.texts) or lists_first:
+            if unit := _unit(rows[texts].to_list(), lengths, lists):
+                spaces = [name for name in shared if name != texts and _flags(rows[name], lengths)]
+                space_after = spaces[0] if spaces and unit == "given" else None
+                return Tagged(target=target, texts=texts, unit=unit, space_after=space_after)
+    return None
+
+
+def _unit(cells: Sequence[str], lengths: Sequence[int], lists: bool) -> Unit | None:
+    """What of the *cells* has as many pieces as there are tags, row by row."""
+    found = [list_in(cell) for cell in cells]
+    if all(each is not None for each in found):
+        flags = all(set(each or ()) <= {"true", "false", "0", "1"} for each in found)
+        return "given" if [len(each or ()) for each in found] == lengths and not flags else None
+    if [len(cell.split()) for cell in cells] == lengths and max(lengths) > 1:
+        return "word"
+    return "character" if [len(cell) for cell in cells] == lengths and max(lengths) > 1 else None
+
+
+def _lists(cells: Sequence[str]) -> bool:
+    return all(list_in(cell) is not None for cell in cells)
+
+
+def _flags(column: pd.Series, lengths: Sequence[int]) -> bool:
+    found = [list_in(cell) or [] for cell in column.tolist()]
+    same = [len(each) for each in found] == list(lengths)
+    return same and all({text.lower() for text in each} <= {"true", "false"} for each in found)
+
+
+def tag_columns(
+    tagged: Tagged, id_column: str, shared: dict[str, Profile], choices: Choices
+) -> ColumnsConfig:
+    """Which column is what; columns of texts and lists are no features."""
+    told = {
+        "given": f"Lists as long as those of {tagged.target!r}.",
+        "word": f"As many words as {tagged.target!r} has tags.",
+        "character": f"As many characters as {tagged.target!r} has tags.",
+    }
+    choices.because("columns.texts", told[tagged.unit])
+    choices.because("columns.targets", f"A tag for each of {tagged.texts!r} of a row.")
+    if tagged.unit != "given":
+        choices.because("columns.unit", told[tagged.unit])
+    if tagged.space_after:
+        choices.because("columns.space_after", "Lists of true and false, one entry per unit.")
+    taken = (id_column, tagged.target, tagged.texts, tagged.space_after)
+    features = [
+        name for name, profile in shared.items() if name not in taken and not _of_the_text(profile)
+    ]
+    return ColumnsConfig(
+        id=id_column,
+        texts=[tagged.texts],
+        targets=[tagged.target],
+        features=features,
+        unit=tagged.unit,
+        space_after=tagged.space_after,
+    )
+
+
+def _of_the_text(profile: Profile) -> bool:
+    """Whether a column is the text, or a list of what is in it, again."""
+    lists = profile.values[0].startswith("[")
+    return profile.natural or lists or (profile.unique and not profile.numeric)
+
+
+def tag_task(
+    labelled: Sequence[pd.DataFrame], tagged: Tagged, overrides: Overrides, choices: Choices
+) -> TaskConfig:
+    """What is predicted: O, then the tags of each type."""
+    seen = {tag for frame in labelled for cell in frame[tagged.target] for tag in tags_in(cell)}
+    seen.add(OUTSIDE)
+    kinds = sorted(seen - {OUTSIDE}, key=lambda tag: (tag[2:], tag) if tag[1:2] == "-" else (tag,))
+    choices.because("task.problem", f"{tagged.target!r} has a tag for every unit of a text.")
+    classes = list(overrides.classes)
+    choices.because(
+        "task.classes", "Given by --classes." if classes else "O, then the tags found, by type."
+    )
+    metric, reason = suggested(TAGS.name)
+    told = "Given by --metric." if overrides.metric else f"{reason} A guess: check the rules."
+    choices.because("task.metric", told)
+    return TaskConfig(
+        problem=TAGS.name,
+        metric=overrides.metric or metric,
+        classes=classes or [OUTSIDE, *kinds],
+    )
+
+
+def by_documents(competition: Competition, tables: Tables) -> tuple[Competition, Tables]:
+    """Both as of the documents: a label per type, whether any entity of the document has it.
+
+    Where rows stand for themselves, as they are.
+    """
+    task = competition.task
+    if not task.problem_type.units:
+        return competition, tables
+    types = inventory_of(tuple(task.classes)).types
+    whole = {
+        role: None if table is None else documents(table, task)
+        for role, table in (
+            ("train", tables.train),
+            ("test", tables.test),
+            ("extra", tables.extra),
+            ("holdout", tables.holdout),
+        )
+    }
+    found = {
+        role: table
+        if table is None or table.targets is None
+        else replace(table, targets=(table.targets[:, : len(types)] > 0).astype(float))
+        for role, table in whole.items()
+    }
+    assert found["train"] is not None
+    assert found["test"] is not None
+    columns = replace(competition.columns, targets=types, unit="given", space_after=None)
+    labels = TaskConfig(problem=TAGS.documents_as, metric=TAGS.documents_by)
+    sample = replace(tables.sample, ids=found["test"].ids)
+    return (
+        replace(competition, columns=columns, task=labels),
+        replace(
+            tables,
+            train=found["train"],
+            test=found["test"],
+            extra=found["extra"],
+            holdout=found["holdout"],
+            sample=sample,
+        ),
+    )
+
+
+def of_units(
+    inspection: Inspection, competition: Competition, tables: Tables, root: Path
+) -> Inspection:
+    """What was seen of documents, with what is said of units: the problem, and a run's need."""
+    if not competition.task.problem_type.units:
+        return inspection
+    targets = competition.columns.targets
+    only_train = [name for name in inspection.columns.only_train if name not in targets]
+    return replace(
+        inspection,
+        problem=competition.task.problem,
+        metric=competition.task.metric,
+        columns=replace(inspection.columns, only_train=only_train),
+        machine=machine(competition, len(tables.train), len(tables.test), root),
+    )
