@@ -51,6 +51,89 @@ def test_files_that_were_written_with_their_index(tmp_path):
     assert {line[2] for line in lines[1:]} == {"money", "art", "state"}
 
 
+def test_an_index_is_no_answer_where_the_sample_calls_the_target_otherwise(tmp_path):
+    folder = tmp_path / "data"
+    train, test, sample = competition(folder)
+    sample = sample.rename(columns={"topic": "target"})
+    save(folder, index=True, train=train, test=test, sample_submission=sample)
+    lines = submission(tmp_path, folder)
+    assert lines[0] == ["", "id", "target"]
+    assert [line[0] for line in lines[1:]] == [str(row) for row in range(12)]
+    assert {line[2] for line in lines[1:]} == {"money", "art", "state"}
+
+
+def test_ids_of_both_texts_of_a_pair_do_not_name_the_row(tmp_path):
+    folder = tmp_path / "data"
+    train, test, _ = competition(folder)
+    for start, frame in ((100, train), (900, test)):
+        frame["#1 ID"] = [str(start + 2 * row) for row in range(len(frame))]
+        frame["#2 ID"] = [str(start + 2 * row + 1) for row in range(len(frame))]
+        frame["#2 title"] = [f"{text} again" for text in frame["title"]]
+    train = train.drop(columns="id")
+    save(folder, train=train, test=test.rename(columns={"id": "index"}))
+    lines = submission(tmp_path, folder)
+    assert lines[0] == ["index", "topic"]
+    assert [line[0] for line in lines[1:]] == [f"00{900 + row}" for row in range(12)]
+
+
+# Several files that are one table; a file or a folder for each class.
+
+
+@pytest.mark.parametrize(
+    "names",
+    [["train_1.csv", "train_2.csv"], ["train-00000-of-00002.csv", "train-00001-of-00002.csv"]],
+)
+def test_train_in_two_files_is_found_and_read_as_one(tmp_path, names, capsys):
+    folder = tmp_path / "data"
+    train, test, sample = competition(folder)
+    for name, rows in zip(names, (train[:30], train[30:]), strict=True):
+        rows.to_csv(folder / name, index=False)
+    save(folder, test=test, sample_submission=sample)
+    assert len(submission(tmp_path, folder)) == 13
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"2 files that are one table, from {names[0]} to {names[1]}" in said
+    assert "60 train, 12 test" in said
+    (provenance,) = (tmp_path / "submissions").glob("*.json")
+    assert f'"data/{names[0][:6]}*' in provenance.read_text(encoding="utf-8")
+
+
+def test_versions_of_a_file_are_asked_about(tmp_path, capsys):
+    folder = tmp_path / "data"
+    train, test, sample = competition(folder)
+    train.to_csv(folder / "train_1.csv", index=False)
+    train.assign(title=train["title"] + " mended").to_csv(folder / "train_2.csv", index=False)
+    save(folder, test=test, sample_submission=sample)
+    assert run(init.main, [str(folder), "--root", str(tmp_path), "--name", "topics"]) == 2
+    assert "--train FILE: 2 files could be it" in capsys.readouterr().err
+    assert len(submission(tmp_path, folder, "--train", "train_2.csv")) == 13
+
+
+def test_a_folder_for_each_class_holds_the_labels(tmp_path):
+    folder = tmp_path / "data"
+    train, test, _ = competition(folder)
+    (folder / "test").mkdir()
+    for number, row in enumerate(train.itertuples()):
+        (folder / "train" / row.topic).mkdir(parents=True, exist_ok=True)
+        (folder / "train" / row.topic / f"{number}_7.txt").write_text(row.title, encoding="utf-8")
+    for number, title in enumerate(test["title"]):
+        (folder / "test" / f"{number}.txt").write_text(title, encoding="utf-8")
+    lines = submission(tmp_path, folder)
+    assert sorted(line[0] for line in lines[1:]) == sorted(map(str, range(12)))
+    assert {line[1] for line in lines[1:]} == {"money", "art", "state"}
+
+
+def test_essays_of_train_and_test_in_text_files_and_labels_in_a_table(tmp_path):
+    folder = tmp_path / "data"
+    train, test, sample = competition(folder)
+    for name, frame in (("train", train), ("test", test)):
+        (folder / name).mkdir()
+        for row in frame.itertuples():
+            (folder / name / f"{row.id}.txt").write_text(row.title, encoding="utf-8")
+    save(folder, train_labels=train[["id", "topic"]], sample_submission=sample)
+    lines = submission(tmp_path, folder)
+    assert {line[1] for line in lines[1:]} == {"money", "art", "state"}
+
+
 @pytest.mark.parametrize("with_ids", [True, False])
 def test_a_sample_without_ids_is_filled_in_the_order_of_the_test_file(tmp_path, with_ids, capsys):
     folder = tmp_path / "data"
@@ -95,14 +178,23 @@ def test_ids_that_a_spreadsheet_changed_are_named_with_what_changed_them(
     assert not (tmp_path / "configs").exists()
 
 
-def test_one_file_in_utf_8_beside_others_in_cp949(tmp_path):
+@pytest.mark.parametrize(
+    "flags",
+    [[], ["--encoding", "cp949"], ["--encoding", "train.csv=cp949"]],
+    ids=["found", "of all", "of one"],
+)
+def test_one_file_in_utf_8_beside_others_in_cp949(tmp_path, flags):
     folder = tmp_path / "data"
     train, test, sample = competition(folder)
     save(folder, test=test.assign(title="가격 " + test["title"]))
     train["title"] = "가격 " + train["title"]
     for name, frame in (("train", train), ("sample_submission", sample)):
         frame.to_csv(folder / f"{name}.csv", index=False, encoding="cp949")
-    assert len(submission(tmp_path, folder, "--encoding", "cp949")) == 13
+    assert len(submission(tmp_path, folder, *flags)) == 13
+    config = (tmp_path / "configs" / "topics.yaml").read_text(encoding="utf-8")
+    assert "encoding: cp949" in config
+    if not flags:
+        assert "By its bytes: train.csv cp949. --encoding FILE=NAME says otherwise." in config
 
 
 def test_the_id_stays_where_the_sample_has_it(tmp_path):

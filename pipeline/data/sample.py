@@ -4,7 +4,7 @@ One with a row per class is read as one column per class, and written back as ro
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 from unicodedata import is_normalized, normalize
 
@@ -69,6 +69,8 @@ class Sample:
     long: FileForm | None = None
     """How the file has a row per class, or per document of tagged units, where it does: here it has
     a column per class, or a row per unit."""
+    counts: list[str] = field(default_factory=list)
+    """Columns without a name that count the rows from 0; they do so in the submission, too."""
     made_up: bool = False
     """Whether there is no file, so that nothing is known of the form of an answer."""
 
@@ -114,7 +116,8 @@ def sample_as_it_is(
     frame: pd.DataFrame, name: str, written: Mapping[str, str] | None = None
 ) -> Sample:
     """The sample in *frame*, whose ids stand in the column *name*; an empty text for none."""
-    columns = [str(column) for column in frame.columns if column != name]
+    counts = [column for column in index_columns(frame) if column != name]
+    columns = [str(column) for column in frame.columns if column not in (name, *counts)]
     numbers = np.array([str(row) for row in range(len(frame))], dtype=object)
     found = frame[name].to_numpy(dtype=object) if name else numbers
     ids = composed(found)
@@ -126,6 +129,7 @@ def sample_as_it_is(
         values=frame[columns].to_numpy(dtype=object).reshape(len(frame), len(columns)),
         header=header,
         written_ids=None if ids is found else found,
+        counts=counts,
     )
 
 

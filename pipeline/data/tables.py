@@ -26,6 +26,7 @@ from pipeline.base.inputs import MARKED, Role, columns_in
 from pipeline.data.joined import joined
 from pipeline.data.labels import apart, encode, labelled_rows
 from pipeline.data.reading.packed import FILE_NAME
+from pipeline.data.reading.parts import STAR
 from pipeline.data.reading.reader import SKIPPED, Reading, read
 from pipeline.data.sample import (
     Sample,
@@ -234,7 +235,8 @@ def test_id_column(frame: pd.DataFrame, competition: Competition, sample: Sample
 def row_ids(frame: pd.DataFrame, id_column: str, name: str) -> np.ndarray:
     """(n,) ids of a file's rows as text."""
     if id_column == ROW_NUMBER:
-        return np.array([f"{Path(name).stem}-{row}" for row in range(1, len(frame) + 1)], object)
+        stem = Path(name).stem.partition(STAR)[0].rstrip("-_. ")
+        return np.array([f"{stem}-{row}" for row in range(1, len(frame) + 1)], object)
     return composed(frame[id_column].to_numpy(dtype=object))
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from pipeline.base import Competition, read_json
 from pipeline.base.errors import UsageError
 from pipeline.base.paths import Paths, safe_name
+from pipeline.data.reading.parts import is_there
 from pipeline.doctor.finding import Finding, Section, guarded, link, oddities, problem, unsafe
 from pipeline.doctor.folds import check_folds
 from pipeline.doctor.listing import Listing, Scope, list_root
@@ -111,7 +112,7 @@ def config(scope: Scope, there: Listing) -> Iterator[Section]:
             "Put the file there, or correct the config's section data.",
         )
         for file in files
-        if file and not (scope.root / file).exists()
+        if file and not is_there(scope.root / file)
     ]
     findings += guarded(paths.passport, _other_settings(paths, scope.config))
     yield Section(

@@ -75,7 +75,8 @@ def build(sample: Sample, ids: Sequence[str], filled: Mapping[str, Sequence[str]
     """
     sample_ids = sample.ids.tolist()
     order = places_of(sample_ids, ids, "the rows of the submission").tolist()
-    cells: dict[str, Sequence[str]] = {}
+    count = [str(row) for row in range(len(sample_ids))]
+    cells: dict[str, Sequence[str]] = dict.fromkeys(sample.counts, count)
     for position, name in enumerate(sample.columns):
         given = filled.get(name)
         kept = sample.values[:, position].tolist()

@@ -18,8 +18,8 @@ NUL_SHARE = 0.05
 SURELY = 3
 """So many characters beyond ASCII that are valid UTF-8 are no accident."""
 IN_CONFIG = (
-    "--data.encoding {0} (for pipeline.init --encoding {0}), or write data.encoding: {0} into the "
-    "config"
+    "--data.encoding {0} (in the config: data.encoding: {0}; encoding: {0} for this file alone in "
+    "data.files)"
 )
 """How a person says the encoding {0} of a competition's file."""
 SINGLE_BYTE = {"iso8859-1", "cp1252", "iso8859-15", "ascii"}
@@ -47,6 +47,26 @@ def decode(
             raise DataError(_advice(*told, option)) from None
         text = repaired
     return clean(text.removeprefix("\ufeff"))
+
+
+def encoding_shown(content: bytes) -> str | None:
+    """The encoding that fits *content* where it is not UTF-8; None where it is, or none fits.
+
+    >>> encoding_shown("id,라벨".encode("cp949")), encoding_shown("id,라벨".encode())
+    ('cp949', None)
+    """
+    head = content[:SAMPLE_BYTES]
+    if head.count(0) > max(3, NUL_SHARE * len(head)):
+        shown: str | None = _guess_utf16(head)
+    else:
+        try:
+            content.decode("utf-8")
+        except UnicodeDecodeError as error:
+            halves = _with_surrogates(content) is not None
+            shown = None if halves else guess(_lines_from(content, error.start))
+        else:
+            return None
+    return shown if shown and _decodes(content, shown) else None
 
 
 def _plainly_utf8(content: bytes) -> str | None:

@@ -140,25 +140,50 @@ class _damage_told:
 
 # A folder of text files, or an archive of them, as one table: essays named by their ids.
 #
-# train/E0001.txt   ->   id E0001, text: what stands in it
+# train/E0001.txt       ->   id E0001, text: what stands in it
+# train/pos/0_9.txt     ->   id pos/0_9, text, and folder pos: a class has a folder
 
 
 FILE_NAME = "name of the file"
 """The column with the names of the files, without .txt, until somebody gives it another name."""
 TEXT = "text"
+FOLDER = "folder"
+"""The column with the names of folders, where each class has its own."""
 ENDING = ".txt"
 
 
 def holds_texts(path: Path) -> bool:
-    """Whether *path* is a folder with a text file, or an archive of several."""
+    """Whether *path* is a folder with a text file, or with folders of them, or an archive of
+    several."""
     if path.is_dir():
-        return any(_is_text(each.name) for each in path.iterdir())
+        return any(_is_text(each.name) for each in path.iterdir()) or bool(_folders_in(path))
     if not path.is_file() or not is_archive(path):
         return False
     try:
         return sum(_is_text(name) for name, _ in members(path, path.name)) > 1
     except DataError:
         return False
+
+
+def _folders_in(path: Path) -> list[Path]:
+    """The folders with text files in the folder *path*, where there are two or more and no text
+    file beside them: classes."""
+    beside = [each for each in path.iterdir() if not each.name.startswith(".")]
+    inside = [each for each in beside if each.is_dir()]
+    if any(_is_text(each.name) for each in beside):
+        return []
+    found = [each for each in inside if any(_is_text(file.name) for file in each.iterdir())]
+    return sorted(found) if len(found) > 1 else []
+
+
+def columns_of_texts(path: Path) -> list[str]:
+    """The names of the columns of the table that *path* holds as text files."""
+    return [FILE_NAME, TEXT, *([FOLDER] if path.is_dir() and _folders_in(path) else [])]
+
+
+def texts_in(path: Path) -> list[bytes]:
+    """What stands in each text file of *path*."""
+    return list(_contents(path, path.name).values())
 
 
 def names_in(path: Path) -> list[str]:
@@ -174,7 +199,8 @@ def read_texts(
     DataError where one is in another encoding, or a name stands twice.
     """
     contents = _contents(path, name)
-    stems = [PurePosixPath(each).stem for each in contents]
+    classes = len(columns_of_texts(path)) > 2
+    stems = [each[: -len(ENDING)] if classes else PurePosixPath(each).stem for each in contents]
     if twice := [stem for stem, count in Counter(stems).items() if count > 1]:
         raise DataError(
             f"{name} holds several files called {twice[0]}{ENDING}: unpack it, and name the folder "
@@ -187,6 +213,8 @@ def read_texts(
         for note in told:
             notes.add(note, each)
     frame = pd.DataFrame({FILE_NAME: stems, TEXT: texts}, dtype=object)
+    if classes:
+        frame[FOLDER] = [stem.rpartition("/")[0] for stem in stems]
     frame = frame.sort_values(FILE_NAME, kind="stable", ignore_index=True)
     return frame, [f"{len(frame):,} text files read as one table", *notes.sentences()]
 
@@ -195,7 +223,10 @@ def _contents(path: Path, name: str, read: bool = True) -> dict[str, bytes]:
     """Name of each text file -> its bytes (none unless *read*)."""
     if path.is_dir():
         files = [each for each in path.iterdir() if _is_text(each.name)]
-        return {each.name: each.read_bytes() if read else b"" for each in files}
+        if not files:
+            files = [each for one in _folders_in(path) for each in one.iterdir()]
+        named = {each.relative_to(path).as_posix(): each for each in files if _is_text(each.name)}
+        return {name: each.read_bytes() if read else b"" for name, each in named.items()}
     return {each: open_() if read else b"" for each, open_ in members(path, name) if _is_text(each)}
 
 

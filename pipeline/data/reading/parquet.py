@@ -23,7 +23,15 @@ from pipeline.data.table import Findings
 
 def parse_parquet(path: Path, name: str) -> tuple[pd.DataFrame, Findings, list[str]]:
     """The rows as str objects, the problems with their row numbers, and notes."""
-    table = _opened(path, name, lambda file: _flat(file.read()))
+    return _parsed(_opened(path, name, lambda file: _flat(file.read())))
+
+
+def parse_arrow(path: Path, name: str) -> tuple[pd.DataFrame, Findings, list[str]]:
+    """As `parse_parquet`, of what a data set that was saved to a folder consists of."""
+    return _parsed(_streamed(path, name, lambda reader: _flat(reader.read_all())))
+
+
+def _parsed(table: Any) -> tuple[pd.DataFrame, Findings, list[str]]:
     found, notes = Findings(), Findings()
     columns = [_texts(column, found) for column in table.columns]
     for column, values in zip(table.column_names, columns, strict=True):
@@ -37,6 +45,24 @@ def parquet_columns(path: Path, name: str) -> list[str]:
     """The names of a file's columns."""
     empty = _opened(path, name, lambda file: _flat(file.schema_arrow.empty_table()))
     return [str(column) for column in empty.column_names]
+
+
+def arrow_columns(path: Path, name: str) -> list[str]:
+    """The names of a file's columns."""
+    empty = _streamed(path, name, lambda reader: _flat(reader.schema.empty_table()))
+    return [str(column) for column in empty.column_names]
+
+
+def _streamed(path: Path, name: str, read: Callable[[Any], Any]) -> Any:
+    try:
+        with pyarrow.OSFile(str(path)) as file:
+            try:
+                return read(pyarrow.ipc.open_stream(file))
+            except pyarrow.ArrowInvalid:  # the other of the two forms
+                file.seek(0)
+                return read(pyarrow.ipc.open_file(file))
+    except (pyarrow.ArrowException, OSError) as error:
+        raise DataError(f"{name} is not an arrow file, or is damaged: {error}") from error
 
 
 def _flat(table: Any) -> Any:

@@ -6,7 +6,7 @@ everything that is wrong with a file is told at once, with line numbers.
 
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -16,19 +16,25 @@ import pandas as pd
 
 from pipeline.base import DataError, raise_if
 from pipeline.data.reading.delimited import Rows, parse_csv, parse_tsv
-from pipeline.data.reading.encoding import IN_CONFIG, decode
+from pipeline.data.reading.encoding import IN_CONFIG, decode, encoding_shown
 from pipeline.data.reading.json_lines import parse_json, parse_jsonl
 from pipeline.data.reading.packed import (
     ENDINGS,
-    FILE_NAME,
-    TEXT,
+    columns_of_texts,
     holds_texts,
     inner_name,
     is_packed,
     read_texts,
+    texts_in,
     unpacked,
 )
-from pipeline.data.reading.parquet import parquet_columns, parse_parquet
+from pipeline.data.reading.parquet import (
+    arrow_columns,
+    parquet_columns,
+    parse_arrow,
+    parse_parquet,
+)
+from pipeline.data.reading.parts import is_pattern, parts_of, whole
 from pipeline.data.reading.spreadsheet import parse_spreadsheet, spreadsheet_columns
 from pipeline.data.table import Findings
 
@@ -86,6 +92,7 @@ FORMATS: dict[str, TextFormat | BinaryFormat] = {
     ".json": TextFormat(parse_json, by_lines=False),
     ".xlsx": BinaryFormat(parse_spreadsheet, spreadsheet_columns),
     ".parquet": BinaryFormat(parse_parquet, parquet_columns),
+    ".arrow": BinaryFormat(parse_arrow, arrow_columns),
 }
 """How a file's name ends -> how it is read."""
 HEAD_BYTES = 1_000_000
@@ -118,7 +125,7 @@ class Reading:
 
 
 def read_file(path: Path, encoding: str = "utf-8") -> pd.DataFrame:
-    """The rows of a file in one of the `FORMATS` as str objects.
+    """The rows of a file in one of the `FORMATS` as str objects, or of all its parts.
 
     Raises DataError listing every problem of the file, the first places of each with its line.
     Missing values (null) are empty text. NUL characters and lone surrogates are removed.
@@ -143,6 +150,17 @@ def read(
     with the lines of the file {0} that are none.
     """
     name = name or str(path)
+    if is_pattern(path):
+        parts = whole(path, name)
+        return _together(
+            name,
+            {
+                part.name: read(
+                    part, encoding, str(Path(name).with_name(part.name)), option, names, skip, way
+                )
+                for part in parts
+            },
+        )
     if holds_texts(path):
         frame, notes = read_texts(path, encoding, name, option)
         return Reading(frame=frame, notes=notes, header=list(frame.columns))
@@ -178,11 +196,54 @@ def read(
     return Reading(frame=frame, notes=notes, header=written)
 
 
+def _together(name: str, parts: Mapping[str, Reading]) -> Reading:
+    """The rows of all *parts* (file -> rows), which must have the same columns, as one table."""
+    first, *others = parts
+    header, columns = parts[first].header, set(parts[first].frame.columns)
+    raise_if(
+        [
+            f"{each} has the columns {', '.join(map(str, parts[each].frame.columns))}; "
+            f"{first} has {', '.join(map(str, parts[first].frame.columns))}"
+            for each in others
+            if set(parts[each].frame.columns) != columns
+        ],
+        DataError,
+        f"{name} stands for parts of one table, and their columns differ",
+    )
+    frame = pd.concat([each.frame[list(parts[first].frame.columns)] for each in parts.values()])
+    told = [f"{len(parts)} files read as one table: {_some(list(parts))}"]
+    more = [f"{file}: {note}" for file, part in parts.items() for note in part.notes]
+    return Reading(frame=frame.reset_index(drop=True), notes=told + more, header=header)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names if len(names) <= 4 else [*names[:2], "…", names[-1]])
+
+
+def found_encoding(path: Path) -> str | None:
+    """The encoding that the bytes of a file of text show, where it is not UTF-8 and one fits; of
+    parts, or of a folder of text files, that of the first which is not UTF-8."""
+    for part in parts_of(path):
+        try:
+            if holds_texts(part):
+                contents = texts_in(part)
+            elif is_table(part) and isinstance(_format(part, part.name), TextFormat):
+                contents = [_bytes(part, part.name)]
+            else:
+                contents = []
+        except DataError:  # whoever reads it will say so
+            contents = []
+        if shown := next(filter(None, map(encoding_shown, contents)), None):
+            return shown
+    return None
+
+
 def column_names(path: Path, encoding: str = "utf-8") -> list[str]:
     """The columns of a file, where it can be from its first lines only; DataError where they
     cannot be read."""
+    path = whole(path, path.name)[0]
     if holds_texts(path):
-        return [FILE_NAME, TEXT]
+        return columns_of_texts(path)
     format_ = _format(path, path.name)
     if isinstance(format_, BinaryFormat):
         return _composed(format_.columns(path, path.name))
@@ -202,7 +263,7 @@ def _composed(names: list[str]) -> list[str]:
 
 
 def is_table(path: Path) -> bool:
-    """Whether *path* ends like a table that can be read, packed or not."""
+    """Whether *path* ends like a table that can be read, packed or not, or names parts of one."""
     if path.suffix.lower() in FORMATS:
         return True
     if not is_packed(path):

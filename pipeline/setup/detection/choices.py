@@ -9,7 +9,7 @@ import pandas as pd
 
 from pipeline.base import UsageError, raise_if
 from pipeline.base.inputs import FileConfig
-from pipeline.data.reading.reader import SKIPPED, read
+from pipeline.data.reading.reader import SKIPPED, found_encoding, read
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,8 @@ class Overrides:
     no_joins: bool = False
     folds: int | None = None
     seed: int | None = None
-    encoding: str = "utf-8"
+    encoding: Sequence[str] = ()
+    """NAME for all files, FILE=NAME for one; of others it is found."""
     names: Sequence[str] = ()
     """FILE=a,b,c each: the columns of a file without a header; FILE=header: it has one."""
     skip_broken: Sequence[str] = ()
@@ -47,6 +48,17 @@ class Overrides:
         given = (each.rpartition("=") for each in self.names)
         return next((names for file, _, names in given if Path(file).name == path.name), "")
 
+    @property
+    def all_encoding(self) -> str | None:
+        """The encoding of all files that none of their own is named for; None: find it."""
+        return next((each for each in self.encoding if "=" not in each), None)
+
+    def encoding_of(self, path: Path) -> str | None:
+        """The encoding of the file *path*, where it is not that of all files."""
+        given = (each.rpartition("=") for each in self.encoding if "=" in each)
+        own = next((codec for file, _, codec in given if Path(file).name == path.name), None)
+        return own or (found_encoding(path) if self.all_encoding is None else None)
+
     def how(self, path: Path) -> FileConfig:
         """How the file *path* is read."""
         names = self.named(path)
@@ -54,14 +66,26 @@ class Overrides:
         return FileConfig(
             file=str(path),
             names=[] if names in ("", "header") else [each.strip() for each in names.split(",")],
+            encoding=self.encoding_of(path),
             broken="skip" if skip else "refuse",
         )
 
     def read(self, path: Path) -> pd.DataFrame:
         """The rows of the file *path*; DataError as `pipeline.data.reading.reader.read`."""
         how = self.how(path)
-        skip = how.broken == "skip"
-        return read(path, self.encoding, names=how.names, skip=skip, way=SKIPPED).frame
+        return read(
+            path,
+            how.encoding or self.all_encoding or "utf-8",
+            option=f"--encoding {_literal(path.name)}={{0}}",
+            names=how.names,
+            skip=how.broken == "skip",
+            way=SKIPPED,
+        ).frame
+
+
+def _literal(text: str) -> str:
+    """*text* as a format has to have it."""
+    return text.replace("{", "{{").replace("}", "}}")
 
 
 @dataclass

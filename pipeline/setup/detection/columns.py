@@ -78,14 +78,15 @@ def _own_id(columns: dict[str, Profile], choices: Choices, why: str) -> str:
     unique = [name for name, profile in columns.items() if profile.unique and not profile.natural]
     named = [name for name in unique if IDS & set(words(name)) or words(name)[-1:] == ["id"]]
     exact = [name for name in named if name.lower() == "id"]
-    best = exact or named
+    sides = {name for pair in combinations(named, 2) if _alike(*pair) for name in pair}
+    best = exact or [name for name in named if name not in sides]  # those name a pair's texts
     if len(best) > 1:
         choices.ask("--id COLUMN", "several columns name every row", best)
         return ""
     if best:
         choices.because("columns.id", f"The only id that is unique in train; {why}.")
         return best[0]
-    if unique and unique[0] == next(iter(columns)):
+    if unique and unique[0] == next(iter(columns)) and unique[0] not in sides:
         choices.because("columns.id", f"The first column, unique in every row of train; {why}.")
         return unique[0]
     choices.because(
@@ -144,11 +145,7 @@ def pairs_of(names: Sequence[str]) -> list[tuple[str, str]]:
     >>> pairs_of(["prompt", "response_a", "response_b"])
     [('response_a', 'response_b')]
     """
-    alike = [
-        (one, other)
-        for one, other in combinations(names, 2)
-        if skeleton(one) == skeleton(other) and "#" in skeleton(one)
-    ]
+    alike = [pair for pair in combinations(names, 2) if _alike(*pair)]
     by_kind = {last_word(name): name for name in reversed(names)}
     known = [
         (by_kind[one], by_kind[other])
@@ -156,6 +153,10 @@ def pairs_of(names: Sequence[str]) -> list[tuple[str, str]]:
         if one in by_kind and other in by_kind
     ]
     return alike or known
+
+
+def _alike(one: str, other: str) -> bool:
+    return skeleton(one) == skeleton(other) and "#" in skeleton(one)
 
 
 def _pair(

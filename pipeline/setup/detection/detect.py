@@ -128,7 +128,7 @@ def detect(folder: Path, overrides: Overrides, spell: Callable[[Path], str]) -> 
     holdout = find_holdout(seen.holdout, columns, choices)
     beside = [join.file for join in seen.joins]
     others = [path for path in seen.files.others if str(path) not in beside]
-    mention_others(others, columns, overrides.encoding, choices)
+    mention_others(others, columns, overrides, choices)
     labelled = [seen.train, *(seen.holdout[path] for path in holdout)]
     task = (
         tag_task(labelled, tagged, overrides, choices)
@@ -137,6 +137,7 @@ def detect(folder: Path, overrides: Overrides, spell: Callable[[Path], str]) -> 
     )
     choices.settle()
     assert task is not None, "settled"
+    encoding, otherwise = _ways(seen, overrides, spell, choices)
     return Detected(
         competition=Competition(
             name=overrides.name or folder.resolve().name,
@@ -146,10 +147,10 @@ def detect(folder: Path, overrides: Overrides, spell: Callable[[Path], str]) -> 
                 sample_submission=spell(seen.files.sample) if seen.files.sample else "",
                 extra_train=[spell(path) for path in seen.files.extra],
                 holdout=[spell(path) for path in holdout],
-                encoding=overrides.encoding,
+                encoding=encoding,
                 short_sample=overrides.short_sample,
                 joins=spelled(seen.joins, spell),
-                files=_read_otherwise(seen, overrides, spell),
+                files=otherwise,
             ),
             columns=columns,
             task=task,
@@ -213,16 +214,25 @@ def _read(files: Files, overrides: Overrides, choices: Choices) -> Seen:
     )
 
 
-def _read_otherwise(
-    seen: Seen, overrides: Overrides, spell: Callable[[Path], str]
-) -> list[FileConfig]:
-    """The files that are read by --names or --skip-broken, as the config has them."""
+def _ways(
+    seen: Seen, overrides: Overrides, spell: Callable[[Path], str], choices: Choices
+) -> tuple[str, list[FileConfig]]:
+    """The encoding of all files, and the files that are read in a way of their own."""
     own = [seen.files.train, seen.files.test, *seen.holdout, *seen.files.extra]
     own += [Path(join.file) for join in seen.joins]
-    found = [(path, overrides.how(path)) for path in own]
-    return [
-        replace(how, file=spell(path)) for path, how in found if how != FileConfig(file=str(path))
-    ]
+    own += [seen.files.sample] if seen.files.sample else []
+    ways = {path: overrides.how(path) for path in own}
+    of_all = overrides.all_encoding or "utf-8"
+    found = {path: way.encoding for path, way in ways.items() if way.encoding}
+    if found:
+        told = ", ".join(f"{path.name} {encoding}" for path, encoding in found.items())
+        why = f"By its bytes: {told}. --encoding FILE=NAME says otherwise."
+        choices.because("data.encoding", "Given by --encoding." if overrides.encoding else why)
+    if len(set(found.values())) == 1 and len(found) == len(own):
+        of_all = next(iter(found.values()))
+        ways = {path: replace(way, encoding=None) for path, way in ways.items()}
+    named = [replace(way, file=spell(path)) for path, way in ways.items()]
+    return of_all, [way for way in named if way != FileConfig(file=way.file)]
 
 
 def _wide(sample: pd.DataFrame) -> pd.DataFrame:

@@ -8,13 +8,23 @@ import pandas as pd
 
 from pipeline.base import DataError, UsageError, raise_if
 from pipeline.base.config import ColumnsConfig
-from pipeline.data.reading.packed import holds_texts, is_archive, members, names_in
+from pipeline.data.reading.packed import (
+    ENDINGS,
+    columns_of_texts,
+    holds_texts,
+    is_archive,
+    members,
+    names_in,
+)
+from pipeline.data.reading.parts import OF, grouped, is_there
 from pipeline.data.reading.reader import CLOSED, FORMATS, column_names, is_table
 from pipeline.data.tables import ROW_NUMBER
 from pipeline.setup.detection.choices import Choices, Overrides
 from pipeline.setup.detection.joins import main_among
 from pipeline.setup.detection.names import words
 
+ABOUT = {"dataset_info.json", "state.json", "dataset_dict.json", "dataset_infos.json"}
+"""Files beside the tables of a saved data set, which describe it."""
 DEV = {"dev", "valid", "val", "validation", "eval", "validate"}
 PLAIN = {
     "train": {"train", "training"},
@@ -44,10 +54,16 @@ def find_files(folder: Path, overrides: Overrides, choices: Choices) -> Files:
     """Find train, test, sample submission and dev files; UsageError where it takes a flag."""
     if not folder.is_dir():
         raise UsageError(f"there is no folder {folder}; expected one with train and test files")
-    there = sorted(path for path in folder.iterdir() if is_table(path) and not _unpacked(path))
-    folders = sorted(path for path in folder.iterdir() if holds_texts(path))
+    there, parts = _tables_of(folder, overrides)
+    folders = [path for path in sorted(folder.iterdir()) if _of_texts(path)]
     given = _given(folder, overrides)
     roles = {path: role_of(path) for path in there}
+    for each in sorted(folder.iterdir()):  # train/, test/ with one table in each
+        if each.is_dir() and each not in folders and (role := role_of(each)):
+            inside, more = _tables_of(each, overrides, named=False)
+            if len(inside) == 1 and role not in roles.values():
+                roles[inside[0]] = role
+                parts |= more
     seen = Looked(folder, roles, folders, overrides)
     chosen = {
         role: given[role][0] if given[role] else _choose(role, seen, choices)
@@ -55,7 +71,9 @@ def find_files(folder: Path, overrides: Overrides, choices: Choices) -> Files:
     }
     choices.settle()
     taken = [*(path for path in chosen.values() if path), *given["holdout"], *given["extra"]]
-    dev = [path for path in there if roles[path] == "dev" and not _in(path, taken)]
+    for role, chosen_path in chosen.items():
+        choices.because(f"data.{_key(role)}", *(parts.get(chosen_path, []) if chosen_path else []))
+    dev = [path for path in roles if roles[path] == "dev" and not _in(path, taken)]
     holdout = given["holdout"] or dev
     train, test = chosen["train"], chosen["test"]
     assert train is not None, "settled"
@@ -66,7 +84,7 @@ def find_files(folder: Path, overrides: Overrides, choices: Choices) -> Files:
         sample=chosen["sample"],
         holdout=holdout,
         extra=given["extra"],
-        others=[path for path in there if not _in(path, [*taken, *holdout])],
+        others=[path for path in roles if not _in(path, [*taken, *holdout])],
         folders=[path for path in folders if not _in(path, taken)],
     )
 
@@ -81,6 +99,49 @@ class Looked:
     texts: list[Path]
     """Folders and archives of text files."""
     overrides: Overrides
+
+
+def _tables_of(
+    folder: Path, overrides: Overrides, named: bool = True
+) -> tuple[list[Path], dict[Path, list[str]]]:
+    """The tables of *folder*, and why some of them are several files: those that are *named* like
+    a role, or any."""
+    there = sorted(path for path in folder.iterdir() if is_table(path) and not _unpacked(path))
+    there = [path for path in there if path.name not in ABOUT]
+    said = {}
+    for pattern, names in grouped(
+        [path.name for path in there if role_of(path) or not named]
+    ).items():
+        together = [folder / name for name in names]
+        if _are_parts(together, overrides):
+            told = f"{len(names)} files that are one table, from {names[0]} to {names[-1]}."
+            said[folder / pattern] = [told]
+            there = [path for path in there if path not in together] + [folder / pattern]
+    return sorted(there), said
+
+
+def _are_parts(files: Sequence[Path], overrides: Overrides) -> bool:
+    """Whether *files* have the same columns, and no row stands in two of them."""
+    if len({tuple(sorted(_columns(path, overrides))) for path in files}) > 1:
+        return False
+    if OF.search(files[0].name):
+        return True
+    try:
+        frames = [overrides.read(path) for path in files]
+    except DataError:  # it is said where the file is needed
+        return False
+    firsts = [frame[frame.columns[0]].tolist() for frame in frames]
+    again = all(sorted(first) == sorted(firsts[0]) for first in firsts)  # versions of one table
+    return not again and not pd.concat(frames).duplicated().any()
+
+
+def _of_texts(path: Path) -> bool:
+    """Whether *path* holds text files itself, or a folder of them for each class."""
+    return holds_texts(path) and (path.is_file() or bool(role_of(path)) or _flat(path))
+
+
+def _flat(folder: Path) -> bool:
+    return len(columns_of_texts(folder)) == 2
 
 
 def _unpacked(path: Path) -> bool:
@@ -156,7 +217,7 @@ def what_lies(folder: Path, texts: Sequence[Path]) -> list[str]:
             count = len(names_in(path))
             told.append(f"{path.name} holds {count:,} text files, which can be a table (--test)")
         elif path.is_dir():
-            if inside := sorted(each.name for each in path.iterdir() if is_table(each)):
+            if inside := sorted(each.name for each in path.iterdir() if _usable(each)):
                 told.append(f"the folder {path.name} holds {_some(inside)}: give {path} instead")
         elif is_archive(path) and not is_table(path):
             if inside := _tables_in(path):
@@ -166,12 +227,16 @@ def what_lies(folder: Path, texts: Sequence[Path]) -> list[str]:
     return told
 
 
+def _usable(path: Path) -> bool:
+    return (is_table(path) and path.name not in ABOUT) or (path.is_dir() and holds_texts(path))
+
+
 def _tables_in(path: Path) -> list[str]:
     try:
         names = [name for name, _ in members(path, path.name)]
     except DataError:
         return []
-    return sorted(name for name in names if Path(name).suffix.lower() in FORMATS)
+    return sorted(name for name in names if Path(name).suffix.lower() in (*FORMATS, *ENDINGS))
 
 
 def _some(names: Sequence[str]) -> str:
@@ -197,13 +262,17 @@ def _given(folder: Path, overrides: Overrides) -> dict[str, list[Path]]:
     for role, names in named.items():
         for name in names:
             places = (folder / name, Path(name))
-            path = next((path for path in places if path.is_file() or holds_texts(path)), None)
+            path = next((path for path in places if _readable(path)), None)
             if path is None:
                 problems.append(f"--{role} {name}: there is no such file in {folder}")
             else:
                 found[role].append(path)
     raise_if(problems, UsageError)
     return found
+
+
+def _readable(path: Path) -> bool:
+    return path.is_file() or holds_texts(path) or (not path.is_dir() and is_there(path))
 
 
 def _in(path: Path, paths: Sequence[Path]) -> bool:
@@ -227,11 +296,11 @@ def find_holdout(
 
 
 def mention_others(
-    others: Sequence[Path], columns: ColumnsConfig, encoding: str, choices: Choices
+    others: Sequence[Path], columns: ColumnsConfig, overrides: Overrides, choices: Choices
 ) -> None:
     """Say which other files have labels too, and which are of no use."""
     needed = _needed(columns)
-    more = [path.name for path in others if needed <= set(_columns(path, encoding))]
+    more = [path.name for path in others if needed <= set(_columns(path, overrides))]
     rest = [path.name for path in others if path.name not in more]
     if more and columns.targets:
         choices.because("data.extra_train", f"Labelled too, but not used: {', '.join(more)}.")
@@ -243,8 +312,9 @@ def _needed(columns: ColumnsConfig) -> set[str]:
     return {*columns.texts, *columns.targets, columns.id} - {ROW_NUMBER, ""}
 
 
-def _columns(path: Path, encoding: str) -> list[str]:
+def _columns(path: Path, overrides: Overrides) -> list[str]:
     try:
-        return column_names(path, encoding)
+        how = overrides.how(path)
+        return how.names or column_names(path, how.encoding or overrides.all_encoding or "utf-8")
     except DataError:  # a file that nobody asked for may be whatever it likes
         return []

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.base import Competition
+from pipeline.base import Competition, DataError, raise_if
 from pipeline.base.config import as_dict
 from pipeline.base.cores import usable_cores
 from pipeline.base.files import free_bytes
-from pipeline.base.inputs import LATER
+from pipeline.base.inputs import LATER, Role
 from pipeline.data import Table
-from pipeline.data.reading.reader import read_file
+from pipeline.data.tables import frame_of
 from pipeline.data.template import view_of
 from pipeline.setup.fold_recipe import FoldProposal
 from pipeline.setup.inspection.adversarial import Alike, alike
@@ -263,9 +263,11 @@ def _uses(coded: dict[str, Codes]) -> np.ndarray:
 
 
 def read_headers(competition: Competition, root: Path) -> dict[str, list[str]]:
-    """The column names of the training file and of the test file."""
-    files = {"train": competition.data.train, "test": competition.data.test}
-    return {
-        role: [str(name) for name in read_file(root / file, competition.data.encoding).columns]
-        for role, file in files.items()
-    }
+    """The column names of the training file and of the test file, joined ones included."""
+    files: dict[Role, str] = {"train": competition.data.train, "test": competition.data.test}
+    headers = {}
+    for role, file in files.items():
+        rows = frame_of(file, competition, root, role)
+        raise_if(rows.problems, DataError)
+        headers[str(role)] = [] if rows.value is None else [str(name) for name in rows.value]
+    return headers

@@ -94,9 +94,9 @@ def test_another_encoding_is_refused_with_the_guess_that_then_reads_it(
     message = refusal(path)
     assert message.startswith("train.csv is not utf-8")
     assert message.endswith(
-        f"it looks like {spoken}. Say so with --data.encoding {guessed} (for pipeline.init "
-        f"--encoding {guessed}), or write data.encoding: {guessed} into the config, or convert the "
-        "file to UTF-8."
+        f"it looks like {spoken}. Say so with --data.encoding {guessed} (in the config: "
+        f"data.encoding: {guessed}; encoding: {guessed} for this file alone in data.files), or "
+        "convert the file to UTF-8."
     )
     assert rows(path, guessed) == [["1", "안녕하세요 반갑습니다"], ["2", "오늘 날씨가 좋네요"]]
 
@@ -109,7 +109,7 @@ def test_latin_1_is_guessed_and_the_line_is_named(file):
 
 def test_japanese_is_not_taken_for_korean(file):
     content = "id,text\n1,こんにちは、せかい\n".encode("shift_jis")
-    assert "--encoding shift_jis" in refusal(file(content))
+    assert "--data.encoding shift_jis" in refusal(file(content))
 
 
 @pytest.mark.parametrize("wrong", ["latin-1", "cp1252"])

@@ -1,0 +1,89 @@
+"""Several files that are one table: train-00000-of-00002.parquet and its like; train_1.csv, …
+
+Such a table is named by a path with a star where the number of each part stands:
+`data/train-*-of-00002.parquet`. Its rows are those of the parts, in the order of their numbers.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.base import DataError
+
+STAR = "*"
+OF = re.compile(r"[-_]of[-_]0*(\d+)")
+"""After the number of a part: how many there are."""
+
+
+def is_pattern(path: Path) -> bool:
+    """Whether *path* names the parts of a table, not one file."""
+    return STAR in path.name and not path.exists()
+
+
+def parts_of(path: Path) -> list[Path]:
+    """The files that *path* names, in the order of their numbers: itself, where it has no star."""
+    if not is_pattern(path):
+        return [path]
+    numbered = re.compile(re.escape(path.name).replace(r"\*", r"(\d+)"))
+    there = path.parent.iterdir() if path.parent.is_dir() else []
+    found = [(each, match) for each in there if (match := numbered.fullmatch(each.name))]
+    return [each for each, match in sorted(found, key=lambda one: _numbers(one[1].groups()))]
+
+
+def whole(path: Path, name: str) -> list[Path]:
+    """`parts_of`; DataError where there are none, or fewer than their names say."""
+    parts = parts_of(path)
+    if not parts:
+        raise DataError(
+            f"{name}: no file in {path.parent} is called so with a number in place of the star"
+        )
+    said = OF.search(path.name) if is_pattern(path) else None
+    if said and len(parts) != int(said[1]):
+        shown = ", ".join(part.name for part in parts[:4])
+        raise DataError(
+            f"{name}: {len(parts)} parts are there ({shown}), by their names there are "
+            f"{int(said[1])}. Put the others beside them; or name the ones to be read one by one: "
+            "one as data.train (init: --train), the others as data.extra_train (init: --extra)"
+        )
+    return parts
+
+
+def is_there(path: Path) -> bool:
+    """Whether *path* is a file, a folder, or names parts of which one is there."""
+    return any(part.exists() for part in parts_of(path))
+
+
+def grouped(names: Sequence[str]) -> dict[str, list[str]]:
+    """Pattern -> the *names* it stands for, two or more, whose numbers follow each other.
+
+    Versions are no parts of each other, and names that already say the number of all parts make a
+    pattern whether or not all are there.
+
+    >>> grouped(["train_1.csv", "train_2.csv", "train_v1.csv", "train_v2.csv", "test.csv"])
+    {'train_*.csv': ['train_1.csv', 'train_2.csv']}
+    >>> grouped(["a-00000-of-00002.parquet", "a-00001-of-00002.parquet"])
+    {'a-*-of-00002.parquet': ['a-00000-of-00002.parquet', 'a-00001-of-00002.parquet']}
+    """
+    found: dict[str, dict[int, str]] = {}
+    for name in names:
+        said = OF.search(name)
+        places = list(re.finditer(r"\d+", name[: said.start()] if said else name))
+        if places and not re.search(
+            r"(?<![a-z])v(er)?(sion)?[._]?$", name[: places[-1].start()], re.I
+        ):
+            place = places[-1]
+            pattern = f"{name[: place.start()]}{STAR}{name[place.end() :]}"
+            found.setdefault(pattern, {})[int(place[0])] = name
+    return {
+        pattern: [parts[number] for number in sorted(parts)]
+        for pattern, parts in found.items()
+        if len(parts) > 1 and (OF.search(pattern) or _follow(sorted(parts)))
+    }
+
+
+def _follow(numbers: list[int]) -> bool:
+    return numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+
+
+def _numbers(texts: Sequence[str]) -> list[int]:
+    return [int(text) for text in texts]
