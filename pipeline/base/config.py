@@ -124,7 +124,7 @@ class TaskConfig:
     problem: ProblemName
     """regression, binary, multiclass (one of several), multilabel (any of several) or tags."""
     metric: str
-    """A name from docs/metrics.md, or module:function of (y_true, y_pred), larger is better."""
+    """A name from docs/metrics.md, or module:function of (y_true, y_pred) and maybe the table."""
     classes: list[str] = field(default_factory=list)
     """Class names in the order of prediction columns; for binary: negative, positive."""
     label_range: tuple[float, float] | None = None

@@ -5,11 +5,86 @@ object and cut together by `rows`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from pipeline.data.join import compare, doubled, places_of, shared
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledFile:
+    """A file with labels as it was read, for a metric that looks at more than targets."""
+
+    frame: pd.DataFrame
+    """One row per labelled row, with all columns of the file; numbers where all cells are."""
+    id_column: str
+    outputs: Sequence[str]
+    """(k,) names of the prediction columns."""
+
+
+class Targets(np.ndarray):
+    """Targets that know which rows of a file they are: kept through any choice of rows.
+
+    What is computed from them knows of no rows any more: `file` is then None.
+    """
+
+    file: LabelledFile | None
+    places: np.ndarray
+    """(n,) positions in the file."""
+
+    @classmethod
+    def of(cls, values: np.ndarray, file: LabelledFile, places: np.ndarray) -> "Targets":
+        """The targets *values* (n, k) of these rows of a *file*."""
+        found = np.asarray(values).view(cls)
+        found.file, found.places = file, places
+        return found
+
+    def __array_finalize__(self, origin: object) -> None:
+        self.file, self.places = None, np.empty(0, dtype=int)
+
+    def __getitem__(self, key: Any) -> Any:
+        found = super().__getitem__(key)
+        if isinstance(found, Targets) and found.ndim and self.file is not None:
+            places = self.places[key[0] if isinstance(key, tuple) and key else key]
+            if np.ndim(places) == 1 and len(places) == len(found):
+                found.file, found.places = self.file, places
+        return found
+
+    def rows(self) -> pd.DataFrame | None:
+        """Their rows of the file, in their order, numbered from 0; None where that is not known."""
+        if self.file is None:
+            return None
+        return self.file.frame.iloc[self.places].reset_index(drop=True)
+
+
+def with_numbers(frame: pd.DataFrame, texts: Sequence[str]) -> pd.DataFrame:
+    """A file's columns of cells, those of numbers as numbers; *texts* and codes with zeros in front
+    stay what they are."""
+    found = frame.reset_index(drop=True)
+    for name in [name for name in found.columns if name not in texts]:
+        cells = found[name].astype(str).str.strip()
+        filled = cells != ""
+        numbers = pd.to_numeric(cells.where(filled), errors="coerce")
+        codes = cells.str.fullmatch(r"0\d+")
+        if filled.any() and numbers[filled].notna().all() and not codes.any():
+            found[name] = numbers
+    return found
+
+
+def stacked(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Targets (n, k) and below them others; they know their rows where both do."""
+    values = np.concatenate([np.asarray(first), np.asarray(second)])
+    if not (isinstance(first, Targets) and isinstance(second, Targets)):
+        return values
+    upper, lower = first.file, second.file
+    if upper is None or lower is None:
+        return values
+    frame = pd.concat([upper.frame, lower.frame], ignore_index=True)
+    places = np.concatenate([first.places, second.places + len(upper.frame)])
+    return Targets.of(values, replace(upper, frame=frame), places)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +167,7 @@ def concatenate(first: Table, second: Table) -> Table:
         texts=np.concatenate([first.texts, second.texts]),
         targets=None
         if first.targets is None or second.targets is None
-        else np.concatenate([first.targets, second.targets]),
+        else stacked(first.targets, second.targets),
         features={
             name: np.concatenate([first.features[name], second.features[name]]) for name in common
         },

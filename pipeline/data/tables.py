@@ -38,13 +38,16 @@ from pipeline.data.sample import (
     sample_of,
 )
 from pipeline.data.table import (
+    LabelledFile,
     Table,
+    Targets,
     concatenate,
     id_problems,
     listing,
     meeting_problems,
     same_rows,
     sample_problems,
+    with_numbers,
 )
 from pipeline.data.template import marked_texts, with_fields
 from pipeline.data.units import by_units, unit_table
@@ -131,6 +134,11 @@ def labelled_file(
     if left_out := int(len(kept) - kept.sum()):
         mark = competition.task.unlabelled
         notes.append(f"{left_out:,} rows without a label ({mark}) are left out")
+    if ":" in competition.task.metric:  # a function of their own may look at the rows themselves
+        named = frame.assign(**{columns.id: ids})
+        whole = with_numbers(named, [columns.id, *columns.texts])
+        known = LabelledFile(whole, columns.id, competition.outputs)
+        targets = Targets.of(targets, known, np.arange(len(targets)))
     table, wrong = _table(name, frame, ids, competition, targets, features)
     return Checked(
         table,

@@ -10,9 +10,12 @@ Nothing is trained: only predictions are read, so the command takes seconds.
 import json
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from pipeline.base import Competition, UsageError
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from pipeline.submissions.kaggle import Client, Sent
     from pipeline.submissions.submission_file import Written
 
+LINE_EVERY_SECONDS = 5.0
 
 # The options of `pipeline.ensemble`. Quick to import: --help needs nothing else.
 
@@ -110,7 +114,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _blend(args: "Namespace", competition: Competition, news: dict[str, str]) -> None:
     """Fit, choose, score, print, write and, where asked, send; *news* gets what became of it."""
     client = _client(args)
-    made = _make(args, competition)
+    with _told_of_calls(competition.task.metric):
+        made = _make(args, competition)
     outcome = made.outcome
     message = args.message or _message(outcome)
     from pipeline.report import print_sent
@@ -145,6 +150,46 @@ def _blend(args: "Namespace", competition: Competition, news: dict[str, str]) ->
         from pipeline.report.drawn.pages import report_line
 
         console.print(report_line(competition, Path(args.root), args.report), soft_wrap=True)
+
+
+@contextmanager
+def _told_of_calls(metric: str) -> Iterator[None]:
+    """A line on stderr now and then, with the time left, where *metric* takes its time."""
+    from pipeline.metrics.metric import CALLS
+    from pipeline.report.page import page
+
+    token = CALLS.set(CallsLine(metric, partial(page(sys.stderr).print, soft_wrap=True)))
+    try:
+        yield
+    finally:
+        CALLS.reset(token)
+
+
+class CallsLine:
+    """Counts the calls of a metric; says after some seconds how many are left."""
+
+    def __init__(
+        self, metric: str, say: Callable[[str], object], clock: Callable[[], float] = monotonic
+    ) -> None:
+        self.metric, self.say, self.clock = metric, say, clock
+        self.began = self.shown = clock()
+        self.made = self.ahead = 0
+
+    def expect(self, calls: int) -> None:
+        """About so many are to come in all."""
+        self.began, self.made, self.ahead = self.clock(), 0, calls
+        self.shown = self.began
+
+    def one_more(self) -> None:
+        """One is about to be made."""
+        self.made += 1
+        now = self.clock()
+        if self.ahead and now - self.shown >= LINE_EVERY_SECONDS:
+            self.shown = now
+            spent = now - self.began
+            left = spent / self.made * max(self.ahead - self.made, 0)
+            about = f"about {left:.0f} s left" if left >= 1 else "nearly done"
+            self.say(f"{self.metric}: {self.made:,} of about {self.ahead:,} calls, {about}")
 
 
 def _client(args: "Namespace") -> "Client | None":

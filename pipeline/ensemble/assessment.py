@@ -7,11 +7,21 @@ import numpy as np
 
 from pipeline.base import UsageError, generator
 from pipeline.ensemble.evidence import Evidence
-from pipeline.ensemble.honest import AUTO, Gain, Nest, contributions, gain_over
+from pipeline.ensemble.honest import (
+    AUTO,
+    FIT_BUNDLES,
+    NESTED_BUNDLES,
+    Gain,
+    Nest,
+    contributions,
+    gain_over,
+)
 from pipeline.ensemble.methods.registry import METHODS, methods_for, refusal
 from pipeline.ensemble.methods.scaling import find_scale
 from pipeline.ensemble.predictor import Predictor
 from pipeline.metrics import Metric, MetricError
+from pipeline.metrics.bootstrap import BUNDLES
+from pipeline.metrics.metric import CALLS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +125,8 @@ def assess(evidence: Evidence, requested: str, seed: int, fitted: bool = True) -
     if not fitted:
         methods = [name for name in methods if not METHODS[name].fitted]
     nest = Nest(evidence, seed, methods)
+    if (told := CALLS.get()) is not None:
+        told.expect(_calls_ahead(nest))
     folds = evidence.folds
     method, reason, nested = requested, "as asked for", [requested] * len(folds)
     if requested == AUTO:
@@ -138,6 +150,19 @@ def assess(evidence: Evidence, requested: str, seed: int, fitted: bool = True) -
         nest=nest,
         told=requested,
     )
+
+
+def _calls_ahead(nest: Nest) -> int:
+    """About how often a metric that must be called will be: to fit on each set of folds without one
+    and without two, for the intervals, and for members left out in turn. Counted on toys of two to
+    six members: right within a third."""
+    folds, members = len(nest.evidence.folds), len(nest.evidence.names)
+    sets = 1 + folds + folds * (folds - 1) // 2
+    fitted = sum(METHODS[name].fitted for name in nest.methods)
+    fits = sets * (14 * members + 5 * fitted)
+    drawn = BUNDLES * len(nest.methods) + folds * (3 * NESTED_BUNDLES + fitted * FIT_BUNDLES)
+    left_out = members * (BUNDLES + folds * FIT_BUNDLES + sets) if members > 2 else 0
+    return fits + drawn + min(left_out, 10 * left_out // members)
 
 
 def _method(nest: Nest, name: str) -> MethodLine:

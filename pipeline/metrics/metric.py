@@ -7,19 +7,22 @@ label. The reference is docs/metrics.md; what is known of each metric is its rec
 
 import hashlib
 import importlib
+import inspect
 import math
 import sys
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from pipeline.base import UsageError
 from pipeline.base.config import TaskConfig
+from pipeline.data.table import Targets
 from pipeline.metrics.families import is_family, record_of
 from pipeline.metrics.formulas import (
     MetricError,
@@ -36,6 +39,20 @@ from pipeline.metrics.registry import METRICS, fitting, score_problem
 from pipeline.problems.registry import TYPES, problem_of
 
 __all__ = ["Metric", "MetricError", "fitting", "get_metric", "of_a_function", "score_problem"]
+
+
+class Calls(Protocol):
+    """Told of every call of a metric's formula."""
+
+    def expect(self, calls: int) -> None:
+        """About so many are to come in all."""
+
+    def one_more(self) -> None:
+        """One is about to be made."""
+
+
+CALLS: ContextVar[Calls | None] = ContextVar("calls", default=None)
+"""Who is told, for a line about the time left (`ensemble.__main__`)."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +126,8 @@ class Metric:
         metric has no value or a prediction is not finite.
         """
         truth, guess = np.asarray(y_true, np.float64), np.asarray(y_pred, np.float64)
+        if (told := CALLS.get()) is not None:
+            told.one_more()
         assert truth.ndim == guess.ndim == 2, "targets and predictions are (n, k)"
         assert len(truth) == len(guess)
         if len(truth) == 0:
@@ -123,7 +142,7 @@ class Metric:
         try:
             if self.needs == "label":
                 guess = self.labels(truth, guess)
-            return self.formula.score(truth, guess)
+            return self.formula.score(y_true if self.formula.needs_rows else truth, guess)
         except MetricError as error:
             raise MetricError(f"{self.name} has no value: {error}") from None
 
@@ -148,7 +167,9 @@ def get_metric(name: str, task: TaskConfig, root: Path | None = None) -> Metric:
             f"{', '.join(fitting(task.problem))}, f-beta(5), entity-f-beta(2), entity-f1(TYPE)"
         )
     if ":" in name:
-        return of_a_function(name, own_metric(name, root or Path()), task.problem)
+        function = _find(name, root or Path())
+        larger = getattr(function, "greater_is_better", True)
+        return of_a_function(name, _own(name, function), task.problem, bool(larger))
     fit = ", ".join(fitting(task.problem))
     if is_family(name):
         record = record_of(name, task)
@@ -171,12 +192,11 @@ def get_metric(name: str, task: TaskConfig, root: Path | None = None) -> Metric:
     return Metric(name, METRICS[name], task.problem, task.label_range, classes=classes)
 
 
-def of_a_function(name: str, score: Score, problem: str) -> Metric:
-    """A metric of a user's own *score* of raw predictions, larger is better; nothing more is known
-    of it."""
+def of_a_function(name: str, score: Score, problem: str, greater_is_better: bool = True) -> Metric:
+    """A metric of a user's own *score* of raw predictions; nothing more is known of it."""
     record = Record(
-        formulas=dict.fromkeys(TYPES, Formula(score=score)),
-        greater_is_better=True,
+        formulas=dict.fromkeys(TYPES, Formula(score=score, needs_rows=True)),
+        greater_is_better=greater_is_better,
         needs="value",
         bounds=(-math.inf, math.inf),
     )
@@ -241,25 +261,31 @@ def called(metric: Metric, truth: np.ndarray, members: Sequence[np.ndarray]) -> 
 
 # A metric of the user's own: a function in a file of theirs, named as `module:function`.
 #
-# Their code is run because they named it, and only then. It is called with (y_true, y_pred),
-# float64, each (n,) where it has one column and (n, k) otherwise, and returns a number; larger is
-# better.
+# Their code is run because they named it, and only then. The names of its parameters say what it
+# wants: two of any name get float64 arrays, each (n,) where it has one column and (n, k) otherwise;
+# `table` gets the rows of the labelled file as a DataFrame as well; `solution` and `submission` get
+# two DataFrames, as the metrics that Kaggle publishes do. It returns a number; larger is better
+# unless the function has an attribute greater_is_better = False.
+
+SHAPES = (
+    "def score(y_true, y_pred), def score(y_true, y_pred, table) or "
+    "def score(solution, submission, row_id_column_name)"
+)
 
 
-def own_metric(name: str, root: Path) -> Score:
-    """The score that *name* stands for; its module is looked for in the folder *root* first.
-
-    Raises UsageError where there is no such module or function.
-    """
-    function = _find(name, root)
-    known: dict[bytes, float | MetricError] = {}  # asked again, it is not called again
+def _own(name: str, function: Callable[..., Any]) -> Score:
+    """The score by a user's *function*, each different call made once."""
+    call = _call_of(name, function)
+    known: dict[bytes, float | MetricError] = {}
 
     def score(truth: np.ndarray, guess: np.ndarray) -> float:
-        asked = hashlib.blake2b(truth.tobytes(), digest_size=16)
+        asked = hashlib.blake2b(np.asarray(truth).tobytes(), digest_size=16)
         asked.update(guess.tobytes())
+        if isinstance(truth, Targets) and truth.file is not None:
+            asked.update(truth.places.tobytes() + str(id(truth.file)).encode())
         if (found := known.get(asked.digest())) is None:
             try:
-                found = made(truth, guess)
+                found = _number(name, call(truth, guess))
             except MetricError as error:
                 found = error
             known[asked.digest()] = found
@@ -267,17 +293,60 @@ def own_metric(name: str, root: Path) -> Score:
             raise found
         return found
 
-    def made(truth: np.ndarray, guess: np.ndarray) -> float:
-        flat = [array[:, 0] if array.shape[1] == 1 else array for array in (truth, guess)]
+    return score
+
+
+def _call_of(name: str, function: Callable[..., Any]) -> Callable[[np.ndarray, np.ndarray], Any]:
+    """What calls *function* with what its parameters are called after."""
+    try:
+        asked = list(inspect.signature(function).parameters)
+    except (TypeError, ValueError):  # compiled: it does not say
+        asked = []
+    of_tables = "solution" in asked or "submission" in asked
+
+    def call(truth: np.ndarray, guess: np.ndarray) -> Any:
+        given: dict[str, Any] = {}
+        flat: list[Any] = [
+            each[:, 0] if each.shape[1] == 1 else each
+            for each in (np.asarray(truth, np.float64), guess)
+        ]
+        if of_tables or "table" in asked:
+            table = truth.rows() if isinstance(truth, Targets) else None
+            if table is None:
+                raise MetricError("it looks at the rows of the labelled file, and these are others")
+            given = {"table": table}
+            if of_tables:
+                flat, given = [], _as_kaggle(truth, table, guess)
+                given = {key: value for key, value in given.items() if key in asked}
         try:
-            value = function(*flat)
+            return function(*flat, **given)
         except (ArithmeticError, ValueError) as error:
             raise MetricError(f"it raised {type(error).__name__}: {error}") from error
         except Exception as error:  # whatever it is, it is their code that has to change
-            raise UsageError(f"the metric {name} raised {type(error).__name__}: {error}") from error
-        return _number(name, value)
+            held = given.get("table", given.get("solution"))
+            told = "" if held is None else f" Its table has the columns {', '.join(held.columns)}."
+            raise UsageError(
+                f"the metric {name} raised {type(error).__name__}: {error}.{told} Mend the "
+                f"function; it may be one of: {SHAPES} (docs/metrics.md)"
+            ) from error
 
-    return score
+    return call
+
+
+def _as_kaggle(truth: np.ndarray, table: Any, guess: np.ndarray) -> dict[str, Any]:
+    """The arguments of a metric in Kaggle's form: ids and labels, ids and predictions."""
+    import pandas as pd
+
+    assert isinstance(truth, Targets), "it has a table"
+    file = truth.file
+    assert file is not None
+    submission = pd.DataFrame(guess, columns=list(file.outputs))
+    submission.insert(0, file.id_column, table[file.id_column])
+    return {
+        "solution": table,
+        "submission": submission,
+        "row_id_column_name": file.id_column,
+    }
 
 
 def _find(name: str, root: Path) -> Callable[..., Any]:

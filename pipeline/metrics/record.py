@@ -55,6 +55,8 @@ class Formula:
     of_classes: "Callable[[tuple[str, ...]], Formula] | None" = None
     """Where it depends on what the classes are called: the formula for these names, to be used in
     place of this one."""
+    needs_rows: bool = False
+    """Whether `score` wants targets that know which rows of their file they are (`data.table`)."""
     greedy: Greedy | None = None
     """Members made ready for greedy steps that pass over the rows."""
 

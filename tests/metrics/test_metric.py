@@ -3,12 +3,14 @@
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.stats
 import sklearn.metrics as reference
 
 from pipeline.base.config import TaskConfig
 from pipeline.base.errors import DataError, UsageError
+from pipeline.data.table import LabelledFile, Targets, stacked, with_numbers
 from pipeline.metrics.metric import Metric, MetricError, fitting, get_metric
 
 SEEDS = range(8)
@@ -361,6 +363,68 @@ def test_an_own_function_sees_all_columns_where_there_are_several(own):
     assert own("def score(y, p):\n    return y.shape[1]")("score").score(*numbers(0, k=3)) == 3
 
 
+def rows_of(truth, **columns):
+    """Targets that know their rows of a file, which stand there the other way round."""
+    n = len(truth)
+    frame = pd.DataFrame({"id": [f"r{row}" for row in range(n)], **columns})[::-1]
+    file = LabelledFile(with_numbers(frame, ["id"]), "id", ["label"])
+    return Targets.of(truth[::-1].copy(), file, np.arange(n))[::-1]
+
+
+TABLE = """
+def score(y, p, table):
+    assert list(table.index) == list(range(len(y)))
+    assert np.array_equal(table["label"], y) and table["code"].str.len().eq(3).all()
+    return float((table["weight"] * p).sum())
+
+def worst(solution, submission, row_id_column_name):
+    assert row_id_column_name == "id" and list(submission.columns) == ["id", "label"]
+    assert solution["id"].equals(submission["id"])
+    return float((solution["label"] - submission["label"]).abs().max())
+
+worst.greater_is_better = False
+
+def lost(y, p, table):
+    return table["wieght"].sum()
+"""
+
+
+def test_an_own_function_may_look_at_the_rows_in_the_order_of_what_it_scores(own):
+    found, (truth, guess) = own(TABLE), numbers(0)
+    weight, code = np.arange(60.0), [f"{row:03}" for row in range(60)]
+    targets = rows_of(truth, label=truth[:, 0].astype(str), weight=weight.astype(str), code=code)
+    metric = found("score")
+    assert metric.score(targets, guess) == pytest.approx(weight @ guess[:, 0])
+    for rows in (np.array([5, 3, 3, 40]), np.arange(60) % 3 == 0, slice(7, 20)):
+        assert metric.score(targets[rows], guess[rows]) == pytest.approx(
+            weight[rows] @ guess[rows, 0]
+        )
+        twice = targets[rows][::-1]
+        assert twice.rows()["weight"].tolist() == weight[rows][::-1].tolist()
+    worst = found("worst")
+    assert worst.score(targets, guess) == np.abs(truth - guess).max() == -worst.gain(targets, guess)
+    both = stacked(targets[:10], targets[50:])
+    assert both.rows()["weight"].tolist() == [*weight[:10], *weight[50:]]
+
+
+def test_rows_that_are_not_known_have_no_score_and_a_column_that_is_not_there_is_told(own):
+    found, (truth, guess) = own(TABLE), numbers(0)
+    for unknown in (truth, rows_of(truth) + 0.0):
+        with pytest.raises(MetricError, match="it looks at the rows of the labelled file"):
+            found("score").score(unknown, guess)
+    with pytest.raises(UsageError, match=r"KeyError: 'wieght'.* has the columns id, weight"):
+        found("lost").score(rows_of(truth, weight=["1"] * 60), guess)
+
+
+def test_the_same_call_is_made_once_and_other_rows_are_another_call(own):
+    counting = own("made = []\ndef score(y, p, table):\n    made.append(1)\n    return len(made)")
+    metric, (truth, guess) = counting("score"), numbers(0)
+    truth[:], guess[:] = 1.0, 2.0
+    targets = rows_of(truth)
+    found = [metric.score(targets[rows], guess[:5]) for rows in (slice(5), slice(5), slice(5, 10))]
+    assert found == [1.0, 1.0, 2.0]
+
+
 def test_the_root_leaves_the_search_path_again(own, tmp_path):
     own("def score(y, p):\n    return 1.0")("score")
     assert str(tmp_path) not in sys.path
@@ -374,7 +438,11 @@ def test_the_root_leaves_the_search_path_again(own, tmp_path):
         ("def score(y, p):\n    return 'good'", UsageError, "returned str, expected a number"),
         ("def score(y, p):\n    return np.nan", MetricError, "it returned nan"),
         ("def score(y, p):\n    raise ValueError('one class')", MetricError, "ValueError: one cla"),
-        ("def score(y):\n    return 1", UsageError, "raised TypeError: score"),
+        (
+            "def score(y):\n    return 1",
+            UsageError,
+            "it may be one of: def score(y_true, y_pred), ",
+        ),
         ("import not_there_at_all", UsageError, "No module named 'not_there_at_all'"),
     ],
 )

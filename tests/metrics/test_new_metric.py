@@ -4,27 +4,41 @@
 has a fast way for other metrics falls back to the formula.
 """
 
+import csv
+import io
 import json
 import math
+import re
 import shutil
+import sys
+from dataclasses import replace
+from itertools import count, pairwise
 
 import numpy as np
 import pytest
+import scipy.stats
 import sklearn.metrics as reference
 
+from pipeline.base import UsageError
 from pipeline.base.command import run
 from pipeline.base.files import read_json
 from pipeline.cv import main as cv
+from pipeline.data import load, places_of
+from pipeline.ensemble.__main__ import CallsLine
 from pipeline.ensemble.__main__ import main as ensemble
 from pipeline.ensemble.decisions.decision import Labelled
 from pipeline.ensemble.decisions.probabilities import offsets_for, thresholds_for
+from pipeline.ensemble.predictor import Rows
 from pipeline.folds.__main__ import main as folds
 from pipeline.ledger import main as ledger
-from pipeline.metrics.metric import get_metric
+from pipeline.metrics.metric import CALLS, get_metric
 from pipeline.metrics.record import Formula, Record
 from pipeline.metrics.registry import METRICS
-from tests.blendable import make
-from tests.ensemble.toys import task_of, truth_of
+from pipeline.submissions.build import BuildRequest
+from pipeline.submissions.build import make as build
+from pipeline.submissions.submission_file import try_submission
+from tests.blendable import TARGETS, make
+from tests.ensemble.toys import CLASSES, task_of, truth_of
 
 
 def median_absolute_error(truth, guess):
@@ -55,6 +69,9 @@ CASES = [
     ("multiclass", "balanced-accuracy"),
     ("binary", "balanced-accuracy"),
 ]
+
+
+KNOWN = METRICS["balanced-accuracy"]
 
 
 @pytest.fixture(autouse=True)
@@ -184,3 +201,194 @@ def test_an_entry_that_cannot_be_is_refused(changed, message):
     }
     with pytest.raises(ValueError, match=message):
         Record(**given | changed)
+
+
+def shown(truth, guess):
+    """The labels of raw predictions of several classes, or of two."""
+    return guess.argmax(axis=1) if guess.shape[1] > 1 else guess[:, 0] >= 0.5
+
+
+def each_class(score):
+    def mean(truth, guess):
+        wanted = np.eye(guess.shape[1])[truth[:, 0].astype(int)] if truth.shape[1] == 1 else truth
+        return np.mean([score(*pair) for pair in zip(wanted.T, guess.T, strict=True)])
+
+    return mean
+
+
+def trapezoids(truth, guess):
+    precision, recall, _ = reference.precision_recall_curve(truth, guess)
+    return reference.auc(recall, precision)
+
+
+def places(truth, guess):
+    return np.array(
+        [(row > row[int(one)]).sum() for row, one in zip(guess, truth[:, 0], strict=True)]
+    )
+
+
+def both_correlations(truth, guess):
+    pair = truth[:, 0], guess[:, 0]
+    return (scipy.stats.pearsonr(*pair)[0] + scipy.stats.spearmanr(*pair)[0]) / 2
+
+
+def of_labels(score, **how):
+    return lambda truth, guess: score(truth[:, 0], shown(truth, guess), **how)
+
+
+def calibration(truth, guess):
+    sure, right = np.maximum(guess, 1 - guess)[:, 0], ((guess >= 0.5) == truth)[:, 0]
+    edges = np.linspace(0, 1, 16)
+    inside = [(sure > low) & (sure <= high) for low, high in pairwise(edges)]
+    return sum(abs(right[each].sum() - sure[each].sum()) for each in inside) / len(sure)
+
+
+BY_REFERENCE = {
+    ("multiclass", "weighted-f1"): of_labels(reference.f1_score, average="weighted"),
+    ("multiclass", "micro-f1(art)"): of_labels(
+        reference.f1_score, labels=[1, 2, 3], average="micro"
+    ),
+    ("binary", "mcc"): of_labels(reference.matthews_corrcoef),
+    ("multiclass", "mcc"): of_labels(reference.matthews_corrcoef),
+    ("multiclass", "balanced-accuracy"): of_labels(reference.balanced_accuracy_score),
+    ("multiclass", "qwk"): of_labels(reference.cohen_kappa_score, weights="quadratic"),
+    ("binary", "f-beta(0.5)"): of_labels(reference.fbeta_score, beta=0.5),
+    ("multilabel", "f-beta(2)"): lambda truth, guess: reference.fbeta_score(
+        truth, guess >= 0.5, beta=2, average="macro"
+    ),
+    ("multilabel", "micro-f1"): lambda truth, guess: reference.f1_score(
+        truth, guess >= 0.5, average="micro"
+    ),
+    ("multilabel", "auc"): each_class(reference.roc_auc_score),
+    ("multilabel", "log-loss"): each_class(reference.log_loss),
+    ("multiclass", "log-loss"): lambda truth, guess: reference.log_loss(
+        truth[:, 0], guess / guess.sum(axis=1, keepdims=True)
+    ),
+    ("binary", "average-precision"): reference.average_precision_score,
+    ("multiclass", "average-precision"): each_class(reference.average_precision_score),
+    ("multiclass", "pr-auc"): each_class(trapezoids),
+    ("multiclass", "map(3)"): lambda truth, guess: np.mean(
+        [1 / (place + 1) if place < 3 else 0 for place in places(truth, guess)]
+    ),
+    ("multiclass", "top-accuracy(2)"): lambda truth, guess: reference.top_k_accuracy_score(
+        truth[:, 0], guess, k=2
+    ),
+    ("binary", "brier"): lambda truth, guess: reference.brier_score_loss(truth[:, 0], guess[:, 0]),
+    ("binary", "calibration-error"): calibration,
+    ("regression", "mean(pearson, spearman)"): both_correlations,
+    ("regression", "mean(rmse, mae)"): lambda truth, guess: (
+        (
+            reference.root_mean_squared_error(truth, guess)
+            + reference.mean_absolute_error(truth, guess)
+        )
+        / 2
+    ),
+}
+SMALLER = ("log-loss", "brier", "calibration-error", "mean(rmse, mae)")
+ORDINAL = ("qwk", "mcc", "balanced-accuracy", "weighted-f1", "micro-f1(art)")
+
+
+def columns_of(problem, name):
+    """The sample's columns, and what they show: classes for metrics of classes."""
+    if problem == "multiclass":
+        return (["label"], ["art"]) if name in ORDINAL else (CLASSES, ["0.25"] * len(CLASSES))
+    if problem == "multilabel":
+        return TARGETS["multilabel"], ["1", "0", "1"] if "f" in name else ["0.5"] * 3
+    return ["label"], ["1"] if name in ("mcc", "f-beta(0.5)") else ["0.5"]
+
+
+def written_of(content, problem):
+    """(m, k) what stands in the file, as predictions."""
+    header, *rows = csv.reader(io.StringIO(content.decode()))
+    if problem == "multiclass" and len(header) == 2:
+        return np.eye(len(CLASSES))[[CLASSES.index(row[1]) for row in rows]]
+    return np.array([[float(cell) for cell in row[1:]] for row in rows])
+
+
+@pytest.mark.parametrize(("problem", "name"), BY_REFERENCE)
+def test_blend_honest_score_range_and_file_agree_with_the_reference(
+    problem, name, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(METRICS, "balanced-accuracy", KNOWN)
+    scored = BY_REFERENCE[problem, name]
+    toy = make(tmp_path, problem, f"'{name}'", n=150, m=60, sample=columns_of(problem, name))
+    toy.add_run("bad", 2.0, seed=0)
+    toy.add_run("good", 0.7, seed=1)
+    made = build(tmp_path, toy.competition, BuildRequest(runs=["bad", "good"], method="greedy"))
+    outcome, evidence = made.outcome, made.outcome.evidence
+    sign = -1 if name in SMALLER else 1
+
+    alone = [sign * scored(evidence.truth, member.astype(float)) for member in evidence.oof]
+    assert [sign * line.score for line in outcome.assessment.members] == pytest.approx(alone)
+    bad, good = outcome.assessment.blend.weights
+    if name != "calibration-error":  # noise may be as sure as it should be
+        assert good > bad
+        assert alone[1] > alone[0]
+    rows, fitted = evidence.predict(dict.fromkeys(evidence.folds, outcome.assessment.blend))
+    assert sign * scored(evidence.truth[rows], fitted) >= max(alone) - 1e-9, "greedy climbs"
+
+    honest = scored(evidence.truth, outcome.decided.predicted)
+    assert outcome.honest == pytest.approx(honest)
+    part = outcome.leaderboard.parts["whole"]
+    least, most = outcome.metric.record.bounds
+    assert least <= part.low <= part.score <= part.high <= most
+    assert part.low < part.high
+
+    truth = toy.truth["test"]
+    blended = outcome.assessment.blend.predict(Rows(outcome.members.test, outcome.facts), problem)
+    expected = scored(truth, outcome.decided.apply(blended))
+    assert scored(truth, written_of(made.content, problem)) == pytest.approx(expected, abs=1e-4)
+
+
+OWN = """
+made = []
+
+def weighted(y_true, y_pred, table):
+    made.append(len(table))
+    assert len(table) == len(y_true)
+    wrong = (y_true - y_pred) ** 2
+    return -float((wrong * table["weight"]).sum() / table["weight"].sum())
+"""
+
+
+def test_a_metric_of_the_whole_table_is_blended_scored_forecast_and_asked_seldom(tmp_path, capsys):
+    toy = make(tmp_path, "regression", "mae", n=160, m=40, holdout=True, h=120)
+    for file in ("train", "dev"):
+        path = tmp_path / "data" / f"{file}.csv"
+        header, *rows = path.read_text().splitlines()
+        more = [f"{row},{1 + place % 4}" for place, row in enumerate(rows)]
+        path.write_text("\n".join([f"{header},weight", *more, ""]))
+    (tmp_path / "own_of_tables.py").write_text(OWN)
+    toy.add_run("bad", 2.0, seed=0)
+    toy.add_run("good", 0.7, seed=1)
+    task = replace(toy.competition.task, metric="own_of_tables:weighted")
+    said, clock = [], count(step=0.02)
+    token = CALLS.set(CallsLine(task.metric, said.append, lambda: next(clock)))
+    asked = BuildRequest(runs=["bad", "good"])
+    outcome = build(tmp_path, replace(toy.competition, task=task), asked).outcome
+    CALLS.reset(token)
+
+    weight = 1 + np.arange(160) % 4  # in the file's order, as the toy's truth
+    rows = places_of(toy.folds.ids, toy.tables.train.ids, "train")
+    wrong = (outcome.evidence.truth - outcome.decided.predicted)[:, 0] ** 2
+    assert outcome.honest == pytest.approx(-np.average(wrong, weights=weight[rows]))
+    bad, good = outcome.assessment.blend.weights
+    assert good > bad
+    assert outcome.leaderboard.parts["whole"].low < outcome.leaderboard.parts["whole"].high
+    assert outcome.holdout.ensemble is not None
+    assert math.isfinite(outcome.over_single.low)
+
+    made = sys.modules.pop("own_of_tables").made
+    assert 500 < len(made) < 2000, "draws by calls were 20,000"
+    assert len(said) >= 2
+    assert all(re.search(r"\d+ of about [\d,]+ calls, (about \d+ s left|nearly)", x) for x in said)
+
+
+def test_a_metric_that_asks_for_a_column_that_is_not_there_is_told_before_training(tmp_path):
+    toy = make(tmp_path, "regression", "mae", n=40, m=10)
+    (tmp_path / "own_of_others.py").write_text(OWN)
+    metric = get_metric("own_of_others:weighted", toy.competition.task, tmp_path)
+    task = replace(toy.competition.task, metric=metric.name)
+    competition = replace(toy.competition, task=task)
+    with pytest.raises(UsageError, match=r"KeyError: 'weight'.* has the columns id, text0, label"):
+        try_submission(competition, load(competition, tmp_path), metric)
