@@ -1,7 +1,8 @@
 """Ways in which a file can be wrong, each done to an honest one."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -18,6 +19,8 @@ class BuiltSubmission:
     """(n, k) what the model says of its training rows once it was trained on all of them."""
     seen_test: np.ndarray | None = None
     """(m, k) what that model says of test."""
+    taught: np.ndarray | None = None
+    """(K, n, k) what the learner without each fold says of all rows of train."""
     folds: np.ndarray | None = None
     """(1, n) names of folds."""
     target: np.ndarray | None = None
@@ -26,7 +29,20 @@ class BuiltSubmission:
     def copy(self) -> "BuiltSubmission":
         """One that may be changed."""
         values = {part: each.copy() for part, each in self.values.items()}
-        return BuiltSubmission(values, self.seen, self.seen_test, self.folds, self.target)
+        return replace(self, values=values)
+
+    def save(self, path: Path) -> None:
+        """Everything but folds and target, which the world knows."""
+        more = {"seen": self.seen, "seen_test": self.seen_test, "taught": self.taught}
+        np.savez_compressed(path, **self.values, **{name: each for name, each in more.items()
+                                                    if each is not None})  # fmt: skip
+
+    @classmethod
+    def load(cls, path: Path) -> "BuiltSubmission":
+        """What `save` wrote."""
+        with np.load(path) as found:
+            values = {part: found[part] for part in ("train", "test", "holdout")}
+            return cls(values, found["seen"], found["seen_test"], found["taught"])
 
     @property
     def oof(self) -> np.ndarray:

@@ -4,8 +4,10 @@ Regression: the slope of the labels on the predictions is 1 for calibrated ones,
 score. Beyond 1/2 to 2, or off by more than half a standard deviation on average, they are in
 another unit or of another spread. That costs pearson and spearman nothing, and every blend that
 fits no scale dear; so it is a warning.
-Blind: where the correlation with the labels is negative in every column, or within what chance
-gives rows in a wrong order (2 / sqrt(n)), a constant would score as well: the file is out.
+Blind: where the correlation with the labels is negative in every column beyond chance (2 / sqrt(n)
+for rows in a wrong order), or within it although chance gives less than WEAK, a constant would
+score as well: the file is out. Of fewer rows an honest weak model is within chance, too (one in six
+of 120 rows, one in twenty of 500: benchmarks/results/audits.md), so there it is a warning.
 Digits: rounding to 0.1 before blending cost 0.0003 of pearson in a measured case, and classes in
 place of probabilities cost far more, so two decimals or fewer are a warning as well.
 Order: the column of a class should be larger where that class is right, and that of a target where
@@ -25,6 +27,7 @@ from pipeline.team.candidate_view import CandidateView, Finding, ok, out, warnin
 STEEP = 2.0
 OFF = 0.5  # standard deviations of the labels
 BLIND = 2.0  # standard errors of a correlation
+WEAK = 0.07  # correlation that an honest model may have at least
 SAME = 0.3  # share of rows with one and the same value in all columns
 DECIMALS = 2  # predictions that all have no more than so many count as rounded
 SUMS = (1e-3, 0.02)  # rows of class probabilities: so far from one is rounding, is a warning
@@ -97,7 +100,8 @@ def _blind(subject: CandidateView) -> Iterator[Finding]:
         return
     chance = BLIND / float(np.sqrt(len(guess)))
     if found.max() <= chance:
-        yield out(
+        certain = chance < WEAK or found.max() < -chance
+        yield (out if certain else warning)(
             "values",
             f"no better than a constant: correlation with the labels {found.max():.3f} (chance "
             f"alone gives up to {chance:.3f}): are its rows or its labels those of another file?",

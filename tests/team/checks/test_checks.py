@@ -131,9 +131,19 @@ def test_another_unit_is_told_with_the_slope(toy):
 
 @pytest.mark.parametrize(("problem", "metric", "more"), KINDS)
 def test_a_file_that_knows_no_more_than_a_constant_is_out(tmp_path, problem, metric, more):
-    toy = make(tmp_path, problem, metric, n=200, m=80, **more)
+    toy = make(tmp_path, problem, metric, n=900, m=80, **more)
     mixed = changed(toy, np.random.default_rng(1).permutation)
     assert "no better than a constant" in said(look(toy, send(toy, mixed)), "out")
+
+
+def test_of_few_rows_an_honest_weak_file_may_know_no_more_than_a_constant(tmp_path):
+    toy = make(tmp_path, "regression", "pearson", n=200, m=80)
+    mixed = changed(toy, np.random.default_rng(1).permutation)
+    found = look(toy, send(toy, mixed))
+    assert "no better than a constant" in said(found, "warning")
+    assert found.verdict == "in"
+    turned = {file: -values for file, values in toy.truth.items()}
+    assert "no better than a constant" in said(look(toy, send(toy, turned)), "out")
     weak = look(toy, send(toy, predictions(toy, noise=2.0)))
     assert "no better than a constant" not in said(weak, "out")
 

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.team.audit import audit
 from pipeline.team.candidate_view import CandidateView
-from pipeline.team.checks.claims import MOST, claim_of, holdout_of, power
+from pipeline.team.checks.claims import HALF, LEAST, MOST, claim_of, holdout_of, power
 from pipeline.team.competition import read_peers
 from tests.blendable import Toy, make
 from tests.team.files import contest_of, look, read, said, send
@@ -88,13 +88,40 @@ def test_alone_it_is_unproven_as_nothing_tells_that_test_is_alike(seen):
     assert "a constant leaves" in says
 
 
-def test_a_much_stronger_honest_file_is_in(seen):
+def test_a_much_stronger_honest_file_is_in_and_what_is_taken_on_trust_is_said(seen):
     world, view = seen
     subject = view(world.says(world.strong, 0.3))
-    assert claim_of(subject).share > 0.4
+    assert claim_of(subject).share > HALF
     grade, says = found(subject)
-    assert grade == "ok"
-    assert "a leak would have shown from" in says
+    assert grade == "warning"
+    assert "that is much, and a leak need not have shown below" in says
+    (leakage,) = [each for each in audit(subject).findings if each.check == "leakage"]
+    assert leakage.says.startswith("not excluded: nothing found")
+    weaker = view(world.says(world.strong, 1.0))
+    assert LEAST < claim_of(weaker).share < HALF
+    assert found(weaker)[0] == "ok"
+
+
+def test_what_averaging_takes_from_the_others_hides_no_leak(seen):
+    """Their variances shrink by half on test, their covariance does not: test is of one kind."""
+    world, view = seen
+    random = np.random.default_rng(5)
+    subject = view(leaky(world, world.weak, 0.5))
+    whims = [
+        replace(
+            peer,
+            oof=world.weak["train"] + random.normal(size=peer.oof.shape),
+            test=world.weak["test"] + 0.1 * random.normal(size=peer.test.shape),
+        )
+        for peer in subject.peers
+    ]
+    beside = CandidateView(subject.candidate, subject.contest, whims)
+    train, test = (np.mean([np.var(part(peer)) for peer in whims]) for part in
+                   (lambda peer: peer.oof, lambda peer: peer.test))  # fmt: skip
+    assert train / test > 1.8
+    assert claim_of(beside).alike == pytest.approx(1.0, abs=0.15)
+    one = CandidateView(subject.candidate, subject.contest, whims[:1])
+    assert claim_of(one).alike == 1.0
 
 
 def test_honest_files_of_all_strengths_stay_far_below_the_bound(seen):
@@ -147,8 +174,8 @@ def test_a_test_file_of_another_kind_is_not_taken_for_a_leak(seen):
     narrow = [replace(peer, test=peer.test / 3) for peer in subject.peers]
     flat = view(values | {"test": values["test"] / 3})
     shifted = CandidateView(flat.candidate, flat.contest, narrow)
-    assert found(flat)[0] != "ok"
-    assert found(shifted)[0] == "ok"
+    assert found(flat)[0] == "unproven"
+    assert found(shifted)[0] == "warning"
 
 
 class Holdout:
