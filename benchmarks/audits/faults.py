@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -34,8 +35,8 @@ class BuiltSubmission:
     def save(self, path: Path) -> None:
         """Everything but folds and target, which the world knows."""
         more = {"seen": self.seen, "seen_test": self.seen_test, "taught": self.taught}
-        np.savez_compressed(path, **self.values, **{name: each for name, each in more.items()
-                                                    if each is not None})  # fmt: skip
+        arrays: dict[str, Any] = {**self.values, **more}
+        np.savez_compressed(path, **arrays)
 
     @classmethod
     def load(cls, path: Path) -> "BuiltSubmission":
