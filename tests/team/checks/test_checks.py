@@ -132,7 +132,7 @@ def test_another_unit_is_told_with_the_slope(toy):
 @pytest.mark.parametrize(("problem", "metric", "more"), KINDS)
 def test_a_file_that_knows_no_more_than_a_constant_is_out(tmp_path, problem, metric, more):
     toy = make(tmp_path, problem, metric, n=900, m=80, **more)
-    mixed = changed(toy, np.random.default_rng(2).permutation)
+    mixed = changed(toy, np.random.default_rng(4).permutation)
     assert "no better than a constant" in said(look(toy, send(toy, mixed)), "out")
 
 
