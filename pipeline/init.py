@@ -128,6 +128,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         detected = _as_benchmark(args, detected)
     task = detected.competition.task
     metric = get_metric(task.metric, task, root)
+    if metric.record.ordered_labels and task.problem_type.exclusive and not args.classes:
+        _check_order(task.metric, task.classes)
     root.mkdir(
         parents=True, exist_ok=True
     )  # "../data" means nothing under a folder that is not there
@@ -152,6 +154,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         _show(config, detected, [*told, *tables.notes], inspection)
         _print(f"\nNext:\n  {_next_command(config, args, task.problem_type.first_recipe)}")
     return 0
+
+
+def _check_order(metric: str, classes: Sequence[str]) -> None:
+    """Refuse classes whose order nobody gave, for a *metric* that counts how far they are apart."""
+    try:
+        known = list(map(float, classes)) == sorted(map(float, classes))
+    except ValueError:
+        known = False
+    if not known:
+        raise UsageError(
+            f"{metric} counts how far classes are apart, and the files do not say in which order "
+            f"{', '.join(classes[:10])} stand. Give them from the lowest to the highest: "
+            "--classes LOWEST … HIGHEST"
+        )
 
 
 def _place(args: "Namespace") -> tuple[Path, Path, str]:

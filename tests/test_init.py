@@ -201,6 +201,28 @@ def test_a_competition_of_tags_is_understood(root):
     assert found.task.classes[:3] == ["O", "B-DT", "I-DT"]
 
 
+@pytest.mark.parametrize("names", [["low", "medium", "high"], ["2", "10", "30"]])
+def test_ordinal_classes_stand_in_an_order_that_somebody_gave(tmp_path, capsys, names):
+    """Sorted as words, medium would be the highest."""
+    rows = [f"r{row},text of {row % 7} and {row},{names[row % 3]}" for row in range(60)]
+    files = {"train": ["id,text,level", *rows], "sample_submission": ["id,level"]}
+    files["test"] = ["id,text", *(f"t{row},another {row}" for row in range(20))]
+    files["sample_submission"] += [f"t{row},{names[0]}" for row in range(20)]
+    for name, lines in files.items():
+        (tmp_path / "in").mkdir(exist_ok=True)
+        (tmp_path / "in" / f"{name}.csv").write_text("\n".join(lines) + "\n")
+    asked = ["--root", str(tmp_path), str(tmp_path / "in"), "--problem", "multiclass"]
+    asked += ["--metric", "qwk"]
+    if names[0] == "low":
+        assert run(main, asked) == 2
+        assert "--classes LOWEST … HIGHEST" in capsys.readouterr().err
+        assert not (tmp_path / "configs").exists()
+        asked += ["--classes", *names]
+    assert run(main, asked) == 0
+    config = read_section(Competition, tmp_path / "configs" / "in.yaml")
+    assert list(config.task.classes) == names
+
+
 def test_a_root_that_is_not_there_yet_is_made(root):
     assert main(["data/disaster", "--root", "new/root"]) == 0
     assert (root / "new" / "root" / "configs" / "disaster.yaml").exists()
