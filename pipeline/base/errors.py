@@ -38,7 +38,7 @@ class ArtifactError(PipelineError):
 
 
 class DivergedError(PipelineError):
-    """Training produced NaN or infinity."""
+    """Training produced NaN or infinity, or the same prediction for every row."""
 
     exit_code = 6
 

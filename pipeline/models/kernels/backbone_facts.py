@@ -30,6 +30,9 @@ MOST_TYPES = 3
 """Segment types that a tokenizer gives at most: XLNet's and Funnel's third is that of <cls>."""
 SAME = 1e-6
 """Most difference of states, relative to their size, that says nothing: rounding."""
+PADDING, PADDED_SAME = 5, 1e-4
+"""Tokens of padding that are tried, and the most difference that they may make: sums of other
+lengths are rounded otherwise. Those that mask differ by 1e-6 at most, the others by 1e-3 or more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +51,9 @@ class BackboneFacts:
     """Most tokens of one input; `NO_LIMIT` where nothing sets one."""
     sees_later: bool
     """Whether a text's first token sees the others; not in decoders (GPT, Llama)."""
+    masks_padding: bool
+    """Whether a text's states are the same beside padding; where not (FNet, ConvBERT, YOSO), what
+    is predicted of a text in a padded batch depends on the other texts."""
     can_recompute: bool
     """Whether it knows gradient checkpointing."""
 
@@ -76,6 +82,7 @@ def facts_of(backbone: nn.Module) -> BackboneFacts:
             longest = min(_stated_limit(model.config), _table_limit(seen))
             other = ids.clone()
             other[0, -1] = ids[0, 0]
+            masks_padding = _masks_padding(backbone, kind, ids, states, longest)
             sees_later = _differ(_states(backbone, kind, other)[0, 0], states[0, 0])
             types = next(
                 (
@@ -94,6 +101,7 @@ def facts_of(backbone: nn.Module) -> BackboneFacts:
         types=types,
         longest=longest,
         sees_later=sees_later,
+        masks_padding=masks_padding,
         can_recompute=can_recompute(backbone),
     )
 
@@ -163,10 +171,25 @@ def looked_up(backbone: nn.Module) -> Iterator[list[tuple[nn.Module, Tensor]]]:
             hook.remove()
 
 
+def _masks_padding(
+    backbone: nn.Module, kind: str, ids: Tensor, states: Tensor, longest: int
+) -> bool:
+    """Whether *ids* (1, T) have the same *states* (1, T, H) where padding follows them."""
+    spare = min(PADDING, longest - TOKENS)
+    if spare < 1:
+        return True
+    config: Any = backbone.config
+    padding = int(config.get_text_config().pad_token_id or 0)
+    longer = torch.cat([ids, ids.new_full((1, spare), padding)], dim=1)
+    mask = (torch.arange(longer.shape[1], device=ids.device) < TOKENS).long()[None]
+    found = _states(backbone, kind, longer, attention_mask=mask)[:, :TOKENS]
+    return not _differ(found, states, PADDED_SAME)
+
+
 def _states(backbone: nn.Module, kind: str, ids: Tensor, **more: Tensor) -> Tensor:
-    """(1, T, H) of *ids* (1, T)."""
+    """(1, T, H) of *ids* (1, T), all of them real tokens unless *more* has a mask."""
     try:
-        found = backbone(input_ids=ids, attention_mask=torch.ones_like(ids), **more)
+        found = backbone(**{"input_ids": ids, "attention_mask": torch.ones_like(ids), **more})
         states = found.last_hidden_state
     except Exception as error:  # whatever this architecture asks for instead
         if isinstance(error, MemoryError) or "out of memory" in str(error):
@@ -185,10 +208,10 @@ def _states(backbone: nn.Module, kind: str, ids: Tensor, **more: Tensor) -> Tens
     return states
 
 
-def _differ(one: Tensor, other: Tensor) -> bool:
+def _differ(one: Tensor, other: Tensor, most: float = SAME) -> bool:
     one, other = one.cpu(), other.cpu()
     size = float(other.abs().max())
-    return bool((one - other).abs().max() > SAME * max(size, 1e-12))
+    return bool((one - other).abs().max() > most * max(size, 1e-12))
 
 
 def _reads_types(

@@ -237,7 +237,7 @@ def refusal(recipe: TransformerRecipe, hardware: Hardware, packing: Packing | No
     """Why *recipe*, which asks for CUDA graphs, is trained without; None where it need not be."""
     if hardware.accelerator != "cuda":
         return f"they need CUDA, and this is {hardware.accelerator}"
-    if packing is None:
+    if packing is None or not packing.as_one_row:
         return "only texts without padding have few shapes, and here they are not packed"
     if asked := recipe.more_than_plain:
         return f"they replay plain steps, and {', '.join(asked)} of the recipe asks for more"

@@ -105,6 +105,9 @@ TOLERANCE = 1e-3
 class Packing:
     """Runs a backbone on the real tokens of a batch."""
 
+    as_one_row = True
+    """Whether all texts are run at once."""
+
     def __init__(self, first_position: int) -> None:
         """*first_position*: the number that the backbone gives to a text's first token."""
         self.first_position = first_position
@@ -160,6 +163,36 @@ class Packing:
             states.new_zeros(size, states.shape[1]).index_copy(0, packed.places, states)
             for states in found
         ]
+
+
+class EqualLengths(Packing):
+    """Runs the texts of each length by themselves, for a backbone that would read padding as text:
+    exact whatever the architecture, in one forward pass for each length there is."""
+
+    as_one_row = False
+
+    def __init__(self) -> None:
+        super().__init__(0)
+
+    def layers(
+        self,
+        backbone: nn.Module,
+        encoded: Mapping[str, Tensor],
+        lengths: np.ndarray,
+        count: int | None,
+    ) -> list[Tensor]:
+        """See `Packing.layers`."""
+        width = encoded["input_ids"].shape[1]
+        places, parts = [], []
+        for length in np.unique(lengths).tolist():
+            alike = torch.from_numpy(np.flatnonzero(lengths == length))
+            alike = alike.to(encoded["input_ids"].device)
+            short = {name: values[alike, :length] for name, values in encoded.items()}
+            found = layers_of(backbone, short, count)
+            parts.append([functional.pad(each, (0, 0, 0, width - length)) for each in found])
+            places.append(alike)
+        order = torch.argsort(torch.cat(places))
+        return [torch.cat(states)[order] for states in zip(*parts, strict=True)]
 
 
 def layers_of(

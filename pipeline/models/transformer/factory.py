@@ -32,7 +32,7 @@ from pipeline.models.kernels.cpu_kernels import (
     use_fast_products,
 )
 from pipeline.models.kernels.cuda_graph import CudaCapture, Graphs, refusal
-from pipeline.models.kernels.packing import Packing, packable, rehearse
+from pipeline.models.kernels.packing import EqualLengths, Packing, packable, rehearse
 from pipeline.models.learner import Engine, Silent, Watch
 from pipeline.models.recipes import further_columns
 from pipeline.models.registry import POOLINGS
@@ -96,7 +96,10 @@ class TransformerFactory:
             ),
             pristine=pristine,
             pooled_layers=pooled_layers,
-            remarks=tuple(other_settings(recipe, Path(self.weights.folder_or_id))),
+            remarks=(
+                *other_settings(recipe, Path(self.weights.folder_or_id)),
+                *padding_remark(self.backbone_facts),
+            ),
         )
 
     def _ready(self) -> SharedByFolds:
@@ -106,7 +109,7 @@ class TransformerFactory:
         """
         if not self.tried:
             shared = self.shared
-            packing = self._rehearsed(self._packing() if shared.recipe.packing else None)
+            packing = self._rehearsed(self._packing())
             asked, graphs = shared.recipe.cuda_graphs, shared.graphs
             refused = refusal(shared.recipe, shared.hardware, packing) if asked else None
             if asked and not refused:
@@ -118,7 +121,12 @@ class TransformerFactory:
         return self.shared
 
     def _packing(self) -> Packing | None:
-        """How texts are packed; on a GPU it is tried there, where the backbone then stays."""
+        """How texts are run without padding, None for with it; on a GPU it is tried there, where
+        the backbone then stays."""
+        if not self.backbone_facts.masks_padding:
+            return EqualLengths()
+        if not self.shared.recipe.packing:
+            return None
         hardware, backbone = self.shared.hardware, self.shared.pristine.backbone
         if hardware.accelerator != "cuda":
             return packable(
@@ -145,7 +153,8 @@ class TransformerFactory:
         if shared.hardware.accelerator != "cpu":
             return packing
         backbone: Any = shared.pristine.backbone
-        ways = [packing, None] if packing is not None else [None]
+        padded = [None] if self.backbone_facts.masks_padding else []
+        ways = [packing, *padded] if packing is not None else [None]
         for place, way in enumerate(ways):
             if place:
                 backbone.set_attn_implementation(self.attention)
@@ -275,6 +284,17 @@ def check_columns(recipe: TransformerRecipe, columns: ColumnsConfig) -> None:
             )
     if recipe.contrast and recipe.contrast.kind == "cosine" and len(columns.texts) != 2:
         raise UsageError("contrast cosine compares the two texts of a pair, and rows have one text")
+
+
+def padding_remark(facts: BackboneFacts) -> Iterator[tuple[str, str]]:
+    """That texts are run apart by length, where they are: an event with its sentence."""
+    if not facts.masks_padding:
+        yield (
+            "no padding",
+            f"{facts.kind} reads padding as if it were text, so texts of each length are run by "
+            "themselves: what is predicted of a text depends on that text alone, and steps take "
+            "longer",
+        )
 
 
 def other_settings(recipe: TransformerRecipe, folder: Path) -> Iterator[tuple[str, str]]:

@@ -14,6 +14,7 @@ from torch import nn
 from pipeline.base import ArtifactError, read_json
 from pipeline.base.config import TaskConfig, as_dict
 from pipeline.base.doors import load
+from pipeline.base.errors import DivergedError
 from pipeline.base.files import commit, commit_json, sha256
 from pipeline.base.paths import Workspace
 from pipeline.base.seeding import derive_seed
@@ -29,7 +30,7 @@ from pipeline.models.transformer.craft import draw_adapters, reinitialise
 from pipeline.models.transformer.device import Hardware
 from pipeline.models.transformer.heads import Network, pooling_named
 from pipeline.models.transformer.losses import TargetCodec
-from pipeline.models.transformer.memory_limits import LearnedLimits
+from pipeline.models.transformer.memory_limits import LearnedLimits, micro_batches
 from pipeline.models.transformer.module import TextModule
 from pipeline.models.transformer.objective import (
     Objective,
@@ -90,6 +91,8 @@ class SharedByFolds:
 
 ALIKE = 1e-6
 """Spread of predictions, relative to their size, that is rounding."""
+FEW = 8
+"""Training rows that a fitted learner must tell apart."""
 WEIGHTS, SETTINGS = "weights.safetensors", "learner.json"
 
 
@@ -120,8 +123,8 @@ class TransformerLearner:
     ) -> None:
         """Train for the recipe's epochs; see `pipeline.models.learner.Learner`.
 
-        Raises DivergedError for a loss or a weight that is not finite, ResourceError where memory
-        runs out even for a single row.
+        Raises DivergedError for a loss or a weight that is not finite and for rows that are all
+        predicted alike, ResourceError where memory runs out even for a single row.
         """
         assert train.targets is not None
         assert self.module is None, "a learner is fitted once"
@@ -155,6 +158,7 @@ class TransformerLearner:
             shared.fitter.fit(module, data, workspace, watch)
             module.stepper.averaging.finish()
         module.stepper.check_finite()
+        self._check_told_apart(train)
         if shared.graphs is not None:
             self.counted["graphs"] = dict(shared.graphs.counts)
         seconds = round(time.monotonic() - started, 3)
@@ -167,6 +171,29 @@ class TransformerLearner:
             return nullcontext(0)
         words = shared.store.words(data.datasets["train"].rows)
         return only_used(shared.pristine.backbone, torch.from_numpy(words))
+
+    def _check_told_apart(self, train: Table) -> None:
+        """Raise DivergedError where training rows of unlike targets and texts are all predicted
+        alike: what comes after, scores among it, would be about rounding."""
+        assert self.module is not None
+        module, few = self.module, unlike_rows(train)
+        data = FoldDataModule(self.shared.store, self.shared.batching, self.seed, test=few)
+        found = []
+        with torch.no_grad(), module.limits.memory("after the last step"):
+            module.eval()
+            for batch in data.predict_dataloader() if len(few) > 1 else ():
+                there = module.transfer_batch_to_device(batch, module.device, 0)
+                parts = micro_batches([there], 1)  # one at a time: that fits wherever a step did
+                found += [module.codec.decode(module(part)).cpu().numpy() for part in parts]
+        if found and all_alike(np.concatenate(found)):
+            recipe = self.shared.recipe
+            raise DivergedError(
+                f"{recipe.name} predicts all rows alike, to the last digits, after its last step: "
+                f"{len(few)} training rows of unlike texts and labels came out at "
+                f"{np.concatenate(found)[0].tolist()}. Try a learning_rate below "
+                f"{recipe.learning_rate:g}, a warmup_fraction above {recipe.warmup_fraction:g}, "
+                "another pooling, or another seed."
+            )
 
     def predict(self, table: Table, watch: Watch) -> np.ndarray:
         """(len(table), k) float32; see `pipeline.models.learner.Learner`."""
@@ -283,10 +310,30 @@ class TransformerLearner:
             )
 
 
+def all_alike(predictions: np.ndarray) -> bool:
+    """Whether several rows (n, k) are all predicted alike, rounding aside.
+
+    >>> all_alike(np.array([[0.3], [0.30000001]])), all_alike(np.array([[0.3], [0.3001]]))
+    (True, False)
+    """
+    if len(predictions) < 2 or not np.isfinite(predictions).all():
+        return False
+    spread = np.ptp(predictions, axis=0)
+    return bool((spread <= ALIKE * np.abs(predictions).max(axis=0)).all())
+
+
+def unlike_rows(train: Table) -> Table:
+    """A few rows of *train*, no two with the same targets or the same texts."""
+    assert train.targets is not None
+    _, firsts = np.unique(train.targets, axis=0, return_index=True)
+    spread = np.linspace(0, len(firsts) - 1, min(FEW, len(firsts))).round().astype(int)
+    places = {tuple(train.texts[place].tolist()): place for place in firsts[spread]}
+    return train.rows(np.isin(np.arange(len(train)), list(places.values())))
+
+
 def _report_constant(predictions: np.ndarray, watch: Watch) -> None:
     """Tell where the rows (n, k) are all predicted alike: what is scored then is rounding."""
-    spread = np.ptp(predictions, axis=0) if len(predictions) else np.zeros(1)
-    if len(predictions) > 1 and (spread <= ALIKE * np.abs(predictions).max(axis=0)).all():
+    if all_alike(predictions):
         watch.event(
             "constant predictions",
             f"all {len(predictions)} rows are predicted alike, to the last digits: a score of that "
@@ -301,7 +348,7 @@ def _facts(module: TextModule) -> dict[str, Any]:
         "steps": module.stepper.steps,
         "rows": counts.rows,
         "tokens": counts.tokens,
-        "packed": module.network.packing is not None,
+        "packed": (packing := module.network.packing) is not None and packing.as_one_row,
         "useful_token_share": round(counts.tokens / counts.padded_tokens, 4),
         "train_loss": module.last_train_loss,
         "loss": module.codec.loss,

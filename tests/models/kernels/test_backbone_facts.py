@@ -56,6 +56,16 @@ def test_the_longest_text_is_what_the_table_of_positions_holds(kind, settings, l
     assert facts_of(kind, **settings).longest == longest
 
 
+@pytest.mark.parametrize("kind", ["bert", "deberta-v2", "qwen3", "gpt2", "big_bird", "modernbert"])
+def test_these_leave_padding_alone(kind):
+    assert facts_of(kind).masks_padding
+
+
+@pytest.mark.parametrize("kind", ["fnet", "convbert", "nystromformer", "yoso"])
+def test_these_read_padding_as_text(kind):
+    assert not facts_of(kind).masks_padding
+
+
 @pytest.mark.parametrize(
     ("kind", "sees"),
     [("bert", True), ("xlnet", True), ("gpt2", False), ("qwen3", False), ("mamba", False)],

@@ -1,16 +1,21 @@
 """Backbones of other architectures than BERT's are trained right, or refused in a sentence."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from transformers import AutoModel
 
-from pipeline.base.errors import ArtifactError, UsageError
+from pipeline.base.errors import ArtifactError, DivergedError, UsageError
 from pipeline.base.paths import Workspace
 from pipeline.models.kernels import cpu_kernels
+from pipeline.models.kernels.packing import EqualLengths, layers_of, probe
 from pipeline.models.transformer import factory as factories
+from pipeline.training.lightning.trainer import FoldFitter
+from pipeline.training.options import FailurePolicy
 from tests.architectures import architecture
-from tests.fitting import Listener
+from tests.fitting import CPU, Listener
 from tests.models.transformer.learners import SCORES, WATCH, WORDS, factory_for, pairs
 
 
@@ -97,6 +102,36 @@ def test_mpnet_takes_what_it_has_positions_for(tmp_path):
     assert np.isfinite(found).all()
 
 
+@pytest.mark.parametrize("kind", ["fnet", "convbert"])
+def test_where_padding_is_read_as_text_a_row_is_predicted_by_itself(kind, tmp_path):
+    factory = factory_of(tmp_path, kind, packing=kind == "fnet")
+    heard, learner = Listener(), factory.make(1)
+    learner.fit(pairs(24), Workspace(tmp_path / "fold"), heard)
+    assert heard.told("no padding") == [{}]
+    assert not learner.facts["packed"]
+    test = pairs(9, seed=1, labelled=False)
+    together = learner.predict(test, WATCH)
+    alone = [learner.predict(test.rows(np.array([row])), WATCH)[0] for row in range(9)]
+    np.testing.assert_allclose(together, alone, rtol=0, atol=1e-6)
+    learner.module.network.packing = None
+    assert np.abs(learner.predict(test, WATCH) - together).max() > 1e-4
+
+
+def test_texts_of_each_length_by_themselves_are_those_of_a_padded_batch(tmp_path):
+    factory = factory_of(tmp_path, "bert", packing=False)
+    encoded, lengths = probe(
+        factory.shared.pristine.backbone.config, factory.backbone_facts, True, torch.device("cpu")
+    )
+    model = factory.shared.pristine.backbone.eval()
+    with torch.no_grad():
+        padded = layers_of(model, encoded, 2)
+        apart = EqualLengths().layers(model, encoded, lengths, 2)
+    real = encoded["attention_mask"].bool()
+    for one, other in zip(apart, padded, strict=True):
+        assert one.shape == other.shape
+        torch.testing.assert_close(one[real], other[real], rtol=0, atol=1e-5)
+
+
 def test_what_cannot_be_packed_in_training_is_padded(tmp_path, monkeypatch):
     factory = factory_of(tmp_path, "bert")
 
@@ -129,6 +164,23 @@ def test_a_checkpoint_with_numbers_that_are_none_is_damaged(tmp_path):
     model.save_pretrained(folder)
     with pytest.raises(ArtifactError, match=r"1 of its weights hold NaN.*layer.1.output.dense"):
         factory_for(folder)
+
+
+def test_a_training_that_ends_with_all_rows_alike_has_failed(tmp_path):
+    factory = factory_of(tmp_path, "bert")
+
+    class Flat(FoldFitter):
+        def fit(self, module, *others):
+            super().fit(module, *others)
+            torch.nn.init.zeros_(module.network.head.linear.weight)
+
+    factory.shared = replace(factory.shared, fitter=Flat(CPU, FailurePolicy()))
+    learner = factory.make(1)
+    with pytest.raises(DivergedError, match=r"toy predicts all rows alike.*2 training rows.*below"):
+        learner.fit(pairs(24), Workspace(tmp_path / "fold"), WATCH)
+    assert learner.facts["rate_scale"] == 1.0  # what --on-nan rollback halves
+    one = replace(pairs(24), targets=np.full((24, 1), 5.0))  # then there is nothing to tell apart
+    factory.make(1).fit(one, Workspace(tmp_path / "other"), WATCH)
 
 
 def test_predictions_that_are_all_alike_are_told(tmp_path):
