@@ -55,6 +55,7 @@ YOUNGER: dict[str, Any] = {
     "reinit_layers": 0,
     "freeze": None,
     "lora": None,
+    "prefix": "",
     "class_fit": "squares",
     "pair_order": "ordered",
 }

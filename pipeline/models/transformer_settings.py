@@ -195,6 +195,8 @@ class TransformerRecipe:
     template: list[str] = field(default_factory=list)
     """What the learner reads of a row: "{title} [SEP] {text}"; two for pairs. Empty: what the
     competition's config says (columns.template)."""
+    prefix: str = ""
+    """Put in front of every text, such as "query: ", where a backbone was trained so."""
     source: str = ""
     """Where the settings come from."""
 

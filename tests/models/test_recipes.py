@@ -15,6 +15,7 @@ from pipeline.base.paths import SAFE
 from pipeline.models import recipes
 from pipeline.models.recipes import LinearRecipe, TransformerRecipe, available, find, run_name
 from pipeline.models.registry import LEARNERS
+from pipeline.models.transformer_settings import Lora
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SHIPPED = sorted(file.stem for file in (CHECKOUT / "configs" / "models").glob("*.yaml"))
@@ -27,6 +28,18 @@ PROMISED = {
     "snunlp/KR-ELECTRA-discriminator",
     "FacebookAI/xlm-roberta-large",
     "microsoft/mdeberta-v3-base",
+    "kakaobank/kf-deberta-base",
+    "klue/bert-base",
+    "FacebookAI/xlm-roberta-base",
+    "microsoft/deberta-v3-small",
+    "microsoft/deberta-v3-base",
+    "microsoft/deberta-v3-large",
+    "answerdotai/ModernBERT-base",
+    "answerdotai/ModernBERT-large",
+    "intfloat/multilingual-e5-base",
+    "intfloat/multilingual-e5-large",
+    "Qwen/Qwen3-0.6B-Base",
+    "google/gemma-3-1b-pt",
 }
 
 
@@ -47,6 +60,24 @@ def test_every_shipped_recipe_is_whole_and_names_its_source(name, tmp_path):
 def test_the_promised_backbones_are_shipped(tmp_path):
     found = [find(name, tmp_path) for name in SHIPPED]
     assert {r.backbone for r in found if isinstance(r, TransformerRecipe)} == PROMISED
+
+
+def test_what_a_backbone_asks_for_stands_in_its_recipe(tmp_path):
+    assert find("multilingual-e5-large", tmp_path).prefix == "query: "
+    for name in ("qwen3-0.6b", "gemma-3-1b"):
+        decoder = find(name, tmp_path)
+        assert isinstance(decoder, TransformerRecipe)
+        assert decoder.pooling == "last"
+        assert decoder.lora == Lora(rank=16, alpha=32, dropout=0.05)
+
+
+def test_adapters_are_set_by_key_and_in_part(tmp_path):
+    changed = find("qwen3-0.6b", tmp_path, ["lora={rank: 8, dora: true}"])
+    assert changed.lora == Lora(rank=8, dora=True)
+    assert find("qwen3-0.6b", tmp_path, ["lora=null"]).lora is None
+    assert "lora" not in recipes.as_values(find("minilm", tmp_path))
+    with pytest.raises(UsageError, match="lora"):
+        find("qwen3-0.6b", tmp_path, ["lora={ranks: 8}"])
 
 
 def test_a_recipe_of_the_root_hides_the_shipped_one_of_the_same_name(tmp_path):

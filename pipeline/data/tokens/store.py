@@ -138,6 +138,7 @@ class TokenStore:
         self._tokeniser, self._cache = Tokeniser(tokenizer, max_length), cache
         self.pad_id = int(tokenizer.pad_token_id or 0)
         self.uses_type_ids = self._tokeniser.uses_type_ids
+        self.separates = self._tokeniser.separates
         self.folder: Path | None = None
         """Where the tokens of `keep` lie; None while they are in memory only."""
         self._kept, self._more = empty(self._tokeniser.record), empty(self._tokeniser.record)

@@ -154,6 +154,15 @@ class Tokeniser:
         _check_special_tokens(tokenizer)
 
     @cached_property
+    def separates(self) -> bool:
+        """Whether it puts a token of its own between the texts of a pair; those of most decoders
+        (GPT, Qwen, Gemma) do not."""
+        whose = self.tokenizer.backend_tokenizer.encode("a", "a").sequence_ids
+        first = [place for place, text in enumerate(whose) if text == 0]
+        second = [place for place, text in enumerate(whose) if text == 1]
+        return not (first and second) or second[0] > first[-1] + 1
+
+    @cached_property
     def highest(self) -> int:
         """The highest token number that can occur."""
         return max(self.tokenizer.get_vocab().values())

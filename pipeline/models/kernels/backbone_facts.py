@@ -31,8 +31,8 @@ MOST_TYPES = 3
 SAME = 1e-6
 """Most difference of states, relative to their size, that says nothing: rounding."""
 PADDING, PADDED_SAME = 5, 1e-4
-"""Tokens of padding that are tried, and the most difference that they may make: sums of other
-lengths are rounded otherwise. Those that mask differ by 1e-6 at most, the others by 1e-3 or more."""
+"""Tokens of padding that are tried, and the most difference that they may make: longer sums are
+rounded otherwise. Those that mask differ by 1e-6 at most, the others by 1e-3 or more."""
 
 
 @dataclass(frozen=True, kw_only=True)

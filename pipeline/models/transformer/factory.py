@@ -44,6 +44,9 @@ from pipeline.models.transformer.memory_limits import LearnedLimits, Limits, fre
 from pipeline.models.transformer.objective import check_loss
 from pipeline.models.transformer_settings import TransformerRecipe
 
+BETWEEN = "\n"
+"""What stands between two texts where the tokenizer has no separator."""
+
 
 class TransformerFactory:
     """A `pipeline.models.learner.LearnerFactory`."""
@@ -80,6 +83,8 @@ class TransformerFactory:
             use_cheap_dropout(pristine.backbone)
             if is_amd() and has_operator():
                 use_fast_products(pristine.backbone)
+        tokenizer = load_tokenizer(self.weights, self.backbone_facts)
+        store = TokenStore(tokenizer, recipe.max_length, recipe.pairing, tokens)
         self.attention = backbone.config._attn_implementation
         self.tried = False
         self.shared = SharedByFolds(
@@ -88,14 +93,10 @@ class TransformerFactory:
             outputs=outputs,
             hardware=hardware,
             fitter=fitter,
-            store=TokenStore(
-                load_tokenizer(self.weights, self.backbone_facts),
-                recipe.max_length,
-                recipe.pairing,
-                tokens,
-            ),
+            store=store,
             pristine=pristine,
             pooled_layers=pooled_layers,
+            between="" if store.separates else BETWEEN,
             remarks=(
                 *other_settings(recipe, Path(self.weights.folder_or_id)),
                 *padding_remark(self.backbone_facts),
@@ -180,7 +181,7 @@ class TransformerFactory:
     def prepare(self, tables: Sequence[Table], watch: Watch) -> str:
         """Tokenise every row of *tables* once; the line says how many tokens, and how many cut."""
         store, limit = self.shared.store, self.shared.recipe.max_length
-        rows = store.keep([table.texts for table in tables], watch)
+        rows = store.keep([self.shared.read(table).texts for table in tables], watch)
         lengths, cut = store.lengths(rows), store.truncated(rows)
         line = (
             f"{len(rows):,} distinct inputs, {lengths.sum():,} tokens, "
@@ -199,7 +200,7 @@ class TransformerFactory:
     def separator(self) -> str:
         """The tokenizer's own separator; a line break where it has none."""
         own = self.shared.store.tokenizer.sep_token
-        return f"{own} " if own else "\n"
+        return f"{own} " if own else BETWEEN
 
     def seeds_matter(self, train: Table) -> bool:
         """The head, the order of rows and dropout are drawn."""
@@ -228,7 +229,7 @@ class TransformerFactory:
 
     def facts(self) -> dict[str, Any]:
         """Device, precision, size, digests, versions."""
-        hardware = self.shared.hardware
+        hardware, between = self.shared.hardware, self.shared.between
         return {
             "device": str(hardware),
             "precision": hardware.precision,
@@ -238,7 +239,7 @@ class TransformerFactory:
             "backbone_sha256": self.weights.digest,
             "backbone_config": self.shared.pristine.config_digest,
             "parameters": self.shared.pristine.parameters,
-            "tokenizer_canary": self.shared.store.canary(),
+            "tokenizer_canary": self.shared.store.canary() + ("+line" if between else ""),
             "versions": {
                 "torch": torch.__version__,
                 "transformers": transformers.__version__,

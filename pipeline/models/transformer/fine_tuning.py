@@ -78,10 +78,28 @@ class SharedByFolds:
     """Where the recipe asks for CUDA graphs, and can have them."""
     no_graphs: str | None = None
     """Why it cannot."""
+    between: str = ""
+    """What stands between the texts of a pair where the tokenizer puts nothing there."""
     remarks: tuple[tuple[str, str], ...] = ()
     """What differs from how the backbone was trained: an event and its sentence."""
     learnt: LearnedLimits = field(default_factory=LearnedLimits)
     """Of the machine, by the folds before."""
+
+    def read(self, table: Table) -> Table:
+        """*table* with its texts (n, s) as the tokenizer is given them: after the recipe's prefix,
+        the second of a pair after what stands between them.
+
+        Put in front of the second rather than in one text with the first, so that of a pair that is
+        too long the longer text is cut.
+        """
+        second = self.between if self.recipe.pairing == "cross" else ""
+        fronts = [self.recipe.prefix, second + self.recipe.prefix]
+        if not any(fronts[: table.texts.shape[1]]):
+            return table
+        texts = table.texts.copy()
+        for column, front in enumerate(fronts[: texts.shape[1]]):
+            texts[:, column] = [front + text for text in texts[:, column]]
+        return replace(table, texts=texts)
 
     @property
     def batching(self) -> TransformerRecipe:
@@ -130,6 +148,7 @@ class TransformerLearner:
         assert self.module is None, "a learner is fitted once"
         started = time.monotonic()
         shared, recipe = self.shared, self.shared.recipe
+        train = shared.read(train)
         sides = sides_of(recipe, train)
         codec = fit_codec(
             shared.task, recipe.loss, train.targets, recipe.loss_options, recipe.class_weights
@@ -199,6 +218,7 @@ class TransformerLearner:
         """(len(table), k) float32; see `pipeline.models.learner.Learner`."""
         module, shared = self._fitted(), self.shared
         module.limits.watch = watch
+        table = shared.read(table)
         data = FoldDataModule(shared.store, shared.batching, self.seed, test=table)
         predictions = np.full((len(table), shared.outputs), np.nan, dtype=np.float32)
         with module.limits.memory("outside of a batch"):

@@ -5,16 +5,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from tokenizers import Tokenizer
+from tokenizers.pre_tokenizers import Punctuation, Sequence, Split
 from transformers import AutoModel
 
 from pipeline.base.errors import ArtifactError, DivergedError, UsageError
 from pipeline.base.paths import Workspace
+from pipeline.data.table import Table
+from pipeline.data.tokens.tokenizer import Tokeniser
 from pipeline.models.kernels import cpu_kernels
 from pipeline.models.kernels.packing import EqualLengths, layers_of, probe
 from pipeline.models.transformer import factory as factories
 from pipeline.training.lightning.trainer import FoldFitter
 from pipeline.training.options import FailurePolicy
-from tests.architectures import architecture
+from tests.architectures import architecture, tokenizer_of
 from tests.fitting import CPU, Listener
 from tests.models.transformer.learners import SCORES, WATCH, WORDS, factory_for, pairs
 
@@ -78,6 +82,44 @@ def test_the_first_token_of_a_decoder_is_not_pooled(tmp_path):
 def test_a_decoder_is_pooled_at_its_last_token(tmp_path):
     _, found = trained(factory_of(tmp_path, "qwen3", "bare", pooling="last"), tmp_path / "fold")
     assert np.ptp(found) > 1e-3
+
+
+def test_texts_that_a_tokenizer_would_glue_are_read_with_a_line_break_between(tmp_path):
+    folder = architecture(tmp_path / "model", "llama", "bare", [*WORDS, "the", "\n", "query", ":"])
+    own = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    own.pre_tokenizer = Sequence(  # which keeps the line break
+        [Split("\n", "isolated"), Punctuation(), Split(" ", "removed")]
+    )
+    own.save(str(folder / "tokenizer.json"))
+
+    def read(pairing, prefix=""):
+        factory = factory_for(folder, pairing=pairing, prefix=prefix, max_length=32)
+        one = Table(ids=np.array(["1"]), texts=np.array([["the cat", "dog"]], dtype=object))
+        factory.prepare([one], WATCH)
+        seen = factory.shared.read(one)
+        tokens = factory.shared.store.gather(factory.shared.store.keep([seen.texts], WATCH)[0])
+        return " ".join(map(own.id_to_token, tokens[0].tolist())), factory.facts()
+
+    tokens, facts = read("cross")
+    assert tokens == "the cat \n dog"
+    assert facts["tokenizer_canary"].endswith("+line")
+    assert read("cross", "query: ")[0] == "query : the cat \n query : dog"
+    assert read("siamese", "query: ")[0] == "query : the cat"  # the first of both
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "separates"),
+    [
+        ("types", True),
+        ("no-types", True),
+        ("two-separators", True),
+        ("at-the-end", True),
+        ("bare", False),
+    ],
+)
+def test_whether_a_tokenizer_separates_the_texts_of_a_pair_is_tried(tokenizer, separates):
+    found = Tokeniser(tokenizer_of(tokenizer, ["a"]), 16)
+    assert found.separates == separates
 
 
 @pytest.mark.parametrize("kind", ["albert", "mpnet"])
