@@ -144,11 +144,11 @@ class TransformerLearner:
         Raises DivergedError for a loss or a weight that is not finite and for rows that are all
         predicted alike, ResourceError where memory runs out even for a single row.
         """
-        assert train.targets is not None
         assert self.module is None, "a learner is fitted once"
         started = time.monotonic()
         shared, recipe = self.shared, self.shared.recipe
         train = shared.read(train)
+        assert train.targets is not None
         sides = sides_of(recipe, train)
         codec = fit_codec(
             shared.task, recipe.loss, train.targets, recipe.loss_options, recipe.class_weights
