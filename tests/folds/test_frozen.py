@@ -290,6 +290,8 @@ def changed(folds: FoldsConfig, remedy: str) -> FoldsConfig:
         ),
         (competition("binary", ["no", "yes"]), toy(targets=[0] * 29 + [1]), 0),
         (competition(), toy(targets=[2.5] * 30), 0),
+        (competition(group_columns=["author"]), toy(author=["ann", "ben"] * 15), 2),
+        (competition(group_columns=["author"], groups="none"), toy(author=["ann"] * 30), 1),
     ],
 )
 def test_every_change_that_a_refusal_names_makes_folds(paths, config, table, remedies):

@@ -3,9 +3,10 @@ import pytest
 
 from pipeline.base.config import ColumnsConfig, Competition, DataConfig, FoldsConfig
 from pipeline.ensemble.decisions.candidates import candidates, forced
-from pipeline.ensemble.decisions.choose import NOTHING, clears, decide_on
+from pipeline.ensemble.decisions.choose import NOTHING, Judge, clears, decide_on
 from pipeline.ensemble.decisions.rounding import Labels
 from pipeline.ensemble.honest import Gain, Nest
+from pipeline.metrics.bootstrap import Draws
 from pipeline.metrics.metric import get_metric
 from pipeline.problems.form import Form
 from tests.ensemble.toys import gather, member, task_of, truth_of
@@ -306,3 +307,16 @@ def test_values_moved_by_hand_need_a_real_effect_on_shapes(metric, hurdles):
 def test_an_effect_clears_the_hurdles_below_it(step, cleared):
     hurdles = ["no harm", "a standard error", "real"]
     assert [each for each in hurdles if clears(step, each)] == cleared
+
+
+@pytest.mark.parametrize(("groups", "reach"), [(2, 12.7062), (5, 2.7764), (30, 2.0452)])
+def test_the_interval_of_an_effect_is_students_for_one_group_less_than_there_are(groups, reach):
+    """The upper 2.5 % of Student's t: 1, 4 and 29 degrees of freedom, from any table."""
+    truth = truth_of("regression", 60, 1)
+    random = np.random.default_rng(3)
+    one, other = (truth + spread * random.normal(size=truth.shape) for spread in (0.5, 0.9))
+    metric = get_metric("rmse", task_of("regression", "rmse"))
+    draws = Draws.over(np.arange(60) % groups, 0, 200)
+    gain = Judge(metric, "regression", truth, draws).gain(one, other)
+    assert (gain.high - gain.difference) / gain.error == pytest.approx(reach, abs=1e-4)
+    assert (gain.difference - gain.low) / gain.error == pytest.approx(reach, abs=1e-4)
