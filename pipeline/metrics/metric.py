@@ -42,7 +42,7 @@ __all__ = ["Metric", "MetricError", "fitting", "get_metric", "of_a_function", "s
 
 
 class Calls(Protocol):
-    """Told of every call of a metric's formula."""
+    """Told of every call of a user's function."""
 
     def expect(self, calls: int) -> None:
         """About so many are to come in all."""
@@ -126,8 +126,6 @@ class Metric:
         metric has no value or a prediction is not finite.
         """
         truth, guess = np.asarray(y_true, np.float64), np.asarray(y_pred, np.float64)
-        if (told := CALLS.get()) is not None:
-            told.one_more()
         assert truth.ndim == guess.ndim == 2, "targets and predictions are (n, k)"
         assert len(truth) == len(guess)
         if len(truth) == 0:
@@ -284,6 +282,8 @@ def _own(name: str, function: Callable[..., Any]) -> Score:
         if isinstance(truth, Targets) and truth.file is not None:
             asked.update(truth.places.tobytes() + str(id(truth.file)).encode())
         if (found := known.get(asked.digest())) is None:
+            if (told := CALLS.get()) is not None:
+                told.one_more()
             try:
                 found = _number(name, call(truth, guess))
             except MetricError as error:
