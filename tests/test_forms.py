@@ -9,7 +9,10 @@ import pytest
 
 from pipeline import cv, init
 from pipeline.base.command import run
+from pipeline.doctor import __main__ as doctor
+from pipeline.folds import __main__ as folds
 from pipeline.problems.multilabel import joined
+from pipeline.team import __main__ as team
 from tests.test_shapes import WORDS, competition, save, submission
 
 CODES = ["art=7", "money=8", "state=9"]
@@ -193,7 +196,7 @@ def test_a_class_of_one_row_is_trained_on_and_never_scored(tmp_path, capsys):
     lines = submission(tmp_path, folder)
     assert len(lines) == 13
     said = " ".join(capsys.readouterr().out.split())
-    assert "1 classes of a single row are trained on in every fold and never scored" in said
+    assert "1 class of a single row is trained on in every fold and never scored" in said
     assert "rare: train-only" in (tmp_path / "configs" / "topics.yaml").read_text()
     folds = pd.read_csv(tmp_path / "folds" / "topics.csv", dtype=str)
     assert len(folds) == 59
@@ -288,7 +291,12 @@ def test_a_sample_of_the_first_rows_is_taken_on_request(tmp_path, capsys):
     assert [line[1] for line in lines[1:4]] == ["money", "art", "state"]
 
 
-def test_three_hundred_classes_take_no_more_than_a_screen(tmp_path, capsys):
+PAGE = 120
+"""Lines of a command's page, all its tables included."""
+
+
+def test_three_hundred_classes_take_no_more_than_a_screen(tmp_path, capsys, monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
     folder = tmp_path / "input"
     folder.mkdir()
     frame = pd.DataFrame(
@@ -303,6 +311,113 @@ def test_three_hundred_classes_take_no_more_than_a_screen(tmp_path, capsys):
     assert "kind-100, " in said
     assert "… (300)" in said
     assert "kind-299" not in said.partition("Target")[0]
+    assert said.count("\n") < PAGE
+    config = [
+        "--root",
+        str(tmp_path),
+        "--config",
+        str(tmp_path / "configs" / f"{tmp_path.name}.yaml"),
+    ]
+    assert run(folds.main, config) == 0
+    said = capsys.readouterr().out
+    assert "300 of 300 classes stand in fewer groups of rows than the 5 folds" in said
+    assert said.count("\n") < PAGE
+    assert max(map(len, said.splitlines())) < 400
+    other = tmp_path / "other.csv"
+    other.write_text("id,a,b\n1,0.5,0.5\n", encoding="utf-8")
+    assert run(team.main, ["add", str(other), "--name", "anna", *config]) == 3
+    told = capsys.readouterr().err
+    assert "300 of them, named kind-0, kind-1" in told
+    assert len(told) < 3000
+    assert run(doctor.main, config) in (0, 1)
+    assert len(capsys.readouterr().out) < 6000
+
+
+# Numbers that are written otherwise, labels in other forms, names that differ in their letters.
+
+
+def test_whole_numbers_with_a_fraction_are_written_as_the_sample_has_them(tmp_path, capsys):
+    folder = tmp_path / "data"
+    train, test, sample = competition(folder)
+    kinds = {"money": "0.0", "art": "1.0", "state": "2.0"}
+    train["topic"] = train["topic"].map(kinds)
+    save(folder, train=train, test=test, sample_submission=sample.assign(topic="0"))
+    lines = submission(tmp_path, folder)
+    assert [line[1] for line in lines[1:]] == ["0", "1", "2"] * 4
+    assert "no class of train" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("form", "mended", "said"),
+    [
+        ("{:.2f}", lambda text: text.replace(",", "."), "with a comma for the point"),
+        ("{:.0f}%", lambda text: text.removesuffix("%"), "with a percent sign"),
+    ],
+)
+def test_numbers_in_another_form_are_refused_and_the_remedy_works(
+    tmp_path, capsys, form, mended, said
+):
+    folder = tmp_path / "data"
+    train, test, sample = competition(folder)
+    train["topic"] = [form.format(row + row / 100).replace(".", ",") for row in range(60)]
+    sample["topic"] = train["topic"][0]
+    save(folder, train=train, test=test, sample_submission=sample)
+    message = refusal(tmp_path, folder, capsys)
+    assert said in message
+    assert "in the training file and the sample submission" in message
+    train["topic"], sample["topic"] = train["topic"].map(mended), sample["topic"].map(mended)
+    save(folder, train=train, sample_submission=sample)
+    assert len(submission(tmp_path, folder, "--problem", "regression")) == 13
+
+
+def test_a_test_file_with_labels_lends_none_of_their_forms_to_the_model(tmp_path, capsys):
+    folder = tmp_path / "data"
+    train, test, _ = competition(folder)
+    topics = ["money", "art", "state"] * 20
+    for frame in (train, test):
+        frame["topic"] = topics[: len(frame)]
+        frame["topic_text"] = frame["topic"].map({"money": "M", "art": "A", "state": "S"})
+        frame["source"] = ["x", "y"] * (len(frame) // 2)
+    save(folder, train=train, test=test)
+    message = refusal(tmp_path, folder, capsys)
+    assert "--target COLUMN: no column is in train only (candidates: 'topic'" in message
+    assert len(submission(tmp_path, folder, "--target", "topic")) == 13
+    config = (tmp_path / "configs" / "topics.yaml").read_text(encoding="utf-8")
+    assert "features: [source]" in config
+    assert "The label in another form: topic_text." in config
+
+
+def test_ids_that_are_called_alike_but_for_capital_letters(tmp_path):
+    folder = tmp_path / "data"
+    train, test, sample = competition(folder)
+    train, test = train.rename(columns={"id": "ID"}), test.rename(columns={"id": "Id"})
+    save(folder, train=train, test=test, sample_submission=sample)
+    lines = submission(tmp_path, folder)
+    assert [line[0] for line in lines[1:]] == test["Id"].tolist()
+
+
+def test_doubled_ids_of_train_are_refused_and_the_remedy_works(tmp_path, capsys):
+    folder = tmp_path / "data"
+    train, test, sample = competition(folder)
+    train.loc[5, "id"] = train.loc[4, "id"]
+    save(folder, train=train, test=test, sample_submission=sample)
+    message = refusal(tmp_path, folder, capsys)
+    assert 'numbers the rows (init: --id "(row number)")' in message
+    lines = submission(tmp_path, folder, "--id", "(row number)")
+    assert [line[0] for line in lines[1:]] == test["id"].tolist()
+
+
+def test_sheets_of_one_workbook_are_named_with_what_to_do(tmp_path, capsys):
+    folder = tmp_path / "data"
+    train, test, _ = competition(folder)
+    with pd.ExcelWriter(folder / "all.xlsx") as book:
+        train.to_excel(book, sheet_name="train", index=False)
+        test.to_excel(book, sheet_name="test", index=False)
+    message = refusal(tmp_path, folder, capsys)
+    assert "all.xlsx has the sheets train, test: save each as a file of its own" in message
+    train.to_excel(folder / "train.xlsx", index=False)
+    test.to_excel(folder / "test.xlsx", index=False)
+    assert len(submission(tmp_path, folder)) == 13
 
 
 def test_a_label_without_rows_is_refused_by_init_and_both_ways_out_work(tmp_path, capsys):

@@ -68,3 +68,14 @@ def raise_if(problems: Sequence[str], kind: type[PipelineError], headline: str =
         raise kind(f"{headline}: {problems[0]}" if headline else problems[0])
     bullets = "\n".join(f"  - {problem}" for problem in problems)
     raise kind(f"{headline or f'{len(problems)} problems'}:\n{bullets}")
+
+
+def some(names: Sequence[str], most: int = 12) -> str:
+    """*names* as a list has them; of more than *most* the first ones and how many they are.
+
+    >>> some(["a", "b"]), some("abcd", 3)
+    ("['a', 'b']", "['a', 'b', 'c', … (4)]")
+    """
+    if len(names) <= most:
+        return str(list(names))
+    return f"[{', '.join(map(repr, names[:most]))}, … ({len(names)})]"

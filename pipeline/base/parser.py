@@ -240,7 +240,11 @@ def _with_config_file(argv: list[str]) -> list[str]:
     found = next((path for path in candidates[0 if given else 1 :] if path.is_file()), None)
     if found is None:
         there = sorted(path.stem for path in (root / "configs").glob("*.yaml"))
-        hint = f"There are: {', '.join(there)}." if there else "Write one: python -m pipeline.init"
+        hint = (
+            f"There are: {', '.join(there)}. Name one: --config {there[0]}"
+            if there
+            else "Write one: python -m pipeline.init"
+        )
         raise UsageError(f"there is no config {wanted} under {root.resolve()}. {hint}")
     return ["--config", str(found), *_without("--config", argv)]
 

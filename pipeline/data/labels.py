@@ -142,9 +142,10 @@ def apart(
     assert single.targets is not None, "train is labelled"
     names = [competition.task.classes[int(place)] for place in single.targets[:, 0]]
     shown = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
+    one = len(names) == 1
     told = (
-        f"{train.source}: {len(names)} classes of a single row are trained on in every fold and "
-        f"never scored (folds.rare): {shown}"
+        f"{train.source}: {len(names)} {'class' if one else 'classes'} of a single row "
+        f"{'is' if one else 'are'} trained on in every fold and never scored (folds.rare): {shown}"
     )
     more = single if extra is None else concatenate(extra, single)
     return train.rows(~alone), more, [told]

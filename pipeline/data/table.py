@@ -234,15 +234,16 @@ def listing(places: list[str], count: int | None = None) -> str:
 # Rows are known by id: which ids are missing, doubled, or meet in two files.
 
 
-def id_problems(ids: np.ndarray) -> list[str]:
-    """What is wrong with ids (n,) that have to name one row each."""
+def id_problems(ids: np.ndarray, remedy: str = "take the further rows out") -> list[str]:
+    """What is wrong with ids (n,) that have to name one row each, and the *remedy*."""
     found = Findings()
     for row in np.flatnonzero([not row_id.strip() for row_id in ids]):
         found.add("rows without an id", f"row {row + 1}")
     for row_id, count in doubled(ids.tolist()).items():
         if row_id:
             found.add("ids that stand more than once", f"{row_id} ({count} times)")
-    return found.sentences()
+    told = found.sentences()
+    return [*told[:-1], f"{told[-1]}. Mend the file: {remedy}"] if told else []
 
 
 def same_rows(first: Table, second: Table) -> list[str]:

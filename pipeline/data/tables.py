@@ -55,6 +55,11 @@ from pipeline.data.units import by_units, unit_table
 # From one file to a checked Table, together with what was found in it.
 
 
+NUMBERED = (
+    '. Take the further rows out; or name another column, or none: columns.id "(row number)" '
+    'numbers the rows (init: --id "(row number)")'
+)
+"""What can be done about ids of labelled rows that name several."""
 ROW_NUMBER = "(row number)"
 """As columns.id: the labelled files have no id column, so their rows are numbered."""
 
@@ -142,7 +147,7 @@ def labelled_file(
     table, wrong = _table(name, frame, ids, competition, targets, features)
     return Checked(
         table,
-        about(name, id_problems(ids) + problems + wrong),
+        about(name, id_problems(ids, NUMBERED) + problems + wrong),
         file.notes + about(name, notes),
     )
 
@@ -228,11 +233,16 @@ def _units_to_predict(
 
 
 def test_id_column(frame: pd.DataFrame, competition: Competition, sample: Sample | None) -> str:
-    """The id column of the test file: that of train; else that of the sample submission; else,
-    without a sample, the one column that is neither text nor feature; else that of train."""
+    """The id column of the test file: that of train, by its letters at least; else that of the
+    sample submission; else, without a sample, the one column that is neither text nor feature; else
+    that of train."""
     columns = competition.columns
     if columns.id in frame.columns:
         return columns.id
+    own = columns.id.strip().casefold()
+    alike = [str(name) for name in frame.columns if str(name).strip().casefold() == own]
+    if len(alike) == 1:
+        return alike[0]
     if sample is not None and sample.id_column:
         return sample.id_column if sample.id_column in frame.columns else columns.id
     known = {*columns.texts, *columns.features, *columns.targets}
@@ -257,7 +267,10 @@ def missing_columns(frame: pd.DataFrame, needed: Sequence[str]) -> list[str]:
             lowered = {name.lower().strip(): name for name in there}
             close = get_close_matches(column.lower().strip(), lowered, n=1, cutoff=0.5)
             hint = f"the nearest is {lowered[close[0]]!r}; " if close else ""
-            problems.append(f"there is no column {column!r}; {hint}it has {', '.join(there)}")
+            problems.append(
+                f"there is no column {column!r}; {hint}it has {listing(there)}. Name the right "
+                "one in the config's section columns, or call it so in the file"
+            )
     return problems
 
 

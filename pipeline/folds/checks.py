@@ -96,13 +96,24 @@ def group_problems(train: Table, spread: Sequence[Spread]) -> list[str]:
     return problems
 
 
+MOST_NOTES = 4
+"""Rare classes that get a sentence of their own."""
+
+
 def rare_notes(spread: Sequence[Spread], count: int) -> list[str]:
-    """Classes that some of *count* folds cannot hold out any row of."""
+    """Classes that some of *count* folds cannot hold out any row of; in one sentence where they are
+    more than a few."""
+    rare = [each for each in spread if 1 < each.groups < count]
+    if len(rare) <= MOST_NOTES:
+        return [
+            f"{each.name} stands in {each.groups} groups of rows, fewer than the {count} folds: "
+            "some folds hold out none of it, and a score of the class is shaky"
+            for each in rare
+        ]
+    shown = ", ".join(f"{each.name} ({each.groups})" for each in rare[:MOST_NOTES])
     return [
-        f"{each.name} stands in {each.groups} groups of rows, fewer than the {count} folds: "
-        "some folds hold out none of it, and a score of the class is shaky"
-        for each in spread
-        if 1 < each.groups < count
+        f"{len(rare)} of {len(spread)} classes stand in fewer groups of rows than the {count} "
+        f"folds: some folds hold out none of them, and their scores are shaky; {shown}, …"
     ]
 
 

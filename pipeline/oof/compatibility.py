@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from pipeline.base import ArtifactError, Paths, raise_if
+from pipeline.base.errors import some
 from pipeline.data import compare
 from pipeline.data.join import same_ids
 from pipeline.oof.predictions import held_out_ids, read_fold
@@ -58,8 +59,8 @@ def check_compatible(
     for name, manifest in manifests.items():
         if manifest["outputs"] != list(outputs):
             problems.append(
-                f"run {name} predicts the columns {manifest['outputs']}, today's config "
-                f"asks for {list(outputs)}: train it again"
+                f"run {name} predicts the columns {some(manifest['outputs'])}, today's config "
+                f"asks for {some(outputs)}: train it again"
             )
         problems += _foreign_rows(paths, name, manifest, folds)
     raise_if(problems, ArtifactError)

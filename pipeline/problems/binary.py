@@ -14,6 +14,7 @@ from pipeline.problems.form import (
     number_columns,
     refuse_contradiction,
     shown_in,
+    spelled,
 )
 from pipeline.problems.label_texts import canonical, is_number
 from pipeline.problems.problem import Clues, Task
@@ -53,18 +54,21 @@ class Binary(OneClass, YesOrNo):
         form = self.class_form(task, targets, sample)
         if len(form.columns) > 1:
             return form
-        shown, written = shown_in(form.columns, sample), task.class_codes or task.classes
+        shown = shown_in(form.columns, sample)
+        written = task.class_codes or task.classes
+        if all("." not in text for text in shown):  # else they may be probabilities
+            written = task.class_codes or spelled(shown, task.classes)
         kind, more = kind_of(task.submit, needs, shown, written)
         if kind == "label" or not all(map(is_number, shown)):
             refuse_contradiction(shown, task.classes, task.class_codes)
-        return replace(form, kind=kind, notes=form.notes + more)
+        return replace(form, kind=kind, names=written, notes=form.notes + more)
 
     def texts(
         self, form: Form, task: Task, predicted: np.ndarray, limits: tuple[float, float]
     ) -> dict[str, list[str]]:
         """Class names, or probabilities of the positive class or of both."""
         if form.kind == "label":
-            return flag_columns(form, predicted, task.class_codes or task.classes)
+            return flag_columns(form, predicted, form.names or task.class_codes or task.classes)
         both = self.by_class(predicted) if len(form.columns) > 1 else predicted
         return number_columns(form, both)
 

@@ -37,6 +37,8 @@ class Form:
     """How many classes an answer names, the likeliest first."""
     join: str = ""
     """How several labels share a cell, see `cells.manner`."""
+    names: list[str] = field(default_factory=list)
+    """(c,) what is written for each class, where one column holds the class."""
     words: str = ""
     """What the answers are, where that is not what `kind` says."""
     notes: list[str] = field(default_factory=list)
@@ -81,8 +83,9 @@ def columns_by_name(targets: Sequence[str], header: Sequence[str], expected: str
     found = match(targets, header)
     if found is None:
         raise DataError(
-            f"the sample submission has the columns {list(header)} after the id; "
-            f"expected {expected}, named as in train: {list(targets)}"
+            f"the sample submission has the columns {_few(header)} after the id; expected "
+            f"{expected}, named as in train: {_few(targets)}. Say which columns of train go there "
+            "(columns.targets; init: --target), or call them alike in both files"
         )
     return found
 
@@ -94,7 +97,7 @@ def class_columns(
     by_class = match(classes, header)
     if by_class is not None:
         return by_class
-    expected = f"one column, or one per class {list(classes)}"
+    expected = f"one column, or one per class {_few(classes)}"
     return dict.fromkeys(columns_by_name(targets, header, expected), -1)
 
 
@@ -139,6 +142,23 @@ def shown_in(columns: dict[str, int], sample: Sample) -> list[str]:
     places = [sample.columns.index(name) for name in columns]
     shown = sample.values[:, places].ravel().tolist()
     return sorted({unicodedata.normalize("NFC", text) for text in shown})
+
+
+def spelled(shown: Sequence[str], names: Sequence[str]) -> list[str]:
+    """(c,) the *names* of classes as the sample spells them, where what it *shows* are the same
+    numbers with or without a fraction of zeros.
+
+    >>> spelled(["0"], ["0.0", "1.0"]), spelled(["1.0"], ["0", "1"]), spelled(["a"], ["a", "b"])
+    (['0', '1'], ['0.0', '1.0'], ['a', 'b'])
+    """
+    plain = [canonical(name) for name in names]
+    same = [text for text in shown if is_number(text) and canonical(text) in plain]
+    if not same or not all(map(is_number, names)) or set(same) & set(names):
+        return list(names)
+    for form in ("{}", "{}.0"):
+        if all(text == form.format(canonical(text)) for text in same):
+            return [form.format(name) for name in plain]
+    return list(names)
 
 
 def refuse_contradiction(

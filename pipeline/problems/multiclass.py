@@ -14,6 +14,7 @@ from pipeline.problems.form import (
     refuse,
     refuse_contradiction,
     shown_in,
+    spelled,
     untouched,
 )
 from pipeline.problems.label_texts import canonical, is_number
@@ -72,15 +73,16 @@ class Multiclass(OneClass, SumsToOne):
             f"{len(task.classes)} classes: it takes the class. Set task.submit to auto or label",
         )
         refuse_contradiction(shown, task.classes, task.class_codes)
-        strange = [text for text in shown if text not in written][:1]
+        names = task.class_codes or spelled(shown, task.classes)
+        strange = [text for text in shown if text not in names][:1]
         more = [f"the sample shows {text!r}, which is no class of train" for text in strange]
-        return replace(form, kind="label", notes=form.notes + more)
+        return replace(form, kind="label", names=names, notes=form.notes + more)
 
     def texts(
         self, form: Form, task: Task, predicted: np.ndarray, limits: tuple[float, float]
     ) -> dict[str, list[str]]:
         """The likeliest class or classes, and the probability of each."""
-        written = task.class_codes or task.classes
+        written = form.names or task.class_codes or task.classes
         texts = {}
         for column, place in form.columns.items():
             if place == -2:

@@ -76,8 +76,9 @@ def target(seen: Inspection) -> Section:
     if not spread.names:
         return _several_numbers(spread)
     says, warns = _spread_says(seen), []
-    least = min(zip(spread.counts["train"], spread.names, strict=True))
-    if not spread.numbers and least[0] < seen.folds:
+    scored = [(n, each) for n, each in zip(spread.counts["train"], spread.names, strict=True) if n]
+    least = min(scored, default=(0, ""))
+    if not spread.numbers and 0 < least[0] < seen.folds:
         warns.append(
             f"{name(least[1])} has {plural(least[0], 'row')}, fewer than the {seen.folds} folds: "
             "some held-out parts will lack it"

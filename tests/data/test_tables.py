@@ -182,15 +182,18 @@ def test_outer_spaces_of_labels_are_noted_and_ignored(folder):
     )
 
 
+MEND = ". Name the right one in the config's section columns, or call it so in the file"
+
+
 def test_missing_columns_are_named_with_the_nearest(folder):
     folder.write("train.csv", "ID,text,Label\n1,a,1\n")  # names are exact, capitals too
     folder.write("test.csv", "id,txt\n8,a\n9,b\n")
     assert folder.refusal() == (
         "3 problems:\n"
         "  - train.csv: there is no column 'label'; the nearest is 'Label'; "
-        "it has ID, text, Label\n"
-        "  - train.csv: there is no column 'id'; the nearest is 'ID'; it has ID, text, Label\n"
-        "  - test.csv: there is no column 'text'; the nearest is 'txt'; it has id, txt"
+        f"it has ID, text, Label{MEND}\n"
+        f"  - train.csv: there is no column 'id'; the nearest is 'ID'; it has ID, text, Label{MEND}\n"
+        f"  - test.csv: there is no column 'text'; the nearest is 'txt'; it has id, txt{MEND}"
     )
 
 
@@ -205,7 +208,9 @@ def test_doubled_and_empty_ids_are_named(folder):
     assert folder.refusal() == (
         "2 problems:\n"
         "  - train.csv: rows without an id: row 3, row 4\n"
-        "  - train.csv: ids that stand more than once: 1 (2 times), 2 (3 times)"
+        "  - train.csv: ids that stand more than once: 1 (2 times), 2 (3 times). "
+        "Mend the file: take the further rows out. Or name another column, or none: columns.id "
+        '"(row number)" numbers the rows (init: --id "(row number)")'
     )
 
 
@@ -230,7 +235,8 @@ def test_test_and_sample_must_have_the_same_ids_with_counts_and_examples(folder)
     folder.write("sample.csv", "id,target\nt8,0\nt8,0\nu,0\n")
     assert folder.refusal() == (
         "3 problems:\n"
-        "  - sample.csv: ids that stand more than once: t8 (2 times)\n"
+        "  - sample.csv: ids that stand more than once: t8 (2 times). "
+        "Mend the file: take the further rows out\n"
         "  - sample.csv: 8 ids of the test file are not in it: t0, t1, t2, t3, t4 and 3 more\n"
         "  - sample.csv: 1 of its ids are not in the test file: u"
     )
@@ -269,7 +275,10 @@ def test_ids_doubled_over_joined_files_are_refused(folder):
     folder.write("a.csv", "id,text,label\na1,x,1\n")
     folder.write("b.csv", "id,text,label\na1,other,1\n")
     message = folder.refusal("data", holdout=["a.csv", "b.csv"])
-    assert message == "a.csv + b.csv: ids that stand more than once: a1 (2 times)"
+    assert message == (
+        "a.csv + b.csv: ids that stand more than once: a1 (2 times). Mend the file: take the further "
+        "rows out"
+    )
 
 
 def test_a_row_that_is_trained_on_and_scored_is_refused(folder):

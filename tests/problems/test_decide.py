@@ -150,10 +150,10 @@ def test_rounded_kappa_is_submitted_as_whole_numbers_within_the_range():
         ("multiclass", "accuracy", ["art", "business", "sport", "world"], "label", UsageError,
          "has a column per class"),
         ("multiclass", "accuracy", ["art", "sport"], "auto", DataError,
-         "the sample submission has the columns ['art', 'sport'] after the id"),
+         "the sample submission has the columns 'art', 'sport' after the id"),
         ("binary", "auc", ["0", "1"], "label", UsageError, "has a column per class"),
         ("multilabel", "auc", ["labels"], "auto", DataError,
-         "named as in train: ['toxic', 'rude']"),
+         "named as in train: 'toxic', 'rude'. Say which columns of train go there"),
     ],
 )  # fmt: skip
 def test_a_form_the_sample_cannot_hold_is_refused(problem, metric, columns, submit, kind, message):

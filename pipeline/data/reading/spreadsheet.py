@@ -46,6 +46,14 @@ def spreadsheet_columns(path: Path, name: str) -> list[str]:
     return [str(column) for column in parse_spreadsheet(path, name)[0].columns]
 
 
+def sheets_of(path: Path) -> list[str]:
+    """The names of all sheets; none of a file that cannot be read."""
+    try:
+        return _sheet(path, path.name)[0]
+    except DataError:
+        return []
+
+
 def _sheet(path: Path, name: str) -> tuple[list[str], list[list[str]]]:
     """Names of all sheets, and the cells of the first without the empty rows at its end."""
     try:

@@ -39,6 +39,7 @@ from pipeline.setup.detection.target import (
     ask_unlabelled,
     find_codes,
     find_targets,
+    other_form,
     refuse_tags,
 )
 from pipeline.setup.detection.task import (
@@ -263,6 +264,9 @@ def _columns(
     refuse_tags(seen.train, only_train, seen.files.train.name)
     targets = find_targets(seen.train, seen.profiles, only_train, answers, overrides, choices)
     shared = _shared(seen, id_column, targets)
+    known = [name for name in targets if name in seen.in_test]
+    forms = [name for name in shared if other_form(seen.train, seen.profiles, name, known)]
+    shared = {name: profile for name, profile in shared.items() if name not in forms}
     entities = find_entities(seen.train, shared, choices)
     places = [place for each in entities for place in (each.start, each.end)]
     shared = {name: profile for name, profile in shared.items() if name not in places}
@@ -281,6 +285,7 @@ def _columns(
     nameless = index_columns(seen.train)
     nothing = [name for name in headers["test"] if name not in {*seen.in_test, *nameless}]
     told = {"Without a value of its own in test": [each for each in nothing if each not in targets]}
+    told["The label in another form"] = forms
     say_unused(headers, columns, {**told, "Counts the rows": nameless}, choices)
     return columns
 

@@ -18,6 +18,7 @@ from pipeline.data.reading.packed import (
 )
 from pipeline.data.reading.parts import OF, grouped, is_there
 from pipeline.data.reading.reader import CLOSED, FORMATS, column_names, is_table
+from pipeline.data.reading.spreadsheet import sheets_of
 from pipeline.data.tables import ROW_NUMBER
 from pipeline.setup.detection.choices import Choices, Overrides
 from pipeline.setup.detection.joins import main_among
@@ -222,6 +223,10 @@ def what_lies(folder: Path, texts: Sequence[Path]) -> list[str]:
         elif is_archive(path) and not is_table(path):
             if inside := _tables_in(path):
                 told.append(f"{path.name} is packed and holds {_some(inside)}: unpack it")
+        elif path.suffix.lower() == ".xlsx" and len(sheets := sheets_of(path)) > 1:
+            told.append(
+                f"{path.name} has the sheets {_some(sheets)}: save each as a file of its own"
+            )
         elif path.suffix.lower() in CLOSED:
             told.append(f"{path.name} is packed: unpack it")
     return told

@@ -79,7 +79,8 @@ def find_targets(
     candidates = list(only_train)
     if not candidates:
         known = [name for name in profiles if target_rank(name) <= len(TARGETS)]
-        choices.ask(FLAG, "no column is in train only", known or list(profiles))
+        plain = [name for name, seen in profiles.items() if not (seen.unique or seen.natural)]
+        choices.ask(FLAG, "no column is in train only", known or plain or list(profiles))
         return []
     spread = [name for name in candidates if class_of_column(profiles[name], answers.columns)]
     if len(spread) == 1:
@@ -197,6 +198,26 @@ def _follows(
         if richer and profiles[other].repeats >= 2 and _decided(train[other], train[name]) >= SURE:
             return other
     return ""
+
+
+def other_form(
+    train: pd.DataFrame, profiles: dict[str, Profile], name: str, targets: Sequence[str]
+) -> bool:
+    """Whether the column *name* is one of the *targets* in another form, which a test file with
+    labels has as well: a field of the same structure (labels.label, labels.binary-label), or a
+    column that follows from it or that it follows from (label, label_text)."""
+    if name not in profiles or name in targets or profiles[name].natural:
+        return False
+    for target in targets:
+        structure = target.rpartition(".")[0]
+        if structure and name.rpartition(".")[0] == structure:
+            return True
+        one, other = train[target], train[name]
+        told = profiles[target].repeats >= 2 and profiles[name].repeats >= 2
+        varied = profiles[name].distinct > 1
+        if told and varied and max(_decided(one, other), _decided(other, one)) >= SURE:
+            return True
+    return False
 
 
 def _decided(source: pd.Series, copy: pd.Series) -> float:

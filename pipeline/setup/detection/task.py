@@ -93,7 +93,27 @@ def _of_several(targets: Sequence[Profile], choices: Choices) -> str | None:
     return None
 
 
+WRITTEN = {
+    r"[+-]?\d+,\d+": ("with a comma for the point", "Write the numbers with a point"),
+    r"[+-]?\d+([.,]\d+)?\s*%": ("with a percent sign", "Write the numbers without it"),
+}
+"""How numbers are written that no reader takes for numbers, and what to do."""
+
+
+def refuse_odd_numbers(target: Profile) -> None:
+    """Raise DataError where all labels are numbers in a form that is not read as one."""
+    values = [value.strip() for value in target.values]
+    for form, (how, remedy) in WRITTEN.items():
+        if target.distinct > 2 and all(re.fullmatch(form, value) for value in values):
+            raise DataError(
+                f"column {target.name!r} of the training file has numbers {how}, such as "
+                f"{values[0]!r}. {remedy} in the training file and the sample submission; or, "
+                f"where they are no numbers, say what they are: {FLAG}"
+            )
+
+
 def _of_words(target: Profile, choices: Choices) -> str | None:
+    refuse_odd_numbers(target)
     if separator_of(target.values):
         cell = max(target.values, key=len)
         told = f"Cells of {target.name!r} hold several labels, such as {cell[:60]!r}."
@@ -111,7 +131,8 @@ def _of_words(target: Profile, choices: Choices) -> str | None:
             f"such as {bad[0][:40]!r}; that is no label",
         )
         return None
-    choices.because("task.problem", f"{target.name!r} has {target.distinct} values that are words.")
+    different = len({canonical(value) for value in target.values})
+    choices.because("task.problem", f"{target.name!r} has {different} values that are words.")
     return "multiclass"
 
 
