@@ -56,8 +56,8 @@ from pipeline.data.units import by_units, unit_table
 
 
 NUMBERED = (
-    '. Take the further rows out; or name another column, or none: columns.id "(row number)" '
-    'numbers the rows (init: --id "(row number)")'
+    'take the further rows out. Or name another column, or none: columns.id "(row number)" numbers '
+    'the rows (init: --id "(row number)")'
 )
 """What can be done about ids of labelled rows that name several."""
 ROW_NUMBER = "(row number)"

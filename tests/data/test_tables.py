@@ -276,8 +276,8 @@ def test_ids_doubled_over_joined_files_are_refused(folder):
     folder.write("b.csv", "id,text,label\na1,other,1\n")
     message = folder.refusal("data", holdout=["a.csv", "b.csv"])
     assert message == (
-        "a.csv + b.csv: ids that stand more than once: a1 (2 times). Mend the file: take the further "
-        "rows out"
+        "a.csv + b.csv: ids that stand more than once: a1 (2 times). Mend the file: take the "
+        "further rows out"
     )
 
 
