@@ -192,7 +192,8 @@ def test_missing_columns_are_named_with_the_nearest(folder):
         "3 problems:\n"
         "  - train.csv: there is no column 'label'; the nearest is 'Label'; "
         f"it has ID, text, Label{MEND}\n"
-        f"  - train.csv: there is no column 'id'; the nearest is 'ID'; it has ID, text, Label{MEND}\n"
+        f"  - train.csv: there is no column 'id'; the nearest is 'ID'; it has ID, text, Label{MEND}"
+        "\n"
         f"  - test.csv: there is no column 'text'; the nearest is 'txt'; it has id, txt{MEND}"
     )
 
