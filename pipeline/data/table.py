@@ -6,6 +6,7 @@ object and cut together by `rows`.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -234,6 +235,13 @@ def listing(places: list[str], count: int | None = None) -> str:
 # Rows are known by id: which ids are missing, doubled, or meet in two files.
 
 
+NUMBERED = (
+    'take the further rows out. Or name another column, or none: columns.id "(row number)" numbers '
+    'the rows (init: --id "(row number)")'
+)
+"""What can be done about ids of labelled rows that name several."""
+
+
 def id_problems(ids: np.ndarray, remedy: str = "take the further rows out") -> list[str]:
     """What is wrong with ids (n,) that have to name one row each, and the *remedy*."""
     found = Findings()
@@ -244,6 +252,22 @@ def id_problems(ids: np.ndarray, remedy: str = "take the further rows out") -> l
             found.add("ids that stand more than once", f"{row_id} ({count} times)")
     told = found.sentences()
     return [*told[:-1], f"{told[-1]}. Mend the file: {remedy}"] if told else []
+
+
+def missing_columns(frame: pd.DataFrame, needed: Sequence[str]) -> list[str]:
+    """A sentence for each of the *needed* columns that is not there, with the nearest that is."""
+    there = [str(column) for column in frame.columns]
+    problems = []
+    for column in dict.fromkeys(needed):
+        if column not in there:
+            lowered = {name.lower().strip(): name for name in there}
+            close = get_close_matches(column.lower().strip(), lowered, n=1, cutoff=0.5)
+            hint = f"the nearest is {lowered[close[0]]!r}; " if close else ""
+            problems.append(
+                f"there is no column {column!r}; {hint}it has {listing(there)}. Name the right "
+                "one in the config's section columns, or call it so in the file"
+            )
+    return problems
 
 
 def same_rows(first: Table, second: Table) -> list[str]:

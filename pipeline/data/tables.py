@@ -12,7 +12,6 @@ that fold.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from functools import reduce
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -38,6 +37,7 @@ from pipeline.data.sample import (
     sample_of,
 )
 from pipeline.data.table import (
+    NUMBERED,
     LabelledFile,
     Table,
     Targets,
@@ -45,6 +45,7 @@ from pipeline.data.table import (
     id_problems,
     listing,
     meeting_problems,
+    missing_columns,
     same_rows,
     sample_problems,
     with_numbers,
@@ -55,11 +56,6 @@ from pipeline.data.units import by_units, unit_table
 # From one file to a checked Table, together with what was found in it.
 
 
-NUMBERED = (
-    'take the further rows out. Or name another column, or none: columns.id "(row number)" numbers '
-    'the rows (init: --id "(row number)")'
-)
-"""What can be done about ids of labelled rows that name several."""
 ROW_NUMBER = "(row number)"
 """As columns.id: the labelled files have no id column, so their rows are numbered."""
 
@@ -256,22 +252,6 @@ def row_ids(frame: pd.DataFrame, id_column: str, name: str) -> np.ndarray:
         stem = Path(name).stem.partition(STAR)[0].rstrip("-_. ")
         return np.array([f"{stem}-{row}" for row in range(1, len(frame) + 1)], object)
     return composed(frame[id_column].to_numpy(dtype=object))
-
-
-def missing_columns(frame: pd.DataFrame, needed: Sequence[str]) -> list[str]:
-    """A sentence for each of the *needed* columns that is not there, with the nearest that is."""
-    there = [str(column) for column in frame.columns]
-    problems = []
-    for column in dict.fromkeys(needed):
-        if column not in there:
-            lowered = {name.lower().strip(): name for name in there}
-            close = get_close_matches(column.lower().strip(), lowered, n=1, cutoff=0.5)
-            hint = f"the nearest is {lowered[close[0]]!r}; " if close else ""
-            problems.append(
-                f"there is no column {column!r}; {hint}it has {listing(there)}. Name the right "
-                "one in the config's section columns, or call it so in the file"
-            )
-    return problems
 
 
 def fold_columns(competition: Competition) -> list[str]:
