@@ -84,8 +84,8 @@ def columns_by_name(targets: Sequence[str], header: Sequence[str], expected: str
     if found is None:
         raise DataError(
             f"the sample submission has the columns {_few(header)} after the id; expected "
-            f"{expected}, named as in train: {_few(targets)}. Say which columns of train go there "
-            "(columns.targets; init: --target), or call them alike in both files"
+            f"{expected}, named as in train: {_few(targets)}. Call them alike in both files, or "
+            "name other columns of train (columns.targets; init: --target)"
         )
     return found
 

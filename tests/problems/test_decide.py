@@ -153,7 +153,7 @@ def test_rounded_kappa_is_submitted_as_whole_numbers_within_the_range():
          "the sample submission has the columns 'art', 'sport' after the id"),
         ("binary", "auc", ["0", "1"], "label", UsageError, "has a column per class"),
         ("multilabel", "auc", ["labels"], "auto", DataError,
-         "named as in train: 'toxic', 'rude'. Say which columns of train go there"),
+         "named as in train: 'toxic', 'rude'. Call them alike in both files"),
     ],
 )  # fmt: skip
 def test_a_form_the_sample_cannot_hold_is_refused(problem, metric, columns, submit, kind, message):

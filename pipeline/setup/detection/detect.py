@@ -330,6 +330,8 @@ def _task(
     if whole and classes:
         classes = list(columns.targets)
         choices.reasons["task.classes"] = "The target columns."
+    if choices.questions:
+        return None
     return TaskConfig(
         problem=problem,
         metric=find_metric(problem, targets, pairs, graded(labels), answers, overrides, choices),

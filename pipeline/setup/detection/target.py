@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.base import DataError
+from pipeline.base.errors import some
 from pipeline.data import id_column_of
 from pipeline.data.sample import index_columns
 from pipeline.problems.form import unlabelled_among
@@ -90,9 +91,11 @@ def find_targets(
         choices.because("columns.targets", "The only column that is in train but not in test.")
         return candidates
     if len(answers.columns) > 1:
-        named = ", ".join(answers.columns)
-        choices.ask(f"{FLAG} (repeatable)", f"train lacks the sample's columns {named}", candidates)
-        return []
+        raise DataError(
+            f"the sample submission has the columns {some(answers.columns)} after the id, which "
+            f"the training file lacks; beside what test has it has {some(candidates)}. Call the "
+            "columns that are predicted alike in both files"
+        )
     return _narrowed(train, profiles, candidates, answers, choices)
 
 
