@@ -122,11 +122,13 @@ class TaskConfig:
     """What is predicted and how it is scored."""
 
     problem: ProblemName
-    """regression, binary, multiclass (one of several), multilabel (any of several) or tags."""
+    """regression, binary, multiclass (one of several), multilabel (any of several), soft-labels
+    (a share per class), tags (one per unit) or heads (one class of each of several targets)."""
     metric: str
     """A name from docs/metrics.md, or module:function of (y_true, y_pred) and maybe the table."""
     classes: list[str] = field(default_factory=list)
-    """Class names in the order of prediction columns; for binary: negative, positive."""
+    """Class names in the order of prediction columns; for binary: negative, positive; for heads
+    each with its target, target by target: [tense=past, tense=now, sure=yes, sure=no]."""
     label_range: tuple[float, float] | None = None
     """Lowest and highest possible label of a regression."""
     submit: Submit = "auto"
@@ -136,7 +138,8 @@ class TaskConfig:
     """What the submission writes for each of classes, in their order; empty: the classes."""
     separator: str | None = None
     """What parts several labels in the target's one cell, such as a comma, or list where each cell
-    is a list; the labels are then named in classes."""
+    is a list; the labels are then named in classes. For heads: what joins their classes in a cell
+    of the target or of the submission."""
     unlabelled: str | None = None
     """What stands in place of a label in rows that have none (-1): they are left out."""
 
@@ -147,16 +150,13 @@ class TaskConfig:
                 f"task.class_codes has {len(self.class_codes)} entries for {len(self.classes)} "
                 "classes; name what is written for each of task.classes, in their order"
             )
-        if self.separator is not None and (
-            not self.problem_type.several_in_a_cell or not self.classes
-        ):
+        kind = problem_of(self.problem)
+        if self.separator is not None and (kind.in_a_cell == "one" or not self.classes):
             problems.append(
                 "task.separator is for several labels in one cell: task.problem must be "
-                "multilabel, and task.classes name the labels"
+                "multilabel or heads, and task.classes name the labels"
             )
-        if wrong := self.problem_type.class_count_problem(len(self.classes)):
-            problems.append(wrong)
-        if wrong := self.problem_type.classes_problem(self.classes):
+        if wrong := kind.classes_problem(self.classes):
             problems.append(wrong)
         if len(set(self.classes)) != len(self.classes):
             problems.append("task.classes names a class twice")
@@ -169,7 +169,7 @@ class TaskConfig:
     @property
     def problem_type(self) -> Problem:
         """What is particular to the problem: its labels, predictions, losses, forms of a file."""
-        return problem_of(self.problem)
+        return problem_of(self.problem).of_classes(self.classes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -291,13 +291,8 @@ class Competition:
             problems.append("name is empty")
         if not self.columns.targets:
             problems.append("columns.targets is empty; name the column to predict")
-        one_hot = len(self.columns.targets) > 2 and self.columns.targets == self.task.classes
-        if self.task.problem_type.named_classes and len(self.columns.targets) != 1 and not one_hot:
-            problems.append(
-                f"columns.targets names {len(self.columns.targets)} columns; "
-                f"a {self.task.problem} problem has one, or one of 0 and 1 per class, named as in "
-                "task.classes"
-            )
+        if wrong := self.task.problem_type.columns_problem(self.columns.targets, self.task):
+            problems.append(wrong)
         raise_if(problems, UsageError, f"the config of {self.name!r} does not fit together")
 
     @property

@@ -11,6 +11,7 @@ import pandas as pd
 from pipeline.base import Competition
 from pipeline.base.config import TaskConfig
 from pipeline.data.table import Findings, Table, concatenate
+from pipeline.problems.heads import heads_of, parts_of
 from pipeline.problems.label_texts import Reader, canonical, flag
 from pipeline.problems.multilabel import labels_in
 
@@ -52,6 +53,30 @@ def _from_cells(
     return targets, found.sentences(), []
 
 
+def _from_joined(
+    column: pd.Series, ids: np.ndarray, task: TaskConfig
+) -> tuple[np.ndarray, list[str], list[str]]:
+    """As `encode`, from cells that hold a class of each of several targets."""
+    found, separator = Findings(), task.separator or ""
+    heads = list(heads_of(task.classes))
+    codes, texts = pd.factorize(column.to_numpy(dtype=object), use_na_sentinel=False)
+    parts = [parts_of(text, separator) for text in texts]
+    right = np.array([len(own) == len(heads) for own in parts], dtype=bool)[codes]
+    for row in np.flatnonzero(~right):
+        text = texts[codes[row]]
+        what = f"a label that is not {len(heads)} parts joined by {separator!r}"
+        what = what if text.strip() else "no label"
+        found.add(
+            f"column {column.name!r}: {what}",
+            f"id {ids[row]}" + f" ({text!r})" * bool(text.strip()),
+        )
+    frame = pd.DataFrame([parts[code] for code in codes[right]], columns=heads, dtype=object)
+    targets = np.full((len(column), len(task.classes)), np.nan)
+    own, problems, notes = encode(frame, heads, ids[right], task)
+    targets[right] = own
+    return targets, [*found.sentences(), *problems], notes
+
+
 def _flags(column: pd.Series) -> np.ndarray:
     """(n,) 0 or 1; NaN for anything else."""
     codes, texts = pd.factorize(column.to_numpy(dtype=object), use_na_sentinel=False)
@@ -72,13 +97,14 @@ def encode(
             cells = ", ".join(frame[list(columns)].iloc[row].tolist())
             found.add("rows that have not exactly one 1 among 0s", f"id {ids[row]} ({cells})")
         return targets[:, None], found.sentences(), []
-    if task.separator is not None:
-        return _from_cells(frame[columns[0]], ids, task)
-    number_of = task.problem_type.reader(task)
+    if task.separator is not None and len(columns) == 1:
+        each = task.problem_type.in_a_cell == "one of each"
+        return (_from_joined if each else _from_cells)(frame[columns[0]], ids, task)
+    readers = task.problem_type.readers(task, len(columns))
     targets = np.empty((len(frame), len(columns)))
     for place, column in enumerate(columns):
         codes, texts = pd.factorize(frame[column].to_numpy(dtype=object), use_na_sentinel=False)
-        values, wrong = _values(texts, number_of)
+        values, wrong = _values(texts, readers[place])
         targets[:, place] = values[codes]
         for row in np.flatnonzero(np.isnan(targets[:, place])):
             kind = wrong[codes[row]]
@@ -115,20 +141,23 @@ FEWEST = 2
 
 
 def single_rows(train: Table, competition: Competition) -> np.ndarray:
-    """(n,) bool: whether a row of *train* is the only one of its class.
+    """(n,) bool: whether a row of *train* is the only one of its class, or of one of its classes.
 
     None where so few classes would stay that nothing could be told apart.
     """
     nobody = np.zeros(len(train), dtype=bool)
     kind = competition.task.problem_type
-    alone = kind.exclusive and kind.named_classes and not kind.units
-    if train.targets is None or not alone:
+    if train.targets is None or kind.units or not kind.blocks(len(competition.outputs)):
         return nobody
-    number = train.targets[:, 0]
-    if not np.isfinite(number).all():
+    if not np.isfinite(train.targets).all():
         return nobody
-    amount = np.bincount(number.astype(int), minlength=len(competition.task.classes))
-    return amount[number.astype(int)] == 1 if (amount > 1).sum() >= FEWEST else nobody
+    alone, names = nobody, competition.columns.targets
+    for each in kind.divisions(train.targets, names, competition.task.classes):
+        amount = np.bincount(each.class_of_row, minlength=len(each.names))
+        if (amount > 1).sum() < FEWEST:
+            return nobody
+        alone = alone | (amount[each.class_of_row] == 1)
+    return alone
 
 
 def apart(
@@ -140,7 +169,8 @@ def apart(
         return train, extra, []
     single = train.rows(alone)
     assert single.targets is not None, "train is labelled"
-    names = [competition.task.classes[int(place)] for place in single.targets[:, 0]]
+    kind, classes = competition.task.problem_type, competition.task.classes
+    names = [kind.label_text(values, classes) for values in single.targets]
     shown = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
     one = len(names) == 1
     told = (

@@ -121,7 +121,8 @@ class Table:
     """(n, s) str objects; s = 1 for single sentences, 2 for pairs."""
     targets: np.ndarray | None = None
     """(n, k) float64, or None for unlabelled rows. Regression: the label's own unit. binary: 0/1 in
-    one column. multiclass: the class number in one column. multilabel: 0/1 per label."""
+    one column. multiclass: the class number in one column. multilabel: 0/1 per
+    label. heads: 0/1 per class, a single 1 for each target."""
     features: Mapping[str, np.ndarray] = field(default_factory=dict)
     """Further columns, each (n,) str objects."""
     marked: Mapping[str, np.ndarray] = field(default_factory=dict)

@@ -137,11 +137,12 @@ class Evidence:
     def column_weights(self, folds: FoldSet) -> np.ndarray:
         """(k,) how much the squared error of each column counts where columns are added up.
 
-        Several numbers or labels count alike, whatever their spread. The classes of one label are
-        left as they are: a class with three rows must not weigh as much as one with a thousand.
+        Several numbers or labels count alike, whatever their spread. The classes of one label or
+        head are left as they are: a class with three rows must not weigh as much as one with a
+        thousand.
         """
         spread = self.moments(folds).scatter[:, -1, -1]
-        if self.kind.exclusive or not spread.any():
+        if self.kind.blocks(len(spread)) or not spread.any():
             return np.ones(len(spread))
         return np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 0)
 

@@ -292,7 +292,7 @@ def conclude(
         folds.fold_of_row[0],
         folds.group_of_row,
         metric,
-        competition.task.problem,
+        competition.task.problem_type.name,
         about.get("train"),
     )
     evidence, members, pruned = without_copies(evidence, members)

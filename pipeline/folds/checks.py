@@ -37,7 +37,7 @@ def target_problems(
     for classes in divided:
         amount = np.bincount(classes.class_of_row, minlength=len(classes.names))
         kind = competition.task.problem_type  # the classes of several labels have to be there
-        refused = competition.folds.rare == "refuse" or not kind.exclusive
+        refused = competition.folds.rare == "refuse" or not kind.blocks(len(competition.outputs))
         for number in np.flatnonzero((amount == 0) & refused):
             problems.append(
                 f"{train.source} has no row of {classes.names[number]}: a learner cannot tell it "

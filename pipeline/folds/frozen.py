@@ -341,7 +341,7 @@ def _assigned(
 ) -> np.ndarray:
     """(R, n) folds that do not depend on the order of the rows: they are sorted by id first."""
     folds = competition.folds
-    stratum = strata(train, competition.task.problem, folds)
+    stratum = strata(train, competition.task.problem_type.name, folds)
     order = np.argsort(train.ids, kind="stable")
     assignments, problems = [], []
     for repeat in range(folds.repeats):

@@ -30,7 +30,6 @@ from pipeline.metrics.formulas import (
     columns_named,
     likeliest,
     nearest,
-    positive,
 )
 from pipeline.metrics.greedy import GreedySteps, Prepared
 from pipeline.metrics.linearised_metrics import Finish, Sums
@@ -95,11 +94,20 @@ class Metric:
     @property
     def row_sums(self) -> Sums | None:
         """The way by sums over rows of raw predictions, or None where only the formula is left."""
+        if self.formula.answer_sums:
+            return self._sums_of_answers
         if self.formula.row_sums or self.formula.label_sums is None:
             return self.formula.row_sums
         if problem_of(self.problem).numeric and self.cuts is None and self.label_range is None:
             return None  # the range to round to is that of the targets: it changes with the rows
         return self._sums_of_labels
+
+    def _sums_of_answers(
+        self, truth: np.ndarray, predicted: np.ndarray
+    ) -> tuple[np.ndarray, Finish]:
+        sums, kind = self.formula.answer_sums, problem_of(self.problem)
+        assert sums is not None
+        return sums(kind.scored(truth), kind.scored(self.labels(truth, predicted)))
 
     def _sums_of_labels(
         self, truth: np.ndarray, predicted: np.ndarray
@@ -117,7 +125,7 @@ class Metric:
             return kind.decode(predicted, truth[:, -1] == 0, self.classes)[:, None].astype(float)
         if kind.numeric:
             return nearest(truth, predicted, self.label_range)
-        return likeliest(predicted) if kind.exclusive else positive(predicted)
+        return likeliest(predicted) if kind.exclusive else kind.as_labels(predicted, (0.0, 1.0))
 
     def score(self, y_true: np.ndarray, y_pred: np.ndarray) -> float:
         """The metric of raw predictions *y_pred* (n, k) for the targets *y_true*.
@@ -139,7 +147,8 @@ class Metric:
             )
         try:
             if self.needs == "label":
-                guess = self.labels(truth, guess)
+                kind = problem_of(self.problem)
+                truth, guess = kind.scored(truth), kind.scored(self.labels(truth, guess))
             return self.formula.score(y_true if self.formula.needs_rows else truth, guess)
         except MetricError as error:
             raise MetricError(f"{self.name} has no value: {error}") from None
@@ -165,9 +174,9 @@ def get_metric(name: str, task: TaskConfig, root: Path | None = None) -> Metric:
             f"{', '.join(fitting(task.problem))}, f-beta(5), entity-f-beta(2), entity-f1(TYPE)"
         )
     if ":" in name:
-        function = _find(name, root or Path())
+        function, known_as = _find(name, root or Path()), task.problem_type.name
         larger = getattr(function, "greater_is_better", True)
-        return of_a_function(name, _own(name, function), task.problem, bool(larger))
+        return of_a_function(name, _own(name, function), known_as, bool(larger))
     fit = ", ".join(fitting(task.problem))
     if is_family(name):
         record = record_of(name, task)
@@ -175,7 +184,8 @@ def get_metric(name: str, task: TaskConfig, root: Path | None = None) -> Metric:
             raise UsageError(
                 f"the metric {name!r} does not fit a {task.problem} problem. There are: {fit}."
             )
-        return Metric(name, record, task.problem, task.label_range, classes=classes)
+        known_as = task.problem_type.name
+        return Metric(name, record, known_as, task.label_range, classes=classes)
     if name not in METRICS:
         close = get_close_matches(name.lower(), sorted(METRICS), n=1, cutoff=0.5)
         hint = f"did you mean {close[0]!r}? " if close else ""
@@ -187,7 +197,8 @@ def get_metric(name: str, task: TaskConfig, root: Path | None = None) -> Metric:
         raise UsageError(
             f"the metric {name!r} does not fit a {task.problem} problem. There are: {fit}."
         )
-    return Metric(name, METRICS[name], task.problem, task.label_range, classes=classes)
+    known_as = task.problem_type.name
+    return Metric(name, METRICS[name], known_as, task.label_range, classes=classes)
 
 
 def of_a_function(name: str, score: Score, problem: str, greater_is_better: bool = True) -> Metric:

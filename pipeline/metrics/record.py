@@ -57,6 +57,8 @@ class Formula:
     place of this one."""
     needs_rows: bool = False
     """Whether `score` wants targets that know which rows of their file they are (`data.table`)."""
+    answer_sums: Sums | None = None
+    """The same for labels in the shape of `Problem.scored`, where that is not that of targets."""
     greedy: Greedy | None = None
     """Members made ready for greedy steps that pass over the rows."""
 

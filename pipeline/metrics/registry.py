@@ -6,7 +6,7 @@ in `formulas`; docs/metrics.md says which function of scikit-learn or scipy each
 
 import math
 
-from pipeline.metrics import formulas, moments, tagging
+from pipeline.metrics import formulas, heads, moments, tagging
 from pipeline.metrics import linearised_metrics as linear
 from pipeline.metrics.greedy import likely, likely_classes, ranked
 from pipeline.metrics.record import Formula, Record
@@ -134,14 +134,14 @@ METRICS: dict[str, Record] = {
     ),
     "accuracy": Record(
         formulas={
-            "binary": _ACCURACY,
-            "multiclass": _ACCURACY,
-            "multilabel": _ACCURACY,
+            **dict.fromkeys(CLASSIFIED, _ACCURACY),
+            "heads": heads.ACCURACY,
             "tags": tagging.ACCURACY,
         },
         greater_is_better=True,
         needs="label",
         bounds=UP_TO_ONE,
+        place={"heads": 1},
     ),
     "f1": Record(
         formulas={"binary": _F1, "multilabel": _F1},
@@ -155,12 +155,20 @@ METRICS: dict[str, Record] = {
         place={"multilabel": 2},
     ),
     "macro-f1": Record(
-        formulas={"binary": _MACRO_F1, "multiclass": _MACRO_F1, "multilabel": _F1},
+        formulas={
+            "binary": _MACRO_F1,
+            "multiclass": _MACRO_F1,
+            "multilabel": _F1,
+            "heads": heads.MACRO_F1,
+        },
         greater_is_better=True,
         needs="label",
         bounds=UP_TO_ONE,
-        usual_for={"several classes": "One class per row, every class counts the same."},
-        place={"multiclass": 0, "multilabel": 1},
+        usual_for={
+            "several classes": "One class per row, every class counts the same.",
+            "targets of classes": "The mean over the targets, every class counts the same.",
+        },
+        place={"multiclass": 0, "multilabel": 1, "heads": 0},
     ),
     "log-loss": Record(
         formulas={
@@ -173,6 +181,7 @@ METRICS: dict[str, Record] = {
             "multilabel": _LOG_LOSS,
             "soft-labels": _loss_of_rows(formulas.soft_losses),
             "tags": tagging.LOG_LOSS,
+            "heads": heads.LOG_LOSS,
         },
         greater_is_better=False,
         needs="value",
@@ -235,14 +244,18 @@ METRICS: dict[str, Record] = {
         bounds=UP_TO_ONE,
     ),
     "weighted-f1": Record(
-        formulas=dict.fromkeys(
-            ("binary", "multiclass"),
-            Formula(score=formulas.weighted_f1, label_sums=linear.WEIGHTED_F1),
-        ),
+        formulas={
+            **dict.fromkeys(
+                ("binary", "multiclass"),
+                Formula(score=formulas.weighted_f1, label_sums=linear.WEIGHTED_F1),
+            ),
+            "heads": heads.WEIGHTED_F1,
+        },
         greater_is_better=True,
         needs="label",
         bounds=UP_TO_ONE,
     ),
+    **heads.JOINT,
     "micro-f1": Record(
         formulas={
             "multiclass": _ACCURACY,

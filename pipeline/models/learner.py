@@ -67,7 +67,7 @@ class Learner(Protocol):
         """(len(table), k) float32, row by row in the table's order.
 
         Regression in the label's unit, otherwise probabilities (multiclass: one column per class,
-        rows sum to one). Never rounded, never clipped.
+        rows sum to one; heads: the block of each target does). Never rounded, never clipped.
         """
 
     def save(self, folder: Path) -> None:

@@ -27,11 +27,11 @@ class Binary(OneClass, YesOrNo):
     scored_as = "binary"
     described = "binary"
 
-    def class_count_problem(self, count: int) -> str | None:
+    def classes_problem(self, classes: Sequence[str]) -> str | None:
         """Two."""
-        if count == 2:
+        if len(classes) == 2:
             return None
-        return f"task.classes has {count} entries; binary needs 2: negative, positive"
+        return f"task.classes has {len(classes)} entries; binary needs 2: negative, positive"
 
     def by_class(self, predicted: np.ndarray) -> np.ndarray:
         """The probability of the negative class first."""

@@ -25,6 +25,16 @@ class OneClass(Problem):
     column_word = "classes"
     spread = "classes"
 
+    def columns_problem(self, targets: Sequence[str], task: Task) -> str | None:
+        """One, or one of 0 and 1 for each of several classes."""
+        one_hot = len(targets) > 2 and list(targets) == list(task.classes)
+        if len(targets) == 1 or one_hot:
+            return None
+        return (
+            f"columns.targets names {len(targets)} columns; a {self.name} problem has one, or one "
+            "of 0 and 1 per class, named as in task.classes"
+        )
+
     def reader(self, task: Task) -> Reader:
         """The names in task.classes, numbers in any way to write them."""
         return class_reader(task.classes)

@@ -31,11 +31,11 @@ class Multiclass(OneClass, SumsToOne):
     usual_loss = "cross-entropy"
     alone = "accuracy"
 
-    def class_count_problem(self, count: int) -> str | None:
+    def classes_problem(self, classes: Sequence[str]) -> str | None:
         """Three or more."""
-        if count >= 3:
+        if len(classes) >= 3:
             return None
-        return f"task.classes has {count} entries; multiclass needs 3 or more"
+        return f"task.classes has {len(classes)} entries; multiclass needs 3 or more"
 
     def outputs(self, targets: Sequence[str], classes: Sequence[str]) -> list[str]:
         """The classes."""

@@ -34,7 +34,7 @@ class Multilabel(YesOrNo):
     scored_as = "multilabel"
     described = "multilabel (any of several)"
     spread = "labels"
-    several_in_a_cell = True
+    in_a_cell = "several"
 
     def outputs(self, targets: Sequence[str], classes: Sequence[str]) -> list[str]:
         """The labels: target columns, or named in task.classes where one cell holds several."""

@@ -14,9 +14,9 @@ import numpy as np
 from pipeline.problems.form import Form, Kind, Sample
 from pipeline.problems.label_texts import Reader
 
-TargetKind = Literal["numbers", "flags", "classes", "shares"]
-"""What a target column holds: numbers in the label's unit, 0 and 1, class numbers 0 … c - 1, or the
-probability of a class.
+TargetKind = Literal["numbers", "flags", "classes", "shares", "blocks"]
+"""What a target column holds: numbers in the label's unit, 0 and 1, class numbers 0 … c - 1, the
+probability of a class, or 0 and 1 of which each block of columns has a single 1.
 Losses and the linear learner say which kinds they can be fitted to."""
 
 Submit = Literal["auto", "value", "label"]
@@ -44,7 +44,8 @@ class Task(Protocol):
 
     @property
     def separator(self) -> str | None:
-        """What parts several labels in one cell; None where each label has a column."""
+        """What parts several labels, or one of each of several targets, in one cell; None where
+        each has a column."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,8 +79,8 @@ class Division:
 class Problem(ABC):
     """One problem type."""
 
-    name: ClassVar[str]
-    """As in the config."""
+    name: str
+    """As in the config; where the type has a shape, with it: heads(2+3)."""
     described: ClassVar[str]
     """The name with what it means, for the comment in a config."""
     target_kind: ClassVar[TargetKind]
@@ -98,8 +99,9 @@ class Problem(ABC):
     """The recipe that is proposed for a first run: no download, soon done."""
     stored: ClassVar[type] = np.float32
     """The numbers that predictions are kept as."""
-    several_in_a_cell: ClassVar[bool] = False
-    """Whether one target column may hold several labels, named in task.classes."""
+    in_a_cell: ClassVar[Literal["one", "several", "one of each"]] = "one"
+    """How many labels a cell of one target column may hold, parted by task.separator and named in
+    task.classes: any of several, or one of each of several targets."""
 
     usual_loss: ClassVar[str]
     """What `loss: auto` is for a network."""
@@ -131,23 +133,48 @@ class Problem(ABC):
 
     # The config.
 
-    def class_count_problem(self, count: int) -> str | None:
-        """What is wrong with *count* entries in task.classes; None where nothing is."""
+    def classes_problem(self, classes: Sequence[str]) -> str | None:
+        """What is wrong with task.classes; None where nothing is."""
         return None
 
-    def classes_problem(self, classes: Sequence[str]) -> str | None:
-        """What is wrong with the names in task.classes; None where nothing is."""
+    def columns_problem(self, targets: Sequence[str], task: Task) -> str | None:
+        """What is wrong with so many target columns of these names; None where nothing is."""
         return None
+
+    def of_classes(self, classes: Sequence[str]) -> "Problem":
+        """The type as task.classes shapes it; itself where they do not."""
+        return self
+
+    def of_shape(self, shape: str) -> "Problem":
+        """The type whose name has *shape* in parentheses."""
+        raise KeyError(f"{self.name}({shape})")
+
+    def blocks(self, k: int) -> list[slice]:
+        """The prediction columns, of *k*, whose probabilities sum to one; none where each stands
+        for itself."""
+        return [slice(0, k)] if self.exclusive else []
 
     def outputs(self, targets: Sequence[str], classes: Sequence[str]) -> list[str]:
         """(k,) names of the prediction columns."""
         return list(targets)
+
+    def spellings(self, outputs: Sequence[str]) -> list[list[str]]:
+        """Lists (k,) of names that others may give to the prediction columns *outputs*."""
+        return [list(outputs)]
+
+    def names_in(self, cell: str, task: Task) -> list[str]:
+        """The prediction columns that an answer written as classes speaks for."""
+        return [cell]
 
     # Labels.
 
     @abstractmethod
     def reader(self, task: Task) -> Reader:
         """From a label's text, without outer spaces, to its number or what is wrong with it."""
+
+    def readers(self, task: Task, columns: int) -> list[Reader]:
+        """One for each of the target *columns*."""
+        return [self.reader(task)] * columns
 
     def whole_rows(self, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray, str]:
         """(n, t) *targets* as they are kept, (n,) where a row as a whole is wrong, and how."""
@@ -241,6 +268,10 @@ class Problem(ABC):
         return scores
 
     # Metrics.
+
+    def scored(self, flags: np.ndarray) -> np.ndarray:
+        """Labels in the shape in which formulas of labels take them."""
+        return flags
 
     @abstractmethod
     def looks_like(self, clues: Clues) -> str:

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Literal
 
 from pipeline.problems.binary import BINARY
+from pipeline.problems.heads import HEADS
 from pipeline.problems.multiclass import MULTICLASS
 from pipeline.problems.multilabel import MULTILABEL
 from pipeline.problems.problem import Problem
@@ -10,7 +11,10 @@ from pipeline.problems.regression import REGRESSION
 from pipeline.problems.soft_labels import SOFT_LABELS
 from pipeline.problems.tags import TAGS
 
-PROBLEMS: tuple[Problem, ...] = (REGRESSION, BINARY, MULTICLASS, MULTILABEL, SOFT_LABELS, TAGS)
+PROBLEMS: tuple[Problem, ...] = (
+    *(REGRESSION, BINARY, MULTICLASS, MULTILABEL, SOFT_LABELS),
+    *(TAGS, HEADS),
+)
 """A new type is one more entry here."""
 
 TYPES: dict[str, Problem] = {each.name: each for each in PROBLEMS}
@@ -23,9 +27,14 @@ else:  # the parser offers and checks the names that there are
 
 
 def problem_of(name: str) -> Problem:
-    """The problem type called *name*, one of TYPES.
+    """The problem type called *name*: one of TYPES, with a shape in parentheses where it has one.
 
     >>> problem_of("multiclass").outputs(["label"], ["sad", "happy", "angry"])
     ['sad', 'happy', 'angry']
+    >>> problem_of("heads(2+3)").blocks(5)
+    [slice(0, 2, None), slice(2, 5, None)]
     """
-    return TYPES[name]
+    if name in TYPES:
+        return TYPES[name]
+    plain, _, shape = name.removesuffix(")").partition("(")
+    return TYPES[plain].of_shape(shape)

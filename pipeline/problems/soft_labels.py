@@ -34,11 +34,13 @@ class SoftLabels(SumsToOne):
     alone = "Pearson"
     spread = "numbers"
 
-    def class_count_problem(self, count: int) -> str | None:
+    def classes_problem(self, classes: Sequence[str]) -> str | None:
         """The target columns are the classes."""
-        if not count:
+        if not classes:
             return None
-        return f"task.classes has {count} entries; soft-labels have a target column per class"
+        return (
+            f"task.classes has {len(classes)} entries; soft-labels have a target column per class"
+        )
 
     def reader(self, task: Task) -> Reader:
         """Numbers from 0 to 1."""

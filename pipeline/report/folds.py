@@ -19,7 +19,7 @@ WIDEST = 8
 
 def facts(folds: Folds, competition: Competition, train: Table) -> dict[str, Any]:
     """JSON-ready facts about frozen folds, with one entry per repeat and fold."""
-    stratum = strata(train, competition.task.problem, competition.folds)
+    stratum = strata(train, competition.task.problem_type.name, competition.folds)
     groups = describe(folds.group_of_row)
     return {
         "competition": competition.name,

@@ -101,6 +101,11 @@ def _target_title(seen: Inspection) -> str:
             f"Target {name(fact.name)}: {number(fact.minimum)} to {number(fact.maximum)}, mean "
             f"{figure(fact.mean)}, sd {figure(fact.deviation)}, {fact.distinct:,} different values"
         )
+    if spread.heads:
+        return (
+            f"Target: {spread.heads} targets of {len(spread.names)} classes, "
+            f"{spread.label_sets:,} of their combinations occur"
+        )
     if spread.label_sets:
         without = share(spread.unlabelled, spread.totals["train"])
         return (

@@ -80,7 +80,8 @@ CHANGES: dict[str, str] = {
     "columns.space_after": "A list of whether a space follows each given unit.",
     "columns.features": "Further columns that train and test share; folds can use them.",
     "task.problem": f"Possible: {_either([each.described for each in TYPES.values()])}.",
-    "task.classes": "Prediction columns have this order; for binary: negative, positive.",
+    "task.classes": "Prediction columns have this order; for binary: negative, positive; for heads "
+    "TARGET=CLASS, target by target.",
     "task.label_range": "[lowest, highest] possible label, or null where there are no such ends.",
     "task.submit": "Possible: value (number, probability), label (class), or auto: as the sample "
     "submission shows.",
@@ -90,7 +91,8 @@ CHANGES: dict[str, str] = {
     "or none.",
     "task.class_codes": "What the submission writes for each of classes, in their order.",
     "data.short_sample": "Whether the sample shows some rows only; the submission has all.",
-    "task.separator": "What parts several labels in one cell; list: each cell is a list.",
+    "task.separator": "What parts several labels in one cell, or joins one class of each of "
+    "several targets; list: each cell is a list.",
     "task.unlabelled": "What stands in place of a label in rows that have none: they are left out.",
     "folds.rare": "What becomes of a class of a single row: refuse, or train-only (never scored).",
     "submissions.benchmark": "ensemble writes the file that its own evaluation takes, too.",

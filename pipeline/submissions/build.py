@@ -148,7 +148,7 @@ def fill(outcome: Outcome, ids: Sequence[str], sample: Sample, rows: Rows | None
     """
     task = outcome.competition.task
     rows = rows or Rows(outcome.members.test, outcome.facts)
-    predicted = outcome.assessment.blend.predict(rows, task.problem)
+    predicted = outcome.assessment.blend.predict(rows, task.problem_type.name)
     check(ids, sample.ids.tolist(), predicted)
     decided = outcome.decided.apply(predicted)
     limits = task.label_range or outcome.seen_range

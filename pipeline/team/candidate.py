@@ -140,9 +140,10 @@ def as_outputs(sheet: CandidateTable, kind: Kind, contest: CompetitionView) -> n
         with np.errstate(invalid="ignore", over="ignore"):
             ordered = low + (high - low) * sigmoid(ordered)
     elif kind == "logits":
-        together = contest.kind.exclusive or width > k
+        blocks = [slice(0, width)] if width > k else contest.kind.blocks(k)
         with np.errstate(invalid="ignore", over="ignore"):  # rows with NaN stay NaN
-            ordered = softmax(ordered) if together else sigmoid(ordered)
+            parts = [softmax(ordered[:, own]) for own in blocks]
+            ordered = np.hstack(parts) if parts else sigmoid(ordered)
     elif kind == "probabilities":
         ordered = np.clip(ordered, 0.0, 1.0)  # beyond by rounding only, see the top of this file
     return ordered[:, 1:] if width > k else ordered

@@ -97,9 +97,10 @@ def find_outputs(
     """Column -> column of our predictions."""
     task = competition.task
     _refuse_two(free, competition, name)
-    for header in (free, [column for column in free if not _is_index(column)]):
-        if found := match_ends(competition.outputs, header):
-            return found
+    for names in task.problem_type.spellings(competition.outputs):
+        for header in (free, [column for column in free if not _is_index(column)]):
+            if found := match_ends(names, header):
+                return found
     if task.classes and (found := match_ends(task.classes, free)):
         return found
     if len(competition.outputs) == 1:
@@ -324,8 +325,12 @@ class Spelled:
 def as_numbers(frame: pd.DataFrame, competition: Competition) -> Spelled | None:
     """The *frame* with columns of numbers; None where no single column is such a list or name."""
     columns = [str(column) for column in frame.columns if column != competition.columns.id]
-    names = competition.task.classes or competition.outputs
-    for read in (_lists, _classes):
+    task, names = competition.task, competition.task.classes or competition.outputs
+
+    def classes(cells: Sequence[str], names: Sequence[str]) -> np.ndarray | None:
+        return _classes([task.problem_type.names_in(cell.strip(), task) for cell in cells], names)
+
+    for read in (_lists, classes):
         found = {column: read(frame[column].tolist(), names) for column in columns}
         known = {column: values for column, values in found.items() if values is not None}
         if len(known) > 1:  # the labels may stand beside
@@ -360,17 +365,16 @@ def _lists(cells: Sequence[str], names: Sequence[str]) -> np.ndarray | None:
     return np.array(rows, dtype=float) if rows else None
 
 
-def _classes(cells: Sequence[str], names: Sequence[str]) -> np.ndarray | None:
-    """(r, c) 1 in the column of the class that a cell names, empty cells aside."""
+def _classes(told: Sequence[Sequence[str]], names: Sequence[str]) -> np.ndarray | None:
+    """(r, c) 1 in the columns that a cell names, empty cells aside."""
     place_of = {name: place for place, name in enumerate(names)}
-    texts = [cell.strip() for cell in cells]
-    if len(names) < 2 or not any(texts) or any(text and text not in place_of for text in texts):
+    known = [[place_of.get(name, -1) for name in own] if any(own) else [] for own in told]
+    if len(names) < 2 or not any(known) or any(-1 in own for own in known):
         return None
-    values = np.zeros((len(texts), len(names)))
-    for row, text in enumerate(texts):
-        if text:
-            values[row, place_of[text]] = 1.0
-        else:
+    values = np.zeros((len(told), len(names)))
+    for row, places in enumerate(known):
+        values[row, places] = 1.0
+        if not places:
             values[row] = np.nan
     return values
 

@@ -60,8 +60,8 @@ class CompetitionView:
 
     @property
     def problem(self) -> str:
-        """Its name: regression, binary, multiclass or multilabel."""
-        return self.competition.task.problem
+        """The name of its type, as `problem_of` takes it."""
+        return self.kind.name
 
     @property
     def kind(self) -> Problem:

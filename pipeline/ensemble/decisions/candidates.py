@@ -32,7 +32,7 @@ def forced(
     """What the form of the file does before any choice; None where the metric reads classes."""
     if kind == "value" or metric.needs == "label":
         return None
-    return Labels(task.problem, task.label_range or seen_range)
+    return Labels(task.problem_type.name, task.label_range or seen_range)
 
 
 def candidates(task: TaskConfig, metric: Metric, kind: Kind, truth: np.ndarray) -> list[Candidate]:

@@ -156,6 +156,21 @@ def _labels_of(
             return np.minimum((uniform > below).sum(axis=1), mean.shape[1] - 1)[:, None]
 
         return classes
+    if blocks := kind.blocks(mean.shape[1]):
+        logs, uniform = np.log(chance), random.random((len(mean), len(blocks)))
+        usual = logs.mean(axis=0)
+
+        def heads(sureness: float) -> np.ndarray:
+            share = kind.from_scores(usual + sureness * (logs - usual))
+            found = np.zeros(share.shape)
+            for place, own in enumerate(blocks):
+                below = np.cumsum(share[:, own], axis=1)
+                number = (uniform[:, place, None] > below).sum(axis=1)
+                number = np.minimum(number, below.shape[1] - 1)
+                found[np.arange(len(found)), own.start + number] = 1
+            return found
+
+        return heads
     logits, uniform = np.log(chance / (1 - chance)), random.random(mean.shape)
     average = chance.mean(axis=0)
     usual = np.log(average / (1 - average))

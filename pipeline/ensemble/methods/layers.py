@@ -47,9 +47,7 @@ class View:
             :, None
         ]
         parts = [stretch, np.broadcast_to(np.eye(k), (n, k, k))]
-        if not problem_of(
-            self.problem
-        ).exclusive:  # a softmax does not see what is added to all classes
+        if not problem_of(self.problem).blocks(k):  # a softmax does not see what all classes get
             parts.append(np.broadcast_to(features[:, None], (n, k, q)))
         return scores, np.concatenate(parts, axis=-1)
 
@@ -126,7 +124,7 @@ def layers(evidence: Evidence, folds: FoldSet) -> Layered:
     truth = evidence.kind.expand(evidence.truth[rows], given.columns)
     if numbers:
         truth = truth - label_level(evidence, folds)
-    task = Task(offset, design, truth, exclusive=evidence.kind.exclusive)
+    task = Task(offset, design, truth, evidence.kind.blocks(given.columns))
     strength = _best_strength(evidence, rows, task)
     return Layered(base, view, _fitted(task, strength, numbers), names)
 

@@ -51,12 +51,13 @@ class Task:
     """(n, k, d)."""
     truth: np.ndarray
     """(n, k) of 0 and 1."""
-    exclusive: bool
-    """Whether exactly one column of a row is 1 (softmax), or each stands for itself (sigmoid)."""
+    blocks: Sequence[slice]
+    """Columns of which exactly one is 1 in a row (softmax); none where each stands for itself
+    (sigmoid)."""
 
     def take(self, rows: np.ndarray) -> "Task":
         """Some of the rows."""
-        return Task(self.offset[rows], self.design[rows], self.truth[rows], self.exclusive)
+        return Task(self.offset[rows], self.design[rows], self.truth[rows], self.blocks)
 
     def scores(self, coefficients: np.ndarray) -> np.ndarray:
         """(n, k)."""
@@ -65,19 +66,22 @@ class Task:
     def loss(self, coefficients: np.ndarray) -> float:
         """Mean negative log likelihood of a row, in nats."""
         scores = self.scores(coefficients)
-        if self.exclusive:
+        if self.blocks:
             right = (scores * self.truth).sum(axis=1)
-            return float((logsumexp(scores, axis=1) - right).mean())
+            whole = np.sum([logsumexp(scores[:, own], axis=1) for own in self.blocks], axis=0)
+            return float((whole - right).mean())
         return float((np.logaddexp(0, scores) - scores * self.truth).sum(axis=1).mean())
 
     def slopes(self, coefficients: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Gradient (d,) and Hessian (d, d) of the loss."""
         n, k, d = self.design.shape
         scores, flat = self.scores(coefficients), self.design.reshape(n * k, d)
-        if self.exclusive:
-            chance = softmax(scores, axis=1)
-            expected = np.einsum("nc,ncd->nd", chance, self.design)
-            curved = flat.T @ (flat * chance.reshape(-1, 1)) - expected.T @ expected
+        if self.blocks:
+            chance = np.hstack([softmax(scores[:, own], axis=1) for own in self.blocks])
+            curved = flat.T @ (flat * chance.reshape(-1, 1))
+            for own in self.blocks:
+                expected = np.einsum("nc,ncd->nd", chance[:, own], self.design[:, own])
+                curved = curved - expected.T @ expected
         else:
             chance = expit(scores)
             curved = flat.T @ (flat * (chance * (1 - chance)).reshape(-1, 1))
@@ -160,7 +164,7 @@ def _task(evidence: Evidence, folds: FoldSet) -> Task:
     scores = [scores_of(member, evidence.problem) for member in given.members]
     biases = np.broadcast_to(np.eye(k), (len(given), k, k))
     design = np.concatenate([np.stack(scores, axis=-1), biases], axis=-1)
-    return Task(np.mean(scores, axis=0), design, truth, exclusive=evidence.kind.exclusive)
+    return Task(np.mean(scores, axis=0), design, truth, evidence.kind.blocks(k))
 
 
 logistic = tuned("logistic", pools, 2)

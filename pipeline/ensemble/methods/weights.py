@@ -179,10 +179,11 @@ def _given(evidence: Evidence, folds: FoldSet) -> tuple[np.ndarray, np.ndarray]:
     what came true has one minus them."""
     rows = evidence.rows(folds)
     truth = evidence.truth[rows]
-    if evidence.kind.exclusive:
-        number = truth.astype(int)
-        given = [np.take_along_axis(member[rows], number, axis=1) for member in evidence.oof]
-        return np.stack([each.ravel() for each in given], axis=1), np.zeros(len(rows), dtype=bool)
+    k = evidence.given.columns
+    if evidence.kind.blocks(k):  # in each block one came true
+        right = evidence.kind.expand(truth, k) == 1
+        given = [member[rows][right] for member in evidence.oof]
+        return np.stack(given, axis=1), np.zeros(len(given[0]), dtype=bool)
     given = [member[rows].ravel() for member in evidence.oof]
     return np.stack(given, axis=1), (truth <= 0.5).ravel()
 

@@ -183,6 +183,9 @@ def _questions(targets: np.ndarray, factory: BoostingFactory) -> list[tuple[np.n
     kind = factory.task.problem_type.target_kind
     if kind == "classes":
         return [(targets[:, 0], factory.outputs)]
+    if kind == "blocks":
+        blocks = factory.task.problem_type.blocks(factory.outputs)
+        return [(targets[:, own].argmax(axis=1), own.stop - own.start) for own in blocks]
     return [(column, 2 if kind == "flags" else 0) for column in targets.T]
 
 

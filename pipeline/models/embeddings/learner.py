@@ -26,7 +26,7 @@ from pipeline.base.paths import Workspace
 from pipeline.data import Table
 from pipeline.models.learner import Engine, LearnerFactory, Watch, read_saved
 from pipeline.models.linear.solver import Design, fit_glm, inner_parts, row_hashes
-from pipeline.models.linear.targets import Answers, answers_of, learn_answers
+from pipeline.models.linear.targets import Answers, learn_answers, restored
 from pipeline.models.settings import EmbeddingsRecipe
 
 if TYPE_CHECKING:
@@ -356,10 +356,9 @@ class EmbeddingsLearner:
         """The learner saved in *folder*; ArtifactError where it is damaged or of another recipe."""
         learner = cls(factory)
         content, arrays = read_saved(folder, "embeddings", "made_of", learner._made_of())
-        (kind,) = answers_of(factory.task, "logistic")
         learner.facts = content["facts"]
         learner.scaling = Scaling(arrays["mean"], arrays["spread"], bool(content["pairs"]))
-        learner.answers = kind(center=arrays["center"], scale=arrays["scale"])
+        learner.answers = restored(factory.task, "logistic", arrays)
         learner.learnt = {
             name.removeprefix("head-"): array
             for name, array in arrays.items()

@@ -33,7 +33,7 @@ from pipeline.models.linear.solver import (
     row_hashes,
     try_strengths,
 )
-from pipeline.models.linear.targets import Answers, answers_of, learn_answers
+from pipeline.models.linear.targets import Answers, learn_answers, restored
 from pipeline.models.linear.text_features import NgramCounter, families_of, ngram_settings, tidy
 from pipeline.models.settings import LinearRecipe
 
@@ -234,9 +234,9 @@ class LinearLearner:
         learner.weights, learner.facts = arrays["weights"], content["facts"]
         learner.features = Features.from_arrays(arrays)
         # a learner of the first release says neither: it knew one way, and the order of a pair
-        (kind,) = answers_of(factory.task, content.get("class_fit") or "squares")
         learner.symmetric = bool(content.get("symmetric", False))
-        learner.answers = kind(center=arrays["center"], scale=arrays["scale"])
+        class_fit = content.get("class_fit") or "squares"
+        learner.answers = restored(factory.task, class_fit, arrays)
         return learner
 
     def _affordable(self, train: Table, watch: Watch) -> Table:

@@ -7,8 +7,9 @@ where classes are few and even; where they are many or uneven it masks those tha
 logistic regression does not. Both are tried on held-out rows, and the likelier one is taken.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -158,14 +159,95 @@ class ShareAnswers(ClassAnswers):
         return replace(self, scale=np.full_like(self.scale, slope))
 
 
+@dataclass(frozen=True, kw_only=True)
+class HeadAnswers(Answers):
+    """One class of each of several targets: each fitted as one of several classes, with a softmax
+    of its own.
+
+    Targets, scores and predictions are (n, k), a block of columns for each target; of targets it
+    has a single 1.
+    """
+
+    sizes: tuple[int, ...]
+    """(H,) how many classes each target has."""
+    each: ClassVar[type[ClassAnswers]] = ClassAnswers
+    """How one target is fitted."""
+    way = "squares"
+
+    @classmethod
+    def of_heads(cls, targets: np.ndarray, sizes: tuple[int, ...]) -> "HeadAnswers":
+        """The shares of each target's classes in (n, k) *targets*."""
+        blocks = zip(_blocks(targets, sizes), sizes, strict=True)
+        parts = [cls.each.learn(_numbers(own), size) for own, size in blocks]
+        center, scale = ([getattr(part, name) for part in parts] for name in ("center", "scale"))
+        return cls(center=np.concatenate(center), scale=np.concatenate(scale), sizes=sizes)
+
+    @property
+    def parts(self) -> list[Answers]:
+        """(H,) those of each target."""
+        centers, scales = (
+            _blocks(self.center[None], self.sizes),
+            _blocks(self.scale[None], self.sizes),
+        )
+        return [
+            self.each(center=center[0], scale=scale[0])
+            for center, scale in zip(centers, scales, strict=True)
+        ]
+
+    def encode(self, targets: np.ndarray) -> np.ndarray:
+        """(n, k) float32, block by block."""
+        blocks = zip(self.parts, _blocks(targets, self.sizes), strict=True)
+        return np.hstack([part.encode(_numbers(own)) for part, own in blocks])
+
+    def decode(self, scores: np.ndarray) -> np.ndarray:
+        """(n, k) float32 probabilities, each block with the sum one."""
+        blocks = zip(self.parts, _blocks(scores, self.sizes), strict=True)
+        return np.hstack([part.decode(own) for part, own in blocks])
+
+    def surprise(self, scores: np.ndarray, encoded: np.ndarray) -> float:
+        """Log loss per row of held-out *scores* (h, k), the sum over targets."""
+        return sum(part.surprise(*own) for part, own in self._paired(scores, encoded))
+
+    def sharpened(self, scores: np.ndarray, encoded: np.ndarray) -> "Answers":
+        """These, with the slope that suits each target's held-out *scores* best."""
+        parts = [part.sharpened(*own) for part, own in self._paired(scores, encoded)]
+        return replace(self, scale=np.concatenate([part.scale for part in parts]))
+
+    def _paired(
+        self, scores: np.ndarray, encoded: np.ndarray
+    ) -> list[tuple[Answers, tuple[np.ndarray, np.ndarray]]]:
+        both = zip(_blocks(scores, self.sizes), _blocks(encoded, self.sizes), strict=True)
+        return list(zip(self.parts, both, strict=True))
+
+
+class LogisticHeadAnswers(HeadAnswers):
+    """The same by logistic regression for each class."""
+
+    each = LogisticClassAnswers
+    loss = "sigmoid"
+    way = "logistic"
+
+
+def _blocks(values: np.ndarray, sizes: tuple[int, ...]) -> list[np.ndarray]:
+    return np.split(values, np.cumsum(sizes)[:-1], axis=1)
+
+
+def _numbers(flags: np.ndarray) -> np.ndarray:
+    """(n, 1) class numbers of one block."""
+    return flags.argmax(axis=1)[:, None]
+
+
 CLASS_FITS = {kind.way: kind for kind in (ClassAnswers, LogisticClassAnswers)}
 """What a recipe's `class_fit` can name, beside "auto"."""
+HEAD_FITS = {kind.way: kind for kind in (HeadAnswers, LogisticHeadAnswers)}
+"""The same, of several targets."""
 
 ANSWERS: dict[TargetKind, type[Answers]] = {
     "numbers": Answers,
     "flags": FlagAnswers,
     "classes": ClassAnswers,
     "shares": ShareAnswers,
+    "blocks": HeadAnswers,
 }
 """How each kind of target is fitted."""
 
@@ -173,9 +255,22 @@ ANSWERS: dict[TargetKind, type[Answers]] = {
 def answers_of(task: TaskConfig, class_fit: str = "squares") -> list[type[Answers]]:
     """The ways to fit the targets of *task*: one, or for *class_fit* "auto" all there are."""
     usual = ANSWERS[task.problem_type.target_kind]
-    if usual is not ClassAnswers:
+    fits: dict[type[Answers], dict[str, Any]] = {ClassAnswers: CLASS_FITS, HeadAnswers: HEAD_FITS}
+    if usual not in fits:
         return [usual]
-    return list(CLASS_FITS.values()) if class_fit == "auto" else [CLASS_FITS[class_fit]]
+    return list(fits[usual].values()) if class_fit == "auto" else [fits[usual][class_fit]]
+
+
+def restored(task: TaskConfig, class_fit: str, arrays: Mapping[str, np.ndarray]) -> Answers:
+    """The answers of the one way *class_fit* whose `center` and `scale` stand in *arrays*."""
+    (kind,) = answers_of(task, class_fit)
+    shape: dict[str, Any] = {"sizes": _sizes(task)} if issubclass(kind, HeadAnswers) else {}
+    return kind(center=arrays["center"], scale=arrays["scale"], **shape)
+
+
+def _sizes(task: TaskConfig) -> tuple[int, ...]:
+    blocks = task.problem_type.blocks(len(task.classes))
+    return tuple(own.stop - own.start for own in blocks)
 
 
 def learn_answers(
@@ -186,7 +281,12 @@ def learn_answers(
     *outputs* is the number of prediction columns, k; *class_fit* as a recipe has it.
     """
     targets = check_varied(train, task)
-    return [kind.learn(targets, outputs) for kind in answers_of(task, class_fit)]
+    return [
+        kind.of_heads(targets, _sizes(task))
+        if issubclass(kind, HeadAnswers)
+        else kind.learn(targets, outputs)
+        for kind in answers_of(task, class_fit)
+    ]
 
 
 def check_varied(train: Table, task: TaskConfig) -> np.ndarray:
@@ -196,7 +296,8 @@ def check_varied(train: Table, task: TaskConfig) -> np.ndarray:
     constant = targets.max(axis=0) == targets.min(axis=0)
     if constant.all() or (constant.any() and task.problem_type.numeric):
         value = targets[0, int(np.flatnonzero(constant)[0])]
-        name = task.classes[int(value)] if task.classes else f"{value:g}"
+        named = bool(task.classes)
+        name = task.problem_type.label_text(targets[0], task.classes) if named else f"{value:g}"
         raise DataError(
             f"all {len(train)} rows of a training part have the same target, {name}: there is "
             "nothing to learn. Look at the target column; with few rows, use fewer folds."

@@ -8,7 +8,7 @@ rows with each other (`batchwise`) are given all rows of a step at once, however
 Notation: B rows, k target columns, o outputs (o = k, or the number of classes).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
@@ -28,6 +28,7 @@ USUAL_LINK: Mapping[TargetKind, Link] = {
     "flags": "sigmoid",
     "classes": "softmax",
     "shares": "softmax",
+    "blocks": "softmax",
 }
 HUBER_DELTA = 0.25
 """Errors beyond this share of the label range count linearly; without a range, errors beyond one
@@ -89,6 +90,10 @@ class TargetCodec:
         """Whether rows are compared with each other."""
         return any(loss.batchwise for _, loss in self.parts)
 
+    def blocks(self, k: int) -> list[slice]:
+        """The outputs, of *k*, that a softmax is taken of together."""
+        return problem_of(self.problem).blocks(k) or [slice(0, k)]
+
     def option(self, name: str) -> float:
         """The value of an option that one of the losses has."""
         usual = {key: value for _, loss in self.parts for key, value in loss.options.items()}
@@ -117,7 +122,9 @@ class TargetCodec:
         """(B, o) outputs -> (B, o) predictions: the label's unit, or probabilities; float32."""
         logits, link = logits.float(), self.link
         if link == "softmax":
-            return logits.softmax(dim=-1)
+            return torch.cat(
+                [logits[..., own].softmax(dim=-1) for own in self.blocks(logits.shape[-1])], dim=-1
+            )
         values = logits.sigmoid() if link == "sigmoid" else logits
         if not problem_of(self.problem).numeric:
             return values
@@ -149,20 +156,32 @@ class Loss:
 
 def _cross_entropy(outputs: Tensor, encoded: Tensor, codec: TargetCodec) -> Tensor:
     smoothing = codec.option("smoothing")
-    if not smoothing and not codec.class_weights:
+    numbered = encoded.dtype == torch.int64
+    if numbered and not smoothing and not codec.class_weights:
         return functional.cross_entropy(outputs, encoded.squeeze(1))
-    chances = outputs.log_softmax(dim=1)
-    true = chances.gather(1, encoded)[:, 0]
-    losses = (smoothing - 1) * true - smoothing * chances.mean(dim=1)
-    return (losses * _row_weights(encoded, codec, losses)).mean()
+    total = outputs.new_zeros(())
+    for chances, true, weights in _by_head(outputs, encoded, codec):
+        losses = (smoothing - 1) * true - smoothing * chances.mean(dim=1)
+        total = total + (losses * weights).mean()
+    return total
 
 
-def _row_weights(encoded: Tensor, codec: TargetCodec, like: Tensor) -> Tensor:
-    """(B,) what each row counts by its class; the mean over rows is not divided by their sum, so
-    that it is the same however a step is cut."""
-    if not codec.class_weights:
-        return torch.ones_like(like)
-    return like.new_tensor(codec.class_weights)[encoded[:, 0]]
+def _by_head(
+    outputs: Tensor, encoded: Tensor, codec: TargetCodec
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Of each block of classes: (B, c) log chances, (B,) that of the true class, (B,) what each row
+    counts by its class; the mean over rows is not divided by their sum, so that it is the same
+    however a step is cut."""
+    k = outputs.shape[1]
+    told = codec.class_weights
+    weights = outputs.new_tensor(told) if told else outputs.new_ones(k)
+    if encoded.dtype == torch.int64:
+        chances = outputs.log_softmax(dim=1)
+        yield chances, chances.gather(1, encoded)[:, 0], weights[encoded[:, 0]]
+        return
+    for own in codec.blocks(k):
+        chances, flags = outputs[:, own].log_softmax(dim=1), encoded[:, own]
+        yield chances, (chances * flags).sum(dim=1), (flags * weights[own]).sum(dim=1)
 
 
 def _bce(outputs: Tensor, encoded: Tensor, codec: TargetCodec) -> Tensor:
@@ -175,10 +194,12 @@ def _bce(outputs: Tensor, encoded: Tensor, codec: TargetCodec) -> Tensor:
 
 def _focal(outputs: Tensor, encoded: Tensor, codec: TargetCodec) -> Tensor:
     gamma = codec.option("gamma")
-    if problem_of(codec.problem).exclusive:
-        true = outputs.log_softmax(dim=1).gather(1, encoded)[:, 0]
-        losses = -((1 - true.exp()).clamp(min=0) ** gamma) * true
-        return (losses * _row_weights(encoded, codec, losses)).mean()
+    if codec.link == "softmax":
+        total = outputs.new_zeros(())
+        for _, true, weights in _by_head(outputs, encoded, codec):
+            losses = -((1 - true.exp()).clamp(min=0) ** gamma) * true
+            total = total + (losses * weights).mean()
+        return total
     losses = functional.binary_cross_entropy_with_logits(outputs, encoded, reduction="none")
     missed = (outputs.sigmoid() - encoded).abs()
     weights = outputs.new_tensor(codec.class_weights or [1.0])
@@ -243,13 +264,14 @@ BCE = Loss(
 )
 CROSS_ENTROPY = Loss(
     mean=_cross_entropy,
-    suits=("classes",),
+    suits=("classes", "blocks"),
     link="softmax",
     options={"smoothing": 0.0},
     weighs=True,
 )
 """With smoothing (Szegedy et al., "Rethinking the Inception Architecture", 2016) so much of a row's
-weight is shared by all classes; of flags, a 1 counts as 1 minus half of it."""
+weight is shared by all classes; of flags, a 1 counts as 1 minus half of it. Of heads, the sum over
+them."""
 SOFT_CROSS_ENTROPY = Loss(
     mean=lambda outputs, encoded, codec: functional.cross_entropy(outputs, encoded),
     suits=("shares",),
@@ -257,7 +279,11 @@ SOFT_CROSS_ENTROPY = Loss(
 )
 """Cross-entropy against a probability for each class."""
 FOCAL = Loss(
-    mean=_focal, suits=("flags", "classes"), link=None, options={"gamma": 2.0}, weighs=True
+    mean=_focal,
+    suits=("flags", "classes", "blocks"),
+    link=None,
+    options={"gamma": 2.0},
+    weighs=True,
 )
 """Cross-entropy times the chance given to what is wrong to the power of gamma: easy rows count
 little (Lin et al., "Focal Loss for Dense Object Detection", 2017)."""
@@ -286,7 +312,9 @@ def link_of(losses: list[Loss], kind: TargetKind) -> Link:
     )
 
 
-def divergence(one: Tensor, other: Tensor, link: str) -> Tensor:
+def divergence(
+    one: Tensor, other: Tensor, link: str, blocks: Sequence[slice] = (slice(None),)
+) -> Tensor:
     """How far two outputs (B, o) of the same rows are apart, (): half the sum of both
     Kullback-Leibler divergences of their probabilities, of numbers the squared difference (Liang et
     al., "R-Drop: Regularized Dropout for Neural Networks", 2021)."""
@@ -295,5 +323,8 @@ def divergence(one: Tensor, other: Tensor, link: str) -> Tensor:
         return functional.mse_loss(one, other)
     if link == "sigmoid":
         return 0.5 * ((one.sigmoid() - other.sigmoid()) * (one - other)).mean()
-    p, q = one.log_softmax(dim=1), other.log_softmax(dim=1)
-    return 0.5 * ((p.exp() - q.exp()) * (p - q)).sum(dim=1).mean()
+    total = one.new_zeros(())
+    for own in blocks:
+        p, q = one[:, own].log_softmax(dim=1), other[:, own].log_softmax(dim=1)
+        total = total + 0.5 * ((p.exp() - q.exp()) * (p - q)).sum(dim=1).mean()
+    return total

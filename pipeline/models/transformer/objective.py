@@ -124,14 +124,13 @@ def fit_codec(
     deviation 1 of *targets*, column by column. Balanced weights are of *targets* too.
     """
     loss = check_loss(task, asked, options, class_weights)
-    kept = dict(options or {})
+    codec = TargetCodec(problem=task.problem_type.name, loss=loss, options=dict(options or {}))
     if not task.problem_type.numeric:
-        weights = _weights_of(task, targets, class_weights)
-        return TargetCodec(problem=task.problem, loss=loss, class_weights=weights, options=kept)
+        return replace(codec, class_weights=_weights_of(task, targets, class_weights))
     k = targets.shape[1]
     if task.label_range is not None:
         low, high = task.label_range
-        if TargetCodec(problem=task.problem, loss=loss).link == "sigmoid":
+        if codec.link == "sigmoid":
             _check_inside(targets, low, high, loss if isinstance(loss, str) else " + ".join(loss))
         shift, scale, delta = (low,) * k, (high - low,) * k, HUBER_DELTA
     else:
@@ -139,14 +138,7 @@ def fit_codec(
         shift = tuple(targets.mean(axis=0).tolist())
         scale = tuple(np.where(deviation > 0, deviation, 1.0).tolist())
         delta = 1.0
-    return TargetCodec(
-        problem=task.problem,
-        loss=loss,
-        shift=shift,
-        scale=scale,
-        huber_delta=delta,
-        options=kept,
-    )
+    return replace(codec, shift=shift, scale=scale, huber_delta=delta)
 
 
 def _weights_of(task: TaskConfig, targets: np.ndarray, asked: Weights) -> tuple[float, ...]:
@@ -156,9 +148,12 @@ def _weights_of(task: TaskConfig, targets: np.ndarray, asked: Weights) -> tuple[
         return ()
     if not isinstance(asked, str):
         return tuple(asked)
-    if task.problem_type.exclusive:
-        counts = np.bincount(targets[:, 0].astype(int), minlength=len(task.classes))
-        return tuple((len(targets) / np.maximum(counts, 1) / (counts > 0).sum()).tolist())
+    k = len(task.classes)
+    if blocks := task.problem_type.blocks(k):
+        rows = task.problem_type.expand(targets, k).sum(axis=0)
+        amounts = [rows[own] for own in blocks]
+        each = [len(targets) / np.maximum(own, 1) / (own > 0).sum() for own in amounts]
+        return tuple(np.concatenate(each).tolist())
     ones = targets.sum(axis=0)
     return tuple(((len(targets) - ones) / np.maximum(ones, 1)).tolist())
 
@@ -338,8 +333,10 @@ class Objective:
         if self.recipe.r_drop:
             half = len(outputs) // 2
             apart = [
-                formulas.divergence(self.own(one), self.own(other), self.codec.link)
-                for one, other in zip(outputs[:half], outputs[half:], strict=True)
+                formulas.divergence(one, other, self.codec.link, self.codec.blocks(one.shape[1]))
+                for one, other in zip(
+                    map(self.own, outputs[:half]), map(self.own, outputs[half:]), strict=True
+                )
             ]
             total = total + self.recipe.r_drop * torch.stack(apart).mean()
         if self.contrast is not None:

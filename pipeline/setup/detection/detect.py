@@ -18,6 +18,7 @@ from pipeline.data.labels import labelled_rows, one_hot
 from pipeline.data.reading.packed import FILE_NAME
 from pipeline.data.sample import index_columns, widened
 from pipeline.problems.label_texts import canonical
+from pipeline.problems.registry import problem_of
 from pipeline.setup.detection.choices import Choices, Overrides
 from pipeline.setup.detection.columns import find_groups, find_id, find_strata, pairs_of
 from pipeline.setup.detection.files import (
@@ -27,6 +28,7 @@ from pipeline.setup.detection.files import (
     mention_others,
     role_of,
 )
+from pipeline.setup.detection.heads import find_heads, heads_classes
 from pipeline.setup.detection.inputs import find_entities, find_inputs, opened, say_unused
 from pipeline.setup.detection.joins import find_joins, spelled
 from pipeline.setup.detection.joins import widened as with_joins
@@ -320,13 +322,21 @@ def _task(
         return None
     whole = len(targets) > 2 and not np.isnan(one_hot(labelled[0][columns.targets])).any()
     shares = len(targets) > 1 and are_shares(labelled[0][columns.targets])
-    problem = find_problem(targets, answers, overrides, choices, whole, shares)
-    if problem is None:
+    one = answers.values[answers.columns[0]] if len(answers.columns) == 1 else []
+    plain = whole or shares
+    heads = None if plain else find_heads(labelled[0], targets, one, overrides, choices)
+    problem = find_problem(targets, answers, overrides, choices, whole, shares, heads)
+    each = problem is not None and problem_of(problem).in_a_cell == "one of each"
+    if problem is None or (each and heads is None):
         return None
     labels = pd.concat([frame[columns.targets] for frame in labelled])
     pairs = bool(pairs_of(columns.texts))
     bounds = find_range(problem, labels, pairs, choices)
-    classes = find_classes(problem, targets[0], answers, overrides, choices)
+    classes = (
+        find_classes(problem, targets[0], answers, overrides, choices)
+        if heads is None
+        else heads_classes(heads, overrides, choices)
+    )
     if whole and classes:
         classes = list(columns.targets)
         choices.reasons["task.classes"] = "The target columns."
@@ -338,6 +348,6 @@ def _task(
         classes=classes,
         label_range=bounds,
         class_codes=find_codes(classes, overrides, choices),
-        separator=separator_in(problem, targets),
+        separator=heads.separator if heads else separator_in(problem, targets),
         unlabelled=overrides.unlabelled,
     )

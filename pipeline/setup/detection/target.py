@@ -19,6 +19,7 @@ from pipeline.problems.label_texts import canonical, is_number
 from pipeline.problems.multilabel import separator_of
 from pipeline.problems.registry import problem_of
 from pipeline.setup.detection.choices import Choices, Overrides
+from pipeline.setup.detection.heads import joined_columns
 from pipeline.setup.detection.names import ASIDE, TARGETS, plain_words, target_rank, words
 from pipeline.setup.detection.profile import Profile
 
@@ -87,6 +88,13 @@ def find_targets(
     if len(spread) == 1:
         choices.because("columns.targets", "Its values are the columns of the sample submission.")
         return spread
+    shown = [text for values in answers.values.values() for text in values]
+    if len(answers.columns) == 1 and (
+        joined := joined_columns(shown, [profiles[name] for name in candidates])
+    ):
+        told = f"The sample submission joins one class of each: {shown[0][:60]!r}."
+        choices.because("columns.targets", told)
+        return joined
     if len(candidates) == 1:
         choices.because("columns.targets", "The only column that is in train but not in test.")
         return candidates

@@ -16,6 +16,7 @@ from pipeline.problems.problem import Clues
 from pipeline.problems.registry import TYPES, problem_of
 from pipeline.problems.soft_labels import SOFT_LABELS
 from pipeline.setup.detection.choices import Choices, Overrides
+from pipeline.setup.detection.heads import JointTargets, by_value
 from pipeline.setup.detection.names import GRADES, KINDS, words
 from pipeline.setup.detection.profile import Profile
 from pipeline.setup.detection.target import Answers, class_of_column
@@ -34,11 +35,15 @@ def find_problem(
     choices: Choices,
     one_of_several: bool = False,
     shares: bool = False,
+    heads: JointTargets | None = None,
 ) -> str | None:
     """The problem type, or None where it takes a flag; DataError where all labels are alike."""
     if overrides.problem:
         choices.because("task.problem", "Given by --problem.")
-        return overrides.problem
+        return str(overrides.problem)
+    if heads is not None:
+        choices.because("task.problem", heads.reason)
+        return "heads"
     if one_of_several:
         choices.because("task.problem", "One column of 0 and 1 per class: every row has one 1.")
         return "multiclass"
@@ -88,7 +93,10 @@ def _of_several(targets: Sequence[Profile], choices: Choices) -> str | None:
         return "regression"
     bad = [target.name for target in targets if not target.numeric]
     choices.ask(
-        "--target COLUMN", "several targets have to be numbers, or 0 and 1; these are not", bad
+        "--target COLUMN, or --problem heads",
+        "several targets have to be numbers, 0 and 1, or classes of few values that come again; "
+        "these are not",
+        bad,
     )
     return None
 
@@ -169,7 +177,7 @@ def _consecutive(target: Profile) -> bool:
 
 def separator_in(problem: str, targets: Sequence[Profile]) -> str | None:
     """What parts several labels in the cells of the one target; None where each has a column."""
-    if len(targets) > 1 or not problem_of(problem).several_in_a_cell:
+    if len(targets) > 1 or problem_of(problem).in_a_cell != "several":
         return None
     return separator_of(targets[0].values) or None
 
@@ -200,7 +208,7 @@ def find_classes(
         {
             canonical(value): unicodedata.normalize("NFC", value.strip()) for value in target.values
         }.values(),
-        key=_order,
+        key=by_value,
     )
     if len(classes) == 2:
         return _negative_first(classes, choices)
@@ -214,10 +222,6 @@ def _given_classes(names: Sequence[str], target: Profile, choices: Choices) -> l
         choices.ask("--classes A B C …", f"{target.name!r} has further classes", left)
     choices.because("task.classes", "Given by --classes.")
     return list(names)
-
-
-def _order(value: str) -> tuple[float, str]:
-    return (float(value), value) if is_number(value) else (float("inf"), value)
 
 
 def _negative_first(classes: list[str], choices: Choices) -> list[str]:

@@ -42,9 +42,11 @@ class Spread:
     correlations: list[list[float]] = field(default_factory=list)
     """(k, k) Pearson correlations of several numeric targets or labels."""
     label_sets: int = 0
-    """Distinct sets of labels, for multilabel."""
+    """Distinct sets of labels, for multilabel; distinct joined classes, for heads."""
     unlabelled: int = 0
     """Training rows without any label, for multilabel."""
+    heads: int = 0
+    """Targets, for heads."""
 
     def moved(self, source: str) -> float:
         """Share of *source*'s rows that would have to change bin to be spread as in training."""
@@ -96,6 +98,18 @@ def _labels(competition: Competition, targets: Mapping[str, np.ndarray]) -> Spre
     )
 
 
+def _heads(competition: Competition, targets: Mapping[str, np.ndarray]) -> Spread:
+    """Rows of each class of several targets, and how many joined classes there are."""
+    train = next(iter(targets.values()))
+    return Spread(
+        names=list(competition.outputs),
+        counts={name: values.sum(axis=0).astype(int).tolist() for name, values in targets.items()},
+        totals=_totals(targets),
+        heads=len(competition.task.problem_type.blocks(train.shape[1])),
+        label_sets=len(np.unique(train, axis=0)),
+    )
+
+
 def _classes(competition: Competition, targets: Mapping[str, np.ndarray]) -> Spread:
     """Rows of each class."""
     names = competition.task.classes
@@ -110,6 +124,7 @@ SPREADS: dict[str, Callable[[Competition, Mapping[str, np.ndarray]], Spread]] = 
     "numbers": _numbers,
     "labels": _labels,
     "classes": _classes,
+    "blocks": _heads,
 }
 """How the labels of a problem type are described (`Problem.spread`)."""
 

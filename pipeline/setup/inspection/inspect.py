@@ -211,7 +211,7 @@ def look(
         copies=copies(train, coded["train"]),
         groups=group_facts(train, coded["train"], competition.folds),
         overlap=_overlaps(files, coded),
-        alone=alone(found, train.targets[chosen], competition.task.problem),
+        alone=alone(found, train.targets[chosen], competition.task.problem_type.name),
         alone_rows=len(chosen),
         alike=alike(
             train, coded["train"], tables.test, coded["test"], competition.folds.group_columns

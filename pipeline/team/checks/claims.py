@@ -273,7 +273,7 @@ def claim_of(subject: CandidateView, rows: np.ndarray | None = None) -> Claim | 
 def _unit(subject: CandidateView) -> np.ndarray:
     """(k,) what each column is divided by, so that several targets count alike."""
     spread = subject.target.std(axis=0)
-    if subject.contest.kind.exclusive or not spread.any():
+    if subject.contest.kind.blocks(len(spread)) or not spread.any():
         return np.ones(len(spread))
     return np.where(spread > 0, spread, np.inf)
 

@@ -60,7 +60,7 @@ def _values(subject: CandidateView) -> Iterator[Finding]:
         span = f"{values.min():.4g} to {values.max():.4g}"
         mean, truth = float(values.mean()), float(subject.target[subject.known].mean())
         told = f", mean {mean:.4g} (labels: mean {truth:.4g})"
-        yield ok("values", span + told * (not subject.contest.kind.exclusive))
+        yield ok("values", span + told * (not subject.contest.kind.blocks(values.shape[1])))
 
 
 def _constant(subject: CandidateView) -> Iterator[Finding]:
@@ -141,16 +141,20 @@ def _sums(subject: CandidateView) -> Iterator[Finding]:
     if subject.candidate.kind == "logits":
         return
     rows = np.concatenate([subject.oof[subject.known], subject.test])
-    off = np.abs(rows[np.isfinite(rows).all(axis=1)].sum(axis=1) - 1)
+    blocks = subject.contest.kind.blocks(rows.shape[1])
+    known = rows[np.isfinite(rows).all(axis=1)]
+    sums = np.stack([known[:, own].sum(axis=1) for own in blocks])
+    off = np.abs(sums - 1).max(axis=0)
     worst = float(off.max(initial=0.0))
-    said = f"class probabilities of a row sum to one up to {worst:.3g}"
-    bound = max(SUMS[1], ROUNDED * rows.shape[1]) + 1e-6
+    of_each = " for each target" * (len(blocks) > 1)
+    said = f"class probabilities of a row sum to one{of_each} up to {worst:.3g}"
+    bound = max(SUMS[1], ROUNDED * max(own.stop - own.start for own in blocks)) + 1e-6
     if worst > bound:
         yield out(
             "values",
             f"{said} ({int((off > bound).sum())} rows beyond {bound:.3g}): they are no "
-            "probabilities of one class out of several. Divide each row by its sum; or, if they "
-            "are raw outputs, write the logits and say --logits",
+            "probabilities of one class out of several. Divide each row by its sum"
+            f"{of_each}; or, if they are raw outputs, write the logits and say --logits",
         )
     elif worst > SUMS[0]:
         yield warning("values", f"{said}: they were rounded")

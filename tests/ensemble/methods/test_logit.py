@@ -9,7 +9,10 @@ def task(exclusive, n=60, k=3, d=4):
     random = np.random.default_rng(1)
     truth = np.eye(k)[random.integers(k, size=n)] if exclusive else random.integers(2, size=(n, k))
     return Task(
-        random.normal(size=(n, k)), random.normal(size=(n, k, d)), truth.astype(float), exclusive
+        random.normal(size=(n, k)),
+        random.normal(size=(n, k, d)),
+        truth.astype(float),
+        [slice(0, k)] if exclusive else [],
     )
 
 
@@ -37,7 +40,7 @@ def test_the_fit_is_the_optimum_that_a_general_solver_finds(exclusive, strength)
 
 def test_rows_that_are_told_apart_completely_still_have_a_finite_fit():
     truth = np.array([[0.0], [0.0], [1.0], [1.0]])
-    toy = Task(np.zeros((4, 1)), (truth - 0.5)[:, :, None] * 100, truth, exclusive=False)
+    toy = Task(np.zeros((4, 1)), (truth - 0.5)[:, :, None] * 100, truth, blocks=[])
     assert np.isfinite(fit(toy, 1e-3)).all()
 
 
