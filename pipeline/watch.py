@@ -247,11 +247,10 @@ def _row(fold: FoldState) -> list[str]:
     from pipeline.report.page import name
 
     share = f" ({fold.step / fold.steps:.0%})" if fold.steps and fold.step is not None else ""
-    speed = [
-        f"{value:,.{0 if value >= 10 else 1}f} {unit}/s"
-        for value, unit in ((fold.rows_per_second, "rows"), (fold.tokens_per_second, "tok"))
-        if value
-    ]
+    speeds = [(fold.rows_per_second, "rows"), (fold.tokens_per_second, "tok")]
+    if not fold.rows_per_second:  # a learner that counts no rows
+        speeds = [(fold.steps_per_second, "steps")]
+    speed = [f"{value:,.{0 if value >= 10 else 2}f} {unit}/s" for value, unit in speeds if value]
     memory = [
         f"{kind} {size_text(value)}"
         for kind, value in (("ram", fold.ram), ("gpu", fold.gpu))

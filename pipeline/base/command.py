@@ -220,6 +220,10 @@ class Stop:
         """The process that this one works for: where it is gone, the work ends."""
         self._waits = False
 
+    def begin(self) -> None:
+        """Another command begins in this process, as in a notebook: its time starts to run."""
+        self.began, self.asked, self.limit, self.deadline = self.clock(), None, "", None
+
     def set_limit(self, text: str) -> None:
         """End *text* (such as 11h30m) after this process began; UsageError where it is none."""
         self.limit, self.deadline = text, self.began + seconds_of(text, "--time-limit")

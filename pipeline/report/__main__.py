@@ -14,7 +14,7 @@ from pathlib import Path
 from pipeline.base.command import run
 from pipeline.base.files import size_text
 from pipeline.base.parser import Parser
-from pipeline.report.drawn.words import LANGUAGES
+from pipeline.report.drawn.words import add_language
 
 
 def parser() -> Parser:
@@ -24,9 +24,7 @@ def parser() -> Parser:
     options.add_argument(
         "--quick", action="store_true", help="without the leaderboard's noise: some seconds less"
     )
-    options.add_argument(
-        "--lang", choices=LANGUAGES, default="en", help="the language of the page's own words"
-    )
+    add_language(options)
     options.add_competition()
     return options
 

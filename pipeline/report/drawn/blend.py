@@ -198,7 +198,7 @@ def leaderboard(disk: Disk, quick: bool) -> Iterator[Block]:
             )
     if lines:
         header = ["", "file", "method", "honest", "expected public", "public"]
-        header += ["expected private", "private", "by", "day"]
+        header += ["expected private", "private", "sent by", "day"]
         rows = [
             [
                 num(line.number, "d"),

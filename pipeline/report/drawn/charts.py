@@ -77,7 +77,8 @@ def chart(
         figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
     tips = {f"{name}-{key}": value for key, value in tips.items()}
     svg = _inline(stream.getvalue(), name, title)
-    return Chart(title=title, svg=svg, tips=tips, says=says, words=[each for each in words if each])
+    ours = [each for each in words if each]
+    return Chart(title=title, svg=svg, tips=tips, says=says, words=ours, figure=figure)
 
 
 def _inline(svg: str, name: str, title: str) -> Markup:

@@ -109,6 +109,8 @@ class Chart:
     says: Sequence[str] = ()
     words: Sequence[str] = ()
     """Texts in the drawing that are ours, such as what its axes are called."""
+    figure: Any = field(default=None, repr=False, compare=False)
+    """matplotlib's, for a document that takes pictures."""
     kind: str = "chart"
 
 

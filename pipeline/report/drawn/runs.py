@@ -328,7 +328,7 @@ def team(disk: Disk) -> Iterator[Block]:
             ("in doubt", str(sum(row[1].text == "doubt" for row in doubts)), "see below"),
         ]
     )
-    header = ["run", "by", disk.metric.name, "holdout", "proof of folds", "verdict", "added"]
+    header = ["run", "given by", disk.metric.name, "holdout", "proof of folds", "verdict", "added"]
     yield Table(title="Who gave what", header=header, rows=rows)
     if doubts:
         yield Table(title="Doubts and warnings", header=["run", "", "what"], rows=doubts)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base import read_json
+from pipeline.base.parser import Parser
 
 HERE = Path(__file__).parent
 LANGUAGES = ("en", *sorted(file.name.split(".")[1] for file in HERE.glob("words.*.json")))
@@ -74,6 +75,13 @@ def _pattern(key: str) -> re.Pattern[str]:
         f"(?P<{each}>.*?)" if place % 2 else re.escape(each) for place, each in enumerate(pieces)
     ]
     return re.compile("".join(shown), re.DOTALL)
+
+
+def add_language(options: Parser) -> None:
+    """Add --lang to the options of a command that writes such a page."""
+    options.add_argument(
+        "--lang", choices=LANGUAGES, default="en", help="the language of the page's own words"
+    )
 
 
 def words_of(language: str) -> Words:
