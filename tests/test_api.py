@@ -139,9 +139,7 @@ def cells(tmp_path: Path) -> list[str]:
     for cell in json.loads(NOTEBOOK.read_text("utf-8"))["cells"]:
         tags = cell["metadata"].get("tags", [])
         if cell["cell_type"] == "code":
-            mine = f"from pathlib import Path
-root = Path({str(tmp_path)!r})
-"
+            mine = f"from pathlib import Path\\nroot = Path({str(tmp_path)!r})\\n"
             mine += f"data = Path({str(data)!r})"
             found.append(mine if "parameters" in tags else "".join(cell["source"]))
     return found
@@ -183,6 +181,7 @@ def test_the_notebook_runs_in_a_kernel(tmp_path):
         nbclient.NotebookClient(book, timeout=600, kernel_name="python3").execute()
     printed = "".join(each.get("text", "") for each in book.cells[3].outputs)
     assert "pearson on held-out rows" in printed, "what the command prints is printed"
+    assert "\x1b" not in printed, "no line is replaced: a notebook is no terminal"
     assert "iframe" in book.cells[-1].outputs[-1]["data"]["text/html"]
 
 

@@ -61,8 +61,16 @@ def page(stream: IO[str] | None = None, width: int = WIDE) -> Console:
     stream = stream or sys.stdout
     if not (getattr(stream, "encoding", None) or "utf-8").lower().startswith("utf"):
         stream = cast(TextIO, Writable(cast(TextIO, stream)))
-    # in a notebook rich would show each line as a page of its own, and not on this stream
-    console = Page(file=stream, highlight=False, markup=False, emoji=False, force_jupyter=False)
+    # in a notebook rich would show each line as a page of its own, and Jupyter sets FORCE_COLOR,
+    # by which rich takes every stream for a terminal whose lines can be replaced
+    console = Page(
+        file=stream,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        force_jupyter=False,
+        force_terminal=False if "ipykernel" in sys.modules else None,
+    )
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = width
     return console
