@@ -139,9 +139,9 @@ def cells(tmp_path: Path) -> list[str]:
     for cell in json.loads(NOTEBOOK.read_text("utf-8"))["cells"]:
         tags = cell["metadata"].get("tags", [])
         if cell["cell_type"] == "code":
-            mine = f"from pathlib import Path\\nroot = Path({str(tmp_path)!r})\\n"
-            mine += f"data = Path({str(data)!r})"
-            found.append(mine if "parameters" in tags else "".join(cell["source"]))
+            mine = ["from pathlib import Path", f"root = Path({str(tmp_path)!r})"]
+            mine.append(f"data = Path({str(data)!r})")
+            found.append("\n".join(mine) if "parameters" in tags else "".join(cell["source"]))
     return found
 
 

@@ -14,10 +14,14 @@ import pytest
 from pipeline.base.command import run
 from pipeline.base.leases import lease
 from pipeline.base.paths import Workspace
+from pipeline.cv import main as cv
 from pipeline.models.learner import Silent
+from pipeline.training import progress
 from pipeline.training.progress import Journal, Pulse
 from pipeline.training.tracking import TensorBoard
+from pipeline.watch import FoldState, folds_under
 from pipeline.watch import main as watch
+from tests.toy import toy_competition
 
 
 def space(root: Path, fold: int, run: str = "minilm") -> Workspace:
@@ -153,3 +157,22 @@ def test_what_is_over_within_seconds_writes_nothing(tmp_path):
     pulse.phase("train", 2)
     pulse.advance()
     assert not here.progress.exists()
+
+
+def test_a_training_is_seen_while_it_runs_and_leaves_no_file_behind(tmp_path, monkeypatch):
+    root = toy_competition(tmp_path)
+    monkeypatch.setattr(progress, "PULSE_SECONDS", 0.0)
+    seen: list[FoldState] = []
+    advance = Pulse.advance
+
+    def look(pulse: Pulse, *counts: int, **more: int) -> None:
+        advance(pulse, *counts, **more)
+        seen.extend(fold for fold in folds_under(root) if fold.state == "training")
+
+    monkeypatch.setattr(Pulse, "advance", look)
+    assert run(cv, ["--root", str(root), "--model", "linear"]) == 0
+    assert {fold.part for fold in seen} == {f"seed-42/fold-{fold}" for fold in range(3)}
+    assert {fold.phase for fold in seen} == {"train", "predict"}
+    assert {fold.process for fold in seen} == {os.getpid()}
+    assert {fold.state for fold in folds_under(root)} == {"finished"}
+    assert list(root.rglob("*progress.json*")) == []

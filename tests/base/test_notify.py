@@ -8,6 +8,10 @@ import pytest
 from pipeline.base import command
 from pipeline.base.command import STOP, Stopped, notified, run
 from pipeline.base.errors import DivergedError, UsageError
+from pipeline.ensemble.__main__ import main as ensemble
+from tests.submitted import root, written
+
+__all__ = ["root", "written"]
 
 TOLD = """
 import json, os
@@ -86,3 +90,17 @@ def test_a_program_that_fails_or_hangs_is_one_line_and_no_exit_code(
 def test_what_cannot_be_started_is_refused_before_anything_runs(words):
     with pytest.raises(UsageError, match="--notify"), notified(words, "cv", "demo", "."):
         raise AssertionError("it ran")
+
+
+def test_ensemble_tells_its_runs_score_and_file(root, tmp_path, monkeypatch, capsys):
+    words = hook(tmp_path, monkeypatch)
+    options = ["--root", str(root), "--config", "toy", "--runs", "m0", "m1", "--json"]
+    assert run(ensemble, [*options, "--method", "mean", "--notify", words]) == 0
+    answer = json.loads(capsys.readouterr().out)  # what the program prints is not in it
+    found = told(tmp_path)
+    assert found["FOLDSTACK_RUNS"] == "m0 m1"
+    assert float(found["FOLDSTACK_SCORE"]) == pytest.approx(answer["scores"]["honest"], abs=1e-6)
+    assert found["FOLDSTACK_FILE"] == answer["submission"]
+    assert run(ensemble, [*options, "--runs", "none", "--notify", words]) != 0
+    assert told(tmp_path)["FOLDSTACK_STATUS"] == "failed"
+    assert "none" in told(tmp_path)["FOLDSTACK_MESSAGE"]

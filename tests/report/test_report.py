@@ -340,3 +340,25 @@ def test_words_of_the_user_are_left_alone_and_ours_are_not():
 def test_a_language_that_is_not_there_is_refused(whole, capsys):
     assert run(report, ["--root", str(whole[0]), "--config", "toy", "--lang", "xx"]) == 2
     assert "ko" in capsys.readouterr().err
+
+
+def test_ensemble_names_the_report_and_refreshes_it_when_told_to(root, capsys):
+    from pipeline.ensemble.__main__ import main as ensemble
+
+    path = report_path(root, "toy")
+    options = ["--root", str(root), "--config", "toy"]
+
+    def last(*more: str) -> str:
+        capsys.readouterr()
+        assert run(ensemble, [*options, *more]) == 0
+        return capsys.readouterr().out.splitlines()[-1]
+
+    assert last() == f"report: --report would write {path}, for a browser"
+    assert not path.exists()
+    assert re.fullmatch(rf"report: {re.escape(str(path))} \([\d.]+ [kM]B\)", last("--report"))
+    assert "<html" in path.read_text("utf-8")
+    os.utime(path, (0, 0))
+    assert "(as of 19" in last()
+    assert path.stat().st_mtime == 0
+    last("--report")
+    assert path.stat().st_mtime > 0
