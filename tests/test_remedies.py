@@ -159,3 +159,31 @@ def test_targets_of_other_names_than_the_samples_columns_are_called_alike(tmp_pa
         assert "alike in both files" in refusal(tmp_path, folder, capsys, *flags)
     save(folder, train=train.rename(columns={"money": "a", "art": "b"}))
     accepted(tmp_path, folder, "")
+
+
+def test_one_file_with_all_rows_is_parted(tmp_path, capsys):
+    folder = tmp_path / "data"
+    train, test, sample = competition(folder)
+    save(folder, all=pd.concat([train.assign(split="train"), test.assign(split="test")]))
+    message = refusal(tmp_path, folder, capsys)
+    assert "part it into two files, train.csv and test.csv" in message
+    save(folder, train=train, test=test, sample_submission=sample)
+    accepted(tmp_path, folder, "")
+
+
+def test_a_sample_without_rows_may_be_left_out(tmp_path, capsys):
+    folder = tmp_path / "data"
+    train, test, sample = competition(folder)
+    save(folder, train=train, test=test, sample_submission=sample.head(0))
+    assert "a sample submission may be left out" in refusal(tmp_path, folder, capsys)
+    (folder / "sample_submission.csv").unlink()
+    accepted(tmp_path, folder, "")
+
+
+def test_a_table_that_names_the_classes_is_no_input(tmp_path):
+    folder = tmp_path / "data"
+    train, test, sample = competition(folder)
+    names = pd.DataFrame({"topic": ["money", "art", "state"], "name": ["M", "A", "S"]})
+    save(folder, train=train, test=test, sample_submission=sample, names=names)
+    accepted(tmp_path, folder, "")
+    assert "joins" not in (tmp_path / "configs" / "topics.yaml").read_text(encoding="utf-8")

@@ -38,7 +38,8 @@ def parse_jsonl(text: str) -> tuple[pd.DataFrame, Findings, list[str]]:
 
 
 def parse_json(text: str) -> tuple[pd.DataFrame, Findings, list[str]]:
-    """The same of one array of objects, also where it is the only list of an object around it.
+    """The same of one array of objects, also where it is the only list of an object around it, or
+    of a table that is written column by column.
 
     A file of one object per line that is called .json is read as such.
     """
@@ -56,12 +57,33 @@ def parse_json(text: str) -> tuple[pd.DataFrame, Findings, list[str]]:
         return _table([], text, found)
     if isinstance(content, Object):
         lists = [value for _, value in content if type(value) is list]
-        content = lists[0] if len(lists) == 1 else [content]
+        content = _by_columns(content) or (lists[0] if len(lists) == 1 else [content])
     rows: list[tuple[str, dict[str, Any]]] = []
     for number, item in enumerate(content if type(content) is list else [content], start=1):
         if (pairs := _checked(item, f"element {number}", found)) is not None:
             rows.append((f"element {number}", pairs))
     return _table(rows, text, found)
+
+
+def _by_columns(content: Object) -> list[Object]:
+    """The rows of a table that is written column by column, as DataFrame.to_json does: each column
+    is an object with a number for each row, or a list; none where *content* is something else.
+
+    >>> _by_columns(DECODER.decode('{"id": {"0": 7, "1": 8}, "text": {"0": "a", "1": "b"}}'))
+    [[('id', '7'), ('text', 'a')], [('id', '8'), ('text', 'b')]]
+    """
+    names = [name for name, _ in content]
+    columns: list[list[Any]] = []
+    keys = set()
+    for _, column in content:
+        counted = isinstance(column, Object) and all(key.isdecimal() for key, _ in column)
+        if not counted and type(column) is not list:
+            return []
+        columns.append([value for _, value in column] if counted else column)
+        keys.add(tuple(key for key, _ in column) if counted else (str(len(column)),))
+    if len(columns) < 2 or len(keys) > 1:
+        return []
+    return [Object(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 def _table(

@@ -186,7 +186,10 @@ def read(
     if way and found.sentences() and isinstance(format_, TextFormat) and format_.lines is not None:
         problems[len(found.sentences()) - 1] += way.format(name)
     if not len(frame) and not problems:
-        problems = ["there is a header (line 1) but no row below it"]
+        problems = [
+            "there is a header (line 1) but no row below it. Put the rows there, or take the "
+            "file away where it is not needed: a sample submission may be left out"
+        ]
     raise_if(problems, DataError, f"{name} cannot be read")
     names = [str(name) for name in frame.columns]
     written = frame.attrs.pop(WRITTEN, names)

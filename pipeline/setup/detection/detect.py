@@ -129,6 +129,7 @@ def detect(folder: Path, overrides: Overrides, spell: Callable[[Path], str]) -> 
     answers = answers.without_kept(columns.targets)
     strata, groups = _fold_columns(seen, columns, choices)
     holdout = find_holdout(seen.holdout, columns, choices)
+    seen = _without_names_of_classes(seen, columns, choices)
     beside = [join.file for join in seen.joins]
     others = [path for path in seen.files.others if str(path) not in beside]
     mention_others(others, columns, overrides, choices)
@@ -236,6 +237,14 @@ def _ways(
         ways = {path: replace(way, encoding=None) for path, way in ways.items()}
     named = [replace(way, file=spell(path)) for path, way in ways.items()]
     return of_all, [way for way in named if way != FileConfig(file=way.file)]
+
+
+def _without_names_of_classes(seen: Seen, columns: ColumnsConfig, choices: Choices) -> Seen:
+    """*seen* without tables that are joined by a target and name its classes: no input."""
+    joins = [join for join in seen.joins if join.key not in columns.targets]
+    if not joins:
+        choices.reasons.pop("data.joins", None)
+    return replace(seen, joins=joins)
 
 
 def _wide(sample: pd.DataFrame) -> pd.DataFrame:

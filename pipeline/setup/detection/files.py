@@ -198,7 +198,7 @@ def _choose(role: str, seen: Looked, choices: Choices) -> Path | None:
     else:
         there = [path.name for path in seen.roles]
         why = f"no file of {seen.folder} is called like a {role} file"
-        lies = "; ".join(what_lies(seen.folder, seen.texts))
+        lies = "; ".join(what_lies(seen.folder, seen.texts) or only_one(there))
         said = not lies or any(lies in each for each in choices.questions)
         told = why if said else f"{why}. {lies}"
         choices.ask(f"--{role} FILE", told, there)
@@ -207,6 +207,16 @@ def _choose(role: str, seen: Looked, choices: Choices) -> Path | None:
 
 MOST_NAMED = 4
 """Names of files that are told of each folder."""
+
+
+def only_one(tables: Sequence[str]) -> list[str]:
+    """What to do where all rows seem to stand in one of the *tables*."""
+    if len(tables) != 1:
+        return []
+    return [
+        f"If {tables[0]} holds the rows of train and of test, part it into two files, train.csv "
+        "and test.csv"
+    ]
 
 
 def what_lies(folder: Path, texts: Sequence[Path]) -> list[str]:

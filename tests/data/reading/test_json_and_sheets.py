@@ -44,6 +44,24 @@ def test_the_fields_of_an_object_are_columns(tmp_path, name, content):
     assert column_names(path) == NAMES
 
 
+@pytest.mark.parametrize("orient", ["columns", "list"])
+def test_a_table_that_is_written_column_by_column(tmp_path, orient):
+    rows = pd.DataFrame({"id": ["07", "8"], "text": ["a", "b"], "label": [1, 0]})
+    path = tmp_path / "train.json"
+    content = rows.to_json() if orient == "columns" else json.dumps(rows.to_dict("list"))
+    path.write_text(content, encoding="utf-8")
+    assert read_file(path).to_numpy().tolist() == [["07", "a", "1"], ["8", "b", "0"]]
+
+
+@pytest.mark.parametrize(
+    "content", ['{"id": "1", "text": "a"}', '{"id": {"x": 1}, "text": {"x": 2}}']
+)
+def test_one_object_is_one_row(tmp_path, content):
+    path = tmp_path / "train.json"
+    path.write_text(content, encoding="utf-8")
+    assert len(read_file(path)) == 1
+
+
 def test_parquet_structures_are_columns_too(tmp_path):
     pd.DataFrame(ROWS).to_parquet(tmp_path / "a.parquet")
     assert sorted(read_file(tmp_path / "a.parquet").columns) == sorted(NAMES)
