@@ -224,9 +224,9 @@ def test_a_field_of_two_megabytes_is_read(file):
         ("\n \n", "train.csv is empty"),
         (
             "id,text\n",
-            "train.csv cannot be read: there is a header (line 1) but no row below it. Put the rows "
-            "there, or take the file away where it is not needed: a sample submission may be left "
-            "out",
+            "train.csv cannot be read: there is a header (line 1) but no row below it. Put the "
+            "rows there, or take the file away where it is not needed: a sample submission may be "
+            "left out",
         ),
         (
             "id,a,a,b,b\n1,2,3,4,5\n",
