@@ -169,10 +169,14 @@ def check_libraries(recipe: TransformerRecipe) -> None:
     needed = {"peft": "lora"} | ({"bitsandbytes": "four-bit"} if lora.four_bit else {})
     for library, extra in needed.items():
         if importlib.util.find_spec(library) is None:
-            what = "lora.four_bit" if library == "bitsandbytes" else "lora"
+            four_bit = library == "bitsandbytes"
+            what = (
+                "lora.four_bit, which needs an NVIDIA GPU and" if four_bit else "lora, which needs"
+            )
             raise UsageError(
-                f"{recipe.name} sets {what}, which needs {library}, and that is not installed. "
+                f"{recipe.name} sets {what} {library}, and {library} is not installed. "
                 f'Install it: pip install "foldstack[{extra}]"'
+                + (", or set lora.four_bit: false." if four_bit else "")
             )
 
 

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from pipeline.base.errors import ArtifactError, UsageError
 from pipeline.base.paths import Workspace
 from pipeline.models.hub.weights import locate
+from pipeline.models.transformer.craft import draw_adapters
 from pipeline.models.transformer_settings import Lora, TransformerRecipe
 from pipeline.training.lightning.trainer import FoldFitter
 from pipeline.training.options import FailurePolicy
@@ -55,6 +56,24 @@ def test_every_fold_starts_from_the_same_base_and_draws_by_its_own_seed(tmp_path
     again = fitted(factory, TRAIN, tmp_path / "c", seed=1).predict(TEST, WATCH)
     assert again.tobytes() == first.tobytes()
     assert second.tobytes() != first.tobytes()
+
+
+def test_adapters_add_nothing_at_first_and_are_drawn_by_the_seed_alone(tmp_path):
+    pristine = factory_of(tmp_path, "qwen3").shared.pristine
+
+    def drawn(seed):
+        pristine.restore()
+        state = torch.get_rng_state()
+        draw_adapters(pristine, seed)
+        assert torch.equal(torch.get_rng_state(), state)
+        named = pristine.backbone.named_parameters()
+        return {name: w.detach().clone() for name, w in named if name in pristine.adapters}
+
+    first, second = drawn(1), drawn(2)
+    assert all(torch.equal(w, first[name]) for name, w in drawn(1).items())
+    assert {name for name, w in second.items() if torch.equal(w, first[name])} == {
+        name for name, w in first.items() if ".lora_B." in name and not w.any()
+    }
 
 
 def test_a_checkpoint_holds_what_is_trained_and_nothing_of_the_base(tmp_path):
@@ -106,7 +125,9 @@ def test_a_library_that_is_not_there_is_asked_for_before_anything_else(
         importlib.util, "find_spec", lambda name: None if name == missing else there("yaml")
     )
     recipe = TransformerRecipe(name="toy", backbone="nobody/nothing", lora=lora)
-    with pytest.raises(UsageError, match=rf'needs {missing}.*pip install "foldstack\[{extra}\]"'):
+    with pytest.raises(
+        UsageError, match=rf'needs .*{missing} is not installed.*pip install "foldstack\[{extra}\]"'
+    ):
         locate(recipe)
 
 
