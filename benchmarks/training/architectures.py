@@ -182,6 +182,7 @@ def trained(case: Case, folder: Path) -> str:
         share = float(np.mean((found - targets) ** 2) / np.var(targets))
         if share > LEARNT:
             return f"FAILED: the loss does not fall (error {share:.2f} of the variance)"
+    assert learner.module is not None
     packing = learner.module.network.packing
     if packing is None:
         return "padded"
