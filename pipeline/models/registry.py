@@ -54,6 +54,7 @@ LEARNERS = {
         factory="pipeline.models.transformer.factory:make_factory",
         weights="pipeline.models.hub.weights:locate",
         torch=True,
+        units=True,
     ),
 }
 """`learner:` in a recipe."""

@@ -8,7 +8,7 @@ import gc
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytorch_lightning as pl
 import tokenizers
@@ -50,6 +50,8 @@ BETWEEN = "\n"
 
 class TransformerFactory:
     """A `pipeline.models.learner.LearnerFactory`."""
+
+    learner: ClassVar[type[TransformerLearner]] = TransformerLearner
 
     def __init__(
         self,
@@ -191,11 +193,11 @@ class TransformerFactory:
 
     def make(self, seed: int) -> TransformerLearner:
         """A fresh learner. Those made before lose their weights and refuse to predict."""
-        return TransformerLearner(self._ready(), seed)
+        return self.learner(self._ready(), seed)
 
     def load(self, folder: Path) -> TransformerLearner:
         """The learner that `TransformerLearner.save` wrote; it is the live one then."""
-        return TransformerLearner.restore(self._ready(), folder)
+        return self.learner.restore(self._ready(), folder)
 
     def separator(self) -> str:
         """The tokenizer's own separator; a line break where it has none."""
@@ -324,4 +326,9 @@ def make_factory(
     check_columns(recipe, competition.columns)
     hardware = detect(recipe.precision, engine.deterministic)
     fitter, outputs = engine.fitter(hardware), len(competition.outputs)
+    if competition.task.problem_type.units:
+        from pipeline.models.transformer.tagging import TaggingFactory, check_tagging
+
+        check_tagging(recipe)
+        return TaggingFactory(recipe, competition.task, outputs, hardware, fitter, engine.tokens)
     return TransformerFactory(recipe, competition.task, outputs, hardware, fitter, engine.tokens)

@@ -4,7 +4,7 @@ import time
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import pytorch_lightning as pl
@@ -28,7 +28,7 @@ from pipeline.models.learner import Watch
 from pipeline.models.registry import HEADS
 from pipeline.models.transformer.craft import draw_adapters, reinitialise
 from pipeline.models.transformer.device import Hardware
-from pipeline.models.transformer.heads import Network, pooling_named
+from pipeline.models.transformer.heads import Network, Pooling, pooling_named
 from pipeline.models.transformer.losses import TargetCodec
 from pipeline.models.transformer.memory_limits import LearnedLimits, micro_batches
 from pipeline.models.transformer.module import TextModule
@@ -120,6 +120,8 @@ class TransformerLearner:
     It holds the backbone until the next learner is made, and refuses to predict or save from then.
     """
 
+    codec_kind: ClassVar[type[TargetCodec]] = TargetCodec
+
     def __init__(self, shared: SharedByFolds, seed: int) -> None:
         self.shared = shared
         self.seed = seed
@@ -150,9 +152,7 @@ class TransformerLearner:
         train = shared.read(train)
         assert train.targets is not None
         sides = sides_of(recipe, train)
-        codec = fit_codec(
-            shared.task, recipe.loss, train.targets, recipe.loss_options, recipe.class_weights
-        )
+        codec = self._codec(train)
         objective = Objective(codec, recipe, sides, shared.outputs if sides else None)
         data = FoldDataModule(
             shared.store,
@@ -182,6 +182,26 @@ class TransformerLearner:
             self.counted["graphs"] = dict(shared.graphs.counts)
         seconds = round(time.monotonic() - started, 3)
         self.counted |= _facts(module) | {"trained_words": words, "seconds": seconds}
+
+    def _codec(self, train: Table) -> TargetCodec:
+        recipe = self.shared.recipe
+        assert train.targets is not None
+        return fit_codec(
+            self.shared.task, recipe.loss, train.targets, recipe.loss_options, recipe.class_weights
+        )
+
+    def _pooling(self) -> Pooling:
+        shared = self.shared
+        return pooling_named(
+            shared.recipe.pooling, shared.pristine.hidden, shared.pooled_layers, self.seed
+        )
+
+    def _head(self, width: int, inputs: int, outputs: int) -> nn.Module:
+        recipe = self.shared.recipe
+        made: nn.Module = load(HEADS[recipe.head])(
+            width, inputs, outputs, recipe.head_dropout, self.seed
+        )
+        return made
 
     def _words(self, data: FoldDataModule) -> AbstractContextManager[int]:
         """Within, only words that training texts hold are trained; graphs are of all of them."""
@@ -253,7 +273,7 @@ class TransformerLearner:
         shared.store.check(settings["tokenizer"], str(folder))
         weights = _read_weights(folder / WEIGHTS, settings["weights_sha256"])
         learner = cls(replace(shared, learnt=LearnedLimits.of(facts)), settings["seed"])
-        codec = TargetCodec.from_json(settings["codec"])
+        codec = cls.codec_kind.from_json(settings["codec"])
         sides = [Side.from_json(side) for side in settings.get("sides", [])]
         objective = Objective(codec, shared.recipe, sides, shared.outputs if sides else None)
         module = learner._build(objective, settings["texts"], rate_scale=facts["rate_scale"])
@@ -277,16 +297,9 @@ class TransformerLearner:
     ) -> TextModule:
         shared, recipe = self.shared, self.shared.recipe
         inputs = texts if recipe.pairing == "siamese" else 1
-        pooling = pooling_named(
-            recipe.pooling, shared.pristine.hidden, shared.pooled_layers, self.seed
-        )
-        head: nn.Module = load(HEADS[recipe.head])(
-            pooling.width,
-            inputs,
-            shared.outputs + sum(side.outputs for side in objective.sides),
-            recipe.head_dropout,
-            self.seed,
-        )
+        pooling = self._pooling()
+        outputs = shared.outputs + sum(side.outputs for side in objective.sides)
+        head = self._head(pooling.width, inputs, outputs)
         if shared.graphs is not None:
             head = shared.graphs.head(head)
         self.texts = texts

@@ -126,7 +126,12 @@ def fit_codec(
     loss = check_loss(task, asked, options, class_weights)
     codec = TargetCodec(problem=task.problem_type.name, loss=loss, options=dict(options or {}))
     if not task.problem_type.numeric:
+<<<<<<< HEAD
         return replace(codec, class_weights=_weights_of(task, targets, class_weights))
+=======
+        weights = weights_of(task, targets, class_weights)
+        return TargetCodec(problem=task.problem, loss=loss, class_weights=weights, options=kept)
+>>>>>>> ee140fa (Transformers tag: documents in overlapping windows, a unit's tag off the token that covers it, outputs of their own for units that begin a token, go on in it or stand behind it)
     k = targets.shape[1]
     if task.label_range is not None:
         low, high = task.label_range
@@ -141,7 +146,7 @@ def fit_codec(
     return replace(codec, shift=shift, scale=scale, huber_delta=delta)
 
 
-def _weights_of(task: TaskConfig, targets: np.ndarray, asked: Weights) -> tuple[float, ...]:
+def weights_of(task: TaskConfig, targets: np.ndarray, asked: Weights) -> tuple[float, ...]:
     """What each class counts. Balanced: all classes alike together, rows on average 1; of flags, as
     much as there are zeros for each 1."""
     if asked is None:

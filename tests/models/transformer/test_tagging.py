@@ -1,0 +1,145 @@
+"""A transformer that tags: windows, units and tokens, and the loss of units."""
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.base.config import TaskConfig
+from pipeline.base.errors import UsageError
+from pipeline.base.paths import Workspace
+from pipeline.data.table import Table, Units
+from pipeline.models.transformer.tagging import (
+    BEGINS,
+    BEHIND,
+    GOES_ON,
+    WAYS,
+    TagCodec,
+    TaggingFactory,
+    check_tagging,
+    windows_of,
+)
+from pipeline.models.transformer_settings import TransformerRecipe
+from pipeline.training.lightning.trainer import FoldFitter
+from pipeline.training.options import FailurePolicy
+from tests.fitting import CPU
+from tests.models.transformer.learners import WATCH, backbone
+
+CLASSES = ["O", "B-X", "I-X"]
+NAMES, OTHERS = ["cat", "dog"], ["fish", "bird", "horse", "the"]
+
+
+def documents(texts, unit="word", tags=None):
+    """A table of the words, or the characters, of *texts*."""
+    pieces = [list(text) if unit == "character" else text.split() for text in texts]
+    count = list(map(len, pieces))
+    place = np.concatenate([np.arange(each) for each in count])
+    flat = np.array([each for part in pieces for each in part], dtype=object)
+    ids = np.repeat(np.array([f"d{row}" for row in range(len(texts))], dtype=object), count)
+    after = np.array(["" if unit == "character" else " "] * len(flat), dtype=object)
+    targets = None
+    if tags is not None:
+        targets = np.column_stack([[tags(word) for word in flat], place]).astype(float)
+    names = np.array([f"{one}#{two}" for one, two in zip(ids, place, strict=True)], dtype=object)
+    return Table(
+        ids=names,
+        texts=flat[:, None],
+        targets=targets,
+        units=Units(document=ids, place=place, after=after),
+    )
+
+
+def sentences(count, seed=0):
+    random = np.random.default_rng(seed)
+    words = [[*random.choice(OTHERS, 3), *random.choice(NAMES, 1)] for _ in range(count)]
+    return [" ".join(random.permutation(each)) for each in words]
+
+
+@pytest.fixture(scope="module")
+def factory(tmp_path_factory):
+    folder = backbone(tmp_path_factory.mktemp("tiny"), "bert")
+    recipe = TransformerRecipe(
+        name="tiny", backbone=str(folder), epochs=8, batch_size=8, learning_rate=5e-3, max_length=16
+    )
+    task = TaskConfig(problem="tags", metric="entity-f1", classes=CLASSES)
+    return TaggingFactory(recipe, task, len(CLASSES), CPU, FoldFitter(CPU, FailurePolicy()))
+
+
+def test_a_unit_reads_its_tag_off_the_token_of_its_first_character(factory):
+    table = documents(["cat horse"], unit="character")
+    windows = windows_of(table, factory.shared.store, 16)
+    found = factory.shared.store.tokenizer("cat horse", return_offsets_mapping=True)
+    starts = {first: place for place, (first, end) in enumerate(found["offset_mapping"]) if end}
+    cat, horse = starts[0], starts[4]
+    ways = [(int(each) // WAYS, int(each) % WAYS) for each in windows.places[0]]
+    assert ways[:4] == [(cat, BEGINS), (cat, GOES_ON), (cat, GOES_ON), (cat, BEHIND)]
+    assert ways[4] == (horse, BEGINS)
+
+
+def test_windows_of_a_long_document_hold_every_unit_and_overlap(factory):
+    table = documents(["cat bird the dog horse fish " * 9, "cat fish"])
+    store = factory.shared.store
+    windows = windows_of(table, store, 16)
+    assert len(windows.texts) > 4
+    assert set(np.concatenate(windows.rows).tolist()) == set(range(len(table)))
+    for first, second in zip(windows.rows[:-2], windows.rows[1:-1], strict=True):
+        assert second[0] <= first[-1] + 1
+        assert second[-1] > first[-1], "every window goes further"
+    held = np.concatenate(windows.rows)
+    assert len(held) > len(table), "windows overlap"
+    lengths = [len(store.tokenizer(text)["input_ids"]) for text in windows.texts]
+    assert max(lengths) <= 16
+    assert [len(rows) for rows in windows.rows] == [len(each) for each in windows.places]
+
+
+def test_the_loss_is_that_of_the_units_and_the_same_however_a_step_is_cut():
+    random = np.random.default_rng(0)
+    codec = TagCodec(problem="tags", loss="cross-entropy", outputs=3, units=2.5, tokens=7)
+    logits = torch.tensor(random.normal(size=(2, 7, 9)), dtype=torch.float32)
+    tags = np.array([[0, 2, 1], [1, 0, -1]])
+    places = np.array([[3 * 1, 3 * 1 + 1, 3 * 4 + 2], [3 * 2, 3 * 6, -1]])
+    encoded = torch.tensor(np.hstack([tags, places]))
+    expected = 0.0
+    for row in range(2):
+        for unit in range(3):
+            if tags[row, unit] >= 0:
+                token, way = divmod(int(places[row, unit]), 3)
+                own = logits[row, token, 3 * way : 3 * way + 3]
+                expected -= float(own.log_softmax(0)[tags[row, unit]])
+    whole = codec.mean_loss(logits, encoded)
+    assert float(whole) == pytest.approx(expected / 2 / 2.5, rel=1e-5)
+    halves = [codec.mean_loss(logits[[row]], encoded[[row]]) for row in range(2)]
+    assert float(sum(halves)) / 2 == pytest.approx(float(whole), rel=1e-5)
+    weighed = TagCodec.from_json({**codec.as_json(), "class_weights": [0.0, 1.0, 1.0]}).mean_loss(
+        logits, encoded
+    )
+    assert float(weighed) < float(whole)
+
+
+def test_it_learns_tags_and_says_the_same_once_saved(factory, tmp_path):
+    def tag(word):
+        return 1 if word in NAMES else 0
+
+    learner = factory.make(3)
+    workspace = Workspace(tmp_path / "work")
+    learner.fit(documents(sentences(60), tags=tag), workspace, WATCH)
+    asked = documents([*sentences(20, seed=1), "cat bird the dog horse fish " * 6], tags=tag)
+    said = learner.predict(asked, WATCH)
+    assert said.shape == (len(asked), 3)
+    assert said.sum(axis=1) == pytest.approx(1, abs=1e-5)
+    assert (said.argmax(axis=1) == asked.targets[:, 0]).mean() > 0.9
+    learner.save(tmp_path / "weights")
+    again = factory.load(tmp_path / "weights").predict(asked, WATCH)
+    assert np.array_equal(again, said)
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"loss": "focal"}, "cross-entropy"),
+        ({"pairing": "siamese"}, "pairs"),
+        ({"r_drop": 0.5}, "r_drop"),
+    ],
+)
+def test_what_tags_cannot_have_is_refused_before_weights_are_loaded(settings, says):
+    with pytest.raises(UsageError, match=says):
+        check_tagging(TransformerRecipe(name="x", backbone="nowhere", **settings))
