@@ -8,11 +8,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import cv
+from pipeline import cv, predict, rebuild
 from pipeline.base.command import run
 from pipeline.data.units import documents, list_in, tags_in, units_in
+from pipeline.doctor import __main__ as doctor
 from pipeline.ensemble import __main__ as ensemble
+from pipeline.folds import __main__ as folds
 from pipeline.oof.predictions import read_fold
+from pipeline.report import __main__ as report
+from pipeline.team import __main__ as team
 
 PEOPLE, PLACES = ["Ann Lee", "Bo", "Cy Young", "Dee"], ["Rome", "New York", "Oslo"]
 FRAMES = [
@@ -87,8 +91,8 @@ def test_the_whole_way_of_tags(tmp_path, capsys):
     assert list(written) == [*answers][::-1], "documents in the sample's order"
     right = sum(written[name] == tags for name, tags in answers.items())
     assert right >= 0.8 * len(answers), "sentences of so few patterns are learnt"
-    folds = pd.read_csv(tmp_path / "folds" / "names.csv")
-    assert folds["id"].tolist() == [f"d-{number}" for number in range(54)], "a row per document"
+    frozen = pd.read_csv(tmp_path / "folds" / "names.csv")
+    assert frozen["id"].tolist() == [f"d-{number}" for number in range(54)], "a row per document"
     printed = capsys.readouterr().out
     assert "entity-f1" in printed
     record = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
@@ -100,6 +104,35 @@ def test_the_whole_way_of_tags(tmp_path, capsys):
         assert sum(len(sentence(int(name[2:]))[0]) for name in held) == len(part.valid_ids), (
             "documents are held out whole"
         )
+
+    same = tmp_path / "again.csv"
+    root = ["--root", str(tmp_path)]
+    assert run(rebuild.main, [str(file), *root]) == 0
+    rows = str(tmp_path / "test.jsonl")
+    assert run(predict.main, [rows, "--with", str(file), "-o", str(same), *root]) == 0
+    assert same.read_bytes() == file.read_bytes(), "all learners, the blend, decisions, decoding"
+    named = [*root, "--config", str(tmp_path / "names.yaml")]
+    assert run(doctor.main, named) == 0
+    assert run(folds.main, named) == 0
+    audited(tmp_path, named)
+    assert run(report.main, named) == 2
+    assert "tags yet" in " ".join(capsys.readouterr().err.split())
+
+
+def audited(root: Path, named: list[str]) -> None:
+    """A team-mate's file of units: taken where it is honest, refused where it is a copy."""
+    runs = sorted(path.name for path in (root / "oof" / "names").iterdir())
+    file = root / "mate.csv"
+    assert run(team.main, ["export", runs[0], *named, "--out", str(file)]) == 0
+    assert run(team.main, ["add", str(file), *named, "--name", "copy"]) == 3
+    frame = pd.read_csv(file, dtype={"id": str})
+    columns = frame.columns[3:]
+    noise = np.random.default_rng(0).dirichlet(np.ones(len(columns)), len(frame))
+    frame[columns] = 0.7 * frame[columns] + 0.3 * noise
+    frame.to_csv(file, index=False)
+    file.with_suffix(".json").unlink()
+    code = run(team.main, ["add", str(file), *named, "--name", "mate"])
+    assert code in (0, 3), "judged, not broken"
 
 
 def test_a_row_per_tagged_token_is_written_as_the_sample_shows_it(tmp_path):

@@ -183,6 +183,21 @@ def begins(ids: Sequence[str]) -> np.ndarray:
     return np.array([name.endswith(f"{NUMBER}0") for name in ids], dtype=bool)
 
 
+def documents_in(ids: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The documents that units of these *ids* are of, and those of which a unit is missing between
+    the first and the last.
+
+    >>> documents_in(["a#0", "b#1", "a#1"])
+    (['a', 'b'], ['b'])
+    """
+    places: dict[str, list[int]] = {}
+    for row in ids:
+        name, _, place = row.rpartition(NUMBER)
+        places.setdefault(name, []).append(int(place) if place.isdecimal() else -1)
+    cut = [name for name, found in places.items() if sorted(found) != list(range(len(found)))]
+    return list(places), cut
+
+
 def documents(table: Table, task: TaskConfig) -> Table:
     """A row per document of *table*, with its whole text; the table itself where its rows stand
     for themselves.

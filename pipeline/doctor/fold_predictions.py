@@ -16,13 +16,16 @@ from pipeline.base import ArtifactError, read_json
 from pipeline.base.config import flat, short
 from pipeline.base.files import check_archive, read_arrays
 from pipeline.data import compare, doubled, named
+from pipeline.data.units import documents_in
 from pipeline.doctor.finding import Finding, Part, attempt, note, problem
 from pipeline.doctor.folds import Frozen, not_as_written
 from pipeline.doctor.repair import Mending
 from pipeline.oof.manifest import HARMLESS, MANNER, check_format
 from pipeline.oof.predictions import ARRAYS, check_one_origin
+from pipeline.problems.registry import problem_of
 
 KINDS = ("valid", "test", "holdout")
+KEPT_AS = (np.float32, np.float16)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,8 +133,8 @@ def _wrong_arrays(arrays: Mapping[str, np.ndarray]) -> Iterator[str]:
         ids, values = arrays[f"{kind}_ids"], arrays[kind]
         if ids.ndim != 1 or ids.dtype.kind != "U":
             yield f"has {kind}_ids of shape {ids.shape} and type {ids.dtype}, expected text"
-        elif values.dtype != np.float32 or values.ndim != 2 or len(values) != len(ids):
-            expected = f"({len(ids)}, k) and type float32"
+        elif values.dtype not in KEPT_AS or values.ndim != 2 or len(values) != len(ids):
+            expected = f"({len(ids)}, k) and type float32, or float16 of tags"
             yield f"has {kind} of shape {values.shape} and type {values.dtype}, expected {expected}"
         else:
             yield from _wrong_rows(kind, ids, values)
@@ -234,8 +237,12 @@ def _rows(folds: Sequence[Fold], frozen: Frozen, again: Again) -> Iterator[Findi
 
 
 def _difference(fold: Fold, expected: set[str]) -> str:
-    differ = compare(fold.valid_ids or [], expected)
-    phrases = []
+    held, phrases = fold.valid_ids or [], []
+    if problem_of(fold.settings["task"]["problem"]).units:
+        held, cut = documents_in(held)
+        if cut:
+            phrases.append(f"{len(cut)} documents lack a unit: {named(cut)}")
+    differ = compare(held, expected)
     if differ.missing:
         phrases.append(f"{len(differ.missing)} are missing: {named(sorted(differ.missing))}")
     if differ.surplus:

@@ -98,6 +98,7 @@ def lease_note(path: Path, what: str, finished: bool) -> tuple[bool, list[Findin
 SAVED = {
     "learner.json": ("weights.safetensors", "weights_sha256"),
     "linear.json": ("linear.npz", "sha256"),
+    "crf.json": ("crf.model", "sha256"),
 }
 """What a learner's file is called -> its weights, and the field with their SHA-256."""
 

@@ -29,6 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     competition = options.competition(args)
     from pipeline.base import Paths
     from pipeline.data import load
+    from pipeline.data.units import documents
     from pipeline.folds.frozen import frozen
     from pipeline.folds.relation import FEWEST, compare_folds, differ, shares_line
     from pipeline.metrics import get_metric
@@ -38,14 +39,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     root = Path(args.root)
     get_metric(competition.task.metric, competition.task, root)  # a wrong name is told before all
     paths = Paths(root, competition.name)
-    tables = load(competition, root)
+    tables, task = load(competition, root), competition.task
+    train, test = documents(tables.train, task), documents(tables.test, task)
+    extra = None if tables.extra is None else documents(tables.extra, task)
     known = paths.passport.exists()
-    folds = frozen(competition, paths, tables.train, tables.extra)
-    found = facts(folds, competition, tables.train)
+    folds = frozen(competition, paths, train, extra)
+    found = facts(folds, competition, train)
     settings = competition.folds
     asked, ours = compare_folds(
-        tables.train,
-        tables.test,
+        train,
+        test,
         folds.fold_of_row,
         settings.near_threshold,
         settings.group_columns,
@@ -57,14 +60,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(json.dumps({"state": state, **found, "files": files}))
         return 0
     console = page()
-    for line in lines(found, competition, tables.train.source):
+    for line in lines(found, competition, train.source):
         console.print(line, soft_wrap=True)
     if asked.rows >= FEWEST:
         console.print(f"  test     has in train: {shares_line(asked)}", soft_wrap=True)
         console.print(f"  held out have in training: {shares_line(ours)}", soft_wrap=True)
     if (apart := differ(asked, ours)) is not None:
         console.print(f"  note     {apart}", soft_wrap=True)
-    console.print(grid(found, competition, tables.train))
+    console.print(grid(found, competition, train))
     console.print(
         "off by: largest difference of a stratum's share of the fold from its share of all rows",
         soft_wrap=True,

@@ -17,7 +17,7 @@ from pipeline.base.config import SubmissionsConfig
 from pipeline.base.errors import PipelineError
 from pipeline.ensemble import Outcome
 from pipeline.ensemble.assessment import as_score
-from pipeline.metrics import Draws, Metric, MetricError, indicators, resampled_gains
+from pipeline.metrics import Draws, Metric, MetricError, resampled_gains
 from pipeline.metrics.bootstrap import RESAMPLES
 from pipeline.submissions.already_sent import Likeness, likeness, sent_files
 from pipeline.submissions.build import BuiltSubmission
@@ -299,7 +299,7 @@ def errors_alike(one: BuiltSubmission, other: BuiltSubmission) -> float:
     """Correlation of the honest errors of two files over all rows and columns."""
     evidence = one.outcome.evidence
     k = one.honest.shape[1]
-    truth = indicators(evidence.truth, k)
+    truth = evidence.kind.expand(evidence.truth, k)
     ours, theirs = ((made.honest - truth).ravel() for made in (one, other))
     ours, theirs = ours - ours.mean(), theirs - theirs.mean()
     scale = float(np.sqrt((ours @ ours) * (theirs @ theirs)))

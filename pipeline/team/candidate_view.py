@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from pipeline.metrics import Draws, MetricError, indicators, resampled_gains
+from pipeline.metrics import Draws, MetricError, resampled_gains
 from pipeline.oof import doubts_of
 from pipeline.team.candidate import Candidate
 from pipeline.team.competition import CompetitionView, Peer
@@ -73,7 +73,7 @@ class CandidateView:
     @cached_property
     def target(self) -> np.ndarray:
         """(n, k) the truth in the shape of predictions."""
-        return indicators(self.contest.truth, self.oof.shape[1])
+        return self.contest.kind.expand(self.contest.truth, self.oof.shape[1])
 
     def score(self, predicted: np.ndarray, rows: np.ndarray) -> float | None:
         """The metric of *predicted* (n, k) on some *rows*; None where it is undefined."""

@@ -16,7 +16,7 @@ from pipeline.ensemble.assessment import as_score, error_correlation
 from pipeline.ensemble.evidence import Evidence
 from pipeline.ensemble.honest import AUTO, Nest, difference
 from pipeline.ensemble.predictor import facts_of
-from pipeline.metrics import Metric, MetricError, indicators
+from pipeline.metrics import Metric, MetricError
 from pipeline.metrics.metric import judging
 from pipeline.team.checks.copies import correlation
 from pipeline.team.competition import CompetitionView, Peer
@@ -115,7 +115,7 @@ def weigh(
 
 
 def _target(contest: CompetitionView, rows: np.ndarray, k: int) -> np.ndarray:
-    return indicators(contest.truth[rows], k)
+    return contest.kind.expand(contest.truth[rows], k)
 
 
 def _score(metric: Metric, contest: CompetitionView, predicted: np.ndarray) -> float | None:

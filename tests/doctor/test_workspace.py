@@ -15,6 +15,7 @@ from safetensors.numpy import save
 from pipeline.base.files import sha256
 from pipeline.base.paths import Workspace
 from pipeline.doctor.workspace import SAVED
+from pipeline.models import crf
 from pipeline.models.linear import learner as linear
 from pipeline.models.transformer import fine_tuning
 from pipeline.training.checkpoints import Checkpoints
@@ -60,7 +61,7 @@ def note_of(root, path):
 
 
 def test_the_names_are_those_that_the_learners_write():
-    source = inspect.getsource(linear) + inspect.getsource(fine_tuning)
+    source = "".join(map(inspect.getsource, (linear, crf, fine_tuning)))
     for settings, (weights, field) in SAVED.items():
         for name in (settings, weights, field):
             assert f'"{name}"' in source
