@@ -126,12 +126,7 @@ def fit_codec(
     loss = check_loss(task, asked, options, class_weights)
     codec = TargetCodec(problem=task.problem_type.name, loss=loss, options=dict(options or {}))
     if not task.problem_type.numeric:
-<<<<<<< HEAD
-        return replace(codec, class_weights=_weights_of(task, targets, class_weights))
-=======
-        weights = weights_of(task, targets, class_weights)
-        return TargetCodec(problem=task.problem, loss=loss, class_weights=weights, options=kept)
->>>>>>> ee140fa (Transformers tag: documents in overlapping windows, a unit's tag off the token that covers it, outputs of their own for units that begin a token, go on in it or stand behind it)
+        return replace(codec, class_weights=weights_of(task, targets, class_weights))
     k = targets.shape[1]
     if task.label_range is not None:
         low, high = task.label_range
