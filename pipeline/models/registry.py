@@ -24,8 +24,9 @@ class LearnerKind:
     """Whether it computes with torch, on a GPU where there is one."""
     rows: bool = True
     """Whether it learns what a row is labelled on its own."""
-    units: bool = False
-    """Whether it learns the tags of the units of whole documents."""
+    units: str = ""
+    """The same as `factory` for the tags of the units of whole documents; empty where it learns
+    none."""
 
 
 LEARNERS = {
@@ -37,7 +38,7 @@ LEARNERS = {
         recipe="pipeline.models.crf:CrfRecipe",
         factory="pipeline.models.crf:make_factory",
         rows=False,
-        units=True,
+        units="pipeline.models.crf:make_factory",
     ),
     "boosting": LearnerKind(
         recipe="pipeline.models.settings:BoostingRecipe",
@@ -54,7 +55,7 @@ LEARNERS = {
         factory="pipeline.models.transformer.factory:make_factory",
         weights="pipeline.models.hub.weights:locate",
         torch=True,
-        units=True,
+        units="pipeline.models.transformer.tagging:make_factory",
     ),
 }
 """`learner:` in a recipe."""

@@ -167,9 +167,10 @@ def make_factory(
 
         return FoldFitter(hardware, policy)
 
+    where = kind.units if competition.task.problem_type.units else kind.factory
     view = view_of(competition.columns, template_of(recipe))
     engine = Engine(tokens=tokens, deterministic=policy.deterministic, fitter=fitter)
-    factory: LearnerFactory = load_object(kind.factory)(recipe, competition, engine)
+    factory: LearnerFactory = load_object(where)(recipe, competition, engine)
     return SeenFactory(factory, recipe.clean, view) if recipe.clean or view else factory
 
 

@@ -326,9 +326,4 @@ def make_factory(
     check_columns(recipe, competition.columns)
     hardware = detect(recipe.precision, engine.deterministic)
     fitter, outputs = engine.fitter(hardware), len(competition.outputs)
-    if competition.task.problem_type.units:
-        from pipeline.models.transformer.tagging import TaggingFactory, check_tagging
-
-        check_tagging(recipe)
-        return TaggingFactory(recipe, competition.task, outputs, hardware, fitter, engine.tokens)
     return TransformerFactory(recipe, competition.task, outputs, hardware, fitter, engine.tokens)

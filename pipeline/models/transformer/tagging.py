@@ -19,15 +19,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipeline.base import UsageError, raise_if
+from pipeline.base import Competition, UsageError, raise_if
 from pipeline.base.doors import load
 from pipeline.base.paths import Workspace
 from pipeline.data import Table
 from pipeline.data.tokens.data_module import FoldDataModule
 from pipeline.data.tokens.store import TokenStore
 from pipeline.data.tokens.tokenizer import clean
-from pipeline.models.learner import Watch
+from pipeline.models.learner import Engine, Watch
 from pipeline.models.registry import HEADS
+from pipeline.models.transformer.device import detect
 from pipeline.models.transformer.factory import TransformerFactory
 from pipeline.models.transformer.fine_tuning import TransformerLearner
 from pipeline.models.transformer.heads import Pooling
@@ -286,3 +287,13 @@ def check_tagging(recipe: TransformerRecipe) -> None:
     if recipe.cuda_graphs:
         problems.append("cuda_graphs do not fit tags yet; set it to false")
     raise_if(problems, UsageError, f"{recipe.name} cannot tag")
+
+
+def make_factory(
+    recipe: TransformerRecipe, competition: Competition, engine: Engine
+) -> TaggingFactory:
+    """The factory of a run that tags, on this machine's hardware."""
+    check_tagging(recipe)
+    hardware = detect(recipe.precision, engine.deterministic)
+    fitter, outputs = engine.fitter(hardware), len(competition.outputs)
+    return TaggingFactory(recipe, competition.task, outputs, hardware, fitter, engine.tokens)
