@@ -9,7 +9,6 @@ from pipeline.base.doors import door
 if TYPE_CHECKING:
     from pipeline.metrics.bootstrap import Draws as Draws
     from pipeline.metrics.bootstrap import resampled_gains as resampled_gains
-    from pipeline.metrics.formulas import indicators as indicators
     from pipeline.metrics.metric import Metric as Metric
     from pipeline.metrics.metric import MetricError as MetricError
     from pipeline.metrics.metric import get_metric as get_metric
