@@ -98,7 +98,7 @@ class TransformerFactory:
             store=store,
             pristine=pristine,
             pooled_layers=pooled_layers,
-            between="" if store.separates else BETWEEN,
+            between=BETWEEN if recipe.pairing == "cross" and not store.separates else "",
             remarks=(
                 *other_settings(recipe, Path(self.weights.folder_or_id)),
                 *padding_remark(self.backbone_facts),

@@ -92,8 +92,7 @@ class SharedByFolds:
         Put in front of the second rather than in one text with the first, so that of a pair that is
         too long the longer text is cut.
         """
-        second = self.between if self.recipe.pairing == "cross" else ""
-        fronts = [self.recipe.prefix, second + self.recipe.prefix]
+        fronts = [self.recipe.prefix, self.between + self.recipe.prefix]
         if not any(fronts[: table.texts.shape[1]]):
             return table
         texts = table.texts.copy()
