@@ -62,7 +62,9 @@ class Blend:
 
         honest = "–" if self.honest is None else f"{self.honest:.4f}"
         head = f"{self.method}: honest {self.metric} {honest}"
-        return f"<p><b>{escape(head)}</b><br>{escape(self.file or '')}</p>{self.members.to_html()}"
+        return (
+            f"<p><b>{escape(head)}</b><br>{escape(self.file or '')}</p>{self.members._repr_html_()}"
+        )
 
 
 @dataclass(frozen=True)

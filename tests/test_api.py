@@ -5,6 +5,7 @@ import contextlib
 import csv
 import importlib.util
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,10 @@ def test_the_blend_is_the_commands(tmp_path, capsys):
     assert blend.honest == answer["scores"]["honest"]
     assert blend.members["weight"].tolist() == [each["weight"] for each in answer["members"]]
     assert f"{blend.honest:.4f}" in blend._repr_html_()
+    named = replace(blend, method="<i>", members=blend.members.rename({"good": "<b>x</b>"}))
+    assert "<b>x" not in named._repr_html_()
+    assert "<i>" not in named._repr_html_()
+    assert "&lt;b&gt;x" in named._repr_html_()
 
 
 def test_a_mistake_says_what_the_command_says(tmp_path):
