@@ -60,11 +60,10 @@ class Blend:
     def _repr_html_(self) -> str:
         from markupsafe import escape
 
+        members: Any = self.members  # pandas' stubs do not know how it shows itself
         honest = "–" if self.honest is None else f"{self.honest:.4f}"
         head = f"{self.method}: honest {self.metric} {honest}"
-        return (
-            f"<p><b>{escape(head)}</b><br>{escape(self.file or '')}</p>{self.members._repr_html_()}"
-        )
+        return f"<p><b>{escape(head)}</b><br>{escape(self.file or '')}</p>{members._repr_html_()}"
 
 
 @dataclass(frozen=True)
