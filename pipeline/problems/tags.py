@@ -187,8 +187,6 @@ class Tags(SumsToOne, OneClass):
     first_recipe = "crf"
     documents_as: ClassVar[str] = "multilabel"
     """What documents are where only they are looked at: each has or has not a type."""
-    documents_by: ClassVar[str] = "macro-f1"
-    """The metric of that."""
     stored: ClassVar[type] = np.float16
     written: ClassVar = {"value": "probabilities", "label": "tags"}
 

@@ -15,7 +15,7 @@ from pipeline.base import Competition
 from pipeline.base.config import ColumnsConfig, TaskConfig, Unit
 from pipeline.data import Tables
 from pipeline.data.units import documents, list_in, tags_in
-from pipeline.metrics.registry import suggested
+from pipeline.metrics.registry import fitting, suggested
 from pipeline.problems.tags import OUTSIDE, TAGS, inventory_of
 from pipeline.setup.detection.choices import Choices, Overrides
 from pipeline.setup.detection.names import target_rank
@@ -170,7 +170,7 @@ def by_documents(competition: Competition, tables: Tables) -> tuple[Competition,
     assert found["train"] is not None
     assert found["test"] is not None
     columns = replace(competition.columns, targets=types, unit="given", space_after=None)
-    labels = TaskConfig(problem=TAGS.documents_as, metric=TAGS.documents_by)
+    labels = TaskConfig(problem=TAGS.documents_as, metric=fitting(TAGS.documents_as)[0])
     sample = replace(tables.sample, ids=found["test"].ids)
     return (
         replace(competition, columns=columns, task=labels),
