@@ -22,7 +22,6 @@ from pipeline.doctor.folds import Frozen, not_as_written
 from pipeline.doctor.repair import Mending
 from pipeline.oof.manifest import HARMLESS, MANNER, check_format
 from pipeline.oof.predictions import ARRAYS, check_one_origin
-from pipeline.problems.registry import problem_of
 
 KINDS = ("valid", "test", "holdout")
 KEPT_AS = (np.float32, np.float16)
@@ -238,8 +237,9 @@ def _rows(folds: Sequence[Fold], frozen: Frozen, again: Again) -> Iterator[Findi
 
 def _difference(fold: Fold, expected: set[str]) -> str:
     held, phrases = fold.valid_ids or [], []
-    if problem_of(fold.settings["task"]["problem"]).units:
-        held, cut = documents_in(held)
+    whole, cut = documents_in(held)
+    if not expected & set(held) and expected & set(whole):  # frozen are documents, kept their units
+        held = whole
         if cut:
             phrases.append(f"{len(cut)} documents lack a unit: {named(cut)}")
     differ = compare(held, expected)
