@@ -211,19 +211,21 @@ class TransformerLearner:
         return only_used(shared.pristine.backbone, torch.from_numpy(words))
 
     def _check_told_apart(self, train: Table) -> None:
-        """Raise DivergedError where training rows of unlike targets and texts are all predicted
+        """Raise DivergedError where training rows of unlike targets and tokens are all predicted
         alike: what comes after, scores among it, would be about rounding."""
         assert self.module is not None
         module, few = self.module, unlike_rows(train)
         data = FoldDataModule(self.shared.store, self.shared.batching, self.seed, test=few)
-        found = []
+        found, tokens = [], set()
         with torch.no_grad(), module.limits.memory("after the last step"):
             module.eval()
             for batch in data.predict_dataloader() if len(few) > 1 else ():
                 there = module.transfer_batch_to_device(batch, module.device, 0)
-                parts = micro_batches([there], 1)  # one at a time: that fits wherever a step did
-                found += [module.codec.decode(module(part)).cpu().numpy() for part in parts]
-        if found and all_alike(np.concatenate(found)):
+                for part in micro_batches([there], 1):  # one fits wherever a step did
+                    found.append(module.codec.decode(module(part)).cpu().numpy())
+                    ids = (each["input_ids"].cpu().numpy().tobytes() for each in part["inputs"])
+                    tokens.add(tuple(ids))
+        if len(tokens) > 1 and all_alike(np.concatenate(found)):
             recipe = self.shared.recipe
             raise DivergedError(
                 f"{recipe.name} predicts all rows alike, to the last digits, after its last step: "
