@@ -223,8 +223,7 @@ class TransformerLearner:
                 there = module.transfer_batch_to_device(batch, module.device, 0)
                 for part in micro_batches([there], 1):  # one fits wherever a step did
                     found.append(module.codec.decode(module(part)).cpu().numpy())
-                    ids = (each["input_ids"].cpu().numpy().tobytes() for each in part["inputs"])
-                    tokens.add(tuple(ids))
+                    tokens.add(str([each["input_ids"].tolist() for each in part["inputs"]]))
         if len(tokens) > 1 and all_alike(np.concatenate(found)):
             recipe = self.shared.recipe
             raise DivergedError(
