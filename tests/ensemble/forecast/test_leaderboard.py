@@ -5,9 +5,10 @@ import pytest
 
 from pipeline.data.table import Table
 from pipeline.ensemble.forecast import ranges as samples
-from pipeline.ensemble.forecast.leaderboard import Labelled, leaderboard
+from pipeline.ensemble.forecast.leaderboard import Further, Labelled, leaderboard
 from pipeline.ensemble.forecast.ranges import Scored, deviations, ranges
-from pipeline.ensemble.forecast.shift import find_shift
+from pipeline.ensemble.forecast.shift import Shift, find_shift
+from pipeline.folds.relation import LEVELS, Relation
 from pipeline.metrics.bootstrap import Draws, resampled_gains
 from pipeline.metrics.metric import get_metric
 from tests.ensemble.toys import member, task_of, truth_of
@@ -261,3 +262,43 @@ def test_too_few_rows_to_compare_are_said_to_be():
     assert expect(labelled(10), table_of(300, 5)).notes == [
         "withheld: too few training rows to say"
     ]
+
+
+def relation_of(shared):
+    """Of rows of which a share has a sentence of the training rows."""
+    shares = dict.fromkeys(LEVELS, 0.0) | {LEVELS[1]: shared, LEVELS[-1]: 1 - shared}
+    return Relation(rows=300, shares=shares)
+
+
+@pytest.mark.parametrize("metric", ["rmse", "pearson"])
+def test_a_test_that_is_easier_than_the_folds_reaches_to_the_better_end_alone(metric):
+    train, test = labelled(400, metric=metric), table_of(300, 5)
+    plain = expect(train, test).parts["whole"]
+
+    def told(of_test, of_folds):
+        relation = Further(relation=(relation_of(of_test), relation_of(of_folds)))
+        found = leaderboard(train, None, test, {"whole": 200}, seed=0, further=relation)
+        return found.parts["whole"]
+
+    easier, harder = told(0.5, 0.3), told(0.3, 0.5)
+    if metric == "pearson":
+        assert easier.high > plain.high
+        assert easier.low == plain.low
+        assert harder.low < plain.low
+        assert harder.high == plain.high
+    else:
+        assert easier.low < plain.low
+        assert easier.high == plain.high
+        assert harder.high > plain.high
+        assert harder.low == plain.low
+
+
+@pytest.mark.parametrize(
+    ("weights", "rows"),
+    [([2.0] * 4, 4), ([4.0, 1.0, 1.0], 2), ([3.0, 0, 0, np.nan], 1), ([np.nan], 0)],
+)
+def test_weighed_rows_tell_as_much_as_fewer_of_equal_weight(weights, rows):
+    known = Shift(
+        auc=0.6, low=0.55, weights=np.array(weights), ours=np.array([]), theirs=np.array([])
+    )
+    assert known.counts_as == rows
