@@ -211,7 +211,13 @@ def test_equal_members_with_independent_errors_are_averaged():
 def test_two_folds_leave_only_methods_without_weights_to_choose_inside():
     evidence = evidence_of("regression", "rmse", n=96, folds=2)
     nest = Nest(evidence, seed=0)
-    assert set(nest.choose(frozenset([0])).gains) == {"best", "mean"}
+    alone = nest.choose(frozenset([0]))
+    assert set(alone.gains) == {"best", "mean"}
+    assert alone.method == max(alone.gains, key=alone.gains.get)
+    assert {alone.behind[name] + gain for name, gain in alone.gains.items()} == {
+        alone.gains[alone.method]
+    }, "how far each is behind"
+    assert set(alone.spread.values()) == {0.0}, "of one fold nothing is known about it"
     assert np.isfinite(nest.honest_gain(AUTO))
 
 
