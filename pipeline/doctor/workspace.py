@@ -30,6 +30,7 @@ from pipeline.doctor.finding import (
     problem,
 )
 from pipeline.doctor.folds import not_as_written
+from pipeline.models.registry import LEARNERS
 
 # Who trains a fold right now: the marker of a lease, read without taking the lease.
 
@@ -95,11 +96,7 @@ def lease_note(path: Path, what: str, finished: bool) -> tuple[bool, list[Findin
 # The weights of a finished fold against the file that `save` of its learner wrote last.
 
 
-SAVED = {
-    "learner.json": ("weights.safetensors", "weights_sha256"),
-    "linear.json": ("linear.npz", "sha256"),
-    "crf.json": ("crf.model", "sha256"),
-}
+SAVED = {kind.saved[1]: (kind.saved[0], kind.saved[2]) for kind in LEARNERS.values() if kind.saved}
 """What a learner's file is called -> its weights, and the field with their SHA-256."""
 
 

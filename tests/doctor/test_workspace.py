@@ -16,7 +16,10 @@ from pipeline.base.files import sha256
 from pipeline.base.paths import Workspace
 from pipeline.doctor.workspace import SAVED
 from pipeline.models import crf
+from pipeline.models.boosting import learner as boosting
+from pipeline.models.embeddings import learner as embeddings
 from pipeline.models.linear import learner as linear
+from pipeline.models.registry import LEARNERS
 from pipeline.models.transformer import fine_tuning
 from pipeline.training.checkpoints import Checkpoints
 from tests.sound import OOF, RUN, WORK, dead_process, edit, examine, problem_of, sound, spoil
@@ -61,7 +64,9 @@ def note_of(root, path):
 
 
 def test_the_names_are_those_that_the_learners_write():
-    source = "".join(map(inspect.getsource, (linear, crf, fine_tuning)))
+    learners = (linear, crf, boosting, embeddings, fine_tuning)
+    source = "".join(map(inspect.getsource, learners))
+    assert len(SAVED) == len(learners) == len(LEARNERS)
     for settings, (weights, field) in SAVED.items():
         for name in (settings, weights, field):
             assert f'"{name}"' in source
