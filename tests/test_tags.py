@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import cv, predict, rebuild
+from pipeline import cv, init, predict, rebuild
 from pipeline.base.command import run
 from pipeline.data.units import documents, list_in, tags_in, units_in
 from pipeline.doctor import __main__ as doctor
@@ -164,6 +164,31 @@ def test_a_row_per_tagged_token_is_written_as_the_sample_shows_it(tmp_path):
     assert not [tag for _, _, tag in found if tag == "O"]
 
 
+def test_a_unit_per_line_goes_the_same_way(tmp_path, capsys):
+    folder = tmp_path / "names"
+    folder.mkdir()
+    for name, numbers, tagged in (("train", range(54), True), ("test", range(54, 70), False)):
+        found = [zip(*sentence(number), strict=True) for number in numbers]
+        lines = [
+            "".join(f"{word}\t{tag}\n" if tagged else f"{word}\n" for word, tag in document)
+            for document in found
+        ]
+        text = "".join(
+            f"# id d-{number}\n{each}\n" for number, each in zip(numbers, lines, strict=True)
+        )
+        (folder / f"{name}.tsv").write_text(text, encoding="utf-8")
+    root = ["--root", str(tmp_path)]
+    assert run(init.main, [str(folder), *root]) == 0
+    where = [*root, "--config", str(tmp_path / "configs" / "names.yaml")]
+    assert run(cv.main, [*where, "--model", "crf", "--set", "iterations=15"]) == 0
+    assert run(ensemble.main, where) == 0
+    (file,) = (tmp_path / "submissions").glob("*.csv")
+    written = pd.read_csv(file, dtype=str)
+    assert written["id"].tolist() == [f"d-{number}" for number in range(54, 70)]
+    wanted = [" ".join(sentence(number)[1]) for number in range(54, 70)]
+    assert (written["tags"] == wanted).sum() >= 12, "sentences of so few patterns are learnt"
+
+
 def changed(root: Path, name: str, change) -> None:
     path = root / f"{name}.jsonl"
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
@@ -181,7 +206,7 @@ def changed(root: Path, name: str, change) -> None:
         ("test", lambda rows: rows.pop(), "not in the test file: d-69"),
     ],
 )
-def test_documents_that_do_not_fit_are_refused_by_name(tmp_path, name, change, says, capsys):
+def test_foundthat_do_not_fit_are_refused_by_name(tmp_path, name, change, says, capsys):
     competition(tmp_path)
     changed(tmp_path, name, change)
     where = ["--root", str(tmp_path), "--config", str(tmp_path / "names.yaml")]

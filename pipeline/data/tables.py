@@ -230,8 +230,8 @@ def _units_to_predict(
 
 def test_id_column(frame: pd.DataFrame, competition: Competition, sample: Sample | None) -> str:
     """The id column of the test file: that of train, by its letters at least; else that of the
-    sample submission; else, without a sample, the one column that is neither text nor feature; else
-    that of train."""
+    sample submission; else, without a sample, the one column that is neither text nor feature nor
+    one of the folds (and where rows of train are numbered, names each row); else that of train."""
     columns = competition.columns
     if columns.id in frame.columns:
         return columns.id
@@ -241,8 +241,13 @@ def test_id_column(frame: pd.DataFrame, competition: Competition, sample: Sample
         return alike[0]
     if sample is not None and sample.id_column:
         return sample.id_column if sample.id_column in frame.columns else columns.id
-    known = {*columns.texts, *columns.features, *columns.targets}
-    left = [str(name) for name in frame.columns if name not in known]
+    known = {*columns.texts, *columns.targets, *fold_columns(competition)}
+    numbered = columns.id == ROW_NUMBER
+    left = [
+        str(name)
+        for name in frame.columns
+        if name not in known and (frame[name].is_unique or not numbered)
+    ]
     return left[0] if len(left) == 1 else columns.id
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.base import DataError, raise_if
+from pipeline.data.reading.conll import CONLL_ENDINGS, is_conll, parse_conll
 from pipeline.data.reading.delimited import Rows, parse_csv, parse_tsv
 from pipeline.data.reading.encoding import IN_CONFIG, decode, encoding_shown
 from pipeline.data.reading.json_lines import parse_json, parse_jsonl
@@ -71,7 +72,7 @@ def _parse_csv(text: str) -> Parsed:
 
 
 def _parse_tsv(text: str) -> Parsed:
-    return _parsed(parse_tsv(text))
+    return parse_conll(text) if is_conll(text) else _parsed(parse_tsv(text))
 
 
 def _txt(text: str, names: Sequence[str] = (), skip: bool = False) -> Rows:
@@ -80,13 +81,14 @@ def _txt(text: str, names: Sequence[str] = (), skip: bool = False) -> Rows:
 
 
 def _parse_txt(text: str) -> Parsed:
-    return _parsed(_txt(text))
+    return parse_conll(text) if is_conll(text) else _parsed(_txt(text))
 
 
 FORMATS: dict[str, TextFormat | BinaryFormat] = {
     ".csv": TextFormat(_parse_csv, parse_csv, lambda text: parse_csv(text).header),
-    ".tsv": TextFormat(_parse_tsv, parse_tsv, lambda text: parse_tsv(text).header),
+    ".tsv": TextFormat(_parse_tsv, parse_tsv),
     ".txt": TextFormat(_parse_txt, _txt),
+    **{ending: TextFormat(parse_conll) for ending in CONLL_ENDINGS},
     ".jsonl": TextFormat(parse_jsonl),
     ".ndjson": TextFormat(parse_jsonl),
     ".json": TextFormat(parse_json, by_lines=False),

@@ -75,7 +75,11 @@ def _same_values(train: dict[str, Profile], test: pd.DataFrame, ids: pd.Series) 
 
 def _own_id(columns: dict[str, Profile], choices: Choices, why: str) -> str:
     """A column that has another value in every row and looks like an id, or row numbers."""
-    unique = [name for name, profile in columns.items() if profile.unique and not profile.natural]
+    unique = [
+        name
+        for name, profile in columns.items()
+        if profile.unique and not profile.natural and not profile.values[0].startswith("[")
+    ]
     named = [name for name in unique if IDS & set(words(name)) or words(name)[-1:] == ["id"]]
     exact = [name for name in named if name.lower() == "id"]
     sides = {name for pair in combinations(named, 2) if _alike(*pair) for name in pair}

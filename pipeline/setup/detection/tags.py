@@ -49,13 +49,14 @@ def find_tags(
         return None
     rows = train.iloc[:LOOKED_AT]
     given = [name for name in overrides.targets if name in train.columns]
-    for target in given or sorted(only_train, key=target_rank):
+    in_both = [name for name in shared if all(_tags(cell) for cell in rows[name].tolist())]
+    for target in given or [*sorted(only_train, key=target_rank), *in_both]:
         cells = rows[target].tolist()
         lists = _lists(cells)
         if not lists and not all(IOB.fullmatch(cell.strip()) for cell in cells):
             continue
         lengths = [len(tags_in(cell)) for cell in cells]
-        texts_of = {name: rows[name].to_list() for name in shared}
+        texts_of = {name: rows[name].to_list() for name in shared if name != target}
         lists_first = sorted(texts_of, key=lambda name: not _lists(texts_of[name]))
         for texts in list(overrides.texts) or lists_first:
             if unit := _unit(rows[texts].to_list(), lengths, lists):
@@ -63,6 +64,11 @@ def find_tags(
                 space_after = spaces[0] if spaces and unit == "given" else None
                 return Tagged(target=target, texts=texts, unit=unit, space_after=space_after)
     return None
+
+
+def _tags(cell: str) -> bool:
+    """Whether a *cell* is a list of tags such as B-PS."""
+    return all(IOB.fullmatch(each) for each in list_in(cell) or [""])
 
 
 def _unit(cells: Sequence[str], lengths: Sequence[int], lists: bool) -> Unit | None:

@@ -495,6 +495,29 @@ def test_tags_of_given_tokens_words_and_characters_are_seen(tmp_path):
     assert found.task.classes == ["O", "B-PS"]
 
 
+def test_lists_are_no_ids(tmp_path):
+    for name, first in (("train", 0), ("test", 60)):
+        text = "".join(f"Kim{n}\tB-PS\n{n}\tO\n\n" for n in range(first, first + 60))
+        (tmp_path / f"{name}.tsv").write_text(text)
+    assert seen(tmp_path).columns.id == ROW_NUMBER
+
+
+@pytest.mark.parametrize(("articles", "groups"), [(60, ["article"]), (9, [])])
+def test_articles_of_sentences_that_test_has_not_stay_whole(tmp_path, articles, groups):
+    start, way = "-DOCSTART- -X- O\n\n", "ran V O\naway X O\nfrom X O\nall X O\nthe X O\nothers X O"
+    for name, first in (("train", 0), ("test", 60)):  # the tags of test are there, and not used
+        text = "".join(
+            f"{start}Kim{n} N B-PS\n{way}\n\nIt P O\nrains V O\n{n} N O\n\n"
+            for n in range(first, first + articles)
+        )
+        (tmp_path / f"{name}.txt").write_text(text)
+    found = seen(tmp_path)
+    assert (found.columns.id, found.columns.texts) == (ROW_NUMBER, ["tokens"])
+    assert (found.columns.targets, found.task.classes) == (["tags"], ["O", "B-PS"])
+    assert found.folds.group_columns == groups
+    assert load(found, tmp_path).test.ids[:2].tolist() == ["test-1#0", "test-1#1"]
+
+
 @pytest.mark.parametrize(
     ("text", "tags", "unit"),
     [("Kim met Lee", "B-PS O B-PS", "word"), ("a7", "O B-QT", "character")],
