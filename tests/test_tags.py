@@ -189,6 +189,54 @@ def test_a_unit_per_line_goes_the_same_way(tmp_path, capsys):
     assert (written["tags"] == wanted).sum() >= 12, "sentences of so few patterns are learnt"
 
 
+def spans_of(number: int, unit: str) -> list[tuple[int, int, str]]:
+    """Start, the unit after the end, and type of each entity of a sentence."""
+    words, tags = sentence(number)
+    starts = np.cumsum([0, *(len(word) + 1 for word in words)]).tolist()
+    found = []
+    for place, tag in enumerate(tags):
+        if tag.startswith("B-"):
+            last = place
+            while tags[last + 1].startswith("I-"):
+                last += 1
+            end = starts[last] + len(words[last])
+            whole = (place, last + 1) if unit == "word" else (starts[place], end)
+            found.append((*whole, tag[2:]))
+    return found
+
+
+@pytest.mark.parametrize(("unit", "last"), [("character", 0), ("character", 1), ("word", 1)])
+def test_spans_become_tags_and_are_written_as_the_sample_shows_them(tmp_path, unit, last):
+    folder = tmp_path / "names"
+    folder.mkdir()
+    texts = {number: " ".join(sentence(number)[0]) for number in range(100)}
+    rows = {
+        "train": [("id", "text"), *((f"d-{number}", texts[number]) for number in range(80))],
+        "test": [("id", "text"), *((f"d-{number}", texts[number]) for number in range(80, 100))],
+    }
+    for name, numbers in (("train_spans", range(80)), ("wanted", range(80, 100))):
+        rows[name] = [("id", "start", "end", "label")]
+        for number in numbers:
+            each = spans_of(number, unit)
+            rows[name] += [(f"d-{number}", start, end - last, kind) for start, end, kind in each]
+    rows["sample_submission"] = rows["wanted"][:2]
+    for name in ("train", "test", "train_spans", "sample_submission"):
+        with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as stream:
+            csv.writer(stream).writerows(rows[name])
+    root = ["--root", str(tmp_path)]
+    assert run(init.main, [str(folder), *root]) == 0
+    where = [*root, "--config", str(tmp_path / "configs" / "names.yaml")]
+    assert run(cv.main, [*where, "--model", "crf", "--set", "iterations=15"]) == 0
+    assert run(ensemble.main, where) == 0
+    (file,) = (tmp_path / "submissions").glob("*.csv")
+    with file.open(encoding="utf-8", newline="") as stream:
+        header, *written = [tuple(row) for row in csv.reader(stream)]
+    wanted = {tuple(map(str, row)) for row in rows["wanted"][1:]}
+    assert header == ("id", "start", "end", "label")
+    assert len(wanted & set(written)) >= 0.8 * len(wanted)
+    assert len(written) <= 1.2 * len(wanted)
+
+
 def changed(root: Path, name: str, change) -> None:
     path = root / f"{name}.jsonl"
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

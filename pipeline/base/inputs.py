@@ -119,6 +119,14 @@ class JoinConfig:
     """Columns of the file that the rows get."""
     prefix: str = field(default="", metadata=LATER)
     """Put in front of the names of these columns."""
+    spans: Literal["", "character", "word"] = field(default="", metadata=LATER)
+    """Not empty: the file has a row per span of a text, and columns are its start and its end, in
+    characters or words from 0, and its label. The rows get the column of the label, with a list of
+    IOB2 tags, one per character or word of their text."""
+    text: str = field(default="", metadata=LATER)
+    """Of spans: the column of the rows that they are of."""
+    end_is: End = field(default="after", metadata=LATER)
+    """Of spans: whether the end is their last character or word, or the one after it."""
 
     def __post_init__(self) -> None:
         problems = [
@@ -129,6 +137,11 @@ class JoinConfig:
             )
             if not getattr(self, name)
         ]
+        if self.spans and not (self.text and len(self.columns) == 3):
+            problems.append(
+                f"data.joins: {self.file!r} has spans; expected text, the column they are of, and "
+                "as columns their start, their end and their label"
+            )
         raise_if(problems, UsageError)
 
     @property

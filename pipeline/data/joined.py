@@ -4,6 +4,8 @@ A join is said in the config, `data.joins`: which file, which key, which columns
 adds columns to rows and never adds, drops or reorders a row; whatever does not fit is refused.
 """
 
+import json
+import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -14,6 +16,8 @@ from pipeline.data.join import named
 from pipeline.data.reading.packed import FILE_NAME
 from pipeline.data.sample import composed
 from pipeline.data.table import Findings
+from pipeline.data.units import units_in
+from pipeline.problems.tags import OUTSIDE
 
 Read = Callable[[str], tuple[pd.DataFrame | None, list[str], list[str]]]
 """A file's name -> its rows (None where they cannot be read), problems and notes."""
@@ -57,6 +61,8 @@ def join_problems(
             f"{join.file}: there is no column {', '.join(map(repr, lacking))} to be joined to "
             f"{name}; it has {', '.join(theirs)}"
         ]
+    if join.spans:
+        return _span_problems(frame, name, table, join)
     problems = []
     keys, found = composed(frame[join.key].to_numpy(object)), Findings()
     own = composed(table[join.their_key].to_numpy(object))
@@ -102,6 +108,9 @@ def with_columns(
     frame: pd.DataFrame, name: str, table: pd.DataFrame, join: JoinConfig
 ) -> tuple[pd.DataFrame, list[str]]:
     """*frame* with the columns of *join*, and a note about rows of *table* that nobody has."""
+    if join.spans:
+        tags, _ = tags_of(frame, table, join)
+        return frame.assign(**{f"{join.prefix}{join.columns[2]}": tags}), []
     keys = composed(frame[join.key].to_numpy(object))
     own = pd.Index(composed(table[join.their_key].to_numpy(object)))
     places = own.get_indexer(pd.Index(keys))
@@ -109,3 +118,60 @@ def with_columns(
     unused = int((~own.isin(keys)).sum())
     more = [f"{join.file}: {unused:,} of its rows belong to no row of {name}"] if unused else []
     return frame.assign(**cells), more
+
+
+# Spans: a row per span of a text becomes tags of its units.
+
+WHOLE = re.compile(r"\s*(\d+)(\.0*)?\s*")
+
+
+def _span_problems(
+    frame: pd.DataFrame, name: str, table: pd.DataFrame, join: JoinConfig
+) -> list[str]:
+    """Why the spans in *table* are not those of the rows in *frame*, in sentences."""
+    there = list(map(str, frame.columns))
+    if join.text not in there:
+        return [f"{name}: there is no column {join.text!r} that the spans of {join.file} are of"]
+    if f"{join.prefix}{join.columns[2]}" in there:
+        return [f"{join.file} and {name} both have a column {join.columns[2]!r}: set a prefix"]
+    own = composed(table[join.their_key].to_numpy(object))
+    unknown = list(dict.fromkeys(own[~pd.Index(own).isin(composed(frame[join.key].to_numpy()))]))
+    problems = [f"rows whose {join.key} is not in {name}: {named(unknown)}"] if unknown else []
+    _, found = tags_of(frame, table, join)
+    return [f"{join.file}: {sentence}" for sentence in problems + found.sentences()]
+
+
+def tags_of(
+    frame: pd.DataFrame, table: pd.DataFrame, join: JoinConfig
+) -> tuple[list[str], Findings]:
+    """The tags (IOB2) of each row of *frame*, as a list in a cell, of its spans in *table*; and the
+    spans that cannot be tags. A text without a span has O everywhere, also where a row of *table*
+    names it with all three of start, end and label empty."""
+    assert join.spans, "a join of spans"
+    found = Findings()
+    spans: dict[str, list[list[str]]] = {}
+    keys = composed(table[join.their_key].to_numpy(object)).tolist()
+    for key, cells in zip(keys, table[join.columns].to_numpy(object).tolist(), strict=True):
+        if any(cell.strip() for cell in cells):
+            spans.setdefault(key, []).append(cells)
+    rows = []
+    ids = composed(frame[join.key].to_numpy(object)).tolist()
+    for key, text in zip(ids, frame[join.text].tolist(), strict=True):
+        units = units_in(text, join.spans)
+        tags = [OUTSIDE] * len(units[0] if units else [])
+        for start, end, label in spans.get(key, []):
+            place = f"{join.key} {key} ({start} to {end}, {label})"
+            first, last = WHOLE.fullmatch(start), WHOLE.fullmatch(end)
+            if not (first and last and label.strip()):
+                found.add("spans without a whole number as start and end, or a label", place)
+                continue
+            begin, behind = int(first[1]), int(last[1]) + (join.end_is == "last")
+            if not begin < behind <= len(tags):
+                found.add(f"spans that are empty or end behind their text, in {join.spans}s", place)
+            elif set(tags[begin:behind]) != {OUTSIDE}:
+                found.add("spans that overlap another; a unit has one tag, so take one out", place)
+            else:
+                kind = "_".join(label.split())
+                tags[begin:behind] = [f"B-{kind}", *[f"I-{kind}"] * (behind - begin - 1)]
+        rows.append(json.dumps(tags, ensure_ascii=False))
+    return rows, found

@@ -223,7 +223,8 @@ def _units_to_predict(
     if table is not None:
         where = competition.data.sample_submission
         given = sample or made_up(competition, "id", ids)
-        sample, wrong, told = by_units(given, table)
+        ends = [join.end_is for join in competition.data.joins if join.spans]
+        sample, wrong, told = by_units(given, table, *ends[:1])
         problems, notes = problems + about(where, wrong), notes + about(where or name, told)
     return Checked(table, problems, notes), sample
 

@@ -19,6 +19,7 @@ import pandas as pd
 
 from pipeline.base import Competition
 from pipeline.base.config import TaskConfig, Unit
+from pipeline.base.inputs import End
 from pipeline.data.join import compare
 from pipeline.data.sample import Sample
 from pipeline.data.table import Findings, Table, Units, id_problems, listing
@@ -229,8 +230,8 @@ def documents(table: Table, task: TaskConfig) -> Table:
 class DocumentForm:
     """How the rows of the file come from the units of documents."""
 
-    kind: Literal["list", "units"]
-    """A cell per document, or a row per unit that is not O."""
+    kind: Literal["list", "units", "spans"]
+    """A cell per document, a row per unit that is not O, or a row per entity."""
     frame: pd.DataFrame
     """The file as it is, or made up."""
     value_column: str
@@ -240,13 +241,18 @@ class DocumentForm:
     join: str = " "
     """What stands between the tags of a cell; "json" for a list."""
     roles: Mapping[str, str] = field(default_factory=dict)
-    """Of a row per unit: column -> what it holds, one of ROLES."""
+    """Of a row per unit or entity: column -> what it holds, one of ROLES."""
+    end_is: End = "after"
+    """Of a row per entity: whether its end is its last unit, or the one after it."""
 
     @property
     def told(self) -> str:
         """What its rows are."""
         if self.kind == "units":
             return "a row per unit that is not O"
+        if self.kind == "spans":
+            told = "its last unit" if self.end_is == "last" else "the unit after it"
+            return f"a row per entity, whose end is {told}"
         return "a cell holds all tags of a document"
 
     def rows(self, ids: Sequence[str], cells: Mapping[str, Sequence[str]]) -> pd.DataFrame:
@@ -258,6 +264,8 @@ class DocumentForm:
         order = self.order if same else list(tags)
         if self.kind == "units":
             return self._tagged(order, tags)
+        if self.kind == "spans":
+            return self._spans(order, tags)
         written = [self._cell(tags[name]) for name in order]
         if same:
             return self.frame.assign(**{self.value_column: written})
@@ -275,12 +283,28 @@ class DocumentForm:
             for place, tag in enumerate(tags[name])
             if tag != OUTSIDE
         ]
-        held = {
-            "number": [str(row) for row in range(len(shown))],
-            "document": [name for name, _, _ in shown],
-            "place": [str(place) for _, place, _ in shown],
-            "tag": [tag for _, _, tag in shown],
-        }
+        return self._made(
+            {
+                "document": [name for name, _, _ in shown],
+                "place": [str(place) for _, place, _ in shown],
+                "tag": [tag for _, _, tag in shown],
+            }
+        )
+
+    def _spans(self, order: Sequence[str], tags: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+        """A row for each entity."""
+        behind, shown = int(self.end_is == "after"), []
+        for name in order:
+            inventory = inventory_of(tuple(dict.fromkeys([OUTSIDE, *tags[name]])))
+            numbers = np.array([inventory.names.index(tag) for tag in tags[name]], dtype=int)
+            found = inventory.entities(numbers, np.arange(len(numbers)) == 0)
+            for start, end, kind in zip(*(each.tolist() for each in found), strict=True):
+                shown.append((name, str(start), str(end + behind), inventory.types[kind]))
+        held = ("document", "start", "end", "tag")
+        return self._made({role: [row[at] for row in shown] for at, role in enumerate(held)})
+
+    def _made(self, held: dict[str, list[str]]) -> pd.DataFrame:
+        held = {**held, "number": [str(row) for row in range(len(held["tag"]))]}
         made = {str(name): held[self.roles[str(name)]] for name in self.frame.columns}
         return pd.DataFrame(made, dtype=object)
 
@@ -289,16 +313,22 @@ ROLES = {
     "document": ("document", "doc", "doc_id", "document_id", "id"),
     "place": ("token", "token_id", "token_index", "position", "place", "unit"),
     "number": ("row_id", "row", "rowid", "index"),
-    "tag": ("label", "tag", "target", "entity", "prediction"),
+    "start": ("start", "begin", "start_offset", "start_idx", "start_char", "start_word"),
+    "end": ("end", "end_offset", "end_idx", "end_char", "end_word"),
+    "tag": ("label", "tag", "target", "entity", "prediction", "type", "class"),
 }
 """What a column of a row per unit holds -> names that say so, in small letters. The document, the
-unit's place from 0, and the tag have to be there; a number counts the rows of the file."""
+unit's place from 0 (or an entity's start and end), and the tag have to be there; a number counts
+the rows of the file."""
 
 
-def by_units(sample: Sample, table: Table) -> tuple[Sample, list[str], list[str]]:
+def by_units(
+    sample: Sample, table: Table, end_is: End = "after"
+) -> tuple[Sample, list[str], list[str]]:
     """A *sample* of documents, as it was read, with a row per unit of *table*; problems and notes.
 
-    The organiser's ids have to be those of the documents, unless the file shows tagged units only.
+    The organiser's ids have to be those of the documents, unless the file shows tagged units or
+    entities only. *end_is* says what the end of an entity is there.
     """
     assert table.units is not None, "a table of units"
     order = list(dict.fromkeys(table.units.document.tolist()))
@@ -312,7 +342,12 @@ def by_units(sample: Sample, table: Table) -> tuple[Sample, list[str], list[str]
     if roles:
         column = next(name for name, role in roles.items() if role == "tag")
         form = DocumentForm(
-            kind="units", frame=frame, value_column=column, order=order, roles=roles
+            kind="spans" if "start" in roles.values() else "units",
+            frame=frame,
+            value_column=column,
+            order=order,
+            roles=roles,
+            end_is=end_is,
         )
     else:
         if len(sample.columns) != 1:
@@ -345,5 +380,6 @@ def _roles(columns: Sequence[str]) -> dict[str, str]:
     found = {
         name: role for name in columns for role, known in ROLES.items() if name.lower() in known
     }
-    whole = {"document", "place", "tag"} <= set(found.values())
+    held = set(found.values()) - {"number"}
+    whole = held in ({"document", "place", "tag"}, {"document", "start", "end", "tag"})
     return found if whole and len(found) == len(columns) == len(set(found.values())) else {}

@@ -4,12 +4,14 @@ import zipfile
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from pipeline.base.config import Competition
 from pipeline.base.errors import DataError, UsageError
 from pipeline.base.inputs import JoinConfig
 from pipeline.base.parser import read_section
+from pipeline.data.joined import joined as joined_rows
 from pipeline.data.tables import load
 from pipeline.setup.config_file import render, summary
 from pipeline.setup.detection.detect import Detected, Overrides, detect
@@ -85,6 +87,49 @@ def test_a_join_has_columns_and_rows_to_go_to():
         join(columns=[])
     with pytest.raises(UsageError, match="to of"):
         join(to=[])
+
+
+SPANS = JoinConfig(
+    file="s.csv", to=["train"], key="id", columns=["start", "end", "label"], spans="word", text="t"
+)
+
+
+@pytest.mark.parametrize(
+    ("cells", "told"),
+    [
+        (("a", "1", "2", "PS"), ""),
+        (("a", "", "", ""), ""),
+        (("a", "1", "1", "PS"), "empty or end behind their text, in words: id a (1 to 1, PS)"),
+        (("a", "2", "4", "PS"), "empty or end behind their text, in words: id a (2 to 4, PS)"),
+        (("a", "0", "2", "LC"), "overlap another; a unit has one tag, so take one out: id a (0"),
+        (("a", "1", "x", "PS"), "without a whole number as start and end, or a label: id a (1 to"),
+        (("a", "1", "2", " "), "without a whole number as start and end, or a label: id a (1 to"),
+        (("z", "1", "2", "PS"), "rows whose id is not in train.csv: z"),
+    ],
+)
+def test_spans_that_cannot_be_tags_are_named(cells, told):
+    frame = pd.DataFrame({"id": ["a", "b"], "t": ["Kim met Lee", "no  one"]}, dtype=object)
+    table = pd.DataFrame([("a", "0", "1", "PS"), cells], columns=["id", *SPANS.columns])
+    wide, problems, _ = joined_rows(frame, "train.csv", [SPANS], lambda _: (table, [], []))
+    if told:
+        assert len(problems) == 1
+        assert told in problems[0]
+        return
+    assert wide is not None
+    second = "B-PS" if cells[1] else "O"
+    assert wide["label"].tolist() == [f'["B-PS", "{second}", "O"]', '["O", "O"]']
+
+
+def test_spans_need_a_text_and_three_columns():
+    with pytest.raises(UsageError, match="has spans; expected text"):
+        replace(SPANS, text="")
+    with pytest.raises(UsageError, match="has spans; expected text"):
+        replace(SPANS, columns=["start", "label"])
+    frame = pd.DataFrame({"id": ["a"], "t": ["Kim"], "label": ["x"]}, dtype=object)
+    table = pd.DataFrame([("a", "0", "1", "PS")], columns=["id", *SPANS.columns])
+    for join_, says in ((SPANS, "set a prefix"), (replace(SPANS, text="q"), "no column 'q'")):
+        _, problems, _ = joined_rows(frame, "train.csv", [join_], lambda _: (table, [], []))
+        assert says in problems[0]
 
 
 def seen(folder: Path, **overrides) -> Detected:

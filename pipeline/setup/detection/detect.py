@@ -30,7 +30,7 @@ from pipeline.setup.detection.files import (
 )
 from pipeline.setup.detection.heads import find_heads, heads_classes
 from pipeline.setup.detection.inputs import find_entities, find_inputs, opened, say_unused
-from pipeline.setup.detection.joins import find_joins, spelled
+from pipeline.setup.detection.joins import find_joins, refuse_spans, spelled
 from pipeline.setup.detection.joins import widened as with_joins
 from pipeline.setup.detection.names import TARGETS, ask_names, target_rank
 from pipeline.setup.detection.profile import Profile, profile_of, profiles_of
@@ -272,6 +272,7 @@ def _columns(
 ) -> ColumnsConfig:
     """Which column is what; empty where it takes a flag."""
     only_train = [name for name in seen.profiles if name not in {*seen.in_test, id_column}]
+    refuse_spans(seen.train, seen.test, id_column, seen.files.train.name)
     refuse_tags(seen.train, only_train, seen.files.train.name)
     targets = find_targets(seen.train, seen.profiles, only_train, answers, overrides, choices)
     shared = _shared(seen, id_column, targets)

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 
 from pipeline.base import DataError
-from pipeline.base.inputs import JoinConfig, Role
-from pipeline.data.joined import with_columns
+from pipeline.base.inputs import End, JoinConfig, Role
+from pipeline.data.joined import WHOLE, tags_of, with_columns
 from pipeline.data.reading.packed import FILE_NAME
 from pipeline.data.sample import index_columns
 from pipeline.setup.detection.choices import Choices
@@ -124,7 +126,8 @@ def find_joins(
         side = _read(path, read)
         if side is None:
             continue
-        join = _join(rows, Beside(path, side, role))
+        join = _spans(rows, Beside(path, side, role), choices)
+        join = join or _join(rows, Beside(path, side, role))
         if join is None:
             continue
         names = [f"{each}:{column}" for each in join.to for column in join.columns]
@@ -135,7 +138,10 @@ def find_joins(
         taken |= set(names)
         found.append(join)
         whose = " and ".join(join.to)
-        choices.because("data.joins", f"Every {join.key} of {whose} stands once in {path.name}.")
+        if not join.spans:
+            choices.because(
+                "data.joins", f"Every {join.key} of {whose} stands once in {path.name}."
+            )
     if found:
         choices.because("data.joins", "--no-joins leaves them out.")
     return found
@@ -162,6 +168,123 @@ def _join(rows: Mapping[Role, Sequence[pd.DataFrame]], beside: Beside) -> JoinCo
         file_key=their if their not in (key, FILE_NAME) else None,
         columns=columns,
     )
+
+
+LABELS = ("label", "tag", "type", "class", "category", "entity", "kind")
+"""Words in the name of the column of a span's label, the likeliest first."""
+UNITS: tuple[Literal["word", "character"], ...] = ("word", "character")
+ENDS: tuple[End, ...] = ("after", "last")
+WAYS = list(product(UNITS, ENDS))
+
+
+def _spans(
+    rows: Mapping[Role, Sequence[pd.DataFrame]], beside: Beside, choices: Choices
+) -> JoinConfig | None:
+    """The join of a file with a row per span of a text: a key, a start, an end and a label."""
+    if not (found := span_columns(beside.frame)):
+        return None
+    start, end, label = found
+    for role in NAMED[beside.role]:
+        for frame in rows.get(role, ()):
+            for key in [str(name) for name in frame.columns if name in beside.frame.columns]:
+                same = beside.frame[key].isin(set(frame[key])).all()
+                if key in found or not same or not frame[key].is_unique:
+                    continue
+                fits = _fitting(
+                    frame,
+                    beside.frame,
+                    JoinConfig(
+                        file=str(beside.path), to=[role], key=key, columns=[start, end, label]
+                    ),
+                )
+                if fits is None:
+                    continue
+                what = "the unit after it" if fits.end_is == "after" else "its last unit"
+                choices.because(
+                    "data.joins",
+                    f"{beside.path.name} has a row per span of {fits.text!r}, in {fits.spans}s; "
+                    f"the end is {what}.",
+                )
+                return fits
+    return None
+
+
+def refuse_spans(train: pd.DataFrame, test: pd.DataFrame, id_column: str, name: str) -> None:
+    """Raise DataError where the rows of *train* are spans of texts that stand elsewhere."""
+    found = span_columns(train)
+    key = id_column if id_column in train.columns else str(train.columns[0])
+    if found and not set(found) & set(test.columns) and not train[key].is_unique:
+        columns = ", ".join(found)
+        raise DataError(
+            f"{name} has a row per span ({columns}), several for one {key!r}; expected a row per "
+            f"text. Write the texts into train.csv ({key} and the text, one row each) and these "
+            f"rows into train_spans.csv ({key}, {columns}) beside it: they become tags"
+        )
+
+
+def span_columns(side: pd.DataFrame) -> tuple[str, str, str] | None:
+    """The columns of start, end and label of spans, where a table has them.
+
+    >>> span_columns(pd.DataFrame({"id": ["a"], "start": ["0"], "end": ["2"], "label": ["PS"]}))
+    ('start', 'end', 'label')
+    """
+    parts = {str(name): set(words(str(name))) for name in side.columns}
+    whole = {
+        name
+        for name in parts
+        if side[name].map(lambda cell: not cell or bool(WHOLE.fullmatch(cell))).all()
+    }
+    starts = [name for name in parts if parts[name] & {"start", "begin"} and name in whole]
+    ends = [name for name in parts if "end" in parts[name] and name in whole]
+    labels = [name for word in LABELS for name in parts if word in parts[name]]
+    labels = [name for name in labels if name not in (*starts, *ends, "id")]
+    return (starts[0], ends[0], labels[0]) if starts and ends and labels else None
+
+
+def _fitting(frame: pd.DataFrame, side: pd.DataFrame, join: JoinConfig) -> JoinConfig | None:
+    """*join* with the text, the unit and the end under which all spans are within the texts, none
+    empty and none over another, and which `_agreeing` likes best; None for none. DataError where
+    that is so for most spans, but not all."""
+    lengths = {str(name): frame[name].str.len().mean() for name in frame.columns}
+    nearly: dict[int, list[str]] = {}
+    for text in sorted(lengths, key=lambda name: -lengths[name]):
+        ways = []
+        for unit, end in WAYS if text != join.key else ():
+            way = replace(join, spans=unit, text=text, end_is=end)
+            cells, found = tags_of(frame, side, way)
+            told = found.sentences()
+            nearly.setdefault(sum(cell.count('"B-') for cell in cells), told)
+            ways += [] if told else [way]
+        if ways:
+            return max(ways, key=lambda way: _agreeing(frame, side, way))
+    most = max(nearly, default=0)
+    if most > len(side) / 2:
+        raise DataError(
+            f"{Path(join.file).name} has a row per span ({', '.join(join.columns)}), of which "
+            f"{most:,} of {len(side):,} can be tags of the rows with this {join.key}. "
+            f"{'; '.join(nearly[most])}. Mend these, or leave the file out (--no-joins)"
+        )
+    return None
+
+
+def _agreeing(frame: pd.DataFrame, side: pd.DataFrame, join: JoinConfig) -> tuple[int, bool, int]:
+    """How well spans are read by *join*: how many of them another column of *side* has the text of,
+    whether they are of words, and how many end with a letter or digit that none follows."""
+    texts = dict(zip(frame[join.key], frame[join.text], strict=True))
+    more = side.drop(columns=[join.key, *join.columns]).to_numpy(object).tolist()
+    of_words, same, borders = join.spans == "word", 0, 0
+    rows = zip(*(side[name] for name in (join.key, *join.columns[:2])), more, strict=True)
+    for key, start, end, others in rows:
+        first, last = WHOLE.fullmatch(start), WHOLE.fullmatch(end)
+        if first and last:
+            begin, behind = int(first[1]), int(last[1]) + (join.end_is == "last")
+            text = texts[key]
+            if of_words:
+                same += text.split()[begin:behind] in [other.split() for other in others]
+                continue
+            same += text[begin:behind] in others
+            borders += text[behind - 1 : behind].isalnum() > text[behind : behind + 1].isalnum()
+    return same, of_words, borders
 
 
 def widened(

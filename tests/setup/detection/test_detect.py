@@ -495,6 +495,50 @@ def test_tags_of_given_tokens_words_and_characters_are_seen(tmp_path):
     assert found.task.classes == ["O", "B-PS"]
 
 
+def spans(folder: Path, *rows: str, more: str = "") -> None:
+    """Two texts, and the spans of the first."""
+    (folder / "train.csv").write_text("id,text\na,Kim met Lee\nb,no one\n")
+    (folder / "test.csv").write_text("id,text\nc,Lee met Kim\n")
+    text = "".join(f"{row}\n" for row in rows)
+    (folder / "train_spans.csv").write_text(f"id,start,end,label{more}\n{text}")
+
+
+@pytest.mark.parametrize(
+    ("rows", "more", "way"),
+    [
+        (["a,0,3,PS", "a,8,11,PS"], "", ("character", "after")),
+        (["a,0,2,PS", "a,8,10,PS"], "", ("character", "last")),
+        (["a,0,1,PS", "a,2,3,PS", "b,,,"], "", ("word", "after")),
+        (["a,0,0,PS", "a,2,2,PS"], "", ("word", "last")),
+        (["a,0,1,PS,K", "a,2,3,PS,m"], ",piece", ("character", "after")),
+        (["a,0,1,PS,Kim met"], ",piece", ("word", "last")),
+    ],
+)
+def test_spans_beside_texts_are_seen(tmp_path, rows, more, way):
+    spans(tmp_path, *rows, more=more)
+    found = seen(tmp_path, problem="tags")
+    (join,) = found.data.joins
+    assert (join.spans, join.end_is, join.text) == (*way, "text")
+    assert (found.columns.unit, found.columns.targets) == (way[0], ["label"])
+    train = load(found, tmp_path).train
+    assert train.units is not None
+    assert not train.targets[train.units.document == "b", 0].any(), "O everywhere"
+
+
+def test_a_span_that_does_not_fit_is_named(tmp_path):
+    spans(tmp_path, "a,0,3,PS", "a,8,11,PS", "b,4,99,PS")
+    with pytest.raises(DataError, match=r"2 of 3 can be tags .* id b \(4 to 99, PS\)"):
+        look(tmp_path)
+
+
+def test_a_train_file_of_spans_is_refused_with_the_form_to_convert_it_to(tmp_path):
+    spans(tmp_path, "a,0,3,PS", "a,8,11,PS")
+    (tmp_path / "train.csv").rename(tmp_path / "texts.csv")
+    (tmp_path / "train_spans.csv").rename(tmp_path / "train.csv")
+    with pytest.raises(DataError, match="Write the texts into train"):
+        look(tmp_path)
+
+
 def test_lists_are_no_ids(tmp_path):
     for name, first in (("train", 0), ("test", 60)):
         text = "".join(f"Kim{n}\tB-PS\n{n}\tO\n\n" for n in range(first, first + 60))
