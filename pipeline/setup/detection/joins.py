@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
 from pathlib import Path
 from typing import Literal
 
@@ -120,13 +119,15 @@ def find_joins(
     """The joins of *others*, each with the role that its name says, to *rows*: role -> frames."""
     found: list[JoinConfig] = []
     taken: set[str] = set()
-    for path, role in others:
+    for path, role in sorted(others, key=lambda other: other[1] != "train"):
         if not any(role == known for known in NAMED):
             continue
         side = _read(path, read)
         if side is None:
             continue
-        join = _spans(rows, Beside(path, side, role), choices)
+        if role == "test" and any(each.spans for each in found) and span_columns(side):
+            continue  # the answers
+        join = _spans(rows, Beside(path, side, role), found, choices)
         join = join or _join(rows, Beside(path, side, role))
         if join is None:
             continue
@@ -172,20 +173,25 @@ def _join(rows: Mapping[Role, Sequence[pd.DataFrame]], beside: Beside) -> JoinCo
 
 LABELS = ("label", "tag", "type", "class", "category", "entity", "kind")
 """Words in the name of the column of a span's label, the likeliest first."""
-UNITS: tuple[Literal["word", "character"], ...] = ("word", "character")
-ENDS: tuple[End, ...] = ("after", "last")
-WAYS = list(product(UNITS, ENDS))
+Way = tuple[Literal["", "character", "word"], End]
+"""What spans count, and what their end is."""
+WAYS: list[Way] = [(unit, end) for unit in ("word", "character") for end in ("after", "last")]
 
 
 def _spans(
-    rows: Mapping[Role, Sequence[pd.DataFrame]], beside: Beside, choices: Choices
+    rows: Mapping[Role, Sequence[pd.DataFrame]],
+    beside: Beside,
+    others: Sequence[JoinConfig],
+    choices: Choices,
 ) -> JoinConfig | None:
-    """The join of a file with a row per span of a text: a key, a start, an end and a label."""
+    """The join of a file with a row per span of a text: a key, a start, an end and a label. It is
+    read as the spans of *others* are, which have more of them: those of train."""
     if not (found := span_columns(beside.frame)):
         return None
     start, end, label = found
+    ways = [(join.spans, join.end_is) for join in others if join.spans][:1] or WAYS
     for role in NAMED[beside.role]:
-        for frame in rows.get(role, ()):
+        for frame in rows.get(role, ()) if role != "test" else ():
             for key in [str(name) for name in frame.columns if name in beside.frame.columns]:
                 same = beside.frame[key].isin(set(frame[key])).all()
                 if key in found or not same or not frame[key].is_unique:
@@ -196,6 +202,7 @@ def _spans(
                     JoinConfig(
                         file=str(beside.path), to=[role], key=key, columns=[start, end, label]
                     ),
+                    ways,
                 )
                 if fits is None:
                     continue
@@ -241,15 +248,17 @@ def span_columns(side: pd.DataFrame) -> tuple[str, str, str] | None:
     return (starts[0], ends[0], labels[0]) if starts and ends and labels else None
 
 
-def _fitting(frame: pd.DataFrame, side: pd.DataFrame, join: JoinConfig) -> JoinConfig | None:
-    """*join* with the text, the unit and the end under which all spans are within the texts, none
-    empty and none over another, and which `_agreeing` likes best; None for none. DataError where
-    that is so for most spans, but not all."""
+def _fitting(
+    frame: pd.DataFrame, side: pd.DataFrame, join: JoinConfig, tried: Sequence[Way]
+) -> JoinConfig | None:
+    """*join* with the text, and of those *tried* the unit and the end, under which
+    all spans are within the texts, none empty and none over another, and which `_agreeing` likes
+    best; None for none. DataError where that is so for most spans, but not all."""
     lengths = {str(name): frame[name].str.len().mean() for name in frame.columns}
     nearly: dict[int, list[str]] = {}
     for text in sorted(lengths, key=lambda name: -lengths[name]):
         ways = []
-        for unit, end in WAYS if text != join.key else ():
+        for unit, end in tried if text != join.key else ():
             way = replace(join, spans=unit, text=text, end_is=end)
             cells, found = tags_of(frame, side, way)
             told = found.sentences()

@@ -525,6 +525,21 @@ def test_spans_beside_texts_are_seen(tmp_path, rows, more, way):
     assert not train.targets[train.units.document == "b", 0].any(), "O everywhere"
 
 
+def test_spans_of_a_dev_file_are_read_as_those_of_train_and_those_of_test_are_left_alone(tmp_path):
+    spans(tmp_path, "a,0,0,PS", "a,2,2,PS")
+    (tmp_path / "dev.csv").write_text("id,text\nd,Kim met Lee\n")
+    (tmp_path / "dev_spans.csv").write_text("id,start,end,label\nd,0,1,PS\n")
+    for name in ("test_spans", "answers"):
+        (tmp_path / f"{name}.csv").write_text("id,start,end,label\nc,0,0,PS\nc,2,2,PS\n")
+    (tmp_path / "test_labels.csv").write_text("id,start,end,label\nc,0,0,PS\n")
+    found = seen(tmp_path, problem="tags", test="test.csv", holdout=["dev.csv"])
+    assert [(join.to, join.spans, join.end_is) for join in found.data.joins] == [
+        (["train"], "word", "last"),
+        (["holdout"], "word", "last"),
+    ]
+    assert found.data.holdout == ["dev.csv"]
+
+
 def test_a_span_that_does_not_fit_is_named(tmp_path):
     spans(tmp_path, "a,0,3,PS", "a,8,11,PS", "b,4,99,PS")
     with pytest.raises(DataError, match=r"2 of 3 can be tags .* id b \(4 to 99, PS\)"):
