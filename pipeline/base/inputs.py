@@ -99,6 +99,8 @@ class EntityConfig:
         return [self.start, self.end, *([self.type] if self.type else [])]
 
 
+SpanUnit = Literal["", "character", "word"]
+"""What the starts and ends of spans count; empty: there are none."""
 Role = Literal["train", "test", "holdout", "extra_train"]
 
 
@@ -119,7 +121,7 @@ class JoinConfig:
     """Columns of the file that the rows get."""
     prefix: str = field(default="", metadata=LATER)
     """Put in front of the names of these columns."""
-    spans: Literal["", "character", "word"] = field(default="", metadata=LATER)
+    spans: SpanUnit = field(default="", metadata=LATER)
     """Not empty: the file has a row per span of a text, and columns are its start and its end, in
     characters or words from 0, and its label. The rows get the column of the label, with a list of
     IOB2 tags, one per character or word of their text."""

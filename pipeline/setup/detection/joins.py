@@ -3,12 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import pandas as pd
 
 from pipeline.base import DataError
-from pipeline.base.inputs import End, JoinConfig, Role
+from pipeline.base.inputs import End, JoinConfig, Role, SpanUnit
 from pipeline.data.joined import WHOLE, tags_of, with_columns
 from pipeline.data.reading.packed import FILE_NAME
 from pipeline.data.sample import index_columns
@@ -173,7 +172,7 @@ def _join(rows: Mapping[Role, Sequence[pd.DataFrame]], beside: Beside) -> JoinCo
 
 LABELS = ("label", "tag", "type", "class", "category", "entity", "kind")
 """Words in the name of the column of a span's label, the likeliest first."""
-Way = tuple[Literal["", "character", "word"], End]
+Way = tuple[SpanUnit, End]
 """What spans count, and what their end is."""
 WAYS: list[Way] = [(unit, end) for unit in ("word", "character") for end in ("after", "last")]
 
