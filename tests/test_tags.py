@@ -263,6 +263,20 @@ def test_foundthat_do_not_fit_are_refused_by_name(tmp_path, name, change, says, 
     assert not (tmp_path / "oof").exists()
 
 
+@pytest.mark.parametrize("more", ["", "\t_"])
+def test_a_sample_with_a_unit_per_line_is_refused(tmp_path, capsys, more):
+    answers = competition(tmp_path)
+    lines = [
+        f"# {name}\n" + "".join(f"{word}{more}\n" for word in sentence(int(name[2:]))[0])
+        for name in answers
+    ]
+    (tmp_path / "sample.conll").write_text("\n".join(lines), encoding="utf-8")
+    where = ["--root", str(tmp_path), "--config", str(tmp_path / "names.yaml")]
+    asked = ["--model", "crf", "--data.sample_submission", "sample.conll"]
+    assert run(cv.main, [*where, *asked]) == 3
+    assert "a form that is read and not written" in " ".join(capsys.readouterr().err.split())
+
+
 def test_a_learner_of_whole_rows_is_refused_before_anything_is_trained(tmp_path, capsys):
     competition(tmp_path)
     where = ["--root", str(tmp_path), "--config", str(tmp_path / "names.yaml")]

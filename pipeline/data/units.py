@@ -360,6 +360,13 @@ def by_units(
             problems.append(f"documents of the test file that it lacks: {listing(differ.surplus)}")
         problems += id_problems(sample.ids)
         shown = sample.values[:, 0].tolist() if sample.columns else []
+        own = table.texts[table.units.document == order[0], 0].tolist()
+        if own in map(list_in, sample.values[sample.ids == order[0]].ravel().tolist()):
+            problems = [
+                "it has a unit per line (or a list of the units), a form that is read and not "
+                "written. Take it away: the submission is then a csv with the tags of a document "
+                "in a cell, in the order of the test file, to be converted to that form"
+            ]
         lists = bool(shown) and all(list_in(each) is not None for each in shown)
         join = "json" if lists else " "
         form = DocumentForm(kind="list", frame=frame, value_column=column, order=given, join=join)
