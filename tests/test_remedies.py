@@ -22,6 +22,11 @@ def accepted(root: Path, folder: Path, flags: str) -> None:
     assert run(init.main, asked) == 0
 
 
+def as_they_are(folder: Path, frames: Frames) -> None:
+    train, test, sample = frames
+    save(folder, train=train, test=test, sample_submission=sample)
+
+
 def two_trains(folder: Path, frames: Frames) -> None:
     train, test, sample = frames
     save(folder, train_old=train, train_new=train, test=test, sample_submission=sample)
@@ -50,7 +55,7 @@ def no_text(folder: Path, frames: Frames) -> None:
     for frame in (train, test):
         frame["code"] = [f"c{row}" for row in range(len(frame))]
         frame["shop"] = [f"s{row % 7}" for row in range(len(frame))]
-    save(folder, train=train, test=test, sample_submission=frames[2])
+    as_they_are(folder, (train, test, frames[2]))
 
 
 def two_targets(folder: Path, frames: Frames) -> None:
@@ -62,11 +67,11 @@ def two_targets(folder: Path, frames: Frames) -> None:
 
 def grades_or_codes(folder: Path, frames: Frames) -> None:
     train = frames[0].assign(topic=[str(row % 3 * 2) for row in range(60)])
-    save(folder, train=train, test=frames[1], sample_submission=frames[2].assign(topic="2"))
+    as_they_are(folder, (train, frames[1], frames[2].assign(topic="2")))
 
 
 def broken_lines(folder: Path, frames: Frames) -> None:
-    save(folder, train=frames[0], test=frames[1], sample_submission=frames[2])
+    as_they_are(folder, frames)
     with (folder / "train.csv").open("a", encoding="utf-8") as stream:
         stream.write("00099,no more\n")
 
@@ -75,30 +80,20 @@ def no_header(folder: Path, frames: Frames) -> None:
     train, test, sample = frames
     titles = [f"the market and the song of {row}" for row in range(72)]
     train["title"], test["title"] = titles[:60], titles[60:]
-    save(folder, test=test, sample_submission=sample)
+    as_they_are(folder, (train, test, sample))
     train.to_csv(folder / "train.csv", index=False, header=False)
 
 
 def other_encoding(folder: Path, frames: Frames) -> None:
-    train, test, sample = frames
-    save(folder, test=test, sample_submission=sample)
-    train.assign(title="가격 " + train["title"]).to_csv(
-        folder / "train.csv", index=False, encoding="cp949"
-    )
+    as_they_are(folder, frames)
+    korean = frames[0].assign(title="가격 " + frames[0]["title"])
+    korean.to_csv(folder / "train.csv", index=False, encoding="cp949")
 
 
 def constant(folder: Path, frames: Frames) -> None:
-    train = frames[0].assign(label="x")
-    save(
-        folder,
-        train=train,
-        test=frames[1],
-        sample_submission=frames[2].rename(columns={"topic": "label"}),
-    )
-
-
-def unknown_class(folder: Path, frames: Frames) -> None:
-    save(folder, train=frames[0], test=frames[1], sample_submission=frames[2])
+    train, test, sample = frames
+    renamed = sample.rename(columns={"topic": "label"})
+    as_they_are(folder, (train.assign(label="x"), test, renamed))
 
 
 REMEDIES: list[tuple[Make, str, str, str]] = [
@@ -119,11 +114,11 @@ REMEDIES: list[tuple[Make, str, str, str]] = [
         "--encoding train.csv=cp949",
     ),
     (constant, "", "Name another column with --target", "--target topic"),
-    (unknown_class, "--id idd", "did you mean 'id'?", "--id id"),
-    (unknown_class, "--target topics", "did you mean 'topic'?", "--target topic"),
-    (unknown_class, "--text titel", "is not in train and test", "--text title"),
-    (unknown_class, "--template '{titel}'", "is not in train and test", "--template '{title}'"),
-    (unknown_class, "--classes art money", "has further classes", "--classes art money state"),
+    (as_they_are, "--id idd", "did you mean 'id'?", "--id id"),
+    (as_they_are, "--target topics", "did you mean 'topic'?", "--target topic"),
+    (as_they_are, "--text titel", "is not in train and test", "--text title"),
+    (as_they_are, "--template '{titel}'", "is not in train and test", "--template '{title}'"),
+    (as_they_are, "--classes art money", "has further classes", "--classes art money state"),
 ]
 
 
@@ -139,7 +134,7 @@ def test_what_a_refusal_says_to_do_works(tmp_path, capsys, make, asked, said, re
 
 def test_a_config_that_is_there_is_overwritten_or_gets_another_name(tmp_path, capsys):
     folder = tmp_path / "data"
-    unknown_class(folder, competition(folder))
+    as_they_are(folder, competition(folder))
     accepted(tmp_path, folder, "")
     asked = [str(folder), "--root", str(tmp_path), "--name", "topics"]
     assert run(init.main, asked) == 2
@@ -167,7 +162,7 @@ def test_one_file_with_all_rows_is_parted(tmp_path, capsys):
     save(folder, all=pd.concat([train.assign(split="train"), test.assign(split="test")]))
     message = refusal(tmp_path, folder, capsys)
     assert "part it into two files, train.csv and test.csv" in message
-    save(folder, train=train, test=test, sample_submission=sample)
+    as_they_are(folder, (train, test, sample))
     accepted(tmp_path, folder, "")
 
 

@@ -72,9 +72,13 @@ def competition(root: Path, metric: str = "entity-f1") -> dict[str, list[str]]:
     return answers
 
 
+def asking(root: Path) -> list[str]:
+    return ["--root", str(root), "--config", str(root / "names.yaml")]
+
+
 def whole_way(root: Path) -> Path:
     """Two members and the file of their blend."""
-    where = ["--root", str(root), "--config", str(root / "names.yaml")]
+    where = asking(root)
     for window in (1, 2):
         settings = ["--set", f"window={window}", "--set", "iterations=15"]
         assert run(cv.main, [*where, "--model", "crf", *settings]) == 0
@@ -111,7 +115,7 @@ def test_the_whole_way_of_tags(tmp_path, capsys):
     rows = str(tmp_path / "test.jsonl")
     assert run(predict.main, [rows, "--with", str(file), "-o", str(same), *root]) == 0
     assert same.read_bytes() == file.read_bytes(), "all learners, the blend, decisions, decoding"
-    named = [*root, "--config", str(tmp_path / "names.yaml")]
+    named = asking(tmp_path)
     assert run(doctor.main, named) == 0
     assert run(folds.main, named) == 0
     audited(tmp_path, named)
@@ -138,16 +142,15 @@ def audited(root: Path, named: list[str]) -> None:
 def test_a_row_per_tagged_token_is_written_as_the_sample_shows_it(tmp_path):
     answers = competition(tmp_path, metric="f-beta(5)")
     config = (tmp_path / "names.yaml").read_text(encoding="utf-8")
-    (tmp_path / "names.yaml").write_text(config.replace("id: id", "id: document"), encoding="utf-8")
+    config = config.replace("id: id", "id: document").replace("jsonl", "json")
+    (tmp_path / "names.yaml").write_text(config, encoding="utf-8")
     for name in ("train", "test"):
         path = tmp_path / f"{name}.jsonl"
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         for row in rows:
             row["document"] = row.pop("id")
-        path.write_text(json.dumps(rows), encoding="utf-8")
-        path.rename(path.with_suffix(".json"))
-    config = (tmp_path / "names.yaml").read_text(encoding="utf-8").replace("jsonl", "json")
-    (tmp_path / "names.yaml").write_text(config, encoding="utf-8")
+        path.unlink()
+        path.with_suffix(".json").write_text(json.dumps(rows), encoding="utf-8")
     sample = "row_id,document,token,label\n0,d-54,0,B-PER\n1,d-54,1,I-PER\n"
     (tmp_path / "sample.csv").write_text(sample, encoding="utf-8")
     lines = pd.read_csv(whole_way(tmp_path), dtype=str)
@@ -254,10 +257,10 @@ def changed(root: Path, name: str, change) -> None:
         ("test", lambda rows: rows.pop(), "not in the test file: d-69"),
     ],
 )
-def test_foundthat_do_not_fit_are_refused_by_name(tmp_path, name, change, says, capsys):
+def test_documents_that_do_not_fit_are_refused_by_name(tmp_path, name, change, says, capsys):
     competition(tmp_path)
     changed(tmp_path, name, change)
-    where = ["--root", str(tmp_path), "--config", str(tmp_path / "names.yaml")]
+    where = asking(tmp_path)
     assert run(cv.main, [*where, "--model", "crf"]) == 3
     assert says in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "oof").exists()
@@ -271,7 +274,7 @@ def test_a_sample_with_a_unit_per_line_is_refused(tmp_path, capsys, more):
         for name in answers
     ]
     (tmp_path / "sample.conll").write_text("\n".join(lines), encoding="utf-8")
-    where = ["--root", str(tmp_path), "--config", str(tmp_path / "names.yaml")]
+    where = asking(tmp_path)
     asked = ["--model", "crf", "--data.sample_submission", "sample.conll"]
     assert run(cv.main, [*where, *asked]) == 3
     assert "a form that is read and not written" in " ".join(capsys.readouterr().err.split())
@@ -279,14 +282,14 @@ def test_a_sample_with_a_unit_per_line_is_refused(tmp_path, capsys, more):
 
 def test_a_learner_of_whole_rows_is_refused_before_anything_is_trained(tmp_path, capsys):
     competition(tmp_path)
-    where = ["--root", str(tmp_path), "--config", str(tmp_path / "names.yaml")]
+    where = asking(tmp_path)
     assert run(cv.main, [*where, "--model", "linear"]) == 2
     assert "Learners that do: crf" in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_tag_that_changed_is_named_by_its_document(tmp_path, capsys):
     competition(tmp_path)
-    where = ["--root", str(tmp_path), "--config", str(tmp_path / "names.yaml")]
+    where = asking(tmp_path)
     recipe = ["--model", "crf", "--set", "iterations=2"]
     assert run(cv.main, [*where, *recipe]) == 0
     changed(tmp_path, "train", lambda rows: rows[7]["tags"].__setitem__(-1, "B-LOC"))
@@ -309,7 +312,7 @@ def test_a_document_is_its_units_again(tmp_path):
     competition(tmp_path)
     options = Parser("cv", "")
     options.add_competition()
-    args = options.read(["--config", str(tmp_path / "names.yaml"), "--root", str(tmp_path)])
+    args = options.read(asking(tmp_path))
     asked = options.competition(args)
     tables = load(asked, tmp_path)
     whole = documents(tables.train, asked.task)

@@ -125,6 +125,14 @@ def with_columns(
 WHOLE = re.compile(r"\s*(\d+)(\.0*)?\s*")
 
 
+def span_of(start: str, end: str, join: JoinConfig) -> tuple[int, int] | None:
+    """Its first unit and the one after its last; None where a cell is no whole number."""
+    first, last = WHOLE.fullmatch(start), WHOLE.fullmatch(end)
+    if not (first and last):
+        return None
+    return int(first[1]), int(last[1]) + (join.end_is == "last")
+
+
 def _span_problems(
     frame: pd.DataFrame, name: str, table: pd.DataFrame, join: JoinConfig
 ) -> list[str]:
@@ -161,11 +169,11 @@ def tags_of(
         tags = [OUTSIDE] * len(units[0] if units else [])
         for start, end, label in spans.get(key, []):
             place = f"{join.key} {key} ({start} to {end}, {label})"
-            first, last = WHOLE.fullmatch(start), WHOLE.fullmatch(end)
-            if not (first and last and label.strip()):
+            span = span_of(start, end, join)
+            if span is None or not label.strip():
                 found.add("spans without a whole number as start and end, or a label", place)
                 continue
-            begin, behind = int(first[1]), int(last[1]) + (join.end_is == "last")
+            begin, behind = span
             if not begin < behind <= len(tags):
                 found.add(f"spans that are empty or end behind their text, in {join.spans}s", place)
             elif set(tags[begin:behind]) != {OUTSIDE}:

@@ -66,7 +66,7 @@ class Sample:
     column first, all written as they are called."""
     written_ids: np.ndarray | None = None
     """(m,) str objects: the ids as they are written, where that is not composed (NFC)."""
-    long: FileForm | None = None
+    file_form: FileForm | None = None
     """How the file has a row per class, or per document of tagged units, where it does: here it has
     a column per class, or a row per unit."""
     counts: list[str] = field(default_factory=list)
@@ -107,8 +107,8 @@ def sample_of(
     """
     name = id_column_of(frame, id_column, targets)
     if as_wide := widened(frame, name):
-        wide, long = as_wide
-        return replace(sample_of(wide, id_column, targets), long=long)
+        wide, form = as_wide
+        return replace(sample_of(wide, id_column, targets), file_form=form)
     return sample_as_it_is(frame, name, written)
 
 
@@ -170,7 +170,7 @@ def for_rows(sample: Sample, ids: np.ndarray, short: bool) -> tuple[Sample, list
         rows = f"{len(sample.ids):,} rows, this file has {len(ids):,}"
         expected = "expected a row for each, in the same order"
         return filled, [f"the sample has no ids and {rows}: {expected}"], []
-    if short and sample.long is None and set(sample.ids) < set(ids):
+    if short and sample.file_form is None and set(sample.ids) < set(ids):
         told = (
             f"the sample shows {len(sample.ids):,} of {len(ids):,} rows (data.short_sample): the "
             "submission has all, in the order of this file"

@@ -372,8 +372,8 @@ def _sample(competition: Competition, root: Path) -> Checked[Sample]:
         own = id_column_of(frame, columns.id, columns.targets)
         return Checked(sample_as_it_is(frame, own, written), notes=file.notes)
     sample = sample_of(frame, columns.id, columns.targets, written)
-    if sample.long is not None:
-        told = f"{sample.long.told}, as the submission will have"
+    if sample.file_form is not None:
+        told = f"{sample.file_form.told}, as the submission will have"
         file = replace(file, notes=[*file.notes, *about(name, [told])])
     problems = id_problems(sample.ids)
     if not sample.columns:

@@ -8,7 +8,6 @@ with its entities marked, found by their offsets. Folds and all that is said abo
 texts as they were read: a template changes what a learner reads and nothing else.
 """
 
-import ast
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +27,7 @@ from pipeline.base.inputs import (
     columns_in,
     template_problems,
 )
+from pipeline.data.reading.json_lines import held_in
 from pipeline.data.table import Findings, Table
 
 Change = Callable[[str], str]
@@ -176,29 +176,11 @@ def with_fields(frame: pd.DataFrame, wanted: Sequence[str]) -> pd.DataFrame:
         column, dot, inner = name.rpartition(".")
         if name in frame.columns or not dot or column not in frame.columns:
             continue
-        cells = [object_in(cell) for cell in frame[column]]
+        cells = [held_in(cell, dict) for cell in frame[column]]
         if all(cell is not None and inner in cell for cell in cells):
             values = [(cell or {})[inner] for cell in cells]
             frame = frame.assign(**{name: np.array([_text(each) for each in values], object)})
     return frame
-
-
-def object_in(cell: str) -> dict[str, Any] | None:
-    """The object that a *cell* holds, written as in JSON or as Python does; else None.
-
-    >>> object_in("{'a': 1}"), object_in('{"a": null}'), object_in("a")
-    ({'a': 1}, {'a': None}, None)
-    """
-    text = cell.strip()
-    if not (text.startswith("{") and text.endswith("}")):
-        return None
-    for read in (json.loads, ast.literal_eval):
-        try:
-            found = read(text)
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
-            continue
-        return found if isinstance(found, dict) else None
-    return None
 
 
 def _text(value: Any) -> str:

@@ -8,7 +8,6 @@ a document written (a list in a cell, or a row per tagged unit) is read off the 
 and written back.
 """
 
-import ast
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,6 +20,7 @@ from pipeline.base import Competition
 from pipeline.base.config import TaskConfig, Unit
 from pipeline.base.inputs import End
 from pipeline.data.join import compare
+from pipeline.data.reading.json_lines import held_in
 from pipeline.data.sample import Sample
 from pipeline.data.table import Findings, Table, Units, id_problems, listing
 from pipeline.problems.tags import OUTSIDE, inventory_of
@@ -37,17 +37,10 @@ def list_in(cell: str) -> list[str] | None:
     >>> list_in('["a", "b"]'), list_in("['O', 'B-PS']"), list_in("[true]"), list_in("a b")
     (['a', 'b'], ['O', 'B-PS'], ['true'], None)
     """
-    text = cell.strip()
-    if not (text.startswith("[") and text.endswith("]")):
+    found = held_in(cell, list)
+    if found is None:
         return None
-    for read in (json.loads, ast.literal_eval):
-        try:
-            found = read(text)
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
-            continue
-        if isinstance(found, list):
-            return [each if isinstance(each, str) else json.dumps(each) for each in found]
-    return None
+    return [each if isinstance(each, str) else json.dumps(each) for each in found]
 
 
 def units_in(cell: str, unit: Unit) -> tuple[list[str], list[str]] | None:
@@ -127,23 +120,17 @@ def unit_table(
     document = np.repeat(ids, rows)
     table = Table(
         ids=unit_ids(document, place),
-        texts=_objects(texts)[:, None],
+        texts=np.array(texts, dtype=object)[:, None],
         targets=targets,
         features={
             column: np.repeat(frame[column].to_numpy(dtype=object), rows)
             for column in features
             if column in frame.columns
         },
-        units=Units(document=document, place=place, after=_objects(after)),
+        units=Units(document=document, place=place, after=np.array(after, dtype=object)),
         source=name,
     )
     return table, [], notes.sentences()
-
-
-def _objects(texts: Sequence[str]) -> np.ndarray:
-    found = np.empty(len(texts), dtype=object)
-    found[:] = texts
-    return found
 
 
 def _targets(
@@ -176,7 +163,7 @@ def _targets(
 def unit_ids(document: np.ndarray, place: np.ndarray) -> np.ndarray:
     """(n,) the ids of units, of their documents' ids and their places."""
     pairs = zip(document.tolist(), place.tolist(), strict=True)
-    return _objects([f"{name}{NUMBER}{number}" for name, number in pairs])
+    return np.array([f"{name}{NUMBER}{number}" for name, number in pairs], dtype=object)
 
 
 def begins(ids: Sequence[str]) -> np.ndarray:
@@ -214,7 +201,7 @@ def documents(table: Table, task: TaskConfig) -> Table:
     whole = ["".join(pieces[start:end]) for start, end in zip(starts.tolist(), ends, strict=True)]
     return Table(
         ids=units.document[first],
-        texts=_objects(whole)[:, None],
+        texts=np.array(whole, dtype=object)[:, None],
         targets=None
         if table.targets is None
         else task.problem_type.document_targets(table.targets, task.classes),
@@ -377,7 +364,7 @@ def by_units(
         values=np.full((len(table), 1), OUTSIDE, dtype=object),
         header=None,
         written_ids=None,
-        long=form,
+        file_form=form,
     )
     return wide, problems, [f"{form.told}, as the submission will have"]
 

@@ -22,13 +22,7 @@ def over_heads(score: Score, sums: LabelSums) -> Formula:
     def sums_of_each(truth: np.ndarray, found: np.ndarray) -> tuple[np.ndarray, Finish]:
         columns = zip(truth.T[:, :, None], found.T[:, :, None], strict=True)
         terms = [sums.terms(t, f, int(max(t.max(), f.max())) + 1) for t, f in columns]
-        ends = np.cumsum([own.shape[1] for own in terms])[:-1]
-
-        def finish(total: np.ndarray) -> np.ndarray:
-            parts = np.split(total, ends, axis=-1)
-            return np.asarray(np.mean([sums.finish(own) for own in parts], axis=0))
-
-        return np.hstack(terms), finish
+        return linear.side_by_side([(own, sums.finish) for own in terms])
 
     return Formula(score=mean, answer_sums=sums_of_each)
 

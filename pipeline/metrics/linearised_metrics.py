@@ -137,18 +137,18 @@ def row_means(rows: Rows, sign: float) -> Sums:
 
 def mean_of_sums(parts: Sequence[Sums]) -> Sums:
     """The sums of a mean of several metrics."""
+    return lambda truth, predicted: side_by_side([each(truth, predicted) for each in parts])
 
-    def sums(truth: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, Finish]:
-        made = [each(truth, predicted) for each in parts]
-        ends = np.cumsum([terms.shape[1] for terms, _ in made])[:-1]
 
-        def finish(total: np.ndarray) -> np.ndarray:
-            pieces = zip(made, np.split(total, ends, axis=-1), strict=True)
-            return np.asarray(np.mean([done(piece) for (_, done), piece in pieces], axis=0))
+def side_by_side(parts: Sequence[tuple[np.ndarray, Finish]]) -> tuple[np.ndarray, Finish]:
+    """The sums of the mean of *parts*, each of which has its terms and what it makes of them."""
+    ends = np.cumsum([terms.shape[1] for terms, _ in parts])[:-1]
 
-        return np.hstack([terms for terms, _ in made]), finish
+    def finish(total: np.ndarray) -> np.ndarray:
+        pieces = zip(parts, np.split(total, ends, axis=-1), strict=True)
+        return np.asarray(np.mean([done(piece) for (_, done), piece in pieces], axis=0))
 
-    return sums
+    return np.hstack([terms for terms, _ in parts]), finish
 
 
 def share_rmse_sums(truth: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, Finish]:

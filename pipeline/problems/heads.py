@@ -11,7 +11,7 @@ Targets and predictions are (n, k), k the sum of the sizes: each head's block of
 each block of predictions sums to one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import accumulate, groupby
 from typing import ClassVar
 
@@ -242,7 +242,9 @@ class Heads(Problem):
             "task.submit to auto or label",
         )
         if by_head := match(list(heads), sample.columns):
-            self._check_shown([shown_in({each: 0}, sample) for each in by_head], by_head, task)
+            self._check_shown(
+                [shown_in({each: 0}, sample) for each in by_head], by_head.values(), task
+            )
             notes = untouched(by_head, sample.columns)
             return Form(
                 kind="label", columns=by_head, notes=notes, words="the class of each target"
@@ -268,8 +270,8 @@ class Heads(Problem):
                 f"{len(heads)} targets, parted by {task.separator!r} (task.separator)"
             )
         whole = [own for own in parts if len(own) == len(heads)]
-        places = dict(zip(heads, range(len(heads)), strict=True))
-        self._check_shown([sorted(set(own)) for own in zip(*whole, strict=True)], places, task)
+        distinct = [sorted(set(own)) for own in zip(*whole, strict=True)]
+        self._check_shown(distinct, range(len(distinct)), task)
         return Form(
             kind="label",
             columns=columns,
@@ -279,11 +281,11 @@ class Heads(Problem):
         )
 
     def _check_shown(
-        self, shown: Sequence[Sequence[str]], head_of: dict[str, int], task: Task
+        self, shown: Sequence[Sequence[str]], places: Iterable[int], task: Task
     ) -> None:
-        """DataError where what the sample shows of a head cannot be what is written for it."""
+        """DataError where what is *shown* of the heads at *places* cannot be what is written."""
         own, blocks = list(heads_of(task.classes).values()), self.blocks(len(task.classes))
-        for texts, place in zip(shown, head_of.values(), strict=False):
+        for texts, place in zip(shown, places, strict=True):
             refuse_contradiction(texts, own[place], task.class_codes[blocks[place]])
 
     def texts(

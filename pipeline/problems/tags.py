@@ -12,6 +12,7 @@ Predictions are (n, k), a probability per tag, as with one class of several; mem
 unit by unit, and the blend is decoded last: the likeliest tags of a whole document that make sense.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -27,6 +28,8 @@ from pipeline.problems.multilabel import set_strata
 from pipeline.problems.problem import Clues, Division, Task
 
 OUTSIDE = "O"
+TAG = re.compile(r"O|[BIESLU]-\S+")
+"""How a tag is written where it has a prefix, in IOB2 or another scheme."""
 OTHER_SCHEMES = ("S-", "E-", "L-", "U-", "M-")
 """Prefixes of BIOES, BILOU and BMES."""
 TINY = 1e-30

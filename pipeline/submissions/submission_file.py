@@ -91,8 +91,8 @@ def build(sample: Sample, ids: Sequence[str], filled: Mapping[str, Sequence[str]
     if sample.id_column:
         written = sample_ids if sample.written_ids is None else sample.written_ids.tolist()
         cells = {sample.id_column: written, **cells}
-    if sample.long is not None:
-        rows = sample.long.rows(sample_ids, cells)
+    if sample.file_form is not None:
+        rows = sample.file_form.rows(sample_ids, cells)
         return rows.to_csv(index=False, lineterminator="\n").encode("utf-8")
     header = sample.header or [(name, name) for name in cells]
     text = io.StringIO()

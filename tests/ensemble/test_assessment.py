@@ -3,17 +3,7 @@ import pytest
 
 from pipeline.ensemble.assessment import error_correlation, shown_weights, weight_spread
 from pipeline.ensemble.methods.registry import METHODS
-from tests.ensemble.toys import evidence_of, gather, member, truth_of
-
-CASES = [
-    ("regression", "pearson", 1),
-    ("regression", "rmse", 2),
-    ("regression", "mae", 1),
-    ("binary", "auc", 1),
-    ("multiclass", "macro-f1", 1),
-    ("multiclass", "log-loss", 1),
-    ("multilabel", "f1", 2),
-]
+from tests.ensemble.toys import CASES, evidence_of, gather, member, truth_of
 
 
 @pytest.mark.parametrize("method", ["simplex", "ridge", "slices", "layers"])

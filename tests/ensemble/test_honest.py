@@ -17,17 +17,8 @@ from pipeline.ensemble.methods.registry import METHODS, Method, refusal
 from pipeline.ensemble.methods.ridge import UNTUNED, blends, tuned
 from pipeline.ensemble.methods.weights import best_single, greedy, simplex
 from pipeline.ensemble.predictor import Blend
-from tests.ensemble.toys import CLASSES, evidence_of, gather, member, truth_of
+from tests.ensemble.toys import CASES, CLASSES, evidence_of, gather, member, truth_of
 
-CASES = [
-    ("regression", "pearson", 1),
-    ("regression", "rmse", 2),
-    ("regression", "mae", 1),
-    ("binary", "auc", 1),
-    ("multiclass", "macro-f1", 1),
-    ("multiclass", "log-loss", 1),
-    ("multilabel", "f1", 2),
-]
 TRIED = [CASES[place] for place in (0, 3, 5, 6)]
 """One metric of each problem: a spy fits every method once more than there are folds."""
 SPIED = [

@@ -10,6 +10,16 @@ from pipeline.ensemble.predictor import RowFeatures
 from pipeline.metrics.metric import get_metric
 
 CLASSES = ["art", "business", "sport", "world"]
+CASES = [
+    ("regression", "pearson", 1),
+    ("regression", "rmse", 2),
+    ("regression", "mae", 1),
+    ("binary", "auc", 1),
+    ("multiclass", "macro-f1", 1),
+    ("multiclass", "log-loss", 1),
+    ("multilabel", "f1", 2),
+]
+"""Problem, metric, and how many target columns."""
 
 
 def task_of(problem: str, metric: str, **more: object) -> TaskConfig:

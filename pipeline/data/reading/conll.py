@@ -18,13 +18,13 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from pipeline.data.table import Findings
+from pipeline.problems.tags import TAG
 
 IDS, UNITS, TAGS, ARTICLE = "id", "tokens", "tags", "article"
 """The columns of the rows. Without comments that name the documents there are no ids; an article
 is known where -DOCSTART- parts them."""
 CONLL_ENDINGS = (".conll", ".iob", ".iob2", ".bio")
 """Files that are called so are in this form whatever their lines look like."""
-TAG = re.compile(r"O|[BIESLU]-\S+")
 COMMENT = re.compile(
     r"#{1,2} +(?:(?:sent_id|doc_id|newdoc id|id)\b\s*[=:]?\s*|(?P<other>\w+ = ))?(?P<name>\S+).*"
 )

@@ -3,10 +3,12 @@
 Numbers and booleans keep the characters they are written with: 1 stays "1", 1e5 stays "1e5",
 true stays "true". null and an absent key are empty text. An object in a cell becomes a column for
 each of its fields (`labels.real-label`) where every row has one there; lists stay JSON.
+Below: the list or object that a cell of any file holds.
 """
 
+import ast
 import json
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
@@ -190,3 +192,31 @@ def _cleaned(row: dict[str, str], place: str, notes: Findings) -> dict[str, str]
         if removed:
             notes.add("NUL or half characters (surrogates) removed", place)
     return cells
+
+
+# Lists and objects in the cells of any file.
+
+
+BRACKETS: dict[type, tuple[str, str]] = {list: ("[", "]"), dict: ("{", "}")}
+T = TypeVar("T", list[Any], dict[str, Any])
+
+
+def held_in(cell: str, kind: type[T]) -> T | None:
+    """The *kind* (list or dict) that a *cell* holds, as JSON or Python write it; None for none.
+
+    >>> held_in("{'a': 1}", dict), held_in('{"a": null}', dict), held_in("a", dict)
+    ({'a': 1}, {'a': None}, None)
+    >>> held_in("['a', 1]", list), held_in("[true]", list), held_in("{}", list)
+    (['a', 1], [True], None)
+    """
+    text, (opening, closing) = cell.strip(), BRACKETS[kind]
+    if not (text.startswith(opening) and text.endswith(closing)):
+        return None
+    for read in (json.loads, ast.literal_eval):
+        try:
+            found = read(text)
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            continue
+        if isinstance(found, kind):
+            return found
+    return None

@@ -9,7 +9,8 @@ import pandas as pd
 from pipeline.base import UsageError
 from pipeline.base.config import ColumnsConfig
 from pipeline.base.inputs import MARKED, SEPARATOR, End, EntityConfig, columns_in
-from pipeline.data.template import object_in, with_fields
+from pipeline.data.reading.json_lines import held_in
+from pipeline.data.template import with_fields
 from pipeline.setup.detection.choices import Choices, Overrides
 from pipeline.setup.detection.columns import find_texts
 from pipeline.setup.detection.names import words
@@ -153,7 +154,7 @@ def opened(frame: pd.DataFrame) -> pd.DataFrame:
     """*frame* with the fields of objects that say where something begins in columns of their own:
     subject_entity.start_idx."""
     for column in list(frame.columns):
-        first = object_in(str(frame[column].iloc[0])) if len(frame) else None
+        first = held_in(str(frame[column].iloc[0]), dict) if len(frame) else None
         if first is None or not any(_begins(name) for name in first):
             continue
         wide = with_fields(frame, [f"{column}.{name}" for name in first])

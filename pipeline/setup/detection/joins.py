@@ -8,7 +8,7 @@ import pandas as pd
 
 from pipeline.base import DataError
 from pipeline.base.inputs import End, JoinConfig, Role, SpanUnit
-from pipeline.data.joined import WHOLE, tags_of, with_columns
+from pipeline.data.joined import WHOLE, span_of, tags_of, with_columns
 from pipeline.data.reading.packed import FILE_NAME
 from pipeline.data.sample import index_columns
 from pipeline.setup.detection.choices import Choices
@@ -283,9 +283,8 @@ def _agreeing(frame: pd.DataFrame, side: pd.DataFrame, join: JoinConfig) -> tupl
     of_words, same, borders = join.spans == "word", 0, 0
     rows = zip(*(side[name] for name in (join.key, *join.columns[:2])), more, strict=True)
     for key, start, end, others in rows:
-        first, last = WHOLE.fullmatch(start), WHOLE.fullmatch(end)
-        if first and last:
-            begin, behind = int(first[1]), int(last[1]) + (join.end_is == "last")
+        if span := span_of(start, end, join):
+            begin, behind = span
             text = texts[key]
             if of_words:
                 same += text.split()[begin:behind] in [other.split() for other in others]

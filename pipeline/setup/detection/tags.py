@@ -13,17 +13,17 @@ import pandas as pd
 
 from pipeline.base import Competition
 from pipeline.base.config import ColumnsConfig, TaskConfig, Unit
-from pipeline.data import Tables
+from pipeline.data import Table, Tables
 from pipeline.data.units import documents, list_in, tags_in
 from pipeline.metrics.registry import fitting, suggested
-from pipeline.problems.tags import OUTSIDE, TAGS, inventory_of
+from pipeline.problems.tags import OUTSIDE, TAG, TAGS, inventory_of
 from pipeline.setup.detection.choices import Choices, Overrides
 from pipeline.setup.detection.names import target_rank
 from pipeline.setup.detection.profile import Profile
 from pipeline.setup.inspection.inspect import Inspection, machine
 
 LOOKED_AT = 200
-IOB = re.compile(r"(O|[BIESLU]-\S+)( (O|[BIESLU]-\S+))*")
+IOB = re.compile(rf"({TAG.pattern})( ({TAG.pattern}))*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,34 +158,25 @@ def by_documents(competition: Competition, tables: Tables) -> tuple[Competition,
     if not task.problem_type.units:
         return competition, tables
     types = inventory_of(tuple(task.classes)).types
-    whole = {
-        role: None if table is None else documents(table, task)
-        for role, table in (
-            ("train", tables.train),
-            ("test", tables.test),
-            ("extra", tables.extra),
-            ("holdout", tables.holdout),
-        )
-    }
-    found = {
-        role: table
-        if table is None or table.targets is None
-        else replace(table, targets=(table.targets[:, : len(types)] > 0).astype(float))
-        for role, table in whole.items()
-    }
-    assert found["train"] is not None
-    assert found["test"] is not None
+
+    def labelled(table: Table) -> Table:
+        whole = documents(table, task)
+        if whole.targets is None:
+            return whole
+        return replace(whole, targets=(whole.targets[:, : len(types)] > 0).astype(float))
+
+    test = labelled(tables.test)
     columns = replace(competition.columns, targets=types, unit="given", space_after=None)
     labels = TaskConfig(problem=TAGS.documents_as, metric=fitting(TAGS.documents_as)[0])
-    sample = replace(tables.sample, ids=found["test"].ids)
+    sample = replace(tables.sample, ids=test.ids)
     return (
         replace(competition, columns=columns, task=labels),
         replace(
             tables,
-            train=found["train"],
-            test=found["test"],
-            extra=found["extra"],
-            holdout=found["holdout"],
+            train=labelled(tables.train),
+            test=test,
+            extra=None if tables.extra is None else labelled(tables.extra),
+            holdout=None if tables.holdout is None else labelled(tables.holdout),
             sample=sample,
         ),
     )

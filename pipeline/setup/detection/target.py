@@ -18,6 +18,7 @@ from pipeline.problems.form import unlabelled_among
 from pipeline.problems.label_texts import canonical, is_number
 from pipeline.problems.multilabel import separator_of
 from pipeline.problems.registry import problem_of
+from pipeline.problems.tags import TAG
 from pipeline.setup.detection.choices import Choices, Overrides
 from pipeline.setup.detection.heads import joined_columns
 from pipeline.setup.detection.names import ASIDE, TARGETS, plain_words, target_rank, words
@@ -242,7 +243,7 @@ def _decided(source: pd.Series, copy: pd.Series) -> float:
 
 
 LOOKED_AT = 200
-IOB = re.compile(r"(O|[BIESLU]-\S+)( (O|[BIESLU]-\S+))+")
+IOB = re.compile(rf"({TAG.pattern})( ({TAG.pattern}))+")
 
 
 def refuse_tags(train: pd.DataFrame, only_train: Sequence[str], name: str) -> None:
