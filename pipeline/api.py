@@ -31,6 +31,7 @@ from pipeline.base.parser import Parser
 if TYPE_CHECKING:
     import pandas as pd
 
+    from pipeline.oof.members import Members
     from pipeline.report.drawn.disk import Disk
 
 FRAME_PIXELS = 760
@@ -141,14 +142,13 @@ class Project:
         """
         import pandas as pd
 
-        disk, chosen = self._disk(), runs or self._complete()
+        disk, members = self._read(runs)
         train = disk.train
         found: dict[str, Any] = {}
         assert train.targets is not None
         for place, target in enumerate(self.competition.columns.targets):
             found[target] = train.targets[:, place]
         found["fold"] = disk.folds.fold_of_row[0]
-        members = self._members(disk, chosen)
         found |= self._columns(members.names, members.oof)
         return pd.DataFrame(found, index=pd.Index(train.ids, name=self.competition.columns.id))
 
@@ -157,8 +157,7 @@ class Project:
         learners; columns as in `oof`."""
         import pandas as pd
 
-        disk, chosen = self._disk(), runs or self._complete()
-        members = self._members(disk, chosen)
+        disk, members = self._read(runs)
         index = pd.Index(disk.tables.test.ids, name=self.competition.columns.id)
         return pd.DataFrame(self._columns(members.names, members.test), index=index)
 
@@ -173,22 +172,18 @@ class Project:
         found: dict[str, Any] = called(main, [*self._place, *self._config, *words])
         return found
 
-    def _disk(self) -> "Disk":
+    def _read(self, runs: Sequence[str]) -> "tuple[Disk, Members]":
+        """The competition's files, and *runs* (none named: every complete one) beside them."""
+        from pipeline.oof.members import read_members
         from pipeline.report.drawn.disk import Disk
 
-        return Disk(self.competition, self.root)
-
-    def _complete(self) -> Sequence[str]:
-        disk = self._disk()
-        disk.need_runs()
-        return disk.complete
-
-    def _members(self, disk: "Disk", runs: Sequence[str]) -> Any:
-        from pipeline.oof.members import read_members
-
+        disk = Disk(self.competition, self.root)
+        if not runs:
+            disk.need_runs()
         test, holdout = disk.tables.test.ids, disk.contest.ids["holdout"]
         outputs = self.competition.outputs
-        return read_members(disk.paths, runs, disk.folds, outputs, test, holdout)
+        found = read_members(disk.paths, runs or disk.complete, disk.folds, outputs, test, holdout)
+        return disk, found
 
     def _columns(self, names: Sequence[str], arrays: Sequence[Any]) -> dict[str, Any]:
         outputs = self.competition.outputs

@@ -10,7 +10,6 @@ disk; nothing is written. Ctrl-C ends it, and no training notices.
 
 import contextlib
 import json
-import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.base import UsageError, read_json
 from pipeline.base.command import Stopped, run
 from pipeline.base.errors import INTERRUPTED, PipelineError
-from pipeline.base.files import size_text
+from pipeline.base.files import free_bytes, size_text
 from pipeline.base.parser import Parser
 from pipeline.base.paths import Workspace
 
@@ -282,7 +281,7 @@ def _clock(seconds: float | None) -> str:
 
 def _room(root: Path) -> str:
     """What is left of the disk and of this machine's memory."""
-    said = f"disk {size_text(shutil.disk_usage(root).free)} free"
+    said = f"disk {size_text(free_bytes(root))} free"
     with contextlib.suppress(OSError, ValueError, IndexError):
         for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
             if line.startswith("MemAvailable:"):

@@ -12,12 +12,13 @@ import importlib.util
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.base import Competition, UsageError
 from pipeline.base.command import run
-from pipeline.base.files import commit_text
+from pipeline.base.files import commit, commit_text
 from pipeline.base.parser import Parser
 from pipeline.base.paths import safe_name
 from pipeline.report.drawn.words import add_language
@@ -80,7 +81,7 @@ def write(competition: Competition, root: Path, folder: Path, language: str) -> 
     from pipeline.report.drawn.wrapup import chapters, in_words, members_of, personal
 
     disk, words = Disk(competition, root), words_of(language)
-    _ = disk.tables, disk.metric
+    disk.need_files()
     members = members_of(disk)
     parts = [in_words(each, words) for each in chapters(disk, members)]
     title = f"{competition.name}: {words('wrap-up report')}"
@@ -96,12 +97,11 @@ def write(competition: Competition, root: Path, folder: Path, language: str) -> 
 
 def _document(at: Path, title: str, parts: Sequence["Chapter"], words: "Words") -> list[Path]:
     """One document in each format that can be written."""
-    at.parent.mkdir(parents=True, exist_ok=True)
-    found = [at.parent / f"{at.name}.md"]
-    commit_text(found[0], markdown(title, parts, words, _figures(at.parent)))
+    found, draw = [at.parent / f"{at.name}.md"], _figures(at.parent)
+    commit_text(found[0], markdown(title, parts, words, draw))
     if has_docx():
         found.append(at.parent / f"{at.name}.docx")
-        write_docx(found[1], title, parts, words, _figures(at.parent))
+        write_docx(found[1], title, parts, words, draw)
     return found
 
 
@@ -116,15 +116,17 @@ def file_name(number: int, name: str) -> str:
 
 
 def _figures(folder: Path) -> "Drawn":
-    """Writes pictures into *folder*/figures, numbered in their order."""
-    drawn: list[str] = []
+    """Writes pictures into *folder*/figures, numbered in their order, each once for all formats."""
+    drawn: dict[int, str] = {}
 
     def draw(chart: "Chart") -> str:
-        path = folder / "figures" / f"figure-{len(drawn) + 1}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        chart.figure.savefig(path, dpi=160, facecolor="white", metadata={"Software": None})
-        drawn.append(path.name)
-        return f"figures/{path.name}"
+        known = id(chart)
+        if known not in drawn:
+            drawn[known] = f"figures/figure-{len(drawn) + 1}.png"
+            options = {"dpi": 160, "facecolor": "white", "metadata": {"Software": None}}
+            write = partial(chart.figure.savefig, format="png", **options)
+            commit(folder / drawn[known], write)
+        return drawn[known]
 
     return draw
 
@@ -226,9 +228,7 @@ def write_docx(
             document.add_heading(f"{number}. {chapter.title}", 1)
         for block in chapter.blocks:
             _into_docx(document, docx.shared.Cm(15), path.parent, block, words, draw)
-    beside = path.with_name(f".{path.name}")
-    document.save(str(beside))
-    beside.replace(path)
+    commit(path, document.save)
 
 
 def _into_docx(

@@ -15,6 +15,7 @@ import pytest
 import pipeline.api as fs
 from pipeline.base.command import STOP
 from pipeline.base.errors import UsageError
+from pipeline.oof.predictions import read_fold
 from tests.blendable import make
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -38,9 +39,8 @@ def test_oof_is_the_label_the_fold_and_each_runs_prediction_by_id(tmp_path):
     targets = toy.tables.train.in_order(toy.folds.ids).targets
     assert np.array_equal(frame["label"], targets[:, 0])
     assert np.array_equal(frame["fold"], toy.folds.fold_of_row[0])
-    with np.load(toy.paths.fold_predictions("good", 42, 0, 2), allow_pickle=True) as arrays:
-        ids, values = arrays["valid_ids"], arrays["valid"]
-    assert np.array_equal(frame.loc[ids.tolist(), "good"], values[:, 0])
+    fold, _ = read_fold(toy.paths.fold_predictions("good", 42, 0, 2))
+    assert np.array_equal(frame.loc[fold.valid_ids.tolist(), "good"], fold.valid[:, 0])
     assert list(here.oof("poor").columns) == ["label", "fold", "poor"]
 
 
@@ -48,11 +48,10 @@ def test_test_is_the_mean_of_the_folds_learners(tmp_path):
     toy, here = project(tmp_path)
     frame = here.test("good")
     assert frame.index.tolist() == toy.tables.test.ids.tolist()
-    learners = []
-    for fold in range(toy.folds.count):
-        path = toy.paths.fold_predictions("good", 42, 0, fold)
-        with np.load(path, allow_pickle=True) as arrays:
-            learners.append(arrays["test"][:, 0])
+    learners = [
+        read_fold(toy.paths.fold_predictions("good", 42, 0, fold))[0].test[:, 0]
+        for fold in range(toy.folds.count)
+    ]
     assert np.allclose(frame["good"], np.mean(learners, axis=0))
 
 

@@ -152,6 +152,8 @@ def _members(paths: Paths, contest: CompetitionView, runs: Sequence[str]) -> Mem
 
 
 UNREADABLE = "not usable"
+TRAINED_HERE, NOT_KNOWN = "trained here", "?"
+"""Who gave a run, where it is no team-mate."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +162,7 @@ class RunLine:
 
     run: str
     by: str
-    """Who gave it; "trained here" for our own."""
+    """Who gave it; `TRAINED_HERE` for our own, `NOT_KNOWN` where its manifest cannot be read."""
     when: str
     score: float | None
     """Out-of-fold, by today's metric and labels."""
@@ -171,6 +173,11 @@ class RunLine:
     verdict: str
     """Of the audit; empty for our own runs; "not usable" with the reason in *says*."""
     says: str = ""
+
+    @property
+    def given(self) -> bool:
+        """Whether a team-mate gave it."""
+        return self.by not in (TRAINED_HERE, NOT_KNOWN)
 
 
 def list_runs(paths: Paths, contest: CompetitionView) -> list[RunLine]:
@@ -192,7 +199,7 @@ def _line(paths: Paths, contest: CompetitionView, run: str) -> RunLine:
         verdict = f"{verdict}, challenge {team['challenge'].get('verdict')}"
     return RunLine(
         run=run,
-        by="trained here" if team is None else str(team["by"] or "a team-mate"),
+        by=TRAINED_HERE if team is None else str(team["by"] or "a team-mate"),
         when="" if team is None else str(team["when"]),
         score=None if peer is None else _score(contest, contest.truth, peer.oof),
         holdout=None if peer is None else _score(contest, contest.holdout_truth, peer.holdout),
@@ -206,7 +213,7 @@ def _line(paths: Paths, contest: CompetitionView, run: str) -> RunLine:
 def _unreadable(run: str, says: str) -> RunLine:
     return RunLine(
         run=run,
-        by="?",
+        by=NOT_KNOWN,
         when="",
         score=None,
         holdout=None,

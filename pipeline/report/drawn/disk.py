@@ -119,6 +119,10 @@ class Disk:
         value: Value = found
         return value
 
+    def need_files(self) -> None:
+        """Raise DataError or UsageError where the competition itself cannot be read."""
+        _ = self.tables, self.metric
+
     def need_runs(self) -> None:
         """Raise UsageError where no run has been trained."""
         if not self.complete:

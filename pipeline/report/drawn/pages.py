@@ -47,7 +47,7 @@ def pages_of(found: Competition, root: Path, quick: bool = False) -> "list[Page]
     from pipeline.report.drawn.document import tried
 
     disk = Disk(found, root)
-    _ = disk.tables, disk.metric
+    disk.need_files()
     return [
         tried(name, title, lambda make=make: make(disk))  # type: ignore[misc]
         for name, (title, make) in fillers(quick).items()

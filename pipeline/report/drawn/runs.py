@@ -320,11 +320,11 @@ def team(disk: Disk) -> Iterator[Block]:
         if origin_of(manifest) is not None and (power := seen_by_audit(manifest)):
             told.append(("audit", power))
         doubts += [[text(line.run), text(what, label=True), text(says)] for what, says in told]
-    given = sorted({line.by for line in lines} - {"trained here", "?"})
+    given = [line.by for line in lines if line.given]
     yield Cards(
         cards=[
             ("runs", str(len(lines)), "complete"),
-            ("given by team-mates", str(sum(line.by in given for line in lines)), ", ".join(given)),
+            ("given by team-mates", str(len(given)), ", ".join(sorted(set(given)))),
             ("in doubt", str(sum(row[1].text == "doubt" for row in doubts)), "see below"),
         ]
     )

@@ -30,7 +30,6 @@ class Ask:
 
     asks: Sequence[str]
     title: str = "To be answered by you"
-    kind: str = "ask"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +75,7 @@ def members_of(disk: Disk) -> list[Member]:
         if entry.by:
             who(entry.by).sent.append(entry)
     for line in _lines(disk):
-        if line.by not in ("trained here", "?"):
+        if line.given:
             who(line.by).runs.append(line.run)
     return sorted(found.values(), key=lambda each: (-each.commits, -len(each.sent), each.name))
 
@@ -113,7 +112,7 @@ def chapters(disk: Disk, members: Sequence[Member]) -> list[Chapter]:
     made: list[tuple[str, Callable[[], Iterator[Block | Ask]]]] = [
         ("Project overview", lambda: _overview(disk)),
         ("Team and roles", lambda: _team(disk, members)),
-        ("Procedure and methods", lambda: _procedure(disk)),
+        ("Procedure and methods", lambda: _procedure(disk, members)),
         ("Results", lambda: _results(disk)),
         ("Self-assessment", lambda: _assessment(disk)),
     ]
@@ -187,11 +186,11 @@ def _areas(member: Member) -> str:
     return ", ".join(f"{area} {count}" for area, count in member.areas.most_common(4)) or "–"
 
 
-def _procedure(disk: Disk) -> Iterator[Block | Ask]:
+def _procedure(disk: Disk, members: Sequence[Member]) -> Iterator[Block | Ask]:
     yield from _picked(competition.folds(disk), Cards, Says)
     yield from _picked(runs.runs(disk), "Runs")
     days = sorted(entry.day for entry in read_ledger(disk.paths.submissions, disk.competition.name))
-    seen = sorted(day for _, day, _, _ in commits(disk.root))
+    seen = sorted(day for member in members for day in member.days)
     told = [("first commit", seen[:1]), ("last commit", seen[-1:])]
     told += [("first submission", days[:1]), ("last submission", days[-1:])]
     rows = [[text(day[0]), text(what, label=True)] for what, day in told if day]
@@ -261,12 +260,11 @@ def _assessment(disk: Disk) -> Iterator[Block | Ask]:
 def personal(member: Member, board: str) -> Chapter:
     """The page of one person; *board* is what leaderboard scores are of."""
     rows = [
-        [text("commits"), num(member.commits, ",.0f")],
-        [text("days"), num(len(member.days), ",.0f")],
-        [text("folders"), text(_areas(member), longest=200)],
-        [text("runs given"), text(", ".join(member.runs) or "–", longest=300)],
+        [text("commits", label=True), num(member.commits, ",.0f")],
+        [text("days", label=True), num(len(member.days), ",.0f")],
+        [text("folders", label=True), text(_areas(member), longest=200)],
+        [text("runs given", label=True), text(", ".join(member.runs) or "–", longest=300)],
     ]
-    rows = [[text(cells[0].text, label=True), *cells[1:]] for cells in rows]
     blocks: list[Block | Ask] = [Table(title="Traces", header=[], rows=rows)]
     if member.sent:
         sent = [
