@@ -59,10 +59,7 @@ def _f_beta(asked: Sequence[str], task: TaskConfig) -> Record:
 
 
 def _entity_f_beta(asked: Sequence[str], task: TaskConfig) -> Record:
-    formula = tagging.entity_f(_number(asked, float, "entity-f-beta(5)"))
-    return Record(
-        formulas={"tags": formula}, greater_is_better=True, needs="label", bounds=UP_TO_ONE
-    )
+    return tagging.record_of(tagging.entity_f(_number(asked, float, "entity-f-beta(5)")))
 
 
 def _entity_f1(asked: Sequence[str], task: TaskConfig) -> Record:
@@ -71,10 +68,7 @@ def _entity_f1(asked: Sequence[str], task: TaskConfig) -> Record:
         raise UsageError(
             f"entity-f1({', '.join(asked)}): expected types that count, of {', '.join(known)}"
         )
-    formula = tagging.entity_f(types=asked)
-    return Record(
-        formulas={"tags": formula}, greater_is_better=True, needs="label", bounds=UP_TO_ONE
-    )
+    return tagging.record_of(tagging.entity_f(types=asked))
 
 
 def _micro_f1(asked: Sequence[str], task: TaskConfig) -> Record:

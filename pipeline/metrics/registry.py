@@ -287,35 +287,12 @@ METRICS: dict[str, Record] = {
         needs="value",
         bounds=(0.0, 2.0),
     ),
-    "entity-f1": Record(
-        formulas={"tags": tagging.entity_f()},
-        greater_is_better=True,
-        needs="label",
-        bounds=UP_TO_ONE,
-        usual_for={"tags": "Tags: whole entities (strict IOB2), all types together."},
-        place={"tags": 0},
+    "entity-f1": tagging.record_of(
+        tagging.entity_f(), 0, usual="Tags: whole entities (strict IOB2), all types together."
     ),
-    "entity-macro-f1": Record(
-        formulas={"tags": tagging.entity_f(macro=True)},
-        greater_is_better=True,
-        needs="label",
-        bounds=UP_TO_ONE,
-        place={"tags": 1},
-    ),
-    "klue-entity-f1": Record(
-        formulas={"tags": tagging.entity_f(macro=True, joined=True)},
-        greater_is_better=True,
-        needs="label",
-        bounds=UP_TO_ONE,
-        place={"tags": 2},
-    ),
-    "klue-char-f1": Record(
-        formulas={"tags": tagging.klue_characters()},
-        greater_is_better=True,
-        needs="label",
-        bounds=UP_TO_ONE,
-        place={"tags": 3},
-    ),
+    "entity-macro-f1": tagging.record_of(tagging.entity_f(macro=True), 1),
+    "klue-entity-f1": tagging.record_of(tagging.entity_f(macro=True, joined=True), 2),
+    "klue-char-f1": tagging.record_of(tagging.klue_characters(), 3),
     "calibration-error": Record(
         formulas=dict.fromkeys(
             ("binary", "multiclass"),

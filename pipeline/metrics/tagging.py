@@ -5,8 +5,8 @@ Targets are (n, 2), the tag's number and the unit's place in its document; label
 are; it is counted at the row where it begins, so a bootstrap draw of whole documents is a product
 of counts.
 
-Entities are read as strict IOB2, as seqeval's mode="strict", scheme=IOB2 does. Each function here
-takes the names of the tags and gives the formula for them.
+Entities are read as strict IOB2, as seqeval's mode="strict", scheme=IOB2 does. What a tag means is
+in its name, so most formulas are made once the names are known (`Formula.of_classes`).
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ from pipeline.metrics import formulas
 from pipeline.metrics import linearised_metrics as linear
 from pipeline.metrics.formulas import MetricError
 from pipeline.metrics.linearised_metrics import Finish, LabelSums
-from pipeline.metrics.record import Formula
+from pipeline.metrics.record import Formula, Record
 from pipeline.problems.tags import Inventory, inventory_of
 
 OfClasses = Callable[[tuple[str, ...]], Formula]
@@ -33,6 +33,18 @@ def unbound(truth: np.ndarray, guess: np.ndarray) -> float:
 def named(of_classes: OfClasses) -> Formula:
     """The formula that *of_classes* gives once the tags' names are known."""
     return Formula(score=unbound, of_classes=lru_cache(maxsize=16)(of_classes))
+
+
+def record_of(formula: Formula, place: int | None = None, usual: str = "") -> Record:
+    """The record of a metric of tags alone; *usual* is said where it is the usual one."""
+    return Record(
+        formulas={"tags": formula},
+        greater_is_better=True,
+        needs="label",
+        bounds=(0.0, 1.0),
+        usual_for={"tags": usual} if usual else {},
+        place={} if place is None else {"tags": place},
+    )
 
 
 # Entities. Terms are, type by type: right, in the truth, in the labels.
