@@ -106,9 +106,21 @@ class Units:
         )
 
     @property
+    def first(self) -> np.ndarray:
+        """(n,) bool: whether a document begins with the row."""
+        return np.asarray(self.place == 0)
+
+    @property
     def number(self) -> np.ndarray:
         """(n,) int: the number of the row's document, from 0."""
-        return np.cumsum(self.place == 0) - 1
+        return np.cumsum(self.first) - 1
+
+    @property
+    def documents(self) -> list[slice]:
+        """(d,) the rows of each document."""
+        starts = np.flatnonzero(self.first).tolist()
+        ends = [*starts[1:], len(self.place)]
+        return [slice(start, end) for start, end in zip(starts, ends, strict=True)]
 
 
 @dataclass(frozen=True, kw_only=True)

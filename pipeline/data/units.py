@@ -194,11 +194,9 @@ def documents(table: Table, task: TaskConfig) -> Table:
     """
     if table.units is None:
         return table
-    units, first = table.units, table.units.place == 0
-    starts = np.flatnonzero(first)
+    units, first = table.units, table.units.first
     pieces = [text + after for text, after in zip(table.texts[:, 0], units.after, strict=True)]
-    ends = [*starts[1:].tolist(), len(pieces)]
-    whole = ["".join(pieces[start:end]) for start, end in zip(starts.tolist(), ends, strict=True)]
+    whole = ["".join(pieces[rows]) for rows in units.documents]
     return Table(
         ids=units.document[first],
         texts=np.array(whole, dtype=object)[:, None],

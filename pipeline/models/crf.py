@@ -9,7 +9,7 @@ GPU; what it says of a unit is the probability of each tag given the whole docum
 
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -181,7 +181,7 @@ class CrfFactory(LearnerFactory):
     def prepare(self, tables: Sequence[Table], watch: Watch) -> str:
         """A line about documents and units."""
         rows = sum(map(len, tables))
-        count = sum(int((table.units.place == 0).sum()) for table in tables if table.units)
+        count = sum(len(table.units.documents) for table in tables if table.units)
         return f"{count:,} documents, {rows:,} units, {rows / max(count, 1):.0f} per document"
 
     def make(self, seed: int) -> "CrfLearner":
@@ -220,6 +220,7 @@ class CrfLearner:
         """Learn from *train*, a table of units with their tags."""
         started, recipe = time.monotonic(), self.factory.recipe
         assert train.targets is not None, "the training part is labelled"
+        assert train.units is not None, "a table of units"
         watch.phase("train", recipe.iterations)
         trainer = _trainer(watch)
         trainer.select("lbfgs")
@@ -232,17 +233,16 @@ class CrfLearner:
         for name, value in settings.items():
             trainer.set(name, value)
         tags = train.targets[:, 0].astype(int).astype(str)
-        rows = 0
-        for document in _documents(train):
+        documents = train.units.documents
+        for document in documents:
             units = train.texts[document, 0].tolist()
             trainer.append(inputs_of(units, recipe), tags[document].tolist())
-            rows += 1
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "model"
             trainer.train(str(path))
             self.model = path.read_bytes()
         self.facts = {
-            "documents": rows,
+            "documents": len(documents),
             "units": len(train),
             "model_bytes": len(self.model),
             "seconds_fit": round(time.monotonic() - started, 3),
@@ -253,12 +253,13 @@ class CrfLearner:
         from pycrfsuite import Tagger
 
         assert self.model, "fit before predict"
+        assert table.units is not None, "a table of units"
         tagger = Tagger()
         tagger.open_inmemory(self.model)
         names = tagger.labels()
         columns = [int(name) for name in names]
         found = np.zeros((len(table), len(self.factory.outputs)))
-        documents = list(_documents(table))
+        documents = table.units.documents
         watch.phase("predict", len(documents))
         for document in documents:
             units = table.texts[document, 0].tolist()
@@ -290,14 +291,6 @@ class CrfLearner:
         learner = cls(factory)
         learner.facts, learner.model = content["facts"], path.read_bytes()
         return learner
-
-
-def _documents(table: Table) -> Iterator[slice]:
-    """The rows of each document."""
-    assert table.units is not None, "a table of units"
-    starts = np.flatnonzero(table.units.place == 0).tolist()
-    for start, end in zip(starts, [*starts[1:], len(table)], strict=True):
-        yield slice(start, end)
 
 
 def _trainer(watch: Watch) -> "BaseTrainer":

@@ -248,7 +248,7 @@ def _questions(competition: Competition, tables: Tables, folds: Folds) -> list[s
     train = documents(tables.train, competition.task)
     test, fold_of_row = documents(tables.test, competition.task), folds.fold_of_row
     if tables.train.units is not None:
-        fold_of_row = fold_of_row[:, tables.train.units.place == 0]
+        fold_of_row = fold_of_row[:, tables.train.units.first]
     return questions(train, test, fold_of_row, competition.folds)
 
 

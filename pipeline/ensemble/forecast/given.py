@@ -67,7 +67,7 @@ def forecast(given: Given, holdout: Labelled | None) -> Leaderboard:
     known = _of_documents(ours, competition)
     fold_of_row = given.fold_of_row
     if given.train.units is not None:
-        fold_of_row = fold_of_row[:, given.train.units.place == 0]
+        fold_of_row = fold_of_row[:, given.train.units.first]
     holdout, absent, adjust = _with_holdout_rows(given, holdout)
     holdout = None if holdout is None else _of_documents(holdout, competition)
     columns = settings.group_columns
@@ -100,7 +100,7 @@ def _of_documents(known: Labelled, competition: Competition) -> Labelled:
     return replace(
         known,
         table=documents(known.table, competition.task),
-        fold_of_row=None if fold is None else fold[units.place == 0],
+        fold_of_row=None if fold is None else fold[units.first],
         document=units.number,
     )
 

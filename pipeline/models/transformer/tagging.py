@@ -20,14 +20,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline.base import Competition, UsageError, raise_if
-from pipeline.base.doors import load
 from pipeline.base.paths import Workspace
 from pipeline.data import Table
 from pipeline.data.tokens.data_module import FoldDataModule
 from pipeline.data.tokens.store import TokenStore
 from pipeline.data.tokens.tokenizer import clean
 from pipeline.models.learner import Engine, Watch
-from pipeline.models.registry import HEADS
 from pipeline.models.transformer.device import detect
 from pipeline.models.transformer.factory import TransformerFactory
 from pipeline.models.transformer.fine_tuning import TransformerLearner
@@ -77,10 +75,7 @@ def windows_of(table: Table, store: TokenStore, longest: int) -> Windows:
     """The windows of the documents in *table*, of at most *longest* tokens each."""
     assert table.units is not None, "a table of units"
     backend = store.tokenizer.backend_tokenizer
-    starts = np.flatnonzero(table.units.place == 0).tolist()
-    documents = [
-        np.arange(start, end) for start, end in zip(starts, [*starts[1:], len(table)], strict=True)
-    ]
+    documents = [np.arange(rows.start, rows.stop) for rows in table.units.documents]
     pieces = [clean(text) for text in table.texts[:, 0].tolist()]
     after = [clean(text) for text in table.units.after.tolist()]
 
@@ -255,10 +250,7 @@ class TaggingLearner(TransformerLearner):
         return TokenStates(self.shared.pristine.hidden, 1, self.seed)
 
     def _head(self, width: int, inputs: int, outputs: int) -> nn.Module:
-        made: nn.Module = load(HEADS[self.shared.recipe.head])(
-            width, inputs, WAYS * outputs, self.shared.recipe.head_dropout, self.seed
-        )
-        return made
+        return super()._head(width, inputs, WAYS * outputs)
 
 
 class TaggingFactory(TransformerFactory):
