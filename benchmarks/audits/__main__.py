@@ -42,9 +42,8 @@ from pipeline.metrics.metric import get_metric
 from pipeline.team.audit import Audit, audit
 from pipeline.team.candidate import Candidate, Kind
 from pipeline.team.candidate_view import CandidateView
-from pipeline.team.competition import CompetitionView, Peer
+from pipeline.team.competition import PARTS, CompetitionView, Peer
 
-PARTS = ("train", "test", "holdout")
 MORE = 2  # times as many rows as a world has, for the stronger model
 FEWEST_OF_TEST = 60
 
@@ -121,7 +120,7 @@ def world(root: Path, name: str, seed: int, rows: int) -> list[Line]:
     lines = []
 
     def told(what: str, model: str, file: BuiltSubmission, others: list[Peer]) -> None:
-        honest = removed(made[model], others) if model in made else removed(file, others)
+        honest = removed(made.get(model, file), others)
         lines.append(line(name, rows, what, model, contest, file, others, honest))
 
     for own, file in made.items():

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.team.competition import CompetitionView, Peer
+from pipeline.team.competition import PARTS, CompetitionView, Peer
 
 
 @dataclass
@@ -42,7 +42,7 @@ class BuiltSubmission:
     def load(cls, path: Path) -> "BuiltSubmission":
         """What `save` wrote."""
         with np.load(path) as found:
-            values = {part: found[part] for part in ("train", "test", "holdout")}
+            values = {part: found[part] for part in PARTS}
             return cls(values, found["seen"], found["seen_test"], found["taught"])
 
     @property

@@ -21,10 +21,9 @@ from pipeline.doctor.finding import Finding, Part, attempt, note, problem
 from pipeline.doctor.folds import Frozen, not_as_written
 from pipeline.doctor.repair import Mending
 from pipeline.oof.manifest import HARMLESS, MANNER, check_format
-from pipeline.oof.predictions import ARRAYS, check_one_origin
+from pipeline.oof.predictions import ARRAYS, KEPT_AS, check_one_origin
 
 KINDS = ("valid", "test", "holdout")
-KEPT_AS = (np.float32, np.float16)
 
 
 @dataclass(frozen=True, kw_only=True)

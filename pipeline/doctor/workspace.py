@@ -96,13 +96,18 @@ def lease_note(path: Path, what: str, finished: bool) -> tuple[bool, list[Findin
 # The weights of a finished fold against the file that `save` of its learner wrote last.
 
 
-SAVED = {kind.saved[1]: (kind.saved[0], kind.saved[2]) for kind in LEARNERS.values() if kind.saved}
+SAVED = {
+    saved.settings: (saved.weights, saved.digest)
+    for kind in LEARNERS.values()
+    if (saved := kind.saved)
+}
 """What a learner's file is called -> its weights, and the field with their SHA-256."""
 
 
 def has_weights(folder: Path) -> bool:
     """Whether a learner was saved in *folder*, damaged or not."""
-    return any((folder / name).exists() for pair in SAVED.items() for name in (pair[0], pair[1][0]))
+    names = (name for settings, (weights, _) in SAVED.items() for name in (settings, weights))
+    return any((folder / name).exists() for name in names)
 
 
 def check_weights(folder: Path, part: Part, finished: bool, quick: bool) -> Iterator[Finding]:

@@ -6,6 +6,17 @@ to add one.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class SavedFiles(NamedTuple):
+    """What `doctor` finds of a saved learner."""
+
+    weights: str
+    settings: str
+    """The json that vouches for the weights and is written after them."""
+    digest: str
+    """Its field with their SHA-256."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,9 +33,8 @@ class LearnerKind:
     starts from cannot be had; empty where it starts from none."""
     torch: bool = False
     """Whether it computes with torch, on a GPU where there is one."""
-    saved: tuple[str, str, str] | None = None
-    """What `doctor` finds of a saved learner: its weights; the json that vouches for them and is
-    written after them; the field with their SHA-256. None where there are no such two files."""
+    saved: SavedFiles | None = None
+    """None where there are no such two files."""
     rows: bool = True
     """Whether it learns what a row is labelled on its own."""
     units: str = ""
@@ -36,31 +46,31 @@ LEARNERS = {
     "linear": LearnerKind(
         recipe="pipeline.models.settings:LinearRecipe",
         factory="pipeline.models.linear.learner:make_factory",
-        saved=("linear.npz", "linear.json", "sha256"),
+        saved=SavedFiles("linear.npz", "linear.json", "sha256"),
     ),
     "crf": LearnerKind(
         recipe="pipeline.models.crf:CrfRecipe",
         factory="pipeline.models.crf:make_factory",
-        saved=("crf.model", "crf.json", "sha256"),
+        saved=SavedFiles("crf.model", "crf.json", "sha256"),
         rows=False,
         units="pipeline.models.crf:make_factory",
     ),
     "boosting": LearnerKind(
         recipe="pipeline.models.settings:BoostingRecipe",
         factory="pipeline.models.boosting.learner:make_factory",
-        saved=("boosting.npz", "boosting.json", "sha256"),
+        saved=SavedFiles("boosting.npz", "boosting.json", "sha256"),
     ),
     "embeddings": LearnerKind(
         recipe="pipeline.models.settings:EmbeddingsRecipe",
         factory="pipeline.models.embeddings.learner:make_factory",
-        saved=("embeddings.npz", "embeddings.json", "sha256"),
+        saved=SavedFiles("embeddings.npz", "embeddings.json", "sha256"),
         weights="pipeline.models.hub.weights:locate",
         torch=True,
     ),
     "transformer": LearnerKind(
         recipe="pipeline.models.transformer_settings:TransformerRecipe",
         factory="pipeline.models.transformer.factory:make_factory",
-        saved=("weights.safetensors", "learner.json", "weights_sha256"),
+        saved=SavedFiles("weights.safetensors", "learner.json", "weights_sha256"),
         weights="pipeline.models.hub.weights:locate",
         torch=True,
         units="pipeline.models.transformer.tagging:make_factory",

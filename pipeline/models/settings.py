@@ -197,11 +197,7 @@ class EmbeddingsRecipe:
     """Where the settings come from."""
 
     def __post_init__(self) -> None:
-        problems = []
-        if not self.backbone.strip():
-            problems.append("backbone is empty; name a Hugging Face id, a folder or package:NAME")
-        if self.sha256 is not None and not re.fullmatch(r"[0-9a-f]{64}", self.sha256):
-            problems.append(f"sha256 is {self.sha256!r}; expected 64 hex digits, or null")
+        problems = [*backbone_problems(self.backbone), *digest_problems(self.sha256)]
         for name, least in (("max_length", 4), ("predict_batch_size", 1)):
             if (value := getattr(self, name)) < least:
                 problems.append(f"{name} is {value}; it must be at least {least}")
@@ -214,6 +210,18 @@ class EmbeddingsRecipe:
 
 
 # What is wrong with settings that several kinds of learners have.
+
+
+def backbone_problems(backbone: str) -> Iterator[str]:
+    """What is wrong with the name of a *backbone*."""
+    if not backbone.strip():
+        yield "backbone is empty; name a Hugging Face id, a folder or package:NAME"
+
+
+def digest_problems(sha256: str | None) -> Iterator[str]:
+    """What is wrong with the expected *sha256* of weights."""
+    if sha256 is not None and not re.fullmatch(r"[0-9a-f]{64}", sha256):
+        yield f"sha256 is {sha256!r}; expected 64 hex digits, or null"
 
 
 def _ngram_problems(char_ngrams: tuple[int, int], word_ngrams: tuple[int, int]) -> Iterator[str]:

@@ -2,7 +2,6 @@
 them (docs/craft.md)."""
 
 import math
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -10,7 +9,12 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from pipeline.base import UsageError, raise_if
 from pipeline.data.tokens.tokenizer import Pairing
 from pipeline.models.registry import HEADS, LOSSES, POOLINGS, SCHEDULES
-from pipeline.models.settings import PrecisionName, TextTransform
+from pipeline.models.settings import (
+    PrecisionName,
+    TextTransform,
+    backbone_problems,
+    digest_problems,
+)
 
 if TYPE_CHECKING:
     Pooling: TypeAlias = str
@@ -206,8 +210,7 @@ class TransformerRecipe:
             for name, value, holds, rule in self._rules()
             if not holds
         ]
-        if not self.backbone.strip():
-            problems.append("backbone is empty; name a Hugging Face id, a folder or package:NAME")
+        problems += backbone_problems(self.backbone)
         problems += freeze_problems(self.freeze, self.epochs)
         problems += lora_problems(self)
         problems += loss_problems(self.loss)
@@ -220,8 +223,7 @@ class TransformerRecipe:
             problems.append(
                 "head multi-sample lives from dropout, and head_dropout is 0; set it, such as 0.2"
             )
-        if self.sha256 is not None and not re.fullmatch(r"[0-9a-f]{64}", self.sha256):
-            problems.append(f"sha256 is {self.sha256!r}; expected 64 hex digits, or null")
+        problems += digest_problems(self.sha256)
         raise_if(problems, UsageError, f"the settings of {self.name!r} do not hold")
 
     def _rules(self) -> Iterator[tuple[str, float, bool, str]]:

@@ -46,6 +46,8 @@ class FoldPredictions:
     from before 0.2. It names the rows whose labels have changed since."""
 
 
+KEPT_AS = (np.float32, np.float16)
+"""What predictions may be stored as; others become the first."""
 LABELS = "valid_labels"
 ARRAYS = tuple(name for name in FoldPredictions.__dataclass_fields__ if name != LABELS)
 
@@ -54,7 +56,7 @@ def commit_fold(path: Path, predictions: FoldPredictions, manifest: Mapping[str,
     """Write one fold's predictions to *path* (.npz), then its manifest beside it (.json)."""
     arrays = {name: getattr(predictions, name) for name in ARRAYS}
     typed = {
-        name: value.astype(np.str_) if name.endswith("ids") else value.astype(_kept(value.dtype))
+        name: value.astype(np.str_) if name.endswith("ids") else _kept(value)
         for name, value in arrays.items()
     }
     if predictions.valid_labels is not None:
@@ -64,8 +66,8 @@ def commit_fold(path: Path, predictions: FoldPredictions, manifest: Mapping[str,
     commit_json(path.with_suffix(".json"), content)
 
 
-def _kept(given: np.dtype) -> type:
-    return np.float16 if given == np.float16 else np.float32
+def _kept(values: np.ndarray) -> np.ndarray:
+    return values.astype(values.dtype if values.dtype in KEPT_AS else KEPT_AS[0])
 
 
 def read_fold(path: Path) -> tuple[FoldPredictions, dict[str, Any]]:

@@ -20,7 +20,7 @@ from pipeline.base import Competition, Paths
 from pipeline.base.config import TaskConfig, as_dict
 from pipeline.base.files import sha256
 from pipeline.data import load
-from pipeline.data.reading.parts import is_pattern, parts_of
+from pipeline.data.reading.parts import parts_of
 from pipeline.data.sample import Sample
 from pipeline.data.units import begins
 from pipeline.ensemble import Outcome
@@ -291,8 +291,8 @@ def _digest(path: Path) -> str | None:
     """SHA-256 of a file, or of the names and bytes of a table's parts or a folder's files."""
     if path.is_file():
         return sha256(path)
-    files = parts_of(path) if is_pattern(path) else sorted(path.rglob("*")) if path.is_dir() else []
-    files = [each for each in files if each.is_file()]
+    found = sorted(path.rglob("*")) if path.is_dir() else parts_of(path)
+    files = [each for each in found if each.is_file()]
     if not files:
         return None
     content = "".join(f"{each.name} {sha256(each)}\n" for each in files)

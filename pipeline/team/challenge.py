@@ -52,9 +52,7 @@ ERRORS, PROVED = 3.0, 5.0  # standard errors of the difference of squared errors
 # the wrong way round; that it proves something. One model of all rows beside honest learners of the
 # other folds reached 3.0 to 4.7 in 3 of 89 cases, and 9.8 in one; honest learners 6 and more, but
 # for those that remember next to nothing (benchmarks/results/audits.md).
-APART = (
-    4.0  # of a fold to the others: honest ones 3.5 at most among 89, nine in ten leaking ones more
-)
+APART = 4.0  # of a fold to the others: honest ones 3.5 at most among 89, nine in ten leaks more
 LEAST = 0.1  # of the squared error, by which learners that have seen a row must be better
 
 Verdict = Literal["passed", "failed", "no proof"]

@@ -148,18 +148,17 @@ def match_ends(names: Sequence[str], header: Sequence[str]) -> dict[str, int] | 
     return None if found is None else {f"{column}{ending}": at for column, at in found.items()}
 
 
+def _first(names: Sequence[str], most: int = 8) -> str:
+    return ", ".join(names[:most]) + " …" * (len(names) > most)
+
+
 def _ambiguous(free: Sequence[str], competition: Competition, name: str, hint: str) -> str:
     wanted = competition.outputs
-    found = (
-        f"columns of numbers: {', '.join(free[:8])}{' …' * (len(free) > 8)}"
-        if free
-        else "no further column of numbers"
-    )
+    found = f"columns of numbers: {_first(free)}" if free else "no further column of numbers"
     if len(wanted) == 1:
         expected = f"one named {wanted[0]!r} or 'pred', or a single column of numbers"
     else:
-        shown = f"{', '.join(wanted[:8])}{' …' * (len(wanted) > 8)}"
-        expected = f"{len(wanted)} of them, named {shown}"
+        expected = f"{len(wanted)} of them, named {_first(wanted)}"
     return (
         f"{name}: it cannot be told which columns are the predictions. Found {found}; expected "
         f"{expected}. {hint}Rename the columns, or take the others out of the file"

@@ -166,17 +166,15 @@ def check_libraries(recipe: TransformerRecipe) -> None:
     lora = getattr(recipe, "lora", None)  # frozen embeddings have none
     if lora is None:
         return
-    needed = {"peft": "lora"} | ({"bitsandbytes": "four-bit"} if lora.four_bit else {})
-    for library, extra in needed.items():
+    needed = [("peft", "lora", "lora, which needs", "")]
+    if lora.four_bit:
+        what, instead = "lora.four_bit, which needs an NVIDIA GPU and", "lora.four_bit: false"
+        needed.append(("bitsandbytes", "four-bit", what, f", or set {instead}."))
+    for library, extra, what, otherwise in needed:
         if importlib.util.find_spec(library) is None:
-            four_bit = library == "bitsandbytes"
-            what = (
-                "lora.four_bit, which needs an NVIDIA GPU and" if four_bit else "lora, which needs"
-            )
             raise UsageError(
                 f"{recipe.name} sets {what} {library}, and {library} is not installed. "
-                f'Install it: pip install "foldstack[{extra}]"'
-                + (", or set lora.four_bit: false." if four_bit else "")
+                f'Install it: pip install "foldstack[{extra}]"{otherwise}'
             )
 
 

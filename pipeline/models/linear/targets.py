@@ -185,14 +185,8 @@ class HeadAnswers(Answers):
     @property
     def parts(self) -> list[Answers]:
         """(H,) those of each target."""
-        centers, scales = (
-            _blocks(self.center[None], self.sizes),
-            _blocks(self.scale[None], self.sizes),
-        )
-        return [
-            self.each(center=center[0], scale=scale[0])
-            for center, scale in zip(centers, scales, strict=True)
-        ]
+        own = zip(_blocks(self.center, self.sizes), _blocks(self.scale, self.sizes), strict=True)
+        return [self.each(center=center, scale=scale) for center, scale in own]
 
     def encode(self, targets: np.ndarray) -> np.ndarray:
         """(n, k) float32, block by block."""
@@ -229,7 +223,7 @@ class LogisticHeadAnswers(HeadAnswers):
 
 
 def _blocks(values: np.ndarray, sizes: tuple[int, ...]) -> list[np.ndarray]:
-    return np.split(values, np.cumsum(sizes)[:-1], axis=1)
+    return np.split(values, np.cumsum(sizes)[:-1], axis=-1)
 
 
 def _numbers(flags: np.ndarray) -> np.ndarray:

@@ -80,13 +80,14 @@ def check(subject: CandidateView) -> Iterator[Finding]:
         yield ok("claims", "not checked: rows are missing, or too few of test")
         return
     held = holdout_of(subject)
+    confirmed = held is not None and held.confirms
     beside = f"the {len(peers_of(subject))} other runs" if peers_of(subject) else "a constant"
     told = (
         f"of the error that {beside} leave{'s' * (not peers_of(subject))} it removes "
         f"{_percent(whole.share)} out-of-fold; its test predictions can remove "
         f"{_percent(whole.reach)} at most (± {_percent(whole.error)})"
     )
-    if whole.broken and not (held and held.confirms):
+    if whole.broken and not confirmed:
         least, beyond, errors = OUT
         far = whole.share - whole.reach
         certain = whole.share > least and far > max(beyond, errors * whole.error)
@@ -94,7 +95,7 @@ def check(subject: CandidateView) -> Iterator[Finding]:
             yield out("claims", f"{told}: it has seen the labels it is scored on")
         else:
             yield unproven("claims", f"{told}: were the labels seen?", "labels")
-    elif peers_of(subject) and whole.share > MOST and not (held and held.confirms):
+    elif peers_of(subject) and whole.share > MOST and not confirmed:
         yield unproven("claims", f"{told}: too good to be believed without proof", "labels")
     elif on_trust(subject):
         yield warning(
