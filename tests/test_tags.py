@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import cv, init, predict, rebuild
+from pipeline import cv, init, predict, rebuild, wrapup
 from pipeline.base.command import run
 from pipeline.data.units import documents, list_in, tags_in, units_in
 from pipeline.doctor import __main__ as doctor
@@ -119,8 +119,9 @@ def test_the_whole_way_of_tags(tmp_path, capsys):
     assert run(doctor.main, named) == 0
     assert run(folds.main, named) == 0
     audited(tmp_path, named)
-    assert run(report.main, named) == 2
-    assert "tags yet" in " ".join(capsys.readouterr().err.split())
+    for command in (report, wrapup):
+        assert run(command.main, named) == 2
+        assert "tags yet" in " ".join(capsys.readouterr().err.split())
 
 
 def audited(root: Path, named: list[str]) -> None:

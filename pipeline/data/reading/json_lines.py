@@ -208,6 +208,8 @@ def held_in(cell: str, kind: type[T]) -> T | None:
     ({'a': 1}, {'a': None}, None)
     >>> held_in("['a', 1]", list), held_in("[true]", list), held_in("{}", list)
     (['a', 1], [True], None)
+    >>> held_in("{{}}", dict), held_in("[{[1]: 2}]", list)  # Python can hash neither
+    (None, None)
     """
     text, (opening, closing) = cell.strip(), BRACKETS[kind]
     if not (text.startswith(opening) and text.endswith(closing)):
@@ -215,7 +217,7 @@ def held_in(cell: str, kind: type[T]) -> T | None:
     for read in (json.loads, ast.literal_eval):
         try:
             found = read(text)
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
+        except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
             continue
         if isinstance(found, kind):
             return found

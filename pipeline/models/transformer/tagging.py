@@ -276,6 +276,8 @@ def check_tagging(recipe: TransformerRecipe) -> None:
         problems.append("r_drop, auxiliary and contrast look at whole rows and do not fit tags")
     if recipe.pairing != "cross":
         problems.append("pairing siamese is for pairs of texts")
+    if recipe.prefix:
+        problems.append("prefix moves the places of units; set it to nothing: --set prefix=")
     if recipe.cuda_graphs:
         problems.append("cuda_graphs do not fit tags yet; set it to false")
     raise_if(problems, UsageError, f"{recipe.name} cannot tag")

@@ -25,6 +25,10 @@ from pipeline.submissions.build import BuildRequest, BuiltSubmission, make
 from pipeline.team import CompetitionView
 
 Value = TypeVar("Value")
+NOT_OF_TAGS = (
+    "the report and the wrap-up do not show tags yet; pipeline.ensemble prints the scores, "
+    "pipeline.folds the folds and pipeline.ledger what was sent"
+)
 
 
 class Disk:
@@ -120,7 +124,9 @@ class Disk:
         return value
 
     def need_files(self) -> None:
-        """Raise DataError or UsageError where the competition itself cannot be read."""
+        """Raise DataError or UsageError where the competition itself cannot be read or shown."""
+        if self.competition.task.problem_type.units:
+            raise UsageError(NOT_OF_TAGS)
         _ = self.tables, self.metric
 
     def need_runs(self) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.base import Competition, Paths, UsageError
+from pipeline.base import Competition, Paths
 from pipeline.base.files import commit_text, size_text
 from pipeline.base.paths import safe_name
 
@@ -41,7 +41,7 @@ def report_path(root: Path, name: str) -> Path:
 def pages_of(found: Competition, root: Path, quick: bool = False) -> "list[Page]":
     """All pages; *quick* leaves out the noise of the leaderboard, which takes some seconds.
 
-    Raises DataError or UsageError where the competition itself cannot be read.
+    Raises DataError or UsageError where the competition itself cannot be read or shown.
     """
     from pipeline.report.drawn.disk import Disk
     from pipeline.report.drawn.document import tried
@@ -54,16 +54,8 @@ def pages_of(found: Competition, root: Path, quick: bool = False) -> "list[Page]
     ]
 
 
-NOT_OF_TAGS = (
-    "the file for a browser does not show tags yet; pipeline.ensemble prints the scores, "
-    "pipeline.folds the folds and pipeline.ledger what was sent"
-)
-
-
 def write(found: Competition, root: Path, quick: bool = False, language: str = "en") -> Path:
     """Write the report of *found* in one of `words.LANGUAGES`; its path."""
-    if found.task.problem_type.units:
-        raise UsageError(NOT_OF_TAGS)
     from pipeline.report.drawn.document import render
     from pipeline.report.drawn.words import words_of
 
@@ -78,6 +70,8 @@ def report_line(found: Competition, root: Path, refresh: bool) -> str:
     """Where the report of *found* lies, written anew where *refresh* is asked for."""
     path = report_path(root, found.name)
     if found.task.problem_type.units:
+        from pipeline.report.drawn.disk import NOT_OF_TAGS
+
         return f"report: {NOT_OF_TAGS}" if refresh else "report: not of tags yet"
     if refresh:
         write(found, root)

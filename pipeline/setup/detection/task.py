@@ -136,7 +136,8 @@ def _of_words(target: Profile, choices: Choices) -> str | None:
         choices.ask(
             "--target COLUMN",
             f"{target.name!r} has {target.distinct:,} different texts in {target.rows:,} rows, "
-            f"such as {bad[0][:40]!r}; that is no label",
+            f"such as {bad[0][:40]!r}; that is no label (and a text as the answer, such as a "
+            "summary or a translation, is no task of Foldstack yet)",
         )
         return None
     different = len({canonical(value) for value in target.values})

@@ -138,6 +138,7 @@ def test_it_learns_tags_and_says_the_same_once_saved(factory, tmp_path):
         ({"loss": "focal"}, "cross-entropy"),
         ({"pairing": "siamese"}, "pairs"),
         ({"r_drop": 0.5}, "r_drop"),
+        ({"prefix": "query: "}, "prefix"),
     ],
 )
 def test_what_tags_cannot_have_is_refused_before_weights_are_loaded(settings, says):
