@@ -36,6 +36,7 @@ EXCEPTIONS = {
     "metrics/registry.py": "says which types a metric suits, and its formula for each",
     "metrics/heads.py": "says that metrics of joined classes suit several targets",
     "metrics/families.py": "the same for metrics with something in parentheses",
+    "metrics/tagging.py": "the same for metrics of tags, whose record is written once",
     "setup/benchmarks.py": "says which type each benchmark is",
     "data/reading/conll.py": "the name of the column of tags, and of a header of such a file",
 }

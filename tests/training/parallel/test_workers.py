@@ -163,6 +163,19 @@ def test_no_more_workers_than_folds_are_missing():
     assert made.started == 1
 
 
+@pytest.fixture
+def heard(number):
+    """The signal does here what it does by default, and so in the shells started from here.
+
+    A shell cannot trap a signal that is ignored where it starts, and whoever runs the tests in the
+    background of a script, or under nohup, has some ignored.
+    """
+    before = signal.signal(number, signal.SIG_DFL)
+    yield
+    signal.signal(number, before)
+
+
+@pytest.mark.usefixtures("heard")
 @pytest.mark.parametrize(
     ("number", "name"), [(signal.SIGTERM, "TERM"), (signal.SIGINT, "INT"), (signal.SIGHUP, "TERM")]
 )
