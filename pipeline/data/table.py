@@ -141,6 +141,9 @@ class Table:
     """Texts with their entities marked, each (n,) str objects, for templates."""
     units: Units | None = None
     """Of what documents the rows are units; None where each stands for itself."""
+    references: np.ndarray | None = None
+    """(n,) tuples of one or more texts, where answers are texts: the right ones of each row, for
+    which the targets then stand. None where answers are no texts, or for unlabelled rows."""
     source: str = ""
     """The file the rows came from, for messages."""
 
@@ -151,6 +154,7 @@ class Table:
         assert self.targets is None or (self.targets.ndim == 2 and len(self.targets) == n)
         assert all(len(column) == n for column in self.features.values())
         assert all(len(column) == n for column in self.marked.values())
+        assert self.references is None or len(self.references) == n
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -164,6 +168,7 @@ class Table:
             features={name: column[which] for name, column in self.features.items()},
             marked={name: column[which] for name, column in self.marked.items()},
             units=None if self.units is None else self.units.rows(which),
+            references=None if self.references is None else self.references[which],
             source=self.source,
         )
 
@@ -197,6 +202,9 @@ def concatenate(first: Table, second: Table) -> Table:
             place=np.concatenate([first.units.place, second.units.place]),
             after=np.concatenate([first.units.after, second.units.after]),
         ),
+        references=None
+        if first.references is None or second.references is None
+        else np.concatenate([first.references, second.references]),
         source=first.source,
     )
 
