@@ -58,7 +58,8 @@ def test_linear_goes_the_whole_way_and_says_what_comes_next(root, capsys):
     manifest = json.loads((root / "oof" / "toy" / "linear" / "run.json").read_text())
     assert len(manifest["fold_scores"]) == 3
     assert manifest["oof_score"] > 0.5
-    assert list(root.glob("runs/toy/linear/seed-42/fold-0/logs/events.out.tfevents.*"))
+    logged = list(root.glob("runs/toy/linear/seed-42/fold-0/logs/events.out.tfevents.*"))
+    assert any(b"_hparams_/session_start_info" in path.read_bytes() for path in logged)
 
 
 def test_the_same_command_again_trains_nothing(root, capsys):

@@ -185,6 +185,7 @@ def _train(job: Job, part: Part, metric: Metric, workspace: Workspace, watch: Wa
     }
     with track(workspace.logs, journal) as tracking:
         tracking.log(_numbers(manifest), step=0)
+        tracking.settings(f"{job.competition.name}/{job.run}", manifest["settings"]["recipe"])
     workspace.check()
     commit_fold(path, predictions, manifest | {"events": journal.entries()})
     reach("fold")

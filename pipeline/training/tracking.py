@@ -3,23 +3,26 @@
     with track(workspace.logs, watch, hide_from=0) as tracking:
         tracking.log({"train_loss": 0.41, "learning_rate": 2e-5}, step=50)
 
-A new tracker is a class with `log` and `close`, in a file of its own, and one line in `TRACKERS`.
-It may raise, wait for a server, or never answer again: it works in a thread of its own, so the
-training goes on at its own speed, and what became of the log is told as an event.
+A new tracker is a class with `log` and `close`, in a file of its own, and one line in `TRACKERS`;
+where it has a method `settings` too, it is told once what the fold was trained with. It may raise,
+wait for a server, or never answer again: it works in a thread of its own, so the training goes on
+at its own speed, and what became of the log is told as an event.
 
     tensorboard --logdir runs/
 """
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from queue import Full, Queue
 from threading import Thread
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.hparams.summary_v2 import hparams_pb
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from pipeline.models import Watch
@@ -55,9 +58,24 @@ class TensorBoard:
         event = Event(wall_time=time.time(), step=step, summary=Summary(value=values))
         self._file.add_event(event)
 
+    def settings(self, run: str, values: Mapping[str, Any]) -> None:
+        """A line of the HParams page: folds of one *run* are one group there, and the scores that
+        they logged stand beside their settings."""
+        plain = {name: _plain(value) for name, value in values.items()}
+        self._file.add_event(Event(wall_time=time.time(), summary=hparams_pb(plain, run)))
+
     def close(self) -> None:
         """See Tracker.close."""
         self._file.close()
+
+
+def _plain(value: Any) -> bool | int | float | str:
+    """*value* as the HParams page takes it.
+
+    >>> _plain(2e-5), _plain("cls"), _plain(None), _plain([1, 4])
+    (2e-05, 'cls', 'null', '[1, 4]')
+    """
+    return value if isinstance(value, bool | int | float | str) else json.dumps(value)
 
 
 TRACKERS: dict[str, Callable[[Path, int | None], Tracker]] = {"TensorBoard": TensorBoard}
@@ -85,7 +103,13 @@ class Tracking:
     def log(self, numbers: Mapping[str, float], step: int) -> None:
         """Hand on *numbers*, name -> value, as they are after *step* optimiser steps."""
         for post in self._posts:
-            post.send(numbers, step)
+            post.send("log", dict(numbers), step)
+        self._tell()
+
+    def settings(self, run: str, values: Mapping[str, Any]) -> None:
+        """Tell those that ask for it what a fold of *run* was trained with: JSON-ready *values*."""
+        for post in self._posts:
+            post.send("settings", run, dict(values))
         self._tell()
 
     def _tell(self) -> None:
@@ -111,7 +135,7 @@ class _Post:
 
     def __init__(self, name: str, start: Callable[[], Tracker]) -> None:
         self.name = name
-        self._calls: Queue[tuple[dict[str, float], int] | None] = Queue(WAITING)
+        self._calls: Queue[tuple[Any, ...] | None] = Queue(WAITING)
         self._error: Exception | None = None
         self._taken = self._dropped = 0
         self._ended = False
@@ -119,10 +143,10 @@ class _Post:
         self._thread = Thread(target=self._work, args=(start,), daemon=True)
         self._thread.start()
 
-    def send(self, numbers: Mapping[str, float], step: int) -> None:
+    def send(self, method: str, *given: Any) -> None:
         """Let the call wait for the tracker; drop it where too many do."""
         try:
-            self._calls.put_nowait((dict(numbers), step))
+            self._calls.put_nowait((method, *given))
         except Full:
             self._dropped += 1
 
@@ -149,7 +173,9 @@ class _Post:
         try:
             tracker = start()
             while (call := self._calls.get()) is not None:
-                tracker.log(*call)
+                method, *given = call
+                if method == "log" or hasattr(tracker, method):
+                    getattr(tracker, method)(*given)
                 self._taken += 1
             tracker.close()
         except Exception as error:  # whatever a tracker raises, the training goes on

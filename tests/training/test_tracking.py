@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
+from tensorboard.context import RequestContext
+from tensorboard.plugins.base_plugin import TBContext
+from tensorboard.plugins.hparams import api_pb2
+from tensorboard.plugins.hparams.backend_context import Context
+from tensorboard.plugins.hparams.list_session_groups import Handler
 
 from pipeline.models.learner import Silent
 from pipeline.training import tracking
@@ -155,6 +162,37 @@ def test_a_training_that_ends_with_an_error_still_ends_its_trackers(tmp_path, ma
     with pytest.raises(KeyError):
         diverge()
     assert made[0].closed
+
+
+def test_tensorboard_shows_settings_beside_the_score_on_its_hparams_page(tmp_path):
+    """As its own page reads them: one group a run, its score the mean of its folds'."""
+    for run, rate, scores in (("a", 0.1, (0.5, 0.7)), ("b", 0.2, (0.8, 0.9))):
+        for fold, score in enumerate(scores):
+            with track(tmp_path / run / f"fold-{fold}", Silent()) as tracked:
+                tracked.log({"fold/pearson": score}, step=0)
+                tracked.settings(f"toy/{run}", {"rate": rate, "ngrams": [1, 4], "clean": None})
+    page = EventMultiplexer()
+    page.AddRunsFromDirectory(str(tmp_path))
+    page.Reload()
+    provider = MultiplexerDataProvider(page, str(tmp_path))
+    context, asked = Context(TBContext(data_provider=provider)), RequestContext()
+    score = api_pb2.MetricName(group="", tag="fold/pearson")
+    wanted = api_pb2.ListSessionGroupsRequest(
+        slice_size=9,
+        aggregation_type=api_pb2.AGGREGATION_AVG,
+        allowed_statuses=[api_pb2.STATUS_UNKNOWN, api_pb2.STATUS_RUNNING],
+        col_params=[api_pb2.ColParams(metric=score)],
+    )
+    groups = Handler(asked, context, "", wanted).run().session_groups
+    lines = {
+        group.name: (
+            group.hparams["rate"].number_value,
+            group.hparams["ngrams"].string_value,
+            [round(each.value, 6) for each in group.metric_values],
+        )
+        for group in groups
+    }
+    assert lines == {"toy/a": (0.1, "[1, 4]", [0.6]), "toy/b": (0.2, "[1, 4]", [0.85])}
 
 
 def test_nothing_else_of_the_package_writes_for_a_tracker():
