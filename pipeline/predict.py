@@ -175,6 +175,7 @@ def _write(
     """The answers in the submission's form."""
     from pipeline.base.files import commit_bytes
     from pipeline.data.sample import of_rows
+    from pipeline.data.spans import of_texts
     from pipeline.ensemble.predictor import Rows, about_rows
     from pipeline.submissions.build import fill
 
@@ -182,6 +183,7 @@ def _write(
     sample = tables.sample
     if set(sample.ids) != set(table.ids):
         sample = of_rows(sample, table.ids)
+    sample = of_texts(sample, table)
     content = fill(outcome, table.ids.tolist(), sample, Rows(members, facts))
     commit_bytes(out, content)
 

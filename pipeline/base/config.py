@@ -91,6 +91,8 @@ class ColumnsConfig:
     """Of tags, what has one: given (each cell of texts is a list), character, or word."""
     space_after: str | None = field(default=None, metadata=LATER)
     """Of tags of given units: column with a list of whether a space follows each."""
+    question: str | None = field(default=None, metadata=LATER)
+    """Of spans: column with what is asked of the text, a question or a label."""
 
     @property
     def named(self) -> list[str]:
@@ -123,7 +125,8 @@ class TaskConfig:
 
     problem: ProblemName
     """regression, binary, multiclass (one of several), multilabel (any of several), soft-labels
-    (a share per class), tags (one per unit) or heads (one class of each of several targets)."""
+    (a share per class), tags (one per unit), span (an answer that stands in the text) or heads
+    (one class of each of several targets)."""
     metric: str
     """A name from docs/metrics.md, or module:function of (y_true, y_pred) and maybe the table."""
     classes: list[str] = field(default_factory=list)
@@ -291,8 +294,11 @@ class Competition:
             problems.append("name is empty")
         if not self.columns.targets:
             problems.append("columns.targets is empty; name the column to predict")
-        if wrong := self.task.problem_type.columns_problem(self.columns.targets, self.task):
+        kind = self.task.problem_type
+        if wrong := kind.columns_problem(self.columns.targets, self.task):
             problems.append(wrong)
+        if self.columns.question is not None and not kind.spans:
+            problems.append("columns.question is for a span problem")
         raise_if(problems, UsageError, f"the config of {self.name!r} does not fit together")
 
     @property

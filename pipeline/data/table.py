@@ -98,11 +98,27 @@ class Units:
     """(n,) int: the unit's place in it, from 0."""
     after: np.ndarray
     """(n,) str objects: what stands between the unit and the next one."""
+    asked: np.ndarray | None = None
+    """(n,) str objects: what is asked of the document; None where nothing is."""
 
     def rows(self, which: np.ndarray) -> "Units":
         """Those of some rows; whole documents as a rule."""
         return Units(
-            document=self.document[which], place=self.place[which], after=self.after[which]
+            document=self.document[which],
+            place=self.place[which],
+            after=self.after[which],
+            asked=None if self.asked is None else self.asked[which],
+        )
+
+    def with_rows(self, other: "Units") -> "Units":
+        """These, and below them *other*."""
+        return Units(
+            document=np.concatenate([self.document, other.document]),
+            place=np.concatenate([self.place, other.place]),
+            after=np.concatenate([self.after, other.after]),
+            asked=None
+            if self.asked is None or other.asked is None
+            else np.concatenate([self.asked, other.asked]),
         )
 
     @property
@@ -197,11 +213,7 @@ def concatenate(first: Table, second: Table) -> Table:
         },
         units=None
         if first.units is None or second.units is None
-        else Units(
-            document=np.concatenate([first.units.document, second.units.document]),
-            place=np.concatenate([first.units.place, second.units.place]),
-            after=np.concatenate([first.units.after, second.units.after]),
-        ),
+        else first.units.with_rows(second.units),
         references=None
         if first.references is None or second.references is None
         else np.concatenate([first.references, second.references]),

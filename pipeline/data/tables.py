@@ -36,6 +36,7 @@ from pipeline.data.sample import (
     sample_as_it_is,
     sample_of,
 )
+from pipeline.data.spans import by_answers, span_table
 from pipeline.data.table import (
     NUMBERED,
     LabelledFile,
@@ -128,7 +129,8 @@ def labelled_file(
     frame, ids = frame[kept], ids[kept]
     further = [*fold_columns(competition), *features]
     if competition.task.problem_type.units:
-        units, problems, told = unit_table(name, frame, ids, competition, further, labelled=True)
+        of_units = span_table if competition.task.problem_type.spans else unit_table
+        units, problems, told = of_units(name, frame, ids, competition, further, labelled=True)
         wrong = id_problems(ids) + problems
         return Checked(units, about(name, wrong), file.notes + about(name, told))
     targets, problems, notes = encode(frame, columns.targets, ids, competition.task)
@@ -215,16 +217,18 @@ def _units_to_predict(
     notes: list[str],
 ) -> tuple[Checked[Table], Sample | None]:
     """As `file_to_predict`, of the documents in *frame* with these *ids*."""
-    table, problems, told = unit_table(
-        name, frame, ids, competition, fold_columns(competition), labelled=False
-    )
+    spans, columns = competition.task.problem_type.spans, fold_columns(competition)
+    of_units = span_table if spans else unit_table
+    table, problems, told = of_units(name, frame, ids, competition, columns, labelled=False)
     problems = about(name, id_problems(ids) + problems)
     notes = notes + about(name, told)
     if table is not None:
         where = competition.data.sample_submission
         given = sample or made_up(competition, "id", ids)
         ends = [join.end_is for join in competition.data.joins if join.spans]
-        sample, wrong, told = by_units(given, table, *ends[:1])
+        sample, wrong, told = (
+            by_answers(given, table) if spans else by_units(given, table, *ends[:1])
+        )
         problems, notes = problems + about(where, wrong), notes + about(where or name, told)
     return Checked(table, problems, notes), sample
 
@@ -271,7 +275,8 @@ def view_columns(columns: ColumnsConfig) -> list[str]:
     """What templates and entities need beside the texts: of every file."""
     named = [name for side in columns.template for name in columns_in(side)]
     entities = [name for entity in columns.entities for name in entity.columns]
-    return [*(name for name in named if not name.endswith(MARKED)), *entities]
+    asked = [] if columns.question is None else [columns.question]
+    return [*(name for name in named if not name.endswith(MARKED)), *entities, *asked]
 
 
 def _table(

@@ -98,7 +98,10 @@ def _of_the_likeliest(scored: Callable[[int], formulas.Rows], example: str) -> F
 def _mean(asked: Sequence[str], task: TaskConfig) -> Record:
     records = []
     if task.problem_type.units:
-        raise UsageError(f"mean({', '.join(asked)}): means of several metrics do not fit tags yet")
+        what = task.problem_type.written["label"]
+        raise UsageError(
+            f"mean({', '.join(asked)}): means of several metrics do not fit {what} yet"
+        )
     for name in asked:
         if name not in METRICS or task.problem not in METRICS[name].formulas:
             raise UsageError(f"mean({', '.join(asked)}): {name!r} is no metric of a {task.problem}")

@@ -168,10 +168,11 @@ def get_metric(name: str, task: TaskConfig, root: Path | None = None) -> Metric:
     Raises UsageError naming the metrics that fit, or the nearest name.
     """
     classes = tuple(task.classes)
-    if ":" in name and task.problem_type.units:
+    if ":" in name and (kind := task.problem_type).units:
+        more = "" if kind.spans else ", f-beta(5), entity-f-beta(2), entity-f1(TYPE)"
         raise UsageError(
-            f"the metric {name!r}: functions of your own do not score tags yet; there are "
-            f"{', '.join(fitting(task.problem))}, f-beta(5), entity-f-beta(2), entity-f1(TYPE)"
+            f"the metric {name!r}: functions of your own do not score {kind.written['label']} yet; "
+            f"there are {', '.join(fitting(task.problem))}{more}"
         )
     if ":" in name:
         function, known_as = _find(name, root or Path()), task.problem_type.name

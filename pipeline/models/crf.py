@@ -9,10 +9,10 @@ GPU; what it says of a unit is the probability of each tag given the whole docum
 
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
@@ -97,7 +97,7 @@ def inputs_of(units: Sequence[str], recipe: CrfRecipe) -> list[list[str]]:
     """
     reach, edges = recipe.window, [EDGE] * recipe.window
     padded = [*edges, *units, *edges]
-    shapes = [_shape(unit) for unit in padded]
+    shapes = [shape_of(unit) for unit in padded]
     found: list[list[str]] = []
     for place in range(len(units)):
         here = place + reach
@@ -137,15 +137,15 @@ def _add_affixes(units: Sequence[str], longest: int, found: list[list[str]]) -> 
     """Of words: each in small letters, its beginnings, endings and whole shape."""
     for unit, seen in zip(units, found, strict=True):
         seen.append(f"l:{unit.lower()}")
-        seen.append(f"S:{''.join(map(_shape, unit))}")
+        seen.append(f"S:{''.join(map(shape_of, unit))}")
         for size in range(1, min(longest, len(unit)) + 1):
             seen += [f"p:{unit[:size]}", f"q:{unit[-size:]}"]
 
 
-def _shape(unit: str) -> str:
+def shape_of(unit: str) -> str:
     """One sign for what kind of text a unit is: of its first character, doubled by its length.
 
-    >>> [_shape(unit) for unit in ("7", "a", "B", "월", " ", ";", EDGE)]
+    >>> [shape_of(unit) for unit in ("7", "a", "B", "월", " ", ";", EDGE)]
     ['9', 'a', 'A', 'x', ' ', ';', '.']
     """
     first = unit[:1]
@@ -218,9 +218,28 @@ class CrfLearner:
         self, train: Table, workspace: Workspace, watch: Watch, rate_scale: float = 1.0
     ) -> None:
         """Learn from *train*, a table of units with their tags."""
-        started, recipe = time.monotonic(), self.factory.recipe
         assert train.targets is not None, "the training part is labelled"
         assert train.units is not None, "a table of units"
+        recipe, documents = self.factory.recipe, train.units.documents
+        tags = train.targets[:, 0].astype(int).astype(str)
+        facts = {"documents": len(documents), "units": len(train)}
+        self._fit(
+            (
+                (inputs_of(train.texts[rows, 0].tolist(), recipe), tags[rows].tolist())
+                for rows in documents
+            ),
+            facts,
+            watch,
+        )
+
+    def _fit(
+        self,
+        documents: Iterable[tuple[list[list[str]], list[str]]],
+        facts: dict[str, Any],
+        watch: Watch,
+    ) -> None:
+        """Learn from the inputs and tags of *documents*."""
+        started, recipe = time.monotonic(), self.factory.recipe
         watch.phase("train", recipe.iterations)
         trainer = _trainer(watch)
         trainer.select("lbfgs")
@@ -232,18 +251,14 @@ class CrfLearner:
         }
         for name, value in settings.items():
             trainer.set(name, value)
-        tags = train.targets[:, 0].astype(int).astype(str)
-        documents = train.units.documents
-        for document in documents:
-            units = train.texts[document, 0].tolist()
-            trainer.append(inputs_of(units, recipe), tags[document].tolist())
+        for inputs, tags in documents:
+            trainer.append(inputs, tags)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "model"
             trainer.train(str(path))
             self.model = path.read_bytes()
         self.facts = {
-            "documents": len(documents),
-            "units": len(train),
+            **facts,
             "model_bytes": len(self.model),
             "seconds_fit": round(time.monotonic() - started, 3),
         }
@@ -279,7 +294,7 @@ class CrfLearner:
         commit_json(folder / "crf.json", content)
 
     @classmethod
-    def restore(cls, factory: CrfFactory, folder: Path) -> "CrfLearner":
+    def restore(cls, factory: CrfFactory, folder: Path) -> Self:
         """The learner saved in *folder*; ArtifactError where it is damaged or of another recipe."""
         content, path = read_json(folder / "crf.json"), folder / "crf.model"
         if (found := content.get("inputs")) != factory.inputs:

@@ -8,6 +8,8 @@ to add one.
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from pipeline.problems.problem import Problem
+
 
 class SavedFiles(NamedTuple):
     """What `doctor` finds of a saved learner."""
@@ -40,6 +42,16 @@ class LearnerKind:
     units: str = ""
     """The same as `factory` for the tags of the units of whole documents; empty where it learns
     none."""
+    spans: str = ""
+    """The same for answers that stand in a text; empty where it learns none."""
+
+    def factory_for(self, problem: Problem) -> str:
+        """What makes its factory for a *problem*; empty where it cannot learn that."""
+        if problem.spans:
+            return self.spans
+        if problem.units:
+            return self.units
+        return self.factory if self.rows else ""
 
 
 LEARNERS = {
@@ -54,6 +66,7 @@ LEARNERS = {
         saved=SavedFiles("crf.model", "crf.json", "sha256"),
         rows=False,
         units="pipeline.models.crf:make_factory",
+        spans="pipeline.models.crf_spans:make_factory",
     ),
     "boosting": LearnerKind(
         recipe="pipeline.models.settings:BoostingRecipe",

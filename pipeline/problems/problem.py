@@ -95,6 +95,14 @@ class Problem(ABC):
     units: ClassVar[bool] = False
     """Whether a row of a file is a document, and the rows of tables and predictions are its units,
     in order: what a unit is labelled is read off its whole document (`decode`)."""
+    spans: ClassVar[bool] = False
+    """Of units: whether a document has one answer, a run of its units, or none, in place of a label
+    for each unit."""
+    documents_as: ClassVar[str] = ""
+    """Of units: the type that documents are of where only they are looked at, with the labels that
+    `document_labels` gives."""
+    own_decisions: ClassVar[tuple[str, ...]] = ()
+    """Decisions (`ensemble.decisions.candidates`) that are for this type alone."""
     first_recipe: ClassVar[str] = "linear"
     """The recipe that is proposed for a first run: no download, soon done."""
     stored: ClassVar[type] = np.float32
@@ -197,6 +205,13 @@ class Problem(ABC):
 
     def document_targets(self, targets: np.ndarray, classes: Sequence[str]) -> np.ndarray:
         """(d, q) what folds look at, from the targets (n, t) of d whole documents, in order."""
+        raise NotImplementedError(self.name)
+
+    def document_labels(
+        self, targets: np.ndarray, classes: Sequence[str]
+    ) -> tuple[list[str], np.ndarray]:
+        """Names (q,) and values (d, q) of the labels that documents have as `documents_as`, from
+        what `document_targets` gives."""
         raise NotImplementedError(self.name)
 
     def decode(

@@ -9,11 +9,12 @@ from pipeline.problems.multilabel import MULTILABEL
 from pipeline.problems.problem import Problem
 from pipeline.problems.regression import REGRESSION
 from pipeline.problems.soft_labels import SOFT_LABELS
+from pipeline.problems.span import SPAN
 from pipeline.problems.tags import TAGS
 
 PROBLEMS: tuple[Problem, ...] = (
     *(REGRESSION, BINARY, MULTICLASS, MULTILABEL, SOFT_LABELS),
-    *(TAGS, HEADS),
+    *(TAGS, SPAN, HEADS),
 )
 """A new type is one more entry here."""
 

@@ -188,8 +188,8 @@ class Tags(SumsToOne, OneClass):
     units = True
     column_word = "tags"
     first_recipe = "crf"
-    documents_as: ClassVar[str] = "multilabel"
-    """What documents are where only they are looked at: each has or has not a type."""
+    documents_as = "multilabel"
+    own_decisions = ("share of O",)
     stored: ClassVar[type] = np.float16
     written: ClassVar = {"value": "probabilities", "label": "tags"}
 
@@ -250,6 +250,12 @@ class Tags(SumsToOne, OneClass):
     ) -> np.ndarray:
         """The best path of each document."""
         return decoded(predicted, first, inventory_of(tuple(classes)))
+
+    def document_labels(
+        self, targets: np.ndarray, classes: Sequence[str]
+    ) -> tuple[list[str], np.ndarray]:
+        """Each has or has not a type."""
+        return inventory_of(tuple(classes)).types, (targets[:, :-1] > 0).astype(float)
 
     # Of documents: targets as `document_targets` gives them.
 

@@ -33,6 +33,7 @@ SELDOM: dict[str, Any] = {
     "columns.entities": [],
     "columns.unit": "given",
     "columns.space_after": None,
+    "columns.question": None,
     "data.short_sample": False,
     "task.class_codes": [],
     "task.separator": None,
@@ -42,7 +43,7 @@ SELDOM: dict[str, Any] = {
     "submissions.benchmark": None,
 }
 """Fields that stand in the file only where they are not as usual."""
-INPUTS = ("data.joins", "data.files", "columns.template", "columns.entities")
+INPUTS = ("data.joins", "data.files", "columns.template", "columns.entities", "columns.question")
 """Of these, those that are said on the terminal as well: they decide what a model reads."""
 SECTIONS = {
     "data": "The files. Relative paths start at --root (default: the current folder).",
@@ -78,6 +79,7 @@ CHANGES: dict[str, str] = {
     "{text!marked} in the template.",
     "columns.unit": "What has a tag: given (each cell of texts is a list), character or word.",
     "columns.space_after": "A list of whether a space follows each given unit.",
+    "columns.question": "What is asked of the text: a question, or a label.",
     "columns.features": "Further columns that train and test share; folds can use them.",
     "task.problem": f"Possible: {_either([each.described for each in TYPES.values()])}.",
     "task.classes": "Prediction columns have this order; for binary: negative, positive; for heads "
@@ -142,7 +144,8 @@ def summary(competition: Competition, reasons: Mapping[str, str]) -> str:
         for key in INPUTS:
             name = key.removeprefix(f"{section}.")
             if name != key and (entries := values[section].get(name)):
-                shown = " | ".join(map(_in_a_line, entries))
+                listed = entries if isinstance(entries, list) else [entries]
+                shown = " | ".join(map(_in_a_line, listed))
                 lines += _summed(name, shown, reasons.get(key, ""))
     return "\n".join(lines)
 

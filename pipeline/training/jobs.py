@@ -108,6 +108,9 @@ def rows_digest(table: Table | None) -> str | None:
     further = [*table.features.values(), *table.marked.values()]
     for column in (table.ids, *table.texts.T, *further):
         digest.update(json.dumps(column.tolist(), ensure_ascii=True).encode())
+    if table.units is not None and table.units.asked is not None:
+        asked = table.units.asked[table.units.first]
+        digest.update(json.dumps(asked.tolist(), ensure_ascii=True).encode())
     if table.targets is not None:
         digest.update(table.targets.tobytes())
     return digest.hexdigest()
@@ -140,13 +143,13 @@ def check_weights(recipe: Recipe) -> None:
 
 def check_kind(recipe: Recipe, competition: Competition) -> None:
     """Raise UsageError where the recipe's learner cannot learn such a problem."""
-    units, kind = competition.task.problem_type.units, LEARNERS[recipe.learner]
-    if kind.units if units else kind.rows:
+    problem = competition.task.problem_type
+    if LEARNERS[recipe.learner].factory_for(problem):
         return
-    fit = [name for name, each in LEARNERS.items() if (each.units if units else each.rows)]
+    fit = [name for name, each in LEARNERS.items() if each.factory_for(problem)]
     raise UsageError(
         f"the recipe {recipe.name} is for learner {recipe.learner}, which does not learn "
-        f"{competition.task.problem_type.described}. Learners that do: {', '.join(fit)}"
+        f"{problem.described}. Learners that do: {', '.join(fit)}"
     )
 
 
@@ -167,7 +170,7 @@ def make_factory(
 
         return FoldFitter(hardware, policy)
 
-    where = kind.units if competition.task.problem_type.units else kind.factory
+    where = kind.factory_for(competition.task.problem_type)
     view = view_of(competition.columns, template_of(recipe))
     engine = Engine(tokens=tokens, deterministic=policy.deterministic, fitter=fitter)
     factory: LearnerFactory = load_object(where)(recipe, competition, engine)

@@ -57,9 +57,11 @@ def parse_json(text: str) -> tuple[pd.DataFrame, Findings, list[str]]:
     except RecursionError:
         found.add("not JSON", "nested too deeply")
         return _table([], text, found)
+    content = _questions(content) or content
     if isinstance(content, Object):
         lists = [value for _, value in content if type(value) is list]
         content = _by_columns(content) or (lists[0] if len(lists) == 1 else [content])
+    content = _questions(content) or content
     rows: list[tuple[str, dict[str, Any]]] = []
     for number, item in enumerate(content if type(content) is list else [content], start=1):
         if (pairs := _checked(item, f"element {number}", found)) is not None:
@@ -86,6 +88,49 @@ def _by_columns(content: Object) -> list[Object]:
     if len(columns) < 2 or len(keys) > 1:
         return []
     return [Object(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _questions(content: Any) -> list[Object]:
+    """A row per question of articles with paragraphs, as SQuAD, KorQuAD and KLUE-MRC have them
+    (https://rajpurkar.github.io/SQuAD-explorer); none where *content* is something else.
+
+    >>> _questions(DECODER.decode('[{"paragraphs": [{"context": "Bo.", "qas": [{"id": 7,'
+    ...     '"question": "Who?", "answers": [{"text": "Bo", "answer_start": 0}]}]}]}]'))
+    ... # doctest: +NORMALIZE_WHITESPACE
+    [[('id', '7'), ('context', 'Bo.'), ('question', 'Who?'),
+      ('answers.text', ['Bo']), ('answers.answer_start', ['0'])]]
+    """
+    articles = content if type(content) is list else [content]
+    rows = []
+    for article in articles:
+        around = dict(article) if isinstance(article, Object) else {}
+        if type(around.get("paragraphs")) is not list:
+            return []
+        for paragraph in around["paragraphs"]:
+            inside = dict(paragraph) if isinstance(paragraph, Object) else {}
+            if type(inside.get("qas")) is not list:
+                return []
+            further = {**_plain(around), **_plain(inside)}
+            rows += [_question(dict(each), further) for each in inside["qas"]]
+    return rows
+
+
+def _question(asked: dict[str, Any], around: dict[str, Any]) -> Object:
+    """The row of a question with what stands *around* it; without answers it has empty cells."""
+    named = asked.pop("id", None)
+    name = asked.pop("guid", named) if named is None else named
+    answers = asked.pop("answers", None)
+    row = {"id": name, **around, **_plain(asked)}
+    if answers is not None:
+        given = [dict(each) for each in answers]
+        for key in ("text", "answer_start"):
+            row[f"answers.{key}"] = [each.get(key) for each in given] if given else None
+    return Object(row.items())
+
+
+def _plain(fields: dict[str, Any]) -> dict[str, Any]:
+    """Those that are no lists or objects."""
+    return {key: value for key, value in fields.items() if not isinstance(value, list)}
 
 
 def _table(

@@ -8,6 +8,7 @@
 | multiclass | of labels, or with `label_sums` | label | offsets |
 | multiclass | of ordered labels | label | offsets, cut points |
 | tags | of labels | label | share of O |
+| span | of labels | label | limits of answers |
 
 What a metric is stands in its record (`pipeline.metrics.record`).
 
@@ -15,11 +16,14 @@ A file of probabilities is cut by the leaderboard, not by us: no thresholds. A f
 a metric of numbers is first turned into classes (`rounding.Labels`), which is no choice.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from pipeline.base.config import TaskConfig
+from pipeline.ensemble.decisions.answers import limits_for
 from pipeline.ensemble.decisions.cut_points import cuts_within, fit_class_cuts
-from pipeline.ensemble.decisions.decision import Candidate, Case, Hurdle, Offer
+from pipeline.ensemble.decisions.decision import Candidate, Case, Hurdle, Offer, Rule
 from pipeline.ensemble.decisions.probabilities import offsets_for, outside_for, thresholds_for
 from pipeline.ensemble.decisions.rounding import Labels, clip_to, fit_grid, has_grid
 from pipeline.metrics import Metric
@@ -101,10 +105,23 @@ def cut_points(case: Case) -> Candidate | None:
 
 def share_of_outside(case: Case) -> Candidate | None:
     """Tags by how likely O has to be, for a unit to be no part of an entity."""
-    if not case.task.problem_type.units or case.metric.needs != "label":
+    return _own(case, "share of O", outside_for)
+
+
+def limits_of_answers(case: Case) -> Candidate | None:
+    """Answers in a text by their greatest length, and how likely none has to be."""
+    return _own(case, "limits of answers", limits_for)
+
+
+def _own(case: Case, name: str, rule: Callable[[Metric], Rule]) -> Candidate | None:
+    """The decision *name* where the problem type has it as its own."""
+    if name not in case.task.problem_type.own_decisions or case.metric.needs != "label":
         return None
-    return Candidate(name="share of O", rule=outside_for(case.metric))
+    return Candidate(name=name, rule=rule(case.metric))
 
 
-DECISIONS: tuple[Offer, ...] = (clip, rounding, threshold, offsets, cut_points, share_of_outside)
+DECISIONS: tuple[Offer, ...] = (
+    *(clip, rounding, threshold, offsets, cut_points),
+    *(share_of_outside, limits_of_answers),
+)
 """From simple to flexible: one takes over from those before where it clears its hurdle."""

@@ -82,12 +82,13 @@ def forecast(given: Given, holdout: Labelled | None) -> Leaderboard:
     )
     found = leaderboard(known, holdout, asked, parts, settings.seed, columns, further)
     if evidence.kind.units and found.parts:
-        return replace(found, notes=[*found.notes, NOT_OF_THE_MEAN])
+        told = NOT_OF_THE_MEAN.format(evidence.kind.written["label"])
+        return replace(found, notes=[*found.notes, told])
     return found
 
 
 NOT_OF_THE_MEAN = (
-    "of tags the range does not hold what the mean of the folds' learners gains on test over one "
+    "of {0} the range does not hold what the mean of the folds' learners gains on test over one "
     "of them: expect a little more"
 )
 

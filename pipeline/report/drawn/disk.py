@@ -25,8 +25,8 @@ from pipeline.submissions.build import BuildRequest, BuiltSubmission, make
 from pipeline.team import CompetitionView
 
 Value = TypeVar("Value")
-NOT_OF_TAGS = (
-    "the report and the wrap-up do not show tags yet; pipeline.ensemble prints the scores, "
+NOT_OF_UNITS = (
+    "the report and the wrap-up do not show {0} yet; pipeline.ensemble prints the scores, "
     "pipeline.folds the folds and pipeline.ledger what was sent"
 )
 
@@ -125,8 +125,9 @@ class Disk:
 
     def need_files(self) -> None:
         """Raise DataError or UsageError where the competition itself cannot be read or shown."""
-        if self.competition.task.problem_type.units:
-            raise UsageError(NOT_OF_TAGS)
+        kind = self.competition.task.problem_type
+        if kind.units:
+            raise UsageError(NOT_OF_UNITS.format(kind.written["label"]))
         _ = self.tables, self.metric
 
     def need_runs(self) -> None:

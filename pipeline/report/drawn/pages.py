@@ -70,9 +70,11 @@ def report_line(found: Competition, root: Path, refresh: bool) -> str:
     """Where the report of *found* lies, written anew where *refresh* is asked for."""
     path = report_path(root, found.name)
     if found.task.problem_type.units:
-        from pipeline.report.drawn.disk import NOT_OF_TAGS
+        from pipeline.report.drawn.disk import NOT_OF_UNITS
 
-        return f"report: {NOT_OF_TAGS}" if refresh else "report: not of tags yet"
+        shown = found.task.problem_type.written["label"]
+        told = NOT_OF_UNITS.format(shown) if refresh else f"not of {shown} yet"
+        return f"report: {told}"
     if refresh:
         write(found, root)
         return f"report: {path} ({size_text(path.stat().st_size)})"

@@ -34,6 +34,7 @@ from pipeline.setup.detection.joins import find_joins, refuse_spans, spelled
 from pipeline.setup.detection.joins import widened as with_joins
 from pipeline.setup.detection.names import TARGETS, ask_names, target_rank
 from pipeline.setup.detection.profile import Profile, profile_of, profiles_of
+from pipeline.setup.detection.spans import Spanned, find_spans, span_columns, span_task
 from pipeline.setup.detection.tags import Tagged, find_tags, tag_columns, tag_task
 from pipeline.setup.detection.target import (
     Answers,
@@ -121,11 +122,15 @@ def detect(folder: Path, overrides: Overrides, spell: Callable[[Path], str]) -> 
     id_column = find_id(seen.profiles, seen.test, seen.sample, overrides, choices)
     answers = answers_of(seen.sample, id_column)
     tagged = _tags(seen, id_column, overrides)
-    columns = (
-        tag_columns(tagged, id_column, _shared(seen, id_column, [tagged.target]), choices)
-        if tagged
-        else _columns(seen, id_column, answers, overrides, choices)
-    )
+    spanned = None if tagged else _spans(seen, id_column, overrides)
+    if tagged:
+        shared = _shared(seen, id_column, [tagged.target])
+        columns = tag_columns(tagged, id_column, shared, choices)
+    elif spanned:
+        shared = _shared(seen, id_column, spanned.targets)
+        columns = span_columns(spanned, id_column, shared, choices)
+    else:
+        columns = _columns(seen, id_column, answers, overrides, choices)
     answers = answers.without_kept(columns.targets)
     strata, groups = _fold_columns(seen, columns, choices)
     holdout = find_holdout(seen.holdout, columns, choices)
@@ -134,11 +139,13 @@ def detect(folder: Path, overrides: Overrides, spell: Callable[[Path], str]) -> 
     others = [path for path in seen.files.others if str(path) not in beside]
     mention_others(others, columns, overrides, choices)
     labelled = [seen.train, *(seen.holdout[path] for path in holdout)]
-    task = (
-        tag_task(labelled, tagged, overrides, choices)
-        if tagged
-        else _task(labelled, columns, answers, overrides, choices)
-    )
+    task: TaskConfig | None
+    if tagged:
+        task = tag_task(labelled, tagged, overrides, choices)
+    elif spanned:
+        task = span_task(spanned, overrides, choices)
+    else:
+        task = _task(labelled, columns, answers, overrides, choices)
     choices.settle()
     assert task is not None, "settled"
     encoding, otherwise = _ways(seen, overrides, spell, choices)
@@ -265,6 +272,11 @@ def _shared(seen: Seen, id_column: str, targets: Sequence[str]) -> dict[str, Pro
 def _tags(seen: Seen, id_column: str, overrides: Overrides) -> Tagged | None:
     only_train = [name for name in seen.profiles if name not in {*seen.in_test, id_column}]
     return find_tags(seen.train, only_train, list(_shared(seen, id_column, [])), overrides)
+
+
+def _spans(seen: Seen, id_column: str, overrides: Overrides) -> Spanned | None:
+    only_train = [name for name in seen.profiles if name not in {*seen.in_test, id_column}]
+    return find_spans(seen.train, only_train, _shared(seen, id_column, []), overrides)
 
 
 def _columns(

@@ -16,10 +16,11 @@ from pipeline.base.config import ColumnsConfig, TaskConfig, Unit
 from pipeline.data import Table, Tables
 from pipeline.data.units import documents, list_in, tags_in
 from pipeline.metrics.registry import fitting, suggested
-from pipeline.problems.tags import OUTSIDE, TAG, TAGS, inventory_of
+from pipeline.problems.tags import OUTSIDE, TAG, TAGS
 from pipeline.setup.detection.choices import Choices, Overrides
 from pipeline.setup.detection.names import target_rank
 from pipeline.setup.detection.profile import Profile
+from pipeline.setup.fold_recipe import FoldProposal
 from pipeline.setup.inspection.inspect import Inspection, machine
 
 LOOKED_AT = 200
@@ -150,30 +151,33 @@ def tag_task(
 
 
 def by_documents(competition: Competition, tables: Tables) -> tuple[Competition, Tables]:
-    """Both as of the documents: a label per type, whether any entity of the document has it.
+    """Both as of the documents, with the labels that their problem type has for them.
 
     Where rows stand for themselves, as they are.
     """
-    task = competition.task
-    if not task.problem_type.units:
+    task, kind = competition.task, competition.task.problem_type
+    if not kind.units:
         return competition, tables
-    types = inventory_of(tuple(task.classes)).types
+    names: list[str] = []
 
     def labelled(table: Table) -> Table:
         whole = documents(table, task)
         if whole.targets is None:
             return whole
-        return replace(whole, targets=(whole.targets[:, : len(types)] > 0).astype(float))
+        names[:], values = kind.document_labels(whole.targets, task.classes)
+        return replace(whole, targets=values)
 
-    test = labelled(tables.test)
-    columns = replace(competition.columns, targets=types, unit="given", space_after=None)
-    labels = TaskConfig(problem=TAGS.documents_as, metric=fitting(TAGS.documents_as)[0])
+    test, train = labelled(tables.test), labelled(tables.train)
+    columns = replace(
+        competition.columns, targets=names, unit="given", space_after=None, question=None
+    )
+    labels = TaskConfig(problem=kind.documents_as, metric=fitting(kind.documents_as)[0])
     sample = replace(tables.sample, ids=test.ids)
     return (
         replace(competition, columns=columns, task=labels),
         replace(
             tables,
-            train=labelled(tables.train),
+            train=train,
             test=test,
             extra=None if tables.extra is None else labelled(tables.extra),
             holdout=None if tables.holdout is None else labelled(tables.holdout),
@@ -186,8 +190,12 @@ def of_units(
     inspection: Inspection, competition: Competition, tables: Tables, root: Path
 ) -> Inspection:
     """What was seen of documents, with what is said of units: the problem, and a run's need."""
-    if not competition.task.problem_type.units:
+    kind = competition.task.problem_type
+    if not kind.units:
         return inspection
+    if kind.spans:  # what is asked is no part of the texts that were compared
+        told = replace(inspection.copies, conflicting=0, conflict_examples=[])
+        inspection = replace(inspection, undecided=0, copies=told)
     targets = competition.columns.targets
     only_train = [name for name in inspection.columns.only_train if name not in targets]
     return replace(
@@ -195,5 +203,13 @@ def of_units(
         problem=competition.task.problem,
         metric=competition.task.metric,
         columns=replace(inspection.columns, only_train=only_train),
+        asked=_without_scores(inspection.asked),
         machine=machine(competition, len(tables.train), len(tables.test), root),
     )
+
+
+def _without_scores(asked: FoldProposal | None) -> FoldProposal | None:
+    """*asked* without quick scores: they are of documents, by another metric."""
+    if asked is None:
+        return None
+    return replace(asked, claims=[replace(each, score=None) for each in asked.claims])
