@@ -6,7 +6,10 @@ import pandas as pd
 import pytest
 
 from pipeline import cv, init
+from pipeline.base import Competition
 from pipeline.base.command import run
+from pipeline.base.parser import read_section
+from pipeline.data.tables import load
 from pipeline.ensemble import __main__ as ensemble
 
 WORDS = ["market price", "song picture", "vote parliament"]
@@ -203,3 +206,93 @@ def test_the_id_stays_where_the_sample_has_it(tmp_path):
     save(folder, train=train, test=test, sample_submission=sample[["topic", "id"]])
     lines = submission(tmp_path, folder)
     assert lines[:2] == [["topic", "id"], ["money", "00900"]]
+
+
+def config_of(root: Path, folder: Path) -> Competition:
+    assert run(init.main, [str(folder), "--root", str(root), "--name", "topics"]) == 0
+    return read_section(Competition, root / "configs" / "topics.yaml")
+
+
+def test_a_folder_of_several_tables_is_one_table(tmp_path):
+    folder = tmp_path / "data"
+    train, test, sample = competition(folder)
+    save(folder, sample_submission=sample)
+    for role, frame in (("train", train), ("test", test)):
+        (folder / role).mkdir()
+        save(folder / role, ko=frame.iloc[::2], en=frame.iloc[1::2])
+    config = config_of(tmp_path, folder)
+    assert config.data.train == "data/train/*.csv"
+    read = load(config, tmp_path)
+    assert read.train.ids.tolist() == [*train["id"][1::2], *train["id"][::2]]
+    assert read.test.ids.tolist() == [*test["id"][1::2], *test["id"][::2]]
+
+
+def test_both_texts_of_a_pair_are_joined_by_their_ids(tmp_path):
+    folder = tmp_path / "data"
+    train, test, _ = competition(folder)
+    texts = pd.DataFrame({"doc": [f"d{row}" for row in range(60)], "body": train["title"]})
+    pairs = [
+        frame[["id"]].assign(
+            left=[f"d{row}" for row in range(len(frame))],
+            right=[f"d{59 - row}" for row in range(len(frame))],
+        )
+        for frame in (train, test)
+    ]
+    pairs[0]["same"] = ["0", "1"] * 30
+    save(folder, train=pairs[0], test=pairs[1], texts=texts)
+    config = config_of(tmp_path, folder)
+    assert config.columns.texts == ["left_body", "right_body"]
+    read = load(config, tmp_path)
+    assert read.train.texts[1].tolist() == [train["title"][1], train["title"][58]]
+
+
+def test_the_sheet_that_is_a_table_is_read(tmp_path, capsys):
+    folder = tmp_path / "data"
+    train, test, sample = competition(folder)
+    save(folder, test=test, sample_submission=sample)
+    with pd.ExcelWriter(folder / "train.xlsx") as book:
+        pd.DataFrame({"About": ["the rows", "of train"]}).to_excel(book, sheet_name="README")
+        pd.DataFrame().to_excel(book, sheet_name="empty")
+        train.to_excel(book, sheet_name="rows", index=False)
+        test.to_excel(book, sheet_name="more", index=False)
+    config_of(tmp_path, folder)
+    said = capsys.readouterr().out
+    assert "only its sheet 'rows' is read, not 'README', 'empty', 'more'" in " ".join(said.split())
+
+
+@pytest.mark.parametrize("key", ["{id}_{name}", "{name}:{id}"])
+def test_a_sample_whose_keys_join_ids_and_columns(tmp_path, key):
+    folder = tmp_path / "data"
+    train, test, _ = competition(folder)
+    names = ["content_score", "wording_score"]
+    train = train.drop(columns="topic").assign(
+        **{
+            name: [f"{(row + step) % 3 * step / 2}" for row in range(60)]
+            for step, name in enumerate(names, 1)
+        }
+    )
+    keys = [key.format(id=each, name=name) for name in names for each in test["id"]]
+    sample = pd.DataFrame({"row_id": keys, "score": "0.0"})
+    save(folder, train=train, test=test, sample_submission=sample)
+    lines = submission(tmp_path, folder)
+    assert lines[0] == ["row_id", "score"]
+    assert [line[0] for line in lines[1:]] == keys
+    found = {key: float(value) for key, value in lines[1:]}
+    for step, name in enumerate(names, 1):
+        for row, each in enumerate(test["id"]):
+            right = (row + step) % 3 * step / 2
+            assert abs(found[key.format(id=each, name=name)] - right) < 0.4
+
+
+def test_targets_of_words_and_of_numbers_are_two_competitions(tmp_path, capsys):
+    folder = tmp_path / "data"
+    train, test, sample = competition(folder)
+    train["price"], sample["price"] = [f"{row / 7:.3f}" for row in range(60)], "0.5"
+    save(folder, train=train, test=test, sample_submission=sample)
+    where = [str(folder), "--root", str(tmp_path)]
+    assert run(init.main, [*where, "--name", "topics"]) == 2
+    assert "--target topic, and then once more --target for the others" in capsys.readouterr().err
+    assert run(init.main, [*where, "--name", "topics", "--problem", "heads"]) == 2
+    assert "more than 50 different numbers (candidates: 'price')" in capsys.readouterr().err
+    assert run(init.main, [*where, "--name", "topics", "--target", "topic"]) == 0
+    assert run(init.main, [*where, "--name", "prices", "--target", "price"]) == 0

@@ -3,7 +3,7 @@
 One with a row per class is read as one column per class, and written back as rows (`LongForm`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 from unicodedata import is_normalized, normalize
@@ -27,25 +27,23 @@ class FileForm(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class LongForm:
-    """How the r rows of the file come from m ids and c classes."""
+    """How the r rows of the file come from m ids and c classes, or columns."""
 
     frame: pd.DataFrame
     """(r, …) the file as it is."""
-    id_column: str
-    class_column: str
+    ids: Sequence[str]
+    """(r,) the id that each row is of."""
+    names: Sequence[str]
+    """(r,) the class or column that each row is of."""
     value_column: str
-
-    @property
-    def told(self) -> str:
-        """What its rows are."""
-        return f"a row per {self.class_column!r} of each id"
+    told: str
+    """What its rows are."""
 
     def rows(self, ids: Sequence[str], cells: Mapping[str, Sequence[str]]) -> pd.DataFrame:
         """The file with its value column filled: *cells* has the (m,) texts of each class, for the
         *ids* (m,)."""
-        places = pd.Index(ids).get_indexer(pd.Index(self.frame[self.id_column])).tolist()
-        pairs = zip(places, self.frame[self.class_column], strict=True)
-        values = [cells[kind][place] for place, kind in pairs]
+        places = pd.Index(ids).get_indexer(pd.Index(self.ids)).tolist()
+        values = [cells[name][place] for place, name in zip(places, self.names, strict=True)]
         return self.frame.assign(**{self.value_column: values})
 
 
@@ -142,14 +140,77 @@ def widened(frame: pd.DataFrame, id_column: str) -> tuple[pd.DataFrame, LongForm
     if len(rest) != 2 or id_column not in frame.columns or frame[id_column].is_unique:
         return None
     for kind, value in (rest, rest[::-1]):
-        classes, ids = frame[kind].unique(), frame[id_column].unique()
-        once = not frame.duplicated([id_column, kind]).any()
-        if once and len(classes) > 1 and len(classes) * len(ids) == len(frame):
-            table = frame.pivot(index=id_column, columns=kind, values=value).loc[ids, classes]
-            wide = table.rename_axis(columns=None).reset_index()
-            form = LongForm(frame=frame, id_column=id_column, class_column=kind, value_column=value)
+        form = LongForm(
+            frame=frame,
+            ids=frame[id_column].tolist(),
+            names=frame[kind].tolist(),
+            value_column=value,
+            told=f"a row per {kind!r} of each id",
+        )
+        if (wide := _wide(form, id_column)) is not None:
             return wide, form
     return None
+
+
+SEPARATORS = ("_", "-", ":", "|", ".", "/", " ")
+"""What may stand between an id and a name in one key."""
+
+
+def by_joined_keys(
+    frame: pd.DataFrame, id_column: str, ids: Collection[str]
+) -> tuple[pd.DataFrame, LongForm] | None:
+    """*frame* with a row per id and a column per name, where its keys join each of the *ids* of the
+    test file with each of some names: 7_content, 7_wording, 8_content, …; None where they do not.
+    """
+    rest = [str(name) for name in frame.columns if name not in (id_column, *index_columns(frame))]
+    if len(rest) != 1 or id_column not in frame.columns:
+        return None
+    known, keys = set(ids), frame[id_column].tolist()
+    if known & set(keys):
+        return None
+    for separator in SEPARATORS:
+        for id_first in (True, False):
+            pairs = [_parted(key, separator, id_first, known) for key in keys]
+            found = [pair for pair in pairs if pair is not None]
+            if len(found) < len(pairs):
+                continue
+            form = LongForm(
+                frame=frame,
+                ids=[each for each, _ in found],
+                names=[name for _, name in found],
+                value_column=rest[0],
+                told=f"a row per id and column, as in {keys[0]!r}",
+            )
+            if (wide := _wide(form, id_column)) is not None:
+                return wide, form
+    return None
+
+
+def _parted(
+    key: str, separator: str, id_first: bool, known: Collection[str]
+) -> tuple[str, str] | None:
+    """The id, of those *known* the longest, and the name that *key* joins."""
+    parts = key.split(separator)
+    cuts = range(len(parts) - 1, 0, -1) if id_first else range(1, len(parts))
+    for cut in cuts:
+        first, last = separator.join(parts[:cut]), separator.join(parts[cut:])
+        own, name = (first, last) if id_first else (last, first)
+        if own in known and name:
+            return own, name
+    return None
+
+
+def _wide(form: LongForm, id_column: str) -> pd.DataFrame | None:
+    """A row per id and a column per name, both in the order of the file; None where not each id
+    stands once with each of two names or more."""
+    cells = pd.DataFrame({"id": form.ids, "name": form.names})
+    ids, names = cells["id"].unique(), cells["name"].unique()
+    once = not cells.duplicated().any()
+    if not once or len(names) < 2 or len(ids) * len(names) != len(cells):
+        return None
+    cells["value"] = form.frame[form.value_column].to_numpy(object)
+    table = cells.pivot(index="id", columns="name", values="value").loc[ids, names]
+    return table.rename_axis(index=id_column, columns=None).reset_index()
 
 
 def for_rows(sample: Sample, ids: np.ndarray, short: bool) -> tuple[Sample, list[str], list[str]]:
@@ -163,6 +224,9 @@ def for_rows(sample: Sample, ids: np.ndarray, short: bool) -> tuple[Sample, list
         ids: (m,) of the test file's rows, in order.
         short: data.short_sample.
     """
+    if found := _of_joined_keys(sample, ids):
+        told = found.file_form.told if found.file_form else ""
+        return found, [], [f"the sample has {told}, and so will the submission"]
     if not sample.id_column:
         filled = replace(sample, ids=ids)
         if len(sample.ids) == len(ids):
@@ -177,6 +241,22 @@ def for_rows(sample: Sample, ids: np.ndarray, short: bool) -> tuple[Sample, list
         )
         return of_rows(sample, ids), [], [told]
     return sample, [], []
+
+
+def _of_joined_keys(sample: Sample, ids: np.ndarray) -> Sample | None:
+    """*sample* with a row for each of the *ids*, where its own join them with names of columns."""
+    if sample.file_form is not None or len(sample.columns) != 1 or not sample.id_column:
+        return None
+    cells = dict(zip(sample.columns, sample.values.T, strict=True))
+    written = sample.ids if sample.written_ids is None else sample.written_ids
+    counted = {name: [str(row) for row in range(len(written))] for name in sample.counts}
+    columns = {sample.id_column: written, **cells, **counted}
+    named = sample.header or [(name, name) for name in columns]
+    frame = pd.DataFrame({name: columns[name] for name, _ in named}, dtype=object)
+    if (found := by_joined_keys(frame, sample.id_column, ids)) is None:
+        return None
+    wide, form = found
+    return replace(sample_as_it_is(wide, sample.id_column), file_form=form)
 
 
 def of_rows(sample: Sample, ids: np.ndarray) -> Sample:

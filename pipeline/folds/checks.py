@@ -80,24 +80,33 @@ def spreads(groups: np.ndarray, divided: Sequence[Division]) -> list[Spread]:
 
 
 def group_problems(train: Table, spread: Sequence[Spread]) -> list[str]:
-    """Classes whose rows all stand in one group: held out, none would be left to train on."""
+    """Classes whose rows all stand in one group: held out, none would be left to train on; in one
+    sentence where they are more than a few."""
+    alone = [each for each in spread if each.groups == 1]
+    if len(alone) > MOST_NOTES:
+        shown = ", ".join(f"{each.name} ({train.ids[each.rows[0]]})" for each in alone[:MOST_NOTES])
+        return [
+            f"{len(alone)} of {len(spread)} classes of {train.source} stand in a single row, or "
+            f"group of rows that stay together ({shown}, …): the fold that holds one out would "
+            "train without it. Are they classes at all? Join them with others, take their rows "
+            "out of the file, or add rows of them."
+        ]
     problems = []
-    for each in spread:
-        name, rows, amount = each.name, each.rows, each.groups
-        if amount == 1:
-            shown = ", ".join(map(str, train.ids[rows[:3]])) + (", …" if len(rows) > 3 else "")
-            why = "stands in a single group of rows that stay together"
-            why = "has a single row" if len(rows) == 1 else why
-            problems.append(
-                f"{name} of {train.source} {why} ({shown}): the fold that holds it out would "
-                "train without it. Join it with another class, take its rows out of the file, or "
-                "add rows of it."
-            )
+    for each in alone:
+        name, rows = each.name, each.rows
+        shown = ", ".join(map(str, train.ids[rows[:3]])) + (", …" if len(rows) > 3 else "")
+        why = "stands in a single group of rows that stay together"
+        why = "has a single row" if len(rows) == 1 else why
+        problems.append(
+            f"{name} of {train.source} {why} ({shown}): the fold that holds it out would "
+            "train without it. Join it with another class, take its rows out of the file, or "
+            "add rows of it."
+        )
     return problems
 
 
 MOST_NOTES = 4
-"""Rare classes that get a sentence of their own."""
+"""Classes that get a sentence of their own."""
 
 
 def rare_notes(spread: Sequence[Spread], count: int) -> list[str]:

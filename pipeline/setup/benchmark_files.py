@@ -3,7 +3,7 @@
 The official files (or the data set of the same name on the Hugging Face hub) become train.csv,
 dev.csv, test.csv and a sample submission. GLUE's files are separated by tabs without quoting, and
 lines with too few fields are left out in training, as GLUE's own readers do; KLUE's are JSON
-arrays.
+arrays, or a character per line.
 """
 
 import json
@@ -17,6 +17,9 @@ import pandas as pd
 
 from pipeline.base import Competition, DataError, UsageError, raise_if
 from pipeline.base.files import commit_text
+from pipeline.data.reading.conll import is_conll, parse_conll
+from pipeline.problems.registry import problem_of
+from pipeline.problems.tags import OUTSIDE
 from pipeline.setup.benchmarks import Benchmark, benchmark_of
 
 Row = Mapping[str, Any]
@@ -40,6 +43,10 @@ def from_files(record: Benchmark, folder: Path, split: str) -> Split | None:
         if not isinstance(rows, list):
             raise DataError(f"{path} holds no JSON array; expected the official file of the split")
         return list[Row](rows), []
+    if is_conll(text):
+        frame, found, notes = parse_conll(text)
+        raise_if(found.sentences(), DataError, str(path))
+        return [dict(row) for row in frame.to_dict("records")], notes
     return _tab_separated(path, text, record.header if split in ("train", *record.dev) else (),
                           whole=split in record.test)  # fmt: skip
 
@@ -193,6 +200,8 @@ class _Shape:
     def _label(self, row: Row) -> str:
         found = _at(row, self.target)
         classes = self.record.classes
+        if self.numbered and classes and found.startswith("["):
+            return json.dumps([classes[number] for number in json.loads(found)])
         if self.numbered and classes and found.isdigit() and int(found) < len(classes):
             return classes[int(found)]
         return found
@@ -202,13 +211,17 @@ class _Shape:
         classes = self.record.classes
         probable = json.dumps([round(1 / len(classes), 4)] * len(classes)) if classes else ""
         dummy = {"probs": probable}
-        usual = classes[0] if classes else "2.5"
+        usual: Any = classes[0] if classes else "2.5"
+        if problem_of(self.record.problem).units:  # a tag for each unit of a row
+            (text,) = self.texts
+            usual = [" ".join([OUTSIDE] * len(json.loads(cell))) for cell in test[text]]
         answers = {name: dummy.get(name, usual) for name in self.record.answer.split(",")}
         return pd.DataFrame({"id": test["id"], **answers})
 
 
 def _at(row: Row, path: str) -> str:
-    return str(reduce(lambda found, name: found[name], path.split("."), row))
+    found: Any = reduce(lambda inner, name: inner[name], path.split("."), row)
+    return json.dumps(found, ensure_ascii=False) if isinstance(found, list) else str(found)
 
 
 # The files that a benchmark's own evaluation takes.

@@ -88,6 +88,7 @@ RELATIONS = (
     "per:religion",
     "per:title",
 )
+ENTITIES = tuple(f"{part}-{kind}" for kind in ("DT", "LC", "OG", "PS", "QT", "TI") for part in "BI")
 TOPICS = ("IT과학", "경제", "사회", "생활문화", "세계", "스포츠", "정치")
 
 
@@ -169,11 +170,15 @@ BENCHMARKS: dict[str, Benchmark] = {
         scored="micro F1 without no_relation (and pr-auc over the 30 classes)",
         answer="pred_label,probs", kept=("source", *PLACES),
     ),
+    "klue-ner": _klue(
+        "ner", "klue-ner", texts={"tokens": "tokens"}, id="id", file="klue-ner-v*_{split}.tsv",
+        target="tags", hub_target="ner_tags", problem="tags", classes=(*ENTITIES, "O"),
+        metric="klue-entity-f1", scored="macro F1 of entities (and klue-char-f1 of characters)",
+    ),
 }  # fmt: skip
 """By the name that `init --benchmark` takes."""
 OTHER_NAMES = {"ynat": "klue-ynat", **{f"glue-{name}": name for name in BENCHMARKS}}
 NOT_YET = {
-    "klue-ner": "klue-ner asks for a tag per character, and Foldstack predicts one answer per row",
     "klue-mrc": "klue-mrc asks for a span of a text, and Foldstack predicts one answer per row",
     "klue-dp": "klue-dp asks for a tree, and Foldstack predicts one answer per row",
     "klue-dst": "klue-dst asks for the state of a dialogue, and Foldstack predicts one answer per "

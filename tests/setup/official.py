@@ -174,7 +174,22 @@ def klue_re(folder: Path) -> None:
     _arrays(folder, "klue-re", row)
 
 
+def klue_ner(folder: Path) -> None:
+    kinds = ["PS", "LC", "OG", "DT", "QT", "TI"]
+    for split, start, count in (("train", 0, ROWS * 5), ("dev", 200, ROWS)):
+        blocks = []
+        for n in range(start, start + count):
+            kind = kinds[n % 6]
+            units = [*f"{kind}{n % 7}", " ", "간", "다"]
+            tags = [f"B-{kind}", f"I-{kind}", f"I-{kind}", "O", "O", "O"]
+            lines = [f"{unit}\t{tag}" for unit, tag in zip(units, tags, strict=True)]
+            blocks.append("\n".join([f"## klue-ner-v1_{split}_{n:05}-nsmc\t<{kind}> 간다", *lines]))
+        path = folder / f"klue-ner-v1.1_{split}.tsv"
+        path.write_text("\n\n".join(blocks) + "\n\n", encoding="utf-8")
+
+
 FILES = {
+    "klue-ner": klue_ner,
     "cola": cola,
     "sst2": sst2,
     "mrpc": mrpc,

@@ -32,6 +32,7 @@ METRICS = {
     "klue-sts": "pearson",
     "klue-nli": "accuracy",
     "klue-re": "micro-f1(no_relation)",
+    "klue-ner": "klue-entity-f1",
 }
 """As the papers of GLUE and KLUE have it."""
 
@@ -106,6 +107,19 @@ def test_the_sample_of_klue_re_takes_the_class_and_all_probabilities(tmp_path):
     )
 
 
+def test_klue_ner_goes_the_whole_way(tmp_path):
+    assert begun(tmp_path, "klue-ner") == 0
+    where = ["--root", str(tmp_path), "--config", "klue-ner", "--folds.count", "2"]
+    assert run(cv.main, [*where, "--model", "crf"]) == 0
+    assert run(ensemble.main, where) == 0
+    (file,) = (tmp_path / "submissions").glob("*.csv")
+    found = pd.read_csv(file, dtype=str)
+    dev = pd.read_csv(tmp_path / "data" / "klue-ner" / "dev.csv", dtype=str)
+    assert list(found["id"]) == list(dev["id"])
+    assert found["id"][0] == "klue-ner-v1_dev_00200-nsmc"
+    assert list(found["label"].str.split()) == list(dev["label"].map(json.loads))
+
+
 def test_broken_lines_are_left_out_in_training_and_refused_in_test(tmp_path, capsys):
     assert begun(tmp_path, "qqp") == 0
     said = " ".join(capsys.readouterr().out.split())
@@ -120,7 +134,7 @@ def test_broken_lines_are_left_out_in_training_and_refused_in_test(tmp_path, cap
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["--benchmark", "klue-ner", "."], 2, "klue-ner asks for a tag per character"),
+        (["--benchmark", "klue-dp", "."], 2, "klue-dp asks for a tree"),
         (["--benchmark", "squad", "."], 2, "there is no benchmark 'squad'. There are: cola,"),
         (["--benchmark", "cola"], 2, "a DIR is missing"),
         (["--from-hub"], 2, "--from-hub loads a benchmark"),
@@ -162,6 +176,28 @@ def test_a_data_set_of_the_hub_is_the_same_as_its_files(tmp_path, monkeypatch):
     pd.testing.assert_frame_equal(by_hub, by_file[by_hub.columns])
     dev = pd.read_csv(tmp_path / "data" / "mnli" / "dev.csv", dtype=str)
     assert list(dev["id"][:2]) == ["dev_matched-0", "dev_matched-1"]
+
+
+def test_tags_of_the_hub_are_the_same_as_those_of_the_files(tmp_path, monkeypatch):
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.chdir(tmp_path)
+    assert begun(tmp_path, "klue-ner") == 0
+    names = list(BENCHMARKS["klue-ner"].classes)
+    kind = datasets.Sequence(datasets.ClassLabel(names=names))
+    splits, files = {}, {"train": "train", "dev": "validation"}
+    for file, split in files.items():
+        rows = pd.read_csv(tmp_path / "data" / "klue-ner" / f"{file}.csv", dtype=str)
+        tags = [[names.index(tag) for tag in json.loads(cell)] for cell in rows["label"]]
+        table = {"tokens": rows["tokens"].map(json.loads), "ner_tags": tags}
+        splits[split] = datasets.Dataset.from_dict(table).cast_column("ner_tags", kind)
+    datasets.DatasetDict(splits).save_to_disk(str(tmp_path / "saved"))
+    arguments = ["--benchmark", "klue-ner", str(tmp_path / "saved"), "--from-hub"]
+    before = pd.read_csv(tmp_path / "data" / "klue-ner" / "train.csv", dtype=str)
+    assert run(init.main, [*arguments, "--name", "by-hub", "--force"]) == 0
+    by_hub = pd.read_csv(tmp_path / "data" / "klue-ner" / "train.csv", dtype=str)
+    assert list(by_hub["label"]) == list(before["label"])
+    assert list(by_hub["tokens"]) == list(before["tokens"])
+    assert set(by_hub["id"]).isdisjoint(before["id"]), "it was written anew"
 
 
 def test_without_datasets_the_message_names_what_to_install(tmp_path, monkeypatch, capsys):

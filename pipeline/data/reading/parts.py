@@ -2,6 +2,7 @@
 
 Such a table is named by a path with a star where the number of each part stands:
 `data/train-*-of-00002.parquet`. Its rows are those of the parts, in the order of their numbers.
+A star alone stands for any name: `data/train/*.csv` is every csv file of that folder, by name.
 """
 
 import re
@@ -24,8 +25,10 @@ def parts_of(path: Path) -> list[Path]:
     """The files that *path* names, in the order of their numbers: itself, where it has no star."""
     if not is_pattern(path):
         return [path]
+    there = list(path.parent.iterdir()) if path.parent.is_dir() else []
+    if path.stem == STAR:
+        return sorted(each for each in there if each.is_file() and each.suffix == path.suffix)
     numbered = re.compile(re.escape(path.name).replace(r"\*", r"(\d+)"))
-    there = path.parent.iterdir() if path.parent.is_dir() else []
     found = [(each, match) for each in there if (match := numbered.fullmatch(each.name))]
     return [each for each, match in sorted(found, key=lambda one: _numbers(one[1].groups()))]
 
@@ -34,8 +37,9 @@ def whole(path: Path, name: str) -> list[Path]:
     """`parts_of`; DataError where there are none, or fewer than their names say."""
     parts = parts_of(path)
     if not parts:
+        stands = "a name" if path.stem == STAR else "a number"
         raise DataError(
-            f"{name}: no file in {path.parent} is called so with a number in place of the star"
+            f"{name}: no file in {path.parent} is called so with {stands} in place of the star"
         )
     said = OF.search(path.name) if is_pattern(path) else None
     if said and len(parts) != int(said[1]):

@@ -1,4 +1,8 @@
-"""The first sheet of an Excel file (.xlsx) to rows of text, read by openpyxl.
+"""A sheet of an Excel file (.xlsx) to rows of text, read by openpyxl.
+
+It is the first that is a table, with two columns or more and a row below their names. What comes
+before it (a page of explanations, an empty sheet) and what follows is left out, and said.
+
 
 A cell is what Excel stores, not how it is shown: 7 shown as 007 is read as 7, which no reader can
 know better. Whole numbers have no ".0", dates are ISO 8601.
@@ -6,6 +10,7 @@ know better. Whole numbers have no ".0", dates are ISO 8601.
 
 import warnings
 import zipfile
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
@@ -19,7 +24,7 @@ from pipeline.data.table import Findings
 
 def parse_spreadsheet(path: Path, name: str) -> tuple[pd.DataFrame, Findings, list[str]]:
     """The rows as str objects, the problems with their row numbers, and notes."""
-    sheets, rows = _sheet(path, name)
+    sheets, read, rows = _sheet(path, name)
     found, notes = Findings(), Findings()
     header = [cell or f"Unnamed: {place}" for place, cell in enumerate(rows[0])] if rows else []
     cells = [row + [""] * (len(header) - len(row)) for row in rows[1:] if any(row)]
@@ -31,7 +36,8 @@ def parse_spreadsheet(path: Path, name: str) -> tuple[pd.DataFrame, Findings, li
                 row[place], removed = clean(cell)
                 if removed:
                     notes.add("NUL or half characters (surrogates) removed", f"row {number}")
-    said = [f"only its first sheet, {sheets[0]!r}, is read of {len(sheets)}"] if sheets[1:] else []
+    others = ", ".join(repr(sheet) for sheet in sheets if sheet != read)
+    said = [f"only its sheet {read!r} is read, not {others}"] if others else []
     table = {
         place: [row[place] if place < len(row) else "" for row in cells]
         for place in range(len(header))
@@ -54,8 +60,8 @@ def sheets_of(path: Path) -> list[str]:
         return []
 
 
-def _sheet(path: Path, name: str) -> tuple[list[str], list[list[str]]]:
-    """Names of all sheets, and the cells of the first without the empty rows at its end."""
+def _sheet(path: Path, name: str) -> tuple[list[str], str, list[list[str]]]:
+    """Names of all sheets, of the one that is the table, and its cells."""
     try:
         from openpyxl import load_workbook
         from openpyxl.utils.exceptions import InvalidFileException
@@ -67,10 +73,18 @@ def _sheet(path: Path, name: str) -> tuple[list[str], list[list[str]]]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of styles and validations that nobody reads here
             book = load_workbook(path, read_only=True, data_only=True)
-            rows = [[_text(cell) for cell in row] for row in book.worksheets[0].values]
+            sheets = book.worksheets
+            table = next((sheet for sheet in sheets if _is_table(sheet.values)), sheets[0])
+            rows = [[_text(cell) for cell in row] for row in table.values]
     except (InvalidFileException, zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
         raise DataError(f"{name} is not an Excel file, or is damaged: {error}") from error
-    return list(book.sheetnames), rows
+    return list(book.sheetnames), table.title, rows
+
+
+def _is_table(values: Iterable[Sequence[Any]]) -> bool:
+    """Whether the first row names two columns or more, and there is another row."""
+    rows = iter(values)
+    return sum(bool(_text(cell)) for cell in next(rows, ())) > 1 and next(rows, None) is not None
 
 
 def _text(value: Any) -> str:

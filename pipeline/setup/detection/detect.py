@@ -16,7 +16,7 @@ from pipeline.base.inputs import MARKED, FileConfig, JoinConfig, Role
 from pipeline.data import id_column_of
 from pipeline.data.labels import labelled_rows, one_hot
 from pipeline.data.reading.packed import FILE_NAME
-from pipeline.data.sample import index_columns, widened
+from pipeline.data.sample import by_joined_keys, composed, index_columns, widened
 from pipeline.problems.label_texts import canonical
 from pipeline.problems.registry import problem_of
 from pipeline.setup.detection.choices import Choices, Overrides
@@ -192,7 +192,7 @@ def _read(files: Files, overrides: Overrides, choices: Choices) -> Seen:
     labelled = {files.train, files.test, *files.holdout}
     ask_names({path: frames[path] for path in frames if path in labelled}, overrides, choices)
     choices.settle()
-    sample = _wide(frames[files.sample]) if files.sample else None
+    sample = _wide(frames[files.sample], frames[files.test]) if files.sample else None
     rows: dict[Role, list[Path]] = {
         "train": [files.train],
         "test": [files.test],
@@ -254,10 +254,17 @@ def _without_names_of_classes(seen: Seen, columns: ColumnsConfig, choices: Choic
     return replace(seen, joins=joins)
 
 
-def _wide(sample: pd.DataFrame) -> pd.DataFrame:
-    """A sample with a row per class as one with a column per class; any other as it is."""
-    found = widened(sample, id_column_of(sample, ""))
-    return found[0] if found else sample
+def _wide(sample: pd.DataFrame, test: pd.DataFrame) -> pd.DataFrame:
+    """A sample with a row per class, or per id of *test* and column, as one with a column for each;
+    any other as it is."""
+    id_column = id_column_of(sample, "")
+    if found := widened(sample, id_column):
+        return found[0]
+    for name in test.columns:
+        ids = composed(test[name].to_numpy(object))
+        if test[name].is_unique and (found := by_joined_keys(sample, id_column, ids)):
+            return found[0].rename(columns={id_column: str(name)})
+    return sample
 
 
 def _shared(seen: Seen, id_column: str, targets: Sequence[str]) -> dict[str, Profile]:

@@ -59,12 +59,13 @@ def find_files(folder: Path, overrides: Overrides, choices: Choices) -> Files:
     folders = [path for path in sorted(folder.iterdir()) if _of_texts(path)]
     given = _given(folder, overrides)
     roles = {path: role_of(path) for path in there}
-    for each in sorted(folder.iterdir()):  # train/, test/ with one table in each
+    for each in sorted(folder.iterdir()):  # train/, test/ with a table in each
         if each.is_dir() and each not in folders and (role := role_of(each)):
             inside, more = _tables_of(each, overrides, named=False)
+            inside, together = _one_table(inside, overrides)
             if len(inside) == 1 and role not in roles.values():
                 roles[inside[0]] = role
-                parts |= more
+                parts |= more | together
     seen = Looked(folder, roles, folders, overrides)
     chosen = {
         role: given[role][0] if given[role] else _choose(role, seen, choices)
@@ -119,6 +120,20 @@ def _tables_of(
             said[folder / pattern] = [told]
             there = [path for path in there if path not in together] + [folder / pattern]
     return sorted(there), said
+
+
+def _one_table(files: list[Path], overrides: Overrides) -> tuple[list[Path], dict[Path, list[str]]]:
+    """*files*, all tables of a folder that is called like a role, as one where they are parts:
+    train/en.csv and train/ko.csv; and why."""
+    if (
+        len(files) < 2
+        or len({path.suffix for path in files}) > 1
+        or not _are_parts(files, overrides)
+    ):
+        return files, {}
+    pattern = files[0].with_name(f"*{files[0].suffix}")
+    names = [path.name for path in files]
+    return [pattern], {pattern: [f"All {len(files)} tables of its folder, one: {_some(names)}."]}
 
 
 def _are_parts(files: Sequence[Path], overrides: Overrides) -> bool:

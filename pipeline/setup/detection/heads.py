@@ -60,6 +60,13 @@ def find_heads(
         return _in_one_column(train, targets[0], asked, choices)
     if not asked and not _classes_each(targets):
         return None
+    if endless := [each.name for each in targets if each.numeric and each.distinct > MOST]:
+        choices.ask(
+            "--target COLUMN",
+            f"for heads every target has classes; these hold more than {MOST} different numbers",
+            endless,
+        )
+        return None
     columns = [each.values for each in targets]
     between = separator_shown(shown, columns)
     told = f", joined by {between!r} in the sample submission" if between else ""

@@ -126,22 +126,21 @@ def find_joins(
             continue
         if role == "test" and any(each.spans for each in found) and span_columns(side):
             continue  # the answers
-        join = _spans(rows, Beside(path, side, role), found, choices)
-        join = join or _join(rows, Beside(path, side, role))
-        if join is None:
-            continue
-        names = [f"{each}:{column}" for each in join.to for column in join.columns]
-        if taken & set(names):  # two files offer the same column: a person has to say which
-            told = f"{path.name} has {', '.join(join.columns)} as well, and is not joined."
-            choices.because("data.joins", told)
-            continue
-        taken |= set(names)
-        found.append(join)
-        whose = " and ".join(join.to)
-        if not join.spans:
-            choices.because(
-                "data.joins", f"Every {join.key} of {whose} stands once in {path.name}."
-            )
+        beside = Beside(path, side, role)
+        one = _spans(rows, beside, found, choices) or _join(rows, beside)
+        for join in [one] if one else _references(rows, beside):
+            names = [f"{each}:{join.prefix}{name}" for each in join.to for name in join.columns]
+            if taken & set(names):  # two files offer the same column: a person has to say which
+                told = f"{path.name} has {', '.join(join.columns)} as well, and is not joined."
+                choices.because("data.joins", told)
+                continue
+            taken |= set(names)
+            found.append(join)
+            whose = " and ".join(join.to)
+            if not join.spans:
+                choices.because(
+                    "data.joins", f"Every {join.key} of {whose} stands once in {path.name}."
+                )
     if found:
         choices.because("data.joins", "--no-joins leaves them out.")
     return found
@@ -168,6 +167,40 @@ def _join(rows: Mapping[Role, Sequence[pd.DataFrame]], beside: Beside) -> JoinCo
         file_key=their if their not in (key, FILE_NAME) else None,
         columns=columns,
     )
+
+
+def _references(rows: Mapping[Role, Sequence[pd.DataFrame]], beside: Beside) -> list[JoinConfig]:
+    """A join for each column of the rows that names rows of the table under another name: the
+    first and the second text of a pair, by their ids. Such a column is in train and in test, and
+    holds more than numbers, which name rows of any longer table."""
+    if beside.role or FILE_NAME in beside.frame.columns:
+        return []
+    to: list[Role] = [role for role in NAMED[""] if rows.get(role)]
+    frames = [frame for role in to for frame in rows[role]]
+    if not {"train", "test"} <= set(to):
+        return []
+    for their in map(str, beside.frame.columns):
+        own = set(beside.frame[their])
+        keys = [
+            str(name)
+            for name in frames[0].columns
+            if all(name in frame and frame[name].isin(own).all() for frame in frames)
+            and not frames[0][name].map(str.isdecimal).any()
+        ]
+        columns = [str(name) for name in beside.frame.columns if name != their]
+        if keys and columns and beside.frame[their].is_unique:
+            return [
+                JoinConfig(
+                    file=str(beside.path),
+                    to=to,
+                    key=key,
+                    file_key=their if their != key else None,
+                    columns=columns,
+                    prefix=f"{key}_",
+                )
+                for key in keys
+            ]
+    return []
 
 
 LABELS = ("label", "tag", "type", "class", "category", "entity", "kind")

@@ -16,7 +16,7 @@ from pipeline.problems.problem import Clues
 from pipeline.problems.registry import TYPES, problem_of
 from pipeline.problems.soft_labels import SOFT_LABELS
 from pipeline.setup.detection.choices import Choices, Overrides
-from pipeline.setup.detection.heads import JointTargets, by_value
+from pipeline.setup.detection.heads import MOST, JointTargets, by_value
 from pipeline.setup.detection.names import GRADES, KINDS, words
 from pipeline.setup.detection.profile import Profile
 from pipeline.setup.detection.target import Answers, class_of_column
@@ -92,6 +92,15 @@ def _of_several(targets: Sequence[Profile], choices: Choices) -> str | None:
         choices.because("task.problem", "Several columns of numbers.")
         return "regression"
     bad = [target.name for target in targets if not target.numeric]
+    if len(bad) < len(targets) and any(target.distinct > MOST for target in targets):
+        choices.ask(
+            f"--target {bad[0]}, and then once more --target for the others with another --name",
+            "some targets are numbers and others words, which no problem has both of: each kind is "
+            "a competition of its own, and the columns of the two submissions go into one file; "
+            "words are",
+            bad,
+        )
+        return None
     choices.ask(
         "--target COLUMN, or --problem heads",
         "several targets have to be numbers, 0 and 1, or classes of few values that come again; "

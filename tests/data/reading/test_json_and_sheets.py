@@ -116,14 +116,14 @@ def book(tmp_path) -> Path:
     return tmp_path / "train.xlsx"
 
 
-def test_the_first_sheet_of_an_excel_file_is_read_as_it_is_stored(book):
+def test_the_sheet_of_an_excel_file_is_read_as_it_is_stored(book):
     reading = read(book)
     assert reading.frame.columns.tolist() == ["id", "text", "label", "when", "Unnamed: 4"]
     assert reading.frame.to_numpy().tolist() == [
         ["007", "NA", "3", "2026-01-02T03:04:00", ""],
         ["8", "글 \u2028", "2.5", "", "true"],
     ]
-    assert reading.notes == ["only its first sheet, 'Sheet', is read of 2"]
+    assert reading.notes == ["only its sheet 'Sheet' is read, not 'notes'"]
     assert column_names(book)[:2] == ["id", "text"]
 
 
