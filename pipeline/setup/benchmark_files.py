@@ -44,9 +44,10 @@ def from_files(record: Benchmark, folder: Path, split: str) -> Split | None:
             raise DataError(f"{path} holds no JSON array; expected the official file of the split")
         return list[Row](rows), []
     if is_conll(text):
-        frame, found, notes = parse_conll(text)
-        raise_if(found.sentences(), DataError, str(path))
-        return [dict(row) for row in frame.to_dict("records")], notes
+        frame, wrong, notes = parse_conll(text)
+        raise_if(wrong.sentences(), DataError, str(path))
+        names = [str(name) for name in frame.columns]
+        return [dict(zip(names, row, strict=True)) for row in frame.to_numpy().tolist()], notes
     return _tab_separated(path, text, record.header if split in ("train", *record.dev) else (),
                           whole=split in record.test)  # fmt: skip
 
