@@ -6,29 +6,13 @@ import shutil
 
 import pytest
 
-from pipeline import cv
 from pipeline.base.command import run
-from pipeline.ensemble import __main__ as ensemble
 from pipeline.predict import main
 from pipeline.training import new_rows
-from tests.toy import pairs, toy_competition
+from tests.toy import pairs
+from tests.trained import NAME, root, trained
 
-NAME = "toy-001-mean.csv"
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """A competition with a submission of `linear` and `tiny`."""
-    root = toy_competition(tmp_path_factory.mktemp("toy"))
-    assert run(cv.main, ["--root", str(root), "--model", "linear", "--model", "tiny"]) == 0
-    assert run(ensemble.main, ["--root", str(root), "--method", "mean"]) == 0
-    assert (root / "submissions" / NAME).is_file()
-    return root
-
-
-@pytest.fixture
-def root(trained, tmp_path):
-    return shutil.copytree(trained, tmp_path / "root")
+__all__ = ["root", "trained"]
 
 
 def cells(path):

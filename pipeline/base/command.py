@@ -71,7 +71,10 @@ def _guarded(main: Main, argv: Sequence[str] | None) -> int:
 
 def command_line() -> str:
     """The command that is running, as a person would type it again."""
-    module = Path(sys.argv[0]).stem
+    program = Path(sys.argv[0])
+    if program.name == "predict.py" and (program.parent / "bundle.json").is_file():
+        return shlex.join(["python", *sys.argv])
+    module = program.stem
     return shlex.join(["python", "-m", f"pipeline.{module}", *sys.argv[1:]])
 
 

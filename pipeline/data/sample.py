@@ -24,6 +24,9 @@ class FileForm(Protocol):
     def rows(self, ids: Sequence[str], cells: Mapping[str, Sequence[str]]) -> pd.DataFrame:
         """The file's rows: *cells* has the (m,) texts of each column, for the *ids* (m,)."""
 
+    def of_rows(self, ids: Sequence[str]) -> "FileForm":
+        """The form of a file of other *ids* (m,)."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class LongForm:
@@ -45,6 +48,39 @@ class LongForm:
         places = pd.Index(ids).get_indexer(pd.Index(self.ids)).tolist()
         values = [cells[name][place] for place, name in zip(places, self.names, strict=True)]
         return self.frame.assign(**{self.value_column: values})
+
+    def of_rows(self, ids: Sequence[str]) -> "LongForm":
+        """The same of other *ids* (m,): the rows of an id, or those of a class, stay together."""
+        names = list(dict.fromkeys(self.names))
+        by_class = len(set(self.ids)) > 1 and self.ids[0] != self.ids[1]
+        pairs = [(each, name) for each in ids for name in names]
+        if by_class:
+            pairs = [(each, name) for name in names for each in ids]
+        columns = {str(column): self._cells(str(column), pairs) for column in self.frame.columns}
+        return replace(
+            self,
+            frame=pd.DataFrame(columns, dtype=object),
+            ids=[each for each, _ in pairs],
+            names=[name for _, name in pairs],
+        )
+
+    def _cells(self, column: str, pairs: Sequence[tuple[str, str]]) -> list[str]:
+        """What a *column* holds for *pairs* of id and name, by what it holds of its first row."""
+        old, (own, name) = self.frame[column].tolist(), (self.ids[0], self.names[0])
+        if column == self.value_column:
+            return [""] * len(pairs)
+        if old == list(self.ids):
+            return [each for each, _ in pairs]
+        if old == list(self.names):
+            return [each for _, each in pairs]
+        if old == [str(row) for row in range(len(old))]:
+            return [str(row) for row in range(len(pairs))]
+        first = str(old[0])
+        if first.startswith(own) and first.endswith(name):
+            between = first[len(own) : len(first) - len(name)]
+            return [f"{each}{between}{kind}" for each, kind in pairs]
+        between = first[len(name) : len(first) - len(own)]
+        return [f"{kind}{between}{each}" for each, kind in pairs]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -262,7 +298,8 @@ def _of_joined_keys(sample: Sample, ids: np.ndarray) -> Sample | None:
 def of_rows(sample: Sample, ids: np.ndarray) -> Sample:
     """A *sample* like this one of the rows with other *ids* (m,), in their order."""
     values = np.repeat(sample.values[:1], len(ids), axis=0)
-    return replace(sample, ids=ids, values=values, written_ids=None)
+    form = None if sample.file_form is None else sample.file_form.of_rows(ids.tolist())
+    return replace(sample, ids=ids, values=values, written_ids=None, file_form=form)
 
 
 def composed(ids: np.ndarray) -> np.ndarray:

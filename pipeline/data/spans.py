@@ -193,6 +193,10 @@ class AnswerForm:
             return self.frame.assign(**{self.value_column: written})
         return pd.DataFrame({self.id_column: order, self.value_column: written}, dtype=object)
 
+    def of_rows(self, ids: Sequence[str]) -> "AnswerForm":
+        """The same of other texts, written in their own order: `of_texts` then says which."""
+        return replace(self, frame=self.frame.head(0), order=[], characters={})
+
 
 def of_texts(sample: Sample, table: Table) -> Sample:
     """*sample* for the texts of another *table*, where it has answers; else as it is."""

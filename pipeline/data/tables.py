@@ -331,7 +331,7 @@ def load(competition: Competition, root: Path, further: Sequence[str] = ()) -> T
     The rows that are trained on also have the *further* columns. Raises DataError listing all
     problems of all files.
     """
-    sample = _sample(competition, root)
+    sample = sample_in(competition, root)
     needed = [*fold_columns(competition), *further]
     train = labelled_files([competition.data.train], competition, root, needed)
     extra = labelled_files(competition.data.extra_train, competition, root, further)
@@ -362,7 +362,7 @@ def load(competition: Competition, root: Path, further: Sequence[str] = ()) -> T
     )
 
 
-def _sample(competition: Competition, root: Path) -> Checked[Sample]:
+def sample_in(competition: Competition, root: Path) -> Checked[Sample]:
     """The sample submission; None where there is none or it cannot be read."""
     name = competition.data.sample_submission
     if not name:

@@ -257,6 +257,10 @@ class DocumentForm:
         others = [name for name in self.frame.columns if name != self.value_column]
         return pd.DataFrame({others[0]: order, self.value_column: written}, dtype=object)
 
+    def of_rows(self, ids: Sequence[str]) -> "DocumentForm":
+        """The same of documents that are written in their own order."""
+        return replace(self, frame=self.frame.head(0), order=[])
+
     def _cell(self, tags: Sequence[str]) -> str:
         return json.dumps(tags, ensure_ascii=False) if self.join == "json" else self.join.join(tags)
 

@@ -11,13 +11,17 @@ are scored from moments.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from pipeline.base import UsageError
 from pipeline.data import Table
 from pipeline.problems.registry import problem_of
+
+if TYPE_CHECKING:
+    from pipeline.ensemble.decisions.decision import Decision
+    from pipeline.problems.form import Form
 
 # Facts about rows besides their predictions: which slice of the data they are from, and a few
 # numbers about their texts. Labels are never among them.
@@ -91,16 +95,14 @@ def facts_of(tables: Sequence[Table], column: str | None = None) -> list[RowFeat
         levels = [str(level) for level in names[counts >= SMALLEST]]
         if len(names) <= MOST and len(levels) >= FEWEST:
             return [_sliced(table, name, levels) for table in tables]
-    return [RowFeatures(table.texts, np.full(len(table), REST)) for table in tables]
+    return [about_rows(table) for table in tables]
 
 
-def about_rows(
-    train: Table, test: Table, holdout: Table | None, slice_by: str | None, table: Table
-) -> RowFeatures:
-    """Facts about the rows of another *table*, sliced as those of *train* and *test* are."""
-    tables = [train, test, *([] if holdout is None else [holdout])]
-    column = facts_of(tables, slice_by)[0].column
-    return facts_of([*tables, table], column)[-1]
+def about_rows(table: Table, column: str = "", levels: Sequence[str] = ()) -> RowFeatures:
+    """Facts about the rows of *table*, sliced by the *levels* of a *column*; by none without."""
+    if not column:
+        return RowFeatures(table.texts, np.full(len(table), REST))
+    return _sliced(table, column, list(levels))
 
 
 def _sliced(table: Table, column: str, levels: list[str]) -> RowFeatures:
@@ -216,3 +218,29 @@ def within_range(values: np.ndarray, problem: str) -> np.ndarray:
 def mean_of(members: Sequence[np.ndarray]) -> np.ndarray:
     """(n, k) float64, the plain mean of M arrays (n, k), one of them in memory at a time."""
     return Blend(np.full(len(members), 1 / len(members)), np.zeros(members[0].shape[1])).of(members)
+
+
+# An ensemble on its own: what its answers need, and nothing of the rows it was fitted on.
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Fitted:
+    """The members' predictions in, the values that are written out."""
+
+    blend: Predictor
+    decision: "Decision | None"
+    """None: predictions are written as they are."""
+    form: "Form"
+    limits: tuple[float, float]
+    """Lowest and highest label that numbers written as labels may have."""
+    column: str = ""
+    """The column that slices the rows; none where they are not sliced."""
+    levels: list[str] = field(default_factory=list)
+
+    def rows(self, members: Sequence[np.ndarray], table: Table) -> Rows:
+        """The rows of *table*, M *members* (m, k) having predicted them."""
+        return Rows(members, about_rows(table, self.column, self.levels))
+
+    def decide(self, predicted: np.ndarray) -> np.ndarray:
+        """(m, k) decided values from the blend's predictions (m, k)."""
+        return predicted if self.decision is None else self.decision.apply(predicted)

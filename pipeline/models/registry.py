@@ -44,6 +44,8 @@ class LearnerKind:
     none."""
     spans: str = ""
     """The same for answers that stand in a text; empty where it learns none."""
+    remembers: str = "nothing but weights"
+    """What of the training rows its saved files hold, for whoever hands them on."""
 
     def factory_for(self, problem: Problem) -> str:
         """What makes its factory for a *problem*; empty where it cannot learn that."""
@@ -59,6 +61,7 @@ LEARNERS = {
         recipe="pipeline.models.settings:LinearRecipe",
         factory="pipeline.models.linear.learner:make_factory",
         saved=SavedFiles("linear.npz", "linear.json", "sha256"),
+        remembers="values of feature columns that several rows share; n-grams as hash numbers only",
     ),
     "crf": LearnerKind(
         recipe="pipeline.models.crf:CrfRecipe",
@@ -67,16 +70,19 @@ LEARNERS = {
         rows=False,
         units="pipeline.models.crf:make_factory",
         spans="pipeline.models.crf_spans:make_factory",
+        remembers="words and n-grams of the training texts, readable",
     ),
     "boosting": LearnerKind(
         recipe="pipeline.models.settings:BoostingRecipe",
         factory="pipeline.models.boosting.learner:make_factory",
         saved=SavedFiles("boosting.npz", "boosting.json", "sha256"),
+        remembers="values of feature columns that several rows share; n-grams as hash numbers only",
     ),
     "embeddings": LearnerKind(
         recipe="pipeline.models.settings:EmbeddingsRecipe",
         factory="pipeline.models.embeddings.learner:make_factory",
         saved=SavedFiles("embeddings.npz", "embeddings.json", "sha256"),
+        remembers="with head knn or svr the vectors and targets of training rows; no texts",
         weights="pipeline.models.hub.weights:locate",
         torch=True,
     ),

@@ -6,7 +6,7 @@ import hashlib
 import math
 import platform
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -26,11 +26,11 @@ from pipeline.data.units import begins
 from pipeline.ensemble import Outcome
 from pipeline.ensemble.decisions.choose import Judge
 from pipeline.ensemble.outcome import Instead, conclude
-from pipeline.ensemble.predictor import Rows
+from pipeline.ensemble.predictor import Fitted, Rows
 from pipeline.folds.frozen import read_frozen
 from pipeline.metrics import get_metric
 from pipeline.oof import doubts_of, origin_of
-from pipeline.oof.members import read_members
+from pipeline.oof.members import Members, read_members
 from pipeline.oof.runs import remarks_of, seen_by_audit, standing
 from pipeline.submissions.submission_file import build, check
 
@@ -71,9 +71,21 @@ class BuiltSubmission:
 
 
 def make(
-    root: Path, competition: Competition, asked: BuildRequest, notes: Sequence[str] = ()
+    root: Path,
+    competition: Competition,
+    asked: BuildRequest,
+    notes: Sequence[str] = (),
+    instead: Callable[[Members], Members] = lambda members: members,
 ) -> BuiltSubmission:
-    """Read everything, fit, choose and score; *notes* are told on the page."""
+    """Read everything, fit, choose and score.
+
+    Args:
+        root: where all is read from.
+        competition: as it was when the runs were trained.
+        asked: which runs, and how they are blended.
+        notes: told on the page.
+        instead: the members that are blended instead of those that were read.
+    """
     paths = Paths(root, competition.name)
     metric = get_metric(competition.task.metric, competition.task, paths.root)
     tables = load(competition, paths.root)
@@ -94,7 +106,7 @@ def make(
         metric,
         tables.train,
         folds,
-        members,
+        instead(members),
         asked.method,
         form,
         test=tables.test,
@@ -102,7 +114,8 @@ def make(
         slice_by=asked.slice_by,
         notes=[*tables.notes, *notes],
     )
-    content = fill(outcome, tables.test.ids.tolist(), tables.sample)
+    given = Rows(outcome.members.test, outcome.facts)
+    content = fill(fitted_of(outcome), task, tables.test.ids.tolist(), tables.sample, given)
     return BuiltSubmission(asked=asked, outcome=outcome, content=content)
 
 
@@ -141,19 +154,35 @@ def beside_equal_weights(
     return replace(made, outcome=replace(outcome, instead=instead))
 
 
-def fill(outcome: Outcome, ids: Sequence[str], sample: Sample, rows: Rows | None = None) -> bytes:
+def fitted_of(outcome: Outcome) -> Fitted:
+    """What of an *outcome* makes answers of rows."""
+    facts = outcome.facts
+    return Fitted(
+        blend=outcome.assessment.blend,
+        decision=outcome.decided.step,
+        form=outcome.form,
+        limits=outcome.competition.task.label_range or outcome.seen_range,
+        column="" if facts is None else facts.column,
+        levels=[] if facts is None else list(facts.levels),
+    )
+
+
+def fill(fitted: Fitted, task: TaskConfig, ids: Sequence[str], sample: Sample, rows: Rows) -> bytes:
     """The submission's bytes; DataError where the predictions do not fit the sample.
 
-    *rows*: what is known of the rows with these *ids*; None for those of the test file.
+    *rows*: what is known of the rows with these *ids*.
     """
-    task = outcome.competition.task
-    rows = rows or Rows(outcome.members.test, outcome.facts)
-    predicted = outcome.assessment.blend.predict(rows, task.problem_type.name)
+    predicted = fitted.blend.predict(rows, task.problem_type.name)
     check(ids, sample.ids.tolist(), predicted)
-    decided = outcome.decided.apply(predicted)
-    limits = task.label_range or outcome.seen_range
-    texts = task.problem_type.texts(outcome.form, task, as_decoded(task, decided, ids), limits)
-    return build(sample, ids, texts)
+    return build(sample, ids, answers(fitted, task, ids, predicted))
+
+
+def answers(
+    fitted: Fitted, task: TaskConfig, ids: Sequence[str], predicted: np.ndarray
+) -> dict[str, list[str]]:
+    """What each column of the sample gets, (m,) texts, of the blend's predictions (m, k)."""
+    decided = as_decoded(task, fitted.decide(predicted), ids)
+    return task.problem_type.texts(fitted.form, task, decided, fitted.limits)
 
 
 def as_decoded(task: TaskConfig, predicted: np.ndarray, ids: Sequence[str]) -> np.ndarray:

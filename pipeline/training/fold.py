@@ -10,12 +10,12 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from pipeline import __version__
-from pipeline.base import ArtifactError, read_json
+from pipeline.base import ArtifactError, Competition, read_json
 from pipeline.base.errors import DivergedError
 from pipeline.base.fault_injection import reach
 from pipeline.base.files import commit_json
@@ -26,7 +26,7 @@ from pipeline.data import Table
 from pipeline.data.table import concatenate
 from pipeline.data.tables import fold_columns
 from pipeline.metrics import Metric, MetricError
-from pipeline.models import Watch
+from pipeline.models import Recipe, Watch
 from pipeline.models.learner import Learner
 from pipeline.models.recipes import further_columns
 from pipeline.oof.manifest import FORMAT
@@ -241,7 +241,19 @@ def _predict(job: Job, part: Part, learner: Learner, watch: Watch) -> FoldPredic
     return FoldPredictions(**arrays)
 
 
-def predict_bare(job: Job, learner: Learner, table: Table, watch: Watch) -> np.ndarray:
+class Asked(Protocol):
+    """A run that is asked for predictions: a `Job` is one."""
+
+    @property
+    def competition(self) -> Competition:
+        """What is predicted."""
+
+    @property
+    def recipe(self) -> Recipe:
+        """How it was learnt."""
+
+
+def predict_bare(job: Asked, learner: Learner, table: Table, watch: Watch) -> np.ndarray:
     """(len(table), k) finite predictions of *table*, its targets taken away first: float32, or
     what the problem type has them kept as.
 

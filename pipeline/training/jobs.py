@@ -5,7 +5,7 @@ import hashlib
 import json
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -154,25 +154,31 @@ def check_kind(recipe: Recipe, competition: Competition) -> None:
 
 
 def make_factory(
-    recipe: Recipe, competition: Competition, policy: FailurePolicy, tokens: Path | None = None
+    recipe: Recipe,
+    competition: Competition,
+    policy: FailurePolicy,
+    tokens: Path | None = None,
+    fitter: Callable[[Any], Any] | None = None,
 ) -> LearnerFactory:
     """The factory for *recipe*; raises UsageError or BusyError where its weights are not there.
 
-    *tokens* is the folder of the token stores; without it they stay in memory.
+    *tokens* is the folder of the token stores; without it they stay in memory. *fitter*, as in
+    `pipeline.models.learner.Engine`: what runs a torch module; Lightning by default.
     """
     kind = LEARNERS[recipe.learner]
     check_kind(recipe, competition)
     if kind.torch:
         wait_asleep()  # heeded only where torch is not loaded yet
 
-    def fitter(hardware: Any) -> Any:
+    def by_lightning(hardware: Any) -> Any:
         from pipeline.training.lightning.trainer import FoldFitter
 
         return FoldFitter(hardware, policy)
 
     where = kind.factory_for(competition.task.problem_type)
     view = view_of(competition.columns, template_of(recipe))
-    engine = Engine(tokens=tokens, deterministic=policy.deterministic, fitter=fitter)
+    run = fitter or by_lightning
+    engine = Engine(tokens=tokens, deterministic=policy.deterministic, fitter=run)
     factory: LearnerFactory = load_object(where)(recipe, competition, engine)
     return SeenFactory(factory, recipe.clean, view) if recipe.clean or view else factory
 

@@ -6,27 +6,45 @@ what the run's predictions were made with is refused. Predictions are kept part 
 piece, so that a killed command goes on, and a million rows take the memory of a few.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.base import ArtifactError, Competition, Paths, read_json
+from pipeline.base import (
+    ArtifactError,
+    Competition,
+    DataError,
+    Paths,
+    UsageError,
+    raise_if,
+    read_json,
+)
 from pipeline.base.doors import load as load_object
 from pipeline.base.files import commit_arrays, read_arrays
 from pipeline.base.parser import from_dict
 from pipeline.base.paths import Part
 from pipeline.data import Table, load
+from pipeline.data.sample import Sample
+from pipeline.data.tables import file_to_predict, sample_in
+from pipeline.ensemble import Outcome
 from pipeline.folds.frozen import read_frozen
 from pipeline.models import Recipe, Watch
+from pipeline.models.learner import LearnerFactory
 from pipeline.models.recipes import further_columns
 from pipeline.models.registry import LEARNERS
 from pipeline.oof.manifest import origin_of, parts_of
+from pipeline.submissions.build import BuiltSubmission, make
+from pipeline.submissions.rebuild import Origin, prove, remake
 from pipeline.training.fold import predict_bare
 from pipeline.training.jobs import Job, make_factory
 from pipeline.training.options import FailurePolicy
+from pipeline.training.progress import Preparing, Progress
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 PIECE = 50_000
 """Rows that are predicted at once."""
@@ -56,6 +74,77 @@ def lacking(paths: Paths, manifest: Mapping[str, Any]) -> str:
     )
 
 
+def whole_ensemble(root: Path, origin: Origin, members: Sequence[str] | None) -> BuiltSubmission:
+    """The ensemble of a submission, shown to give its bytes, or of some of its *members*.
+
+    Raises ArtifactError where learners are missing, with what remains.
+    """
+    runs = origin.asked.runs
+    if unknown := sorted(set(members or ()) - set(runs)):
+        listed = f"it was made from {', '.join(runs)}"
+        raise UsageError(f"--members {' '.join(unknown)}: not in {origin.csv.name}; {listed}")
+    if members is None or set(members) == set(runs):
+        made = remake(root, origin)
+        prove(root, origin, made)
+    else:
+        wanted = [name for name in runs if name in members]
+        made = make(root, origin.competition, replace(origin.asked, runs=wanted))
+    paths = Paths(root, origin.competition.name)
+    gone = {
+        manifest["name"]: why
+        for manifest in made.outcome.members.manifests
+        if (why := lacking(paths, manifest))
+    }
+    if not gone:
+        return made
+    left = [name for name in made.outcome.members.names if name not in gone]
+    lines = [f"  - {name}: {why}" for name, why in gone.items()]
+    if left:
+        rest = make(root, origin.competition, replace(origin.asked, runs=left))
+        lines.append(
+            f"What remains can predict: --members {' '.join(left)} (honest "
+            f"{told_score(rest.outcome)}; all of it: {told_score(made.outcome)})"
+        )
+    raise ArtifactError(f"{origin.csv.name} cannot predict new rows:\n" + "\n".join(lines))
+
+
+def told_score(outcome: Outcome) -> str:
+    """The metric and the honest score, for people."""
+    if outcome.doubts or outcome.honest is None:
+        return f"{outcome.metric.name} untold"
+    return f"{outcome.metric.name} {outcome.honest:.4f}"
+
+
+def rows_to_predict(
+    file: Path, competition: Competition, root: Path, encoding: str | None = None, sample: str = ""
+) -> tuple[Table, Sample]:
+    """The rows of *file*, checked as those of a test file are, and the form of their answers.
+
+    *sample* is a sample submission for them; without it the form is made up. Relative paths of
+    files that are joined to the rows start at *root*.
+    """
+    own = competition.data.how(competition.data.test)
+    alike = [own] if Path(own.file).suffix == file.suffix else []
+    joined = {join.file for join in competition.data.joins}
+    data = replace(
+        competition.data,
+        test=str(file.absolute()),
+        sample_submission=str(Path(sample).absolute()) if sample else "",
+        encoding=encoding or competition.data.encoding,
+        files=[
+            *(replace(each, file=str(file.absolute())) for each in alike),
+            *(each for each in competition.data.files if each.file in joined),
+        ],
+    )
+    competition = replace(competition, data=data)
+    given = sample_in(competition, root)
+    rows, form = file_to_predict(competition, root, given.value)
+    raise_if([*given.problems, *rows.problems], DataError)
+    assert rows.value is not None, "a file that cannot be read is a problem"
+    assert form is not None, "it is made up where there is none"
+    return replace(rows.value, source=file.name), form
+
+
 @dataclass(frozen=True, kw_only=True)
 class NewRows:
     """Rows to predict, and where what is done of it is kept."""
@@ -72,41 +161,78 @@ class NewRows:
             yield number, self.table.rows((places >= start) & (places < start + PIECE))
 
 
+@dataclass(frozen=True, kw_only=True)
+class SavedRun:
+    """A finished run whose learners are on the disk."""
+
+    run: str
+    competition: Competition
+    recipe: Recipe
+    factory: LearnerFactory
+    parts: list[Part]
+    """In the order in which their predictions are added up."""
+    weights: Callable[[Part], Path]
+    """The folder of a learner; raises ArtifactError where it is not the run's."""
+
+
+def saved_run(job: Job, manifest: Mapping[str, Any]) -> SavedRun:
+    """The run of a *job*, its learners where they were trained."""
+
+    def weights(part: Part) -> Path:
+        workspace = job.workspace(part)
+        if read_json(workspace.trained).get("settings") != workspace.fingerprint:
+            raise ArtifactError(
+                f"the weights in {workspace.folder} are not those of {part.name} of run {job.run}: "
+                "they were trained on other rows, or with another tokenizer or backbone. "
+                f"Train it anew: python -m pipeline.cv --model {job.recipe.name} --fresh"
+            )
+        return workspace.weights
+
+    return SavedRun(
+        run=job.run,
+        competition=job.competition,
+        recipe=job.recipe,
+        factory=job.factory,
+        parts=parts_in_order(manifest),
+        weights=weights,
+    )
+
+
 def predicted(
-    job: Job,
-    parts: Sequence[Part],
+    saved: SavedRun,
     rows: NewRows,
     watch: Callable[[Part], Watch],
     done: Callable[[Part], None] = lambda part: None,
 ) -> np.ndarray:
     """(m, k) float64, the mean of the run's learners for the *rows*, added up in the order of
-    *parts* as the run's own predictions are.
+    the parts as the run's own predictions are.
 
     *done* is told of each part. Raises ArtifactError where weights are others than the run's.
     """
-    total = np.zeros((len(rows.table), len(job.competition.outputs)))
-    for part in parts:
-        _check(job, part)
-        learner = None
+    total = np.zeros((len(rows.table), len(saved.competition.outputs)))
+    for part in saved.parts:
+        weights, learner = saved.weights(part), None
         for number, piece in rows.pieces():
-            path = rows.kept / job.run / f"{part.name}-{number}.npz"
+            path = rows.kept / saved.run / f"{part.name}-{number}.npz"
             if not path.is_file():
-                learner = learner or job.factory.load(job.workspace(part).weights)
-                commit_arrays(path, {"rows": predict_bare(job, learner, piece, watch(part))})
+                learner = learner or saved.factory.load(weights)
+                commit_arrays(path, {"rows": predict_bare(saved, learner, piece, watch(part))})
             start = number * PIECE
             total[start : start + len(piece)] += read_arrays(path)["rows"]
         done(part)
-    return total / len(parts)
+    return total / len(saved.parts)
 
 
-def _check(job: Job, part: Part) -> None:
-    workspace = job.workspace(part)
-    if read_json(workspace.trained).get("settings") != workspace.fingerprint:
-        raise ArtifactError(
-            f"the weights in {workspace.folder} are not those of {part.name} of run {job.run}: "
-            "they were trained on other rows, or with another tokenizer or backbone. "
-            f"Train it anew: python -m pipeline.cv --model {job.recipe.name} --fresh"
-        )
+def by_members(runs: Iterable[SavedRun], rows: NewRows, console: "Console") -> list[np.ndarray]:
+    """(m, k) of each of the *runs*, with progress on *console*."""
+    found = []
+    for saved in runs:
+        saved.factory.prepare([rows.table], Preparing(saved.run, console))
+        with Progress(saved.run, len(saved.parts), console) as progress:
+            found.append(predicted(saved, rows, progress.watch))
+        count = len(saved.parts)
+        console.print(f"{saved.run}: {len(rows.table):,} rows by {count} learners", soft_wrap=True)
+    return found
 
 
 def jobs_again(
@@ -134,3 +260,12 @@ def jobs_again(
             seeds=manifest["seeds"],
         )
         factory.close()
+
+
+def saved_again(
+    root: Path, competition: Competition, manifests: Sequence[Mapping[str, Any]]
+) -> Iterator[SavedRun]:
+    """The finished runs of these *manifests*, one at a time."""
+    jobs = jobs_again(root, competition, manifests)
+    for job, manifest in zip(jobs, manifests, strict=True):
+        yield saved_run(job, manifest)

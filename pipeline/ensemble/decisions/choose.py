@@ -145,10 +145,14 @@ class Decided:
     of_method: bool
     """Whether the file's own method made them in every fold, where choosing it scores higher."""
 
+    @property
+    def step(self) -> Decision | None:
+        """What is done; None: nothing."""
+        return self.decision or self.form
+
     def apply(self, predicted: np.ndarray) -> np.ndarray:
         """(m, k) decided values from predictions (m, k)."""
-        step = self.decision or self.form
-        return predicted if step is None else step.apply(predicted)
+        return predicted if self.step is None else self.step.apply(predicted)
 
     @property
     def wavers(self) -> bool:

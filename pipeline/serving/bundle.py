@@ -1,0 +1,194 @@
+"""A bundle: a folder with all that the predictions of one submission need, and how it is opened.
+
+    bundle.json          the config, the members with their recipes and parts, the blend, decisions
+    ensemble.npz         arrays of the blend
+    members/RUN/seed-S/fold-F/     the learners, as `cv` saved them
+    backbones/DIGEST/    config, tokenizer and weights that learners start from
+    data/                tables that are joined to the rows to predict; as a rule there are none
+    wheels/, wheels.txt  this package, and what else has to be installed
+    SHA256SUMS           of every other file, as sha256sum writes and checks it
+
+Nothing in it is a pickle, and no file of it names a place outside.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from pipeline.base import ArtifactError, Competition, UsageError, read_json
+from pipeline.base.doors import load as load_object
+from pipeline.base.files import read_arrays, refuse_links, sha256
+from pipeline.base.parser import from_dict
+from pipeline.base.paths import Part, safe_name
+from pipeline.data import Table
+from pipeline.data.sample import Sample, of_rows
+from pipeline.data.spans import of_texts
+from pipeline.ensemble.predictor import Fitted
+from pipeline.models import Recipe
+from pipeline.models.registry import LEARNERS
+from pipeline.serving.plain import from_plain
+from pipeline.submissions.build import fill
+from pipeline.training.jobs import make_factory
+from pipeline.training.new_rows import SavedRun
+from pipeline.training.options import FailurePolicy
+
+FORMAT = 1
+ABOUT, ARRAYS, SUMS = "bundle.json", "ensemble.npz", "SHA256SUMS"
+NAMED = 3
+"""Files that a sentence names."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Bundle:
+    """An opened bundle."""
+
+    folder: Path
+    about: dict[str, Any]
+    """bundle.json."""
+    competition: Competition
+    fitted: Fitted
+    sample: Sample
+    """The form of the answers, with two rows at most."""
+
+    @property
+    def members(self) -> list[dict[str, Any]]:
+        """name, recipe, parts and backbone of each."""
+        found: list[dict[str, Any]] = self.about["members"]
+        return found
+
+    @property
+    def data(self) -> Path:
+        """Where tables lie that are joined to the rows."""
+        return self.folder / "data"
+
+    def runs(
+        self, tokens: Path | None = None, fitter: Callable[[Any], Any] | None = None
+    ) -> Iterator[SavedRun]:
+        """The members, one at a time; *tokens* and *fitter* as for `make_factory`."""
+        for member in self.members:
+            recipe = self.recipe(member)
+            factory = make_factory(recipe, self.competition, FailurePolicy(), tokens, fitter)
+            yield self.run(member, recipe, factory)
+            factory.close()
+
+    def run(self, member: dict[str, Any], recipe: Recipe, factory: Any) -> SavedRun:
+        """A *member* whose learners *factory* loads."""
+        folder = self.folder / "members" / safe_name(member["name"])
+        return SavedRun(
+            run=member["name"],
+            competition=self.competition,
+            recipe=recipe,
+            factory=factory,
+            parts=[Part(*part) for part in member["parts"]],
+            weights=lambda part: folder / part.name,
+        )
+
+    def recipe(self, member: dict[str, Any]) -> Recipe:
+        """The recipe of a *member*, its backbone in this folder."""
+        kind: type[Recipe] = load_object(LEARNERS[member["recipe"]["learner"]].recipe)
+        recipe = from_dict(kind, member["recipe"])
+        if not member["backbone"]:
+            return recipe
+        place: dict[str, Any] = {
+            "backbone": str((self.folder / "backbones" / member["backbone"]).absolute())
+        }
+        if any(each.name == "revision" for each in fields(recipe)):
+            place["revision"] = None
+        return replace(recipe, **place)
+
+    def content(self, table: Table, sample: Sample | None, members: list[np.ndarray]) -> bytes:
+        """The answers' file for the rows of *table*, which *members* (m, k) predicted; in the form
+        of *sample*, else in that of the submission."""
+        form = sample
+        if form is None:
+            known = set(self.sample.ids) == set(table.ids)
+            form = of_texts(self.sample if known else of_rows(self.sample, table.ids), table)
+        if gone := [name for name in self.fitted.form.columns if name not in form.columns]:
+            raise UsageError(
+                f"--sample has no column {gone[0]!r}; the submission was made for "
+                f"{', '.join(self.fitted.form.columns)}"
+            )
+        rows = self.fitted.rows(members, table)
+        return fill(self.fitted, self.competition.task, table.ids.tolist(), form, rows)
+
+
+def open_bundle(folder: Path, whole: bool = True) -> Bundle:
+    """The bundle in *folder*; with *whole*, once every file is shown to be as it was written.
+
+    Raises UsageError where it is no bundle, ArtifactError where it is damaged or of another
+    version.
+    """
+    if folder.is_file():
+        raise UsageError(
+            f"{folder} is a file. Unpack it first: python -m zipfile -e {folder} {folder.stem}"
+        )
+    if not (folder / ABOUT).is_file():
+        raise UsageError(f"{folder} is no bundle: there is no {ABOUT}. Make one: pipeline.bundle")
+    about = read_json(folder / ABOUT)
+    if about.get("format") != FORMAT:
+        raise ArtifactError(
+            f"{folder} has the format {about.get('format')}, this version reads {FORMAT}. Use the "
+            f"package that it holds: pip install --no-deps {folder}/wheels/*.whl"
+        )
+    if whole:
+        check_files(folder)
+    arrays = read_arrays(folder / ARRAYS)
+    return Bundle(
+        folder=folder,
+        about=about,
+        competition=from_dict(Competition, about["config"]),
+        fitted=from_plain(about["ensemble"], arrays),
+        sample=from_plain(about["sample"], arrays),
+    )
+
+
+def check_files(folder: Path) -> None:
+    """Raise ArtifactError unless all files in *folder* are those that SHA256SUMS names."""
+    refuse_links(folder)
+    said = sums(folder)
+    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    there.discard(SUMS)
+    gone = sorted(said.keys() - there)
+    new = sorted(name for name in there - said.keys() if "__pycache__" not in name)
+    changed = [name for name in sorted(said.keys() & there) if sha256(folder / name) != said[name]]
+    problems = [
+        f"{what}: {', '.join(names[:NAMED])}"
+        + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
+        for what, names in (
+            ("missing", gone),
+            ("changed since the bundle was made", changed),
+            ("not of the bundle", new),
+        )
+        if names
+    ]
+    if problems:
+        raise ArtifactError(
+            f"{folder} is not as it was made ({'; '.join(problems)}). Copy it again from where it "
+            "was made"
+        )
+
+
+def sums(folder: Path) -> dict[str, str]:
+    """File -> SHA-256, as SHA256SUMS says; ArtifactError where it leads elsewhere or is missing."""
+    path, found = folder / SUMS, {}
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ArtifactError(f"{path} cannot be read, so nobody knows what is whole") from error
+    for line in lines:
+        digest, _, name = line.partition("  ")
+        inside = PurePosixPath(name)
+        if not name or inside.is_absolute() or ".." in inside.parts:
+            raise ArtifactError(f"{path} is damaged: {line[:80]!r}")
+        found[name] = digest
+    return found
+
+
+def digest_of(about: dict[str, Any]) -> str:
+    """SHA-256 over all that bundle.json says."""
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,250 @@
+"""A submission's learners, blend and code put into a folder that predicts by itself.
+
+It is made beside its place under another name and renamed at the end, so a bundle is whole or not
+there. The same submission gives the same bytes.
+"""
+
+import shutil
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from fnmatch import fnmatch
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline import __version__
+from pipeline.base import UsageError
+from pipeline.base.config import as_dict
+from pipeline.base.errors import ResourceError
+from pipeline.base.files import (
+    commit_arrays,
+    commit_bytes,
+    commit_json,
+    commit_text,
+    free_bytes,
+    raise_resource_error,
+    sha256,
+    size_text,
+)
+from pipeline.base.paths import safe_name
+from pipeline.data import load
+from pipeline.data.sample import of_rows
+from pipeline.ensemble.predictor import Blend, Fitted
+from pipeline.models.hub.download import FILES
+from pipeline.models.hub.weights import fetch, locate
+from pipeline.models.recipes import as_values
+from pipeline.models.registry import LEARNERS
+from pipeline.oof import Members
+from pipeline.serving.bundle import ABOUT, ARRAYS, FORMAT, SUMS
+from pipeline.serving.papers import Backbone, dockerfile, licences, notebook, readme
+from pipeline.serving.plain import to_plain
+from pipeline.serving.wheel import NEVER, pinned, requirements, wheel, wheel_name
+from pipeline.submissions.build import BuiltSubmission, fitted_of
+from pipeline.submissions.rebuild import Origin
+from pipeline.training.new_rows import SavedRun, saved_again
+
+CARRIED = (*FILES, "1_*/config.json")
+"""Of a backbone's folder: what `hub` downloads of one, and what sentence-transformers says."""
+SPARE = 1.02
+SERVED = ["fastapi", "uvicorn", "prometheus-client"]
+"""What `pipeline.serve` needs beside the rest."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Asked:
+    """What is to be packed."""
+
+    root: Path
+    origin: Origin
+    made: BuiltSubmission
+    """The ensemble of the submission, or of some of its members."""
+
+    @cached_property
+    def places(self) -> list[int]:
+        """Positions of the members that answers need: not those that a weighted sum gives 0."""
+        blend = self.made.outcome.assessment.blend
+        if isinstance(blend, Blend):
+            return [int(place) for place in np.flatnonzero(blend.weights)]
+        return list(range(len(self.made.outcome.members.names)))
+
+    @cached_property
+    def members(self) -> Members:
+        """Those that are packed."""
+        return self.made.outcome.members.keep(self.places)
+
+    @property
+    def left_out(self) -> list[str]:
+        """Members that no answer needs."""
+        names = self.made.outcome.members.names
+        return [name for name in names if name not in self.members.names]
+
+    @property
+    def fitted(self) -> Fitted:
+        """The ensemble of those that are packed."""
+        whole = fitted_of(self.made.outcome)
+        if not isinstance(whole.blend, Blend):
+            return whole
+        return replace(whole, blend=Blend(whole.blend.weights[self.places], whole.blend.intercept))
+
+
+def staging_of(out: Path) -> Path:
+    """Where a bundle lies until it is whole; what a killed command left there is deleted."""
+    folder = out.with_name(f".{out.name}.partial")
+    if folder.exists():
+        shutil.rmtree(folder)
+    return folder
+
+
+def check_place(out: Path) -> None:
+    """Raise UsageError where something lies at *out* already."""
+    if out.exists():
+        raise UsageError(f"-o {out} is there already; name another place, or delete it")
+    if not out.parent.is_dir():
+        raise UsageError(f"-o {out}: there is no folder {out.parent}")
+
+
+def pack(asked: Asked, folder: Path) -> None:
+    """Write all of the bundle but its checksums into *folder*."""
+    outcome, competition = asked.made.outcome, asked.origin.competition
+    members, backbones = [], dict[str, Backbone]()
+    try:
+        folder.mkdir(parents=True)
+        for saved in saved_again(asked.root, competition, asked.members.manifests):
+            backbone = _backbone(saved, folder, backbones)
+            _copy_learners(saved, folder)
+            members.append(
+                {
+                    "name": saved.run,
+                    "recipe": as_values(saved.recipe)
+                    | ({"backbone": f"backbones/{backbone}"} if backbone else {}),
+                    "parts": [list(part) for part in saved.parts],
+                    "backbone": backbone,
+                    "remembers": LEARNERS[saved.recipe.learner].remembers,
+                }
+            )
+        for join in competition.data.joins:
+            if "test" in join.to:
+                _copy(asked.root / join.file, folder / "data" / join.file)
+    except OSError as error:
+        raise_resource_error(error, folder)
+        raise
+    arrays: dict[str, Any] = {}
+    tables = load(competition, asked.root)
+    sample = of_rows(tables.sample, tables.sample.ids[:2])
+    about = {
+        "format": FORMAT,
+        "code": {"foldstack": __version__, "wheel": wheel_name()},
+        "submission": asked.origin.csv.name,
+        "sha256": asked.origin.sha256,
+        "whole": asked.made.asked.runs == asked.origin.asked.runs,
+        "competition": competition.name,
+        "config": as_dict(competition),
+        "members": members,
+        "metric": outcome.metric.name,
+        "honest": None if outcome.doubts else outcome.honest,
+        "method": outcome.assessment.method,
+        "weights": [float(each) for each in asked.fitted.blend.weights],
+        "left_out": asked.left_out,
+        "decision": outcome.decided.chosen,
+        "backbones": {key: each.about() for key, each in backbones.items()},
+        "float16": None,
+        "ensemble": to_plain(asked.fitted, arrays),
+        "sample": to_plain(sample, arrays),
+    }
+    commit_arrays(folder / ARRAYS, arrays)
+    commit_json(folder / ABOUT, about)
+    _write_papers(folder, about, list(backbones.values()))
+
+
+def _write_papers(folder: Path, about: dict[str, Any], backbones: list[Backbone]) -> None:
+    """The code, the lists and what is there for people."""
+    commit_bytes(folder / "wheels" / wheel_name(), wheel())
+    commit_text(folder / "wheels.txt", "\n".join([*pinned(requirements()), ""]))
+    commit_text(folder / "wheels-serve.txt", "\n".join([*pinned(SERVED), ""]))
+    commit_text(folder / "LICENCES.md", licences(backbones))
+    commit_text(folder / "README.md", readme(about))
+    commit_text(folder / "Dockerfile", dockerfile())
+    commit_text(folder / "notebook.ipynb", notebook(about))
+    alone = Path(__file__).with_name("alone.py").read_text(encoding="utf-8")
+    commit_text(folder / "predict.py", alone)
+
+
+def seal(folder: Path) -> None:
+    """Write the checksums of all files in *folder*: from then on none may change."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != SUMS)
+    lines = [f"{sha256(path)}  {path.relative_to(folder).as_posix()}" for path in files]
+    commit_text(folder / SUMS, "\n".join([*lines, ""]))
+
+
+def put(folder: Path, out: Path) -> None:
+    """Bring the bundle to its place: *folder* renamed, or a zip of it."""
+    if out.suffix != ".zip":
+        folder.rename(out)
+        return
+    partial = out.with_name(f".{out.name}.zip-partial")
+    try:
+        with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
+            for path in sorted(each for each in folder.rglob("*") if each.is_file()):
+                info = zipfile.ZipInfo(path.relative_to(folder).as_posix(), NEVER)
+                info.file_size = path.stat().st_size
+                with archive.open(info, "w") as target, path.open("rb") as source:
+                    shutil.copyfileobj(source, target, 1 << 20)
+        partial.replace(out)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise_resource_error(error, out)
+        raise
+    shutil.rmtree(folder)
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of all files in *folder*."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _copy_learners(saved: SavedRun, folder: Path) -> None:
+    place = folder / "members" / safe_name(saved.run)
+    for part in saved.parts:
+        weights = saved.weights(part)
+        for source in sorted(path for path in weights.rglob("*") if path.is_file()):
+            _copy(source, place / part.name / source.relative_to(weights))
+
+
+def _backbone(saved: SavedRun, folder: Path, known: dict[str, Backbone]) -> str:
+    """The folder's name of the backbone of *saved*, copied where it is new; empty without one."""
+    if not LEARNERS[saved.recipe.learner].weights:
+        return ""
+    recipe: Any = saved.recipe
+    weights = fetch(locate(recipe))
+    assert weights.digest is not None, "it is on this machine"
+    key = weights.digest[:16]
+    if key not in known:
+        source = Path(weights.folder_or_id)
+        for path in _carried(source):
+            _copy(path.resolve(), folder / "backbones" / key / path.relative_to(source))
+        known[key] = Backbone.of(recipe.backbone, weights.origin, weights.digest, source)
+    return key
+
+
+def _carried(source: Path) -> Iterator[Path]:
+    for path in sorted(source.rglob("*")):
+        name = path.relative_to(source).as_posix()
+        if path.is_file() and any(
+            fnmatch(name, pattern) and name.count("/") == pattern.count("/") for pattern in CARRIED
+        ):
+            yield path
+
+
+def _copy(source: Path, target: Path) -> None:
+    """One file, byte by byte; ResourceError before the disk is full."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    need = int(source.stat().st_size * SPARE)
+    if need > (free := free_bytes(target.parent)):
+        raise ResourceError(
+            f"{target.parent} has {size_text(free)} free, and {source.name} takes "
+            f"{size_text(need)}. Make room, or name another place with -o"
+        )
+    shutil.copyfile(source, target)
