@@ -13,6 +13,7 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +21,16 @@ from pipeline.base import Competition, UsageError, raise_if
 from pipeline.base.command import notified, run
 from pipeline.base.errors import BusyError, DivergedError, PipelineError
 from pipeline.base.parser import Parser
+from pipeline.experiments.companion import add_option
 from pipeline.training.options import add_options, check_options
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from jsonargparse import Namespace
     from rich.console import Console
 
+    from pipeline.experiments.companion import Companion
     from pipeline.training import Job, Part
 
 
@@ -34,6 +39,7 @@ def parser() -> Parser:
     options = Parser("cv", __doc__ or "")
     add_options(options)
     options.add_afterwards()
+    add_option(options)
     options.add_competition()
     return options
 
@@ -47,14 +53,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     check_options(args, competition)
     if args.worker:
         return _as_worker(args, competition)
-    with notified(args.notify, "cv", competition.name, args.root) as news:
+    with (
+        notified(args.notify, "cv", competition.name, args.root) as news,
+        _tracked(args, competition) as companion,
+    ):
         if (args.workers > 1 or args.cluster) and not args.dry_run:
-            _hand_out(args, competition, arguments)
+            _hand_out(args, competition, arguments, companion)
             args.fresh = False
         from pipeline.report.page import page
 
         console = page(sys.stderr if args.json else sys.stdout)
-        manifests = _run_all(args, competition, console)
+        manifests = _run_all(args, competition, console, companion)
         news["RUNS"] = " ".join(manifests)
         news["SCORE"] = " ".join(f"{each['oof_score']:.6f}" for each in manifests.values())
         if not args.dry_run:
@@ -75,8 +84,23 @@ def _as_worker(args: "Namespace", competition: Competition) -> int:
     return 0
 
 
+def _tracked(
+    args: "Namespace", competition: Competition
+) -> "AbstractContextManager[Companion | None]":
+    """What keeps the records of --track; its last line goes to stderr."""
+    from pipeline.experiments.companion import tracked
+    from pipeline.report.page import page
+
+    service = None if args.dry_run else args.track
+    say = partial(page(sys.stderr).print, soft_wrap=True)
+    return tracked(service, competition.name, args.root, args.min_free_gb, say)
+
+
 def _run_all(
-    args: "Namespace", competition: Competition, console: "Console"
+    args: "Namespace",
+    competition: Competition,
+    console: "Console",
+    companion: "Companion | None" = None,
 ) -> dict[str, dict[str, Any]]:
     """Train every model; the manifests of the complete runs, by name."""
     from pipeline.training import jobs_of
@@ -84,6 +108,8 @@ def _run_all(
     manifests = {}
     postponed: list[PipelineError] = []
     for job in jobs_of(args, competition):
+        if companion is not None:
+            companion.expect(job.run, job.settings)
         try:
             if (manifest := _run(job, args, console)) is not None:
                 manifests[job.run] = manifest
@@ -95,7 +121,12 @@ def _run_all(
     return manifests
 
 
-def _hand_out(args: "Namespace", competition: Competition, arguments: Sequence[str]) -> None:
+def _hand_out(
+    args: "Namespace",
+    competition: Competition,
+    arguments: Sequence[str],
+    companion: "Companion | None",
+) -> None:
     """Let --workers processes, or a --cluster, train what is missing; they tell what they do."""
     from pipeline.report.page import page
     from pipeline.training import check_space, jobs_of
@@ -106,6 +137,8 @@ def _hand_out(args: "Namespace", competition: Competition, arguments: Sequence[s
 
     models, missing = models_of(args), []
     for job in jobs_of(args, competition):
+        if companion is not None:
+            companion.expect(job.run, job.settings)
         if args.fresh:
             _ask_before_deleting(job, args)
             start_over(job, args.only_fold)

@@ -30,9 +30,9 @@ FLOORS = [
     "ensemble",
     "submissions team",
     "training doctor",
-    "report",
+    "report experiments",
     "serving",
-    "__init__ __main__ init cv worth ledger rebuild predict bundle finalists watch wrapup",
+    "__init__ __main__ init cv worth ledger rebuild predict bundle finalists watch wrapup track",
     "api",
 ]
 """Rooms of one floor are strangers to each other; a room's `__main__` is a command."""
@@ -42,7 +42,7 @@ TORCH_ROOMS = ("models/transformer/", "models/kernels/", "training/lightning/")
 TORCH_FILES = ("data/tokens/data_module.py", "models/embeddings/vectors.py")
 HEAVY = {"torch", "pytorch_lightning", "transformers", "torchmetrics", "tokenizers"}
 FILES = sorted(PACKAGE.rglob("*.py"))
-MOST_FILES, MOST_FILES_OF_A_FOLDER, MOST_LINES = 293, 14, 400
+MOST_FILES, MOST_FILES_OF_A_FOLDER, MOST_LINES = 301, 14, 400
 
 
 def name_of(file: Path) -> str:

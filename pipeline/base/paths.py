@@ -106,6 +106,11 @@ class Paths:
         """Folder of one fold's `Workspace`: large, private to a machine, not in git."""
         return self.workspaces / safe_name(run) / f"seed-{seed}" / part_name(repeat, fold)
 
+    def tracked(self, group: str) -> Path:
+        """Where account is kept of what a tracker was told of a run: not the run's own folder, so
+        that training it anew does not forget it."""
+        return self.workspaces / ".tracked" / safe_name(group)
+
     @property
     def tokens(self) -> Path:
         """Folder of the token stores, which all competitions of the root share."""

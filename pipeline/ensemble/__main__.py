@@ -22,6 +22,7 @@ from pipeline.base import Competition, UsageError
 from pipeline.base.command import notified, run
 from pipeline.base.parser import Parser
 from pipeline.ensemble.methods.registry import METHODS
+from pipeline.experiments.companion import add_option
 
 if TYPE_CHECKING:
     from jsonargparse import Namespace
@@ -95,6 +96,7 @@ def parser() -> Parser:
     options = Parser("ensemble", __doc__ or "")
     add_options(options)
     options.add_afterwards()
+    add_option(options)
     options.add_competition()
     return options
 
@@ -106,8 +108,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     competition = _with_share(options.competition(args), args.public_share)
     if args.figure:
         _check_figure(Path(args.figure))
-    with notified(args.notify, "ensemble", competition.name, args.root) as news:
+    from pipeline.experiments.companion import tracked
+    from pipeline.report.page import page
+
+    say = partial(page(sys.stderr).print, soft_wrap=True)
+    service = None if args.dry_run else args.track
+    with (
+        notified(args.notify, "ensemble", competition.name, args.root) as news,
+        tracked(service, competition.name, args.root, 0.5, say) as companion,
+    ):
         _blend(args, competition, news)
+        if companion is not None:
+            for member in news["RUNS"].split():
+                companion.expect(member, None)
     return 0
 
 

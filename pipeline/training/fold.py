@@ -73,10 +73,10 @@ def fit_through(job: Job, part: Part, train: Table, workspace: Workspace, watch:
 # A fold's result for the trackers, beside the curves that its learner logged.
 
 
-def _numbers(manifest: Mapping[str, Any]) -> dict[str, float]:
+def numbers_of(manifest: Mapping[str, Any]) -> dict[str, float]:
     """Score, seconds, peak memory and the learner's numbers, under names that trackers group by.
 
-    >>> _numbers({"score": 0.5, "metric": "auc", "seconds": {"fit": 2}, "learner": {"steps": 7}})
+    >>> numbers_of({"score": 0.5, "metric": "auc", "seconds": {"fit": 2}, "learner": {"steps": 7}})
     {'fold/auc': 0.5, 'fold/seconds_fit': 2.0, 'learner/steps': 7.0}
     """
     numbers = {}
@@ -184,7 +184,7 @@ def _train(job: Job, part: Part, metric: Metric, workspace: Workspace, watch: Wa
         "peak_memory": peak_bytes(),
     }
     with track(workspace.logs, journal) as tracking:
-        tracking.log(_numbers(manifest), step=0)
+        tracking.log(numbers_of(manifest), step=0)
         tracking.settings(f"{job.competition.name}/{job.run}", manifest["settings"]["recipe"])
     workspace.check()
     commit_fold(path, predictions, manifest | {"events": journal.entries()})

@@ -74,6 +74,7 @@ WITH_VALUE = (
     "--cluster-gpus",
     "--time-limit",
     "--notify",
+    "--track",
 )
 FLAGS = ("--fresh", "--json", "--report")
 
