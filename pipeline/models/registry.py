@@ -93,6 +93,7 @@ LEARNERS = {
         weights="pipeline.models.hub.weights:locate",
         torch=True,
         units="pipeline.models.transformer.tagging:make_factory",
+        spans="pipeline.models.transformer.spans.learner:make_factory",
     ),
 }
 """`learner:` in a recipe."""

@@ -184,7 +184,7 @@ class Span(Problem):
     name = "span"
     scored_as = "span"
     described = "span (an answer that stands in the text)"
-    target_kind = "shares"
+    target_kind = "classes"  # an answer's start is one place of many
     usual_loss = "cross-entropy"
     refused_methods: ClassVar = {
         "logistic": "logistic blends yes and no; where answers begin and end is one place of many",
