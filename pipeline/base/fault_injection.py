@@ -28,6 +28,7 @@ POINTS = (
     "checkpoint",
     "checkpoint-file",
     "checkpoint-done",
+    "stage",
     "trained",
     "predict",
     "predicted",

@@ -167,6 +167,16 @@ class Workspace:
         return self.folder / "progress.json"
 
     @property
+    def stages(self) -> Path:
+        """Trainings that come before the fold's own; gone once the fold is finished."""
+        return self.folder / "stages"
+
+    def stage(self, name: str) -> "Workspace":
+        """Where one of them is trained."""
+        digest = hashlib.sha256(f"{self.fingerprint} {name}".encode()).hexdigest()
+        return Workspace(self.stages / name, digest, self.check)
+
+    @property
     def lease(self) -> Path:
         """The claim of whoever trains the fold."""
         return self.folder / "fold.lease"

@@ -160,6 +160,8 @@ class Table:
     references: np.ndarray | None = None
     """(n,) tuples of one or more texts, where answers are texts: the right ones of each row, for
     which the targets then stand. None where answers are no texts, or for unlabelled rows."""
+    weights: np.ndarray | None = None
+    """(n,) float64 above 0: what each row counts in training; None where all count alike."""
     source: str = ""
     """The file the rows came from, for messages."""
 
@@ -171,6 +173,7 @@ class Table:
         assert all(len(column) == n for column in self.features.values())
         assert all(len(column) == n for column in self.marked.values())
         assert self.references is None or len(self.references) == n
+        assert self.weights is None or self.weights.shape == (n,)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -185,8 +188,13 @@ class Table:
             marked={name: column[which] for name, column in self.marked.items()},
             units=None if self.units is None else self.units.rows(which),
             references=None if self.references is None else self.references[which],
+            weights=None if self.weights is None else self.weights[which],
             source=self.source,
         )
+
+    def weighed(self, weights: np.ndarray) -> "Table":
+        """The same rows, which count so many times (n,) what they counted."""
+        return replace(self, weights=weights if self.weights is None else self.weights * weights)
 
     def in_order(self, ids: np.ndarray) -> "Table":
         """The same rows in the order of their *ids* (n,); DataError where these are others."""
@@ -217,8 +225,15 @@ def concatenate(first: Table, second: Table) -> Table:
         references=None
         if first.references is None or second.references is None
         else np.concatenate([first.references, second.references]),
+        weights=None
+        if first.weights is None and second.weights is None
+        else np.concatenate([_weights(first), _weights(second)]),
         source=first.source,
     )
+
+
+def _weights(table: Table) -> np.ndarray:
+    return np.ones(len(table)) if table.weights is None else table.weights
 
 
 # Problems found in a file, counted by kind, with the first places of each.

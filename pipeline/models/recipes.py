@@ -26,6 +26,7 @@ from pipeline.base.parser import read_section
 from pipeline.base.paths import SAFE, safe_name
 from pipeline.models.registry import LEARNERS
 from pipeline.models.settings import LinearRecipe, Recipe
+from pipeline.models.teaching.settings import TEACHING
 from pipeline.models.transformer_settings import TransformerRecipe
 
 __all__ = [
@@ -58,6 +59,9 @@ YOUNGER: dict[str, Any] = {
     "prefix": "",
     "class_fit": "squares",
     "pair_order": "ordered",
+    "noise": None,
+    "distil": None,
+    "pseudo": None,
 }
 """Settings that came with a later release, and what they are where they are not set. Then they
 stand in no manifest, so folds that were trained before go together with those of today."""
@@ -234,6 +238,7 @@ def _load(file: Path) -> dict[str, Any]:
 
 def _check_keys(overrides: Sequence[str], kind: type[Recipe], name: str) -> None:
     known = [field.name for field in fields(kind) if field.name not in NOT_SETTINGS]
+    known.sort(key=lambda name: name in TEACHING)  # a learner's own settings first
     for override in overrides:
         key, equals, _ = override.partition("=")
         if not equals:

@@ -37,6 +37,10 @@ class LearnerKind:
     """Whether it computes with torch, on a GPU where there is one."""
     saved: SavedFiles | None = None
     """None where there are no such two files."""
+    weighs: bool = False
+    """Whether it heeds `Table.weights`."""
+    soft: bool = False
+    """Whether it learns soft labels: a probability in place of yes or no, or for each class."""
     rows: bool = True
     """Whether it learns what a row is labelled on its own."""
     units: str = ""
@@ -62,6 +66,8 @@ LEARNERS = {
         factory="pipeline.models.linear.learner:make_factory",
         saved=SavedFiles("linear.npz", "linear.json", "sha256"),
         remembers="values of feature columns that several rows share; n-grams as hash numbers only",
+        weighs=True,
+        soft=True,
     ),
     "crf": LearnerKind(
         recipe="pipeline.models.crf:CrfRecipe",
@@ -83,6 +89,7 @@ LEARNERS = {
         factory="pipeline.models.embeddings.learner:make_factory",
         saved=SavedFiles("embeddings.npz", "embeddings.json", "sha256"),
         remembers="with head knn or svr the vectors and targets of training rows; no texts",
+        soft=True,
         weights="pipeline.models.hub.weights:locate",
         torch=True,
     ),
@@ -90,6 +97,8 @@ LEARNERS = {
         recipe="pipeline.models.transformer_settings:TransformerRecipe",
         factory="pipeline.models.transformer.factory:make_factory",
         saved=SavedFiles("weights.safetensors", "learner.json", "weights_sha256"),
+        weighs=True,
+        soft=True,
         weights="pipeline.models.hub.weights:locate",
         torch=True,
         units="pipeline.models.transformer.tagging:make_factory",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias
 
 from pipeline.base import UsageError, raise_if
 from pipeline.models.registry import TEXT_TRANSFORMS
+from pipeline.models.teaching.settings import Taught
 
 PrecisionName = Literal["auto", "fp32", "bf16", "fp16"]
 
@@ -52,7 +53,7 @@ class Recipe(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LinearRecipe:
+class LinearRecipe(Taught):
     """Character and word n-grams with ridge (numbers) or logistic regression (classes)."""
 
     name: str = "linear"
@@ -87,6 +88,7 @@ class LinearRecipe:
         if self.buckets < 1:
             problems.append(f"buckets is {self.buckets}; it must be at least 1")
         problems += _strength_problems(self.strengths)
+        problems += self.teaching_problems()
         raise_if(problems, UsageError, f"the settings of {self.name!r} do not hold")
 
     def in_words(self, precision: str) -> str:
@@ -99,7 +101,7 @@ class LinearRecipe:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BoostingRecipe:
+class BoostingRecipe(Taught):
     """Gradient-boosted trees on lengths, overlaps, edit distances, components, columns."""
 
     name: str = "boosting"
@@ -149,6 +151,7 @@ class BoostingRecipe:
         if not self.depths or min(self.depths) < 1 or max(self.depths) > 12:
             problems.append(f"depths is {self.depths}; expected numbers from 1 to 12")
         problems += _ngram_problems(self.char_ngrams, self.word_ngrams)
+        problems += self.teaching_problems()
         raise_if(problems, UsageError, f"the settings of {self.name!r} do not hold")
 
     def in_words(self, precision: str) -> str:
@@ -161,7 +164,7 @@ class BoostingRecipe:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EmbeddingsRecipe:
+class EmbeddingsRecipe(Taught):
     """A pretrained backbone that is not trained, and a small model on what it says of a text."""
 
     name: str
@@ -202,6 +205,7 @@ class EmbeddingsRecipe:
             if (value := getattr(self, name)) < least:
                 problems.append(f"{name} is {value}; it must be at least {least}")
         problems += _strength_problems(self.strengths)
+        problems += self.teaching_problems()
         raise_if(problems, UsageError, f"the settings of {self.name!r} do not hold")
 
     def in_words(self, precision: str) -> str:

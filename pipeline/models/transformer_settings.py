@@ -15,6 +15,7 @@ from pipeline.models.settings import (
     backbone_problems,
     digest_problems,
 )
+from pipeline.models.teaching.settings import Taught
 
 if TYPE_CHECKING:
     Pooling: TypeAlias = str
@@ -102,7 +103,7 @@ class Contrast:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TransformerRecipe:
+class TransformerRecipe(Taught):
     """A pretrained backbone, fine-tuned with a head of our own."""
 
     name: str
@@ -223,7 +224,7 @@ class TransformerRecipe:
             problems.append(
                 "head multi-sample lives from dropout, and head_dropout is 0; set it, such as 0.2"
             )
-        problems += digest_problems(self.sha256)
+        problems += [*digest_problems(self.sha256), *self.teaching_problems()]
         raise_if(problems, UsageError, f"the settings of {self.name!r} do not hold")
 
     def _rules(self) -> Iterator[tuple[str, float, bool, str]]:
@@ -257,6 +258,7 @@ class TransformerRecipe:
             "lora": self.lora,
             "fgm": self.fgm,
             "awp": self.awp,
+            **self.teaching,
         }
         return [name for name, value in asked.items() if value]
 

@@ -42,8 +42,8 @@ class Multiclass(OneClass, SumsToOne):
         return list(classes)
 
     def expand(self, targets: np.ndarray, k: int) -> np.ndarray:
-        """One-hot."""
-        return np.eye(k)[targets[:, 0].astype(int)]
+        """One-hot; a probability for each class stays (`Problem.as_targets`)."""
+        return targets if targets.shape[1] == k else np.eye(k)[targets[:, 0].astype(int)]
 
     def looks_like(self, clues: Clues) -> str:
         """By what the sample shows: a column per class, or the class."""

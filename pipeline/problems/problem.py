@@ -249,6 +249,18 @@ class Problem(ABC):
         """(n, k) targets in the shape of predictions."""
         return targets
 
+    def as_targets(self, predicted: np.ndarray) -> np.ndarray:
+        """(n, t) targets that a table would have if *predicted* (n, k) were its labels: numbers and
+        shares as they are, else the likeliest label.
+
+        Of one class of several a training part may also have soft targets: *predicted* itself, a
+        probability for each class in place of the class's number.
+        """
+        if self.target_kind in ("numbers", "shares"):
+            return predicted
+        labels = self.as_labels(predicted, (0.0, 1.0))
+        return labels.argmax(axis=1)[:, None] if self.target_kind == "classes" else labels
+
     def within_range(self, values: np.ndarray, floor: float) -> np.ndarray:
         """(n, k) predictions, brought back into range where a blend left it.
 

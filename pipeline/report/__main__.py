@@ -11,6 +11,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipeline.base import Competition
 from pipeline.base.command import run
 from pipeline.base.files import size_text
 from pipeline.base.parser import Parser
@@ -23,6 +24,12 @@ def parser() -> Parser:
     options.add_argument("--open", action="store_true", help="show it in this machine's browser")
     options.add_argument(
         "--quick", action="store_true", help="without the leaderboard's noise: some seconds less"
+    )
+    options.add_argument(
+        "--doubtful",
+        metavar="FILE",
+        help="write this list instead: each label with the ensemble's answer and how doubtful it "
+        "is, a csv",
     )
     add_language(options)
     options.add_competition()
@@ -37,6 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from pipeline.report.drawn.pages import write
     from pipeline.report.page import page
 
+    if args.doubtful:
+        return _doubtful(competition, Path(args.root), Path(args.doubtful), args.json)
     path = write(competition, Path(args.root), args.quick, args.lang)
     size = path.stat().st_size
     if args.json:
@@ -47,6 +56,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         import webbrowser
 
         webbrowser.open(path.resolve().as_uri())
+    return 0
+
+
+def _doubtful(competition: Competition, root: Path, path: Path, as_json: bool) -> int:
+    """Write the list of doubtful labels; the exit code."""
+    from pipeline.report.drawn.disk import Disk
+    from pipeline.report.drawn.doubtful import write_doubtful
+    from pipeline.report.page import page
+
+    said = write_doubtful(Disk(competition, root), path)
+    if as_json:
+        print(json.dumps({"doubtful": str(path)}))
+    else:
+        page().print(said, soft_wrap=True)
     return 0
 
 

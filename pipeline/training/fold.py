@@ -5,6 +5,7 @@ import gc
 import os
 import platform
 import resource
+import shutil
 import sys
 import time
 from collections.abc import Mapping
@@ -191,6 +192,7 @@ def _train(job: Job, part: Part, metric: Metric, workspace: Workspace, watch: Wa
     reach("fold")
     workspace.progress.unlink(missing_ok=True)
     job.checkpoints_of(part).clear()
+    shutil.rmtree(workspace.stages, ignore_errors=True)
 
 
 def _keep(job: Job, learner: Learner, workspace: Workspace) -> None:

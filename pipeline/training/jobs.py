@@ -5,7 +5,7 @@ import hashlib
 import json
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -32,6 +32,7 @@ from pipeline.oof.manifest import HARMLESS, MANNER, SAME
 from pipeline.submissions.submission_file import try_submission
 from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.options import FailurePolicy, policy_of
+from pipeline.training.teachers import taught
 
 if TYPE_CHECKING:
     from jsonargparse import Namespace
@@ -54,6 +55,8 @@ class Job:
     policy: FailurePolicy = field(default_factory=FailurePolicy)
     notes: tuple[str, ...] = ()
     """What a person should know before it is trained."""
+    teaching: Mapping[str, Any] = field(default_factory=dict)
+    """What predictions depend on beside the recipe where rows are taught (`training.teachers`)."""
 
     def parts(self, seeds: Sequence[int] | None = None) -> Iterator[Part]:
         """Every training of the run, fold by fold."""
@@ -97,6 +100,7 @@ class Job:
             "test_rows": rows_digest(self.tables.test),
             "extra_rows": rows_digest(self.tables.extra),
             "holdout_rows": rows_digest(self.tables.holdout),
+            **({"teaching": dict(self.teaching)} if self.teaching else {}),
         }
 
 
@@ -227,10 +231,21 @@ def jobs_of(args: "Namespace", competition: Competition) -> Iterator[Job]:
         recipe = found if anew else _as_begun(paths, found)
         factory = make_factory(_planned(recipe, bool(args.cluster)), competition, policy, tokens)
         seeds, notes = sorted(set(args.seed)), list[str]()
+        teaching = taught(
+            recipe,
+            competition,
+            factory,
+            paths,
+            wider.get(name, tables),
+            folds,
+            lambda each: make_factory(each, competition, policy, tokens),
+            rows_digest,
+        )
+        factory = teaching.factory
         if recipe != found:
             old = {key: as_dict(recipe)[key] for key in YOUNGER if key in as_dict(recipe)}
             settings = ", ".join(f"{key} {value}" for key, value in old.items() if value)
-            notes = [f"it was begun by an earlier release and goes on so: {settings}"]
+            notes += [f"it was begun by an earlier release and goes on so: {settings}"]
         if not factory.seeds_matter(tables.train):
             seeds = _one_seed(seeds, _begun_seeds(paths, name))
             if seeds != sorted(set(args.seed)):
@@ -246,7 +261,8 @@ def jobs_of(args: "Namespace", competition: Competition) -> Iterator[Job]:
             seeds=seeds,
             keep_weights=not args.no_weights,
             policy=policy,
-            notes=tuple(notes),
+            notes=(*notes, *teaching.notes),
+            teaching=teaching.settings,
         )
         yield job
         job.factory.close()  # before the next model is loaded

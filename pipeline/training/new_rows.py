@@ -235,6 +235,13 @@ def by_members(runs: Iterable[SavedRun], rows: NewRows, console: "Console") -> l
     return found
 
 
+def _teaching_of(paths: Paths, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """What the run's rows were taught with, as its own folds say: only their digest is needed."""
+    first = paths.fold_predictions(manifest["name"], *parts_in_order(manifest)[0])
+    found: dict[str, Any] = read_json(first.with_suffix(".json"))["settings"].get("teaching", {})
+    return found
+
+
 def jobs_again(
     root: Path, competition: Competition, manifests: Sequence[Mapping[str, Any]]
 ) -> Iterator[Job]:
@@ -258,6 +265,7 @@ def jobs_again(
             factory=factory,
             paths=paths,
             seeds=manifest["seeds"],
+            teaching=_teaching_of(paths, manifest),
         )
         factory.close()
 

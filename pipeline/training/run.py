@@ -86,9 +86,10 @@ def cross_validate(
 def _tell(job: Job, part: Part, manifest: dict[str, Any], new: bool, announce: Announce) -> None:
     """A part is finished: what it learnt about the machine is remembered, and it is announced.
 
-    Checkpoints that a kill between its commit and its tidying up left are deleted.
+    Checkpoints and stages that a kill between its commit and its tidying up left are deleted.
     """
     job.checkpoints_of(part).clear()
+    shutil.rmtree(job.workspace(part).stages, ignore_errors=True)
     here = job.factory.facts().get("device")
     if manifest.get("factory", {}).get("device") == here:  # what fits elsewhere says nothing
         job.factory.remember(manifest["learner"])
@@ -144,7 +145,8 @@ def start_over(job: Job, only_folds: Sequence[int] = ()) -> None:
             workspace.trained.unlink(missing_ok=True)
             workspace.events.unlink(missing_ok=True)
             workspace.progress.unlink(missing_ok=True)
-            for folder in (workspace.checkpoints, workspace.weights, workspace.logs):
+            made = (workspace.checkpoints, workspace.weights, workspace.logs, workspace.stages)
+            for folder in made:
                 shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -183,7 +183,7 @@ class LinearLearner:
         candidates = learn_answers(train, factory.task, factory.outputs, recipe.class_fit)
         train = in_one_order(train) if symmetric else train
         features = learn_features(train, factory.counter)
-        design = features.design(train, factory.counter)
+        design = features.design(train, factory.counter).weighed(train.weights)
         hashes = row_hashes(train, factory.grouped_by)
         assert train.targets is not None
         found: list[Trained] = []

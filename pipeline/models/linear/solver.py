@@ -41,13 +41,22 @@ class Design:
     """(n, d); column 0 is all ones."""
     ngrams: sparse.csr_array
     """(n, p)."""
+    counts: np.ndarray | None = None
+    """(n, 1) what a row counts in the sum that is minimised; None where all count 1."""
 
     def __len__(self) -> int:
         return len(self.dense)
 
     def rows(self, which: np.ndarray) -> "Design":
         """The rows at the positions *which*."""
-        return Design(self.dense[which], self.ngrams[which])
+        counts = None if self.counts is None else self.counts[which]
+        return Design(self.dense[which], self.ngrams[which], counts)
+
+    def weighed(self, weights: np.ndarray | None) -> "Design":
+        """The same rows, each counting its *weights* (n,)."""
+        if weights is None:
+            return self
+        return Design(self.dense, self.ngrams, weights.astype(np.float32)[:, None])
 
     def times(self, weights: np.ndarray) -> np.ndarray:
         """(n, k) scores for *weights* (d + p, k)."""
@@ -74,12 +83,15 @@ def predicted(scores: np.ndarray, loss: Loss) -> np.ndarray:
     return scores if loss == "squared" else np.asarray(0.5 * (1 + np.tanh(0.5 * scores)))
 
 
-def loss_sum(scores: np.ndarray, targets: np.ndarray, loss: Loss) -> float:
-    """Summed over rows and outputs: half squared error, or negative log likelihood."""
+def loss_sum(
+    scores: np.ndarray, targets: np.ndarray, loss: Loss, counts: np.ndarray | float = 1.0
+) -> float:
+    """Summed over rows, each times its *counts* (n, 1), and outputs: half squared error, or
+    negative log likelihood."""
     wide = scores.astype(np.float64)
     if loss == "squared":
-        return float(0.5 * ((wide - targets) ** 2).sum())
-    return float((np.logaddexp(0, wide) - wide * targets).sum())
+        return float(0.5 * (counts * (wide - targets) ** 2).sum())
+    return float((counts * (np.logaddexp(0, wide) - wide * targets)).sum())
 
 
 def fit_glm(
@@ -102,7 +114,7 @@ def fit_glm(
     for _ in range(NEWTON_STEPS):
         step, promise = problem.newton_step(weights, scores)
         weights, scores = problem.search(weights, scores, step)
-        if promise <= CLOSE * loss_sum(scores, targets, loss):
+        if promise <= CLOSE * problem.loss_sum(scores):
             break
     return weights
 
@@ -120,16 +132,24 @@ class _Problem:
         self.penalty[0] = FREE
         self.squares = np.asarray(design.ngrams.power(2).sum(axis=0)).reshape(p, 1)
 
+    def loss_sum(self, scores: np.ndarray) -> float:
+        """Of all rows, each as often as it counts."""
+        counts = 1.0 if self.design.counts is None else self.design.counts
+        return loss_sum(scores, self.targets, self.loss, counts)
+
     def height(self, weights: np.ndarray, scores: np.ndarray) -> float:
         """The sum that is minimised."""
         held_back = 0.5 * float((self.penalty * weights * weights).sum(dtype=np.float64))
-        return loss_sum(scores, self.targets, self.loss) + held_back
+        return self.loss_sum(scores) + held_back
 
     def newton_step(self, weights: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, float]:
         """The step (d + p, k) to the minimum as it looks from here, and by how much it lowers."""
         chance = predicted(scores, self.loss)
         bend = np.ones_like(scores) if self.loss == "squared" else chance * (1 - chance)
-        gradient = self.design.back(chance - self.targets) + self.penalty * weights
+        off, counts = chance - self.targets, self.design.counts
+        if counts is not None:
+            bend, off = counts * bend, counts * off
+        gradient = self.design.back(off) + self.penalty * weights
         step = self._solve(bend, -gradient)
         return step, -0.5 * float((gradient * step).sum(dtype=np.float64))
 

@@ -137,7 +137,7 @@ class LogisticClassAnswers(ClassAnswers):
 class ShareAnswers(ClassAnswers):
     """A probability for each class: as one of several classes, with shares in place of 0 and 1."""
 
-    way = ""
+    way: ClassVar[str] = ""
 
     @classmethod
     def learn(cls, targets: np.ndarray, outputs: int) -> "Answers":
@@ -159,6 +159,31 @@ class ShareAnswers(ClassAnswers):
         return replace(self, scale=np.full_like(self.scale, slope))
 
 
+class SoftClassAnswers(ShareAnswers):
+    """One of several classes with soft labels: the same, saved and restored as `ClassAnswers`."""
+
+    way = "squares"
+
+
+class SoftLogisticClassAnswers(LogisticClassAnswers):
+    """One of several classes with soft labels: logistic regression of each, then a softmax."""
+
+    def encode(self, targets: np.ndarray) -> np.ndarray:
+        """(n, k) float32 shares."""
+        return targets.astype(np.float32)
+
+    def surprise(self, scores: np.ndarray, encoded: np.ndarray) -> float:
+        """Cross-entropy per row of held-out *scores* (h, k), the softmax at its best slope."""
+        return _best_slope(scores, self.center, encoded)[1]
+
+    def sharpened(self, scores: np.ndarray, encoded: np.ndarray) -> "Answers":
+        """These, with the slope that suits held-out *scores* best; 1 where there are none."""
+        if not len(scores):
+            return self
+        slope = _best_slope(scores, self.center, encoded)[0]
+        return replace(self, scale=np.full_like(self.scale, slope))
+
+
 @dataclass(frozen=True, kw_only=True)
 class HeadAnswers(Answers):
     """One class of each of several targets: each fitted as one of several classes, with a softmax
@@ -173,14 +198,21 @@ class HeadAnswers(Answers):
     each: ClassVar[type[ClassAnswers]] = ClassAnswers
     """How one target is fitted."""
     way = "squares"
+    soft: ClassVar[bool] = False
+    """Whether a block of targets has probabilities in place of a single 1."""
 
     @classmethod
     def of_heads(cls, targets: np.ndarray, sizes: tuple[int, ...]) -> "HeadAnswers":
         """The shares of each target's classes in (n, k) *targets*."""
         blocks = zip(_blocks(targets, sizes), sizes, strict=True)
-        parts = [cls.each.learn(_numbers(own), size) for own, size in blocks]
+        parts = [cls.each.learn(cls._own(own), size) for own, size in blocks]
         center, scale = ([getattr(part, name) for part in parts] for name in ("center", "scale"))
         return cls(center=np.concatenate(center), scale=np.concatenate(scale), sizes=sizes)
+
+    @classmethod
+    def _own(cls, flags: np.ndarray) -> np.ndarray:
+        """Of one block: (n, 1) class numbers, or the shares as they are."""
+        return flags if cls.soft else flags.argmax(axis=1)[:, None]
 
     @property
     def parts(self) -> list[Answers]:
@@ -191,7 +223,7 @@ class HeadAnswers(Answers):
     def encode(self, targets: np.ndarray) -> np.ndarray:
         """(n, k) float32, block by block."""
         blocks = zip(self.parts, _blocks(targets, self.sizes), strict=True)
-        return np.hstack([part.encode(_numbers(own)) for part, own in blocks])
+        return np.hstack([part.encode(self._own(own)) for part, own in blocks])
 
     def decode(self, scores: np.ndarray) -> np.ndarray:
         """(n, k) float32 probabilities, each block with the sum one."""
@@ -222,13 +254,38 @@ class LogisticHeadAnswers(HeadAnswers):
     way = "logistic"
 
 
+class SoftHeadAnswers(HeadAnswers):
+    """Soft labels of each target."""
+
+    each = SoftClassAnswers
+    soft = True
+
+
+class SoftLogisticHeadAnswers(LogisticHeadAnswers):
+    """The same by logistic regression for each class."""
+
+    each = SoftLogisticClassAnswers
+    soft = True
+
+
+SOFT: dict[type[Answers], type[Answers]] = {
+    ClassAnswers: SoftClassAnswers,
+    LogisticClassAnswers: SoftLogisticClassAnswers,
+    HeadAnswers: SoftHeadAnswers,
+    LogisticHeadAnswers: SoftLogisticHeadAnswers,
+}
+"""Each way to fit classes -> the same for soft labels; what it learns, the first one restores."""
+
+
+def is_soft(targets: np.ndarray, kind: TargetKind) -> bool:
+    """Whether *targets* have probabilities where a *kind* has classes."""
+    if kind == "classes":
+        return targets.shape[1] > 1
+    return kind == "blocks" and not bool(np.isin(targets, (0, 1)).all())
+
+
 def _blocks(values: np.ndarray, sizes: tuple[int, ...]) -> list[np.ndarray]:
     return np.split(values, np.cumsum(sizes)[:-1], axis=-1)
-
-
-def _numbers(flags: np.ndarray) -> np.ndarray:
-    """(n, 1) class numbers of one block."""
-    return flags.argmax(axis=1)[:, None]
 
 
 CLASS_FITS = {kind.way: kind for kind in (ClassAnswers, LogisticClassAnswers)}
@@ -275,11 +332,14 @@ def learn_answers(
     *outputs* is the number of prediction columns, k; *class_fit* as a recipe has it.
     """
     targets = check_varied(train, task)
+    kinds = answers_of(task, class_fit)
+    if is_soft(targets, task.problem_type.target_kind):
+        kinds = [SOFT.get(kind, kind) for kind in kinds]
     return [
         kind.of_heads(targets, _sizes(task))
         if issubclass(kind, HeadAnswers)
         else kind.learn(targets, outputs)
-        for kind in answers_of(task, class_fit)
+        for kind in kinds
     ]
 
 

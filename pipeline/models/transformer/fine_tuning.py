@@ -152,7 +152,7 @@ class TransformerLearner:
         assert train.targets is not None
         sides = sides_of(recipe, train)
         codec = self._codec(train)
-        objective = Objective(codec, recipe, sides, shared.outputs if sides else None)
+        objective = Objective(codec, recipe, sides, shared.outputs, train.weights is not None)
         data = FoldDataModule(
             shared.store,
             shared.batching,
@@ -275,7 +275,7 @@ class TransformerLearner:
         learner = cls(replace(shared, learnt=LearnedLimits.of(facts)), settings["seed"])
         codec = cls.codec_kind.from_json(settings["codec"])
         sides = [Side.from_json(side) for side in settings.get("sides", [])]
-        objective = Objective(codec, shared.recipe, sides, shared.outputs if sides else None)
+        objective = Objective(codec, shared.recipe, sides, shared.outputs)
         module = learner._build(objective, settings["texts"], rate_scale=facts["rate_scale"])
         try:
             module.network.load_own(weights)

@@ -102,9 +102,16 @@ class TargetCodec:
     def encode(self, targets: np.ndarray) -> np.ndarray:
         """(n, k) targets in the label's unit -> (n, k) float32, or int64 class numbers."""
         if not problem_of(self.problem).numeric:
-            numbered = problem_of(self.problem).target_kind == "classes"
-            return targets.astype(np.int64 if numbered else np.float32)
+            return targets.astype(np.int64 if self.numbered(targets.shape[1]) else np.float32)
         return ((targets - np.array(self.shift)) / np.array(self.scale)).astype(np.float32)
+
+    def numbered(self, columns: int) -> bool:
+        """Whether so many *columns* of targets are class numbers: soft labels have one for each."""
+        return problem_of(self.problem).target_kind == "classes" and columns == 1
+
+    def as_encoded(self, values: Tensor) -> Tensor:
+        """(B, k) encoded targets as `encode` gave them, from a tensor of floats."""
+        return values.long() if self.numbered(values.shape[1]) else values
 
     def mean_loss(self, logits: Tensor, encoded: Tensor) -> Tensor:
         """The mean over rows and columns; (B, o) and (B, k) -> ()."""
@@ -310,6 +317,12 @@ def link_of(losses: list[Loss], kind: TargetKind) -> Link:
         next((link for link in ("sigmoid", "softmax", "identity") if link in asked), None)
         or (USUAL_LINK[kind])
     )
+
+
+def counted(values: Tensor, counts: Tensor) -> Tensor:
+    """(B, o) *values* whose gradient, row by row, is multiplied by *counts* (B, 1): then a row
+    counts so much in any loss, whose own value stays as it is."""
+    return values.detach() + counts * (values - values.detach())
 
 
 def divergence(

@@ -27,7 +27,6 @@ from pipeline.models.transformer.heads import Network
 from pipeline.models.transformer.losses import HUBER_DELTA, Loss, TargetCodec, link_of, loss_named
 from pipeline.models.transformer.memory_limits import Batch
 from pipeline.models.transformer_settings import Contrast, TransformerRecipe
-from pipeline.problems.registry import problem_of
 
 Weights = str | list[float] | None
 """Of classes: "balanced", one for each output, or none."""
@@ -275,11 +274,11 @@ def _side(texts: np.ndarray, side: Side) -> Side:
 
 
 def with_sides(train: Table, sides: Sequence[Side]) -> Table:
-    """*train* with the encoded sides beside its targets: (n, k + s)."""
-    if not sides:
-        return train
-    assert train.targets is not None
+    """*train* with the encoded sides, and last what each row counts if anything, beside its
+    targets: (n, k + s)."""
     columns = [side.encode(train.features[side.column]) for side in sides]
+    columns += [] if train.weights is None else [train.weights]
+    assert train.targets is not None
     return replace(train, targets=np.column_stack([train.targets, *columns]))
 
 
@@ -292,10 +291,12 @@ class Objective:
         recipe: TransformerRecipe,
         sides: Sequence[Side] = (),
         outputs: int | None = None,
+        weighted: bool = False,
     ) -> None:
-        """The first *outputs* of the head are the targets', the others those of *sides*; None
-        where there are no others."""
-        self.codec, self.recipe, self.sides, self.outputs = codec, recipe, tuple(sides), outputs
+        """The first *outputs* of the head are the targets', the others those of *sides*; what is
+        encoded says last what each row counts where it is *weighted*."""
+        self.codec, self.recipe, self.sides = codec, recipe, tuple(sides)
+        self.outputs, self.weighted = outputs if sides else None, weighted
         self.contrast = recipe.contrast
         supervised = self.contrast is not None and self.contrast.kind == "supervised"
         self.batchwise = codec.batchwise or supervised
@@ -303,10 +304,11 @@ class Objective:
 
     def encode(self, targets: np.ndarray) -> np.ndarray:
         """(n, k + s) targets and encoded sides -> as a batch holds them."""
-        if not self.sides:
+        beside = len(self.sides) + self.weighted
+        if not beside:
             return self.codec.encode(targets)
-        own = self.codec.encode(targets[:, : -len(self.sides)])
-        return np.column_stack([own, targets[:, -len(self.sides) :]]).astype(np.float32)
+        own = self.codec.encode(targets[:, :-beside])
+        return np.column_stack([own, targets[:, -beside:]]).astype(np.float32)
 
     def views(self, network: Network, batch: Batch) -> tuple[list[Tensor], list[Tensor]]:
         """What the loss is of: outputs (B, o + those of sides), several where the recipe asks for
@@ -327,6 +329,12 @@ class Objective:
 
     def loss(self, outputs: list[Tensor], vectors: list[Tensor], encoded: Tensor) -> Tensor:
         """() for these views of B rows and their (B, k + s) targets: a mean over rows."""
+        if self.weighted:
+            counts, encoded = encoded[:, -1:], encoded[:, :-1]
+            outputs, vectors = (
+                [formulas.counted(each, counts) for each in views] for views in (outputs, vectors)
+            )
+            encoded = encoded if self.sides else self.codec.as_encoded(encoded)
         if not self.sides and len(outputs) == 1:
             return self.codec.mean_loss(outputs[0], encoded)
         total = torch.stack([self._of_one(each, encoded) for each in outputs]).mean()
@@ -351,9 +359,7 @@ class Objective:
     def _of_one(self, outputs: Tensor, encoded: Tensor) -> Tensor:
         if not self.sides:
             return self.codec.mean_loss(outputs, encoded)
-        own = encoded[:, : -len(self.sides)]
-        if problem_of(self.codec.problem).target_kind == "classes":
-            own = own.long()
+        own = self.codec.as_encoded(encoded[:, : -len(self.sides)])
         total = self.codec.mean_loss(self.own(outputs), own)
         start = self.outputs or 0
         for side, values in zip(self.sides, encoded[:, -len(self.sides) :].T, strict=True):

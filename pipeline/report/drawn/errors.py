@@ -67,12 +67,10 @@ class Errors:
         return ", ".join(f"{self.outputs[place]} {values[place]:.2f}" for place in shown)
 
 
-def errors(disk: Disk) -> Iterator[Block]:
-    """Scatter or confusion, calibration, slices, the worst rows, doubtful labels."""
-    disk.need_runs()
-    outcome, competition = disk.outcome, disk.competition
-    evidence = outcome.evidence
-    found = Errors(
+def errors_of(disk: Disk) -> Errors:
+    """Those of the ensemble of all complete runs, by its honest predictions."""
+    evidence, competition = disk.outcome.evidence, disk.competition
+    return Errors(
         kind=evidence.kind,
         rows=disk.train,
         truth=evidence.truth,
@@ -82,6 +80,13 @@ def errors(disk: Disk) -> Iterator[Block]:
         outputs=competition.outputs,
         classes=competition.task.classes,
     )
+
+
+def errors(disk: Disk) -> Iterator[Block]:
+    """Scatter or confusion, calibration, slices, the worst rows, doubtful labels."""
+    disk.need_runs()
+    evidence, competition = disk.outcome.evidence, disk.competition
+    found = errors_of(disk)
     off = found.of(found.predicted)
     order = np.argsort(-np.nan_to_num(off, nan=-1.0), kind="stable")
     worst = order[:WORST].tolist()
