@@ -19,9 +19,9 @@ from pipeline.base.command import run
 from pipeline.base.parser import Parser
 
 if TYPE_CHECKING:
-    from pipeline.serving.half import Effect
-    from pipeline.serving.packing import Asked
-    from pipeline.serving.proof import Look, Proof
+    from pipeline.serve.packing.half import Effect
+    from pipeline.serve.packing.pack import Asked
+    from pipeline.serve.packing.proof import Look, Proof
 
 
 def parser() -> Parser:
@@ -53,9 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     args = parser().read(argv)
     from pipeline.report.page import page
-    from pipeline.serving.half import effect_of, halve
-    from pipeline.serving.packing import Asked, check_place, pack, put, seal, size_of, staging_of
-    from pipeline.serving.proof import look, prove_alone
+    from pipeline.serve.packing.half import effect_of, halve
+    from pipeline.serve.packing.pack import Asked, check_place, pack, put, seal, size_of, staging_of
+    from pipeline.serve.packing.proof import look, prove_alone
     from pipeline.submissions.rebuild import find_file, read_origin
     from pipeline.training.new_rows import whole_ensemble
 

@@ -74,7 +74,7 @@ def command_line() -> str:
     program = Path(sys.argv[0])
     if program.name == "predict.py" and (program.parent / "bundle.json").is_file():
         return shlex.join(["python", *sys.argv])
-    module = program.stem
+    module = program.parent.name if program.stem == "__main__" else program.stem
     return shlex.join(["python", "-m", f"pipeline.{module}", *sys.argv[1:]])
 
 

@@ -56,7 +56,6 @@ from pipeline.data.units import by_units, unit_table
 
 # From one file to a checked Table, together with what was found in it.
 
-
 ROW_NUMBER = "(row number)"
 """As columns.id: the labelled files have no id column, so their rows are numbered."""
 
@@ -176,17 +175,23 @@ def file_to_predict(
     Their id column may have another name than that of train, see `test_id_column`. Where a file
     has none at all its rows are those of the sample, in order.
     """
-    name = competition.data.test
-    file = frame_of(name, competition, root, "test")
+    file = frame_of(competition.data.test, competition, root, "test")
     if file.value is None:
         return Checked(None, file.problems), sample
-    columns = competition.columns
+    return frame_to_predict(file.value, competition, sample, file.notes)
+
+
+def frame_to_predict(
+    given: pd.DataFrame, competition: Competition, sample: Sample | None, before: Sequence[str] = ()
+) -> tuple[Checked[Table], Sample | None]:
+    """As `file_to_predict`, of rows that were read; *before* are notes on how."""
+    name, columns, file_notes = competition.data.test, competition.columns, list(before)
     needed = [*columns.texts, *columns.features, *view_columns(columns)]
-    frame = with_fields(file.value, needed)
+    frame = with_fields(given, needed)
     id_column = test_id_column(frame, competition, sample)
     needed += [] if id_column == ROW_NUMBER else [id_column]
     if problems := missing_columns(frame, needed):
-        return Checked(None, about(name, problems), file.notes), sample
+        return Checked(None, about(name, problems), file_notes), sample
     counted = sample is not None and sample.id_column and len(sample.ids) == len(frame)
     if id_column == ROW_NUMBER and sample is not None and counted:
         ids, problems = sample.ids, []
@@ -195,7 +200,7 @@ def file_to_predict(
         ids, notes = row_ids(frame, id_column, name), []
         problems = id_problems(ids)
     if competition.task.problem_type.units:
-        return _units_to_predict(name, frame, ids, competition, sample, file.notes)
+        return _units_to_predict(name, frame, ids, competition, sample, file_notes)
     if sample is not None:
         sample, wrong, told = for_rows(sample, ids, competition.data.short_sample)
         problems, notes = problems + wrong, notes + told
@@ -205,7 +210,7 @@ def file_to_predict(
         header = ",".join([sample.id_column, *sample.columns])
         notes.append(f"no sample submission: the submission's header will be {header}")
     table, wrong = _table(name, frame, ids, competition)
-    return Checked(table, about(name, problems + wrong), file.notes + about(name, notes)), sample
+    return Checked(table, about(name, problems + wrong), file_notes + about(name, notes)), sample
 
 
 def _units_to_predict(

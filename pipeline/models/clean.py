@@ -128,6 +128,14 @@ class SeenFactory:
         """Close the factory within."""
         self.inner.close()
 
+    def settle(self) -> None:
+        """Settle the factory within."""
+        self.inner.settle()
+
+    def forget(self) -> None:
+        """That of the factory within."""
+        self.inner.forget()
+
     def remember(self, facts: Mapping[str, Any]) -> None:
         """Hand on what was learnt about the machine."""
         self.inner.remember(facts)

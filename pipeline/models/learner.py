@@ -120,6 +120,14 @@ class LearnerFactory(Protocol):
         """Give back the memory that it holds; it is not used again."""
         return
 
+    def settle(self) -> None:
+        """Give back what only further learners would need: the last one goes on predicting."""
+        return
+
+    def forget(self) -> None:
+        """Drop what is kept of texts that were predicted: they will not come again."""
+        return
+
     def remember(self, facts: Mapping[str, Any]) -> None:
         """Start the learners to come at what an earlier fold has learnt about this machine: rows
         that fit into memory, a precision that does not overflow. *facts*: its `Learner.facts`."""

@@ -174,6 +174,10 @@ class TokenStore:
         per_row = 1 if self.pairing == "cross" else texts.shape[1]
         return self._rows_of(inputs, keys_of(inputs)).reshape(len(texts), per_row)
 
+    def forget(self) -> None:
+        """Drop the inputs that came after `keep`: their rows are not valid any more."""
+        self._more, self._more_index = empty(self._tokeniser.record), NOTHING
+
     def lengths(self, rows: np.ndarray) -> np.ndarray:
         """Tokens of each of the store rows *rows* (any shape), special tokens included; int64."""
         mine, more = self._parted(rows)

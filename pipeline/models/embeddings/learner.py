@@ -234,6 +234,11 @@ class EmbeddingsFactory(LearnerFactory):
         """Nothing is drawn."""
         return False
 
+    def forget(self) -> None:
+        """Drop vectors and tokens."""
+        self.vectors.found.clear()
+        self.vectors.factory.forget()
+
     def close(self) -> None:
         """Drop the backbone and the vectors."""
         self.vectors.found.clear()

@@ -224,6 +224,14 @@ class TransformerFactory:
         gc.collect()  # Lightning's modules and trainers refer to each other
         free_memory()
 
+    def settle(self) -> None:
+        """Drop the copy of the loaded weights."""
+        self.shared.pristine.weights = {}
+
+    def forget(self) -> None:
+        """Drop the tokens of texts that came after `prepare`."""
+        self.shared.store.forget()
+
     def remember(self, facts: Mapping[str, Any]) -> None:
         """Start the learners to come at the sizes that an earlier one ended at."""
         learnt = self.shared.learnt.joined(LearnedLimits.of(facts))

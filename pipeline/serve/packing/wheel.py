@@ -29,7 +29,7 @@ def wheel_name() -> str:
 
 def wheel() -> bytes:
     """The wheel of the running package, with the recipes it ships."""
-    package = Path(__file__).resolve().parents[1]
+    package = Path(__file__).resolve().parents[2]
     files = {
         f"{package.name}/{path.relative_to(package).as_posix()}": path.read_bytes()
         for path in sorted(package.rglob("*"))
@@ -61,7 +61,7 @@ def _digest(content: bytes) -> str:
 
 def requirements() -> list[str]:
     """What the package needs, as its own metadata say: extras are left out."""
-    project = Path(__file__).resolve().parents[2] / "pyproject.toml"
+    project = Path(__file__).resolve().parents[3] / "pyproject.toml"
     if project.is_file():
         table = tomllib.loads(project.read_text(encoding="utf-8"))["project"]
         return [str(each) for each in table["dependencies"]]

@@ -31,7 +31,7 @@ from pipeline.data.spans import of_texts
 from pipeline.ensemble.predictor import Fitted
 from pipeline.models import Recipe
 from pipeline.models.registry import LEARNERS
-from pipeline.serving.plain import from_plain
+from pipeline.serve.plain import from_plain
 from pipeline.submissions.build import fill
 from pipeline.training.jobs import make_factory
 from pipeline.training.new_rows import SavedRun

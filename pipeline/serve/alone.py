@@ -32,7 +32,7 @@ def main() -> int:
             zipfile.ZipFile(wheel).extractall(code)
         sys.path.insert(0, code)
         from pipeline.base.command import run
-        from pipeline.serving.predicting import predict_file
+        from pipeline.serve.predicting import predict_file
 
         return run(lambda _: predict_file(HERE, args.file, args.out, args.sample, args.encoding))
 

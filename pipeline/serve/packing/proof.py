@@ -19,8 +19,8 @@ import numpy as np
 from pipeline.base import ArtifactError
 from pipeline.data import Table, load
 from pipeline.models.learner import Silent
-from pipeline.serving.bundle import open_bundle
-from pipeline.serving.packing import Asked
+from pipeline.serve.bundle import open_bundle
+from pipeline.serve.packing.pack import Asked
 from pipeline.training.fold import predict_bare
 
 SOME = 64

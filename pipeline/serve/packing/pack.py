@@ -38,10 +38,10 @@ from pipeline.models.hub.weights import fetch, locate
 from pipeline.models.recipes import as_values
 from pipeline.models.registry import LEARNERS
 from pipeline.oof import Members
-from pipeline.serving.bundle import ABOUT, ARRAYS, FORMAT, SUMS
-from pipeline.serving.papers import Backbone, dockerfile, licences, notebook, readme
-from pipeline.serving.plain import to_plain
-from pipeline.serving.wheel import NEVER, pinned, requirements, wheel, wheel_name
+from pipeline.serve.bundle import ABOUT, ARRAYS, FORMAT, SUMS
+from pipeline.serve.packing.papers import Backbone, dockerfile, licences, notebook, readme
+from pipeline.serve.packing.wheel import NEVER, pinned, requirements, wheel, wheel_name
+from pipeline.serve.plain import to_plain
 from pipeline.submissions.build import BuiltSubmission, fitted_of
 from pipeline.submissions.rebuild import Origin
 from pipeline.training.new_rows import SavedRun, saved_again
@@ -168,7 +168,7 @@ def _write_papers(folder: Path, about: dict[str, Any], backbones: list[Backbone]
     commit_text(folder / "README.md", readme(about))
     commit_text(folder / "Dockerfile", dockerfile())
     commit_text(folder / "notebook.ipynb", notebook(about))
-    alone = Path(__file__).with_name("alone.py").read_text(encoding="utf-8")
+    alone = (Path(__file__).parents[1] / "alone.py").read_text(encoding="utf-8")
     commit_text(folder / "predict.py", alone)
 
 

@@ -14,7 +14,7 @@ from pipeline.base.files import commit_bytes
 from pipeline.data import Table
 from pipeline.data.sample import Sample
 from pipeline.report.page import page
-from pipeline.serving.bundle import Bundle, digest_of, open_bundle
+from pipeline.serve.bundle import Bundle, digest_of, open_bundle
 from pipeline.training.jobs import rows_digest
 from pipeline.training.new_rows import NewRows, by_members, rows_to_predict
 

@@ -16,8 +16,8 @@ from pipeline.data import load, places_of
 from pipeline.folds.frozen import read_frozen
 from pipeline.models.hub.download import check
 from pipeline.oof.members import Members
-from pipeline.serving.bundle import ABOUT, open_bundle
-from pipeline.serving.packing import Asked
+from pipeline.serve.bundle import ABOUT, open_bundle
+from pipeline.serve.packing.pack import Asked
 from pipeline.submissions.build import make
 from pipeline.training.fold import predict_bare
 from pipeline.training.progress import Progress

@@ -17,11 +17,11 @@ from pipeline.base.errors import ArtifactError, UsageError
 from pipeline.base.files import read_json, sha256
 from pipeline.bundle import main
 from pipeline.data.sample import by_joined_keys, of_rows, sample_of
-from pipeline.serving.bundle import check_files, open_bundle
-from pipeline.serving.papers import Backbone, licence_of
-from pipeline.serving.plain import from_plain, to_plain
-from pipeline.serving.predicting import predict_file
-from pipeline.serving.wheel import wheel
+from pipeline.serve.bundle import check_files, open_bundle
+from pipeline.serve.packing.papers import Backbone, licence_of
+from pipeline.serve.packing.wheel import wheel
+from pipeline.serve.plain import from_plain, to_plain
+from pipeline.serve.predicting import predict_file
 from pipeline.submissions.build import BuildRequest, fill, fitted_of, make
 from tests.blendable import make as blendable
 from tests.trained import NAME, root, trained
@@ -150,7 +150,7 @@ def test_what_fails_on_the_way_leaves_nothing(root, tmp_path, monkeypatch):
     def full(*args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pipeline.serving.packing.shutil.copyfile", full)
+    monkeypatch.setattr("pipeline.serve.packing.pack.shutil.copyfile", full)
     place = tmp_path / "out"
     place.mkdir()
     assert call(root, place / "bundle") == 4
@@ -249,7 +249,7 @@ def test_the_wheel_lists_its_files_with_their_digests(tmp_path):
             said = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).decode()
             assert digest == f"sha256={said.rstrip('=')}"
             assert int(size) == len(content)
-        assert "pipeline/serving/alone.py" in archive.namelist()
+        assert "pipeline/serve/alone.py" in archive.namelist()
         assert "pipeline/configs/models/linear.yaml" in archive.namelist()
 
 
