@@ -175,8 +175,10 @@ class Project:
     def _read(self, runs: Sequence[str]) -> "tuple[Disk, Members]":
         """The competition's files, and *runs* (none named: every complete one) beside them."""
         from pipeline.oof.members import read_members
+        from pipeline.problems.text import refuse_texts
         from pipeline.report.drawn.disk import Disk
 
+        refuse_texts(self.competition.task.problem_type, "a table of predictions in the notebook")
         disk = Disk(self.competition, self.root)
         if not runs:
             disk.need_runs()

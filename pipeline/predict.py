@@ -48,12 +48,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     args = parser().read(argv)
     from pipeline.data import load
+    from pipeline.problems.text import refuse_texts
     from pipeline.report.page import page
     from pipeline.submissions.rebuild import find_file, read_origin
     from pipeline.training.new_rows import by_members, rows_to_predict, saved_again, whole_ensemble
 
     root, out = Path(args.root), Path(args.out)
     origin = read_origin(find_file(root, args.submission))
+    refuse_texts(origin.competition.task.problem_type, "predict")
     if out.is_dir():
         raise UsageError(f"-o {out} is a folder; name the file to write")
     if out.exists():

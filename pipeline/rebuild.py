@@ -19,6 +19,7 @@ from pipeline.base.parser import Parser
 
 if TYPE_CHECKING:
     from pipeline.ensemble import Outcome
+    from pipeline.ensemble.texts.outcome import TextOutcome
 
 
 def parser() -> Parser:
@@ -33,14 +34,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     args = parser().read(argv)
     from pipeline.report.page import page
-    from pipeline.submissions.rebuild import check_free, find_file, prove, put, read_origin, remake
+    from pipeline.submissions.rebuild import (
+        check_free,
+        find_file,
+        made_again,
+        prove,
+        put,
+        read_origin,
+    )
 
     root = Path(args.root)
     origin = read_origin(find_file(root, args.file))
     target = Path(args.out) if args.out else None
     if target is not None:
         target = check_free(target, origin)
-    made = remake(root, origin)
+    made = made_again(root, origin)
     prove(root, origin, made)
     written = put(origin, made, target)
     console = page(sys.stderr if args.json else sys.stdout)
@@ -65,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _scored(outcome: "Outcome", then: float | None) -> Iterator[str]:
+def _scored(outcome: "Outcome | TextOutcome", then: float | None) -> Iterator[str]:
     """The file's honest score, and that another one stands in its provenance."""
     if outcome.doubts or outcome.honest is None:
         return

@@ -178,6 +178,11 @@ class Table:
     def __len__(self) -> int:
         return len(self.ids)
 
+    @property
+    def truth(self) -> np.ndarray | None:
+        """What a metric compares predictions with: the targets, or the references (n,)."""
+        return self.targets if self.references is None else self.references
+
     def rows(self, which: np.ndarray) -> "Table":
         """The rows selected by a boolean mask (n,) or by positions, everything cut alike."""
         return Table(
@@ -324,6 +329,16 @@ def same_rows(first: Table, second: Table) -> list[str]:
         str(first.ids[one])
         for one, other in zip(*shared(first.ids, second.ids), strict=True)
         if any(first.texts[one]) and list(first.texts[one]) == list(second.texts[other])
+    ]
+
+
+def row_notes(labelled: Sequence[Table], test: Table) -> list[str]:
+    """Rows of *test* that stand in a labelled table too."""
+    return [
+        f"{test.source}: rows that stand in {table.source} with their label (same id, "
+        f"same texts): {listing(ids)}"
+        for table in labelled
+        if (ids := same_rows(table, test))
     ]
 
 

@@ -27,6 +27,7 @@ from pipeline.data.labels import apart, encode, labelled_rows
 from pipeline.data.reading.packed import FILE_NAME
 from pipeline.data.reading.parts import STAR
 from pipeline.data.reading.reader import SKIPPED, Reading, read
+from pipeline.data.references import answered
 from pipeline.data.sample import (
     Sample,
     composed,
@@ -44,10 +45,9 @@ from pipeline.data.table import (
     Targets,
     concatenate,
     id_problems,
-    listing,
     meeting_problems,
     missing_columns,
-    same_rows,
+    row_notes,
     sample_problems,
     with_numbers,
 )
@@ -132,7 +132,14 @@ def labelled_file(
         units, problems, told = of_units(name, frame, ids, competition, further, labelled=True)
         wrong = id_problems(ids) + problems
         return Checked(units, about(name, wrong), file.notes + about(name, told))
-    targets, problems, notes = encode(frame, columns.targets, ids, competition.task)
+    same_ids, references = id_problems(ids, NUMBERED), None
+    if competition.task.problem_type.generates:
+        inputs = [*columns.texts, *columns.features, *further, *view_columns(columns)]
+        rows, references, problems, notes = answered(frame, ids, columns.targets[0], inputs)
+        targets = competition.task.problem_type.reference_targets(references.tolist())
+        frame, ids = frame.iloc[rows], ids[rows]
+    else:
+        targets, problems, notes = encode(frame, columns.targets, ids, competition.task)
     if left_out := int(len(kept) - kept.sum()):
         mark = competition.task.unlabelled
         notes.append(f"{left_out:,} rows without a label ({mark}) are left out")
@@ -143,8 +150,8 @@ def labelled_file(
         targets = Targets.of(targets, known, np.arange(len(targets)))
     table, wrong = _table(name, frame, ids, competition, targets, features)
     return Checked(
-        table,
-        about(name, id_problems(ids, NUMBERED) + problems + wrong),
+        replace(table, references=references),
+        about(name, same_ids + problems + wrong),
         file.notes + about(name, notes),
     )
 
@@ -363,7 +370,7 @@ def load(competition: Competition, root: Path, further: Sequence[str] = ()) -> T
         extra=more,
         holdout=holdout.value,
         sample=form,
-        notes=(*notes, *_test_row_notes(labelled, test.value)),
+        notes=(*notes, *row_notes(labelled, test.value)),
     )
 
 
@@ -389,12 +396,3 @@ def sample_in(competition: Competition, root: Path) -> Checked[Sample]:
     if not sample.columns:
         problems.append(f"there is no column beside {sample.id_column!r}; expected the answers")
     return Checked(sample, about(name, problems), file.notes)
-
-
-def _test_row_notes(labelled: Sequence[Table], test: Table) -> list[str]:
-    return [
-        f"{test.source}: rows that stand in {table.source} with their label (same id, "
-        f"same texts): {listing(ids)}"
-        for table in labelled
-        if (ids := same_rows(table, test))
-    ]

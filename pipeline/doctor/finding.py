@@ -13,6 +13,7 @@ from typing import Literal, TypeVar
 from pipeline.base.errors import PipelineError
 from pipeline.base.files import Owner, owner_of, size_text
 from pipeline.base.paths import Part, part_name, safe_name
+from pipeline.oof.predictions import KINDS
 
 T = TypeVar("T")
 Todo = str | Callable[[], str]
@@ -281,7 +282,7 @@ def strangers(paths: Iterable[Path]) -> Iterator[Finding]:
                 "is no folder that pipeline.cv makes (seed-NUMBER), but looks like one",
                 "Rename it back if you renamed it, else move it elsewhere: training trips over it.",
             )
-        elif part_of(path.stem) is None or path.suffix not in (".npz", ".json"):
+        elif not _of_a_part(path):
             yield stranger(path)
 
 
@@ -307,6 +308,14 @@ class Found:
     def seeds(self) -> list[int]:
         """Every seed there is, ascending."""
         return sorted({part.seed for part in [*self.predicted, *self.worked_on]})
+
+
+def _of_a_part(path: Path) -> bool:
+    """Whether it bears the name of one of the files of a part."""
+    if path.suffix == ".jsonl":
+        stem, _, kind = path.stem.rpartition("-")
+        return kind in KINDS and part_of(stem) is not None
+    return path.suffix in (".npz", ".json") and part_of(path.stem) is not None
 
 
 def find_parts(oof: Path, work: Path) -> tuple[Found, list[Finding]]:

@@ -21,9 +21,7 @@ from pipeline.doctor.finding import Finding, Part, attempt, note, problem
 from pipeline.doctor.folds import Frozen, not_as_written
 from pipeline.doctor.repair import Mending
 from pipeline.oof.manifest import HARMLESS, MANNER, check_format
-from pipeline.oof.predictions import ARRAYS, KEPT_AS, check_one_origin
-
-KINDS = ("valid", "test", "holdout")
+from pipeline.oof.predictions import ARRAYS, KEPT_AS, KINDS, check_one_origin, texts_in
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +88,7 @@ def _looked_into(fold: Fold, quick: bool) -> Fold:
     arrays = read_arrays(path)
     if wrong := list(_wrong_arrays(arrays)):
         raise ArtifactError(f"{path} {'; '.join(wrong)}")
+    texts_in(path, arrays)
     return replace(
         fold,
         columns=arrays["valid"].shape[1],

@@ -28,9 +28,11 @@ if TYPE_CHECKING:
     from jsonargparse import Namespace
 
     from pipeline.ensemble.outcome import Outcome
+    from pipeline.ensemble.texts.outcome import TextOutcome
     from pipeline.submissions.build import BuiltSubmission
     from pipeline.submissions.kaggle import Client, Sent
     from pipeline.submissions.submission_file import Written
+    from pipeline.submissions.texts import BuiltTexts
 
 LINE_EVERY_SECONDS = 5.0
 
@@ -127,10 +129,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _blend(args: "Namespace", competition: Competition, news: dict[str, str]) -> None:
     """Fit, choose, score, print, write and, where asked, send; *news* gets what became of it."""
     client = _client(args)
+    if competition.task.problem_type.generates:
+        _blend_texts(args, competition, news, client)
+        return
     with _told_of_calls(competition.task.metric):
         made = _make(args, competition)
     outcome = made.outcome
-    message = args.message or _message(outcome)
+    message = args.message or _message(made)
     from pipeline.report import print_sent
     from pipeline.report.ensemble import as_json, print_outcome, print_submission
     from pipeline.report.page import page
@@ -143,7 +148,7 @@ def _blend(args: "Namespace", competition: Competition, news: dict[str, str]) ->
     for line in warnings:
         console.print(line, soft_wrap=True)
     written = None if args.dry_run else _write(args, made, message)
-    print_submission(outcome, written, message, console)
+    print_submission(competition, written, message, console)
     if written is not None and outcome.competition.submissions.benchmark:
         from pipeline.setup.benchmark_files import official_files
 
@@ -163,6 +168,39 @@ def _blend(args: "Namespace", competition: Competition, news: dict[str, str]) ->
         from pipeline.report.drawn.pages import report_line
 
         console.print(report_line(competition, Path(args.root), args.report), soft_wrap=True)
+
+
+def _blend_texts(
+    args: "Namespace", competition: Competition, news: dict[str, str], client: "Client | None"
+) -> None:
+    """The same where answers are texts."""
+    if args.figure:
+        raise UsageError("--figure draws numbers; it does not show texts yet: leave it out")
+    made = _make_texts(args, competition)
+    outcome = made.outcome
+    message = args.message or _message(made)
+    from pipeline.report import print_sent
+    from pipeline.report.ensemble import print_submission
+    from pipeline.report.page import page
+    from pipeline.report.texts.ensemble import print_texts, texts_as_json
+
+    console = page(sys.stderr if args.json else sys.stdout)
+    print_texts(outcome, console)
+    warnings = _warnings(args, made)
+    for line in warnings:
+        console.print(line, soft_wrap=True)
+    written = None if args.dry_run else _write(args, made, message)
+    print_submission(competition, written, message, console)
+    sent = None
+    if client is not None and written is not None:
+        sent = _send(args, client, outcome, written, message)
+        print_sent(sent, console)
+    if args.json:
+        answer = texts_as_json(outcome, written, message) | {"warnings": warnings}
+        print(json.dumps(answer | {"sent": sent and asdict(sent.entry)}, allow_nan=False))
+    news |= {"RUNS": " ".join(outcome.names), "SCORE": f"{outcome.honest:.6f}"}
+    if written is not None:
+        news["FILE"] = str(written.path)
 
 
 @contextmanager
@@ -245,18 +283,40 @@ def _make(args: "Namespace", competition: Competition) -> "BuiltSubmission":
     return beside_equal_weights(made, paths.root, more, mean)
 
 
-def _write(args: "Namespace", made: "BuiltSubmission", message: str) -> "Written":
+def _make_texts(args: "Namespace", competition: Competition) -> "BuiltTexts":
+    """Find the runs; compare their candidates, with a line about it where that takes its time."""
+    from pipeline.base import Paths
+    from pipeline.ensemble.texts.outcome import check_method
+    from pipeline.oof.runs import find_runs
+    from pipeline.report.page import page
+    from pipeline.report.texts.ensemble import ComparedLine
+    from pipeline.submissions.build import BuildRequest
+    from pipeline.submissions.texts import make_texts
+
+    check_method(args.method)
+    paths = Paths(Path(args.root), competition.name)
+    train = _command(args, "cv", "--model", competition.task.problem_type.first_recipe)
+    runs, notes = find_runs(paths, args.runs, args.force, competition.folds, train, args.method)
+    asked = BuildRequest(runs=runs, method=args.method, slice_by=args.slice_by)
+    line = ComparedLine(partial(page(sys.stderr).print, soft_wrap=True))
+    return make_texts(paths.root, competition, asked, notes, line)
+
+
+def _write(args: "Namespace", made: "BuiltSubmission | BuiltTexts", message: str) -> "Written":
     from pipeline.base import Paths
     from pipeline.submissions.build import provenance
     from pipeline.submissions.submission_file import write
+    from pipeline.submissions.texts import BuiltTexts, text_provenance
 
-    name, method = made.outcome.competition.name, made.outcome.assessment.method
-    root = Path(args.root)
-    origin = provenance(made, message, root)
-    return write(Paths(root, name).submissions, name, method, made.content, origin)
+    name, root = made.outcome.competition.name, Path(args.root)
+    if isinstance(made, BuiltTexts):
+        origin = text_provenance(made, message, root)
+    else:
+        origin = provenance(made, message, root)
+    return write(Paths(root, name).submissions, name, made.method, made.content, origin)
 
 
-def _warnings(args: "Namespace", made: "BuiltSubmission") -> list[str]:
+def _warnings(args: "Namespace", made: "BuiltSubmission | BuiltTexts") -> list[str]:
     """What the guard says of the file beside those that were sent."""
     from pipeline.base import Paths
     from pipeline.report.ledger import guard_lines
@@ -269,7 +329,11 @@ def _warnings(args: "Namespace", made: "BuiltSubmission") -> list[str]:
 
 
 def _send(
-    args: "Namespace", client: "Client", outcome: "Outcome", written: "Written", message: str
+    args: "Namespace",
+    client: "Client",
+    outcome: "Outcome | TextOutcome",
+    written: "Written",
+    message: str,
 ) -> "Sent":
     from pipeline.submissions.kaggle import check_sendable, send_file
 
@@ -303,9 +367,9 @@ def _draw(outcome: "Outcome", path: Path) -> None:
         raise as_resource_error(error, path) or error from error
 
 
-def _message(outcome: "Outcome") -> str:
-    runs, honest = ", ".join(outcome.members.names), outcome.honest
-    said = f"{outcome.assessment.method} of {runs}; "
+def _message(made: "BuiltSubmission | BuiltTexts") -> str:
+    outcome = made.outcome
+    said, honest = f"{made.method} of {', '.join(made.weights)}; ", outcome.honest
     if outcome.doubts:
         return f"{said}claimed {outcome.metric.name} {honest:.4f}, not honest"
     return f"{said}honest {outcome.metric.name} {honest:.4f}"

@@ -77,7 +77,7 @@ def resampled_gains(
             per_row, finish = sums(truth, predicted)
         except MetricError:  # in no draw either
             return np.full(len(draws.counts), np.nan)
-        gains = finish(draws.counts @ _per_block(per_row, draws))
+        gains = finish(draws.counts @ sums_by_block(per_row, draws))
     else:
         gains = _by_leaving_out(metric, truth, predicted, draws, bundles)
     return np.where(np.isfinite(gains), gains, np.nan)
@@ -94,7 +94,7 @@ def _bundles(blocks: int, most: int) -> int:
     return min(blocks, most, max(round(blocks**0.5), FEWEST_BUNDLES))
 
 
-def _per_block(per_row: np.ndarray, draws: Draws) -> np.ndarray:
+def sums_by_block(per_row: np.ndarray, draws: Draws) -> np.ndarray:
     """(G, q) sums over the rows of each block; every block has rows."""
     order = np.argsort(draws.block_of_row, kind="stable")
     starts = np.flatnonzero(np.diff(draws.block_of_row[order], prepend=-1))

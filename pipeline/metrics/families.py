@@ -6,21 +6,28 @@ entity-f-beta(5)             the same of whole entities
 entity-f1(PS, LC)            F1 of entities of these types alone
 micro-f1(no_relation)        F1 of all rows together, these classes left out
 top-accuracy(3), map(3)      is the class among the three likeliest; one over its place there
+rouge-l(mean, morphemes)     of texts: the mean over references in place of the best; texts cut into
+                             words (English), stems, spaces, characters or morphemes (Korean)
+bleu(zh)                     of texts: another tokenizer of sacrebleu, or one of those ways
 """
 
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from pipeline.base import UsageError
 from pipeline.base.config import TaskConfig
 from pipeline.metrics import formulas, tagging
 from pipeline.metrics import linearised_metrics as linear
 from pipeline.metrics.record import Formula, Record
-from pipeline.metrics.registry import METRICS, UP_TO_ONE
+from pipeline.metrics.registry import METRICS, UP_TO_ONE, record_of_texts
+from pipeline.metrics.texts import scores as texts
 from pipeline.problems.tags import inventory_of
 
 CALL = re.compile(r"([a-z0-9-]+)\((.*)\)")
+PARTS = re.compile(r"(?:[^,(]|\([^)]*\))+")
+"""What commas part, but those within further parentheses."""
 Family = Callable[[Sequence[str], TaskConfig], Record]
 """(what stands in the parentheses, the task) -> the record; UsageError where that makes none."""
 
@@ -35,7 +42,7 @@ def record_of(name: str, task: TaskConfig) -> Record:
     """The record of the metric *name*; UsageError where what stands in its parentheses is wrong."""
     found = CALL.fullmatch(name.strip())
     assert found is not None, "is_family"
-    asked = [each.strip() for each in found[2].split(",") if each.strip()]
+    asked = [each.strip() for each in PARTS.findall(found[2]) if each.strip()]
     return FAMILIES[found[1]](asked, task)
 
 
@@ -95,7 +102,47 @@ def _of_the_likeliest(scored: Callable[[int], formulas.Rows], example: str) -> F
     return family
 
 
+def _rouge(make: Callable[[texts.Tokens, bool], texts.TextScore], example: str) -> Family:
+    def family(asked: Sequence[str], task: TaskConfig) -> Record:
+        rules = [each for each in asked if each in ("mean", "best")]
+        ways = [each for each in asked if each in texts.WAYS]
+        if len(rules) > 1 or len(ways) > 1 or len(rules) + len(ways) < len(asked):
+            raise UsageError(
+                f"expected, in the parentheses, mean or best (over references) and one of "
+                f"{', '.join(texts.WAYS)}, such as {example}; found {', '.join(asked)}"
+            )
+        tokens = texts.by_name(ways[0]) if ways else texts.words
+        return record_of_texts(make(tokens, rules == ["mean"]))
+
+    return family
+
+
+def _bleu(asked: Sequence[str], task: TaskConfig) -> Record:
+    known = (*texts.SACREBLEU, *texts.WAYS)
+    if len(asked) != 1 or asked[0] not in known:
+        raise UsageError(f"bleu({', '.join(asked)}): expected one of {', '.join(known)}")
+    return record_of_texts(texts.bleu(texts.by_name(asked[0])))
+
+
+def _mean_of_texts(asked: Sequence[str], task: TaskConfig) -> Record:
+    """The mean of metrics of texts, each by name or with something in parentheses."""
+    records = []
+    for name in asked:
+        if not is_family(name) and name not in METRICS:
+            raise UsageError(f"mean({', '.join(asked)}): {name!r} is no metric of a text")
+        records.append(record_of(name, task) if is_family(name) else METRICS[name])
+    found = [
+        record.formulas[task.problem].texts for record in records if task.problem in record.formulas
+    ]
+    scores = [each for each in found if each is not None]
+    if len(scores) < max(len(asked), 2):
+        raise UsageError(f"mean({', '.join(asked)}): expected two or more metrics of texts")
+    return record_of_texts(texts.mean_of(scores))
+
+
 def _mean(asked: Sequence[str], task: TaskConfig) -> Record:
+    if task.problem_type.generates:
+        return _mean_of_texts(asked, task)
     records = []
     if task.problem_type.units:
         what = task.problem_type.written["label"]
@@ -133,6 +180,10 @@ def _mean(asked: Sequence[str], task: TaskConfig) -> Record:
 
 
 FAMILIES: dict[str, Family] = {
+    "bleu": _bleu,
+    "rouge-1": _rouge(partial(texts.rouge_n, 1), "rouge-1(mean)"),
+    "rouge-2": _rouge(partial(texts.rouge_n, 2), "rouge-2(mean)"),
+    "rouge-l": _rouge(texts.rouge_l, "rouge-l(mean, morphemes)"),
     "mean": _mean,
     "f-beta": _f_beta,
     "entity-f1": _entity_f1,

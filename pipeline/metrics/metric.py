@@ -130,9 +130,11 @@ class Metric:
     def score(self, y_true: np.ndarray, y_pred: np.ndarray) -> float:
         """The metric of raw predictions *y_pred* (n, k) for the targets *y_true*.
 
-        *y_true* is (n, k), for multiclass (n, 1). Raises MetricError, with the reason, where the
-        metric has no value or a prediction is not finite.
+        *y_true* is (n, k), for multiclass (n, 1); of texts both are (n,). Raises MetricError, with
+        the reason, where the metric has no value or a prediction is not finite.
         """
+        if self.formula.texts is not None:
+            return self.formula.score(y_true, y_pred)
         truth, guess = np.asarray(y_true, np.float64), np.asarray(y_pred, np.float64)
         assert truth.ndim == guess.ndim == 2, "targets and predictions are (n, k)"
         assert len(truth) == len(guess)
@@ -168,8 +170,8 @@ def get_metric(name: str, task: TaskConfig, root: Path | None = None) -> Metric:
     Raises UsageError naming the metrics that fit, or the nearest name.
     """
     classes = tuple(task.classes)
-    if ":" in name and (kind := task.problem_type).units:
-        more = "" if kind.spans else ", f-beta(5), entity-f-beta(2), entity-f1(TYPE)"
+    if ":" in name and ((kind := task.problem_type).units or kind.generates):
+        more = "" if kind.spans or kind.generates else ", f-beta(5), entity-f1(TYPE)"
         raise UsageError(
             f"the metric {name!r}: functions of your own do not score {kind.written['label']} yet; "
             f"there are {', '.join(fitting(task.problem))}{more}"
@@ -185,8 +187,7 @@ def get_metric(name: str, task: TaskConfig, root: Path | None = None) -> Metric:
             raise UsageError(
                 f"the metric {name!r} does not fit a {task.problem} problem. There are: {fit}."
             )
-        known_as = task.problem_type.name
-        return Metric(name, record, known_as, task.label_range, classes=classes)
+        return Metric(name, record, task.problem_type.name, task.label_range, classes=classes)
     if name not in METRICS:
         close = get_close_matches(name.lower(), sorted(METRICS), n=1, cutoff=0.5)
         hint = f"did you mean {close[0]!r}? " if close else ""

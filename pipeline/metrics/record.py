@@ -16,6 +16,7 @@ from pipeline.metrics.formulas import Score
 from pipeline.metrics.greedy import Prepared
 from pipeline.metrics.linearised_metrics import LabelSums, Sums
 from pipeline.metrics.moments import FromMoments, OfMean
+from pipeline.metrics.texts.scores import TextScore
 from pipeline.problems.form import Kind
 from pipeline.problems.registry import problem_of
 
@@ -61,6 +62,8 @@ class Formula:
     """The same for labels in the shape of `Problem.scored`, where that is not that of targets."""
     greedy: Greedy | None = None
     """Members made ready for greedy steps that pass over the rows."""
+    texts: TextScore | None = None
+    """Of answers that are texts: targets are then references (n,), predictions texts (n,)."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,11 +5,13 @@ in `formulas`; docs/metrics.md says which function of scikit-learn or scipy each
 """
 
 import math
+from dataclasses import replace
 
 from pipeline.metrics import answers, formulas, heads, moments, tagging
 from pipeline.metrics import linearised_metrics as linear
 from pipeline.metrics.greedy import likely, likely_classes, ranked
 from pipeline.metrics.record import Formula, Record
+from pipeline.metrics.texts import scores as texts
 from pipeline.problems.registry import problem_of
 
 UP_TO_ONE = (0.0, 1.0)
@@ -44,6 +46,25 @@ _LOG_LOSS = Formula(
 
 def _loss_of_rows(rows: formulas.Rows) -> Formula:
     return Formula(score=formulas.mean_over(rows), row_sums=linear.row_means(rows, -1.0))
+
+
+def record_of_texts(score: texts.TextScore, place: int | None = None, usual: str = "") -> Record:
+    """The record of a metric of texts alone; *usual* is said where it is the usual one."""
+    return Record(
+        formulas={"text": Formula(score=score.score, row_sums=score.sums, texts=score)},
+        greater_is_better=True,
+        needs="label",
+        bounds=UP_TO_ONE,
+        usual_for={"a text": usual} if usual else {},
+        place={} if place is None else {"text": place},
+    )
+
+
+def _both(one: Record, other: Record) -> Record:
+    """A record of one name for the problem types of both, which agree in all else."""
+    return replace(
+        one, formulas={**one.formulas, **other.formulas}, place={**one.place, **other.place}
+    )
 
 
 METRICS: dict[str, Record] = {
@@ -303,7 +324,13 @@ METRICS: dict[str, Record] = {
         needs="value",
         bounds=UP_TO_ONE,
     ),
+    "chrf": record_of_texts(texts.chrf(), 0, "A text: characters in common suit any language."),
+    "bleu": record_of_texts(texts.bleu(texts.by_name("13a")), 1),
+    "rouge-l": record_of_texts(texts.rouge_l(texts.words), 2),
+    "rouge-1": record_of_texts(texts.rouge_n(1, texts.words), 3),
+    "rouge-2": record_of_texts(texts.rouge_n(2, texts.words), 4),
 }
+METRICS["exact-match"] = _both(METRICS["exact-match"], record_of_texts(texts.exact_match(), 5))
 """Metrics with a name. Those with a number or names in parentheses are in `families`."""
 
 

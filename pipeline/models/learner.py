@@ -58,13 +58,15 @@ class Learner(Protocol):
     ) -> None:
         """Learn from *train*, whose targets are there; write only below *workspace*.
 
-        Where the workspace holds a checkpoint of this very training, go on from it. *rate_scale*
-        is a factor on the learning rate, where there is one. Raises DivergedError for NaN or
-        infinity; `facts` then hold the "rate_scale" it was trained with.
+        Where answers are texts, the right ones are `train.references`. Where the workspace holds a
+        checkpoint of this very training, go on from it. *rate_scale* is a factor on the learning
+        rate, where there is one. Raises DivergedError for NaN or infinity; `facts` then hold the
+        "rate_scale" it was trained with.
         """
 
-    def predict(self, table: Table, watch: Watch) -> np.ndarray:
-        """(len(table), k) float32, row by row in the table's order.
+    def predict(self, table: Table, watch: Watch) -> Any:
+        """(len(table), k) float32, row by row in the table's order; where answers are texts,
+        `pipeline.data.candidates.Candidates` of as many rows.
 
         Regression in the label's unit, otherwise probabilities (multiclass: one column per class,
         rows sum to one; heads: the block of each target does). Never rounded, never clipped.

@@ -50,9 +50,13 @@ class LearnerKind:
     """The same for answers that stand in a text; empty where it learns none."""
     remembers: str = "nothing but weights"
     """What of the training rows its saved files hold, for whoever hands them on."""
+    texts: str = ""
+    """The same for answers that are texts; empty where it writes none."""
 
     def factory_for(self, problem: Problem) -> str:
         """What makes its factory for a *problem*; empty where it cannot learn that."""
+        if problem.generates:
+            return self.texts
         if problem.spans:
             return self.spans
         if problem.units:
@@ -103,6 +107,14 @@ LEARNERS = {
         torch=True,
         units="pipeline.models.transformer.tagging:make_factory",
         spans="pipeline.models.transformer.spans.learner:make_factory",
+    ),
+    "nearest": LearnerKind(
+        recipe="pipeline.models.nearest:NearestRecipe",
+        factory="pipeline.models.nearest:make_factory",
+        saved=SavedFiles("nearest.jsonl", "nearest.json", "sha256"),
+        rows=False,
+        texts="pipeline.models.nearest:make_factory",
+        remembers="every training input and its answers, word for word",
     ),
 }
 """`learner:` in a recipe."""

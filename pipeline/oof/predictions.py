@@ -3,23 +3,29 @@
     oof/COMP/RUN/seed-42/fold-0.npz    valid_ids (n_f,), valid (n_f, k), test_ids (m,), test (m, k),
                                        holdout_ids (h,), holdout (h, k)
     oof/COMP/RUN/seed-42/fold-0.json   the fold's manifest, written after the .npz
+    oof/COMP/RUN/seed-42/fold-0-valid.jsonl, -test.jsonl, -holdout.jsonl    of texts: the candidates
     oof/COMP/RUN/run.json              the run's manifest, written last: exists = complete
+
+Where predictions are texts, the .npz holds how many candidates a row has, and the SHA-256 of the
+lines: who knows its digest knows theirs.
 
 Rows are known by id. Whatever is read is checked whole: a row that is missing, doubled or foreign
 is refused, and so is a part that other predictions could have been put into.
 """
 
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pipeline.base import ArtifactError, raise_if, read_json
-from pipeline.base.files import commit_arrays, commit_json, read_arrays
+from pipeline.base.files import MEND, commit_arrays, commit_json, commit_text, read_arrays
 from pipeline.base.paths import Part
 from pipeline.data import doubled
+from pipeline.data.candidates import Candidates, read_lines
 from pipeline.data.join import Differences, Order
 from pipeline.oof.manifest import FORMAT, SAME, check_format, read_manifest
 
@@ -44,12 +50,21 @@ class FoldPredictions:
     valid_labels: np.ndarray | None = None
     """(n_f, 3) uint8: the hash of each row's id and targets that the passport keeps; None in files
     from before 0.2. It names the rows whose labels have changed since."""
+    texts: Mapping[str, Candidates] = field(default_factory=dict)
+    """Of valid, test and holdout, where predictions are texts: what was said. The values are then
+    (n, 1), how many candidates there are."""
+
+    def said(self, kind: str) -> np.ndarray:
+        """What is scored of "valid", "test" or "holdout": values (n, k), or the best texts (n,)."""
+        found: np.ndarray = self.texts[kind].best if self.texts else getattr(self, kind)
+        return found
 
 
 KEPT_AS = (np.float32, np.float16)
 """What predictions may be stored as; others become the first."""
-LABELS = "valid_labels"
-ARRAYS = tuple(name for name in FoldPredictions.__dataclass_fields__ if name != LABELS)
+LABELS, TEXTS = "valid_labels", "texts"
+ARRAYS = tuple(name for name in FoldPredictions.__dataclass_fields__ if name not in (LABELS, TEXTS))
+KINDS = ("valid", "test", "holdout")
 
 
 def commit_fold(path: Path, predictions: FoldPredictions, manifest: Mapping[str, Any]) -> None:
@@ -61,9 +76,55 @@ def commit_fold(path: Path, predictions: FoldPredictions, manifest: Mapping[str,
     }
     if predictions.valid_labels is not None:
         typed[LABELS] = predictions.valid_labels.astype(np.uint8)
+    lines = {}
+    for kind, candidates in predictions.texts.items():
+        if not len(candidates):
+            continue
+        said = candidates.lines(typed[f"{kind}_ids"].tolist())
+        lines[kind] = commit_text(lines_of(path, kind), said)
+        typed[f"{kind}_{TEXTS}"] = np.frombuffer(bytes.fromhex(lines[kind]), np.uint8)
     digest = commit_arrays(path, typed)
     content = {"format": FORMAT, **manifest, "predictions_sha256": digest}
+    content |= {"texts_sha256": lines} if lines else {}
     commit_json(path.with_suffix(".json"), content)
+
+
+def lines_of(path: Path, kind: str) -> Path:
+    """Where the candidates of a *kind* of rows lie, beside the .npz at *path*.
+
+    >>> lines_of(Path("seed-42/fold-0.npz"), "test").as_posix()
+    'seed-42/fold-0-test.jsonl'
+    """
+    return path.with_name(f"{path.stem}-{kind}.jsonl")
+
+
+def files_of(path: Path) -> list[Path]:
+    """All files of a fold whose predictions lie at *path*, its manifest first."""
+    return [path.with_suffix(".json"), path, *(lines_of(path, kind) for kind in KINDS)]
+
+
+def texts_in(path: Path, arrays: Mapping[str, np.ndarray]) -> dict[str, Candidates]:
+    """Kind -> candidates of the fold whose .npz at *path* holds *arrays*; empty where predictions
+    are no texts. ArtifactError where a file is missing, changed, or of other rows."""
+    if not any(f"{kind}_{TEXTS}" in arrays for kind in KINDS):
+        return {}
+    found = {}
+    for kind in KINDS:
+        if (known := arrays.get(f"{kind}_{TEXTS}")) is None:
+            if len(arrays[f"{kind}_ids"]):
+                raise ArtifactError(f"{path} does not know its {kind} texts")
+            found[kind] = Candidates([], [])
+            continue
+        lines = lines_of(path, kind)
+        if not lines.is_file():
+            raise ArtifactError(f"{lines} is missing")
+        content = lines.read_bytes()
+        if hashlib.sha256(content).digest() != known.tobytes():
+            raise ArtifactError(f"{lines} has changed since it was written")
+        ids, found[kind] = read_lines(content.decode("utf-8"), str(lines))
+        if ids.tolist() != arrays[f"{kind}_ids"].tolist():
+            raise ArtifactError(f"{lines} holds other rows than {path.name}")
+    return found
 
 
 def _kept(values: np.ndarray) -> np.ndarray:
@@ -77,7 +138,10 @@ def read_fold(path: Path) -> tuple[FoldPredictions, dict[str, Any]]:
     arrays = read_arrays(path, expected_sha256=str(manifest.get("predictions_sha256")))
     raise_if(_misshapen(arrays), ArtifactError, f"{path} holds no predictions of one fold")
     found = {name: arrays[name] for name in (*ARRAYS, LABELS) if name in arrays}
-    return FoldPredictions(**found), manifest
+    try:
+        return FoldPredictions(**found, texts=texts_in(path, arrays)), manifest
+    except ArtifactError as error:
+        raise ArtifactError(f"{error}; {MEND}") from error
 
 
 def _misshapen(arrays: Mapping[str, np.ndarray]) -> list[str]:
@@ -85,7 +149,7 @@ def _misshapen(arrays: Mapping[str, np.ndarray]) -> list[str]:
     if missing := [name for name in ARRAYS if name not in arrays]:
         return [f"it lacks {', '.join(missing)}; delete it and train the fold again"]
     problems = []
-    for name in ("valid", "test", "holdout"):
+    for name in KINDS:
         ids, values = arrays[f"{name}_ids"], arrays[name]
         if ids.dtype.kind != "U" or ids.ndim != 1:
             problems.append(f"{name}_ids is {ids.dtype} {ids.shape}, expected one text per row")
@@ -193,6 +257,8 @@ def assemble(folder: Path, manifest: dict[str, Any], wanted: Wanted) -> Run:
                 f"{folder / part}.npz is not the file that {folder / 'run.json'} was made from. "
                 "Run the model's pipeline.cv command again."
             )
+        if fold.texts:
+            raise ArtifactError(f"{folder} holds texts, which have no mean; see oof/texts")
         if fold.valid.shape[1] != columns:
             raise ArtifactError(
                 f"{folder / part}.npz predicts {fold.valid.shape[1]} columns, but "

@@ -103,6 +103,9 @@ class Problem(ABC):
     `document_labels` gives."""
     own_decisions: ClassVar[tuple[str, ...]] = ()
     """Decisions (`ensemble.decisions.candidates`) that are for this type alone."""
+    generates: ClassVar[bool] = False
+    """Whether predictions are texts (`pipeline.data.candidates`): right answers are then those of
+    `Table.references`, and targets are numbers that stand for them."""
     first_recipe: ClassVar[str] = "linear"
     """The recipe that is proposed for a first run: no download, soon done."""
     stored: ClassVar[type] = np.float32
@@ -219,6 +222,13 @@ class Problem(ABC):
     ) -> np.ndarray:
         """(n,) class numbers from the predictions (n, k) of whole documents, in order; *first* (n,)
         says where each begins."""
+        raise NotImplementedError(self.name)
+
+    # Texts as answers; only where `generates` says so.
+
+    def reference_targets(self, references: Sequence[Sequence[str]]) -> np.ndarray:
+        """(n, t) numbers that stand for the right answers of n rows; folds look at them, and other
+        answers have other numbers."""
         raise NotImplementedError(self.name)
 
     # Folds.

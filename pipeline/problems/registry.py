@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Literal
 
-from pipeline.problems.binary import BINARY
+from pipeline.problems.classes import BINARY
 from pipeline.problems.heads import HEADS
 from pipeline.problems.multiclass import MULTICLASS
 from pipeline.problems.multilabel import MULTILABEL
@@ -11,10 +11,11 @@ from pipeline.problems.regression import REGRESSION
 from pipeline.problems.soft_labels import SOFT_LABELS
 from pipeline.problems.span import SPAN
 from pipeline.problems.tags import TAGS
+from pipeline.problems.text import TEXT
 
 PROBLEMS: tuple[Problem, ...] = (
     *(REGRESSION, BINARY, MULTICLASS, MULTILABEL, SOFT_LABELS),
-    *(TAGS, SPAN, HEADS),
+    *(TAGS, SPAN, HEADS, TEXT),
 )
 """A new type is one more entry here."""
 

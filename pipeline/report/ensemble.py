@@ -9,6 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table as Grid
 
+from pipeline.base import Competition
 from pipeline.ensemble import Outcome
 from pipeline.ensemble.assessment import Assessment, MethodLine
 from pipeline.ensemble.decisions.choose import FEWEST, NOTHING, Decided
@@ -126,7 +127,7 @@ def print_outcome(outcome: Outcome, console: Console) -> None:
 
 
 def print_submission(
-    outcome: Outcome, written: Written | None, message: str, console: Console
+    about: Competition, written: Written | None, message: str, console: Console
 ) -> None:
     """Print where the submission lies and how to send it."""
 
@@ -143,8 +144,8 @@ def print_submission(
         say(f"the same bytes as {written.path}, which stands for them: {told}")
     else:
         say(f"wrote {written.path} and {written.path.with_suffix('.json').name}")
-    if not outcome.competition.submissions.benchmark:  # sent elsewhere, in files of another form
-        say(f"submit it: {submit_command(outcome.competition.name, written.path, message)}")
+    if not about.submissions.benchmark:  # sent elsewhere, in files of another form
+        say(f"submit it: {submit_command(about.name, written.path, message)}")
 
 
 def submit_command(competition: str, path: Path, message: str) -> str:

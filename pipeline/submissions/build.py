@@ -62,6 +62,16 @@ class BuiltSubmission:
     """The submission's bytes."""
 
     @property
+    def method(self) -> str:
+        """Of the blend."""
+        return self.outcome.assessment.method
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Of the members, by name."""
+        return {line.name: line.weight for line in self.outcome.assessment.members}
+
+    @property
     def honest(self) -> np.ndarray:
         """(n, k) each row predicted, and decided, by what was fitted and chosen without its fold.
 
@@ -264,7 +274,7 @@ def provenance(made: BuiltSubmission, message: str, root: Path) -> dict[str, Any
             "weight": line.weight,
             "oof_score": line.score,
             "recipe": manifest.get("recipe"),
-            **_audited(manifest),
+            **audited(manifest),
             "seeds": manifest["seeds"],
             "parts": manifest["parts"],
         }
@@ -290,7 +300,7 @@ def provenance(made: BuiltSubmission, message: str, root: Path) -> dict[str, Any
     }
 
 
-def _audited(manifest: Mapping[str, Any]) -> dict[str, Any]:
+def audited(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """What the audit said of a team-mate's run; {} for a run of our own."""
     team = origin_of(manifest)
     if team is None:

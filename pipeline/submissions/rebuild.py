@@ -31,6 +31,7 @@ from pipeline.submissions.build import (
     make,
     versions,
 )
+from pipeline.submissions.texts import BuiltTexts, make_texts
 
 # What a submission says it was made from, and whether that is still here.
 
@@ -177,6 +178,14 @@ UNSEEN = "versions and files are as they were then, so the code or the machine m
 
 
 def remake(root: Path, origin: Origin) -> BuiltSubmission:
+    """As `made_again`, of numbers; UsageError where answers are texts."""
+    made = made_again(root, origin)
+    if isinstance(made, BuiltTexts):
+        raise UsageError(f"{origin.csv.name} holds texts, which this command does not read yet")
+    return made
+
+
+def made_again(root: Path, origin: Origin) -> BuiltSubmission | BuiltTexts:
     """Make the file again on the path that made it: its own config, method and members.
 
     Neither today's config file nor runs that were added since have a say. Raises ArtifactError
@@ -184,23 +193,23 @@ def remake(root: Path, origin: Origin) -> BuiltSubmission:
     """
     problems = hindrances(root, origin)
     raise_if(problems, ArtifactError, f"{origin.csv.name} cannot be made again")
+    if origin.competition.task.problem_type.generates:
+        return make_texts(root, origin.competition, origin.asked)
     return make(root, origin.competition, origin.asked)
 
 
-def prove(root: Path, origin: Origin, made: BuiltSubmission) -> None:
+def prove(root: Path, origin: Origin, made: BuiltSubmission | BuiltTexts) -> None:
     """Raise ArtifactError, saying all that differs, unless *made* has the bytes of *origin*."""
     digest = hashlib.sha256(made.content).hexdigest()
     if digest == origin.sha256:
         return
     lines = [f"SHA-256 {digest[:16]} now, {origin.sha256[:16]} in its provenance"]
-    then, now = origin.record["method"], made.outcome.assessment.method
+    then, now = origin.record["method"], made.method
     if then != now:
         lines.append(f"the method is {now}, then {then}")
-    for member, line in zip(
-        origin.record["members"], made.outcome.assessment.members, strict=False
-    ):
-        if isinstance(member.get("weight"), float) and line.weight != member["weight"]:
-            lines.append(f"the weight of {line.name} is {line.weight!r}, then {member['weight']!r}")
+    for member, (name, weight) in zip(origin.record["members"], made.weights.items(), strict=False):
+        if isinstance(member.get("weight"), float) and weight != member["weight"]:
+            lines.append(f"the weight of {name} is {weight!r}, then {member['weight']!r}")
     lines += changes(root, origin) or [UNSEEN]
     lines += _rows(origin, made.content)
     raise ArtifactError(
@@ -232,7 +241,7 @@ def check_free(target: Path, origin: Origin) -> Path:
     return place
 
 
-def put(origin: Origin, made: BuiltSubmission, target: Path | None) -> Path | None:
+def put(origin: Origin, made: BuiltSubmission | BuiltTexts, target: Path | None) -> Path | None:
     """Write the file to *target*, or to its own place where it is missing; None if neither."""
     place = origin.csv if target is None else target
     if place.is_file() and sha256(place) == origin.sha256:

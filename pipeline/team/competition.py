@@ -21,6 +21,7 @@ from pipeline.oof.members import read_members
 from pipeline.oof.predictions import complete_runs
 from pipeline.oof.runs import standing
 from pipeline.problems.problem import Problem
+from pipeline.problems.text import refuse_texts
 
 PARTS = ("train", "test", "holdout")
 
@@ -74,6 +75,7 @@ class CompetitionView:
 
 def load_contest(competition: Competition, root: Path) -> tuple[Paths, CompetitionView]:
     """Read tables, frozen folds and passport; see `load` and `read_frozen` for what they raise."""
+    refuse_texts(competition.task.problem_type, "the audit of files and runs")
     paths = Paths(root, competition.name)
     tables = load(competition, root)
     contest = CompetitionView(

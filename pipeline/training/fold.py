@@ -24,6 +24,7 @@ from pipeline.base.leases import lease
 from pipeline.base.paths import Workspace
 from pipeline.base.seeding import derive_seed
 from pipeline.data import Table
+from pipeline.data.candidates import Candidates
 from pipeline.data.table import concatenate
 from pipeline.data.tables import fold_columns
 from pipeline.metrics import Metric, MetricError
@@ -235,12 +236,18 @@ def _predict(job: Job, part: Part, learner: Learner, watch: Watch) -> FoldPredic
     nobody = test.rows(np.zeros(len(test), dtype=bool))
     asked = {"valid": valid, "test": test, "holdout": nobody if holdout is None else holdout}
     arrays: dict[str, Any] = {}
+    texts: dict[str, Candidates] = {}
     for name, table in asked.items():
         arrays[f"{name}_ids"] = table.ids
-        arrays[name] = predict_bare(job, learner, table, watch)
+        if job.competition.task.problem_type.generates:
+            texts[name] = generate_bare(job, learner, table, watch)
+            amounts = [[len(row)] for row in texts[name].texts]
+            arrays[name] = np.array(amounts, dtype=np.float32).reshape(-1, 1)
+        else:
+            arrays[name] = predict_bare(job, learner, table, watch)
     if (labels := job.folds.label_hash) is not None:
         arrays["valid_labels"] = labels[job.folds.valid_rows(part.repeat, part.fold)]
-    return FoldPredictions(**arrays)
+    return FoldPredictions(**arrays, texts=texts)
 
 
 class Asked(Protocol):
@@ -264,9 +271,7 @@ def predict_bare(job: Asked, learner: Learner, table: Table, watch: Watch) -> np
     k, stored = len(job.competition.outputs), job.competition.task.problem_type.stored
     if not len(table):
         return np.empty((0, k), dtype=stored)
-    hidden = set(further_columns(job.recipe)) - set(fold_columns(job.competition))
-    shown = {key: each for key, each in table.features.items() if key not in hidden}
-    bare = replace(table, targets=None, features=shown)
+    bare = _bare(job, table)
     values: np.ndarray = np.asarray(learner.predict(bare, watch), dtype=stored)
     assert values.shape == (len(bare), k), f"predicted {values.shape}, not {(len(bare), k)}"
     broken = bare.ids[~np.isfinite(values).all(axis=1)]
@@ -278,13 +283,39 @@ def predict_bare(job: Asked, learner: Learner, table: Table, watch: Watch) -> np
     return values
 
 
+def _bare(job: Job, table: Table) -> Table:
+    """*table* without its right answers, and without the columns that only training rows have."""
+    hidden = set(further_columns(job.recipe)) - set(fold_columns(job.competition))
+    shown = {key: each for key, each in table.features.items() if key not in hidden}
+    return replace(table, targets=None, references=None, features=shown)
+
+
+def generate_bare(job: Job, learner: Learner, table: Table, watch: Watch) -> Candidates:
+    """Texts for the rows of *table*, its references taken away first.
+
+    Raises DivergedError where a log-probability is infinite.
+    """
+    if not len(table):
+        return Candidates([], [])
+    said = learner.predict(_bare(job, table), watch)
+    assert isinstance(said, Candidates), f"expected candidates, not {type(said).__name__}"
+    assert len(said) == len(table), f"{len(said)} rows, not {len(table)}"
+    logs = zip(table.ids, said.log_probabilities, strict=True)
+    if broken := [row for row, each in logs if np.isinf(each).any()]:
+        raise DivergedError(
+            f"{len(broken)} rows have a candidate whose log-probability is infinite, first "
+            f"{broken[:5]}. Try a lower learning_rate, or precision fp32."
+        )
+    return said
+
+
 def _manifest(
     job: Job, part: Part, learner: Learner, metric: Metric, predictions: FoldPredictions
 ) -> dict[str, Any]:
     held_out = job.tables.train.rows(job.folds.valid_rows(part.repeat, part.fold))
-    assert held_out.targets is not None
+    assert held_out.truth is not None
     try:
-        score, undefined = metric.score(held_out.targets, predictions.valid), None
+        score, undefined = metric.score(held_out.truth, predictions.said("valid")), None
     except MetricError as error:
         score, undefined = None, str(error)
     return {

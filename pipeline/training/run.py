@@ -22,7 +22,8 @@ from pipeline.metrics import Metric, MetricError
 from pipeline.models import Watch
 from pipeline.models.recipes import as_values
 from pipeline.oof.manifest import FORMAT
-from pipeline.oof.predictions import Wanted, assemble, check_one_origin, read_fold
+from pipeline.oof.predictions import Wanted, assemble, check_one_origin, files_of, read_fold
+from pipeline.oof.texts import assemble_texts
 from pipeline.training.fold import train_fold
 from pipeline.training.jobs import Job, Part, differences
 
@@ -140,8 +141,8 @@ def start_over(job: Job, only_folds: Sequence[int] = ()) -> None:
         job.paths.run_manifest(job.run).unlink(missing_ok=True)
         for part in parts:
             path, workspace = job.predictions(part), job.workspace(part)
-            path.with_suffix(".json").unlink(missing_ok=True)
-            path.unlink(missing_ok=True)
+            for each in files_of(path):
+                each.unlink(missing_ok=True)
             workspace.trained.unlink(missing_ok=True)
             workspace.events.unlink(missing_ok=True)
             workspace.progress.unlink(missing_ok=True)
@@ -209,6 +210,8 @@ def _scores(job: Job, manifest: dict[str, Any], metric: Metric) -> dict[str, Any
     train, holdout = job.tables.train, job.tables.holdout
     none = np.empty(0, dtype=object)
     wanted = Wanted.of(train.ids, job.tables.test.ids, none if holdout is None else holdout.ids)
+    if job.competition.task.problem_type.generates:
+        return _text_scores(job, manifest, metric, wanted)
     run = assemble(job.paths.run(job.run), manifest, wanted)
     assert train.targets is not None
     by_fold = [
@@ -222,6 +225,30 @@ def _scores(job: Job, manifest: dict[str, Any], metric: Metric) -> dict[str, Any
     }
     if holdout is not None and holdout.targets is not None:
         scores["holdout_score"] = _score_or_none(metric, holdout.targets, run.holdout)
+    return scores
+
+
+def _text_scores(
+    job: Job, manifest: dict[str, Any], metric: Metric, wanted: Wanted
+) -> dict[str, Any]:
+    """As `_scores`, of each row's best candidate, the mean over seeds and repeats; on the holdout,
+    the mean over learners."""
+    train, holdout = job.tables.train, job.tables.holdout
+    run = assemble_texts(job.paths.run(job.run), manifest, wanted)
+    truth = train.references
+    assert truth is not None, "right answers that are texts"
+    folds = [job.folds.valid_rows(0, fold) for fold in range(job.folds.count)]
+    scores: dict[str, Any] = {
+        "metric": metric.name,
+        "fold_scores": [
+            float(np.mean([metric.score(truth[rows], each.best[rows]) for each in run.oof]))
+            for rows in folds
+        ],
+        "oof_score": float(np.mean([metric.score(truth, each.best) for each in run.oof])),
+    }
+    if holdout is not None and holdout.references is not None:
+        held = [metric.score(holdout.references, each.best) for each in run.holdout]
+        scores["holdout_score"] = float(np.mean(held))
     return scores
 
 

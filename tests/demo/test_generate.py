@@ -11,7 +11,7 @@ from random import Random
 import numpy as np
 import pytest
 
-from demo import generate, tags
+from demo import generate, tags, texts
 from demo.alter import another_number, numbers, slip
 from demo.draw import Judges, Kind, draw, judged
 from demo.pairs import Pair, overlap
@@ -199,6 +199,27 @@ def test_a_bad_scene_file_is_told_with_every_problem(tmp_path):
         "  - toy [two] has no sentence for 'topic'",
         "  - 'a' stands there 2 times",
     ]
+
+
+def test_the_competition_of_texts_is_what_its_generator_writes():
+    for name, content in texts.files().items():
+        assert (DEMO / "texts" / name).read_text(encoding="utf-8") == content, (
+            f"run python demo/texts.py and commit demo/texts/{name}"
+        )
+
+
+def test_announcements_say_all_facts_of_their_course():
+    with (DEMO / "texts" / "train.csv").open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    for row in rows:
+        for fact in row["meaning"].split(", "):
+            name, _, value = fact.removesuffix("]").partition("[")
+            special = (name, value) in texts.SPECIAL
+            assert special or value.lower() in row["text"].lower(), row
+    inputs = {row["meaning"] for row in rows}
+    assert len(inputs) == texts.TRAIN_COURSES < len(rows), "several announcements of a course"
+    with (DEMO / "texts" / "test.csv").open(encoding="utf-8", newline="") as stream:
+        assert not inputs & {row["meaning"] for row in csv.DictReader(stream)}
 
 
 def test_the_competition_of_tags_is_what_its_generator_writes():

@@ -27,7 +27,7 @@ PACKAGE = Path(__file__).resolve().parents[2] / "pipeline"
 NAMES = [
     name
     for name, each in TYPES.items()
-    if each.drawn and not each.units and each.in_a_cell != "one of each"
+    if each.drawn and not each.units and not each.generates and each.in_a_cell != "one of each"
 ]
 """Those whose labels are what happened to a row by itself, in the columns of every such problem;
 test_soft_labels.py, test_tags.py and test_heads.py have the others."""
@@ -43,14 +43,24 @@ EXCEPTIONS = {
 """Files outside `problems/` that may name a type, and why."""
 
 
+WORDS = {"text"}
+"""Types called by a word that columns and files are called by, too: they count beside a problem."""
+
+
 def names_in(source: str) -> list[str]:
     """The problem types that code names in comparisons, cases, keys, collections or results."""
     nodes = list(ast.walk(ast.parse(source)))
     docs = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    asked = [node for node in nodes if isinstance(node, ast.Compare | ast.Match | ast.Subscript)]
+    asked = [node for node in asked if "problem" in ast.unparse(node).partition("\n")[0]]
+    beside = {id(each) for node in asked for each in ast.walk(node)}
     return [
         node.value
         for node in nodes
-        if isinstance(node, ast.Constant) and node.value in TYPES and id(node) not in docs
+        if isinstance(node, ast.Constant)
+        and node.value in TYPES
+        and id(node) not in docs
+        and (node.value not in WORDS or id(node) in beside)
     ]
 
 
@@ -62,6 +72,8 @@ def test_the_search_for_names_sees_every_way_to_compare_one():
         'match problem:\n    case "binary":\n        pass',
     ):
         assert names_in(code) == ["binary"], code
+        assert names_in(code.replace("binary", "text")) == ["text"], code
+    assert names_in('column == "text"') == []
     assert names_in('"""binary"""\nopen("binary.csv")') == []
 
 

@@ -126,7 +126,7 @@ class Disk:
     def need_files(self) -> None:
         """Raise DataError or UsageError where the competition itself cannot be read or shown."""
         kind = self.competition.task.problem_type
-        if kind.units:
+        if kind.units or kind.generates:
             raise UsageError(NOT_OF_UNITS.format(kind.written["label"]))
         _ = self.tables, self.metric
 

@@ -17,6 +17,7 @@ from pipeline.data import Table, Tables
 from pipeline.data.units import documents, list_in, tags_in
 from pipeline.metrics.registry import fitting, suggested
 from pipeline.problems.tags import OUTSIDE, TAG, TAGS
+from pipeline.problems.text import TEXT
 from pipeline.setup.detection.choices import Choices, Overrides
 from pipeline.setup.detection.names import target_rank
 from pipeline.setup.detection.profile import Profile
@@ -151,11 +152,14 @@ def tag_task(
 
 
 def by_documents(competition: Competition, tables: Tables) -> tuple[Competition, Tables]:
-    """Both as of the documents, with the labels that their problem type has for them.
+    """Both as of the documents, with the labels that their problem type has for them; of texts as
+    answers, as `by_lengths`.
 
     Where rows stand for themselves, as they are.
     """
     task, kind = competition.task, competition.task.problem_type
+    if kind.generates:
+        return by_lengths(competition, tables)
     if not kind.units:
         return competition, tables
     names: list[str] = []
@@ -186,12 +190,37 @@ def by_documents(competition: Competition, tables: Tables) -> tuple[Competition,
     )
 
 
+def by_lengths(competition: Competition, tables: Tables) -> tuple[Competition, Tables]:
+    """Both as of a regression on the length of the answers, in characters."""
+    (name,) = competition.columns.targets
+    task = TaskConfig(problem=TEXT.looked_at_as, metric=fitting(TEXT.looked_at_as)[0])
+
+    def lengths(table: Table) -> Table:
+        targets = None if table.targets is None else table.targets[:, :1]
+        return replace(table, targets=targets, references=None)
+
+    return (
+        replace(
+            competition,
+            columns=replace(competition.columns, targets=[f"characters of {name}"]),
+            task=task,
+        ),
+        replace(
+            tables,
+            train=lengths(tables.train),
+            extra=None if tables.extra is None else lengths(tables.extra),
+            holdout=None if tables.holdout is None else lengths(tables.holdout),
+        ),
+    )
+
+
 def of_units(
     inspection: Inspection, competition: Competition, tables: Tables, root: Path
 ) -> Inspection:
-    """What was seen of documents, with what is said of units: the problem, and a run's need."""
+    """What was seen of documents, or of lengths, with what is said of units, or texts: the problem,
+    and a run's need."""
     kind = competition.task.problem_type
-    if not kind.units:
+    if not (kind.units or kind.generates):
         return inspection
     if kind.spans:  # what is asked is no part of the texts that were compared
         told = replace(inspection.copies, conflicting=0, conflict_examples=[])

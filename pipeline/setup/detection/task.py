@@ -15,6 +15,7 @@ from pipeline.problems.multilabel import labels_in, separator_of
 from pipeline.problems.problem import Clues
 from pipeline.problems.registry import TYPES, problem_of
 from pipeline.problems.soft_labels import SOFT_LABELS
+from pipeline.problems.text import TEXT
 from pipeline.setup.detection.choices import Choices, Overrides
 from pipeline.setup.detection.heads import MOST, JointTargets, by_value
 from pipeline.setup.detection.names import GRADES, KINDS, words
@@ -141,12 +142,16 @@ def _of_words(target: Profile, choices: Choices) -> str | None:
     if target.numbers > 0.5:  # numbers with a few slips: the reader of labels will name the rows
         choices.because("task.problem", f"{target.name!r} is a number in most rows.")
         return "regression"
+    if target.repeats < 2 and target.natural:
+        told = f"{target.name!r} has {target.distinct:,} different texts in {target.rows:,} rows."
+        choices.because("task.problem", told)
+        return TEXT.name
     if target.repeats < 2:
         choices.ask(
             "--target COLUMN",
             f"{target.name!r} has {target.distinct:,} different texts in {target.rows:,} rows, "
-            f"such as {bad[0][:40]!r}; that is no label (and a text as the answer, such as a "
-            "summary or a translation, is no task of Foldstack yet)",
+            f"such as {bad[0][:40]!r}; that is no label (where it is a text that is to be written, "
+            "say so: --problem text)",
         )
         return None
     different = len({canonical(value) for value in target.values})

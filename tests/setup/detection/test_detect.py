@@ -469,7 +469,7 @@ def test_some_names_are_better_known_for_targets_than_others(better, worse):
     assert target_rank(better) < target_rank(worse)
 
 
-def test_a_text_is_no_label(tmp_path):
+def test_a_piece_of_the_text_is_no_label(tmp_path):
     make = kinds.Maker("span")
     texts = make.sentences(kinds.N)
     kinds.handed_out(
@@ -478,7 +478,37 @@ def test_a_text_is_no_label(tmp_path):
         {"id": range(kinds.M), "text": make.sentences(kinds.M)},
         {"id": range(kinds.M), "selected_text": ["x"] * kinds.M},
     )
-    with pytest.raises(UsageError, match=r"that is no label .*a text as the answer.* is no task"):
+    with pytest.raises(UsageError, match=r"'selected_text' is a piece of 'text'"):
+        look(tmp_path)
+
+
+def test_an_answer_in_words_is_a_text(tmp_path):
+    make = kinds.Maker("text")
+    texts, answers = make.sentences(kinds.N), make.sentences(kinds.N)
+    kinds.handed_out(
+        tmp_path,
+        {"id": range(kinds.N), "dialogue": texts, "summary": answers},
+        {"id": range(kinds.M), "dialogue": make.sentences(kinds.M)},
+        {"id": range(kinds.M), "summary": ["x"] * kinds.M},
+    )
+    found = seen(tmp_path)
+    assert (found.task.problem, found.task.metric, found.task.classes) == ("text", "chrf", [])
+    assert (found.columns.texts, found.columns.targets) == (["dialogue"], ["summary"])
+
+
+def test_codes_that_name_every_row_are_neither_label_nor_text(tmp_path):
+    make = kinds.Maker("codes")
+    kinds.handed_out(
+        tmp_path,
+        {
+            "id": range(kinds.N),
+            "text": make.sentences(kinds.N),
+            "code": [f"x{row}y" for row in range(kinds.N)],
+        },
+        {"id": range(kinds.M), "text": make.sentences(kinds.M)},
+        {"id": range(kinds.M), "code": ["x"] * kinds.M},
+    )
+    with pytest.raises(UsageError, match=r"that is no label .*--problem text"):
         look(tmp_path)
 
 

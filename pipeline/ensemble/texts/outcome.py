@@ -1,0 +1,300 @@
+"""From members' candidates to an assessed blend of texts, and the text of each test row."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import numpy as np
+from scipy.special import stdtrit
+
+from pipeline.base import Competition, UsageError
+from pipeline.data import Table
+from pipeline.data.candidates import Candidates
+from pipeline.ensemble.honest import AUTO, UPPER, Gain, contributions, gain_over, spread_of
+from pipeline.ensemble.texts.nest import METHODS, Consensus, TextEvidence, TextNest
+from pipeline.ensemble.texts.pool import MOST, TRUST, Pool, pooled, remembered, terms_of
+from pipeline.metrics import Metric, get_metric, resampled_gains
+from pipeline.metrics.bootstrap import freedom
+from pipeline.metrics.registry import fitting
+from pipeline.metrics.texts.scores import TextScore
+from pipeline.oof.compatibility import FrozenFolds
+from pipeline.oof.runs import FIXED, Doubt, doubted, warned
+from pipeline.oof.texts import TextRun
+from pipeline.problems.form import Form
+
+
+class Told(Protocol):
+    """Told how many rows are compared."""
+
+    def __call__(self, kind: str, done: int, rows: int) -> None:
+        """*done* of the *rows* of a *kind*."""
+
+
+def silent(kind: str, done: int, rows: int) -> None:
+    """Tell nobody."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A score with its 95 % interval over groups."""
+
+    score: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemberLine:
+    """One member."""
+
+    name: str
+    score: float
+    """Of its best candidates, out of fold."""
+    alone: float
+    """Of minimum Bayes risk among its own candidates."""
+    weight: float
+    worth: Gain | None
+    """Honest gain of the blend over itself without the member; None for the only one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodLine:
+    """One method."""
+
+    name: str
+    in_sample: float
+    honest: float
+    over_best: Gain
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TextOutcome:
+    """All that was found, for the page, its json and the provenance."""
+
+    competition: Competition
+    metric: Metric
+    rows: dict[str, int]
+    groups: int
+    passport: str
+    manifests: list[dict[str, Any]]
+    requested: str
+    method: str
+    reason: str
+    wavers: bool
+    """Whether without some fold another method is chosen."""
+    members: list[MemberLine]
+    methods: list[MethodLine]
+    blend: Consensus
+    honest: float
+    interval: Interval
+    in_sample: float
+    over_single: Gain
+    others: dict[str, tuple[Interval, Interval]]
+    """Metric -> the blend's honest texts, and those of the best single model."""
+    holdout: float | None
+    predicted: np.ndarray
+    """(n,) the text of each training row by what was fitted without its fold."""
+    test: np.ndarray
+    """(m,) the text of each test row."""
+    lengths: tuple[float, float]
+    """Mean characters of honest texts, and of references."""
+    form: Form
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def names(self) -> list[str]:
+        """(M,) of the members."""
+        return [line.name for line in self.members]
+
+    @property
+    def doubts(self) -> list[tuple[str, Doubt]]:
+        """(run, why) of each member that keeps the score from being honest."""
+        return doubted(self.manifests, self.requested in FIXED)
+
+    @property
+    def warnings(self) -> list[tuple[str, str]]:
+        """(run, what) an audit warned of."""
+        return warned(self.manifests, self.requested in FIXED)
+
+    @property
+    def verdict(self) -> str:
+        """Whether blending pays: real, undecided or no; untold where a member is in doubt."""
+        if self.doubts:
+            return "untold"
+        return "no" if self.method == "best" else self.over_single.verdict
+
+
+def check_method(method: str) -> None:
+    """Raise UsageError where no such method blends texts."""
+    if method not in (AUTO, *METHODS):
+        raise UsageError(
+            f"--method {method} does not blend texts: they cannot be added up. There are "
+            f"{', '.join((AUTO, *METHODS))}; mean and greedy take the candidate that is worth most "
+            "if the others are right"
+        )
+
+
+def conclude_texts(
+    competition: Competition,
+    metric: Metric,
+    train: Table,
+    folds: FrozenFolds,
+    runs: Sequence[TextRun],
+    method: str,
+    form: Form,
+    test: Table,
+    holdout: Table | None = None,
+    notes: Sequence[str] = (),
+    cache: Path | None = None,
+    told: Told = silent,
+) -> TextOutcome:
+    """Compare, fit, choose and score. *cache* is a folder for what is worth keeping."""
+    check_method(method)
+    train = train.in_order(folds.ids)
+    assert train.references is not None, "answers are texts"
+    score = metric.formula.texts
+    assert score is not None, "a metric of texts"
+    made = _Pools(score, metric.name, list(runs), cache, told)
+    pool = made.of("oof", "training")
+    evidence = TextEvidence(
+        names=[run.name for run in runs],
+        pool=pool,
+        terms=terms_of(pool, train.references.tolist(), score),
+        finish=score.finish,
+        fold_of_row=folds.fold_of_row[0],
+        group_of_row=folds.group_of_row,
+        metric=metric,
+    )
+    nest = TextNest(cast(Any, evidence), competition.folds.seed, METHODS)
+    every = evidence.folds
+    chosen, reason, wavers = method, "as asked for", False
+    if method == AUTO:
+        choice = nest.choose(every)
+        chosen, reason, wavers = choice.method, choice.reason, nest.wavers(choice.method)
+    blends = nest.left_out(method, every)
+    taken = evidence.places(blends)[1]
+    predicted = pool.texts[taken]
+    single = pool.texts[evidence.places(nest.left_out("best", every))[1]]
+    blend: Consensus = nest.fit(method, every)
+    held = made.of("holdout", "holdout") if holdout is not None and len(holdout) else None
+    return TextOutcome(
+        competition=competition,
+        metric=metric,
+        rows={"train": len(train), "test": len(test)}
+        | ({} if holdout is None else {"holdout": len(holdout)}),
+        groups=len(np.unique(folds.group_of_row)),
+        passport=folds.digest,
+        manifests=[run.manifest for run in runs],
+        requested=method,
+        method=chosen,
+        reason=reason,
+        wavers=wavers,
+        members=_members(nest, method, blend),
+        methods=[
+            MethodLine(
+                name=name,
+                in_sample=nest.in_sample_gain(name),
+                honest=nest.honest_gain(name),
+                over_best=gain_over(nest, name, "best"),
+            )
+            for name in METHODS
+        ],
+        blend=blend,
+        honest=nest.honest_gain(method),
+        interval=_interval(nest.honest_gain(method), nest.resampled(method, every), nest),
+        in_sample=nest.in_sample_gain(method),
+        over_single=gain_over(nest, method, "best"),
+        others={
+            name: (
+                _other(name, competition, train.references, predicted, nest),
+                _other(name, competition, train.references, single, nest),
+            )
+            for name in fitting(competition.task.problem)
+            if name != metric.name
+        },
+        holdout=None
+        if held is None or holdout is None or holdout.references is None
+        else metric.score(holdout.references, held.texts[blend.places(held)]),
+        predicted=predicted,
+        test=_texts(made.of("test", "test"), blend),
+        lengths=(
+            float(np.mean([len(text) for text in predicted])),
+            float(np.mean([len(text) for each in train.references for text in each])),
+        ),
+        form=form,
+        notes=[*notes, *form.notes, *_cut(pool)],
+    )
+
+
+def _texts(pool: Pool, blend: Consensus) -> np.ndarray:
+    return np.asarray(pool.texts[blend.places(pool)])
+
+
+def _cut(pool: Pool) -> list[str]:
+    sizes = np.diff(pool.starts, append=len(pool.texts))
+    full = int((sizes >= MOST).sum())
+    if not full:
+        return []
+    return [
+        f"{full:,} rows have more than {MOST} different candidates: the likeliest were compared"
+    ]
+
+
+@dataclass(eq=False)
+class _Pools:
+    """Pools of the same members, each kept on disk."""
+
+    score: TextScore
+    metric: str
+    runs: list[TextRun]
+    cache: Path | None
+    told: Told
+
+    def of(self, kind: str, said: str) -> Pool:
+        """The pool of "oof", "test" or "holdout" rows, *said* to whoever is told."""
+        sets: list[list[Candidates]] = [getattr(run, kind) for run in self.runs]
+        rows = len(sets[0][0])
+
+        def make() -> Pool:
+            return pooled(sets, self.score, lambda done: self.told(said, done, rows))
+
+        if self.cache is None:
+            return make()
+        parts = [f"{run.name} {sorted(run.manifest['parts'].items())}" for run in self.runs]
+        key = [kind, self.metric, str(TRUST), str(MOST), *parts]
+        name = hashlib.sha256("\n".join(key).encode()).hexdigest()[:12]
+        return remembered(self.cache / f"{kind}-{name}.npz", key, make)
+
+
+def _members(nest: TextNest, method: str, blend: Consensus) -> list[MemberLine]:
+    evidence: TextEvidence = nest.evidence
+    worth = contributions(nest, method)
+    alone = [evidence.keep([place]) for place in range(len(evidence.names))]
+    return [
+        MemberLine(
+            name=name,
+            score=evidence.score_of(evidence.pool.first[place]),
+            alone=own.score_of(Consensus(np.ones(1)).places(own.pool)),
+            weight=float(blend.weights[place]),
+            worth=gain,
+        )
+        for place, (name, own, gain) in enumerate(zip(evidence.names, alone, worth, strict=True))
+    ]
+
+
+def _interval(score: float, draws: np.ndarray, nest: TextNest) -> Interval:
+    every = nest.evidence.folds
+    reach = float(stdtrit(freedom(nest.evidence.metric, nest.draws(every)), UPPER))
+    apart = reach * spread_of(draws)
+    return Interval(score, score - apart, score + apart)
+
+
+def _other(
+    name: str, competition: Competition, truth: np.ndarray, said: np.ndarray, nest: TextNest
+) -> Interval:
+    """Another metric of the same texts."""
+    metric = get_metric(name, competition.task)
+    drawn = resampled_gains(metric, truth, said, nest.draws(nest.evidence.folds))
+    return _interval(metric.score(truth, said), drawn, nest)

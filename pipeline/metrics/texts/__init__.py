@@ -1,0 +1,1 @@
+"""Texts and their references come in; BLEU, chrF, ROUGE and exact match go out."""

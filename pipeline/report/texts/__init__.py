@@ -1,0 +1,1 @@
+"""Blends of texts come in; what is printed of them goes out."""

@@ -1,0 +1,166 @@
+"""From finished runs of texts to the bytes of a submission, and where they came from."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.base import Competition, DataError, Paths, UsageError, raise_if
+from pipeline.base.config import as_dict
+from pipeline.data import load
+from pipeline.ensemble.honest import Gain
+from pipeline.ensemble.texts.outcome import (
+    Interval,
+    TextOutcome,
+    Told,
+    check_method,
+    conclude_texts,
+    silent,
+)
+from pipeline.folds.frozen import read_frozen
+from pipeline.metrics import get_metric
+from pipeline.oof.predictions import Wanted
+from pipeline.oof.texts import read_text_members
+from pipeline.submissions.build import (
+    NAMED,
+    BuildRequest,
+    audited,
+    digests,
+    finite,
+    versions,
+)
+from pipeline.submissions.submission_file import build, check
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class BuiltTexts:
+    """An assessed blend of texts and its file."""
+
+    asked: BuildRequest
+    outcome: TextOutcome
+    content: bytes
+    """The submission's bytes."""
+
+    @property
+    def method(self) -> str:
+        """Of the blend."""
+        return self.outcome.method
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Of the members, by name."""
+        return {line.name: line.weight for line in self.outcome.members}
+
+
+def make_texts(
+    root: Path,
+    competition: Competition,
+    asked: BuildRequest,
+    notes: Sequence[str] = (),
+    told: Told = silent,
+) -> BuiltTexts:
+    """Read everything, compare, fit, choose and score; *notes* are told on the page."""
+    check_method(asked.method)
+    if asked.slice_by:
+        raise UsageError("--slice-by: texts are blended with the same weights in all rows")
+    paths = Paths(root, competition.name)
+    task = competition.task
+    metric = get_metric(task.metric, task, paths.root)
+    tables = load(competition, paths.root)
+    form = task.problem_type.form(task, competition.columns.targets, metric.needs, tables.sample)
+    folds = read_frozen(competition, paths, tables.train)
+    nobody = tables.test.ids[:0]
+    holdout = tables.holdout
+    wanted = Wanted.of(folds.ids, tables.test.ids, nobody if holdout is None else holdout.ids)
+    outcome = conclude_texts(
+        competition,
+        metric,
+        tables.train,
+        folds,
+        read_text_members(paths, asked.runs, folds, competition.outputs, wanted),
+        asked.method,
+        form,
+        test=tables.test,
+        holdout=holdout,
+        notes=[*tables.notes, *notes],
+        cache=paths.workspaces / "utilities",
+        told=told,
+    )
+    ids = tables.test.ids.tolist()
+    check(ids, tables.sample.ids.tolist(), np.zeros((len(ids), 1)))
+    empty = [row for row, text in zip(ids, outcome.test, strict=True) if not text.strip()]
+    said = f"{len(empty)} rows have an empty text, first {', '.join(map(repr, empty[:5]))}"
+    raise_if([said] if empty else [], DataError, "no submission was written")
+    filled = task.problem_type.texts(form, task, outcome.test, (0, 0))
+    return BuiltTexts(asked=asked, outcome=outcome, content=build(tables.sample, ids, filled))
+
+
+def interval(found: Interval) -> dict[str, Any]:
+    """As plain values."""
+    return {"score": finite(found.score), "interval_95": [finite(found.low), finite(found.high)]}
+
+
+def gained(gain: Gain) -> dict[str, Any]:
+    """As plain values."""
+    ends = [finite(gain.low), finite(gain.high)]
+    return {"gain": finite(gain.difference), "interval_95": ends}
+
+
+def text_scores(outcome: TextOutcome) -> dict[str, Any]:
+    """The scores, as plain values for JSON."""
+    return {
+        "metric": outcome.metric.name,
+        "honest": None if outcome.doubts else outcome.honest,
+        "claimed": outcome.honest if outcome.doubts else None,
+        "honest_interval_95": [finite(outcome.interval.low), finite(outcome.interval.high)],
+        "doubts": [
+            {"run": run, "kind": each.kind, "says": each.says} for run, each in outcome.doubts
+        ],
+        "warnings": [{"run": run, "says": says} for run, says in outcome.warnings],
+        "in_sample": outcome.in_sample,
+        "gain_over_best_single": finite(outcome.over_single.difference),
+        "interval_95": [finite(outcome.over_single.low), finite(outcome.over_single.high)],
+        "verdict": outcome.verdict,
+        "holdout": outcome.holdout,
+        "others": {
+            name: {"blend": interval(blend), "best_single": interval(single)}
+            for name, (blend, single) in outcome.others.items()
+        },
+    }
+
+
+def text_provenance(made: BuiltTexts, message: str, root: Path) -> dict[str, Any]:
+    """Where a submission came from, as plain values for JSON."""
+    outcome = made.outcome
+    members = [
+        {
+            "name": line.name,
+            "weight": line.weight,
+            "oof_score": line.score,
+            "recipe": manifest.get("recipe"),
+            **audited(manifest),
+            "seeds": manifest["seeds"],
+            "parts": manifest["parts"],
+        }
+        for manifest, line in zip(outcome.manifests, outcome.members, strict=True)
+    ]
+    return {
+        "competition": outcome.competition.name,
+        "message": message,
+        "method": outcome.method,
+        "requested": outcome.requested,
+        "asked": {name: value for name, value in asdict(made.asked).items() if name not in NAMED},
+        "members": members,
+        "blend": outcome.blend.details(),
+        "form": outcome.form.kind,
+        "passport": outcome.passport,
+        "rows": outcome.rows,
+        "scores": text_scores(outcome),
+        "config": as_dict(outcome.competition),
+        "files": digests(outcome.competition, root),
+        "versions": versions(),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }

@@ -1,0 +1,166 @@
+"""Minimum Bayes risk: what is taken is worth most, and nothing sees the fold it is scored on."""
+
+import math
+
+import numpy as np
+import pytest
+
+from pipeline.base.config import TaskConfig
+from pipeline.data.candidates import Candidates
+from pipeline.ensemble.texts.nest import METHODS, Consensus, TextEvidence, TextNest, greedy
+from pipeline.ensemble.texts.pool import MOST, TRUST, Pool, pooled, remembered, terms_of
+from pipeline.metrics import get_metric
+
+WORDS = ["a", "pub", "near", "the", "river", "serves", "cheap", "food", "and", "tea"]
+ROWS = 24
+METRIC = get_metric("chrf", TaskConfig(problem="text", metric="chrf"))
+SCORE = METRIC.formula.texts
+assert SCORE is not None
+NAN = math.nan
+
+
+def said(random: np.random.Generator, right: str, wrong: int) -> str:
+    """*right* with so many words of its own changed."""
+    words = right.split()
+    for place in random.choice(len(words), size=min(wrong, len(words)), replace=False):
+        words[place] = str(random.choice(WORDS))
+    return " ".join(words)
+
+
+def member(seed: int, truth: list[str], wrong: int, logs: bool = True) -> Candidates:
+    """Four candidates a row, each with so many words wrong."""
+    random = np.random.default_rng(seed)
+    texts = [[said(random, right, wrong) for _ in range(4)] for right in truth]
+    chances = [sorted(-random.gamma(2, 2, size=4))[::-1] for _ in truth]
+    return Candidates(texts, [list(map(float, each)) if logs else [NAN] * 4 for each in chances])
+
+
+@pytest.fixture(scope="module")
+def truth() -> list[str]:
+    random = np.random.default_rng(3)
+    return [" ".join(random.choice(WORDS, size=8)) for _ in range(ROWS)]
+
+
+@pytest.fixture(scope="module")
+def sets(truth) -> list[list[Candidates]]:
+    """Three members: a good one, two sets of a middling one without probabilities, a bad one."""
+    middling = [member(2, truth, 3, logs=False), member(3, truth, 3, logs=False)]
+    return [[member(1, truth, 2)], middling, [member(4, truth, 7)]]
+
+
+def evidence_of(truth: list[str], sets: list[list[Candidates]]) -> TextEvidence:
+    assert SCORE is not None
+    pool = pooled(sets, SCORE)
+    references = [(each,) for each in truth]
+    return TextEvidence(
+        names=[f"m{place}" for place in range(len(sets))],
+        pool=pool,
+        terms=terms_of(pool, references, SCORE),
+        finish=SCORE.finish,
+        fold_of_row=np.arange(ROWS) % 4,
+        group_of_row=np.arange(ROWS),
+        metric=METRIC,
+    )
+
+
+def by_hand(row: int, sets: list[list[Candidates]], weights: list[float], power: float) -> float:
+    """The largest expected utility of a row, summed up candidate by candidate."""
+    chance: dict[str, float] = {}
+    for weight, own in zip(weights, sets, strict=True):
+        for each in own if weight else []:
+            logs = np.array(each.log_probabilities[row])
+            share = np.ones(4) if np.isnan(logs).any() else np.exp(power * logs)
+            for text, part in zip(each.texts[row], share / share.sum(), strict=True):
+                chance[text] = chance.get(text, 0.0) + weight * part / len(own)
+    worth = {}
+    for answer in chance:
+        total = 0.0
+        for reference, part in chance.items():
+            assert SCORE is not None
+            pair = SCORE.between([answer, reference])[0, -1]
+            total += part * float(pair)
+        worth[answer] = total
+    return max(worth.values())
+
+
+@pytest.mark.parametrize("weights", [[1.0, 0.0, 0.0], [0.2, 0.5, 0.3], [0.0, 0.6, 0.4]])
+def test_what_is_taken_is_worth_most(truth, sets, weights):
+    pool = pooled(sets, SCORE)
+    for trust, power in list(enumerate(TRUST))[:: 2 if weights[0] else 1]:
+        taken = pool.chosen(np.array(weights), trust)
+        found = np.array(weights) @ pool.expected[trust][:, taken]
+        for row in (0, 11):
+            assert found[row] == pytest.approx(by_hand(row, sets, weights, power))
+        names = {
+            text
+            for own, weight in zip(sets, weights, strict=True)
+            if weight
+            for each in own
+            for text in each.texts[5]
+        }
+        assert pool.texts[taken[5]] in names, "a member of no weight says nothing"
+
+
+def test_the_best_candidates_of_a_member_are_its_first_ones(truth, sets):
+    pool = pooled(sets, SCORE)
+    for place, own in enumerate(sets):
+        assert pool.texts[pool.first[place]].tolist() == own[0].best.tolist()
+
+
+def test_a_row_has_no_more_candidates_than_are_compared():
+    many = Candidates([[f"text {number}" for number in range(MOST + 9)]], [[-1.0] * (MOST + 9)])
+    last = Candidates([["the last"]], [[NAN]])
+    pool = pooled([[many], [last]], SCORE)
+    assert len(pool.texts) == MOST
+    assert pool.texts[pool.first[1, 0]] == "the last", "the first of each member stays"
+
+
+def test_fits_see_no_row_that_they_are_scored_on(truth, sets):
+    """Other answers in a fold change nothing of what is fitted without it."""
+    nest = TextNest(evidence_of(truth, sets), 1, METHODS)
+    other = [text if row % 4 else "food tea food tea" for row, text in enumerate(truth)]
+    changed = TextNest(evidence_of(other, sets), 1, METHODS)
+    for method in (*METHODS, "auto"):
+        mine, theirs = (each.fit(method, frozenset({1, 2, 3})) for each in (nest, changed))
+        assert mine.details() == theirs.details()
+    whole = [each.fit("greedy", frozenset(range(4))).details() for each in (nest, changed)]
+    assert whole[0] != whole[1], "else nothing could have been seen"
+
+
+def test_good_members_count_and_blending_beats_the_best_of_them(truth, sets):
+    evidence = evidence_of(truth, sets)
+    nest = TextNest(evidence, 1, METHODS)
+    weights = greedy(evidence, evidence.folds).weights
+    assert weights.sum() == pytest.approx(1)
+    assert weights[0] > weights[2], "the good one more than the bad one"
+    assert nest.honest_gain("mean") > nest.honest_gain("best")
+    assert nest.in_sample_gain("greedy") >= nest.in_sample_gain("mean") - 1e-9
+    best = evidence.pool.texts[evidence.pool.first[0]]
+    references = np.empty(ROWS, dtype=object)
+    references[:] = [(each,) for each in truth]
+    assert nest.honest_gain("best") == pytest.approx(METRIC.score(references, best))
+
+
+def test_a_member_that_is_left_out_leaves_its_candidates_out(truth, sets):
+    whole, alone = evidence_of(truth, sets), evidence_of(truth, sets[:2])
+    kept = whole.without(2)
+    blend = Consensus(np.array([0.5, 0.5]), 1)
+    texts = [each.pool.texts[blend.places(each.pool)].tolist() for each in (kept, alone)]
+    assert texts[0] == texts[1]
+
+
+def test_utilities_are_kept_for_the_same_candidates_alone(tmp_path, truth, sets):
+    calls = []
+
+    def make() -> Pool:
+        calls.append(1)
+        return pooled(sets, SCORE)
+
+    path = tmp_path / "x.npz"
+    first, again = (remembered(path, ["a", "b"], make) for _ in range(2))
+    assert len(calls) == 1
+    assert again.texts.tolist() == first.texts.tolist()
+    for name in ("starts", "expected", "said", "first"):
+        assert np.array_equal(getattr(first, name), getattr(again, name))
+    remembered(path, ["a", "c"], make)
+    assert len(calls) == 2
