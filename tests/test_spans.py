@@ -54,6 +54,7 @@ def test_the_whole_way_of_squads_files(tmp_path, capsys):
     assert "--model crf" in told
     where = trained(tmp_path, "letters", (1, 2), "greedy")
     answers = written(tmp_path)
+    assert "What happened to honest predictions" in capsys.readouterr().out
     assert list(answers) == [row.name for row in tests]
     right = sum(answers[row.name] == row.answer for row in tests)
     assert right >= 0.85 * len(tests)

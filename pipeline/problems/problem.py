@@ -224,6 +224,16 @@ class Problem(ABC):
         says where each begins."""
         raise NotImplementedError(self.name)
 
+    def mistakes(
+        self, targets: np.ndarray, labels: np.ndarray, classes: Sequence[str]
+    ) -> tuple[list[str], dict[str, list[int]]]:
+        """What happened to the entities or answers of whole documents, in order: names (q,) of what
+        may happen, the first of them the right way, and for each kind of entity how often it did.
+
+        *labels* (n,) are as `decode` gives them.
+        """
+        raise NotImplementedError(self.name)
+
     # Texts as answers; only where `generates` says so.
 
     def reference_targets(self, references: Sequence[Sequence[str]]) -> np.ndarray:

@@ -178,6 +178,10 @@ def _best_of(
     return starts + begun, starts + last, np.maximum(scores[row, last], 0.0)
 
 
+FATES = ("right", "wrong border", "elsewhere", "missed", "invented")
+"""What may happen to the answer of a text."""
+
+
 class Span(Problem):
     """Where an answer begins, where it ends, and whether there is none."""
 
@@ -236,6 +240,33 @@ class Span(Problem):
             found[:, column] = held / np.maximum(total, 1.0)[number]
         found[:, NONE] = (total == 0)[number]
         return found
+
+    def mistakes(
+        self, targets: np.ndarray, labels: np.ndarray, classes: Sequence[str]
+    ) -> tuple[list[str], dict[str, list[int]]]:
+        """Texts whose answer is a reference, shares a character with one, stands elsewhere, was not
+        found, or was found where there is none."""
+        first = targets[:, PLACE] == 0
+        number, inside = np.cumsum(first) - 1, labels > 0
+        changes = np.diff(np.concatenate([[0], inside.astype(int), [0]]))
+        starts, ends = np.flatnonzero(changes > 0), np.flatnonzero(changes < 0) - 1
+        given = {int(number[one]): (one, other) for one, other in zip(starts, ends, strict=True)}
+        fates = [0] * len(FATES)
+        wanted: dict[int, list[tuple[int, int]]] = {}
+        held = References.of(targets)
+        for document, begin, end in zip(held.document, held.begin, held.end, strict=True):
+            wanted.setdefault(int(document), []).append((begin, end))
+        for document in range(int(first.sum())):
+            own, right = given.get(document), wanted.get(document, [])
+            if own is None or not right:
+                fate = "right" if own is None and not right else "invented" if own else "missed"
+            elif own in right:
+                fate = "right"
+            else:
+                near = any(own[0] <= end and begin <= own[1] for begin, end in right)
+                fate = "wrong border" if near else "elsewhere"
+            fates[FATES.index(fate)] += 1
+        return list(FATES), {"answers": fates}
 
     def document_labels(
         self, targets: np.ndarray, classes: Sequence[str]

@@ -176,6 +176,31 @@ def _best_paths(scores: np.ndarray, starts: np.ndarray, inventory: Inventory) ->
     return path
 
 
+FATES = ("right", "wrong type", "wrong border", "both wrong", "missed", "invented")
+"""What may happen to an entity; the last to one that is found and not there."""
+Entities = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""First rows, last rows and types."""
+
+
+def _fates(true: Entities, found: Entities, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """(e,) the place in FATES of each *true* entity, the best that a *found* one makes of it; and
+    for each of those (f,) whether it shares a unit with a true one. *n* units in all."""
+    held = [np.full(n, -1), np.full(n, -1)]
+    for numbers, (begin, end, _) in zip(held, (true, found), strict=True):
+        size = end - begin + 1
+        rows = np.repeat(begin - np.cumsum(size) + size, size) + np.arange(size.sum())
+        numbers[rows] = np.repeat(np.arange(len(begin)), size)
+    both = (held[0] >= 0) & (held[1] >= 0)
+    one, other = np.unique(np.stack([held[0][both], held[1][both]]), axis=1)
+    border = (true[0][one] != found[0][other]) | (true[1][one] != found[1][other])
+    kind = true[2][one] != found[2][other]
+    fate = np.full(len(true[0]), FATES.index("missed"))
+    np.minimum.at(fate, one, kind + 2 * border)
+    touched = np.zeros(len(found[0]), dtype=bool)
+    touched[other] = True
+    return fate, touched
+
+
 class Tags(SumsToOne, OneClass):
     """A tag per unit, a column of probabilities for each tag, rows sum to one."""
 
@@ -250,6 +275,22 @@ class Tags(SumsToOne, OneClass):
     ) -> np.ndarray:
         """The best path of each document."""
         return decoded(predicted, first, inventory_of(tuple(classes)))
+
+    def mistakes(
+        self, targets: np.ndarray, labels: np.ndarray, classes: Sequence[str]
+    ) -> tuple[list[str], dict[str, list[int]]]:
+        """Of each type: entities found, found with another type, another border, both, or not at
+        all, and those that were found where no entity is."""
+        inventory = inventory_of(tuple(classes))
+        first = targets[:, 1] == 0
+        true = inventory.entities(targets[:, 0].astype(int), first)
+        found = inventory.entities(labels.astype(int), first)
+        fate, touched = _fates(true, found, len(targets))
+        counts = np.zeros((len(inventory.types), len(FATES)), dtype=int)
+        np.add.at(counts, (true[2], fate), 1)
+        np.add.at(counts, (found[2][~touched], len(FATES) - 1), 1)
+        rows = dict(zip(inventory.types, counts.tolist(), strict=True))
+        return list(FATES), {**rows, "all": counts.sum(axis=0).tolist()}
 
     def document_labels(
         self, targets: np.ndarray, classes: Sequence[str]

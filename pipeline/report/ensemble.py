@@ -189,6 +189,26 @@ def correlation(outcome: Outcome) -> Iterator[Piece]:
         yield _correlation(outcome.assessment)
 
 
+def mistakes(outcome: Outcome) -> Iterator[Piece]:
+    """What happened to entities or answers, where rows are units of documents."""
+    if (found := _mistakes(outcome)) is not None:
+        fates, rows = found
+        grid = empty_grid(f"What happened to {_word(outcome)} predictions", "", *fates)
+        for name, counts in rows.items():
+            grid.add_row(name, *(f"{count:,}" for count in counts))
+        yield grid
+
+
+def _mistakes(outcome: Outcome) -> tuple[list[str], dict[str, list[int]]] | None:
+    kind, evidence = outcome.competition.task.problem_type, outcome.evidence
+    if not kind.units:
+        return None
+    classes = outcome.competition.task.classes
+    first = evidence.truth[:, -1] == 0
+    labels = kind.decode(outcome.decided.predicted, first, classes)
+    return kind.mistakes(evidence.truth, labels, classes)
+
+
 def decided(outcome: Outcome) -> Iterator[Piece]:
     """What is done to predictions before they are written."""
     if (grid := decision_table(outcome.decided, _word(outcome))) is not None:
@@ -292,7 +312,8 @@ def _correlation(assessment: Assessment) -> Grid:
 Section = Callable[[Outcome], Iterator[Piece]]
 SECTIONS: tuple[Section, ...] = (
     answer_lines,
-    *(competition, members, methods, conclusion, correlation, decided, leaderboard_sentences),
+    *(competition, members, methods, conclusion, correlation, mistakes, decided),
+    leaderboard_sentences,
 )
 """The page, from top to bottom."""
 
@@ -304,6 +325,7 @@ def as_json(outcome: Outcome, written: Written | None, message: str) -> dict[str
     """Everything that is printed, as plain values."""
     assessment = outcome.assessment
     holdout = outcome.holdout.members if outcome.holdout else [None] * len(assessment.members)
+    happened = _mistakes(outcome)
     return {
         "competition": outcome.competition.name,
         "passport": outcome.passport,
@@ -331,6 +353,7 @@ def as_json(outcome: Outcome, written: Written | None, message: str) -> dict[str
         "error_correlation": assessment.correlation.tolist(),
         "form": outcome.form.kind,
         "decisions": decisions(outcome),
+        **({} if happened is None else {"mistakes": {"fates": happened[0], **happened[1]}}),
         "carried_by": outcome.carrier,
         "instead": _instead_values(outcome),
         "notes": outcome.notes,

@@ -80,3 +80,17 @@ def test_config_of_spans_says_what_is_wrong():
     assert "has no classes" in str(SPAN.classes_problem(["a", "b"]))
     assert SPAN.classes_problem([]) is None
     assert "expected the column" in str(SPAN.columns_problem(["a", "b", "c"], None))  # type: ignore[arg-type]
+
+
+def test_what_happened_to_answers_is_counted():
+    text = "Bo saw Eve"
+    answers = [(0, 2), (0, 2), (0, 2), (0, 2), None, None]
+    given = [(0, 2), (0, 6), (7, 10), None, (7, 10), None]
+    targets = np.concatenate([targets_of(text, [each] if each else []) for each in answers])
+    labels = np.zeros((6, len(text)))
+    for row, span_ in zip(labels, given, strict=True):
+        if span_:
+            row[slice(*span_)] = 1
+    fates, rows = SPAN.mistakes(targets, labels.ravel(), [])
+    assert fates == ["right", "wrong border", "elsewhere", "missed", "invented"]
+    assert rows == {"answers": [2, 1, 1, 1, 1]}

@@ -197,3 +197,21 @@ def test_what_folds_look_at_changes_with_every_tag():
     now = kind.document_targets(changed, CLASSES)
     document = int((truth[: row + 1, 1] == 0).sum()) - 1
     assert np.flatnonzero((before != now).any(axis=1)).tolist() == [document]
+
+
+def test_what_happened_to_entities_is_counted_by_type():
+    classes = ["O", "B-PS", "I-PS", "B-LC", "I-LC"]
+    numbers = {"O": 0, "P": 1, "p": 2, "L": 3, "l": 4}
+    tags, labels = (
+        np.array([numbers[sign] for sign in documents])
+        for documents in ("PpOLOPpLOOPpOOO", "PpOPOPOPpOOOOLl")
+    )
+    targets = np.column_stack([tags, np.tile(np.arange(5), 3)]).astype(float)
+    fates, rows = problem_of("tags").mistakes(targets, labels, classes)
+    assert fates == ["right", "wrong type", "wrong border", "both wrong", "missed", "invented"]
+    assert rows == {
+        "PS": [1, 0, 1, 0, 1, 0],
+        "LC": [0, 1, 0, 1, 0, 1],
+        "all": [1, 1, 1, 1, 1, 1],
+    }
+    assert problem_of("tags").mistakes(targets, tags, classes)[1]["all"] == [5, 0, 0, 0, 0, 0]
