@@ -474,7 +474,7 @@ def test_a_piece_of_the_text_is_no_label(tmp_path):
     texts = make.sentences(kinds.N)
     kinds.handed_out(
         tmp_path,
-        {"id": range(kinds.N), "text": texts, "selected_text": [text[:20] for text in texts]},
+        {"id": range(kinds.N), "text": texts, "selected_text": [text[20::-1] for text in texts]},
         {"id": range(kinds.M), "text": make.sentences(kinds.M)},
         {"id": range(kinds.M), "selected_text": ["x"] * kinds.M},
     )
@@ -510,6 +510,24 @@ def test_codes_that_name_every_row_are_neither_label_nor_text(tmp_path):
     )
     with pytest.raises(UsageError, match=r"that is no label .*--problem text"):
         look(tmp_path)
+
+
+def test_a_piece_of_the_text_is_an_answer_in_it(tmp_path):
+    texts = kinds.Maker("span").sentences(kinds.N)
+    train = {"id": range(kinds.N), "text": texts, "piece": [text[:20] for text in texts]}
+    kinds.handed_out(tmp_path, train, {"id": range(kinds.M), "text": texts[: kinds.M]}, None)
+    found = seen(tmp_path)
+    assert (found.task.problem, found.task.metric) == ("span", "exact-match")
+    assert (found.columns.texts, found.columns.targets) == (["text"], ["piece"])
+    assert found.columns.question is None
+
+
+def test_classes_that_stand_in_their_texts_stay_classes(tmp_path):
+    pets = ["cat", "dog", "horse"]
+    texts = [f"day {row}: my {pets[row % 3]} slept well" for row in range(kinds.N)]
+    train = {"id": range(kinds.N), "text": texts, "pet": [pets[row % 3] for row in range(kinds.N)]}
+    kinds.handed_out(tmp_path, train, {"id": range(kinds.M), "text": texts[: kinds.M]}, None)
+    assert seen(tmp_path).task.problem == "multiclass"
 
 
 TOKENS = '{"id": "%s", "words": ["Kim", "met", "Lee"]%s}\n'
