@@ -5,15 +5,17 @@
 FILE has the columns of the test file, in any format that pipeline.init reads. Every learner of
 every member predicts each row; the blend and the decisions are those of the submission, fitted
 again on the out-of-fold predictions it names, and shown to give its bytes. The answers have the
-submission's columns. A command that was stopped goes on where it was.
+submission's columns. A command that was stopped goes on where it was. With --fast only the learners
+predict that the honest score needs.
 """
 
 import json
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline.base.command import run
 from pipeline.base.errors import UsageError
@@ -25,8 +27,9 @@ if TYPE_CHECKING:
     from pipeline.data import Table, Tables
     from pipeline.ensemble import Outcome
     from pipeline.submissions.build import BuiltSubmission
+    from pipeline.submissions.fewest import Fewest
     from pipeline.submissions.rebuild import Origin
-    from pipeline.training.new_rows import NewRows
+    from pipeline.training.new_rows import NewRows, SavedRun
 
 
 def parser() -> Parser:
@@ -40,6 +43,12 @@ def parser() -> Parser:
     options.add_argument(
         "--members", nargs="+", metavar="RUN", help="only these, fitted and scored anew"
     )
+    options.add_argument(
+        "--fast",
+        action="store_true",
+        help="by the fewest learners that keep the honest score within a tenth of its standard "
+        "error; says what is lost",
+    )
     options.add_argument("--encoding", metavar="NAME", help="of FILE; default: as in the config")
     return options
 
@@ -50,6 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from pipeline.data import load
     from pipeline.problems.text import refuse_texts
     from pipeline.report.page import page
+    from pipeline.submissions.fewest import fewest
     from pipeline.submissions.rebuild import find_file, read_origin
     from pipeline.training.new_rows import by_members, rows_to_predict, saved_again, whole_ensemble
 
@@ -64,17 +74,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     table, _ = rows_to_predict(Path(args.file), origin.competition, root, args.encoding)
     told = page(sys.stderr)
     made = whole_ensemble(root, origin, args.members)
+    few = fewest(root, made) if args.fast else None
+    made = made if few is None else few.made
     kept = _kept(out, made.outcome.members.names, origin, table)
     outcome = made.outcome
     runs = saved_again(root, outcome.competition, outcome.members.manifests)
+    if few is not None:
+        runs = _of_first_folds(runs, few.folds[0])
     members = by_members(runs, kept, told)
     _write(out, outcome, members, tables, table)
     shutil.rmtree(kept.kept)
     if args.json:
         answer = {"rows": len(table), "wrote": str(out), "members": made.outcome.members.names}
-        print(json.dumps(answer | {"metric": made.outcome.metric.name, "honest": _honest(made)}))
+        answer |= {"metric": made.outcome.metric.name, "honest": _honest(made)}
+        print(json.dumps(answer if few is None else answer | {"fast": _fast(few)}))
         return 0
-    for line in _lines(origin, made, table, out):
+    for line in _lines(origin, made, table, out, few):
         page().print(line, soft_wrap=True)
     return 0
 
@@ -117,7 +132,28 @@ def _honest(made: "BuiltSubmission") -> float | None:
     return None if made.outcome.doubts else made.outcome.honest
 
 
-def _lines(origin: "Origin", made: "BuiltSubmission", table: "Table", out: Path) -> list[str]:
+def _of_first_folds(runs: Iterable["SavedRun"], count: int) -> Iterator["SavedRun"]:
+    """*runs* with the learners of their first folds only."""
+    for saved in runs:
+        yield replace(saved, parts=[part for part in saved.parts if part.fold < count])
+
+
+def _fast(few: "Fewest") -> dict[str, Any]:
+    """What stayed and what was lost, for JSON."""
+    return {
+        "members": few.members,
+        "folds": few.folds,
+        "learners": few.learners,
+        "lost": few.lost.difference,
+        "interval_95": [few.lost.low, few.lost.high],
+        "lost_of_mean": few.mean,
+        "allowed": few.allowed,
+    }
+
+
+def _lines(
+    origin: "Origin", made: "BuiltSubmission", table: "Table", out: Path, few: "Fewest | None"
+) -> list[str]:
     """What was done, for people."""
     from pipeline.training.new_rows import told_score
 
@@ -128,6 +164,7 @@ def _lines(origin: "Origin", made: "BuiltSubmission", table: "Table", out: Path)
         f"{len(table):,} rows of {table.source} predicted by {of}: {outcome.assessment.method} of "
         f"{', '.join(outcome.members.names)}",
         f"honest   {told_score(outcome)}, if these rows are like those of the competition",
+        *([] if few is None else few.lines()),
         *(f"doubt    {run}: {doubt.says}" for run, doubt in outcome.doubts),
         *(f"warning  {run}: {says}" for run, says in outcome.warnings),
         f"wrote {out}",

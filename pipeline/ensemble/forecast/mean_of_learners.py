@@ -58,6 +58,8 @@ class Outputs:
         return len(self.raw) > 1 and bool(np.ptp(self.raw, axis=0).any())
 
 
+MEAN_OF = "mean of "
+"""How the name of this move begins."""
 NUMBERS = ["none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 
 
@@ -88,7 +90,7 @@ def mean_gain(
     if found is None:
         return None
     count = len(outputs.raw)
-    name = f"mean of {NUMBERS[count] if count < len(NUMBERS) else count}"
+    name = f"{MEAN_OF}{NUMBERS[count] if count < len(NUMBERS) else count}"
     move = Move(name=name, gain=found, doubt=share * abs(found))
     return combined(move, measured) if share == IMAGINED else move
 
