@@ -86,7 +86,7 @@ def make_texts(
         test=tables.test,
         holdout=holdout,
         notes=[*tables.notes, *notes],
-        cache=paths.workspaces / "utilities",
+        cache=paths.workspaces / ".utilities",
         told=told,
     )
     ids = tables.test.ids.tolist()

@@ -283,14 +283,14 @@ def predict_bare(job: Asked, learner: Learner, table: Table, watch: Watch) -> np
     return values
 
 
-def _bare(job: Job, table: Table) -> Table:
+def _bare(job: Asked, table: Table) -> Table:
     """*table* without its right answers, and without the columns that only training rows have."""
     hidden = set(further_columns(job.recipe)) - set(fold_columns(job.competition))
     shown = {key: each for key, each in table.features.items() if key not in hidden}
     return replace(table, targets=None, references=None, features=shown)
 
 
-def generate_bare(job: Job, learner: Learner, table: Table, watch: Watch) -> Candidates:
+def generate_bare(job: Asked, learner: Learner, table: Table, watch: Watch) -> Candidates:
     """Texts for the rows of *table*, its references taken away first.
 
     Raises DivergedError where a log-probability is infinite.

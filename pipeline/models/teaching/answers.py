@@ -73,7 +73,7 @@ class Stages:
             shutil.rmtree(space.folder, ignore_errors=True)
             raise
         shown = {key: each for key, each in asked.features.items() if key not in self.hidden}
-        bare = replace(asked, targets=None, features=shown)
+        bare = replace(asked, targets=None, references=None, features=shown)
         values = np.asarray(learner.predict(bare, watch), dtype=np.float32)
         if not np.isfinite(values).all():
             shutil.rmtree(space.folder, ignore_errors=True)

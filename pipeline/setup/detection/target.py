@@ -295,7 +295,8 @@ def _tagging(name: str, column: str, partner: str) -> str:
 def _listing(name: str, column: str) -> str:
     return (
         f"{name}: column {column!r} holds a list in each row. Expected one label per row or, "
-        "where several can be right, one column of 0 and 1 per label."
+        "where several can be right, one column of 0 and 1 per label. Where they are several right "
+        "answers in words, say so: --problem text"
     )
 
 
