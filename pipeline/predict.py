@@ -12,7 +12,7 @@ predict that the honest score needs.
 import json
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,11 +78,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     made = made if few is None else few.made
     kept = _kept(out, made.outcome.members.names, origin, table)
     outcome = made.outcome
+    apart: dict[str, np.ndarray] = {}
     runs = saved_again(root, outcome.competition, outcome.members.manifests)
     if few is not None:
         runs = _of_first_folds(runs, few.folds[0])
-    members = by_members(runs, kept, told)
-    _write(out, outcome, members, tables, table)
+    members = by_members(runs, kept, told, apart)
+    _write(out, outcome, members, apart, tables, table)
     shutil.rmtree(kept.kept)
     if args.json:
         answer = {"rows": len(table), "wrote": str(out), "members": made.outcome.members.names}
@@ -110,6 +111,7 @@ def _write(
     out: Path,
     outcome: "Outcome",
     members: Sequence["np.ndarray"],
+    apart: Mapping[str, "np.ndarray"],
     tables: "Tables",
     table: "Table",
 ) -> None:
@@ -124,7 +126,7 @@ def _write(
         sample = of_rows(sample, table.ids)
     sample = of_texts(sample, table)
     fitted, task = fitted_of(outcome), outcome.competition.task
-    content = fill(fitted, task, table.ids.tolist(), sample, fitted.rows(members, table))
+    content = fill(fitted, task, table.ids.tolist(), sample, fitted.rows(members, table, apart))
     commit_bytes(out, content)
 
 

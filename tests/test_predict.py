@@ -57,7 +57,7 @@ def test_some_members_are_fitted_and_scored_anew(root, tmp_path, capsys):
 
 def test_pieces_that_were_finished_are_not_predicted_again(root, tmp_path, monkeypatch):
     asked = []
-    real = new_rows.predict_bare
+    real = new_rows.predict_wordings
 
     def predict(job, learner, table, watch):
         asked.append((job.run, len(table)))
@@ -66,7 +66,7 @@ def test_pieces_that_were_finished_are_not_predicted_again(root, tmp_path, monke
         return real(job, learner, table, watch)
 
     monkeypatch.setattr(new_rows, "PIECE", 5)
-    monkeypatch.setattr(new_rows, "predict_bare", predict)
+    monkeypatch.setattr(new_rows, "predict_wordings", predict)
     out = tmp_path / "out.csv"
     assert call(root, root / "test.csv", out) == 130
     assert not out.exists()

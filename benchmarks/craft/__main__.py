@@ -29,13 +29,14 @@ from benchmarks.shared.machine import DATA, PROJECT, RESULTS, keep, machine_line
 from benchmarks.shared.memory import forget_peak, peak
 from pipeline.base.config import Competition
 from pipeline.base.paths import Workspace
-from pipeline.base.seeding import generator
+from pipeline.base.seeding import derive_seed, generator
 from pipeline.data.table import Table
 from pipeline.data.tables import load
 from pipeline.folds.groups import connect
 from pipeline.metrics import get_metric
 from pipeline.models.learner import Silent
-from pipeline.models.recipes import find, further_columns
+from pipeline.models.recipes import find, further_columns, row_steps_of
+from pipeline.models.row_transforms.transform import Place, augmented, steps_of
 from pipeline.setup.detection.detect import Overrides, detect
 from pipeline.training.jobs import make_factory
 from pipeline.training.options import FailurePolicy
@@ -88,16 +89,37 @@ OWN: dict[str, dict[str, list[str]]] = {
 """Those of one data set, which are tried where EVERYWHERE says so."""
 
 
-def tricks(data: str) -> dict[str, list[str]]:
-    """All of them for *data*, in the order in which they are tried.
+ROWS: dict[str, list[str]] = {
+    "rows swap": ["rows=[swap]"],
+    "rows both-equal 0.1": ["rows=[both-equal]"],
+    "rows swap, both-equal": ["rows=[swap, both-equal]"],
+    "rows delete-words 0.1": ["rows=[delete-words]"],
+    "rows aeda": ["rows=[aeda]"],
+    "rows mask 0.15": ["rows=[mask]"],
+    "rows under-sample [0, 0] 0.5": ["rows=[{under-sample: {labels: [0, 0]}}]"],
+    "clean english-stop-words": ["clean=[english-stop-words]"],
+    "clean shorten-repeats": ["clean=[shorten-repeats]"],
+}
+"""Of every kind of learner, for pairs of English sentences with a number from 0 to 5."""
+
+
+def tricks(data: str, model: str = "minilm") -> dict[str, list[str]]:
+    """All of them for *data* and the kind of *model*, in the order in which they are tried.
 
     >>> list(tricks("ynat"))[:3]
     ['plain', 'smoothing 0.1', 'focal']
     """
     found: dict[str, list[str]] = {}
+    if not has_epochs(model):
+        return {PLAIN: []} | (ROWS if data == "stsb-en" else {})
     for name, changes in EVERYWHERE.items():
         found |= OWN[data] if name.startswith("loss,") else {name: changes}
-    return found
+    return found | (ROWS if data == "stsb-en" else {})
+
+
+def has_epochs(model: str) -> bool:
+    """Whether a recipe is trained in epochs."""
+    return "epochs" in find(model, PROJECT).__dataclass_fields__
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -129,7 +151,7 @@ def train_missing(args: argparse.Namespace) -> None:
     there = {key_of(line) for line in lines_of(args.keep)}
     for seed in args.seeds:
         for data in args.data:
-            for trick, changes in tricks(data).items():
+            for trick, changes in tricks(data, args.model).items():
                 if args.tricks is not None and trick not in (PLAIN, *args.tricks):
                     continue
                 for fold in range(args.folds):
@@ -162,7 +184,8 @@ def key_of(line: Mapping[str, Any]) -> tuple[Any, ...]:
 
 def measured(folder: Path, changes: Sequence[str], case: Mapping[str, Any]) -> dict[str, Any]:
     """One training of a *case*: its score on the held-out rows, seconds and peak memory."""
-    settings = find(case["model"], PROJECT, [f"epochs={case['epochs']}", *changes])
+    epochs = [f"epochs={case['epochs']}"] if has_epochs(case["model"]) else []
+    settings = find(case["model"], PROJECT, [*epochs, *changes])
     competition, table = read(folder, tuple(further_columns(settings)))
     rows = drawn(table, case)
     fold_of_row = folds_of(rows, case)
@@ -171,6 +194,10 @@ def measured(folder: Path, changes: Sequence[str], case: Mapping[str, Any]) -> d
     factory.prepare([rows], Silent())
     forget_peak()
     began = time.process_time()
+    if steps := steps_of(row_steps_of(settings)):
+        seed = derive_seed(case["seed"], "rows", case["fold"])
+        place = Place(competition=competition, root=folder, seed=seed, mask=factory.mask)
+        train, _ = augmented(train, steps, place, held.ids)
     learner = factory.make(case["seed"])
     with tempfile.TemporaryDirectory() as scratch:
         learner.fit(train, Workspace(Path(scratch)), Silent())
@@ -241,11 +268,12 @@ def section(lines: list[dict[str, Any]]) -> Iterator[str]:
     if not plain:
         return
     scored = first["rows"] // first["folds"]
+    epochs = f"{first['epochs']} epochs, " if has_epochs(first["model"]) else ""
     yield f"## {first['data']}"
     yield ""
     yield (
         f"{first['model']}, about {first['rows'] - scored} rows trained on and {scored} "
-        f"scored, {first['epochs']} epochs, {first['folds']} folds. Plain: {first['metric']} "
+        f"scored, {epochs}{first['folds']} folds. Plain: {first['metric']} "
         f"{np.mean([each['score'] for each in plain.values()]):.4f} (mean of {len(plain)}), "
         f"{np.median([each['seconds'] for each in plain.values()]):.1f} s of one core, "
         f"{np.median([each['megabytes'] for each in plain.values()]):.0f} MB."

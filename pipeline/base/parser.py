@@ -8,6 +8,7 @@ import re
 import sys
 from argparse import RawDescriptionHelpFormatter
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
@@ -189,7 +190,7 @@ def build(parser: ArgumentParser, namespace: Namespace, kind: type[Section]) -> 
         if isinstance(error.__cause__, UsageError):
             raise error.__cause__ from None
         raise UsageError(str(error)) from error
-    names = kind.__dataclass_fields__  # type: ignore[attr-defined]
+    names = [each.name for each in fields(kind)]  # type: ignore[arg-type]  # a dataclass
     return kind(**{name: values[name] for name in names})
 
 

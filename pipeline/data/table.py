@@ -160,6 +160,8 @@ class Table:
     references: np.ndarray | None = None
     """(n,) tuples of one or more texts, where answers are texts: the right ones of each row, for
     which the targets then stand. None where answers are no texts, or for unlabelled rows."""
+    parents: np.ndarray | None = None
+    """(n,) ids of the rows that each was made of, its own where it was read; None: all were."""
     weights: np.ndarray | None = None
     """(n,) float64 above 0: what each row counts in training; None where all count alike."""
     source: str = ""
@@ -173,6 +175,7 @@ class Table:
         assert all(len(column) == n for column in self.features.values())
         assert all(len(column) == n for column in self.marked.values())
         assert self.references is None or len(self.references) == n
+        assert self.parents is None or len(self.parents) == n
         assert self.weights is None or self.weights.shape == (n,)
 
     def __len__(self) -> int:
@@ -193,6 +196,7 @@ class Table:
             marked={name: column[which] for name, column in self.marked.items()},
             units=None if self.units is None else self.units.rows(which),
             references=None if self.references is None else self.references[which],
+            parents=None if self.parents is None else self.parents[which],
             weights=None if self.weights is None else self.weights[which],
             source=self.source,
         )
@@ -230,15 +234,18 @@ def concatenate(first: Table, second: Table) -> Table:
         references=None
         if first.references is None or second.references is None
         else np.concatenate([first.references, second.references]),
-        weights=None
-        if first.weights is None and second.weights is None
-        else np.concatenate([_weights(first), _weights(second)]),
+        parents=_joined(first.parents, second.parents, first.ids, second.ids),
+        weights=_joined(first.weights, second.weights, *map(np.ones, map(len, (first, second)))),
         source=first.source,
     )
 
 
-def _weights(table: Table) -> np.ndarray:
-    return np.ones(len(table)) if table.weights is None else table.weights
+def _joined(
+    one: np.ndarray | None, other: np.ndarray | None, usual: np.ndarray, others: np.ndarray
+) -> np.ndarray | None:
+    if one is None and other is None:
+        return None
+    return np.concatenate([usual if one is None else one, others if other is None else other])
 
 
 # Problems found in a file, counted by kind, with the first places of each.

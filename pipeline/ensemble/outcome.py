@@ -17,7 +17,7 @@ from pipeline.ensemble.forecast.ranges import Scored
 from pipeline.ensemble.honest import Gain
 from pipeline.ensemble.methods.rank_mean import WRONG_TOOL
 from pipeline.ensemble.methods.scaling import find_scale
-from pipeline.ensemble.predictor import Predictor, RowFeatures, Rows, facts_of
+from pipeline.ensemble.predictor import Predictor, RowFeatures, Rows, facts_by_file
 from pipeline.metrics import Metric
 from pipeline.metrics.metric import judging
 from pipeline.oof import Members
@@ -284,7 +284,7 @@ def conclude(
     """
     train = train.in_order(folds.ids)
     assert train.targets is not None
-    truth, about = train.targets, _facts(train, test, holdout, slice_by)
+    truth, about = train.targets, facts_by_file(train, test, holdout, slice_by, members.apart)
     evidence = Evidence.gather(
         members.names,
         members.oof,
@@ -387,13 +387,3 @@ def _over_single(
         high=found.difference + above,
     )
     return gain, single.chosen
-
-
-def _facts(
-    train: Table, test: Table | None, holdout: Table | None, slice_by: str | None
-) -> dict[str, RowFeatures]:
-    """File -> facts about its rows."""
-    if test is None:
-        return {}
-    tables = {"train": train, "test": test} | ({} if holdout is None else {"holdout": holdout})
-    return dict(zip(tables, facts_of(list(tables.values()), slice_by), strict=True))

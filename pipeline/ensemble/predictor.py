@@ -8,8 +8,8 @@ and a second layer answer the same two questions (`weights`, `predict`). Only pl
 are scored from moments.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -47,23 +47,33 @@ class RowFeatures:
     """What the slices are called; none where the rows are not sliced."""
     column: str = ""
     """The column the slices come from."""
+    apart: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """Member -> (n,) how far its predictions of a row's wordings are apart (`tta`)."""
 
     def take(self, positions: np.ndarray) -> "RowFeatures":
         """The facts of the rows at *positions*."""
-        part = RowFeatures(self.texts[positions], self.slices[positions], self.levels, self.column)
+        part = RowFeatures(
+            self.texts[positions],
+            self.slices[positions],
+            self.levels,
+            self.column,
+            {name: values[positions] for name, values in self.apart.items()},
+        )
         if "values" in self.__dict__:  # cut what is already computed
             part.__dict__["values"] = self.values[positions]
         return part
 
     @cached_property
     def values(self) -> np.ndarray:
-        """(n, q) float64: log length; of pairs also the difference and the words in common; then
-        1 in the column of the row's slice."""
+        """(n, q) float64: log length; of pairs also the difference and the words in common; how far
+        wordings are apart, of each member that was asked about several; then 1 in the column of
+        the row's slice."""
         counts = np.array([[len(text) for text in row] for row in self.texts], dtype=float)
         logs = np.log1p(counts)
         columns = [logs.mean(axis=1)]
         if self.texts.shape[1] == 2:
             columns += [np.abs(logs[:, 0] - logs[:, 1]), _words_in_common(self.texts)]
+        columns += [np.asarray(values, dtype=float) for values in self.apart.values()]
         columns += [(self.slices == place).astype(float) for place in range(len(self.levels))]
         return np.stack(columns, axis=1)
 
@@ -71,7 +81,8 @@ class RowFeatures:
     def names(self) -> list[str]:
         """(q,) what the columns of `values` are."""
         pair = ["length difference", "words in common"] if self.texts.shape[1] == 2 else []
-        return ["length", *pair, *(f"{self.column} {level}" for level in self.levels)]
+        apart = [f"wordings apart, {name}" for name in self.apart]
+        return ["length", *pair, *apart, *(f"{self.column} {level}" for level in self.levels)]
 
 
 def facts_of(tables: Sequence[Table], column: str | None = None) -> list[RowFeatures]:
@@ -96,6 +107,25 @@ def facts_of(tables: Sequence[Table], column: str | None = None) -> list[RowFeat
         if len(names) <= MOST and len(levels) >= FEWEST:
             return [_sliced(table, name, levels) for table in tables]
     return [about_rows(table) for table in tables]
+
+
+def facts_by_file(
+    train: Table,
+    test: Table | None,
+    holdout: Table | None,
+    slice_by: str | None,
+    apart: Mapping[str, Mapping[str, np.ndarray]],
+) -> dict[str, RowFeatures]:
+    """File -> facts about its rows; *apart* as `pipeline.oof.members.Members` has it."""
+    if test is None:
+        return {}
+    tables = {"train": train, "test": test} | ({} if holdout is None else {"holdout": holdout})
+    names = ["oof", "test", "holdout"][: len(tables)]
+    found = facts_of(list(tables.values()), slice_by)
+    return {
+        file: replace(facts, apart=apart.get(name, {}))
+        for file, name, facts in zip(tables, names, found, strict=True)
+    }
 
 
 def about_rows(table: Table, column: str = "", levels: Sequence[str] = ()) -> RowFeatures:
@@ -237,9 +267,16 @@ class Fitted:
     """The column that slices the rows; none where they are not sliced."""
     levels: list[str] = field(default_factory=list)
 
-    def rows(self, members: Sequence[np.ndarray], table: Table) -> Rows:
-        """The rows of *table*, M *members* (m, k) having predicted them."""
-        return Rows(members, about_rows(table, self.column, self.levels))
+    def rows(
+        self,
+        members: Sequence[np.ndarray],
+        table: Table,
+        apart: Mapping[str, np.ndarray] | None = None,
+    ) -> Rows:
+        """The rows of *table*, M *members* (m, k) having predicted them; *apart* says how far their
+        wordings are, of the members that were asked about several."""
+        facts = about_rows(table, self.column, self.levels)
+        return Rows(members, replace(facts, apart=apart) if apart else facts)
 
     def decide(self, predicted: np.ndarray) -> np.ndarray:
         """(m, k) decided values from the blend's predictions (m, k)."""

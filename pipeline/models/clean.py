@@ -20,6 +20,7 @@ from pipeline.base.doors import load
 from pipeline.base.paths import Workspace
 from pipeline.data import Table
 from pipeline.data.template import View
+from pipeline.models import korean
 from pipeline.models.learner import Learner, LearnerFactory, Watch
 from pipeline.models.registry import TEXT_TRANSFORMS
 
@@ -53,11 +54,45 @@ def lower(text: str) -> str:
     return text.lower()
 
 
+def shorten_repeats(text: str) -> str:
+    """A character that stands more than twice in a row stands twice: ㅋㅋㅋㅋ, soooo, !!!!.
+
+    Digits are left alone.
+
+    >>> shorten_repeats("sooooo good!!!! ㅋㅋㅋㅋ 10000")
+    'soo good!! ㅋㅋ 10000'
+    """
+    return re.sub(r"(\D)\1{2,}", r"\1\1", text)
+
+
+def without_stop_words(text: str) -> str:
+    """English words that carry little meaning (scikit-learn's list) left out, unless that is all.
+
+    >>> without_stop_words("The cat is on the mat")
+    'cat mat'
+    """
+    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+
+    words = text.split()
+    return " ".join([word for word in words if word.lower() not in ENGLISH_STOP_WORDS] or words)
+
+
+def libraries_of(names: Sequence[str]) -> dict[str, str]:
+    """The libraries that the transforms *names* need, with their releases; UsageError where one is
+    not installed."""
+    kiwis = [name for name in names if TEXT_TRANSFORMS[name].startswith(korean.__name__)]
+    if not kiwis:
+        return {}
+    korean.check_kiwi(f"clean: {kiwis[0]}")
+    return {korean.KIWI: korean.kiwi_release()}
+
+
 def cleaned(table: Table, names: Sequence[str]) -> Table:
     """*table* with the transforms *names* of the registry done to every text, in that order."""
     texts = table.texts.copy()
     for transform in map(_transform, names):
-        texts = np.array([[transform(text) for text in row] for row in texts], dtype=object)
+        known = {text: transform(text) for text in dict.fromkeys(texts.ravel().tolist())}
+        texts = np.array([[known[text] for text in row] for row in texts], dtype=object)
     return replace(table, texts=texts.reshape(table.texts.shape))
 
 
@@ -95,6 +130,10 @@ class SeenFactory:
     def separator(self) -> str:
         """That of the factory within."""
         return self.inner.separator()
+
+    def mask(self) -> str:
+        """That of the factory within."""
+        return self.inner.mask()
 
     def facts(self) -> dict[str, Any]:
         """Those of the factory within."""

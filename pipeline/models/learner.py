@@ -106,6 +106,10 @@ class LearnerFactory(Protocol):
         """What stands for [SEP] of a template between two texts."""
         return " [SEP] "
 
+    def mask(self) -> str:
+        """What hides a word in a text; empty where nothing does."""
+        return "[MASK]"
+
     def seeds_matter(self, train: Table) -> bool:
         """Whether learners of two seeds, fitted on rows of *train*, ever answer differently."""
         return True

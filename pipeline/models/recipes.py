@@ -25,7 +25,7 @@ from pipeline.base.doors import load
 from pipeline.base.parser import read_section
 from pipeline.base.paths import SAFE, safe_name
 from pipeline.models.registry import LEARNERS
-from pipeline.models.settings import LinearRecipe, Recipe
+from pipeline.models.settings import LinearRecipe, Recipe, RowStep
 from pipeline.models.teaching.settings import TEACHING
 from pipeline.models.transformer_settings import TransformerRecipe
 
@@ -44,6 +44,8 @@ NOT_SETTINGS = ("name", "learner")
 YOUNGER: dict[str, Any] = {
     "clean": [],
     "template": [],
+    "rows": [],
+    "tta": [],
     "head": "linear",
     "loss_options": {},
     "class_weights": None,
@@ -133,6 +135,16 @@ def further_columns(recipe: Recipe) -> list[str]:
 def template_of(recipe: Recipe) -> list[str]:
     """The sides of a template that *recipe* sets; none where its kind knows no templates."""
     return list(getattr(recipe, "template", ()))
+
+
+def row_steps_of(recipe: Recipe) -> list[RowStep]:
+    """What *recipe* makes of training rows; nothing where its kind knows no such setting."""
+    return list(getattr(recipe, "rows", ()))
+
+
+def tta_steps_of(recipe: Recipe) -> list[RowStep]:
+    """The other wordings of a row that *recipe* asks about; likewise."""
+    return list(getattr(recipe, "tta", ()))
 
 
 def available(root: Path) -> list[str]:

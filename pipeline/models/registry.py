@@ -1,4 +1,5 @@
-"""What a recipe can name: learners, losses, poolings, heads, schedules, text transforms.
+"""What a recipe can name: learners, losses, poolings, heads, schedules, transforms of
+texts and rows.
 
 An entry says where the thing stands, as "module:object" (`pipeline.base.doors`), and is imported
 when a training uses it, so the names are known without loading torch. `docs/extending.md` shows how
@@ -87,6 +88,7 @@ LEARNERS = {
         factory="pipeline.models.boosting.learner:make_factory",
         saved=SavedFiles("boosting.npz", "boosting.json", "sha256"),
         remembers="values of feature columns that several rows share; n-grams as hash numbers only",
+        weighs=True,
     ),
     "embeddings": LearnerKind(
         recipe="pipeline.models.settings:EmbeddingsRecipe",
@@ -168,5 +170,25 @@ TEXT_TRANSFORMS = {
     "nfkc": "pipeline.models.clean:nfkc",
     "collapse-spaces": "pipeline.models.clean:collapse_spaces",
     "lower": "pipeline.models.clean:lower",
+    "shorten-repeats": "pipeline.models.clean:shorten_repeats",
+    "english-stop-words": "pipeline.models.clean:without_stop_words",
+    "kiwi-spacing": "pipeline.models.korean:space",
+    "kiwi-normalise": "pipeline.models.korean:normalise",
+    "kiwi-morphemes": "pipeline.models.korean:morphemes",
+    "kiwi-content": "pipeline.models.korean:content_words",
 }
 """`clean:` of any recipe: a text -> the text that the learner sees. Nothing is fitted."""
+
+ROW_TRANSFORMS = {
+    "swap": "pipeline.models.row_transforms.pairs:Swap",
+    "both-equal": "pipeline.models.row_transforms.pairs:BothEqual",
+    "delete-words": "pipeline.models.row_transforms.words:RandomDeletion",
+    "aeda": "pipeline.models.row_transforms.words:Aeda",
+    "mask": "pipeline.models.row_transforms.words:Mask",
+    "synonyms": "pipeline.models.row_transforms.words:Synonyms",
+    "variants": "pipeline.models.row_transforms.words:Variants",
+    "under-sample": "pipeline.models.row_transforms.sampling:UnderSample",
+    "weight": "pipeline.models.row_transforms.sampling:Weight",
+}
+"""`rows:` of any recipe of rows: what is made of a fold's training rows, each a
+`pipeline.models.row_transforms.transform.RowTransform`."""

@@ -7,7 +7,7 @@ stand in `transformer_settings`.
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import Field, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias
 
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     TextTransform: TypeAlias = str
 else:  # the parser refuses a name that is in no registry
     TextTransform = Literal[*TEXT_TRANSFORMS]
+
+
+RowStep: TypeAlias = str | dict[str, Any]
+"""An entry of `rows`: a transform's name, or {name: {option: value}}."""
 
 
 class Recipe(Protocol):
@@ -76,10 +80,16 @@ class LinearRecipe(Taught):
     """Whether (a, b) and (b, a) get the same answer: symmetric always; auto unless an ordered fit
     plainly predicts held-out rows of the training part better (a loss lower by a twentieth)."""
     clean: list[TextTransform] = field(default_factory=list)
-    """What is done to every text first, in this order: nfkc, collapse-spaces, lower."""
+    """What is done to every text first, in this order, such as [nfkc, lower];
+    configs/models/README.md."""
     template: list[str] = field(default_factory=list)
     """What the learner reads of a row: "{title} [SEP] {text}"; two for pairs. Empty: what the
     competition's config says (columns.template)."""
+    rows: list[RowStep] = field(default_factory=list)
+    """What is made of the training rows inside a fold, in this order, such as [swap, {both-equal:
+    {share: 0.1}}]; docs/craft.md."""
+    tta: list[RowStep] = field(default_factory=list)
+    """Other wordings of a row that are predicted too, such as [swap]: the mean is the answer."""
     source: str = ""
     """Where the settings come from."""
 
@@ -89,6 +99,7 @@ class LinearRecipe(Taught):
             problems.append(f"buckets is {self.buckets}; it must be at least 1")
         problems += _strength_problems(self.strengths)
         problems += self.teaching_problems()
+        problems += [*row_problems(self.rows), *row_problems(self.tta, "tta")]
         raise_if(problems, UsageError, f"the settings of {self.name!r} do not hold")
 
     def in_words(self, precision: str) -> str:
@@ -131,10 +142,16 @@ class BoostingRecipe(Taught):
     buckets: int = 2**18
     """Hash buckets per n-gram family."""
     clean: list[TextTransform] = field(default_factory=list)
-    """What is done to every text first, in this order: nfkc, collapse-spaces, lower."""
+    """What is done to every text first, in this order, such as [nfkc, lower];
+    configs/models/README.md."""
     template: list[str] = field(default_factory=list)
     """What the learner reads of a row: "{title} [SEP] {text}"; two for pairs. Empty: what the
     competition's config says (columns.template)."""
+    rows: list[RowStep] = field(default_factory=list)
+    """What is made of the training rows inside a fold, in this order, such as [swap, {both-equal:
+    {share: 0.1}}]; docs/craft.md."""
+    tta: list[RowStep] = field(default_factory=list)
+    """Other wordings of a row that are predicted too, such as [swap]: the mean is the answer."""
     source: str = ""
     """Where the settings come from."""
 
@@ -152,6 +169,7 @@ class BoostingRecipe(Taught):
             problems.append(f"depths is {self.depths}; expected numbers from 1 to 12")
         problems += _ngram_problems(self.char_ngrams, self.word_ngrams)
         problems += self.teaching_problems()
+        problems += [*row_problems(self.rows), *row_problems(self.tta, "tta")]
         raise_if(problems, UsageError, f"the settings of {self.name!r} do not hold")
 
     def in_words(self, precision: str) -> str:
@@ -192,10 +210,16 @@ class EmbeddingsRecipe(Taught):
     predict_batch_size: int = 64
     """Texts per forward pass."""
     clean: list[TextTransform] = field(default_factory=list)
-    """What is done to every text first, in this order: nfkc, collapse-spaces, lower."""
+    """What is done to every text first, in this order, such as [nfkc, lower];
+    configs/models/README.md."""
     template: list[str] = field(default_factory=list)
     """What the learner reads of a row: "{title} [SEP] {text}"; two for pairs. Empty: what the
     competition's config says (columns.template)."""
+    rows: list[RowStep] = field(default_factory=list)
+    """What is made of the training rows inside a fold, in this order, such as [swap, {both-equal:
+    {share: 0.1}}]; docs/craft.md."""
+    tta: list[RowStep] = field(default_factory=list)
+    """Other wordings of a row that are predicted too, such as [swap]: the mean is the answer."""
     source: str = ""
     """Where the settings come from."""
 
@@ -206,6 +230,7 @@ class EmbeddingsRecipe(Taught):
                 problems.append(f"{name} is {value}; it must be at least {least}")
         problems += _strength_problems(self.strengths)
         problems += self.teaching_problems()
+        problems += [*row_problems(self.rows), *row_problems(self.tta, "tta")]
         raise_if(problems, UsageError, f"the settings of {self.name!r} do not hold")
 
     def in_words(self, precision: str) -> str:
@@ -214,6 +239,18 @@ class EmbeddingsRecipe(Taught):
 
 
 # What is wrong with settings that several kinds of learners have.
+
+
+def row_problems(rows: Sequence[RowStep], name: str = "rows") -> Iterator[str]:
+    """What is wrong with the entries of the setting *name*."""
+    if not rows:
+        return
+    from pipeline.models.row_transforms.transform import steps_of
+
+    try:
+        steps_of(rows)
+    except UsageError as error:
+        yield f"{name}: {error}"
 
 
 def backbone_problems(backbone: str) -> Iterator[str]:

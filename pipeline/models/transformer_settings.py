@@ -11,9 +11,11 @@ from pipeline.data.tokens.tokenizer import Pairing
 from pipeline.models.registry import HEADS, LOSSES, POOLINGS, SCHEDULES
 from pipeline.models.settings import (
     PrecisionName,
+    RowStep,
     TextTransform,
     backbone_problems,
     digest_problems,
+    row_problems,
 )
 from pipeline.models.teaching.settings import Taught
 
@@ -196,10 +198,16 @@ class TransformerRecipe(Taught):
     predict_batch_size: int = 64
     """Rows per forward pass when predicting."""
     clean: list[TextTransform] = field(default_factory=list)
-    """What is done to every text first, in this order: nfkc, collapse-spaces, lower."""
+    """What is done to every text first, in this order, such as [nfkc, lower];
+    configs/models/README.md."""
     template: list[str] = field(default_factory=list)
     """What the learner reads of a row: "{title} [SEP] {text}"; two for pairs. Empty: what the
     competition's config says (columns.template)."""
+    rows: list[RowStep] = field(default_factory=list)
+    """What is made of the training rows inside a fold, in this order, such as [swap, {both-equal:
+    {share: 0.1}}]; docs/craft.md."""
+    tta: list[RowStep] = field(default_factory=list)
+    """Other wordings of a row that are predicted too, such as [swap]: the mean is the answer."""
     prefix: str = ""
     """Put in front of every text, such as "query: ", where a backbone was trained so."""
     source: str = ""
@@ -220,6 +228,7 @@ class TransformerRecipe(Taught):
         problems += contrast_problems(self.contrast, self.pairing)
         problems += perturbation_problems(self.fgm, self.awp, self.freeze)
         problems += average_problems(self.average, self.epochs)
+        problems += [*row_problems(self.rows), *row_problems(self.tta, "tta")]
         if self.head == "multi-sample" and not self.head_dropout:
             problems.append(
                 "head multi-sample lives from dropout, and head_dropout is 0; set it, such as 0.2"
@@ -259,6 +268,7 @@ class TransformerRecipe(Taught):
             "fgm": self.fgm,
             "awp": self.awp,
             **self.teaching,
+            "rows": any("weight" in each for each in self.rows),
         }
         return [name for name, value in asked.items() if value]
 

@@ -42,6 +42,10 @@ class Members:
     """Of "test" and "holdout": M arrays (K, s, k) of the learners of each fold, for the rows at
     `predictions.sampled`."""
 
+    apart: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
+    """Of "oof", "test" and "holdout": member -> (rows,) how far a row's wordings are apart, for
+    members that were asked about several (`tta`)."""
+
     def keep(self, places: Sequence[int]) -> "Members":
         """The members at these positions only."""
         return Members(
@@ -53,6 +57,7 @@ class Members:
             by_fold={
                 name: [each[place] for place in places] for name, each in self.by_fold.items()
             },
+            apart=self.apart,
         )
 
 
@@ -75,12 +80,15 @@ def read_members(
     problems: list[str] = []
     piles: dict[str, MemberArrays] = {}
     by_fold: dict[str, list[np.ndarray]] = {}
+    apart: dict[str, dict[str, np.ndarray]] = {}
     with ExitStack() as opened:
         for name in runs:
             run = assemble(paths.runs / name, manifests[name], wanted)
             problems += run.problems
             for part, values in run.by_fold.items():
                 by_fold.setdefault(part, []).append(values)
+            for part, values in run.apart.items():
+                apart.setdefault(part, {})[name] = values
             for part, kind in KINDS.items():
                 values = getattr(run, part)
                 if part not in piles:  # the first run tells the shape of all
@@ -93,5 +101,6 @@ def read_members(
         names=list(runs),
         manifests=[manifests[name] for name in runs],
         by_fold=by_fold,
+        apart=apart,
         **arrays,
     )

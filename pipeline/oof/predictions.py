@@ -47,6 +47,11 @@ class FoldPredictions:
     """(h,) str; h = 0 where the competition has no holdout file."""
     holdout: np.ndarray
     """(h, k)."""
+    valid_apart: np.ndarray | None = None
+    """(n_f,) how far the predictions of each row's wordings are apart; None where there is one
+    wording of each (`tta` in a recipe). So also of the others."""
+    test_apart: np.ndarray | None = None
+    holdout_apart: np.ndarray | None = None
     valid_labels: np.ndarray | None = None
     """(n_f, 3) uint8: the hash of each row's id and targets that the passport keeps; None in files
     from before 0.2. It names the rows whose labels have changed since."""
@@ -63,7 +68,10 @@ class FoldPredictions:
 KEPT_AS = (np.float32, np.float16)
 """What predictions may be stored as; others become the first."""
 LABELS, TEXTS = "valid_labels", "texts"
-ARRAYS = tuple(name for name in FoldPredictions.__dataclass_fields__ if name not in (LABELS, TEXTS))
+APART = ("valid_apart", "test_apart", "holdout_apart")
+ARRAYS = tuple(
+    name for name in FoldPredictions.__dataclass_fields__ if name not in (LABELS, TEXTS, *APART)
+)
 KINDS = ("valid", "test", "holdout")
 
 
@@ -74,6 +82,9 @@ def commit_fold(path: Path, predictions: FoldPredictions, manifest: Mapping[str,
         name: value.astype(np.str_) if name.endswith("ids") else _kept(value)
         for name, value in arrays.items()
     }
+    for name in APART:
+        if (apart := getattr(predictions, name)) is not None:
+            typed[name] = apart.astype(np.float32)
     if predictions.valid_labels is not None:
         typed[LABELS] = predictions.valid_labels.astype(np.uint8)
     lines = {}
@@ -137,7 +148,7 @@ def read_fold(path: Path) -> tuple[FoldPredictions, dict[str, Any]]:
     check_format(manifest, path.with_suffix(".json"))
     arrays = read_arrays(path, expected_sha256=str(manifest.get("predictions_sha256")))
     raise_if(_misshapen(arrays), ArtifactError, f"{path} holds no predictions of one fold")
-    found = {name: arrays[name] for name in (*ARRAYS, LABELS) if name in arrays}
+    found = {name: arrays[name] for name in (*ARRAYS, *APART, LABELS) if name in arrays}
     try:
         return FoldPredictions(**found, texts=texts_in(path, arrays)), manifest
     except ArtifactError as error:
@@ -159,6 +170,10 @@ def _misshapen(arrays: Mapping[str, np.ndarray]) -> list[str]:
             )
         elif not _each_once(ids):
             problems.append(f"{name}_ids names a row twice")
+    for name in APART:
+        rows, apart = len(arrays[name.replace("apart", "ids")]), arrays.get(name)
+        if apart is not None and (apart.dtype.kind != "f" or apart.shape != (rows,)):
+            problems.append(f"{name} is {apart.dtype} {apart.shape}, expected {rows} numbers")
     labels = arrays.get(LABELS)
     if labels is not None and (labels.dtype != np.uint8 or len(labels) != len(arrays["valid_ids"])):
         problems.append(f"{LABELS} is {labels.dtype} {labels.shape}, expected bytes for each row")
@@ -187,6 +202,8 @@ class Run:
     by_fold: dict[str, np.ndarray]
     """Of "test" and "holdout": (K, s, k) float32 of the learners of each fold, the mean over seeds
     and repeats, for the rows at `sampled`."""
+    apart: dict[str, np.ndarray] = field(default_factory=dict)
+    """Of "oof", "test", "holdout": (rows,) how far wordings are apart; empty without `tta`."""
 
     @property
     def problems(self) -> list[str]:
@@ -250,6 +267,8 @@ def assemble(folder: Path, manifest: dict[str, Any], wanted: Wanted) -> Run:
     kept = {name: sampled(len(values)) for name, values in sums.items()}
     of_fold: dict[str, dict[str, list[np.ndarray]]] = {name: {} for name in sums}
     fold_manifests: dict[str, dict[str, Any]] = {}
+    apart: dict[str, np.ndarray] = {}
+    expected = len(manifest["seeds"]) * manifest["repeats"]
     for part, digest in manifest["parts"].items():
         fold, fold_manifests[part] = read_fold(folder / f"{part}.npz")
         if fold_manifests[part]["predictions_sha256"] != digest:
@@ -268,6 +287,9 @@ def assemble(folder: Path, manifest: dict[str, Any], wanted: Wanted) -> Run:
         unknown = fold.valid_ids[rows < 0].tolist()
         strange = Differences(surplus=unknown).of_predictions("training")
         raise_if(strange, ArtifactError, str(folder))
+        for name, values in _apart(fold, rows, wanted).items():
+            share = expected if name == "oof" else len(manifest["parts"])
+            apart[name] = apart.get(name, 0.0) + values / share
         total[rows] += fold.valid
         count[rows] += 1
         for name, values in _others(folder / f"{part}.npz", fold, manifest, wanted).items():
@@ -276,7 +298,6 @@ def assemble(folder: Path, manifest: dict[str, Any], wanted: Wanted) -> Run:
             of_fold[name].setdefault(fold_name, []).append(values[kept[name]])
             not_finite[name] += int((~np.isfinite(values)).sum())
     check_one_origin(str(folder), fold_manifests)
-    expected = len(manifest["seeds"]) * manifest["repeats"]
     wrong = [str(ids[place]) for place in np.flatnonzero(count != expected)]
     lacking = Differences(missing=wrong).of_predictions("training")
     raise_if(lacking, ArtifactError, str(folder))
@@ -292,6 +313,7 @@ def assemble(folder: Path, manifest: dict[str, Any], wanted: Wanted) -> Run:
     return Run(
         name=manifest["name"],
         manifest=manifest,
+        apart=apart,
         oof=oof,
         not_finite=not_finite,
         by_fold=by_fold,
@@ -310,6 +332,17 @@ def _others(
         )
     else:  # a team-mate's file without those rows
         found["holdout"] = np.full((len(wanted.holdout), fold.valid.shape[1]), np.nan)
+    return found
+
+
+def _apart(fold: FoldPredictions, rows: np.ndarray, wanted: Wanted) -> dict[str, np.ndarray]:
+    """How far wordings are apart for one fold's learner, whose held-out rows are at *rows*."""
+    if fold.valid_apart is None or fold.test_apart is None or fold.holdout_apart is None:
+        return {}
+    found = {"oof": np.zeros(len(wanted.train.ids))}
+    found["oof"][rows] = fold.valid_apart
+    found["test"] = wanted.test.aligned(fold.test_apart, fold.test_ids, "test")
+    found["holdout"] = wanted.holdout.aligned(fold.holdout_apart, fold.holdout_ids, "holdout")
     return found
 
 

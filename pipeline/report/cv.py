@@ -9,7 +9,7 @@ from rich.table import Table as Grid
 
 from pipeline.base.files import free_bytes, size_text
 from pipeline.models import Recipe
-from pipeline.models.recipes import template_of
+from pipeline.models.recipes import row_steps_of, template_of, tta_steps_of
 from pipeline.training import Job, Part
 from pipeline.training.progress import clock_text
 
@@ -49,7 +49,13 @@ def learner_text(recipe: Recipe, facts: Mapping[str, Any]) -> str:
     cleaned = f", texts cleaned by {', '.join(recipe.clean)}" if recipe.clean else ""
     sides = template_of(recipe)
     template = f", template {' | '.join(sides)}" if sides else ""
-    return recipe.in_words(facts.get("precision", "fp32")) + cleaned + template
+    steps, asked = (
+        ", ".join(each if isinstance(each, str) else next(iter(each)) for each in entries)
+        for entries in (row_steps_of(recipe), tta_steps_of(recipe))
+    )
+    rows = f", training rows by {steps}" if steps else ""
+    tta = f", predicted by {asked} too" if asked else ""
+    return recipe.in_words(facts.get("precision", "fp32")) + cleaned + template + rows + tta
 
 
 def fold_line(part: Part, manifest: Mapping[str, Any]) -> str:
@@ -106,9 +112,28 @@ def number(score: float | None) -> str:
     return "–" if score is None else f"{score:.4f}"
 
 
+def apart_line(name: str, apart: Mapping[str, Any]) -> str:
+    """Where a run that was asked about several wordings of a row is least sure of them.
+
+    >>> apart_line("tiny", {"mean": 0.21, "rows": {"7": 1.5, "3": 0.9}})
+    'wordings of a row are 0.2100 apart in tiny, most in rows 7 (1.5000), 3 (0.9000)'
+    """
+    rows = [f"{row_id} ({value:.4f})" for row_id, value in [*apart["rows"].items()][:SHOWN_APART]]
+    return f"wordings of a row are {apart['mean']:.4f} apart in {name}, most in rows " + ", ".join(
+        rows
+    )
+
+
+SHOWN_APART = 5
+"""Rows that are shown; run.json has more of them."""
+
+
 def print_summary(manifests: Mapping[str, Mapping[str, Any]], console: Console) -> None:
     """Print `summary` and what its two kinds of score are."""
     console.print(summary(manifests))
+    for name, manifest in manifests.items():
+        if apart := manifest.get("wordings_apart"):
+            console.print(apart_line(name, apart), soft_wrap=True, markup=False)
     console.print(
         "mean ± sd: over the folds' own scores; pooled: all out-of-fold predictions scored at once "
         "(the score an ensemble builds on).",

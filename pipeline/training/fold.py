@@ -29,8 +29,10 @@ from pipeline.data.table import concatenate
 from pipeline.data.tables import fold_columns
 from pipeline.metrics import Metric, MetricError
 from pipeline.models import Recipe, Watch
-from pipeline.models.learner import Learner
-from pipeline.models.recipes import further_columns
+from pipeline.models.learner import Learner, LearnerFactory
+from pipeline.models.recipes import further_columns, tta_steps_of
+from pipeline.models.row_transforms.transform import Place, augmented, steps_of
+from pipeline.models.row_transforms.wordings import averaged
 from pipeline.oof.manifest import FORMAT
 from pipeline.oof.predictions import FoldPredictions, commit_fold
 from pipeline.training.jobs import Job, Part
@@ -170,7 +172,7 @@ def _train(job: Job, part: Part, metric: Metric, workspace: Workspace, watch: Wa
     give_back_memory()
     reset_peak()
     started = time.monotonic()
-    train = training_table(job, part)
+    train, made = with_made_rows(job, part, training_table(job, part))
     learner = _trained(job, workspace, journal)
     if learner is None:
         learner = fit_through(job, part, train, workspace, journal)
@@ -184,6 +186,7 @@ def _train(job: Job, part: Part, metric: Metric, workspace: Workspace, watch: Wa
         "train_rows": len(train),
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
         "peak_memory": peak_bytes(),
+        **({"rows_made": made} if made else {}),
     }
     with track(workspace.logs, journal) as tracking:
         tracking.log(numbers_of(manifest), step=0)
@@ -227,7 +230,23 @@ def training_table(job: Job, part: Part) -> Table:
     allowed = job.folds.extra_rows(part.repeat, part.fold)
     if job.tables.extra is None or allowed is None:
         return train
-    return concatenate(train, job.tables.extra.rows(allowed))
+    extra = job.tables.extra.rows(allowed)
+    if job.row_steps:  # an extra row may have the id of a held-out one, and is another row
+        extra = replace(extra, ids=np.array([f"{each}\0extra" for each in extra.ids], dtype=object))
+    return concatenate(train, extra)
+
+
+def with_made_rows(job: Job, part: Part, train: Table) -> tuple[Table, dict[str, int]]:
+    """*train* and what the recipe's `rows` makes of it, and how many rows each transform adds.
+
+    Raises UsageError where one was made of a row that is not the fold's to train on.
+    """
+    if not job.row_steps:
+        return train, {}
+    held_out = job.tables.train.ids[job.folds.valid_rows(part.repeat, part.fold)]
+    seed = derive_seed(part.seed, "rows", part.repeat, part.fold)
+    place = replace(job.place, seed=seed, mask=lambda: job.factory.mask())
+    return augmented(train, job.row_steps, place, held_out)
 
 
 def _predict(job: Job, part: Part, learner: Learner, watch: Watch) -> FoldPredictions:
@@ -244,7 +263,7 @@ def _predict(job: Job, part: Part, learner: Learner, watch: Watch) -> FoldPredic
             amounts = [[len(row)] for row in texts[name].texts]
             arrays[name] = np.array(amounts, dtype=np.float32).reshape(-1, 1)
         else:
-            arrays[name] = predict_bare(job, learner, table, watch)
+            arrays[name], arrays[f"{name}_apart"] = predict_wordings(job, learner, table, watch)
     if (labels := job.folds.label_hash) is not None:
         arrays["valid_labels"] = labels[job.folds.valid_rows(part.repeat, part.fold)]
     return FoldPredictions(**arrays, texts=texts)
@@ -261,18 +280,40 @@ class Asked(Protocol):
     def recipe(self) -> Recipe:
         """How it was learnt."""
 
+    @property
+    def factory(self) -> LearnerFactory:
+        """What its learners share."""
+
+    @property
+    def root(self) -> Path:
+        """Relative paths of files start there."""
+
 
 def predict_bare(job: Asked, learner: Learner, table: Table, watch: Watch) -> np.ndarray:
-    """(len(table), k) finite predictions of *table*, its targets taken away first: float32, or
-    what the problem type has them kept as.
+    """(len(table), k) finite predictions of *table*; see `predict_wordings`."""
+    return predict_wordings(job, learner, table, watch)[0]
+
+
+def predict_wordings(
+    job: Asked, learner: Learner, table: Table, watch: Watch
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """(len(table), k) finite predictions of *table*, its targets taken away first: float32, or what
+    the problem type has them kept as. And how far the wordings of each row are apart, (n,), where
+    the recipe asks about several (`tta`).
 
     Raises DivergedError where one is NaN or infinite.
     """
     k, stored = len(job.competition.outputs), job.competition.task.problem_type.stored
+    steps = steps_of(tta_steps_of(job.recipe))
     if not len(table):
-        return np.empty((0, k), dtype=stored)
-    bare = _bare(job, table)
-    values: np.ndarray = np.asarray(learner.predict(bare, watch), dtype=stored)
+        return np.empty((0, k), dtype=stored), np.empty(0, np.float32) if steps else None
+    bare, apart = _bare(job, table), None
+    if steps:
+        place = Place(competition=job.competition, root=job.root, mask=lambda: job.factory.mask())
+        values, apart = averaged(lambda rows: learner.predict(rows, watch), bare, steps, place)
+        values = values.astype(stored)
+    else:
+        values = np.asarray(learner.predict(bare, watch), dtype=stored)
     assert values.shape == (len(bare), k), f"predicted {values.shape}, not {(len(bare), k)}"
     broken = bare.ids[~np.isfinite(values).all(axis=1)]
     if len(broken):
@@ -280,7 +321,7 @@ def predict_bare(job: Asked, learner: Learner, table: Table, watch: Watch) -> np
             f"{len(broken)} predictions are NaN or infinite, first for {broken[:5].tolist()}. "
             "Try a lower learning_rate, or precision fp32."
         )
-    return values
+    return values, apart
 
 
 def _bare(job: Asked, table: Table) -> Table:

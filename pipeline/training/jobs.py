@@ -24,10 +24,27 @@ from pipeline.folds.frozen import frozen
 from pipeline.folds.relation import questions
 from pipeline.metrics import get_metric
 from pipeline.models import Recipe
-from pipeline.models.clean import SeenFactory
+from pipeline.models.clean import SeenFactory, libraries_of
 from pipeline.models.learner import Engine, LearnerFactory
-from pipeline.models.recipes import YOUNGER, as_begun, as_values, find, further_columns, template_of
+from pipeline.models.recipes import (
+    YOUNGER,
+    as_begun,
+    as_values,
+    find,
+    further_columns,
+    row_steps_of,
+    template_of,
+    tta_steps_of,
+)
 from pipeline.models.registry import LEARNERS
+from pipeline.models.row_transforms.transform import (
+    Place,
+    Step,
+    check_steps,
+    check_tta,
+    record_of,
+    steps_of,
+)
 from pipeline.oof.manifest import HARMLESS, MANNER, SAME
 from pipeline.submissions.submission_file import try_submission
 from pipeline.training.checkpoints import Checkpoints
@@ -88,8 +105,31 @@ class Job:
         return Checkpoints(self.workspace(part), self.policy.on_nan == "rollback")
 
     @cached_property
+    def row_steps(self) -> list[Step]:
+        """What is made of the training rows of each fold."""
+        return steps_of(row_steps_of(self.recipe))
+
+    @cached_property
+    def tta_steps(self) -> list[Step]:
+        """The other wordings of a row that are predicted too."""
+        return steps_of(tta_steps_of(self.recipe))
+
+    @property
+    def root(self) -> Path:
+        """Relative paths of files start there."""
+        return self.paths.root
+
+    @property
+    def place(self) -> Place:
+        """Where that is done."""
+        return Place(competition=self.competition, root=self.paths.root)
+
+    @cached_property
     def settings(self) -> dict[str, Any]:
         """Everything that the predictions of a part depend on, beside its seed."""
+        steps = record_of(self.row_steps, self.paths.root)
+        wordings = record_of(self.tta_steps, self.paths.root)
+        libraries = libraries_of(self.recipe.clean)
         return {
             "recipe": {
                 key: value for key, value in as_values(self.recipe).items() if key != "source"
@@ -101,6 +141,9 @@ class Job:
             "extra_rows": rows_digest(self.tables.extra),
             "holdout_rows": rows_digest(self.tables.holdout),
             **({"teaching": dict(self.teaching)} if self.teaching else {}),
+            **({"row_transforms": steps} if steps else {}),
+            **({"tta": wordings} if wordings else {}),
+            **({"text_transforms": libraries} if libraries else {}),
         }
 
 
@@ -214,6 +257,22 @@ def jobs_of(args: "Namespace", competition: Competition) -> Iterator[Job]:
     yielded; weights are loaded one model at a time."""
     policy, recipes = policy_of(args), recipes_of(args)
     root = Path(args.root)
+    for recipe in recipes.values():
+        libraries_of(recipe.clean)
+        place = Place(competition=competition, root=root)
+        steps = steps_of(row_steps_of(recipe))
+        check_steps("rows", steps, place)
+        check_tta("tta", steps_of(tta_steps_of(recipe)), place)
+        if steps and (beside := list(getattr(recipe, "teaching", {}))):
+            raise UsageError(
+                f"rows beside {', '.join(beside)} in {recipe.name}: a teacher asks about the rows "
+                "of the fold, and rows made of them would be on both sides; leave one out"
+            )
+        if not LEARNERS[recipe.learner].weighs and any(each.transform.weighs for each in steps):
+            raise UsageError(
+                f"rows: the learner {recipe.learner} of {recipe.name} counts all rows alike; take "
+                "under-sample, or copies of rows, in place of weight"
+            )
     tables = load(competition, root)
     wider = {
         name: load(competition, root, columns)
@@ -246,7 +305,8 @@ def jobs_of(args: "Namespace", competition: Competition) -> Iterator[Job]:
             old = {key: as_dict(recipe)[key] for key in YOUNGER if key in as_dict(recipe)}
             settings = ", ".join(f"{key} {value}" for key, value in old.items() if value)
             notes += [f"it was begun by an earlier release and goes on so: {settings}"]
-        if not factory.seeds_matter(tables.train):
+        drawn = any(step.transform.seeds_matter for step in steps_of(row_steps_of(recipe)))
+        if not drawn and not factory.seeds_matter(tables.train):
             seeds = _one_seed(seeds, _begun_seeds(paths, name))
             if seeds != sorted(set(args.seed)):
                 notes.append(f"every seed gives the same bytes: seed {seeds[0]} stands for all")

@@ -33,12 +33,12 @@ from pipeline.ensemble import Outcome
 from pipeline.folds.frozen import read_frozen
 from pipeline.models import Recipe, Watch
 from pipeline.models.learner import LearnerFactory
-from pipeline.models.recipes import further_columns
+from pipeline.models.recipes import as_begun, further_columns, tta_steps_of
 from pipeline.models.registry import LEARNERS
 from pipeline.oof.manifest import origin_of, parts_of
 from pipeline.submissions.build import BuiltSubmission, make
 from pipeline.submissions.rebuild import Origin, prove, remake
-from pipeline.training.fold import predict_bare
+from pipeline.training.fold import predict_wordings
 from pipeline.training.jobs import Job, make_factory
 from pipeline.training.options import FailurePolicy
 from pipeline.training.progress import Preparing, Progress
@@ -173,6 +173,8 @@ class SavedRun:
     """In the order in which their predictions are added up."""
     weights: Callable[[Part], Path]
     """The folder of a learner; raises ArtifactError where it is not the run's."""
+    root: Path = Path()
+    """Relative paths of files that the recipe names start there."""
 
 
 def saved_run(job: Job, manifest: Mapping[str, Any]) -> SavedRun:
@@ -195,6 +197,7 @@ def saved_run(job: Job, manifest: Mapping[str, Any]) -> SavedRun:
         factory=job.factory,
         parts=parts_in_order(manifest),
         weights=weights,
+        root=job.root,
     )
 
 
@@ -203,33 +206,47 @@ def predicted(
     rows: NewRows,
     watch: Callable[[Part], Watch],
     done: Callable[[Part], None] = lambda part: None,
+    apart: dict[str, np.ndarray] | None = None,
 ) -> np.ndarray:
     """(m, k) float64, the mean of the run's learners for the *rows*, added up in the order of
     the parts as the run's own predictions are.
 
-    *done* is told of each part. Raises ArtifactError where weights are others than the run's.
+    *done* is told of each part; *apart* is given the run's (m,) by which the wordings of each row
+    are apart, where the recipe asks about several. Raises ArtifactError where weights are others
+    than the run's.
     """
     total = np.zeros((len(rows.table), len(saved.competition.outputs)))
+    far = np.zeros(len(rows.table))
     for part in saved.parts:
         weights, learner = saved.weights(part), None
         for number, piece in rows.pieces():
             path = rows.kept / saved.run / f"{part.name}-{number}.npz"
             if not path.is_file():
                 learner = learner or saved.factory.load(weights)
-                commit_arrays(path, {"rows": predict_bare(saved, learner, piece, watch(part))})
-            start = number * PIECE
-            total[start : start + len(piece)] += read_arrays(path)["rows"]
+                values, between = predict_wordings(saved, learner, piece, watch(part))
+                found = {"rows": values} | ({} if between is None else {"apart": between})
+                commit_arrays(path, found)
+            start, arrays = number * PIECE, read_arrays(path)
+            total[start : start + len(piece)] += arrays["rows"]
+            far[start : start + len(piece)] += arrays.get("apart", 0.0)
         done(part)
+    if apart is not None and tta_steps_of(saved.recipe):
+        apart[saved.run] = far / len(saved.parts)
     return total / len(saved.parts)
 
 
-def by_members(runs: Iterable[SavedRun], rows: NewRows, console: "Console") -> list[np.ndarray]:
-    """(m, k) of each of the *runs*, with progress on *console*."""
+def by_members(
+    runs: Iterable[SavedRun],
+    rows: NewRows,
+    console: "Console",
+    apart: dict[str, np.ndarray] | None = None,
+) -> list[np.ndarray]:
+    """(m, k) of each of the *runs*, with progress on *console*; *apart* as in `predicted`."""
     found = []
     for saved in runs:
         saved.factory.prepare([rows.table], Preparing(saved.run, console))
         with Progress(saved.run, len(saved.parts), console) as progress:
-            found.append(predicted(saved, rows, progress.watch))
+            found.append(predicted(saved, rows, progress.watch, apart=apart))
         count = len(saved.parts)
         console.print(f"{saved.run}: {len(rows.table):,} rows by {count} learners", soft_wrap=True)
     return found
@@ -253,7 +270,7 @@ def jobs_again(
     folds = read_frozen(competition, paths, tables.train)
     for manifest in manifests:
         kind = load_object(LEARNERS[manifest["recipe"]["learner"]].recipe)
-        recipe: Recipe = from_dict(kind, manifest["recipe"])
+        recipe: Recipe = as_begun(from_dict(kind, manifest["recipe"]), manifest["recipe"])
         further = further_columns(recipe)
         factory = make_factory(recipe, competition, FailurePolicy(), paths.tokens)
         yield Job(

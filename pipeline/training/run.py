@@ -223,6 +223,8 @@ def _scores(job: Job, manifest: dict[str, Any], metric: Metric) -> dict[str, Any
         "fold_scores": by_fold,
         "oof_score": metric.score(train.targets, run.oof),
     }
+    if "oof" in run.apart:
+        scores["wordings_apart"] = _apart(train.ids, run.apart["oof"])
     if holdout is not None and holdout.targets is not None:
         scores["holdout_score"] = _score_or_none(metric, holdout.targets, run.holdout)
     return scores
@@ -250,6 +252,17 @@ def _text_scores(
         held = [metric.score(holdout.references, each.best) for each in run.holdout]
         scores["holdout_score"] = float(np.mean(held))
     return scores
+
+
+MOST_APART = 20
+"""Rows whose wordings are predicted most apart that a manifest names."""
+
+
+def _apart(ids: np.ndarray, apart: np.ndarray) -> dict[str, Any]:
+    """The mean of *apart* (n,), and the rows where it is largest with their values."""
+    worst = np.argsort(-apart, kind="stable")[:MOST_APART]
+    rows = {str(ids[row]): round(float(apart[row]), 6) for row in worst}
+    return {"mean": round(float(apart.mean()), 6), "rows": rows}
 
 
 def _score_or_none(metric: Metric, y_true: np.ndarray, y_pred: np.ndarray) -> float | None:

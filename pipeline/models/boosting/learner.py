@@ -25,6 +25,7 @@ from pipeline.models.linear.features import chunks
 from pipeline.models.linear.solver import inner_parts, row_hashes
 from pipeline.models.linear.targets import check_varied
 from pipeline.models.linear.text_features import NgramCounter, families_of, ngram_settings
+from pipeline.models.row_transforms.transform import originals
 from pipeline.models.settings import BoostingRecipe
 
 FLOOR = 1e-6  # lowest share of a class
@@ -106,13 +107,13 @@ class BoostingLearner:
         features = learn_features(train, factory.counter, recipe.components, factory.grouped_by)
         inputs = features.inputs(train, factory.counter, factory.rows)
         watch.advance()
-        parts = inner_parts(row_hashes(train, factory.grouped_by))
+        parts = inner_parts(row_hashes(train, factory.grouped_by), originals(train))
         gained = np.zeros(inputs.shape[1])
         choices = []
         self.answers = []
         for number, (column, classes) in enumerate(questions):
             seed = derive_seed(self.seed, "trees", number)
-            growing = Growing(recipe, inputs, column, classes, seed)
+            growing = Growing(recipe, inputs, column, classes, seed, train.weights)
             with threadpool_limits(None if len(train) > MANY_ROWS else ONE, user_api="openmp"):
                 choices.append(growing.chosen(parts))
                 answer, gains = growing.grown(choices[-1])

@@ -195,8 +195,11 @@ class Growing:
         targets: np.ndarray,
         classes: int,
         seed: int,
+        weights: np.ndarray | None = None,
     ) -> None:
-        """*targets* is (n,): numbers where *classes* is 0, else class numbers below it."""
+        """*targets* is (n,): numbers where *classes* is 0, else class numbers below it; *weights*
+        (n,) what each row counts, None for 1. Held-out rows count alike."""
+        self.weights = weights
         self.recipe, self.inputs, self.seed = recipe, inputs, seed
         self.count = classes
         self.targets = targets.astype(np.int64) if classes else targets
@@ -231,7 +234,7 @@ class Growing:
             nobody = np.empty(0, np.int64)
             return Answer(classes=nobody, shares=shares, forest=NOTHING), np.zeros((0, 2))
         model = self._model(choice.depth, choice.trees, len(self.targets))
-        model.fit(self.inputs, self.targets)
+        model.fit(self.inputs, self.targets, self.weights)
         forest, gains = forest_of(model)
         return Answer(classes=present, shares=shares, forest=forest), gains
 
@@ -256,7 +259,8 @@ class Growing:
                 tol=0.0,
             )
             held = {"X_val": self.inputs[held_out], "y_val": self.targets[held_out]}
-            model.fit(self.inputs[fit], self.targets[fit], **held)
+            weights = None if self.weights is None else self.weights[fit]
+            model.fit(self.inputs[fit], self.targets[fit], weights, **held)
             curves.append(-model.validation_score_)
             rows.append(len(held_out))
         longest = max(map(len, curves))

@@ -27,6 +27,7 @@ from pipeline.data import Table
 from pipeline.models.learner import Engine, LearnerFactory, Watch, read_saved
 from pipeline.models.linear.solver import Design, fit_glm, inner_parts, row_hashes
 from pipeline.models.linear.targets import Answers, learn_answers, restored
+from pipeline.models.row_transforms.transform import originals
 from pipeline.models.settings import EmbeddingsRecipe
 
 if TYPE_CHECKING:
@@ -230,6 +231,10 @@ class EmbeddingsFactory(LearnerFactory):
         """The tokenizer's."""
         return self.vectors.factory.separator()
 
+    def mask(self) -> str:
+        """The tokenizer's."""
+        return self.vectors.factory.mask()
+
     def seeds_matter(self, train: Table) -> bool:
         """Nothing is drawn."""
         return False
@@ -304,7 +309,7 @@ class EmbeddingsLearner:
         """The best strength, the losses of all tried, and its scores of held-out rows and their
         targets."""
         grid = sorted(self.factory.recipe.strengths or self.head.grid, reverse=True)
-        parts = inner_parts(row_hashes(train, self.factory.grouped_by))
+        parts = inner_parts(row_hashes(train, self.factory.grouped_by), originals(train))
         if not parts:
             return grid[len(grid) // 2], {}, (targets[:0], targets[:0])
         truth = np.concatenate([targets[held_out] for _, held_out in parts])

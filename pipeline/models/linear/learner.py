@@ -28,6 +28,7 @@ from pipeline.models.linear.solver import (
     Design,
     Trial,
     fit_glm,
+    inner_parts,
     kept_rows,
     plainly_lower,
     row_hashes,
@@ -35,6 +36,7 @@ from pipeline.models.linear.solver import (
 )
 from pipeline.models.linear.targets import Answers, learn_answers, restored
 from pipeline.models.linear.text_features import NgramCounter, families_of, ngram_settings, tidy
+from pipeline.models.row_transforms.transform import originals
 from pipeline.models.settings import LinearRecipe
 
 ONE = 1  # thread for BLAS: small products gain nothing from more, and sums keep their order
@@ -184,14 +186,14 @@ class LinearLearner:
         train = in_one_order(train) if symmetric else train
         features = learn_features(train, factory.counter)
         design = features.design(train, factory.counter).weighed(train.weights)
-        hashes = row_hashes(train, factory.grouped_by)
+        inner = inner_parts(row_hashes(train, factory.grouped_by), originals(train))
         assert train.targets is not None
         found: list[Trained] = []
         for answers in candidates:
             weaker = WEAKER if answers.loss == "sigmoid" and recipe.class_fit != "squares" else ()
             grid = recipe.strengths or (*STANDARD[answers.loss], *weaker)
             targets = answers.encode(train.targets)
-            trials = try_strengths(design, targets, answers.loss, hashes, grid, answers.surprise)
+            trials = try_strengths(design, targets, answers.loss, inner, grid, answers.surprise)
             found.append(Trained(features, design, symmetric, answers, trials))
         return min(found, key=lambda each: each.trials[0].loss)  # the first, where none is known
 

@@ -253,7 +253,8 @@ class Trial:
 
 def row_hashes(table: Table, grouped_by: Sequence[str] = ()) -> np.ndarray:
     """(n,) int64: equal where the texts of two rows are alike, in whichever order; or where the
-    first column that folds are *grouped_by* is, as far as it is filled."""
+    first column that folds are *grouped_by* is, as far as it is filled. A row that was made of
+    another has that one's."""
     names = next((table.features[name] for name in grouped_by if name in table.features), None)
     rows = table.texts.tolist()
     if names is not None:
@@ -261,6 +262,10 @@ def row_hashes(table: Table, grouped_by: Sequence[str] = ()) -> np.ndarray:
     hashes = [
         min(zlib.crc32(tidy(text).encode("utf-8", "surrogatepass")) for text in row) for row in rows
     ]
+    if table.parents is not None:
+        there = dict(zip(table.ids.tolist(), hashes, strict=True))
+        parents = table.parents.tolist()  # one that was left out keeps its children together
+        hashes = [there.get(each, zlib.crc32(each.encode())) for each in parents]
     return np.array(hashes, dtype=np.int64)
 
 
@@ -269,18 +274,22 @@ def kept_rows(hashes: np.ndarray) -> np.ndarray:
     return np.flatnonzero(hashes // INNER_FOLDS % -(-len(hashes) // MOST_ROWS) == 0)
 
 
-def inner_parts(hashes: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+def inner_parts(
+    hashes: np.ndarray, original: np.ndarray | None = None
+) -> list[tuple[np.ndarray, np.ndarray]]:
     """Rows to fit on and rows held out, of as many inner folds as it takes to hold out enough.
 
-    *hashes* is (n,) from `row_hashes`. Empty where there are too few different texts.
+    *hashes* is (n,) from `row_hashes`. Of the held-out rows only the *original* (n,) ones are
+    asked about: what will be predicted is like them. Empty where there are too few different texts.
     """
     kept = kept_rows(hashes)
     fold_of_row = hashes[kept] % INNER_FOLDS
+    asked = np.ones(len(kept), dtype=bool) if original is None else original[kept]
     parts: list[tuple[np.ndarray, np.ndarray]] = []
-    if len(np.unique(fold_of_row)) < INNER_FOLDS:
+    if len(np.unique(fold_of_row[asked])) < INNER_FOLDS:
         return parts
     for fold in range(INNER_FOLDS):
-        parts.append((kept[fold_of_row != fold], kept[fold_of_row == fold]))
+        parts.append((kept[fold_of_row != fold], kept[(fold_of_row == fold) & asked]))
         if sum(len(held_out) for _, held_out in parts) >= ENOUGH_HELD_OUT:
             break
     return parts
@@ -310,19 +319,19 @@ def try_strengths(
     design: Design,
     targets: np.ndarray,
     loss: Loss,
-    hashes: np.ndarray,
+    inner: Sequence[tuple[np.ndarray, np.ndarray]],
     strengths: Sequence[float],
     judge: Judge,
 ) -> list[Trial]:
     """Trials over the inner folds of *design*'s n rows, the best one first.
 
-    *targets* is (n, k), *hashes* (n,) from `row_hashes`. Where there are too few different texts to
+    *targets* is (n, k), *inner* from `inner_parts`. Where there are too few different texts to
     hold any out, the one trial is of the middle strength.
     """
     grid = sorted(strengths, reverse=True)
     parts = [
         (design.rows(fit), targets[fit], design.rows(held_out), targets[held_out])
-        for fit, held_out in inner_parts(hashes)
+        for fit, held_out in inner
     ]
     if not parts:
         return [Trial(grid[len(grid) // 2], np.nan, targets[:0], targets[:0])]

@@ -61,6 +61,18 @@ class TaughtFactory:
         """That of the factory within."""
         return self.inner.separator()
 
+    def mask(self) -> str:
+        """That of the factory within."""
+        return self.inner.mask()
+
+    def settle(self) -> None:
+        """Settle the factory within."""
+        self.inner.settle()
+
+    def forget(self) -> None:
+        """That of the factory within."""
+        self.inner.forget()
+
     def facts(self) -> dict[str, Any]:
         """Those of the factory within."""
         return self.inner.facts()

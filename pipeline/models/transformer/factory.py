@@ -204,6 +204,10 @@ class TransformerFactory:
         own = self.shared.store.tokenizer.sep_token
         return f"{own} " if own else BETWEEN
 
+    def mask(self) -> str:
+        """The tokenizer's own; empty where it has none."""
+        return str(self.shared.store.tokenizer.mask_token or "")
+
     def seeds_matter(self, train: Table) -> bool:
         """The head, the order of rows and dropout are drawn."""
         return True

@@ -109,6 +109,13 @@ def check_place(out: Path) -> None:
 def pack(asked: Asked, folder: Path) -> None:
     """Write all of the bundle but its checksums into *folder*."""
     outcome, competition = asked.made.outcome, asked.origin.competition
+    several = [each["name"] for each in asked.members.manifests if each["recipe"].get("tta")]
+    if several:
+        raise UsageError(
+            f"{', '.join(several)}: a member that is asked about several wordings (tta) is not "
+            "packed. Make a submission without: pipeline.ensemble --runs ..., or predict here: "
+            "pipeline.predict"
+        )
     members, backbones = [], dict[str, Backbone]()
     try:
         folder.mkdir(parents=True)
