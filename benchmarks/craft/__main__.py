@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -35,8 +36,9 @@ from pipeline.data.tables import load
 from pipeline.folds.groups import connect
 from pipeline.metrics import get_metric
 from pipeline.models.learner import Silent
-from pipeline.models.recipes import find, further_columns, row_steps_of
+from pipeline.models.recipes import find, further_columns, row_steps_of, tta_steps_of
 from pipeline.models.row_transforms.transform import Place, augmented, steps_of
+from pipeline.models.row_transforms.wordings import averaged
 from pipeline.setup.detection.detect import Overrides, detect
 from pipeline.training.jobs import make_factory
 from pipeline.training.options import FailurePolicy
@@ -97,6 +99,8 @@ ROWS: dict[str, list[str]] = {
     "rows aeda": ["rows=[aeda]"],
     "rows mask 0.15": ["rows=[mask]"],
     "rows under-sample [0, 0] 0.5": ["rows=[{under-sample: {labels: [0, 0]}}]"],
+    "tta swap": ["tta=[swap]"],
+    "rows swap, tta swap": ["rows=[swap]", "tta=[swap]"],
     "clean english-stop-words": ["clean=[english-stop-words]"],
     "clean shorten-repeats": ["clean=[shorten-repeats]"],
 }
@@ -194,15 +198,16 @@ def measured(folder: Path, changes: Sequence[str], case: Mapping[str, Any]) -> d
     factory.prepare([rows], Silent())
     forget_peak()
     began = time.process_time()
+    seed = derive_seed(case["seed"], "rows", case["fold"])
+    place = Place(competition=competition, root=folder, seed=seed, mask=factory.mask)
     if steps := steps_of(row_steps_of(settings)):
-        seed = derive_seed(case["seed"], "rows", case["fold"])
-        place = Place(competition=competition, root=folder, seed=seed, mask=factory.mask)
         train, _ = augmented(train, steps, place, held.ids)
     learner = factory.make(case["seed"])
     with tempfile.TemporaryDirectory() as scratch:
         learner.fit(train, Workspace(Path(scratch)), Silent())
     seconds = time.process_time() - began
-    predicted = learner.predict(held, Silent())
+    asked, bare = steps_of(tta_steps_of(settings)), replace(held, targets=None)
+    predicted, _ = averaged(lambda rows: learner.predict(rows, Silent()), bare, asked, place)
     found = {
         "metric": competition.task.metric,
         "score": round(score_of(competition, held, predicted), 6),
