@@ -10,6 +10,7 @@ treated alike. Ids, folds and everything that is said about rows keep the texts 
 import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -151,6 +152,12 @@ class SeenFactory:
         """The learner that `save` wrote."""
         return SeeingLearner(self.inner.load(folder), self.seen)
 
+    def changed(self, **settings: Any) -> "SeenFactory":
+        """The same with other *settings* of the recipe, for factories that can be changed."""
+        other = copy(self)
+        other.inner = self.inner.changed(**settings)  # type: ignore[attr-defined]
+        return other
+
     def seeds_matter(self, train: Table) -> bool:
         """Whether they matter to the factory within."""
         return self.inner.seeds_matter(self.seen(train))
@@ -190,6 +197,10 @@ class SeeingLearner:
     def facts(self) -> dict[str, Any]:
         """Those of the learner within."""
         return self.inner.facts
+
+    def start_from(self, folder: Path) -> None:
+        """Start from the weights that another learner saved there."""
+        self.inner.start_from(folder)  # type: ignore[attr-defined]
 
     def fit(
         self, train: Table, workspace: Workspace, watch: Watch, rate_scale: float = 1.0

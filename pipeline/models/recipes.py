@@ -64,6 +64,7 @@ YOUNGER: dict[str, Any] = {
     "noise": None,
     "distil": None,
     "pseudo": None,
+    "first": None,
 }
 """Settings that came with a later release, and what they are where they are not set. Then they
 stand in no manifest, so folds that were trained before go together with those of today."""

@@ -38,6 +38,9 @@ class LearnerKind:
     """Whether it computes with torch, on a GPU where there is one."""
     saved: SavedFiles | None = None
     """None where there are no such two files."""
+    starts: bool = False
+    """Whether a learner can start from another's weights: its factory has `changed`, it itself
+    `start_from`."""
     weighs: bool = False
     """Whether it heeds `Table.weights`."""
     soft: bool = False
@@ -103,6 +106,7 @@ LEARNERS = {
         recipe="pipeline.models.transformer_settings:TransformerRecipe",
         factory="pipeline.models.transformer.factory:make_factory",
         saved=SavedFiles("weights.safetensors", "learner.json", "weights_sha256"),
+        starts=True,
         weighs=True,
         soft=True,
         weights="pipeline.models.hub.weights:locate",

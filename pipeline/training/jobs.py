@@ -296,7 +296,6 @@ def jobs_of(args: "Namespace", competition: Competition) -> Iterator[Job]:
             factory,
             paths,
             wider.get(name, tables),
-            folds,
             lambda each: make_factory(each, competition, policy, tokens),
             rows_digest,
         )

@@ -1,8 +1,8 @@
-"""What the teaching of a run stands on: recipes of teachers, answers of finished runs, rows without
-labels. All is checked before anything is trained; `pipeline.models.teaching` does the rest."""
+"""What the teaching of a run stands on: recipes of teachers, and rows without labels.
 
-import hashlib
-import json
+All is checked before anything is trained; `pipeline.models.teaching` does the rest.
+"""
+
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,16 +15,13 @@ from pipeline.data import Table, Tables
 from pipeline.data.table import missing_columns
 from pipeline.data.tables import fold_columns, frame_of, row_ids, view_columns
 from pipeline.data.template import marked_texts, with_fields
-from pipeline.folds import Folds
 from pipeline.metrics.label_doubt import check_library
 from pipeline.models import Recipe
 from pipeline.models.learner import LearnerFactory
 from pipeline.models.recipes import as_values, find, further_columns
 from pipeline.models.registry import LEARNERS
-from pipeline.models.teaching.answers import Answers, answers_by_id
 from pipeline.models.teaching.learner import Help, TaughtFactory
 from pipeline.models.teaching.settings import TEACHING, Taught
-from pipeline.oof.members import read_members
 
 TEST = "test"
 
@@ -35,7 +32,7 @@ class Teaching:
 
     factory: LearnerFactory
     settings: dict[str, Any] = field(default_factory=dict)
-    """What predictions depend on beside the recipe: recipes, digests of runs and rows."""
+    """What predictions depend on beside the recipe: those of teachers, a digest of rows."""
     notes: tuple[str, ...] = ()
     """What a person should know."""
 
@@ -46,7 +43,6 @@ def taught(
     factory: LearnerFactory,
     paths: Paths,
     tables: Tables,
-    folds: Folds,
     make: Callable[[Recipe], LearnerFactory],
     digest: Callable[[Table], str | None],
 ) -> Teaching:
@@ -57,22 +53,16 @@ def taught(
     """
     if not isinstance(recipe, Taught) or not recipe.teaching:
         return Teaching(factory=factory)
-    raise_if(list(_problems(recipe, competition)), UsageError)
+    raise_if([*_problems(recipe, competition), *_first_problems(recipe, tables)], UsageError)
     if recipe.noise is not None:
         check_library(competition.task.problem_type)
     models = {each.model: find(each.model, paths.root) for each in recipe.teachers if each.model}
     models = {name: _untaught(found) for name, found in models.items()}
-    runs = {
-        each.run: read_run(each.run, paths, tables, folds, competition)
-        for each in recipe.teachers
-        if each.run
-    }
     unlabelled = None
     if recipe.pseudo is not None:
         unlabelled = unlabelled_rows(recipe.pseudo.rows, competition, tables, paths.root)
     settings: dict[str, Any] = {
         "models": {name: _settings(found) for name, found in models.items()},
-        "runs": {name: digest for name, (_, digest) in runs.items()},
         "rows": None if unlabelled is None else digest(unlabelled),
     }
     help_ = Help(
@@ -80,8 +70,8 @@ def taught(
         recipe=recipe,
         hidden=frozenset(further_columns(recipe)) - frozenset(fold_columns(competition)),
         factories={name: make(found) for name, found in models.items()},
-        runs={name: answers for name, (answers, _) in runs.items()},
         unlabelled=unlabelled,
+        extra=frozenset() if tables.extra is None else frozenset(tables.extra.ids.tolist()),
     )
     return Teaching(
         factory=TaughtFactory(factory, help_),
@@ -116,6 +106,23 @@ def _problems(recipe: Taught, competition: Competition) -> Iterator[str]:
         )
 
 
+def _first_problems(recipe: Any, tables: Tables) -> Iterator[str]:
+    """What keeps a first stage from being trained."""
+    if recipe.first is None:
+        return
+    learner = recipe.learner
+    if not LEARNERS[learner].starts:
+        can = ", ".join(name for name, each in LEARNERS.items() if each.starts)
+        yield f"first: learner {learner} cannot start from weights; those that can: {can}"
+    elif further_columns(recipe):
+        yield "first: not together with auxiliary or contrast, whose outputs differ by stage"
+    elif tables.extra is None:
+        yield (
+            "first: the config has no data.extra_train. Name there the files, with the columns of "
+            "train, that the first stage learns from"
+        )
+
+
 def _untaught(recipe: Recipe) -> Recipe:
     """A teacher's recipe, without teachers of its own."""
     if not isinstance(recipe, Taught):
@@ -126,23 +133,6 @@ def _untaught(recipe: Recipe) -> Recipe:
 
 def _settings(recipe: Recipe) -> dict[str, Any]:
     return {key: value for key, value in as_values(recipe).items() if key != "source"}
-
-
-def read_run(
-    run: str, paths: Paths, tables: Tables, folds: Folds, competition: Competition
-) -> tuple[Answers, str]:
-    """Out-of-fold answers of a complete *run* on these *folds*, and their digest."""
-    if not paths.run_manifest(run).exists():
-        raise UsageError(
-            f"teacher.run: there is no complete run {run} of {competition.name}. Train it first: "
-            f"python -m pipeline.cv --model {run}"
-        )
-    none = np.empty(0, dtype=object)
-    holdout = none if tables.holdout is None else tables.holdout.ids
-    outputs = competition.outputs
-    members = read_members(paths, [run], folds, outputs, tables.test.ids, holdout)
-    digest = hashlib.sha256(json.dumps(members.manifests[0]["parts"]).encode()).hexdigest()
-    return answers_by_id(folds.ids, np.asarray(members.oof[0])), digest
 
 
 def unlabelled_rows(name: str, competition: Competition, tables: Tables, root: Path) -> Table:
@@ -188,11 +178,5 @@ def _notes(recipe: Taught, unlabelled: Table | None) -> Iterator[str]:
             "own: not every competition's rules allow that"
         )
     for teacher in recipe.teachers:
-        if teacher.run is not None:
-            yield (
-                f"the run {teacher.run} answers about training rows: labels of rows that are held "
-                "out had a part in these answers, so the score may flatter (docs/craft.md)"
-            )
-        else:
-            whose = teacher.model or "the recipe itself"
-            yield f"teachers: {whose}, {teacher.folds} inner folds in every fold"
+        whose = teacher.model or "the recipe itself"
+        yield f"teachers: {whose}, {teacher.folds} inner folds in every fold"

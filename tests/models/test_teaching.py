@@ -16,7 +16,6 @@ from pipeline.metrics.label_doubt import LabelDoubts, label_doubts
 from pipeline.models.linear.solver import Design, fit_glm
 from pipeline.models.linear.targets import SOFT, answers_of, learn_answers
 from pipeline.models.recipes import LinearRecipe, as_values
-from pipeline.models.teaching.answers import answers_by_id
 from pipeline.models.teaching.learner import Help, TaughtFactory, surest
 from pipeline.models.teaching.settings import Distil, Noise, Pseudo, Teacher
 from pipeline.models.transformer.losses import TargetCodec, counted
@@ -42,13 +41,12 @@ class Asked(LengthRidge):
         return super().predict(table, watch)
 
 
-def taught_job(root, unlabelled=None, runs=None, **settings):
+def taught_job(root, unlabelled=None, **settings):
     """A run of three folds whose learners are taught."""
     help_ = Help(
         competition=COMPETITION,
         recipe=LinearRecipe(**settings),
         unlabelled=unlabelled,
-        runs=runs or {},
     )
     return make_job(root, factory=TaughtFactory(Factory(Asked), help_))
 
@@ -79,7 +77,6 @@ def test_no_label_of_a_held_out_row_and_none_of_the_row_itself_is_in_an_answer(t
         assert set.union(*(teacher.asked[0] for teacher in teachers)) == train
         before = job.tables.train.rows(job.folds.training_rows(part.repeat, part.fold))
         assert not np.allclose(student.train.targets, before.targets)
-    assert not facts(job)[0]["distil"]["held_out_labels_had_a_part"]
 
 
 @pytest.mark.parametrize("point", ["stage:3:raise", "trained:2:raise"])
@@ -133,19 +130,6 @@ def test_rows_without_labels_join_by_the_folds_own_learner_round_by_round(tmp_pa
     assert [each["rows"] for each in told["rounds"]] == [4, 4]
     assert student.heard - train == set(told["rounds"][1]["ids"])
     assert len({each["labels_sha256"] for each in told["rounds"]}) == 2
-
-
-def test_a_run_may_answer_and_the_manifest_says_whose_labels_had_a_part(tmp_path):
-    ids = make_job(tmp_path / "x").tables.train.ids
-    answers = answers_by_id(ids[:-1], np.full((len(ids) - 1, 1), 2.0))
-    distil = Distil(weight=1.0, teacher=Teacher(run="linear"))
-    job = taught_job(tmp_path, runs={"linear": answers}, distil=distil)
-    run(job)
-    learned = job.factory.inner.made[0].train
-    unknown = learned.ids == ids[-1]
-    assert (learned.targets[~unknown] == 2.0).all()
-    assert (learned.targets[unknown] != 2.0).all(), "no answer: the label stays"
-    assert facts(job)[0]["distil"]["held_out_labels_had_a_part"]
 
 
 def test_the_surest_of_each_label_are_chosen():
@@ -261,7 +245,7 @@ def test_a_recipe_without_teachers_has_the_settings_that_it_had():
         ("linear", "noise={action: drop, share: 2}", "noise.share is 2"),
         ("linear", "distil={weight: 0}", "distil.weight is 0"),
         ("linear", "distil={teacher: {folds: 1}}", "teacher.folds is 1"),
-        ("linear", "distil={teacher: {run: gone}}", "no complete run gone"),
+        ("linear", "distil={teacher: {model: gone}}", "there is no model 'gone'"),
         ("linear", "pseudo={rows: gone.csv}", "there is no file"),
     ],
 )
@@ -281,11 +265,13 @@ def test_a_taught_run_of_the_command_is_noted_and_predicts_again(tmp_path, capsy
     folder = Folder(tmp_path)
     folder.write()
     folder.call(cv)
-    settings = ["--set", "noise={action: drop, share: 0.1, teacher: {run: linear}}"]
+    settings = ["--set", "noise={action: drop, share: 0.1, teacher: {model: linear, folds: 2}}"]
     settings += ["--set", "pseudo={rows: test}"]
     assert folder.call(cv, *settings) == 0
-    said = " ".join(capsys.readouterr().out.split())
-    assert "labels of rows that are held out had a part in these answers" in said
+    found = capsys.readouterr()
+    said = " ".join(found.out.split())
+    assert "teachers: linear, 2 inner folds in every fold" in said
+    assert "2 of 16 labels look wrong: they are left out" in found.err
     assert "with labels of its own: not every competition's rules allow that" in said
     assert folder.call(cv, *settings, "--dry-run") == 0
     assert "would train nothing" in capsys.readouterr().out

@@ -5,8 +5,8 @@ fold goes on in the stage that it was in, and ends with the same bytes.
 """
 
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -87,6 +87,24 @@ class Stages:
         STOP.check()
         return values
 
+    def saved(self, name: str, factory: LearnerFactory, train: Table) -> Path:
+        """Where a learner, fitted on *train*, is saved; it is trained where it is not there."""
+        space = self.workspace.stage(name)
+        if not _there(space):
+            learner = factory.make(derive_seed(self.seed, name))
+            try:
+                learner.fit(train, space, StageWatch(self.watch, f"{name} stage"), self.rate_scale)
+            except DivergedError:
+                shutil.rmtree(space.folder, ignore_errors=True)
+                raise
+            space.check()
+            learner.save(space.weights)
+            commit_json(space.trained, {"settings": space.fingerprint})
+            shutil.rmtree(space.checkpoints, ignore_errors=True)
+            reach("stage")
+            STOP.check()
+        return space.weights
+
     def out_of_fold(self, name: str, factory: LearnerFactory, train: Table, K: int) -> np.ndarray:
         """(n, k) float32: each row of *train* by a learner of the other inner folds, of *K*."""
         fold_of_row = self._inner_folds(train, K)
@@ -126,6 +144,14 @@ class Stages:
         return assign(stratum, groups, K, folds.seed)
 
 
+def _there(space: Workspace) -> bool:
+    """Whether the stage's learner was saved under these settings."""
+    try:
+        return read_json(space.trained).get("settings") == space.fingerprint
+    except ArtifactError:
+        return False
+
+
 def _kept(space: Workspace, rows: int) -> np.ndarray | None:
     """What the stage has answered before; None where it has not, or not under these settings."""
     try:
@@ -137,18 +163,3 @@ def _kept(space: Workspace, rows: int) -> np.ndarray | None:
         return None
     values = found["answers"]
     return values if len(values) == rows else None
-
-
-Answers = Callable[[Table], np.ndarray]
-"""Rows in, (n, k) answers out; NaN where there is none."""
-
-
-def answers_by_id(ids: np.ndarray, values: np.ndarray) -> Answers:
-    """The *values* (n, k) of these *ids* for any rows; NaN for rows that are not among them."""
-    place = {name: row for row, name in enumerate(ids.tolist())}
-    more = np.vstack([values, np.full((1, values.shape[1]), np.nan)])
-
-    def answers(table: Table) -> np.ndarray:
-        return np.asarray(more[[place.get(name, -1) for name in table.ids.tolist()]])
-
-    return answers

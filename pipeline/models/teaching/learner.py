@@ -3,10 +3,11 @@
     noise     a row whose label looks wrong is left out, counts less, or gets the teacher's answer
     distil    a row's label becomes a mixture of itself and the teacher's answer
     pseudo    rows without labels join, with the answers of the fold's own learner
+    first     rows of data.extra_train are learned before the others, not with them
 
-in this order. Each is a function of the rows that the fold trains on; of the rows that it holds out
-neither texts nor labels are looked at, save by the learners of another run (`settings.Teacher`).
-What was done stands in the fold's manifest, under `taught`.
+in this order, the last one before all. Each is a function of the rows that the fold trains on; of
+the rows that it holds out neither texts nor labels are looked at (`settings.Teacher`). What was
+done stands in the fold's manifest, under `taught`.
 """
 
 import hashlib
@@ -26,8 +27,8 @@ from pipeline.data import Table
 from pipeline.data.table import concatenate
 from pipeline.metrics.label_doubt import label_doubts
 from pipeline.models.learner import Learner, LearnerFactory, Watch
-from pipeline.models.teaching.answers import Answers, Stages
-from pipeline.models.teaching.settings import Distil, Noise, Pseudo, Taught, Teacher
+from pipeline.models.teaching.answers import Stages
+from pipeline.models.teaching.settings import Distil, First, Noise, Pseudo, Taught, Teacher
 
 KEPT = "taught.json"
 NAMED = 20
@@ -44,10 +45,10 @@ class Help:
     """Further columns of training rows, never shown where a row is answered."""
     factories: Mapping[str, LearnerFactory] = field(default_factory=dict)
     """Of the teachers' recipes, by `Teacher.model`."""
-    runs: Mapping[str, Answers] = field(default_factory=dict)
-    """Out-of-fold answers of runs, by `Teacher.run`."""
     unlabelled: Table | None = None
     """The rows of `pseudo`."""
+    extra: frozenset[str] = frozenset()
+    """Ids of the rows of `first`."""
 
 
 class TaughtFactory:
@@ -146,7 +147,9 @@ class TaughtLearner:
             watch=watch,
             rate_scale=rate_scale,
         )
-        self.taught = {}
+        self.taught, start = {}, None
+        if recipe.first is not None:
+            train, start = self._first(recipe.first, train, stages)
         answers = {each: self._answers(each, train, stages) for each in recipe.teachers}
         kept, rows = np.ones(len(train), dtype=bool), train
         if recipe.noise is not None:
@@ -157,6 +160,8 @@ class TaughtLearner:
         if recipe.pseudo is not None:
             rows = self._with_pseudo(recipe.pseudo, rows, stages)
         self.inner = self.factory.inner.make(self.seed)
+        if start is not None:
+            self.inner.start_from(start)  # type: ignore[attr-defined]
         self.inner.fit(rows, workspace, watch, rate_scale)
 
     def predict(self, table: Table, watch: Watch) -> np.ndarray:
@@ -170,10 +175,29 @@ class TaughtLearner:
         self.inner.save(folder)
         commit_json(folder / KEPT, self.taught)
 
+    def _first(self, first: First, train: Table, stages: Stages) -> tuple[Table, Path | None]:
+        """The rows of the second stage, and where the learner of the first is saved."""
+        extra = np.isin(train.ids.astype(str), list(self.factory.help.extra))
+        rows = train.rows(extra)
+        if not extra.any():
+            self._tell(stages.watch, "first", "no extra row is left for a first stage", rows=0)
+            return train, None
+        asked = {"epochs": first.epochs, "learning_rate": first.learning_rate}
+        changes = {name: value for name, value in asked.items() if value is not None}
+        inner: Any = self.factory.inner
+        where = stages.saved("first", inner.changed(**changes), rows)
+        self._tell(
+            stages.watch,
+            "first",
+            f"starts from a first stage on {len(rows):,} extra rows",
+            rows=len(rows),
+            **changes,
+            **_named(rows.ids),
+        )
+        return train.rows(~extra), where
+
     def _answers(self, teacher: Teacher, train: Table, stages: Stages) -> np.ndarray:
-        """(n, k) what *teacher* says of *train*; NaN for rows that it does not know."""
-        if teacher.run is not None:
-            return self._within(self.factory.help.runs[teacher.run](train))
+        """(n, k) what *teacher* says of *train*."""
         if teacher.model is None:
             factory, name = self.factory.inner, "teacher"
         else:
@@ -226,18 +250,16 @@ class TaughtLearner:
         problem = self.factory.help.competition.task.problem_type
         assert train.targets is not None
         labels = problem.expand(np.asarray(train.targets), answers.shape[1])
-        known = np.isfinite(answers).all(axis=1, keepdims=True)
         mixed = (1 - distil.weight) * labels + distil.weight * answers
         self._tell(
             watch,
             "distil",
-            f"{known.sum():,} of {len(train):,} labels are mixed with the teacher's answers, "
-            f"{distil.weight:g} of those",
-            rows=int(known.sum()),
+            f"{len(train):,} labels are mixed with a teacher's answers, {distil.weight:g} of each",
+            rows=len(train),
             weight=distil.weight,
             **_whose(distil.teacher),
         )
-        return replace(train, targets=np.where(known, mixed, labels))
+        return replace(train, targets=mixed)
 
     def _with_pseudo(self, pseudo: Pseudo, train: Table, stages: Stages) -> Table:
         """*train* and the surest rows without labels, labelled by the fold's own learners."""
@@ -335,10 +357,5 @@ def _named(ids: np.ndarray) -> dict[str, Any]:
 
 
 def _whose(teacher: Teacher) -> dict[str, Any]:
-    """Who judged, for a manifest, and whether labels of held-out rows had a part in it."""
-    whose = teacher.run or teacher.model
-    return {
-        "teacher": whose or "the recipe itself",
-        "inner_folds": None if teacher.run else teacher.folds,
-        "held_out_labels_had_a_part": teacher.run is not None,
-    }
+    """Who judged, for a manifest."""
+    return {"teacher": teacher.model or "the recipe itself", "inner_folds": teacher.folds}

@@ -1,4 +1,4 @@
-"""What a recipe may ask of a teacher: `noise`, `distil`, `pseudo` (docs/craft.md).
+"""What a recipe may ask of a teacher: `noise`, `distil`, `pseudo`, `first` (docs/craft.md).
 
 All are about the rows that a fold trains on. Held-out rows, and the score, keep the organiser's
 labels.
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Action = Literal["drop", "down-weight", "relabel"]
-TEACHING = ("noise", "distil", "pseudo")
+TEACHING = ("noise", "distil", "pseudo", "first")
 """The settings that are asked of teachers."""
 
 
@@ -17,20 +17,18 @@ TEACHING = ("noise", "distil", "pseudo")
 class Teacher:
     """Whose answers about a training row are asked: of learners that did not see the row.
 
-    By default the fold's training part is cut into inner folds, and the row is answered by a
-    learner of the others: no label of a row that the fold holds out had a part in it, so the
-    fold's score is what it says. It takes as many more trainings as there are inner folds.
+    The fold's training part is cut into inner folds, and the row is answered by a learner of the
+    others: no label of a row that the fold holds out had a part in it, so the fold's score is what
+    it says. It takes as many more trainings as there are inner folds.
 
-    With `run`, the answers are the out-of-fold predictions of a run that is there, which costs
-    nothing. Then the rows that are held out now were trained on by the learners that answer: labels
-    of held-out rows have a say in what their own fold learns from. docs/craft.md has what that was
-    measured to be worth; the fold's manifest says so.
+    The out-of-fold predictions of a run that is there would cost nothing, and leak: the learner
+    that answers about a training row was trained on the rows that are held out now, and whoever
+    learns from its answers learns their labels. With shuffled labels, where nothing can be learned,
+    that gave a Pearson correlation of 0.36 (docs/craft.md), so it cannot be asked for.
     """
 
     model: str | None = None
     """The recipe that the teachers have; null: this one, without its teachers."""
-    run: str | None = None
-    """A complete run on the same folds, in place of teachers."""
     folds: int = 4
     """Inner folds."""
 
@@ -78,6 +76,17 @@ class Pseudo:
 
 
 @dataclass(frozen=True, kw_only=True)
+class First:
+    """Two stages: the rows of `data.extra_train` first, then the competition's alone, from the
+    weights that the first stage ended with. Without it, a fold learns from both at once."""
+
+    epochs: int | None = None
+    """Over the extra rows; null for the recipe's own number."""
+    learning_rate: float | None = None
+    """Of the first stage; null for the recipe's own."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Taught:
     """The settings that every kind of recipe has for teachers; off by default."""
 
@@ -87,11 +96,13 @@ class Taught:
     """Soft labels from answers of learners that did not see the row."""
     pseudo: Pseudo | None = None
     """Rows without labels, labelled by the fold's own learner."""
+    first: First | None = None
+    """A first stage on the rows of `data.extra_train`."""
 
     @property
     def teaching(self) -> dict[str, Any]:
         """Those that are set."""
-        return {name: found for name in TEACHING if (found := getattr(self, name))}
+        return {name: found for name in TEACHING if (found := getattr(self, name)) is not None}
 
     @property
     def teachers(self) -> list[Teacher]:
@@ -102,8 +113,6 @@ class Taught:
     def teaching_problems(self) -> Iterator[str]:
         """What is wrong with them."""
         for teacher in self.teachers:
-            if teacher.run is not None and teacher.model is not None:
-                yield "teacher.run and teacher.model are both set; it is one or the other"
             if teacher.folds < 2:
                 yield f"teacher.folds is {teacher.folds}; it must be at least 2"
         if self.noise is not None:
@@ -114,6 +123,12 @@ class Taught:
                 yield f"noise.weight is {weight}; it must be above 0 and below 1"
         if self.distil is not None and not 0 < self.distil.weight <= 1:
             yield f"distil.weight is {self.distil.weight}; it must be above 0, at most 1"
+        if self.first is not None:
+            epochs, rate = self.first.epochs, self.first.learning_rate
+            if epochs is not None and epochs < 1:
+                yield f"first.epochs is {epochs}; it must be at least 1, or null"
+            if rate is not None and not 0 < rate < 1:
+                yield f"first.learning_rate is {rate}; it must be above 0 and below 1, or null"
         if self.pseudo is not None:
             if not 0 < self.pseudo.share <= 1:
                 yield f"pseudo.share is {self.pseudo.share}; it must be above 0, at most 1"

@@ -6,6 +6,7 @@ own seed. They share one backbone in memory, so only the newest learner is live.
 
 import gc
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -194,6 +195,13 @@ class TransformerFactory:
     def make(self, seed: int) -> TransformerLearner:
         """A fresh learner. Those made before lose their weights and refuse to predict."""
         return self.learner(self._ready(), seed)
+
+    def changed(self, **settings: Any) -> "TransformerFactory":
+        """One with other *settings* of the recipe (epochs, rates), sharing backbone and tokens."""
+        shared = self._ready()
+        other = copy(self)
+        other.shared = replace(shared, recipe=replace(shared.recipe, **settings))
+        return other
 
     def load(self, folder: Path) -> TransformerLearner:
         """The learner that `TransformerLearner.save` wrote; it is the live one then."""

@@ -15,7 +15,7 @@ from pipeline.base import ArtifactError, read_json
 from pipeline.base.config import TaskConfig, as_dict
 from pipeline.base.doors import load
 from pipeline.base.errors import DivergedError
-from pipeline.base.files import commit, commit_json, sha256
+from pipeline.base.files import commit, commit_json
 from pipeline.base.paths import Workspace
 from pipeline.base.seeding import derive_seed
 from pipeline.data import Table
@@ -40,7 +40,7 @@ from pipeline.models.transformer.objective import (
     with_sides,
 )
 from pipeline.models.transformer.optimiser import only_used
-from pipeline.models.transformer.tensor_file import read, write
+from pipeline.models.transformer.tensor_file import read_checked, write
 from pipeline.models.transformer_settings import TransformerRecipe
 
 # What the learners of a run share: its recipe, its backbone, its tokens, and who runs them.
@@ -128,6 +128,11 @@ class TransformerLearner:
         self.module: TextModule | None = None
         self.texts = 0
         self.counted: dict[str, Any] = {}
+        self.start: Path | None = None
+
+    def start_from(self, folder: Path) -> None:
+        """Let `fit` start from the weights that another learner saved there, head included."""
+        self.start = folder
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -170,6 +175,9 @@ class TransformerLearner:
             watch.event("no graphs", f"CUDA graphs are not used: {shared.no_graphs}")
         reinitialise(shared.pristine.backbone, recipe.reinit_layers, self.seed)
         draw_adapters(shared.pristine, self.seed)
+        if (start := self.start) is not None:
+            digest = read_json(start / SETTINGS)["weights_sha256"]
+            module.network.load_own(read_checked(start / WEIGHTS, digest))
         # Every draw below has a seed of its own; this covers what a backbone may draw unseen.
         pl.seed_everything(derive_seed(self.seed, "fit") % 2**32, verbose=False)
         with module.limits.memory("outside of a step"), self._words(data) as words:
@@ -271,7 +279,7 @@ class TransformerLearner:
         settings = read_json(folder / SETTINGS)
         facts = settings["facts"]
         shared.store.check(settings["tokenizer"], str(folder))
-        weights = _read_weights(folder / WEIGHTS, settings["weights_sha256"])
+        weights = read_checked(folder / WEIGHTS, settings["weights_sha256"])
         learner = cls(replace(shared, learnt=LearnedLimits.of(facts)), settings["seed"])
         codec = cls.codec_kind.from_json(settings["codec"])
         sides = [Side.from_json(side) for side in settings.get("sides", [])]
@@ -386,15 +394,3 @@ def _facts(module: TextModule) -> dict[str, Any]:
         "train_loss": module.last_train_loss,
         "loss": module.codec.loss,
     }
-
-
-def _read_weights(path: Path, expected: str) -> dict[str, torch.Tensor]:
-    if not path.exists():
-        raise ArtifactError(f"{path} is missing. Train the fold again.")
-    if (found := sha256(path)) != expected:
-        raise ArtifactError(
-            f"{path} has changed since it was written: its SHA-256 is {found[:12]}…, expected "
-            f"{expected[:12]}…. Train the fold again."
-        )
-    weights: dict[str, torch.Tensor] = read(path)
-    return weights

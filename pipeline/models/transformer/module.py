@@ -56,7 +56,14 @@ class Counts:
             self.padded_tokens += real if packed else padded
 
 
-class TextModule(pl.LightningModule):
+class Stepped(pl.LightningModule):
+    """A module that is trained step by step, and says how far it is."""
+
+    stepper: Any
+    """It has the number of `steps`, of those `done`, and `check_finite`."""
+
+
+class TextModule(Stepped):
     """A network, its targets' codec, and how a recipe trains them."""
 
     def __init__(
@@ -89,7 +96,7 @@ class TextModule(pl.LightningModule):
             recipe, learnt or LearnedLimits(), watch or Silent(), can_recompute(network.backbone)
         )
         precision = self.limits.learnt.precision or hardware.precision
-        self.stepper = Stepper(
+        self.stepper: Stepper = Stepper(
             network,
             codec,
             PrecisionState(hardware.accelerator, precision, hardware.bf16),

@@ -21,6 +21,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from pipeline.base import ArtifactError
+from pipeline.base.files import sha256
 
 DTYPES = {
     torch.float64: "F64",
@@ -55,6 +56,18 @@ def write(stream: IO[bytes], tree: Any) -> None:
     for tensor in tensors.values():
         flat = tensor.detach().cpu().contiguous().reshape(-1)
         stream.write(flat.view(torch.uint8).numpy().data)
+
+
+def read_checked(path: Path, expected: str) -> Any:
+    """What `write` wrote to *path*; ArtifactError where its SHA-256 is not the *expected* one."""
+    if not path.exists():
+        raise ArtifactError(f"{path} is missing. Train the fold again.")
+    if (found := sha256(path)) != expected:
+        raise ArtifactError(
+            f"{path} has changed since it was written: its SHA-256 is {found[:12]}…, expected "
+            f"{expected[:12]}…. Train the fold again."
+        )
+    return read(path)
 
 
 def read(path: Path) -> Any:

@@ -12,7 +12,7 @@ from pipeline.base.fault_injection import reach
 from pipeline.base.files import commit, free_bytes, size_text
 from pipeline.base.paths import Workspace
 from pipeline.models import Watch
-from pipeline.models.transformer.module import TextModule
+from pipeline.models.transformer.module import Stepped
 from pipeline.models.transformer.tensor_file import read, size, write
 from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.options import FailurePolicy
@@ -97,7 +97,7 @@ class CheckpointCallback(pl.Callback):
         batch_idx: int,
     ) -> None:
         """Look whether the fold is still ours, whether to save, and whether to end."""
-        assert isinstance(pl_module, TextModule)
+        assert isinstance(pl_module, Stepped)
         self.workspace.check()
         now = time.monotonic()
         self.step_seconds = max(self.step_seconds, now - self.stepped_at)
@@ -116,7 +116,7 @@ class CheckpointCallback(pl.Callback):
             )
             raise stopped
 
-    def save(self, trainer: pl.Trainer, module: TextModule, starts_epoch: bool) -> None:
+    def save(self, trainer: pl.Trainer, module: Stepped, starts_epoch: bool) -> None:
         """Commit the state, if every number in it is finite."""
         began = time.monotonic()
         module.stepper.check_finite()

@@ -10,7 +10,7 @@ import threading
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 import torch
@@ -23,11 +23,14 @@ from pipeline.base.paths import Workspace
 from pipeline.data.tokens.data_module import FoldDataModule
 from pipeline.models import Watch
 from pipeline.models.transformer.device import Hardware
-from pipeline.models.transformer.module import TextModule
+from pipeline.models.transformer.module import Stepped, TextModule
 from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.lightning.checkpoint import CheckpointCallback, CheckpointPlugin
 from pipeline.training.options import FailurePolicy
 from pipeline.training.tracking import Tracking, track
+
+if TYPE_CHECKING:
+    from pipeline.training.lightning.language_model import TextSteps
 
 # What the module logs goes to the trackers of the run.
 
@@ -81,7 +84,7 @@ class Telling(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Announce the optimiser steps of all epochs, and those that were taken before."""
-        assert isinstance(pl_module, TextModule)
+        assert isinstance(pl_module, Stepped)
         stepper = pl_module.stepper
         self.watch.phase("train", stepper.steps, stepper.done, self.steps_per_epoch)
 
@@ -130,7 +133,11 @@ class FoldFitter:
         self.hardware, self.policy = hardware, policy
 
     def fit(
-        self, module: TextModule, data: FoldDataModule, workspace: Workspace, watch: Watch
+        self,
+        module: Stepped,
+        data: "FoldDataModule | TextSteps",
+        workspace: Workspace,
+        watch: Watch,
     ) -> None:
         """Take all steps, from the furthest state that the workspace holds, if any.
 

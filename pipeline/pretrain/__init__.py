@@ -1,0 +1,1 @@
+"""A backbone and a competition's texts come in; the backbone, trained further on them, goes out."""
