@@ -12,6 +12,7 @@ import json
 import os
 import sys
 import threading
+import time
 from argparse import SUPPRESS
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ from pipeline.base.command import run
 from pipeline.base.errors import ArtifactError, BusyError
 from pipeline.base.parser import Parser
 from pipeline.base.paths import Paths, safe_name
+from pipeline.experiments.companion import FAREWELL
 from pipeline.experiments.services import SERVICES, service_of
 
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ EVERY_SECONDS = 10.0
 MOST_SECONDS = 300.0
 LAST_SECONDS = 900.0
 """So long it tries once the command is over that it goes beside."""
+DEATH_SECONDS = 2.0
+"""So long a killed process may take to be gone: what it trained was stopped only then."""
 NICENESS = 10
 
 
@@ -120,26 +124,39 @@ def follow(service: str, competition: str, root: Path, min_free_bytes: int) -> d
         os.nice(NICENESS)
     from pipeline.experiments.mirror import Attempts
 
-    runs: list[str] = []
-    ended = threading.Event()
-    threading.Thread(target=_listen, args=(sys.stdin, runs, ended), daemon=True).start()
+    heard = Heard()
+    threading.Thread(target=heard.listen, args=(sys.stdin,), daemon=True).start()
     attempts = Attempts(lambda: make_mirror(service, competition, root, min_free_bytes))
     wait = EVERY_SECONDS
-    while not ended.wait(wait):
-        wait = EVERY_SECONDS if attempts.sync(runs, True) else min(2 * wait, MOST_SECONDS)
+    while not heard.ended.wait(wait):
+        wait = EVERY_SECONDS if attempts.sync(heard.runs, True) else min(2 * wait, MOST_SECONDS)
     last = threading.Timer(LAST_SECONDS, os._exit, (1,))
     last.daemon = True
     last.start()
-    attempts.sync(runs, False)
+    if not heard.farewell:
+        time.sleep(DEATH_SECONDS)
+    attempts.sync(heard.runs, False)
     attempts.close()
     return attempts.answer()
 
 
-def _listen(stream: IO[str], runs: list[str], ended: threading.Event) -> None:
-    for line in stream:
-        if (run := line.strip()) and run not in runs:
-            runs.append(run)
-    ended.set()
+class Heard:
+    """What a command tells of itself."""
+
+    def __init__(self) -> None:
+        self.runs: list[str] = []
+        self.farewell = False
+        """Whether it has said that it ends."""
+        self.ended = threading.Event()
+
+    def listen(self, stream: IO[str]) -> None:
+        """Until the stream ends, with the command or by its death."""
+        for line in stream:
+            if (run := line.strip()) == FAREWELL:
+                self.farewell = True
+            elif run not in self.runs:
+                self.runs.append(run)
+        self.ended.set()
 
 
 def make_mirror(service: str, competition: str, root: Path, min_free_bytes: int) -> "Mirror":

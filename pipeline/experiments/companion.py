@@ -26,6 +26,8 @@ from pipeline.experiments.services import SERVICES, service_of
 
 PATIENCE_SECONDS = 20.0
 """So long a command that has done its work waits for the tracker; then it sends on by itself."""
+FAREWELL = ""
+"""The last line that the companion is told: without one the command was killed."""
 
 
 def add_option(options: Parser) -> None:
@@ -108,8 +110,10 @@ class Companion:
         process = self.process
         if process is None:
             return
+        assert process.stdin is not None
         with contextlib.suppress(OSError, ValueError):
-            assert process.stdin is not None
+            print(FAREWELL, file=process.stdin, flush=True)
+        with contextlib.suppress(OSError, ValueError):
             process.stdin.close()
         try:
             process.wait(patience)

@@ -1,5 +1,6 @@
 """`--track`: a process beside the training, which can neither stop it nor change a byte of it."""
 
+import io
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ from pipeline import cv
 from pipeline.base.errors import DivergedError
 from pipeline.experiments import companion
 from pipeline.experiments.companion import tracked
+from pipeline.track import Heard
 from pipeline.training.parallel.workers import of_worker
 from tests.test_bad_files import Folder
 
@@ -160,6 +162,14 @@ def test_no_server_named_and_a_dry_run(folder, monkeypatch, capsys, tmp_path):
     assert folder.call(cv, "--track", "mlflow", "--dry-run") == 0
     assert not (tmp_path / "runs" / "toy" / ".tracked").exists()
     assert folder.call(cv, "--track", "tensorboard") == 2
+
+
+def test_a_command_that_was_killed_says_no_farewell():
+    for said, farewell in (("linear\nminilm\nlinear\n\n", True), ("linear\nminilm\n", False)):
+        heard = Heard()
+        heard.listen(io.StringIO(said))
+        assert (heard.runs, heard.farewell) == (["linear", "minilm"], farewell)
+        assert heard.ended.is_set()
 
 
 def test_workers_leave_it_to_their_leader():
