@@ -12,6 +12,7 @@ import netrc
 import os
 import secrets
 import shutil
+import tempfile
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -78,6 +79,7 @@ class WeightsAndBiases:
         # of what this process is, W&B shall know nothing: it is not the training
         quiet = wandb.Settings(
             console="off",
+            host="",
             init_timeout=INIT_SECONDS,
             disable_git=True,
             disable_code=True,
@@ -126,11 +128,12 @@ class WeightsAndBiases:
             shutil.rmtree(path, ignore_errors=True)
 
     def _log_artifacts(self, run: Any, record: "Record", change: Change) -> None:
-        import tempfile
-
         import wandb
 
-        made = wandb.Artifact(safe_name(record.key.replace("/", "-")), type=record.kind)
+        from pipeline.experiments.records import SUBMISSIONS
+
+        plain = record.key.replace(SUBMISSIONS, "submission").replace("/", "-")
+        made = wandb.Artifact(safe_name(plain), type=record.kind)
         with tempfile.TemporaryDirectory() as folder:
             for name, artifact in change.artifacts.items():
                 path = Path(folder) / name

@@ -241,6 +241,7 @@ def test_wandb_writes_a_project_with_groups_and_jobs_and_once_more_the_whole(
     assert (about.project, about.run_group, about.job_type) == ("toy", "minilm", "fold")
     (before,) = [each.run for each in first["minilm/seed-42/fold-0"] if each.HasField("run")]
     assert about.run_id == before.run_id
+    assert about.host == ""
     rows = [each.history for each in records if each.HasField("history")]
     values = [
         {item.nested_key[0]: json.loads(item.value_json) for item in row.item} for row in rows
