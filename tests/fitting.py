@@ -48,7 +48,7 @@ class Given(pl.LightningDataModule):
         self.train, self.test = train, test
         self.steps = self
         self.total = self.per_epoch = len(train)
-        self.first = 0
+        self.first = self.predicted = 0
 
     def start_at(self, step: int) -> None:
         self.first = step

@@ -147,6 +147,11 @@ class Workspace:
         return self.folder / "checkpoints"
 
     @property
+    def answers(self) -> Path:
+        """What was predicted so far, where that takes long; gone once the fold is finished."""
+        return self.folder / "answers"
+
+    @property
     def weights(self) -> Path:
         """The trained learner."""
         return self.folder / "weights"

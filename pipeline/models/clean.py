@@ -22,7 +22,7 @@ from pipeline.base.paths import Workspace
 from pipeline.data import Table
 from pipeline.data.template import View
 from pipeline.models import korean
-from pipeline.models.learner import Learner, LearnerFactory, Watch
+from pipeline.models.learner import Learner, LearnerFactory, Resuming, Watch
 from pipeline.models.registry import TEXT_TRANSFORMS
 
 Transform = Callable[[str], str]
@@ -211,6 +211,11 @@ class SeeingLearner:
     def predict(self, table: Table, watch: Watch) -> np.ndarray:
         """(len(table), k) float32."""
         return self.inner.predict(self.seen(table), watch)
+
+    def keep_below(self, folder: Path) -> None:
+        """Hand on where to keep predictions that are not finished."""
+        if isinstance(self.inner, Resuming):
+            self.inner.keep_below(folder)
 
     def save(self, folder: Path) -> None:
         """Save the learner within; how tables are seen stands in recipe and config."""

@@ -6,7 +6,7 @@ A learner without torch lies on the disk as NAME.npz, and NAME.json, which vouch
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -74,6 +74,16 @@ class Learner(Protocol):
 
     def save(self, folder: Path) -> None:
         """Write what `LearnerFactory.load` needs to predict the same again; never a pickle."""
+
+
+@runtime_checkable
+class Resuming(Protocol):
+    """A learner whose predictions take long: where one was killed, the next goes on."""
+
+    def keep_below(self, folder: Path) -> None:
+        """Keep what `predict` has found so far below *folder*, and take up what is there.
+
+        The folder belongs to one fold and is deleted when its predictions are committed."""
 
 
 class LearnerFactory(Protocol):

@@ -199,10 +199,15 @@ def _shipped_for(match: re.Match[str], root: Path) -> Path | None:
     return _recipe_with_backbone(match["id"], root)
 
 
-def _recipe_with_backbone(backbone: str, root: Path) -> Path | None:
-    for file in sorted(shipped_folder().glob("*.yaml")):
-        if _load(file).get("backbone") == backbone:
-            return _recipe_file(file.stem, root)
+def _recipe_with_backbone(backbone: str, root: Path, others: bool = True) -> Path | None:
+    """The recipe shipped for *backbone*, of a transformer before those of *others* learners."""
+    files = sorted(shipped_folder().glob("*.yaml"))
+    kinds = [lambda learner: learner == "transformer", lambda learner: others]
+    for fits in kinds:
+        for file in files:
+            content = _load(file)
+            if content.get("backbone") == backbone and fits(content.get("learner")):
+                return _recipe_file(file.stem, root)
     return None
 
 
@@ -211,7 +216,7 @@ def _read(name: str, origin: Path | re.Match[str], root: Path, overrides: Sequen
     if isinstance(origin, re.Match):
         id_, revision = origin["id"], origin["revision"]
         own = [f"name={name}", f"backbone={id_}", f"revision={revision or 'null'}", "sha256=null"]
-        if base := _recipe_with_backbone(id_, root):
+        if base := _recipe_with_backbone(id_, root, others=False):
             return read_section(TransformerRecipe, base, [*own, *overrides])
         size = _size_of_name(id_)
     elif origin.is_dir():

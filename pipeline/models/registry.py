@@ -122,6 +122,15 @@ LEARNERS = {
         texts="pipeline.models.nearest:make_factory",
         remembers="every training input and its answers, word for word",
     ),
+    "generator": LearnerKind(
+        recipe="pipeline.models.generator_settings:GeneratorRecipe",
+        factory="pipeline.models.generation.factory:make_factory",
+        saved=SavedFiles("weights.safetensors", "learner.json", "weights_sha256"),
+        weights="pipeline.models.generator_settings:check_weights",
+        torch=True,
+        rows=False,
+        texts="pipeline.models.generation.factory:make_factory",
+    ),
 }
 """`learner:` in a recipe."""
 

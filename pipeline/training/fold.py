@@ -29,7 +29,7 @@ from pipeline.data.table import concatenate
 from pipeline.data.tables import fold_columns
 from pipeline.metrics import Metric, MetricError
 from pipeline.models import Recipe, Watch
-from pipeline.models.learner import Learner, LearnerFactory
+from pipeline.models.learner import Learner, LearnerFactory, Resuming
 from pipeline.models.recipes import further_columns, tta_steps_of
 from pipeline.models.row_transforms.transform import Place, augmented, steps_of
 from pipeline.models.row_transforms.wordings import averaged
@@ -179,6 +179,8 @@ def _train(job: Job, part: Part, metric: Metric, workspace: Workspace, watch: Wa
         _keep(job, learner, workspace)
     reach("trained")
     fitted = time.monotonic()
+    if isinstance(learner, Resuming):
+        learner.keep_below(workspace.answers)
     predictions = _predict(job, part, learner, journal)
     reach("predicted")
     seconds = {"fit": fitted - started, "predict": time.monotonic() - fitted}
@@ -197,6 +199,7 @@ def _train(job: Job, part: Part, metric: Metric, workspace: Workspace, watch: Wa
     workspace.progress.unlink(missing_ok=True)
     job.checkpoints_of(part).clear()
     shutil.rmtree(workspace.stages, ignore_errors=True)
+    shutil.rmtree(workspace.answers, ignore_errors=True)
 
 
 def _keep(job: Job, learner: Learner, workspace: Workspace) -> None:

@@ -282,14 +282,14 @@ class Steps:
 class ByLength:
     """Every row once, in batches of like length: how rows are predicted and scored."""
 
-    def __init__(self, lengths: np.ndarray, settings: Batching) -> None:
-        """*lengths* (n,): tokens of each row."""
+    def __init__(self, lengths: np.ndarray, settings: Batching, first: int = 0) -> None:
+        """*lengths* (n,): tokens of each row. Serve the batches from number *first* on."""
         batches = predict_plan(lengths, settings.predict_batch_size)
-        self._batches = within(batches, lengths, settings.micro_tokens)
+        self._batches, self.first = within(batches, lengths, settings.micro_tokens), first
 
     def __len__(self) -> int:
-        return len(self._batches)
+        return len(self._batches) - self.first
 
     def __iter__(self) -> Iterator[list[Pick]]:
-        for batch in self._batches:
+        for batch in self._batches[self.first :]:
             yield [Pick(int(row)) for row in batch]

@@ -153,6 +153,8 @@ class FoldDataModule(pl.LightningDataModule):
             for name, table in {"train": train, "valid": valid, "test": test}.items()
             if table is not None
         }
+        self.predicted = 0
+        """Batches of *test* that need not be predicted again."""
         self.steps: Steps | None = None
         if "train" in self.datasets:
             self.steps = Steps(self.datasets["train"].lengths(), recipe, seed)
@@ -175,13 +177,14 @@ class FoldDataModule(pl.LightningDataModule):
         return self._by_length("test")
 
     def predict_dataloader(self) -> Loader | list[Loader]:
-        """The rows of *test*, in batches of like length."""
-        return self._by_length("test")
+        """The rows of *test*, in batches of like length, without those that were predicted."""
+        return self._by_length("test", self.predicted)
 
-    def _by_length(self, name: str) -> Loader | list[Loader]:
+    def _by_length(self, name: str, first: int = 0) -> Loader | list[Loader]:
         if name not in self.datasets:
             return []
-        return self._loader(name, ByLength(self.datasets[name].lengths(), self.recipe), collate)
+        batches = ByLength(self.datasets[name].lengths(), self.recipe, first)
+        return self._loader(name, batches, collate)
 
     def _loader(
         self, name: str, batches: Steps | ByLength, collate_fn: Callable[..., dict[str, Any]]

@@ -46,7 +46,9 @@ safetensors.torch.save_file(new, "{folder}/model.safetensors", {{"format": "pt"}
 END"""
 
 
-def check(folder: Path, origin: str, expected_sha256: str | None, remedy: str = "") -> str:
+def check(
+    folder: Path, origin: str, expected_sha256: str | None, remedy: str = "", writes: bool = False
+) -> str:
     """The SHA-256 of the weights in *folder*, once all that can be seen without loading is well.
 
     Args:
@@ -54,9 +56,9 @@ def check(folder: Path, origin: str, expected_sha256: str | None, remedy: str = 
         origin: for messages: where the folder comes from.
         expected_sha256: what the recipe says the digest must be.
         remedy: what to do where there are no safetensors; a conversion of the folder by default.
+        writes: whether it is to write texts, with its decoder.
 
-    Raises UsageError listing everything that rules the backbone out, ArtifactError where its files
-    are damaged or are not those the recipe names.
+    Raises UsageError listing all that rules it out, ArtifactError where files are not as expected.
     """
     raise_if(_left_by_git(folder), ArtifactError, origin)
     raise_if(_something_else(folder), UsageError, f"{origin} cannot be used as a backbone")
@@ -71,7 +73,7 @@ def check(folder: Path, origin: str, expected_sha256: str | None, remedy: str = 
         problems.append(f"it is an adapter ({ADAPTER}); merge it into its backbone first")
     if not config:
         problems.append(f"{folder / 'config.json'} is missing")
-    if config.get("is_encoder_decoder") and not _encoder_alone(config):
+    if config.get("is_encoder_decoder") and not writes and not _encoder_alone(config):
         problems.append(
             "it is an encoder with a decoder, and transformers has no class of its encoder alone; "
             "expected an encoder such as BERT or T5's, or a decoder such as Qwen3"

@@ -12,7 +12,7 @@ import contextlib
 import importlib.util
 import inspect
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -132,10 +132,13 @@ class Weights:
     """For people and manifests: where the files come from."""
     expected_sha256: str | None = None
     """What the recipe says the digest must be."""
+    writes: bool = False
+    """Whether it is to write texts, with its decoder."""
 
 
-def locate(recipe: TransformerRecipe) -> Weights:
+def locate(recipe: TransformerRecipe, writes: bool = False) -> Weights:
     """Find the backbone of *recipe* without a network; a hub id may stay to be fetched.
+    *writes*: whether it is to write texts, with its decoder.
 
     Raises UsageError where it does not exist or cannot be used, or where the recipe needs a library
     that is not installed, ArtifactError where its weights are damaged or are not those the recipe
@@ -145,10 +148,10 @@ def locate(recipe: TransformerRecipe) -> Weights:
     name = recipe.backbone
     if name.startswith(PACKAGE):
         package = name.removeprefix(PACKAGE)
-        return _here(_package_folder(package), f"the package {package}", recipe.sha256)
+        return _here(_package_folder(package), f"the package {package}", recipe.sha256, writes)
     folder = Path(name).expanduser()
     if folder.is_dir():
-        return _here(folder, f"the folder {folder}", recipe.sha256)
+        return _here(folder, f"the folder {folder}", recipe.sha256, writes)
     if name.startswith(("/", ".", "~")) or name.count("/") > 1:
         raise UsageError(f"the backbone of {recipe.name} is not there: {name} is no folder")
     weights = Weights(
@@ -156,6 +159,7 @@ def locate(recipe: TransformerRecipe) -> Weights:
         revision=recipe.revision,
         origin=name if recipe.revision is None else f"{name}@{recipe.revision}",
         expected_sha256=recipe.sha256,
+        writes=writes,
     )
     in_cache = hub.cached(name, recipe.revision)
     return weights if in_cache is None else _from_hub(weights, in_cache)
@@ -242,7 +246,8 @@ def backbone_facts(backbone: "nn.Module") -> "BackboneFacts":
 def load_backbone(
     weights: Weights, gradient_checkpointing: bool = False, four_bit: "torch.dtype | None" = None
 ) -> "nn.Module":
-    """The pretrained encoder in float32 and in training mode, without an unused pooling layer.
+    """The pretrained encoder in float32 and in training mode, without an unused pooling layer; of
+    *weights* that write, the encoder with its decoder, or the decoder alone, and their last layer.
 
     With *four_bit* its linear layers are held in 4 bits a weight on the first GPU and compute in
     that type (NF4, twice quantised: Dettmers et al., "QLoRA", 2023).
@@ -256,18 +261,19 @@ def load_backbone(
     folder = fetch(weights).folder_or_id
     with quiet(), explained(weights.origin):
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-        model, report = _loader(config).from_pretrained(
+        loader = _writer(config) if weights.writes else _loader(config)
+        model, report = loader.from_pretrained(
             folder,
             config=config,
             dtype=torch.float32,  # transformers 5 takes the checkpoint's own, often half precision
             trust_remote_code=False,
             use_safetensors=True,
             output_loading_info=True,
-            **without_pooler(config),
+            **({} if weights.writes else without_pooler(config)),
             **({} if four_bit is None else in_four_bits(four_bit)),
         )
     check_fit(report, weights.origin)
-    model = _reader_of_texts(model)
+    model = model if weights.writes else _reader_of_texts(model)
     check_finite(model, weights.origin)
     if gradient_checkpointing:
         recompute_activations(model, weights.origin)
@@ -299,6 +305,13 @@ def _loader(config: Any) -> Any:
     return AutoModelForTextEncoding if known else AutoModel
 
 
+def _writer(config: Any) -> Any:
+    """The class that loads what writes texts."""
+    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
+    return AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+
+
 def _reader_of_texts(model: Any) -> Any:
     """The part of a model of texts and images that reads texts; any other model as it is."""
     from transformers import PreTrainedModel
@@ -317,23 +330,22 @@ def _reader_of_texts(model: Any) -> Any:
     )
 
 
-def _here(folder: Path, origin: str, expected_sha256: str | None) -> Weights:
-    digest = checkpoint.check(folder, origin, expected_sha256)
+def _here(folder: Path, origin: str, expected_sha256: str | None, writes: bool) -> Weights:
+    digest = checkpoint.check(folder, origin, expected_sha256, writes=writes)
     return Weights(
-        folder_or_id=str(folder), digest=digest, origin=origin, expected_sha256=expected_sha256
+        folder_or_id=str(folder),
+        digest=digest,
+        origin=origin,
+        expected_sha256=expected_sha256,
+        writes=writes,
     )
 
 
 def _from_hub(weights: Weights, folder: Path) -> Weights:
     remedy = hub.no_safetensors(weights.folder_or_id, weights.revision)
-    digest = checkpoint.check(folder, weights.origin, weights.expected_sha256, remedy)
-    return Weights(
-        folder_or_id=str(folder),
-        revision=weights.revision,
-        digest=digest,
-        origin=weights.origin,
-        expected_sha256=weights.expected_sha256,
-    )
+    expected = weights.expected_sha256
+    digest = checkpoint.check(folder, weights.origin, expected, remedy, weights.writes)
+    return replace(weights, folder_or_id=str(folder), digest=digest)
 
 
 def _package_folder(package: str) -> Path:

@@ -106,6 +106,22 @@ def facts_of(backbone: nn.Module) -> BackboneFacts:
     )
 
 
+def facts_of_writer(model: Any) -> BackboneFacts:
+    """What holds for a *model* that writes texts, as its config says."""
+    table = word_table(model)
+    assert table is not None, "a model of texts"
+    return BackboneFacts(
+        kind=str(model.config.model_type),
+        hidden=int(table.weight.shape[1]),
+        words=len(table.weight),
+        types=0,
+        longest=_stated_limit(model.config),
+        sees_later=bool(model.config.is_encoder_decoder),
+        masks_padding=True,
+        can_recompute=can_recompute(model),
+    )
+
+
 def count_states(backbone: nn.Module) -> int:
     """How many layers' token states *backbone* gives beside each other, those below its first layer
     included; 1 where it gives its last layer's only. Mode and random draws stay as they are."""

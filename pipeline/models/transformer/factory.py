@@ -262,12 +262,17 @@ class TransformerFactory:
             "backbone_config": self.shared.pristine.config_digest,
             "parameters": self.shared.pristine.parameters,
             "tokenizer_canary": self.shared.store.canary() + ("+line" if between else ""),
-            "versions": {
-                "torch": torch.__version__,
-                "transformers": transformers.__version__,
-                "tokenizers": tokenizers.__version__,
-                "pytorch-lightning": pl.__version__,
-            },
+            "versions": self.versions,
+        }
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Of the libraries that compute."""
+        return {
+            "torch": torch.__version__,
+            "transformers": transformers.__version__,
+            "tokenizers": tokenizers.__version__,
+            "pytorch-lightning": pl.__version__,
         }
 
 

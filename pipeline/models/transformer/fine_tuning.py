@@ -120,6 +120,7 @@ class TransformerLearner:
     """
 
     codec_kind: ClassVar[type[TargetCodec]] = TargetCodec
+    module_kind: ClassVar[type[TextModule]] = TextModule
 
     def __init__(self, shared: SharedByFolds, seed: int) -> None:
         self.shared = shared
@@ -188,7 +189,7 @@ class TransformerLearner:
         if shared.graphs is not None:
             self.counted["graphs"] = dict(shared.graphs.counts)
         seconds = round(time.monotonic() - started, 3)
-        self.counted |= _facts(module) | {"trained_words": words, "seconds": seconds}
+        self.counted |= module.facts | {"trained_words": words, "seconds": seconds}
 
     def _codec(self, train: Table) -> TargetCodec:
         recipe = self.shared.recipe
@@ -311,10 +312,8 @@ class TransformerLearner:
         if shared.graphs is not None:
             head = shared.graphs.head(head)
         self.texts = texts
-        self.module = TextModule(
-            Network(
-                shared.pristine.backbone, head, pooling, shared.packing, shared.pristine.adapters
-            ),
+        self.module = self.module_kind(
+            self._network(head, pooling),
             objective.codec,
             recipe,
             shared.hardware,
@@ -327,6 +326,10 @@ class TransformerLearner:
             objective=objective,
         )
         return self.module
+
+    def _network(self, head: nn.Module, pooling: Pooling) -> Network:
+        shared, own = self.shared, self.shared.pristine
+        return Network(own.backbone, head, pooling, shared.packing, own.adapters)
 
     def _fitted(self) -> TextModule:
         if self.module is None:
@@ -381,16 +384,3 @@ def _report_constant(predictions: np.ndarray, watch: Watch) -> None:
             "says nothing. Try a lower learning_rate, another pooling, or another seed",
             rows=len(predictions),
         )
-
-
-def _facts(module: TextModule) -> dict[str, Any]:
-    counts = module.counts
-    return {
-        "steps": module.stepper.steps,
-        "rows": counts.rows,
-        "tokens": counts.tokens,
-        "packed": (packing := module.network.packing) is not None and packing.as_one_row,
-        "useful_token_share": round(counts.tokens / counts.padded_tokens, 4),
-        "train_loss": module.last_train_loss,
-        "loss": module.codec.loss,
-    }

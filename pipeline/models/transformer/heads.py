@@ -296,6 +296,11 @@ class Network(nn.Module):
         self.packing = packing
         self.adapters = adapters
 
+    @property
+    def whole(self) -> bool:
+        """Whether a training can change all that is in the state."""
+        return self.adapters is None
+
     def owns(self, name: str) -> bool:
         """Whether a training can change what the state calls *name*; the rest is the backbone's
         files', and is not saved again."""

@@ -1,8 +1,9 @@
 """One fold's training as Lightning sees it: steps, optimiser, loss log, what a checkpoint holds."""
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import pytorch_lightning as pl
 import torch
@@ -32,6 +33,7 @@ from pipeline.models.transformer.optimiser import make_optimizer
 from pipeline.models.transformer.step import Stepper
 from pipeline.models.transformer_settings import TransformerRecipe
 
+Found = TypeVar("Found")
 LOG_EVERY = 50
 """Optimiser steps between two points of the training log; reading a loss waits for the GPU."""
 
@@ -88,7 +90,7 @@ class TextModule(Stepped):
         super().__init__()
         self.automatic_optimization = False  # a step is taken again where something gives way
         self.network = network
-        self.strict_loading = network.adapters is None
+        self.strict_loading = network.whole
         self.codec = codec
         self.recipe = recipe
         self.hardware = hardware
@@ -138,6 +140,20 @@ class TextModule(Stepped):
         # here rather than in a hook of the batch's end, which comes after a checkpoint is saved
         if self.stepper.done == self.stepper.steps or self.stepper.done % LOG_EVERY == 0:
             self._log_train_loss()
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What was taken and counted, JSON-ready."""
+        counts, packing = self.counts, self.network.packing
+        return {
+            "steps": self.stepper.steps,
+            "rows": counts.rows,
+            "tokens": counts.tokens,
+            "packed": packing is not None and packing.as_one_row,
+            "useful_token_share": round(counts.tokens / counts.padded_tokens, 4),
+            "train_loss": self.last_train_loss,
+            "loss": self.codec.loss,
+        }
 
     def on_train_end(self) -> None:
         """Drop gradients and moments, three times the weights, before they are copied about."""
@@ -206,7 +222,7 @@ class TextModule(Stepped):
         self.eval_loss.update(loss, len(batch["rows"]))
         self.log(name, self.eval_loss, on_step=False, on_epoch=True)
 
-    def predict_step(self, batch: Batch, batch_idx: int) -> tuple[Tensor, Tensor]:
+    def predict_step(self, batch: Batch, batch_idx: int) -> tuple[Tensor, Any]:
         """Row positions (B,) and their predictions (B, o), float32, on the CPU."""
         values = self._predict(batch)
         if self.stepper.arithmetic.scaler is not None and not values.isfinite().all():
@@ -215,12 +231,16 @@ class TextModule(Stepped):
         return batch["rows"].cpu(), values
 
     def _predict(self, batch: Batch) -> Tensor:
-        """Decoded outputs, of fewer rows at once where memory runs out."""
+        """Decoded outputs."""
+        return torch.cat(self.in_parts(batch, lambda part: self.codec.decode(self(part)).cpu()))
+
+    def in_parts(self, batch: Batch, way: Callable[[Batch], Found]) -> list[Found]:
+        """What *way* makes of the batch: of all rows, or of parts of it where memory runs out."""
         failure = ""
         try:
             reach("predict")
             parts = micro_batches([batch], self.limits.learnt.predict_rows)
-            return torch.cat([self.codec.decode(self(part)).cpu() for part in parts])
+            return [way(part) for part in parts]
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
@@ -228,4 +248,4 @@ class TextModule(Stepped):
         free_memory()
         rows = most_rows([batch], self.limits.learnt.predict_rows)
         self.limits.predict_fewer(rows, failure)
-        return self._predict(batch)
+        return self.in_parts(batch, way)

@@ -78,9 +78,13 @@ class DeviceStrategy(SingleDeviceStrategy):
 class Telling(pl.Callback):
     """Phases and steps for the progress display."""
 
-    def __init__(self, watch: Watch, steps_per_epoch: int, stop: Stop | None = None) -> None:
-        """*stop* ends a prediction between two batches: there is nothing to save."""
+    def __init__(
+        self, watch: Watch, steps_per_epoch: int, stop: Stop | None = None, predicted: int = 0
+    ) -> None:
+        """*stop* ends a prediction between two batches: there is nothing to save. *predicted*
+        batches were predicted before."""
         self.watch, self.steps_per_epoch, self.stop = watch, steps_per_epoch, stop
+        self.predicted = predicted
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Announce the optimiser steps of all epochs, and those that were taken before."""
@@ -105,7 +109,8 @@ class Telling(pl.Callback):
 
     def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Announce the batches."""
-        self.watch.phase("predict", int(sum(trainer.num_predict_batches)))
+        left = int(sum(trainer.num_predict_batches))
+        self.watch.phase("predict", self.predicted + left, self.predicted)
 
     def on_predict_batch_end(
         self,
@@ -163,7 +168,7 @@ class FoldFitter:
 
     def predict(self, module: TextModule, data: FoldDataModule, watch: Watch) -> Any:
         """What `module.predict_step` returns, batch by batch; writes nothing."""
-        checks = Telling(watch, 0, self.policy.stop)
+        checks = Telling(watch, 0, self.policy.stop, data.predicted)
         return self._trainer([checks]).predict(module, datamodule=data)
 
     def _trainer(

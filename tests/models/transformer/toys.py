@@ -38,6 +38,7 @@ class Toy(nn.Module):
                 nn.Linear(8, 8), nn.Tanh(), nn.Dropout(dropout), nn.Linear(8, 1)
             )
         self.packing = self.pooling = self.adapters = None
+        self.whole = True
         self.fits = fits
         self.sizes: list[int] = []
         """Rows of every forward pass that was tried."""

@@ -1,0 +1,214 @@
+"""The network that writes: a text and an answer in, the answer's log-likelihood out; or answers.
+
+One module for an encoder with a decoder, and for a decoder alone, which reads the text and goes on
+with the answer.
+
+Notation: B rows, S tokens of the longest text, T of the longest answer, V pieces of the vocabulary,
+C candidates per row.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import GenerationConfig, T5Config, T5ForConditionalGeneration
+
+from pipeline.models.generator_settings import GeneratorRecipe
+from pipeline.models.transformer.heads import Encoded, Network, Pooling, drawn_from
+from pipeline.models.transformer.losses import TargetCodec
+
+
+class NoPooling(Pooling):
+    """Nothing is pooled: a decoder says something at every token."""
+
+    def forward(self, states: Sequence[Tensor], mask: Tensor) -> Tensor:
+        """The states as they are."""
+        return states[-1]
+
+
+class Writer(Network):
+    """(text, answer) of B rows -> (B, 1) minus the log-likelihood of the answers, in nats.
+
+    While it is trained, with label smoothing: a share of each token's probability is spread over
+    all others (Szegedy et al., "Rethinking the Inception Architecture", 2016).
+    """
+
+    def __init__(
+        self, backbone: nn.Module, adapters: frozenset[str] | None, smoothing: float
+    ) -> None:
+        super().__init__(backbone, nn.Identity(), NoPooling(1, 1, 0), adapters=adapters)
+        self.smoothing = smoothing
+        model: Any = backbone
+        self.encodes = bool(model.config.is_encoder_decoder)
+        names = {f"backbone.{name}" for name, _ in backbone.named_parameters()}
+        names |= {f"backbone.{name}" for name, _ in backbone.named_buffers()}
+        self.distinct = frozenset(names)
+        """One name for each of the weights, also where several share one (tied embeddings)."""
+
+    @property
+    def whole(self) -> bool:
+        """Never: names that stand for the same weights are left out."""
+        return False
+
+    def owns(self, name: str) -> bool:
+        """See `Network.owns`; of several names of the same weights, the first."""
+        inner = name.removeprefix("backbone.")
+        return super().owns(name) and (inner == name or name in self.distinct)
+
+    def forward(self, inputs: Sequence[Encoded], lengths: np.ndarray | None = None) -> Tensor:
+        """See the class; *inputs* are the texts and the answers."""
+        text, answer = inputs
+        ids, real = answer["input_ids"], answer["attention_mask"]
+        logs = self.logits(text, ids, real).float().log_softmax(dim=2)
+        lost = -logs.gather(2, ids[..., None])[..., 0]
+        if self.training and self.smoothing:
+            lost = (1 - self.smoothing) * lost - self.smoothing * logs.mean(dim=2)
+        return (lost * real).sum(dim=1, keepdim=True)
+
+    def logits(self, text: Encoded, ids: Tensor, real: Tensor) -> Tensor:
+        """(B, T, V): what is said of each token of the answers *ids* (B, T) before it is known."""
+        model: Any = self.backbone
+        if self.encodes:
+            start = model.generation_config.decoder_start_token_id
+            before = functional.pad(ids[:, :-1], (1, 0), value=start)
+            return model(
+                input_ids=text["input_ids"],
+                attention_mask=text["attention_mask"],
+                decoder_input_ids=before,
+                use_cache=False,
+            ).logits
+        own = text["attention_mask"].sum(dim=1, keepdim=True)
+        place = torch.arange(text["input_ids"].shape[1] + ids.shape[1], device=ids.device)[None]
+        read = text["input_ids"].gather(
+            1, place.clamp(max=text["input_ids"].shape[1] - 1).expand(len(ids), -1)
+        )
+        written = ids.gather(1, (place - own).clamp(min=0, max=ids.shape[1] - 1))
+        mask = (place < own + real.sum(dim=1, keepdim=True)).long()
+        line = torch.where(place < own, read, written)
+        found = model(input_ids=line, attention_mask=mask, use_cache=False).logits
+        says = own - 1 + torch.arange(ids.shape[1], device=ids.device)[None]
+        return found.gather(1, says[..., None].expand(-1, -1, found.shape[2]))
+
+    def write(self, text: Encoded, recipe: GeneratorRecipe) -> tuple[Tensor, Tensor]:
+        """(B, C, T) the tokens of C answers to each text, and (B, C, T) 1 where they are real, the
+        end-of-text included."""
+        model: Any = self.backbone
+        ids, mask = text["input_ids"], text["attention_mask"]
+        if not self.encodes:  # padding comes before a line that goes on
+            spare = mask.shape[1] - mask.sum(dim=1, keepdim=True)
+            place = torch.arange(mask.shape[1], device=mask.device)[None] - spare
+            ids, mask = ids.gather(1, place.clamp(min=0)), (place >= 0).long()
+        found = model.generate(
+            input_ids=ids, attention_mask=mask, generation_config=way_of(recipe, model)
+        )
+        found = found[:, 1:] if self.encodes else found[:, ids.shape[1] :]
+        end = (found == model.generation_config.eos_token_id).long()
+        real = (end.cumsum(dim=1) - end) == 0
+        shape = len(ids), recipe.kept, found.shape[1]
+        return found.view(shape), real.long().view(shape)
+
+
+def way_of(recipe: GeneratorRecipe, model: Any) -> GenerationConfig:
+    """How transformers decodes as *recipe* says."""
+    ways: dict[str, dict[str, Any]] = {
+        "greedy": {"num_beams": 1, "do_sample": False},
+        "beam": {
+            "num_beams": recipe.beams,
+            "do_sample": False,
+            "length_penalty": recipe.length_penalty,
+        },
+        "sample": {
+            "num_beams": 1,
+            "do_sample": True,
+            "temperature": recipe.temperature,
+            "top_p": recipe.top_p,
+            "top_k": 0,
+        },
+    }
+    return GenerationConfig(
+        max_new_tokens=recipe.max_answer,
+        num_return_sequences=recipe.kept,
+        no_repeat_ngram_size=recipe.no_repeat,
+        **own_tokens(model.generation_config),
+        **ways[recipe.decode],
+    )
+
+
+def own_tokens(config: GenerationConfig) -> dict[str, Any]:
+    """The tokens that a backbone begins and ends with."""
+    names = ("pad_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id")
+    return {name: getattr(config, name) for name in names}
+
+
+def write_by_recipe_alone(model: Any, tokenizer: Any) -> None:
+    """Forget how the checkpoint of *model* would decode (least lengths, penalties, beams): the
+    recipe says that. What an answer ends in is the end-of-text of its *tokenizer*."""
+    said = own_tokens(model.generation_config)
+    start = said["decoder_start_token_id"]
+    if start is None:
+        start = getattr(model.config, "decoder_start_token_id", None)
+    if start is None and model.config.is_encoder_decoder:
+        start = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else 0
+    end, padding = tokenizer.eos_token_id, tokenizer.pad_token_id
+    said |= {
+        "decoder_start_token_id": start,
+        "eos_token_id": end,
+        "pad_token_id": end if padding is None else padding,
+    }
+    model.generation_config = GenerationConfig(**said)
+
+
+def from_nothing(recipe: GeneratorRecipe, pieces: int, seed: int) -> nn.Module:
+    """An encoder with a decoder after T5 (Raffel et al., "Exploring the Limits of Transfer
+    Learning", 2020; version 1.1, with one table of words), its weights drawn by *seed* alone."""
+    config = T5Config(
+        vocab_size=pieces,
+        d_model=recipe.width,
+        d_kv=recipe.width // recipe.attention_heads,
+        d_ff=recipe.feed_forward,
+        num_layers=recipe.layers,
+        num_decoder_layers=recipe.layers,
+        num_heads=recipe.attention_heads,
+        dropout_rate=recipe.dropout,
+        feed_forward_proj="gated-gelu",
+        tie_word_embeddings=True,
+        pad_token_id=0,
+        eos_token_id=1,
+        decoder_start_token_id=0,
+    )
+    with drawn_from(seed, "weights"):
+        return T5ForConditionalGeneration(config)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LikelihoodCodec(TargetCodec):
+    """Of answers: their mean loss per token."""
+
+    tokens: float = 1.0
+    """Of an answer, on average: the loss is divided by it, so that it is the same however a step is
+    cut."""
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "LikelihoodCodec":
+        """The codec whose `as_json` went into a JSON file."""
+        return cls(**values)
+
+    def as_json(self) -> dict[str, Any]:
+        """For `from_json`."""
+        return {"problem": self.problem, "loss": self.loss, "tokens": self.tokens}
+
+    def encode(self, targets: np.ndarray) -> np.ndarray:
+        """(n, 1) what each answer counts."""
+        return targets.astype(np.float32)
+
+    def mean_loss(self, logits: Tensor, encoded: Tensor) -> Tensor:
+        """(B, 1) losses of answers and what they count -> ()."""
+        return (logits * encoded).mean() / self.tokens
+
+    def decode(self, logits: Tensor) -> Tensor:
+        """(B, 1) log-likelihoods."""
+        return -logits.float()

@@ -1,0 +1,104 @@
+"""Log-likelihoods of answers, and what is written."""
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from pipeline.models.generation.network import LikelihoodCodec, Writer, from_nothing
+from pipeline.models.generator_settings import GeneratorRecipe
+from tests.models.generation.writers import SMALL, factory_for, saved
+
+
+def side(lengths, seed=0, padding=0):
+    draw = torch.Generator().manual_seed(seed)
+    mask = (torch.arange(max(lengths))[None] < torch.tensor(lengths)[:, None]).long()
+    ids = torch.randint(2, 90, mask.shape, generator=draw) * mask + padding * (1 - mask)
+    return {"input_ids": ids, "attention_mask": mask}
+
+
+def cut(one, row):
+    length = int(one["attention_mask"][row].sum())
+    return {name: values[row : row + 1, :length] for name, values in one.items()}
+
+
+@pytest.fixture(scope="module", params=["t5", "bart", "gpt2"])
+def writer(request, tmp_path_factory):
+    if request.param == "t5":
+        model = from_nothing(GeneratorRecipe(name="x", **SMALL), 300, 0)
+        return Writer(model.eval(), None, 0.1).eval()
+    folder = saved(tmp_path_factory.mktemp("saved"), request.param)
+    model = factory_for(backbone=folder).shared.pristine.backbone
+    return Writer(model.eval(), None, 0.1).eval()
+
+
+def test_padding_changes_nothing(writer):
+    text, answer = side([5, 2, 7]), side([3, 6, 1], seed=1)
+    with torch.no_grad():
+        together = writer([text, answer])
+        alone = [writer([cut(text, row), cut(answer, row)]) for row in range(3)]
+    torch.testing.assert_close(together, torch.cat(alone), rtol=1e-4, atol=1e-4)
+
+
+def test_it_is_the_likelihood_that_transformers_computes(writer):
+    text, answer = cut(side([5, 2]), 0), cut(side([3, 6], seed=1), 0)
+    model = writer.backbone
+    with torch.no_grad():
+        found = writer([text, answer])
+        if writer.encodes:
+            expected = model(**text, labels=answer["input_ids"]).loss
+        else:
+            line = torch.cat([text["input_ids"], answer["input_ids"]], dim=1)
+            logits = model(input_ids=line).logits[0, 4:-1]
+            expected = cross_entropy(logits, answer["input_ids"][0])
+    torch.testing.assert_close(found[0, 0], 3 * expected, rtol=1e-4, atol=1e-4)
+
+
+def test_while_it_is_trained_labels_are_smoothed_as_in_torch(writer):
+    text, answer = side([5, 2]), side([3, 3], seed=1)
+    writer.training = True  # itself alone: what is within drops nothing
+    try:
+        with torch.no_grad():
+            logits = writer.logits(text, answer["input_ids"], answer["attention_mask"])
+            found = writer([text, answer])
+    finally:
+        writer.training = False
+    expected = cross_entropy(
+        logits.flatten(0, 1), answer["input_ids"].flatten(), label_smoothing=0.1, reduction="sum"
+    )
+    torch.testing.assert_close(found.sum(), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_beams_are_as_likely_as_the_library_says(writer):
+    text = side([5, 2])
+    way = GeneratorRecipe(name="x", **(SMALL | {"length_penalty": 0.0, "max_answer": 6}))
+    with torch.no_grad():
+        ids, real = writer.write(text, way)
+        logs = [
+            -writer([text, {"input_ids": ids[:, place], "attention_mask": real[:, place]}])[:, 0]
+            for place in range(2)
+        ]
+    assert ids.shape[:2] == (2, 2)
+    assert (logs[0] >= logs[1] - 1e-4).all()
+
+
+def test_weights_that_are_shared_are_saved_once(writer):
+    own = writer.own_state()
+    assert len({values.data_ptr() for values in own.values()}) == len(own)
+    others = {name: values + 1 for name, values in own.items()}
+    before = {name: values.clone() for name, values in own.items()}
+    writer.load_own(others)
+    assert all(torch.equal(writer.own_state()[name], others[name]) for name in own)
+    writer.load_own(before)
+    with pytest.raises(RuntimeError, match="it lacks"):
+        writer.load_own(dict(list(before.items())[1:]))
+
+
+def test_the_loss_of_a_step_is_the_same_however_it_is_cut():
+    codec = LikelihoodCodec(problem="text", loss="cross-entropy", tokens=7.0)
+    losses = torch.arange(6.0)[:, None]
+    counts = torch.from_numpy(codec.encode(np.ones((6, 1))))
+    parts = [(losses[:2], counts[:2]), (losses[2:], counts[2:])]
+    cut_up = sum(codec.mean_loss(*each) * len(each[0]) / 6 for each in parts)
+    torch.testing.assert_close(codec.mean_loss(losses, counts), cut_up)
+    assert codec.from_json(codec.as_json()) == codec
