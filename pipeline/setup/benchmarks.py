@@ -179,7 +179,8 @@ BENCHMARKS: dict[str, Benchmark] = {
 """By the name that `init --benchmark` takes."""
 OTHER_NAMES = {"ynat": "klue-ynat", **{f"glue-{name}": name for name in BENCHMARKS}}
 NOT_YET = {
-    "klue-mrc": "klue-mrc asks for a span of a text, and Foldstack predicts one answer per row",
+    "klue-mrc": "klue-mrc asks for a span of a text and has no record here yet: its JSON is read "
+    "without --benchmark (docs/how-to-spans.md)",
     "klue-dp": "klue-dp asks for a tree, and Foldstack predicts one answer per row",
     "klue-dst": "klue-dst asks for the state of a dialogue, and Foldstack predicts one answer per "
     "row",
