@@ -250,7 +250,8 @@ class Span(Problem):
         number, inside = np.cumsum(first) - 1, labels > 0
         changes = np.diff(np.concatenate([[0], inside.astype(int), [0]]))
         starts, ends = np.flatnonzero(changes > 0), np.flatnonzero(changes < 0) - 1
-        given = {int(number[one]): (one, other) for one, other in zip(starts, ends, strict=True)}
+        pairs = zip(starts.tolist(), ends.tolist(), strict=True)
+        given = {int(number[one]): (int(one), int(other)) for one, other in pairs}
         fates = [0] * len(FATES)
         wanted: dict[int, list[tuple[int, int]]] = {}
         held = References.of(targets)

@@ -115,15 +115,6 @@ class TaughtFactory:
         for factory in (self.inner, *self.help.factories.values()):
             factory.close()
 
-    def settle(self) -> None:
-        """Settle the factory within, and those of the teachers."""
-        for factory in (self.inner, *self.help.factories.values()):
-            factory.settle()
-
-    def forget(self) -> None:
-        """That of the factory within."""
-        self.inner.forget()
-
     def remember(self, facts: Mapping[str, Any]) -> None:
         """Hand on what was learnt about the machine."""
         self.inner.remember(facts)
