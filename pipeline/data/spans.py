@@ -21,7 +21,7 @@ from pipeline.data.units import NUMBER, list_in, unit_ids
 from pipeline.problems.label_texts import is_number
 from pipeline.problems.span import MOST, targets_of
 
-LOST = 0.05
+LOST = 0.1
 """Share of the texts that may be left out because their answer does not stand in them."""
 
 

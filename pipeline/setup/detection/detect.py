@@ -33,7 +33,7 @@ from pipeline.setup.detection.inputs import find_entities, find_inputs, opened, 
 from pipeline.setup.detection.joins import find_joins, refuse_spans, spelled
 from pipeline.setup.detection.joins import widened as with_joins
 from pipeline.setup.detection.names import TARGETS, ask_names, target_rank
-from pipeline.setup.detection.profile import Profile, pieces_of, profile_of, profiles_of
+from pipeline.setup.detection.profile import Profile, profile_of, profiles_of
 from pipeline.setup.detection.spans import Spanned, find_spans, span_columns, span_task
 from pipeline.setup.detection.tags import Tagged, find_tags, tag_columns, tag_task
 from pipeline.setup.detection.target import (
@@ -359,14 +359,6 @@ def _task(
     each = problem is not None and problem_of(problem).in_a_cell == "one of each"
     if problem is None or (each and heads is None):
         return None
-    if problem_of(problem).generates and not overrides.problem:
-        for text in columns.texts:
-            if pieces_of(labelled[0][columns.targets[0]], labelled[0][text]):
-                told = f"{columns.targets[0]!r} is a piece of {text!r} in nearly every row"
-                choices.ask(
-                    "--problem text", f"{told}; if it is to be written all the same, say so"
-                )
-                return None
     labels = pd.concat([frame[columns.targets] for frame in labelled])
     pairs = bool(pairs_of(columns.texts))
     bounds = find_range(problem, labels, pairs, choices)

@@ -111,14 +111,3 @@ def profiles_of(frame: pd.DataFrame, columns: Sequence[str] | None = None) -> di
 
 def _sentence(text: str) -> bool:
     return not (is_number(text) or NO_SENTENCE.fullmatch(text.strip()))
-
-
-PIECES = 0.9
-"""Share of rows from which on answers count as pieces of a text."""
-
-
-def pieces_of(answers: pd.Series, texts: pd.Series) -> bool:
-    """Whether nearly all of the *answers* stand, word for word, in the *texts* of their rows."""
-    pairs = zip(answers.tolist(), texts.tolist(), strict=True)
-    inside = [answer.strip() in text for answer, text in pairs if answer.strip()]
-    return bool(inside) and sum(inside) >= PIECES * len(inside)

@@ -20,7 +20,7 @@ from pipeline.setup.detection.names import words
 from pipeline.setup.detection.profile import Profile
 
 LOOKED_AT = 500
-STANDS = 0.95
+STANDS = 0.9
 """Share of the answers that have to stand in their texts."""
 AT_PLACE = 0.8
 """Share of the answers that have to stand where a column of places says."""

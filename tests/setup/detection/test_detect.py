@@ -469,19 +469,6 @@ def test_some_names_are_better_known_for_targets_than_others(better, worse):
     assert target_rank(better) < target_rank(worse)
 
 
-def test_a_piece_of_the_text_is_no_label(tmp_path):
-    make = kinds.Maker("span")
-    texts = make.sentences(kinds.N)
-    kinds.handed_out(
-        tmp_path,
-        {"id": range(kinds.N), "text": texts, "selected_text": [text[20::-1] for text in texts]},
-        {"id": range(kinds.M), "text": make.sentences(kinds.M)},
-        {"id": range(kinds.M), "selected_text": ["x"] * kinds.M},
-    )
-    with pytest.raises(UsageError, match=r"'selected_text' is a piece of 'text'"):
-        look(tmp_path)
-
-
 def test_an_answer_in_words_is_a_text(tmp_path):
     make = kinds.Maker("text")
     texts, answers = make.sentences(kinds.N), make.sentences(kinds.N)
