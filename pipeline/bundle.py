@@ -115,8 +115,8 @@ def _lines(args: Any, about: dict[str, Any], size: int, seen: "Look") -> Iterato
     learners = sum(len(each["parts"]) for each in about["members"])
     honest = "untold" if about["honest"] is None else f"{about['honest']:.4f}"
     yield (
-        f"{about['submission']}: {about['method']}, {len(about['members'])} members with "
-        f"{learners} learners; honest {about['metric']} {honest}"
+        f"{about['submission']}: {about['method']}, {learners} learners of "
+        f"{len(about['members'])} runs; honest {about['metric']} {honest}"
     )
     if about["left_out"]:
         yield f"left out {', '.join(about['left_out'])}: of weight 0, so no answer needs it"

@@ -8,7 +8,6 @@ more, in FOLDSTACK_TOKEN or a file, never on the command line), or --insecure. C
 end it once requests that are being answered are done.
 """
 
-import logging
 import os
 import sys
 import tempfile
@@ -71,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     from pipeline.serve.app import SETTINGS, SEVERAL, TOKEN, Served, make_app
     from pipeline.serve.bundle import open_bundle
-    from pipeline.serve.guard import LOG, Limits
+    from pipeline.serve.guard import Limits, log_to_stderr
 
     limits = Limits(
         body=args.max_body,
@@ -92,8 +91,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ[SETTINGS] = served.written()
     if token:
         os.environ[TOKEN] = token
-    LOG.addHandler(logging.StreamHandler(sys.stderr))
-    LOG.setLevel(logging.INFO)
     settings = {
         "host": args.host,
         "port": args.port,
@@ -106,6 +103,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "h11_max_incomplete_event_size": 16_384,
     }
     if args.workers == 1:
+        log_to_stderr()
         app = make_app(served, token)
         print(f"serving {args.bundle} on http://{args.host}:{args.port}", file=sys.stderr)
         uvicorn.run(app, **settings)

@@ -36,7 +36,7 @@ from pipeline.base.errors import DataError, PipelineError
 from pipeline.serve.batching import Batches, Full, Row
 from pipeline.serve.bundle import Bundle, check_files, open_bundle
 from pipeline.serve.engine import Engine
-from pipeline.serve.guard import App, Guard, Limits, Refused, hashed, log
+from pipeline.serve.guard import App, Guard, Limits, Refused, hashed, log, log_to_stderr
 
 SETTINGS, TOKEN = "FOLDSTACK_SERVE", "FOLDSTACK_TOKEN"
 """Environment variables by which a worker knows what it serves, and its token."""
@@ -287,4 +287,5 @@ def _say_what_is_wrong(app: FastAPI) -> None:
 
 def of_environment() -> App:
     """The application of a worker process."""
+    log_to_stderr()
     return make_app(Served.read(os.environ[SETTINGS]), os.environ.get(TOKEN, ""))

@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import json
 import logging
+import sys
 import time
 import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -148,6 +149,14 @@ async def refuse(refused: Refused, request: str, send: Send) -> None:
         headers.append((b"www-authenticate", b"Bearer"))
     await send({"type": "http.response.start", "status": refused.status, "headers": headers})
     await send({"type": "http.response.body", "body": content})
+
+
+def log_to_stderr() -> None:
+    """Have this process write its lines to stderr: every worker does so for itself."""
+    LOG.setLevel(logging.INFO)
+    LOG.propagate = False
+    if not any(isinstance(each, logging.StreamHandler) for each in LOG.handlers):
+        LOG.addHandler(logging.StreamHandler(sys.stderr))
 
 
 def log(event: str, **facts: Any) -> None:
