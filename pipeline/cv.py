@@ -163,7 +163,7 @@ def _run(job: "Job", args: "Namespace", console: "Console") -> dict[str, Any] | 
     from pipeline.training.run import cross_validate, start_over, unfinished
 
     task = job.competition.task
-    metric = get_metric(task.metric, task, job.paths.root)
+    metric = get_metric(task.metric, task, Path(args.root))
     if args.fresh and not args.dry_run:
         _ask_before_deleting(job, args)
         start_over(job, args.only_fold)

@@ -61,6 +61,15 @@ def write(path: Path, header: list[str], rows: list[tuple]) -> None:
 
 def toy_competition(root: Path) -> Path:
     """60 training rows, 12 test rows, three folds, and a recipe `tiny` of 2 × 5 steps per fold."""
+    models = toy_files(root)
+    words = [" ".join([*SUBJECTS, *VERBS, *PLACES, "a in the"])]
+    backbone = tiny_backbone(root / "backbone", words)
+    (models / "tiny.yaml").write_text(RECIPE.format(backbone=backbone))
+    return root
+
+
+def toy_files(root: Path) -> Path:
+    """The competition without the recipe; the folder of its recipes."""
     columns = ["id", "sentence_1", "sentence_2", "label"]
     write(root / "train.csv", columns, pairs(60, "train"))
     test = pairs(12, "test")
@@ -69,10 +78,7 @@ def toy_competition(root: Path) -> Path:
     models = root / "configs" / "models"
     models.mkdir(parents=True)
     (root / "configs" / "default.yaml").write_text(CONFIG)
-    words = [" ".join([*SUBJECTS, *VERBS, *PLACES, "a in the"])]
-    backbone = tiny_backbone(root / "backbone", words)
-    (models / "tiny.yaml").write_text(RECIPE.format(backbone=backbone))
-    return root
+    return models
 
 
 def untrained(toy: Path, root: Path) -> Path:

@@ -34,6 +34,7 @@ POINTS = (
     "predicted",
     "fold",
     "run",
+    "trial",
 )
 """What may stand before the first colon."""
 KINDS = ("kill9", "term", "int", "raise", "enospc", "edquot", "erofs", "eio", "oom", "nan", "hang")

@@ -14,6 +14,10 @@ from typing import NamedTuple
 SAFE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,78}[A-Za-z0-9_-])?")  # Windows drops a last dot
 RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 """Device names on Windows, whatever their suffix."""
+RACE = "race.jsonl"
+"""Beside the runs of a competition: what pipeline.race has bought."""
+TUNE, STUDIES = "tune", "studies.db"
+"""The folder in runs/ that holds the trials of pipeline.tune; the studies in its folders."""
 
 
 def safe_name(name: str) -> str:

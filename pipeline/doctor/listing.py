@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline.base.config import Competition
 from pipeline.base.errors import UsageError, raise_if
-from pipeline.base.paths import safe_name
+from pipeline.base.paths import RACE, STUDIES, TUNE, safe_name
 from pipeline.data.tokens.files import NAME
 from pipeline.doctor.finding import Finding, attempt, ours, stranger
 from pipeline.doctor.submissions import submissions
@@ -84,6 +84,10 @@ def list_root(root: Path) -> Listing:
                 found = [run for run in found if not NAME.fullmatch(run.name)]
                 if not found:
                     continue
+            if competition == root / "runs" / TUNE:  # trials lie inside, and are no runs
+                found = [run for run in found if not (run / STUDIES).is_file()]
+                if not found:
+                    continue
             findings += more
             runs.setdefault(competition.name, set()).update(run.name for run in found)
     files, more = submissions(root / "submissions")
@@ -105,4 +109,5 @@ def _folders(folder: Path) -> tuple[list[Path], list[Finding]]:
     """The folders in *folder*; a link that leads nowhere counts as one."""
     paths, findings = attempt(folder, partial(ours, folder))
     folders = [path for path in paths or [] if path.is_dir() or path.is_symlink()]
-    return folders, findings + [stranger(path) for path in paths or [] if path not in folders]
+    strangers = [path for path in paths or [] if path not in folders and path.name != RACE]
+    return folders, findings + [stranger(path) for path in strangers]

@@ -8,8 +8,8 @@ from pipeline.base.doors import door
 
 if TYPE_CHECKING:
     from pipeline.training.disk_space import check_space as check_space
+    from pipeline.training.ground import jobs_of as jobs_of
     from pipeline.training.jobs import Job as Job
     from pipeline.training.jobs import Part as Part
-    from pipeline.training.jobs import jobs_of as jobs_of
 
 __getattr__ = door(__name__, __file__)

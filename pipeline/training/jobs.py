@@ -3,35 +3,26 @@ the options of `pipeline.cv` to the jobs it trains."""
 
 import hashlib
 import json
-import re
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.base import Competition, Paths, UsageError, read_json
+from pipeline.base import Competition, Paths, UsageError
 from pipeline.base.config import as_dict, flat, short
 from pipeline.base.cores import wait_asleep
 from pipeline.base.doors import load as load_object
 from pipeline.base.paths import Part, Workspace
-from pipeline.data import Table, Tables, load
+from pipeline.data import Table, Tables
 from pipeline.data.template import view_of
-from pipeline.data.units import documents
 from pipeline.folds import Folds
-from pipeline.folds.frozen import frozen
-from pipeline.folds.relation import questions
-from pipeline.metrics import get_metric
 from pipeline.models import Recipe
 from pipeline.models.clean import SeenFactory, libraries_of
 from pipeline.models.learner import Engine, LearnerFactory
 from pipeline.models.recipes import (
-    YOUNGER,
-    as_begun,
     as_values,
     find,
-    further_columns,
     row_steps_of,
     template_of,
     tta_steps_of,
@@ -40,16 +31,12 @@ from pipeline.models.registry import LEARNERS
 from pipeline.models.row_transforms.transform import (
     Place,
     Step,
-    check_steps,
-    check_tta,
     record_of,
     steps_of,
 )
 from pipeline.oof.manifest import HARMLESS, MANNER, SAME
-from pipeline.submissions.submission_file import try_submission
 from pipeline.training.checkpoints import Checkpoints
-from pipeline.training.options import FailurePolicy, policy_of
-from pipeline.training.teachers import taught
+from pipeline.training.options import FailurePolicy
 
 if TYPE_CHECKING:
     from jsonargparse import Namespace
@@ -72,6 +59,8 @@ class Job:
     policy: FailurePolicy = field(default_factory=FailurePolicy)
     notes: tuple[str, ...] = ()
     """What a person should know before it is trained."""
+    home: Path | None = None
+    """The competition's root, where that of *paths* is another: a trial's."""
     teaching: Mapping[str, Any] = field(default_factory=dict)
     """What predictions depend on beside the recipe where rows are taught (`training.teachers`)."""
 
@@ -117,34 +106,44 @@ class Job:
     @property
     def root(self) -> Path:
         """Relative paths of files start there."""
-        return self.paths.root
+        return self.home or self.paths.root
 
     @property
     def place(self) -> Place:
         """Where that is done."""
-        return Place(competition=self.competition, root=self.paths.root)
+        return Place(competition=self.competition, root=self.root)
 
     @cached_property
     def settings(self) -> dict[str, Any]:
         """Everything that the predictions of a part depend on, beside its seed."""
-        steps = record_of(self.row_steps, self.paths.root)
-        wordings = record_of(self.tta_steps, self.paths.root)
+        steps = record_of(self.row_steps, self.root)
+        wordings = record_of(self.tta_steps, self.root)
         libraries = libraries_of(self.recipe.clean)
         return {
-            "recipe": {
-                key: value for key, value in as_values(self.recipe).items() if key != "source"
-            },
-            "passport": self.folds.digest,
-            "task": as_dict(self.competition.task),
-            "columns": as_dict(self.competition.columns),
-            "test_rows": rows_digest(self.tables.test),
-            "extra_rows": rows_digest(self.tables.extra),
-            "holdout_rows": rows_digest(self.tables.holdout),
+            **shared_settings(self.competition, self.folds, self.tables),
+            "recipe": settings_of(self.recipe),
             **({"teaching": dict(self.teaching)} if self.teaching else {}),
             **({"row_transforms": steps} if steps else {}),
             **({"tta": wordings} if wordings else {}),
             **({"text_transforms": libraries} if libraries else {}),
         }
+
+
+def settings_of(recipe: Recipe) -> dict[str, Any]:
+    """The settings of *recipe* that its predictions depend on."""
+    return {key: value for key, value in as_values(recipe).items() if key != "source"}
+
+
+def shared_settings(competition: Competition, folds: Folds, tables: Tables) -> dict[str, Any]:
+    """What the predictions of all recipes on these *tables* depend on."""
+    return {
+        "passport": folds.digest,
+        "task": as_dict(competition.task),
+        "columns": as_dict(competition.columns),
+        "test_rows": rows_digest(tables.test),
+        "extra_rows": rows_digest(tables.extra),
+        "holdout_rows": rows_digest(tables.holdout),
+    }
 
 
 def rows_digest(table: Table | None) -> str | None:
@@ -245,130 +244,8 @@ def models_of(args: "Namespace") -> dict[str, str]:
     return {find(model, root, args.set or []).name: model for model in args.model}
 
 
-def _planned(recipe: Recipe, elsewhere: bool) -> Recipe:
+def planned(recipe: Recipe, elsewhere: bool) -> Recipe:
     """*recipe* as this machine can make it; where it is trained *elsewhere*, the precision asked
     for need not be possible here."""
     anywhere = {"precision": "auto"} if "precision" in recipe.__dataclass_fields__ else {}
     return replace(recipe, **anywhere) if elsewhere else recipe
-
-
-def jobs_of(args: "Namespace", competition: Competition) -> Iterator[Job]:
-    """One job per model. Every recipe is looked up, and the folds are frozen, before the first is
-    yielded; weights are loaded one model at a time."""
-    policy, recipes = policy_of(args), recipes_of(args)
-    root = Path(args.root)
-    for recipe in recipes.values():
-        libraries_of(recipe.clean)
-        place = Place(competition=competition, root=root)
-        steps = steps_of(row_steps_of(recipe))
-        check_steps("rows", steps, place)
-        check_tta("tta", steps_of(tta_steps_of(recipe)), place)
-        if steps and (beside := list(getattr(recipe, "teaching", {}))):
-            raise UsageError(
-                f"rows beside {', '.join(beside)} in {recipe.name}: a teacher asks about the rows "
-                "of the fold, and rows made of them would be on both sides; leave one out"
-            )
-        if not LEARNERS[recipe.learner].weighs and any(each.transform.weighs for each in steps):
-            raise UsageError(
-                f"rows: the learner {recipe.learner} of {recipe.name} counts all rows alike; take "
-                "under-sample, or copies of rows, in place of weight"
-            )
-    tables = load(competition, root)
-    wider = {
-        name: load(competition, root, columns)
-        for name, recipe in recipes.items()
-        if (columns := further_columns(recipe))
-    }
-    try_submission(competition, tables, get_metric(competition.task.metric, competition.task, root))
-    paths = Paths(root, competition.name)
-    folds = frozen_folds(competition, paths, tables, keep=not args.dry_run)
-    asked = _questions(competition, tables, folds)
-    folds = replace(folds, notes=(*folds.notes, *asked))
-    tokens = None if args.dry_run else paths.tokens
-    for name, found in recipes.items():
-        anew = args.fresh and not args.only_fold
-        recipe = found if anew else _as_begun(paths, found)
-        factory = make_factory(_planned(recipe, bool(args.cluster)), competition, policy, tokens)
-        seeds, notes = sorted(set(args.seed)), list[str]()
-        teaching = taught(
-            recipe,
-            competition,
-            factory,
-            paths,
-            wider.get(name, tables),
-            lambda each: make_factory(each, competition, policy, tokens),
-            rows_digest,
-        )
-        factory = teaching.factory
-        if recipe != found:
-            old = {key: as_dict(recipe)[key] for key in YOUNGER if key in as_dict(recipe)}
-            settings = ", ".join(f"{key} {value}" for key, value in old.items() if value)
-            notes += [f"it was begun by an earlier release and goes on so: {settings}"]
-        drawn = any(step.transform.seeds_matter for step in steps_of(row_steps_of(recipe)))
-        if not drawn and not factory.seeds_matter(tables.train):
-            seeds = _one_seed(seeds, _begun_seeds(paths, name))
-            if seeds != sorted(set(args.seed)):
-                notes.append(f"every seed gives the same bytes: seed {seeds[0]} stands for all")
-        job = Job(
-            run=name,
-            competition=competition,
-            recipe=recipe,
-            tables=wider.get(name, tables),
-            folds=folds,
-            factory=factory,
-            paths=paths,
-            seeds=seeds,
-            keep_weights=not args.no_weights,
-            policy=policy,
-            notes=(*notes, *teaching.notes),
-            teaching=teaching.settings,
-        )
-        yield job
-        job.factory.close()  # before the next model is loaded
-
-
-def _questions(competition: Competition, tables: Tables, folds: Folds) -> list[str]:
-    """What to ask about how held-out rows, or documents, stand to their training part."""
-    train = documents(tables.train, competition.task)
-    test, fold_of_row = documents(tables.test, competition.task), folds.fold_of_row
-    if tables.train.units is not None:
-        fold_of_row = fold_of_row[:, tables.train.units.first]
-    return questions(train, test, fold_of_row, competition.folds)
-
-
-def _as_begun(paths: Paths, recipe: Recipe) -> Recipe:
-    """*recipe*, as an earlier release read it where that has begun the run."""
-    for seed in _begun_seeds(paths, recipe.name):
-        for fold in sorted(paths.run(recipe.name).glob(f"seed-{seed}/*.json")):
-            return as_begun(recipe, read_json(fold).get("settings", {}).get("recipe", {}))
-    return recipe
-
-
-def _begun_seeds(paths: Paths, run: str) -> list[int]:
-    """Seeds of which a fold is there, ascending."""
-    named = (
-        re.fullmatch(r"seed-(-?\d+)", path.parent.name)
-        for path in paths.run(run).glob("seed-*/*.json")
-    )
-    return sorted({int(name[1]) for name in named if name})
-
-
-def _one_seed(asked: list[int], begun: list[int]) -> list[int]:
-    """Which seed is trained where all give the same: one that was begun, else the first.
-
-    >>> _one_seed([1, 2, 3], []), _one_seed([1, 2], [2, 7]), _one_seed([43], [42])
-    ([1], [2], [42])
-    """
-    return ([seed for seed in begun if seed in asked] or begun or asked)[:1]
-
-
-def frozen_folds(competition: Competition, paths: Paths, tables: Tables, keep: bool) -> Folds:
-    """The frozen folds; where there are none and *keep* is false, those that would be frozen."""
-    if keep or paths.passport.exists():
-        return frozen(competition, paths, tables.train, tables.extra)
-    own_file = competition.folds.file
-    absolute = None if own_file is None else str((paths.root / own_file).absolute())
-    trial = replace(competition, folds=replace(competition.folds, file=absolute))
-    with tempfile.TemporaryDirectory() as folder:
-        elsewhere = Paths(Path(folder), competition.name)
-        return frozen(trial, elsewhere, tables.train, tables.extra)

@@ -21,8 +21,8 @@ OnNan = Literal["stop", "rollback", "skip-fold"]
 def add_options(options: Parser) -> None:
     """What is trained, how it behaves in trouble, and by how many."""
     _add_what(options)
-    _add_trouble(options)
-    _add_wide(options)
+    add_trouble(options)
+    add_wide(options)
 
 
 def _add_what(options: Parser) -> None:
@@ -63,7 +63,8 @@ def _add_what(options: Parser) -> None:
     options.add_argument("--dry-run", action="store_true", help="say what would be trained")
 
 
-def _add_trouble(options: Parser) -> None:
+def add_trouble(options: Parser) -> None:
+    """How a training behaves in trouble."""
     options.add_argument(
         "--time-limit",
         metavar="11h30m",
@@ -89,7 +90,8 @@ def _add_trouble(options: Parser) -> None:
     )
 
 
-def _add_wide(options: Parser) -> None:
+def add_wide(options: Parser) -> None:
+    """By how many processes, or by which cluster."""
     options.add_argument(
         "--workers",
         type=int,
@@ -101,6 +103,7 @@ def _add_wide(options: Parser) -> None:
         "--workers-per-gpu", type=int, default=1, metavar="M", help="let so many share a GPU"
     )
     options.add_argument("--worker", type=int, help=SUPPRESS)
+    options.add_argument("--into", default=".", help=SUPPRESS)  # a folder of the root, for a search
     options.add_argument(
         "--cluster",
         metavar="ADDRESS",
@@ -133,6 +136,12 @@ def check_options(args: "Namespace", competition: Competition) -> None:
     if unknown:
         last = competition.folds.count - 1
         problems.append(f"--only-fold {unknown[0]}: the folds are 0 to {last}")
+    raise_if([*problems, *check_wide(args)], UsageError)
+
+
+def check_wide(args: "Namespace") -> list[str]:
+    """What is wrong with the options of trouble and of workers."""
+    problems = []
     if args.workers < 1:
         problems.append(f"--workers {args.workers}: expected 1 or more")
     if args.workers_per_gpu < 1:
@@ -147,7 +156,7 @@ def check_options(args: "Namespace", competition: Competition) -> None:
         problems.append(f"--cluster-gpus {args.cluster_gpus:g}: expected 0 or more")
     if args.min_free_gb < 0:
         problems.append(f"--min-free-gb {args.min_free_gb:g}: expected 0 or more")
-    raise_if(problems, UsageError)
+    return problems
 
 
 # How a run behaves when things go wrong: fixed once for all its folds.

@@ -1,8 +1,8 @@
 from pipeline.base.files import commit_json
 from pipeline.cv import parser
 from pipeline.models.linear import learner
-from pipeline.training import jobs as wiring
-from pipeline.training.jobs import jobs_of
+from pipeline.training import ground as wiring
+from pipeline.training.ground import jobs_of
 from tests.toy import toy_competition
 
 

@@ -237,6 +237,15 @@ class RayCluster:
             scheduling_strategy="SPREAD",
         )
 
+    def at_once(self) -> int:
+        """How many folds its nodes have room for side by side, at least 1."""
+        living = [node["Resources"] for node in self.ray.nodes() if self.resources.fits(node)]
+        by_cpu = [int(found["CPU"] / self.resources.cpus) for found in living]
+        if not self.resources.gpus:
+            return max(1, sum(by_cpu))
+        by_gpu = [int(found["GPU"] / self.resources.gpus) for found in living]
+        return max(1, sum(map(min, by_cpu, by_gpu)))
+
     def submit(self, argv: Sequence[str]) -> Any:
         """Start a fold where there is room; Ray lets it wait until there is."""
         return self.task.remote(list(argv), self.folder, self.environment)
@@ -325,16 +334,17 @@ def on_cluster(
     ray = connect(args.cluster)
     try:
         with STOP.listening():  # Ray takes the signals for itself when it connects
-            cluster = _cluster(ray, args, any(each.on_gpu for each in missing), len(tasks), say)
+            cluster = cluster_of(ray, args, any(each.on_gpu for each in missing), len(tasks), say)
             Scheduler(cluster, tasks, STOP, say).work()
     finally:
         ray.shutdown()
 
 
-def _cluster(
-    ray: Any, args: "Namespace", on_gpu: bool, folds: int, say: Callable[[str], None]
+def cluster_of(
+    ray: Any, args: "Namespace", on_gpu: bool, folds: int | None, say: Callable[[str], None]
 ) -> RayCluster:
-    """The cluster behind *ray*, its nodes asked whether they can train here, and told about."""
+    """The cluster behind *ray*, its nodes asked whether they can train here, and told about;
+    *folds*: how many are to be trained, None where that is not known yet."""
     nodes = ray.nodes()
     resources = resources_for(nodes, args.cluster_cpus, args.cluster_gpus, on_gpu)
     able = [node for node in nodes if resources.fits(node)]
@@ -346,5 +356,6 @@ def _cluster(
     folder = str(Path.cwd())
     names = sorted(set(check_nodes(ray, able, Path(args.root), folder, environment)))
     counted = f"{len(able)} {'node' if len(able) == 1 else 'nodes'} ({', '.join(names)})"
-    say(f"cluster {args.cluster}: {folds} folds for {counted}, each with {resources}")
+    many = "folds" if folds is None else f"{folds} folds"
+    say(f"cluster {args.cluster}: {many} for {counted}, each with {resources}")
     return RayCluster(ray, args.cluster, resources, folder, environment)

@@ -85,7 +85,7 @@ def of_worker(argv: Sequence[str]) -> list[str]:
     >>> of_worker(["--model", "linear", "--workers", "2", "--fresh", "--time-limit=9h"])
     ['--model', 'linear']
     """
-    return _without(argv, WITH_VALUE, FLAGS)
+    return without(argv, WITH_VALUE, FLAGS)
 
 
 def of_fold(argv: Sequence[str], model: str, seed: int, fold: int) -> list[str]:
@@ -95,12 +95,13 @@ def of_fold(argv: Sequence[str], model: str, seed: int, fold: int) -> list[str]:
     >>> of_fold(["--model=a", "--model", "b", "--seed", "1", "2", "--cluster", "auto"], "b", 2, 0)
     ['--seed', '1', '2', '--model', 'b', '--seed', '2', '--only-fold', '0', '--worker', '1']
     """
-    kept = _without(argv, (*WITH_VALUE, "--model"), FLAGS)
+    kept = without(argv, (*WITH_VALUE, "--model"), FLAGS)
     one = ["--model", model, "--seed", str(seed), "--only-fold", str(fold)]
     return [*kept, *one, "--worker", "1"]
 
 
-def _without(argv: Sequence[str], with_value: Sequence[str], flags: Sequence[str]) -> list[str]:
+def without(argv: Sequence[str], with_value: Sequence[str], flags: Sequence[str]) -> list[str]:
+    """*argv* without these options and their values, and without these flags."""
     kept: list[str] = []
     skip = False
     for argument in argv:

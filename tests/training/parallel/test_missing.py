@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from pipeline.models.recipes import TransformerRecipe
-from pipeline.training.jobs import _planned
+from pipeline.training.jobs import planned
 from pipeline.training.parallel.scheduler import errands_of
 from pipeline.training.parallel.workers import missing_of
 from tests.training.toys import make_job
@@ -43,5 +43,5 @@ def test_news_are_what_a_fold_wrote_down_since_it_was_last_asked(tmp_path):
 
 def test_a_precision_that_only_the_nodes_can_compute_in_is_no_mistake_here():
     recipe = TransformerRecipe(name="a", backbone="b", precision="bf16")
-    assert _planned(recipe, elsewhere=True).precision == "auto"
-    assert _planned(recipe, elsewhere=False) is recipe
+    assert planned(recipe, elsewhere=True).precision == "auto"
+    assert planned(recipe, elsewhere=False) is recipe

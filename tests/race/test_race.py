@@ -1,0 +1,146 @@
+"""`pipeline.race` on the toy competition: what it trains, what it says that this bought, and how it
+ends in time."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.api import called
+from pipeline.base import UsageError
+from pipeline.base.command import Stopped
+from pipeline.doctor.__main__ import main as doctor
+from pipeline.race.__main__ import main
+from pipeline.race.race import PARTS, parts_by_group
+from pipeline.tune import bench
+from tests.toy import toy_files
+
+RECIPES = {
+    "poor": "learner: linear\nbuckets: 4\nchar_ngrams: [1, 1]\nword_ngrams: [1, 1]\n",
+    "good": "learner: linear\nbuckets: 1024\nchar_ngrams: [1, 3]\n",
+}
+ASKED = ["--model", "poor", "--model", "good", "--hours", "1"]
+
+
+def competition(root: Path) -> Path:
+    models = toy_files(root)
+    for name, text in RECIPES.items():
+        (models / f"{name}.yaml").write_text(text)
+    return root
+
+
+def raced(root: Path, *words: str) -> dict[str, Any]:
+    found: dict[str, Any] = called(main, ["--root", str(root), *(words or ASKED)])
+    return found
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> Path:
+    return competition(tmp_path_factory.mktemp("race"))
+
+
+@pytest.fixture(scope="module")
+def first(root) -> tuple[dict[str, Any], list[tuple[str, int]]]:
+    """What the race answers, and the folds in the order in which they were trained."""
+    trained, real = [], bench.cross_validate
+
+    def noted(job, metric, watch, announce, folds=()):
+        trained.extend((job.run, fold) for fold in folds)
+        return real(job, metric, watch, announce, folds)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bench, "cross_validate", noted)
+        return raced(root), trained
+
+
+def test_the_first_fold_of_everything_then_one_run_is_completed(root, first):
+    answer, trained = first
+    assert set(trained[:2]) == {("poor", 0), ("good", 0)}
+    assert {run for run, _ in trained[2:4]} in ({"poor"}, {"good"})  # a submission in hand
+    assert sorted(trained) == [(run, fold) for run in ("good", "poor") for fold in range(3)]
+    assert [each["stands"] for each in answer["runs"]] == ["complete", "complete"]
+
+
+def test_a_submission_is_written_and_scored_honestly(root, first):
+    answer, _ = first
+    path = Path(answer["submission"])
+    told = json.loads(path.with_suffix(".json").read_text())
+    assert told["scores"]["honest"] == pytest.approx(answer["honest"])
+    assert len(path.read_text().splitlines()) == 13
+
+
+def test_the_same_command_goes_on_and_trains_nothing_twice(root, first):
+    times = {path: path.stat().st_mtime_ns for path in root.glob("oof/**/*.npz")}
+    again = raced(root)
+    assert {path: path.stat().st_mtime_ns for path in root.glob("oof/**/*.npz")} == times
+    assert again["honest"] == pytest.approx(first[0]["honest"])
+    assert again["bought"] == {"gain": 0.0, "runs": []}
+    assert again["submission"] == first[0]["submission"]  # the same bytes are one file
+
+
+def test_the_doctor_knows_the_account(root, first, capsys):
+    doctor(["--root", str(root), "--quick"])
+    assert "race.jsonl" not in capsys.readouterr().out
+
+
+def test_a_run_that_costs_is_left_out_of_the_ensemble(root, first):
+    lines = [json.loads(line) for line in (root / "runs/toy/race.jsonl").read_text().splitlines()]
+    scores = [each["honest"] for each in lines if each["what"] == "score"]
+    assert scores == sorted(scores)  # never falls
+    out = {each["run"] for each in lines if each["what"] == "left out"}
+    assert out.isdisjoint(lines[-1]["runs"])
+    assert {*out, *lines[-1]["runs"]} == {"poor", "good"}
+
+
+def test_when_the_time_is_up_what_was_begun_is_saved_and_a_submission_written(
+    tmp_path, monkeypatch, capsys
+):
+    competition(tmp_path)
+    real = bench.cross_validate
+
+    def late(job, metric, watch, announce, folds=()):
+        if job.run == "good" and list(folds) != []:
+            raise Stopped("the time limit of --hours", 75)
+        return real(job, metric, watch, announce, folds)
+
+    monkeypatch.setattr(bench, "cross_validate", late)
+    answer = raced(tmp_path)
+    stands = {each["run"]: (each["folds"], each["stands"]) for each in answer["runs"]}
+    assert stands["poor"] == (3, "complete")
+    assert stands["good"] == (0, "out: the time for it is up; what it has is saved")
+    assert Path(answer["submission"]).exists()
+
+
+def test_a_signal_ends_the_race_at_once(tmp_path, monkeypatch):
+    competition(tmp_path)
+
+    def interrupted(*_: Any) -> None:
+        raise Stopped("Ctrl-C", 130)
+
+    monkeypatch.setattr(bench, "cross_validate", interrupted)
+    with pytest.raises(Stopped):
+        raced(tmp_path)
+    assert not list(tmp_path.glob("submissions/*"))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--model", "good"], "--hours is missing"),
+        (["--hours", "1"], "--model is missing"),
+        (["--model", "good", "--hours", "-1"], "--hours -1"),
+        (["--model", "good", "--hours", "1", "--time-limit", "1h"], "--time-limit"),
+    ],
+)
+def test_what_cannot_be_raced_is_refused(root, words, said):
+    with pytest.raises(UsageError, match=said):
+        main(["--root", str(root), *words])
+
+
+def test_the_rows_of_a_group_stay_in_one_part():
+    groups = np.repeat(np.arange(10), 3)
+    parts = parts_by_group(groups, 0)
+    assert sorted(set(parts.tolist())) == list(range(PARTS))
+    assert all(len(set(parts[groups == each].tolist())) == 1 for each in range(10))
