@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -296,6 +296,9 @@ def conclude(
         about.get("train"),
     )
     evidence, members, pruned = without_copies(evidence, members)
+    if members.apart:  # what nobody is left to tell of new rows is no fact
+        about = facts_by_file(train, test, holdout, slice_by, members.apart)
+        evidence = replace(evidence, facts=about.get("train"), _cache={}, _latest={})
     judged = evidence.judged_by(judging(metric))
     taken = method in FIXED and not doubted(members.manifests, fixed=True)
     proved = not taken or not doubted(members.manifests, fixed=False)

@@ -48,8 +48,9 @@ class Members:
 
     def keep(self, places: Sequence[int]) -> "Members":
         """The members at these positions only."""
+        kept = [self.names[place] for place in places]
         return Members(
-            names=[self.names[place] for place in places],
+            names=kept,
             manifests=[self.manifests[place] for place in places],
             oof=[self.oof[place] for place in places],
             test=[self.test[place] for place in places],
@@ -57,7 +58,10 @@ class Members:
             by_fold={
                 name: [each[place] for place in places] for name, each in self.by_fold.items()
             },
-            apart=self.apart,
+            apart={
+                part: {name: each[name] for name in kept if name in each}
+                for part, each in self.apart.items()
+            },
         )
 
 

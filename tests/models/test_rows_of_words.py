@@ -278,13 +278,13 @@ def test_every_learner_that_says_so_heeds_what_rows_count(toy, model):
     assert found[1e-3] > found[1.0] + (0.05 if model == "tiny" else 0.3)
 
 
-def test_weights_and_what_cannot_heed_them_are_refused_together(toy, tmp_path, capsys):
-    told = ["--root", str(toy), "--model", "tiny", "--set", "rows=[weight]"]
-    assert run(main, [*told, "--set", "loss=concordance", "--only-fold", "0"]) == 2
-    assert "compares the rows of a step with each other" in capsys.readouterr().err
+def test_what_a_recipe_cannot_do_beside_rows_is_refused_before_anything_is_trained(toy, capsys):
     frozen = "learner: embeddings\nbackbone: package:nothing\nrows: [weight]\n"
     (toy / "configs" / "models" / "frozen.yaml").write_text(frozen)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("pipeline.training.jobs.check_weights", lambda recipe: None)
         assert run(main, ["--root", str(toy), "--model", "frozen"]) == 2
     assert "counts all rows alike; take under-sample" in capsys.readouterr().err
+    asked = ["--set", "rows=[swap]", "--set", "noise={action: drop}"]
+    assert run(main, ["--root", str(toy), "--model", "linear", *asked]) == 2
+    assert "rows beside noise in linear" in capsys.readouterr().err

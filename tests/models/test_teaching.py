@@ -16,6 +16,7 @@ from pipeline.metrics.label_doubt import LabelDoubts, label_doubts
 from pipeline.models.linear.solver import Design, fit_glm
 from pipeline.models.linear.targets import SOFT, answers_of, learn_answers
 from pipeline.models.recipes import LinearRecipe, as_values
+from pipeline.models.registry import LEARNERS
 from pipeline.models.teaching.learner import Help, TaughtFactory, surest
 from pipeline.models.teaching.settings import Distil, Noise, Pseudo, Teacher
 from pipeline.models.transformer.losses import TargetCodec, counted
@@ -250,8 +251,9 @@ def test_a_recipe_without_teachers_has_the_settings_that_it_had():
     ],
 )
 def test_what_cannot_be_is_said_before_anything_is_trained(
-    tmp_path, capsys, model, setting, message
+    tmp_path, capsys, monkeypatch, model, setting, message
 ):
+    monkeypatch.setitem(LEARNERS, "boosting", replace(LEARNERS["boosting"], weighs=False))
     folder = Folder(tmp_path)
     folder.write()
     arguments = ["--config", str(tmp_path / "configs" / "default.yaml"), "--root", str(tmp_path)]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import predict
+from pipeline import bundle, predict
 from pipeline.base.command import run
 from pipeline.base.config import Competition
 from pipeline.base.errors import UsageError
@@ -94,7 +94,10 @@ def test_run_json_and_the_page_name_the_rows_that_are_most_apart(root, capsys):
 
 def test_the_second_layer_sees_it_and_new_rows_are_predicted_the_same(root, tmp_path):
     plain, both = names(root)
-    asked = ["--root", str(root), "--runs", plain, both, "--method", "layers"]
+    other = ["--root", str(root), "--model", "linear", "--set", "char_ngrams=[4, 4]"]
+    assert run(main, other) == 0
+    third = find("linear", root, ["char_ngrams=[4, 4]"]).name
+    asked = ["--root", str(root), "--runs", third, both, "--method", "layers"]
     assert run(ensemble.main, asked) == 0
     (csv,) = (root / "submissions").glob("toy-*-layers.csv")
     record = csv.with_suffix(".json").read_text()
@@ -157,3 +160,11 @@ def test_what_needs_a_label_is_refused(root, entry):
 def test_a_recipe_without_it_is_written_as_before(root):
     assert "tta" not in as_values(find("linear", root))
     assert not [name for name in fold(root, names(root)[0])[1]["settings"] if "tta" in name]
+
+
+def test_a_bundle_of_a_member_with_several_wordings_is_refused(root, tmp_path, capsys):
+    (csv,) = (root / "submissions").glob("toy-*-layers.csv")
+    out = tmp_path / "bundle"
+    assert run(bundle.main, [str(csv), "--root", str(root), "-o", str(out)]) == 2
+    assert "asked about several wordings (tta) is not packed" in capsys.readouterr().err
+    assert not out.exists()

@@ -109,7 +109,8 @@ def check_place(out: Path) -> None:
 def pack(asked: Asked, folder: Path) -> None:
     """Write all of the bundle but its checksums into *folder*."""
     outcome, competition = asked.made.outcome, asked.origin.competition
-    several = [each["name"] for each in asked.members.manifests if each["recipe"].get("tta")]
+    runs = outcome.members.manifests  # of all: a second layer sees those that have no weight, too
+    several = [each["name"] for each in runs if each["recipe"].get("tta")]
     if several:
         raise UsageError(
             f"{', '.join(several)}: a member that is asked about several wordings (tta) is not "
