@@ -5,6 +5,7 @@ import json
 import pytest
 
 from benchmarks.craft import __main__ as craft
+from benchmarks.craft import teachers
 from benchmarks.shared.machine import PROJECT
 from pipeline.models.recipes import find
 
@@ -52,3 +53,20 @@ def test_what_was_trained_is_not_trained_again_and_the_page_pairs_it(tmp_path, m
     assert "| focal | +0.1050 | +0.0958 to +0.1142 | 4 | 2.00× | +0 |" in said
     craft.main([*asked[:-1], "0", "--seeds", "3"])
     assert len(calls) == 8, "no time was given"
+
+
+@pytest.mark.parametrize("labels", teachers.TRICKS)
+def test_every_teacher_is_a_recipe_and_what_leaks_is_none(labels):
+    for changes in teachers.TRICKS[labels].values():
+        asked = [each for each in changes if teachers.BY_A_RUN not in each]
+        assert bool(find("linear", PROJECT, asked).teaching) == bool(asked)
+
+
+def test_a_page_of_teachers_pairs_by_seed_and_fold():
+    case = {"data": "ynat", "labels": teachers.TRUE, "model": "linear", "rows": 90, "folds": 3}
+    lines = [
+        {**case, "trick": trick, "seed": 1, "fold": fold, "metric": "macro-f1", "score": score}
+        for trick, scores in {"plain": [0.5, 0.6], "distil 0.5": [0.6, 0.8]}.items()
+        for fold, score in enumerate(scores)
+    ]
+    assert "| distil 0.5 | +0.1500 | -0.4853 to +0.7853 | 2 |" in teachers.page(lines)
