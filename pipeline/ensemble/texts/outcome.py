@@ -173,7 +173,8 @@ def conclude_texts(
     if method == AUTO:
         choice = nest.choose(every)
         chosen, reason, wavers = choice.method, choice.reason, nest.wavers(choice.method)
-    blends = nest.left_out(method, every)
+    told_of = min((method, chosen), key=nest.honest_gain)  # of the file as it is, never the higher
+    blends = nest.left_out(told_of, every)
     taken = evidence.places(blends)[1]
     predicted = pool.texts[taken]
     single = pool.texts[evidence.places(nest.left_out("best", every))[1]]
@@ -191,7 +192,7 @@ def conclude_texts(
         method=chosen,
         reason=reason,
         wavers=wavers,
-        members=_members(nest, method, blend),
+        members=_members(nest, told_of, blend),
         methods=[
             MethodLine(
                 name=name,
@@ -202,10 +203,10 @@ def conclude_texts(
             for name in METHODS
         ],
         blend=blend,
-        honest=nest.honest_gain(method),
-        interval=_interval(nest.honest_gain(method), nest.resampled(method, every), nest),
-        in_sample=nest.in_sample_gain(method),
-        over_single=gain_over(nest, method, "best"),
+        honest=nest.honest_gain(told_of),
+        interval=_interval(nest.honest_gain(told_of), nest.resampled(told_of, every), nest),
+        in_sample=nest.in_sample_gain(told_of),
+        over_single=gain_over(nest, told_of, "best"),
         others={
             name: (
                 _other(name, competition, train.references, predicted, nest),

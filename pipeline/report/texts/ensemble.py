@@ -49,7 +49,7 @@ def text_lines(outcome: TextOutcome) -> Iterator[str | Grid]:
     yield _methods(outcome, word)
     yield f"method   {outcome.method} ({WAYS[outcome.method]}): {outcome.reason}"
     if outcome.wavers:
-        yield "         without some fold another method is chosen; the score holds that choice"
+        yield "         without some fold another method is chosen: the lower score is told"
     if not outcome.blend.alone:
         yield f"         {_trust(outcome)}"
     yield (
