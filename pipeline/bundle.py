@@ -156,7 +156,8 @@ def _measured(asked: "Asked", effect: "Effect | None", proof: "Proof | None") ->
             f"{asked.made.outcome.metric.name} {scores[0]} -> {scores[1]}"
         )
     if proof is not None:
-        same = "the submission's bytes" if proof.same else "OTHER bytes than the submission's"
+        other = "OTHER bytes than the submission's" + (", as float16 tells" if effect else "")
+        same = "the submission's bytes" if proof.same else other
         yield (
             f"proof    predict.py alone, in an empty folder with {proof.cut_off}: {same}, in "
             f"{proof.seconds:.0f} s"
