@@ -19,6 +19,7 @@ from pipeline.base import UsageError
 from pipeline.base.command import STOP
 from pipeline.base.paths import RACE
 from pipeline.base.seeding import generator
+from pipeline.data.join import shared
 from pipeline.ensemble import Gain
 from pipeline.ensemble.evidence import Evidence
 from pipeline.ensemble.honest import AUTO, Nest, difference
@@ -220,13 +221,13 @@ class Race:
 
     def _held_out(self, recipe: Recipe, done: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """Rows (their places in the order of the folds) and the run's predictions for them."""
-        place = {each: number for number, each in enumerate(self.bench.ground.folds.ids.tolist())}
+        ids = self.bench.ground.folds.ids
         rows: list[int] = []
         values = []
         for fold in done:
             first = self.bench.parts(recipe, fold)[0]  # of the first repeat
             found = read_fold(first.with_suffix(".npz"))[0]
-            rows += [place[each] for each in found.valid_ids.tolist()]
+            rows += shared(found.valid_ids, ids)[1].tolist()
             values.append(found.valid)
         order = np.argsort(rows, kind="stable")
         return np.array(rows)[order], np.concatenate(values)[order].astype(float)

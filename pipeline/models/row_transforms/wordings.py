@@ -14,6 +14,7 @@ import numpy as np
 
 from pipeline.base.seeding import derive_seed
 from pipeline.data import Table
+from pipeline.data.join import shared
 from pipeline.data.table import concatenate
 from pipeline.models.row_transforms.transform import Place, Step
 
@@ -35,8 +36,7 @@ def averaged(
     parents = whole.parents
     assert parents is not None
     said = np.asarray(predict(replace(whole, parents=None)))
-    row_of = {row_id: row for row, row_id in enumerate(table.ids.tolist())}
-    rows = np.array([row_of[parent] for parent in parents.tolist()], dtype=int)
+    _, rows = shared(parents, table.ids)
     shape = (len(table), said.shape[1])
     total, low, high = np.zeros(shape), np.full(shape, np.inf), np.full(shape, -np.inf)
     np.add.at(total, rows, said)
