@@ -15,7 +15,7 @@ from safetensors.numpy import save
 from pipeline.base.files import sha256
 from pipeline.base.paths import Workspace
 from pipeline.doctor.workspace import SAVED
-from pipeline.models import crf
+from pipeline.models import crf, nearest
 from pipeline.models.boosting import learner as boosting
 from pipeline.models.embeddings import learner as embeddings
 from pipeline.models.linear import learner as linear
@@ -64,9 +64,9 @@ def note_of(root, path):
 
 
 def test_the_names_are_those_that_the_learners_write():
-    learners = (linear, crf, boosting, embeddings, fine_tuning)
+    learners = (linear, crf, boosting, embeddings, fine_tuning, nearest)
     source = "".join(map(inspect.getsource, learners))
-    assert len(SAVED) == len(learners) == len(LEARNERS)
+    assert len(SAVED) == len(learners) == len({kind.saved for kind in LEARNERS.values()})
     for settings, (weights, field) in SAVED.items():
         for name in (settings, weights, field):
             assert f'"{name}"' in source

@@ -118,7 +118,7 @@ def prove_alone(asked: Asked, folder: Path) -> Proof:
         home.mkdir()
         guard.mkdir()
         (guard / "sitecustomize.py").write_text(GUARD, encoding="utf-8")
-        out = Path(empty) / "answers.csv"
+        out = Path(empty) / "predicted.csv"
         command = [sys.executable, str(folder.resolve() / "predict.py")]
         command += [str((asked.root / data.test).resolve()), "-o", str(out)]
         if data.sample_submission:
