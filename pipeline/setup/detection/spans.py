@@ -24,10 +24,9 @@ STANDS = 0.9
 """Share of the answers that have to stand in their texts."""
 AT_PLACE = 0.8
 """Share of the answers that have to stand where a column of places says."""
-DISTINCT = 0.2
-"""Share of answers that are different from each other, from which on they are no classes, or as
-many as FEW of them."""
 FEW = 50
+"""Different answers that may be classes, at most; classes come again, AGAIN times on average."""
+AGAIN = 3
 ASKED = ("question", "query", "ask", "prompt", "sentiment", "label", "aspect", "keyword")
 """Words of the name of a column that says what is asked."""
 ASIDE = frozenset({"is_impossible"})
@@ -76,7 +75,7 @@ def find_spans(
     for target in named or only_train:
         cells = [_several(cell) for cell in rows[target].tolist()]
         given = {text for each in cells for text in each[:1]}
-        classes = len(given) < max(min(FEW, DISTINCT * sum(map(bool, cells))), 3)
+        classes = len(given) <= max(2, min(FEW, sum(map(bool, cells)) / AGAIN))
         for texts in [name for name in overrides.texts if name in shared] or list(shared):
             if _stand(cells, rows[texts].tolist()):
                 starts = named[1:] or [name for name in only_train if name != target]
