@@ -223,7 +223,10 @@ def test_a_text_called_target_is_a_text_where_test_has_it(tmp_path):
 SETS = [["money", "risk"], ["art"], ["state", "risk"], ["money"], ["art", "risk"], ["state"]]
 
 
-@pytest.mark.parametrize("how", [",", ", ", "json", "python"])
+@pytest.mark.parametrize(
+    "how",
+    [",", "json", *(pytest.param(how, marks=pytest.mark.nightly) for how in (", ", "python"))],
+)
 def test_labels_that_share_a_cell_are_several_labels_and_written_as_the_sample_has_them(
     tmp_path, how
 ):

@@ -183,8 +183,11 @@ def test_ids_that_a_spreadsheet_changed_are_named_with_what_changed_them(
 
 @pytest.mark.parametrize(
     "flags",
-    [[], ["--encoding", "cp949"], ["--encoding", "train.csv=cp949"]],
-    ids=["found", "of all", "of one"],
+    [
+        pytest.param([], id="found"),
+        pytest.param(["--encoding", "cp949"], id="of all", marks=pytest.mark.nightly),
+        pytest.param(["--encoding", "train.csv=cp949"], id="of one", marks=pytest.mark.nightly),
+    ],
 )
 def test_one_file_in_utf_8_beside_others_in_cp949(tmp_path, flags):
     folder = tmp_path / "data"

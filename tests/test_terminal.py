@@ -73,6 +73,7 @@ def test_training_goes_on_when_nobody_reads_any_more(folder):
     assert (folder.root / "oof" / "toy" / "linear" / "run.json").exists()
 
 
+@pytest.mark.nightly
 def test_the_submission_is_written_though_nobody_reads_the_page(folder):
     folder.call(cv)
     reader, writer = os.pipe()

@@ -38,7 +38,15 @@ def written(folder: Path, apart: str) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("apart", ["nothing", "labels", "train header", "sample"])
+@pytest.mark.parametrize(
+    "apart",
+    [
+        "labels",
+        "train header",
+        pytest.param("nothing", marks=pytest.mark.nightly),
+        pytest.param("sample", marks=pytest.mark.nightly),
+    ],
+)
 def test_what_looks_the_same_is_the_same_and_is_written_as_the_sample_has_it(tmp_path, apart):
     (tmp_path / "data" / "주제").mkdir(parents=True)
     folder = written(tmp_path / "data" / "주제", apart)

@@ -439,7 +439,13 @@ def mates_file(root, data):
     return str(path)
 
 
-@pytest.mark.parametrize("joined", [True, False], ids=["joined", "a column each"])
+@pytest.mark.parametrize(
+    "joined",
+    [
+        pytest.param(True, id="joined"),
+        pytest.param(False, id="a column each", marks=pytest.mark.nightly),
+    ],
+)
 def test_several_targets_go_the_whole_way(tmp_path, monkeypatch, capsys, joined):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("COLUMNS", raising=False)

@@ -127,7 +127,15 @@ def rolled_back(tmp_path_factory, backbone):
 
 
 # where a process is killed: before the divergence, between it and the first new state, after that
-@pytest.mark.parametrize("point", ["step:2", "step:5", "event:3", "event:4", "step:6", "step:8"])
+@pytest.mark.parametrize(
+    "point",
+    [
+        "step:2",
+        "event:4",
+        "step:6",
+        *(pytest.param(at, marks=pytest.mark.nightly) for at in ("step:5", "event:3", "step:8")),
+    ],
+)
 def test_a_kill_in_between_changes_no_byte(tmp_path, backbone, monkeypatch, rolled_back, point):
     diverges(monkeypatch, above=0.25)
     policy = {"on_nan": "rollback", "checkpoint_seconds": 0.0 if point != "step:6" else 600.0}

@@ -108,7 +108,14 @@ def test_a_fold_killed_after_its_training_goes_straight_to_its_predictions(
     ]
 
 
-@pytest.mark.parametrize("spoil", ["weights", "settings", "no weights"])
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        "weights",
+        pytest.param("settings", marks=pytest.mark.nightly),
+        pytest.param("no weights", marks=pytest.mark.nightly),
+    ],
+)
 def test_weights_that_cannot_be_trusted_are_trained_again(tmp_path, monkeypatch, spoil):
     undisturbed = make_job(tmp_path / "golden")
     run(undisturbed)

@@ -243,7 +243,12 @@ def test_two_processes_at_once_tokenise_once(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "fault", [f"commit-{at}:kill9" for at in ("write:1", "write:5", "replace:5")]
+    "fault",
+    [
+        "commit-write:5:kill9",
+        pytest.param("commit-write:1:kill9", marks=pytest.mark.nightly),
+        pytest.param("commit-replace:5:kill9", marks=pytest.mark.nightly),
+    ],
 )
 def test_a_kill_leaves_nothing_that_is_taken_for_a_store(tmp_path, fault):
     killed = child(tmp_path, fault)

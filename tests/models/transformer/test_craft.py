@@ -86,7 +86,17 @@ def often_saved(bert, task=SCORES, outputs=1, **changes) -> TransformerFactory:
     return factory
 
 
-@pytest.mark.parametrize("trick", TRICKS)
+OFTEN = ("multi-sample", "sum", "awp", "soup", "lora")
+"""With a state of each kind; the others are tried at night."""
+
+
+@pytest.mark.parametrize(
+    "trick",
+    [
+        trick if trick in OFTEN else pytest.param(trick, marks=pytest.mark.nightly)
+        for trick in TRICKS
+    ],
+)
 def test_a_training_killed_within_a_step_ends_in_the_same_bytes(
     bert, plain, tmp_path, monkeypatch, trick
 ):

@@ -74,6 +74,7 @@ def test_a_worker_that_fails_does_not_keep_the_others_from_their_folds(root, gol
     assert finished.items() <= golden.items()
 
 
+@pytest.mark.nightly
 def test_a_leader_that_gets_sigterm_lets_its_workers_save(root, lead):
     folds, ended = root / "runs" / "toy", threading.Event()
 
