@@ -126,20 +126,36 @@ def has_epochs(model: str) -> bool:
     return "epochs" in find(model, PROJECT).__dataclass_fields__
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Train what is missing; print the table, and keep it with --write."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", nargs="*", default=list(OWN), choices=list(OWN))
-    parser.add_argument("--model", default="minilm", help="the recipe that is changed")
+def options(
+    about: str | None, data: Sequence[str], lines: Path, model: str, rows: int, folds: int
+) -> argparse.ArgumentParser:
+    """What can be asked of a benchmark that trains a *model* on draws of *data*, and keeps *lines*
+    about its trainings."""
+    parser = argparse.ArgumentParser(description=(about or "").splitlines()[0])
+    parser.add_argument("--data", nargs="*", default=data, choices=data)
+    parser.add_argument("--model", default=model, help="the recipe that is changed")
     parser.add_argument("--folder", type=Path, default=DATA, help="it holds a folder for each")
     parser.add_argument("--tricks", nargs="*", help="only these, beside plain")
     parser.add_argument("--seeds", type=int, nargs="*", default=[1, 2, 3])
-    parser.add_argument("--rows", type=int, default=480, help="drawn for each seed")
-    parser.add_argument("--folds", type=int, default=2)
-    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--rows", type=int, default=rows, help="drawn for each seed")
+    parser.add_argument("--folds", type=int, default=folds)
     parser.add_argument("--minutes", type=float, default=0.0, help="train for so long; 0: not")
-    parser.add_argument("--keep", type=Path, default=KEEP, help="a line per training")
+    parser.add_argument("--keep", type=Path, default=lines, help="a line per training")
     parser.add_argument("--write", action="store_true", help="keep the page")
+    return parser
+
+
+def kept(line: Mapping[str, Any], path: Path) -> None:
+    """Add a training's *line* to those in the file at *path*, and say it."""
+    with path.open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps(line) + "\n")
+    print(json.dumps(line), file=sys.stderr, flush=True)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Train what is missing; print the table, and keep it with --write."""
+    parser = options(__doc__, list(OWN), KEEP, model="minilm", rows=480, folds=2)
+    parser.add_argument("--epochs", type=int, default=2)
     args = parser.parse_args(argv)
     train_missing(args)
     found = page(lines_of(args.keep))
@@ -166,10 +182,7 @@ def train_missing(args: argparse.Namespace) -> None:
                         continue
                     if time.monotonic() > end:
                         return
-                    line = case | measured(args.folder / data, changes, case)
-                    with args.keep.open("a", encoding="utf-8") as stream:
-                        stream.write(json.dumps(line) + "\n")
-                    print(json.dumps(line), file=sys.stderr, flush=True)
+                    kept(case | measured(args.folder / data, changes, case), args.keep)
 
 
 SIZE = ("data", "model", "rows", "folds", "epochs")

@@ -10,8 +10,6 @@ further rows of the same file. No label of a held-out row is made wrong.
 """
 
 import argparse
-import json
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,8 +19,17 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.craft.__main__ import drawn, folds_of, interval, lines_of, read, score_of
-from benchmarks.shared.machine import DATA, PROJECT, RESULTS, keep, machine_line
+from benchmarks.craft.__main__ import (
+    drawn,
+    folds_of,
+    interval,
+    kept,
+    lines_of,
+    options,
+    read,
+    score_of,
+)
+from benchmarks.shared.machine import PROJECT, RESULTS, keep, machine_line
 from pipeline.base.config import Competition
 from pipeline.base.paths import Workspace
 from pipeline.base.seeding import generator
@@ -70,19 +77,9 @@ KEY = (*SIZE, "trick", "seed", "fold")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Train what is missing; print the tables, and keep them with --write."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     data = ["stsb-en", "ynat", "nsmc"]
-    parser.add_argument("--data", nargs="*", default=data, choices=data)
+    parser = options(__doc__, data, KEEP, model="linear", rows=1000, folds=4)
     parser.add_argument("--labels", nargs="*", default=list(TRICKS), choices=list(TRICKS))
-    parser.add_argument("--tricks", nargs="*", help="only these, beside plain")
-    parser.add_argument("--model", default="linear", help="a recipe without a GPU")
-    parser.add_argument("--folder", type=Path, default=DATA, help="it holds a folder for each")
-    parser.add_argument("--seeds", type=int, nargs="*", default=[1, 2, 3])
-    parser.add_argument("--rows", type=int, default=1000, help="drawn for each seed")
-    parser.add_argument("--folds", type=int, default=4)
-    parser.add_argument("--minutes", type=float, default=0.0, help="train for so long; 0: not")
-    parser.add_argument("--keep", type=Path, default=KEEP, help="a line per training")
-    parser.add_argument("--write", action="store_true", help="keep the page")
     args = parser.parse_args(argv)
     train_missing(args)
     found = page(lines_of(args.keep))
@@ -108,10 +105,7 @@ def train_missing(args: argparse.Namespace) -> None:
         if time.monotonic() > end:
             return
         for trick, score in scores(args.folder / case["data"], case, todo):
-            line = case | {"trick": trick} | score
-            with args.keep.open("a", encoding="utf-8") as stream:
-                stream.write(json.dumps(line) + "\n")
-            print(json.dumps(line), file=sys.stderr, flush=True)
+            kept(case | {"trick": trick} | score, args.keep)
 
 
 def cases(args: argparse.Namespace) -> Iterator[dict[str, Any]]:

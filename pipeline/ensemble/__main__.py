@@ -16,7 +16,7 @@ from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline.base import Competition, UsageError
 from pipeline.base.command import notified, run
@@ -26,6 +26,7 @@ from pipeline.experiments.companion import add_option
 
 if TYPE_CHECKING:
     from jsonargparse import Namespace
+    from rich.console import Console
 
     from pipeline.ensemble.outcome import Outcome
     from pipeline.ensemble.texts.outcome import TextOutcome
@@ -128,22 +129,23 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _blend(args: "Namespace", competition: Competition, news: dict[str, str]) -> None:
     """Fit, choose, score, print, write and, where asked, send; *news* gets what became of it."""
-    client = _client(args)
-    if competition.task.problem_type.generates:
-        _blend_texts(args, competition, news, client)
-        return
-    with _told_of_calls(competition.task.metric):
-        made = _make(args, competition)
+    client, texts = _client(args), competition.task.problem_type.generates
+    if texts and args.figure:
+        raise UsageError("--figure draws numbers; it does not show texts yet: leave it out")
+    made: BuiltSubmission | BuiltTexts
+    if texts:
+        made = _make_texts(args, competition)
+    else:
+        with _told_of_calls(competition.task.metric):
+            made = _make(args, competition)
     outcome = made.outcome
     message = args.message or _message(made)
     from pipeline.report import print_sent
-    from pipeline.report.ensemble import as_json, print_outcome, print_submission
+    from pipeline.report.ensemble import print_submission
     from pipeline.report.page import page
 
     console = page(sys.stderr if args.json else sys.stdout)
-    print_outcome(outcome, console)
-    if args.figure:
-        _draw(outcome, Path(args.figure))
+    plain = _printed(made, console, args.figure)
     warnings = _warnings(args, made)
     for line in warnings:
         console.print(line, soft_wrap=True)
@@ -159,48 +161,34 @@ def _blend(args: "Namespace", competition: Competition, news: dict[str, str]) ->
         sent = _send(args, client, outcome, written, message)
         print_sent(sent, console)
     if args.json:
-        answer = as_json(outcome, written, message) | {"warnings": warnings}
+        answer = plain(outcome, written, message) | {"warnings": warnings}
         print(json.dumps(answer | {"sent": sent and asdict(sent.entry)}, allow_nan=False))
-    news |= {"RUNS": " ".join(outcome.members.names), "SCORE": f"{outcome.honest:.6f}"}
+    news |= {"RUNS": " ".join(outcome.names), "SCORE": f"{outcome.honest:.6f}"}
     if written is not None:
         news["FILE"] = str(written.path)
-    if not args.dry_run:
+    if not args.dry_run and not texts:
         from pipeline.report.drawn.pages import report_line
 
         console.print(report_line(competition, Path(args.root), args.report), soft_wrap=True)
 
 
-def _blend_texts(
-    args: "Namespace", competition: Competition, news: dict[str, str], client: "Client | None"
-) -> None:
-    """The same where answers are texts."""
-    if args.figure:
-        raise UsageError("--figure draws numbers; it does not show texts yet: leave it out")
-    made = _make_texts(args, competition)
-    outcome = made.outcome
-    message = args.message or _message(made)
-    from pipeline.report import print_sent
-    from pipeline.report.ensemble import print_submission
-    from pipeline.report.page import page
-    from pipeline.report.texts.ensemble import print_texts, texts_as_json
+def _printed(
+    made: "BuiltSubmission | BuiltTexts", console: "Console", figure: str | None
+) -> Callable[..., Any]:
+    """Print the page of what was *made*, draw the *figure*; what gives the same as plain values."""
+    from pipeline.submissions.texts import BuiltTexts
 
-    console = page(sys.stderr if args.json else sys.stdout)
-    print_texts(outcome, console)
-    warnings = _warnings(args, made)
-    for line in warnings:
-        console.print(line, soft_wrap=True)
-    written = None if args.dry_run else _write(args, made, message)
-    print_submission(competition, written, message, console)
-    sent = None
-    if client is not None and written is not None:
-        sent = _send(args, client, outcome, written, message)
-        print_sent(sent, console)
-    if args.json:
-        answer = texts_as_json(outcome, written, message) | {"warnings": warnings}
-        print(json.dumps(answer | {"sent": sent and asdict(sent.entry)}, allow_nan=False))
-    news |= {"RUNS": " ".join(outcome.names), "SCORE": f"{outcome.honest:.6f}"}
-    if written is not None:
-        news["FILE"] = str(written.path)
+    if isinstance(made, BuiltTexts):
+        from pipeline.report.texts.ensemble import print_texts, texts_as_json
+
+        print_texts(made.outcome, console)
+        return texts_as_json
+    from pipeline.report.ensemble import as_json, print_outcome
+
+    print_outcome(made.outcome, console)
+    if figure:
+        _draw(made.outcome, Path(figure))
+    return as_json
 
 
 @contextmanager

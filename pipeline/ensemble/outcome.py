@@ -211,6 +211,11 @@ class Outcome:
     """Where runs were left out that equal weights take."""
 
     @property
+    def names(self) -> list[str]:
+        """The members'."""
+        return self.members.names
+
+    @property
     def doubts(self) -> list[tuple[str, Doubt]]:
         """(run, why) of each member that keeps the score from being honest; [] as a rule."""
         return doubted(self.members.manifests, self.assessment.requested in FIXED)

@@ -7,7 +7,7 @@ in `formulas`; docs/metrics.md says which function of scikit-learn or scipy each
 import math
 from dataclasses import replace
 
-from pipeline.metrics import answers, formulas, heads, moments, tagging
+from pipeline.metrics import formulas, heads, moments, spans, tagging
 from pipeline.metrics import linearised_metrics as linear
 from pipeline.metrics.greedy import likely, likely_classes, ranked
 from pipeline.metrics.record import Formula, Record
@@ -314,7 +314,7 @@ METRICS: dict[str, Record] = {
     "entity-macro-f1": tagging.record_of(tagging.entity_f(macro=True), 1),
     "klue-entity-f1": tagging.record_of(tagging.entity_f(macro=True, joined=True), 2),
     "klue-char-f1": tagging.record_of(tagging.klue_characters(), 3),
-    **answers.ANSWERS,
+    **spans.ANSWERS,
     "calibration-error": Record(
         formulas=dict.fromkeys(
             ("binary", "multiclass"),

@@ -9,7 +9,7 @@ treated alike. Ids, folds and everything that is said about rows keep the texts 
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +22,7 @@ from pipeline.base.paths import Workspace
 from pipeline.data import Table
 from pipeline.data.template import View
 from pipeline.models import korean
-from pipeline.models.learner import Learner, LearnerFactory, Resuming, Watch
+from pipeline.models.learner import Learner, LearnerFactory, Resuming, Watch, WrappedFactory
 from pipeline.models.registry import TEXT_TRANSFORMS
 
 Transform = Callable[[str], str]
@@ -118,27 +118,15 @@ def seen_tables(
     return lambda table: shown(table, separator, change if transforms else None)
 
 
-class SeenFactory:
+class SeenFactory(WrappedFactory):
     """A `LearnerFactory` whose learners see cleaned texts, or a template of them; all else is that
     of *inner*."""
 
     def __init__(
         self, inner: LearnerFactory, names: Sequence[str] = (), view: View | None = None
     ) -> None:
-        self.inner = inner
+        super().__init__(inner)
         self.seen = seen_tables(names, view, inner.separator() if view is not None else "")
-
-    def separator(self) -> str:
-        """That of the factory within."""
-        return self.inner.separator()
-
-    def mask(self) -> str:
-        """That of the factory within."""
-        return self.inner.mask()
-
-    def facts(self) -> dict[str, Any]:
-        """Those of the factory within."""
-        return self.inner.facts()
 
     def prepare(self, tables: Sequence[Table], watch: Watch) -> str:
         """Prepare the texts as they are seen."""
@@ -161,30 +149,6 @@ class SeenFactory:
     def seeds_matter(self, train: Table) -> bool:
         """Whether they matter to the factory within."""
         return self.inner.seeds_matter(self.seen(train))
-
-    def disk_bytes(self) -> int:
-        """Those of the factory within."""
-        return self.inner.disk_bytes()
-
-    def checkpoint_bytes(self) -> int:
-        """Those of the factory within."""
-        return self.inner.checkpoint_bytes()
-
-    def close(self) -> None:
-        """Close the factory within."""
-        self.inner.close()
-
-    def settle(self) -> None:
-        """Settle the factory within."""
-        self.inner.settle()
-
-    def forget(self) -> None:
-        """That of the factory within."""
-        self.inner.forget()
-
-    def remember(self, facts: Mapping[str, Any]) -> None:
-        """Hand on what was learnt about the machine."""
-        self.inner.remember(facts)
 
 
 class SeeingLearner:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pipeline.base import UsageError, raise_if
 from pipeline.models.hub.weights import locate
-from pipeline.models.settings import PrecisionName, TextTransform, digest_problems
+from pipeline.models.settings import PrecisionName, TextTransform, digest_problems, rule_problems
 from pipeline.models.transformer_settings import Lora, Schedule, TransformerRecipe
 
 HERE = "{}"
@@ -119,11 +119,7 @@ class GeneratorRecipe:
     """Where the settings come from."""
 
     def __post_init__(self) -> None:
-        problems = [
-            f"{name} is {value}; it must be {rule}"
-            for name, value, holds, rule in self._rules()
-            if not holds
-        ]
+        problems = rule_problems(self._rules())
         problems += self._choices()
         problems += digest_problems(self.sha256)
         raise_if(problems, UsageError, f"the settings of {self.name!r} do not hold")

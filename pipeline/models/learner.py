@@ -150,6 +150,57 @@ class LearnerFactory(Protocol):
         return
 
 
+class WrappedFactory(LearnerFactory):
+    """A factory around another: all that it does not write itself is that of *inner*."""
+
+    def __init__(self, inner: LearnerFactory) -> None:
+        self.inner = inner
+
+    def facts(self) -> dict[str, Any]:
+        """Those of the factory within."""
+        return self.inner.facts()
+
+    def prepare(self, tables: Sequence[Table], watch: Watch) -> str:
+        """Prepare the factory within."""
+        return self.inner.prepare(tables, watch)
+
+    def separator(self) -> str:
+        """That of the factory within."""
+        return self.inner.separator()
+
+    def mask(self) -> str:
+        """That of the factory within."""
+        return self.inner.mask()
+
+    def seeds_matter(self, train: Table) -> bool:
+        """Whether they matter to the factory within."""
+        return self.inner.seeds_matter(train)
+
+    def disk_bytes(self) -> int:
+        """Those of the factory within."""
+        return self.inner.disk_bytes()
+
+    def checkpoint_bytes(self) -> int:
+        """Those of the factory within."""
+        return self.inner.checkpoint_bytes()
+
+    def close(self) -> None:
+        """Close the factory within."""
+        self.inner.close()
+
+    def settle(self) -> None:
+        """Settle the factory within."""
+        self.inner.settle()
+
+    def forget(self) -> None:
+        """That of the factory within."""
+        self.inner.forget()
+
+    def remember(self, facts: Mapping[str, Any]) -> None:
+        """Hand on what was learnt about the machine."""
+        self.inner.remember(facts)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Engine:
     """What a run lends the factory of its learners."""

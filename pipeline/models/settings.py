@@ -7,7 +7,7 @@ stand in `transformer_settings`.
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import Field, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias
 
@@ -257,6 +257,14 @@ def backbone_problems(backbone: str) -> Iterator[str]:
     """What is wrong with the name of a *backbone*."""
     if not backbone.strip():
         yield "backbone is empty; name a Hugging Face id, a folder or package:NAME"
+
+
+def rule_problems(rules: Iterable[tuple[str, Any, bool, str]]) -> list[str]:
+    """A sentence for each of the *rules* that does not hold: (setting, its value, whether it holds,
+    what it must be)."""
+    return [
+        f"{name} is {value}; it must be {rule}" for name, value, holds, rule in rules if not holds
+    ]
 
 
 def digest_problems(sha256: str | None) -> Iterator[str]:

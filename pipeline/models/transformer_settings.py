@@ -16,6 +16,7 @@ from pipeline.models.settings import (
     backbone_problems,
     digest_problems,
     row_problems,
+    rule_problems,
 )
 from pipeline.models.teaching.settings import Taught
 
@@ -214,11 +215,7 @@ class TransformerRecipe(Taught):
     """Where the settings come from."""
 
     def __post_init__(self) -> None:
-        problems = [
-            f"{name} is {value}; it must be {rule}"
-            for name, value, holds, rule in self._rules()
-            if not holds
-        ]
+        problems = rule_problems(self._rules())
         problems += backbone_problems(self.backbone)
         problems += freeze_problems(self.freeze, self.epochs)
         problems += lora_problems(self)

@@ -131,6 +131,17 @@ def untouched(columns: dict[str, int], header: Sequence[str]) -> list[str]:
     return [f"columns {rest} are no target of train: kept as the sample shows them"]
 
 
+def form_of(what: str, submit: str, targets: Sequence[str], sample: Sample) -> Form:
+    """One column of *what* can only be written as labels: tags, texts; UsageError where *submit*
+    (task.submit) asks for values."""
+    columns = dict.fromkeys(columns_by_name(targets, sample.columns, "one"), -1)
+    refuse(
+        submit == "value",
+        f"task.submit is value, but a submission of {what} takes {what}. Set it to auto or label",
+    )
+    return Form(kind="label", columns=columns, notes=untouched(columns, sample.columns))
+
+
 # Numbers or classes, where one column may hold either.
 
 

@@ -22,7 +22,7 @@ from zlib import crc32
 import numpy as np
 
 from pipeline.problems.classes import OneClass, SumsToOne
-from pipeline.problems.form import Form, Sample, columns_by_name, refuse, untouched
+from pipeline.problems.form import Form, Sample, form_of
 from pipeline.problems.label_texts import class_numbers
 from pipeline.problems.multilabel import set_strata
 from pipeline.problems.problem import Clues, Division, Task
@@ -338,12 +338,7 @@ class Tags(SumsToOne, OneClass):
 
     def form(self, task: Task, targets: Sequence[str], needs: str, sample: Sample) -> Form:
         """One tag per unit; the sample says how a document's tags are written."""
-        columns = dict.fromkeys(columns_by_name(targets, sample.columns, "one"), -1)
-        refuse(
-            task.submit == "value",
-            "task.submit is value, but a submission of tags takes tags. Set it to auto or label",
-        )
-        return Form(kind="label", columns=columns, notes=untouched(columns, sample.columns))
+        return form_of("tags", task.submit, targets, sample)
 
     def texts(
         self, form: Form, task: Task, predicted: np.ndarray, limits: tuple[float, float]

@@ -14,7 +14,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from pipeline.problems.form import Form, Sample, columns_by_name, refuse, untouched
+from pipeline.problems.form import Form, Sample, form_of, refuse
 from pipeline.problems.label_texts import Reader
 from pipeline.problems.problem import Clues, Problem, Task
 from pipeline.problems.regression import number_strata
@@ -99,12 +99,7 @@ class Text(Problem):
 
     def form(self, task: Task, targets: Sequence[str], needs: str, sample: Sample) -> Form:
         """One column of texts."""
-        columns = dict.fromkeys(columns_by_name(targets, sample.columns, "one"), -1)
-        refuse(
-            task.submit == "value",
-            "task.submit is value, but a submission of texts takes texts. Set it to auto or label",
-        )
-        return Form(kind="label", columns=columns, notes=untouched(columns, sample.columns))
+        return form_of("texts", task.submit, targets, sample)
 
     def texts(
         self, form: Form, task: Task, predicted: np.ndarray, limits: tuple[float, float]

@@ -265,10 +265,12 @@ def decisions(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def provenance(made: BuiltSubmission, message: str, root: Path) -> dict[str, Any]:
-    """Where a submission came from, as plain values for JSON."""
-    outcome, assessment = made.outcome, made.outcome.assessment
-    members = [
+def members_used(
+    manifests: Sequence[Mapping[str, Any]], lines: Sequence[Any]
+) -> list[dict[str, Any]]:
+    """The members of a blend, each with name, weight and score, and where they came from, as plain
+    values for JSON."""
+    return [
         {
             "name": line.name,
             "weight": line.weight,
@@ -278,15 +280,20 @@ def provenance(made: BuiltSubmission, message: str, root: Path) -> dict[str, Any
             "seeds": manifest["seeds"],
             "parts": manifest["parts"],
         }
-        for manifest, line in zip(outcome.members.manifests, assessment.members, strict=True)
+        for manifest, line in zip(manifests, lines, strict=True)
     ]
+
+
+def provenance(made: BuiltSubmission, message: str, root: Path) -> dict[str, Any]:
+    """Where a submission came from, as plain values for JSON."""
+    outcome, assessment = made.outcome, made.outcome.assessment
     return {
         "competition": outcome.competition.name,
         "message": message,
         "method": assessment.method,
         "requested": assessment.requested,
         "asked": {name: value for name, value in asdict(made.asked).items() if name not in NAMED},
-        "members": members,
+        "members": members_used(outcome.members.manifests, assessment.members),
         "blend": assessment.blend.details(),
         "form": outcome.form.kind,
         "decisions": decisions(outcome),

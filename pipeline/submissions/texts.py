@@ -27,9 +27,9 @@ from pipeline.oof.texts import read_text_members
 from pipeline.submissions.build import (
     NAMED,
     BuildRequest,
-    audited,
     digests,
     finite,
+    members_used,
     versions,
 )
 from pipeline.submissions.submission_file import build, check
@@ -135,25 +135,13 @@ def text_scores(outcome: TextOutcome) -> dict[str, Any]:
 def text_provenance(made: BuiltTexts, message: str, root: Path) -> dict[str, Any]:
     """Where a submission came from, as plain values for JSON."""
     outcome = made.outcome
-    members = [
-        {
-            "name": line.name,
-            "weight": line.weight,
-            "oof_score": line.score,
-            "recipe": manifest.get("recipe"),
-            **audited(manifest),
-            "seeds": manifest["seeds"],
-            "parts": manifest["parts"],
-        }
-        for manifest, line in zip(outcome.manifests, outcome.members, strict=True)
-    ]
     return {
         "competition": outcome.competition.name,
         "message": message,
         "method": outcome.method,
         "requested": outcome.requested,
         "asked": {name: value for name, value in asdict(made.asked).items() if name not in NAMED},
-        "members": members,
+        "members": members_used(outcome.manifests, outcome.members),
         "blend": outcome.blend.details(),
         "form": outcome.form.kind,
         "passport": outcome.passport,

@@ -110,7 +110,7 @@ def records_at(uri: str, name: str = "toy") -> tuple[Any, dict[str, Any]]:
     return client, {each.data.tags["foldstack.key"]: each for each in found}
 
 
-def look_at_mlflow(uri: str, root: Path, capsys) -> None:
+def assert_mlflow_has_it_all(uri: str, root: Path, capsys) -> None:
     """One project a competition, one group a run, one job a fold; then nothing is new."""
     assert run(track, ["--root", str(root), "--to", "mlflow"]) == 0
     assert capsys.readouterr().out.startswith("toy: 5 records brought up to date, ")
@@ -145,13 +145,13 @@ def look_at_mlflow(uri: str, root: Path, capsys) -> None:
 
 @pytest.mark.filterwarnings("ignore")  # of MLflow's own modules
 def test_mlflow_has_an_experiment_with_scores_settings_curves_and_files(toy, mlflow_files, capsys):
-    look_at_mlflow(mlflow_files, toy, capsys)
+    assert_mlflow_has_it_all(mlflow_files, toy, capsys)
 
 
 @pytest.mark.nightly
 @pytest.mark.filterwarnings("ignore")
 def test_a_real_mlflow_server_with_sqlite_has_them_too(toy, mlflow_server, capsys):
-    look_at_mlflow(mlflow_server, toy, capsys)
+    assert_mlflow_has_it_all(mlflow_server, toy, capsys)
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -21,11 +21,11 @@ from collections.abc import Callable
 import numpy as np
 
 from pipeline.base.config import TaskConfig
-from pipeline.ensemble.decisions.answers import limits_for
 from pipeline.ensemble.decisions.cut_points import cuts_within, fit_class_cuts
 from pipeline.ensemble.decisions.decision import Candidate, Case, Hurdle, Offer, Rule
 from pipeline.ensemble.decisions.probabilities import offsets_for, outside_for, thresholds_for
 from pipeline.ensemble.decisions.rounding import Labels, clip_to, fit_grid, has_grid
+from pipeline.ensemble.decisions.spans import limits_for
 from pipeline.metrics import Metric
 from pipeline.problems.form import Kind
 

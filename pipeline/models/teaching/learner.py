@@ -26,9 +26,9 @@ from pipeline.base.seeding import generator
 from pipeline.data import Table
 from pipeline.data.table import concatenate
 from pipeline.metrics.label_doubt import label_doubts
-from pipeline.models.learner import Learner, LearnerFactory, Watch
-from pipeline.models.teaching.answers import Stages
+from pipeline.models.learner import Learner, LearnerFactory, Watch, WrappedFactory
 from pipeline.models.teaching.settings import Distil, First, Noise, Pseudo, Taught, Teacher
+from pipeline.models.teaching.stages import Stages
 
 KEPT = "taught.json"
 NAMED = 20
@@ -51,32 +51,13 @@ class Help:
     """Ids of the rows of `first`."""
 
 
-class TaughtFactory:
+class TaughtFactory(WrappedFactory):
     """A `LearnerFactory` whose learners are fitted on rows that were taught; all else is that of
     *inner*."""
 
     def __init__(self, inner: LearnerFactory, help_: Help) -> None:
-        self.inner, self.help = inner, help_
-
-    def separator(self) -> str:
-        """That of the factory within."""
-        return self.inner.separator()
-
-    def mask(self) -> str:
-        """That of the factory within."""
-        return self.inner.mask()
-
-    def settle(self) -> None:
-        """Settle the factory within."""
-        self.inner.settle()
-
-    def forget(self) -> None:
-        """That of the factory within."""
-        self.inner.forget()
-
-    def facts(self) -> dict[str, Any]:
-        """Those of the factory within."""
-        return self.inner.facts()
+        super().__init__(inner)
+        self.help = help_
 
     def prepare(self, tables: Sequence[Table], watch: Watch) -> str:
         """Prepare the texts for the learners and for their teachers."""
@@ -102,22 +83,10 @@ class TaughtFactory:
         """Inner folds are drawn."""
         return True
 
-    def disk_bytes(self) -> int:
-        """Those of the factory within."""
-        return self.inner.disk_bytes()
-
-    def checkpoint_bytes(self) -> int:
-        """Those of the factory within."""
-        return self.inner.checkpoint_bytes()
-
     def close(self) -> None:
         """Close the factory within, and those of the teachers."""
         for factory in (self.inner, *self.help.factories.values()):
             factory.close()
-
-    def remember(self, facts: Mapping[str, Any]) -> None:
-        """Hand on what was learnt about the machine."""
-        self.inner.remember(facts)
 
 
 class TaughtLearner:

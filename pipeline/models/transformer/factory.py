@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import pytorch_lightning as pl
 import tokenizers
@@ -45,6 +45,7 @@ from pipeline.models.transformer.memory_limits import LearnedLimits, Limits, fre
 from pipeline.models.transformer.objective import check_loss
 from pipeline.models.transformer_settings import TransformerRecipe
 
+Made = TypeVar("Made", bound="TransformerFactory")
 BETWEEN = "\n"
 """What stands between two texts where the tokenizer has no separator."""
 
@@ -349,6 +350,30 @@ def make_factory(
 ) -> TransformerFactory:
     """The factory of a run on this machine's hardware."""
     check_columns(recipe, competition.columns)
+    return made(TransformerFactory, recipe, competition, engine)
+
+
+def made(
+    kind: type[Made], recipe: TransformerRecipe, competition: Competition, engine: Engine
+) -> Made:
+    """A factory of this *kind* on this machine's hardware."""
     hardware = detect(recipe.precision, engine.deterministic)
     fitter, outputs = engine.fitter(hardware), len(competition.outputs)
-    return TransformerFactory(recipe, competition.task, outputs, hardware, fitter, engine.tokens)
+    return kind(recipe, competition.task, outputs, hardware, fitter, engine.tokens)
+
+
+def problems_of_places(
+    recipe: TransformerRecipe, answers: str, places: str, siamese: str
+) -> Iterator[str]:
+    """What *recipe* asks for that learners which answer about the *places* of a text cannot have:
+    for *answers*, one of each; *siamese* says why pairing is not that."""
+    if recipe.loss not in ("auto", "cross-entropy") or recipe.loss_options:
+        yield f"loss is auto or cross-entropy for {answers}, without loss_options"
+    if recipe.r_drop or recipe.auxiliary or recipe.contrast is not None:
+        yield f"r_drop, auxiliary and contrast look at whole rows and do not fit {answers}"
+    if recipe.pairing != "cross":
+        yield siamese
+    if recipe.prefix:
+        yield f"prefix moves the places of {places}; set it to nothing: --set prefix="
+    if recipe.cuda_graphs:
+        yield f"cuda_graphs do not fit {answers} yet; set it to false"

@@ -26,13 +26,13 @@ from pipeline.data.tokens.data_module import FoldDataModule
 from pipeline.data.tokens.store import TokenStore
 from pipeline.data.tokens.tokenizer import clean
 from pipeline.models.learner import Engine, Watch
-from pipeline.models.transformer.device import detect
-from pipeline.models.transformer.factory import TransformerFactory
+from pipeline.models.transformer.factory import TransformerFactory, made, problems_of_places
 from pipeline.models.transformer.fine_tuning import TransformerLearner
 from pipeline.models.transformer.heads import Pooling
 from pipeline.models.transformer.losses import TargetCodec
 from pipeline.models.transformer.objective import weights_of
 from pipeline.models.transformer_settings import TransformerRecipe
+from pipeline.problems.tags import TAGS
 
 BEGINS, GOES_ON, BEHIND = range(3)
 WAYS = 3
@@ -269,17 +269,8 @@ class TaggingFactory(TransformerFactory):
 
 def check_tagging(recipe: TransformerRecipe) -> None:
     """Raise UsageError where *recipe* asks for what tags cannot have."""
-    problems = []
-    if recipe.loss not in ("auto", "cross-entropy") or recipe.loss_options:
-        problems.append("loss is auto or cross-entropy for tags, without loss_options")
-    if recipe.r_drop or recipe.auxiliary or recipe.contrast is not None:
-        problems.append("r_drop, auxiliary and contrast look at whole rows and do not fit tags")
-    if recipe.pairing != "cross":
-        problems.append("pairing siamese is for pairs of texts")
-    if recipe.prefix:
-        problems.append("prefix moves the places of units; set it to nothing: --set prefix=")
-    if recipe.cuda_graphs:
-        problems.append("cuda_graphs do not fit tags yet; set it to false")
+    siamese = "pairing siamese is for pairs of texts"
+    problems = list(problems_of_places(recipe, TAGS.name, "units", siamese))
     raise_if(problems, UsageError, f"{recipe.name} cannot tag")
 
 
@@ -288,6 +279,4 @@ def make_factory(
 ) -> TaggingFactory:
     """The factory of a run that tags, on this machine's hardware."""
     check_tagging(recipe)
-    hardware = detect(recipe.precision, engine.deterministic)
-    fitter, outputs = engine.fitter(hardware), len(competition.outputs)
-    return TaggingFactory(recipe, competition.task, outputs, hardware, fitter, engine.tokens)
+    return made(TaggingFactory, recipe, competition, engine)

@@ -23,8 +23,7 @@ from pipeline.base.paths import Workspace
 from pipeline.data import Table
 from pipeline.data.tokens.data_module import FoldDataModule
 from pipeline.models.learner import Engine, Watch
-from pipeline.models.transformer.device import detect
-from pipeline.models.transformer.factory import TransformerFactory
+from pipeline.models.transformer.factory import TransformerFactory, made, problems_of_places
 from pipeline.models.transformer.fine_tuning import SharedByFolds, TransformerLearner
 from pipeline.models.transformer.heads import Pooling
 from pipeline.models.transformer.losses import TargetCodec
@@ -170,19 +169,10 @@ class SpanFactory(TransformerFactory):
 
 def check_spans(recipe: TransformerRecipe) -> None:
     """Raise UsageError where *recipe* asks for what answers cannot have."""
-    problems = []
-    if recipe.loss not in ("auto", "cross-entropy") or recipe.loss_options:
-        problems.append("loss is auto or cross-entropy for answers, without loss_options")
+    siamese = "pairing siamese reads question and text apart; set it to cross"
+    problems = list(problems_of_places(recipe, "answers", "characters", siamese))
     if recipe.class_weights is not None:
         problems.append("class_weights are for classes; an answer is one place of many")
-    if recipe.r_drop or recipe.auxiliary or recipe.contrast is not None:
-        problems.append("r_drop, auxiliary and contrast look at whole rows and do not fit answers")
-    if recipe.pairing != "cross":
-        problems.append("pairing siamese reads question and text apart; set it to cross")
-    if recipe.prefix:
-        problems.append("prefix moves the places of characters; set it to nothing: --set prefix=")
-    if recipe.cuda_graphs:
-        problems.append("cuda_graphs do not fit answers yet; set it to false")
     raise_if(problems, UsageError, f"{recipe.name} cannot find answers")
 
 
@@ -191,6 +181,4 @@ def make_factory(
 ) -> SpanFactory:
     """The factory of a run that finds answers, on this machine's hardware."""
     check_spans(recipe)
-    hardware = detect(recipe.precision, engine.deterministic)
-    fitter, outputs = engine.fitter(hardware), len(competition.outputs)
-    return SpanFactory(recipe, competition.task, outputs, hardware, fitter, engine.tokens)
+    return made(SpanFactory, recipe, competition, engine)

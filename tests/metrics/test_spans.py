@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from pipeline.base.config import TaskConfig
-from pipeline.metrics.answers import ANSWERS
 from pipeline.metrics.metric import get_metric
+from pipeline.metrics.spans import ANSWERS
 from pipeline.problems.span import targets_of
 
 WORDS = [

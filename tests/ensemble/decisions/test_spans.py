@@ -3,8 +3,8 @@
 import numpy as np
 
 from pipeline.base.config import TaskConfig
-from pipeline.ensemble.decisions.answers import Limits, limits_for
 from pipeline.ensemble.decisions.decision import Labelled
+from pipeline.ensemble.decisions.spans import Limits, limits_for
 from pipeline.metrics.metric import get_metric
 from pipeline.problems.span import targets_of
 
