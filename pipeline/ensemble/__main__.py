@@ -366,7 +366,7 @@ def _message(made: "BuiltSubmission | BuiltTexts") -> str:
 def _command(args: "Namespace", name: str, *words: str) -> str:
     """Another command on the same files, as a person would type it."""
     root = [] if args.root == "." else ["--root", str(args.root)]
-    config = [] if args.config is None else ["--config", str(args.config[0])]
+    config = [word for path in args.config or [] for word in ("--config", str(path))]
     return shlex.join(["python", "-m", f"pipeline.{name}", *root, *config, *words])
 
 

@@ -7,9 +7,11 @@ import time
 
 import numpy as np
 import pytest
+from jsonargparse import Namespace
 
 from pipeline.base.command import run
 from pipeline.base.files import read_json
+from pipeline.ensemble.__main__ import _command as command_told
 from pipeline.ensemble.__main__ import main
 from pipeline.finalists import main as finalists
 from pipeline.ledger import main as ledger
@@ -607,3 +609,11 @@ def test_help_is_quick_and_needs_no_torch():
     assert done.returncode == 0, done.stderr
     assert "--method" in done.stdout
     assert time.monotonic() - began < 10
+
+
+def test_a_command_that_is_told_reads_every_config_that_was_given():
+    args = Namespace(root="elsewhere", config=["a.yaml", "my b.yaml"])
+    told = "python -m pipeline.worth --root elsewhere --config a.yaml --config 'my b.yaml' --all"
+    assert command_told(args, "worth", "--all") == told
+    here = Namespace(root=".", config=None)
+    assert command_told(here, "worth") == "python -m pipeline.worth"

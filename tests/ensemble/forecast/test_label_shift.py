@@ -70,6 +70,17 @@ def test_the_same_shares_are_seldom_called_others(problem):
     assert called <= 3
 
 
+def test_the_same_shares_of_many_classes_are_seldom_called_others():
+    """A mixture of more classes comes nearer by chance: the test counts how many are free."""
+    called, shares = 0, np.full(8, 1 / 8)
+    for seed in range(40):
+        truth, oof = rows(600, shares, 3 + seed, "multiclass")
+        _, test = rows(300, shares, 1003 + seed, "multiclass")
+        shift = find_label_shift(truth, oof[0], test, "multiclass", list("abcdefgh"), 0)
+        called += shift.changed
+    assert called <= 2
+
+
 def test_predictions_that_no_shares_explain_are_said_to_be_so():
     assert not found("regression", [0.5, 0.5], [0.5, 0.5], moved=4.0).explained
     assert not found("binary", [0.5, 0.5], [0.5, 0.5], noise=3.0).explained

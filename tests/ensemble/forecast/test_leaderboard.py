@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.data.table import Table
+from pipeline.ensemble.forecast import leaderboard as forecast
 from pipeline.ensemble.forecast import ranges as samples
 from pipeline.ensemble.forecast.leaderboard import Further, Labelled, leaderboard
 from pipeline.ensemble.forecast.ranges import Scored, deviations, ranges
@@ -246,6 +247,19 @@ def test_a_holdout_that_test_is_more_like_than_train_is_what_is_expected_from():
     assert found.basis == "holdout"
     assert found.parts["whole"].score == pytest.approx(-holdout.gain)
     assert "test is more like the holdout file" in found.notes[-1]
+
+
+@pytest.mark.parametrize(("auc", "basis"), [(0.58, "train"), (0.56, "holdout")])
+def test_a_holdout_is_nearer_from_three_hundredths_of_auc_on(monkeypatch, auc, basis):
+    def told_apart(auc):
+        none = np.empty(0)
+        return lambda train, *_: Shift(
+            auc=auc, low=0.51, weights=np.ones(len(train)), ours=none, theirs=none
+        )
+
+    monkeypatch.setattr(forecast, "shift_between", told_apart(0.6))
+    monkeypatch.setattr(forecast, "find_shift", told_apart(auc))
+    assert expect(labelled(400), table_of(300, 5), labelled(200, seed=3)).basis == basis
 
 
 def test_a_holdout_that_agrees_changes_nothing():
