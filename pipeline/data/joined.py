@@ -15,7 +15,7 @@ from pipeline.base.inputs import JoinConfig
 from pipeline.data.join import named
 from pipeline.data.reading.packed import FILE_NAME
 from pipeline.data.sample import composed
-from pipeline.data.table import Findings
+from pipeline.data.table import MENDED, Findings
 from pipeline.data.units import units_in
 from pipeline.problems.tags import OUTSIDE
 
@@ -59,7 +59,7 @@ def join_problems(
     if lacking := [each for each in (join.their_key, *join.columns) if each not in theirs]:
         return [
             f"{join.file}: there is no column {', '.join(map(repr, lacking))} to be joined to "
-            f"{name}; it has {', '.join(theirs)}"
+            f"{name}; it has {', '.join(theirs)}. Name the right ones in data.joins"
         ]
     if join.spans:
         return _span_problems(frame, name, table, join)
@@ -99,7 +99,8 @@ def _alike(missing: Sequence[str], own: np.ndarray) -> str:
     there = {plain(each): each for each in own}
     near = [each for each in missing if plain(each) in there]
     if not near:
-        return f" (there they are like {', '.join(list(dict.fromkeys(own))[:3])})"
+        like = ", ".join(list(dict.fromkeys(own))[:3])
+        return f" (there they are like {like}). Add their rows, or leave it out (init: --no-joins)"
     other = there[plain(near[0])]
     return f"; {near[0]!r} is {other!r} there. Write them alike in both files"
 
@@ -139,12 +140,16 @@ def _span_problems(
     """Why the spans in *table* are not those of the rows in *frame*, in sentences."""
     there = list(map(str, frame.columns))
     if join.text not in there:
-        return [f"{name}: there is no column {join.text!r} that the spans of {join.file} are of"]
+        told = f"there is no column {join.text!r} that the spans of {join.file} are of"
+        return [f"{name}: {told}. Name the right one as the text of the join"]
     if f"{join.prefix}{join.columns[2]}" in there:
-        return [f"{join.file} and {name} both have a column {join.columns[2]!r}: set a prefix"]
+        return [
+            f"{join.file} and {name} both have a column {join.columns[2]!r}: set a prefix (tag_)"
+        ]
     own = composed(table[join.their_key].to_numpy(object))
     unknown = list(dict.fromkeys(own[~pd.Index(own).isin(composed(frame[join.key].to_numpy()))]))
-    problems = [f"rows whose {join.key} is not in {name}: {named(unknown)}"] if unknown else []
+    told = f"rows whose {join.key} is not in {name}: {named(unknown)}. Take them out"
+    problems = [told] if unknown else []
     _, found = tags_of(frame, table, join)
     return [f"{join.file}: {sentence}" for sentence in problems + found.sentences()]
 
@@ -171,11 +176,17 @@ def tags_of(
             place = f"{join.key} {key} ({start} to {end}, {label})"
             span = span_of(start, end, join)
             if span is None or not label.strip():
-                found.add("spans without a whole number as start and end, or a label", place)
+                found.add(
+                    "spans without a whole number as start and end, or a label", place, MENDED
+                )
                 continue
             begin, behind = span
             if not begin < behind <= len(tags):
-                found.add(f"spans that are empty or end behind their text, in {join.spans}s", place)
+                found.add(
+                    f"spans that are empty or end behind their text, in {join.spans}s",
+                    place,
+                    MENDED,
+                )
             elif set(tags[begin:behind]) != {OUTSIDE}:
                 found.add("spans that overlap another; a unit has one tag, so take one out", place)
             else:

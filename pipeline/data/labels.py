@@ -10,21 +10,46 @@ import pandas as pd
 
 from pipeline.base import Competition
 from pipeline.base.config import TaskConfig
-from pipeline.data.table import Findings, Table, concatenate
+from pipeline.data.table import MENDED, Findings, Table, concatenate
 from pipeline.problems.heads import heads_of, parts_of
-from pipeline.problems.label_texts import Reader, canonical, flag
+from pipeline.problems.label_texts import (
+    COMMA,
+    MISSING,
+    NO_CLASS,
+    NO_LABEL,
+    OUTSIDE,
+    Reader,
+    canonical,
+    flag,
+)
 from pipeline.problems.multilabel import labels_in
 
 
 def labelled_rows(
     frame: pd.DataFrame, columns: Sequence[str], unlabelled: str | None
 ) -> np.ndarray:
-    """(n,) bool: whether a row has a label, no cell of *columns* being the mark *unlabelled*."""
+    """(n,) bool: whether a row has a label, no cell of *columns* being the mark *unlabelled*, or
+    empty where there is such a mark."""
     if unlabelled is None:
         return np.ones(len(frame), dtype=bool)
-    mark = canonical(unlabelled)
-    marked = [frame[column].map(canonical) == mark for column in columns]
+    marks = ["", canonical(unlabelled)]
+    marked = [frame[column].map(canonical).isin(marks) for column in columns]
     return np.asarray(~np.logical_or.reduce([each.to_numpy() for each in marked]))
+
+
+LEFT_OUT = "Fill them in; or leave these rows out: task.unlabelled '{0}' (init: --unlabelled={0})"
+REMEDIES = {
+    **{NO_LABEL: LEFT_OUT, MISSING: LEFT_OUT, COMMA: "Write them with a point"},
+    OUTSIDE: "Mend them; or, where they are right, widen task.label_range, or set it to null",
+    NO_CLASS: "Mend them; or, where they are right, name all classes (init: --classes)",
+}
+"""What is wrong with labels -> what can be done, where {0} stands for the label."""
+
+
+def remedy_for(wrong: str, label: str) -> str:
+    """What can be done about labels that are *wrong*, the first of which is *label*."""
+    kind = next((kind for kind in REMEDIES if wrong.startswith(kind)), "")
+    return REMEDIES.get(kind, MENDED).format(label.strip())
 
 
 def one_hot(frame: pd.DataFrame) -> np.ndarray:
@@ -46,6 +71,7 @@ def _from_cells(
                 found.add(
                     f"column {column.name!r}: a label that is not in task.classes",
                     f"id {ids[row]} ({label!r})",
+                    remedy_for(NO_CLASS, label),
                 )
                 targets[row] = np.nan
             else:
@@ -69,6 +95,7 @@ def _from_joined(
         found.add(
             f"column {column.name!r}: {what}",
             f"id {ids[row]}" + f" ({text!r})" * bool(text.strip()),
+            MENDED if text.strip() else remedy_for(NO_LABEL, text),
         )
     frame = pd.DataFrame([parts[code] for code in codes[right]], columns=heads, dtype=object)
     targets = np.full((len(column), len(task.classes)), np.nan)
@@ -95,7 +122,8 @@ def encode(
         targets = one_hot(frame[list(columns)])
         for row in np.flatnonzero(np.isnan(targets)):
             cells = ", ".join(frame[list(columns)].iloc[row].tolist())
-            found.add("rows that have not exactly one 1 among 0s", f"id {ids[row]} ({cells})")
+            what = "rows that have not exactly one 1 among 0s"
+            found.add(what, f"id {ids[row]} ({cells})", MENDED)
         return targets[:, None], found.sentences(), []
     if task.separator is not None and len(columns) == 1:
         each = task.problem_type.in_a_cell == "one of each"
@@ -109,7 +137,8 @@ def encode(
         for row in np.flatnonzero(np.isnan(targets[:, place])):
             kind = wrong[codes[row]]
             shown = f" ({texts[codes[row]]!r})" if texts[codes[row]].strip() else ""
-            found.add(f"column {column!r}: {kind}", f"id {ids[row]}{shown}")
+            what, told = f"column {column!r}: {kind}", remedy_for(kind, texts[codes[row]])
+            found.add(what, f"id {ids[row]}{shown}", told)
         spaced = np.array([text != text.strip() and bool(text.strip()) for text in texts])
         for row in np.flatnonzero(spaced[codes]):
             notes.add(
@@ -117,7 +146,7 @@ def encode(
             )
     targets, wrong_rows, what = task.problem_type.whole_rows(targets)
     for row in np.flatnonzero(wrong_rows & np.isfinite(targets).all(axis=1)):
-        found.add(what, f"id {ids[row]} ({', '.join(frame[list(columns)].iloc[row])})")
+        found.add(what, f"id {ids[row]} ({', '.join(frame[list(columns)].iloc[row])})", MENDED)
     return targets, found.sentences(), notes.sentences()
 
 

@@ -13,6 +13,8 @@ import pandas as pd
 from pipeline.data.table import Findings
 from pipeline.data.units import list_in
 
+LEFT_OUT = "Fill them in; or leave these rows out: task.unlabelled '' (init: --unlabelled=)"
+
 
 def references_in(
     cells: Sequence[str], ids: np.ndarray, column: str
@@ -23,7 +25,7 @@ def references_in(
         listed = list_in(cell) if cell.startswith("[") else None
         given = tuple(each for each in listed or [cell] if each.strip())
         if not given:
-            found.add(f"column {column!r}: no answer", f"id {ids[row]}")
+            found.add(f"column {column!r}: no answer", f"id {ids[row]}", LEFT_OUT)
         answers.append(given or ("",))
     return answers, found.sentences()
 

@@ -3,7 +3,7 @@
 One with a row per class is read as one column per class, and written back as rows (`LongForm`).
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 from unicodedata import is_normalized, normalize
@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 
 from pipeline.base import Competition
+from pipeline.data.join import compare
+from pipeline.data.table import Findings
 
 
 class FileForm(Protocol):
@@ -268,7 +270,7 @@ def for_rows(sample: Sample, ids: np.ndarray, short: bool) -> tuple[Sample, list
         if len(sample.ids) == len(ids):
             return filled, [], ["the sample has no ids: its rows are those of this file, in order"]
         rows = f"{len(sample.ids):,} rows, this file has {len(ids):,}"
-        expected = "expected a row for each, in the same order"
+        expected = "expected a row for each, in the same order. Without the sample it works as well"
         return filled, [f"the sample has no ids and {rows}: {expected}"], []
     if short and sample.file_form is None and set(sample.ids) < set(ids):
         told = (
@@ -314,3 +316,48 @@ def made_up(competition: Competition, id_column: str, ids: np.ndarray) -> Sample
     columns = list(competition.columns.targets)
     values = np.full((len(ids), len(columns)), "", dtype=object)
     return Sample(id_column=id_column, columns=columns, ids=ids, values=values, made_up=True)
+
+
+# How its ids differ from those of the test file.
+
+
+def sample_problems(test_ids: np.ndarray, sample_ids: np.ndarray) -> list[str]:
+    """How the ids of the sample submission differ from those of the test file; order is free."""
+    found, differ = Findings(), compare(test_ids.tolist(), sample_ids.tolist())
+    if differ.missing and (alike := _equal_but_for(differ.surplus, differ.missing)):
+        return [alike]
+    way = "" if differ.missing else SHORT
+    for row_id in differ.surplus:
+        found.add(f"{len(differ.surplus):,} ids of the test file are not in it{way}", row_id)
+    for row_id in differ.missing:
+        found.add(f"{len(differ.missing):,} of its ids are not in the test file", row_id, OTHERS)
+    return found.sentences()
+
+
+OTHERS = (
+    "Both have to name the same rows: put the test file and the sample of one release beside each "
+    "other; or take the sample away (it may be left out: the submission then has the test file's "
+    "ids)"
+)
+SHORT = " (if it shows some rows only, set data.short_sample to true; init: --short-sample)"
+LOOSELY: dict[str, Callable[[str], str]] = {
+    "spaces around them": str.strip,
+    "a .0 at their end": lambda text: text.removesuffix(".0"),
+    "zeros in front": lambda text: text.lstrip("0"),
+    "upper and lower case": str.casefold,
+}
+"""What spreadsheets do to ids -> what undoes it."""
+
+
+def _equal_but_for(test: Sequence[str], sample: Sequence[str]) -> str:
+    """A sentence where the ids that differ are equal but for one thing; else an empty text."""
+    for what, plain in LOOSELY.items():
+        there = {plain(each): each for each in test}
+        if len(there) == len(test) and {plain(each) for each in sample} == set(there):
+            return (
+                f"its ids are those of the test file but for {what}: {sample[0]!r} here is "
+                f"{there[plain(sample[0])]!r} there, {len(sample):,} in all. A spreadsheet does "
+                "that. Take the file as the organiser gave it; or, where the leaderboard wants the "
+                "ids as they are here, write them so into the test file as well"
+            )
+    return ""

@@ -15,8 +15,8 @@ import pandas as pd
 
 from pipeline.base import Competition
 from pipeline.data.join import compare
-from pipeline.data.sample import Sample
-from pipeline.data.table import Findings, Table, Units, id_problems, listing
+from pipeline.data.sample import OTHERS, Sample
+from pipeline.data.table import MENDED, Findings, Table, Units, id_problems, listing
 from pipeline.data.units import NUMBER, list_in, unit_ids
 from pipeline.problems.label_texts import is_number
 from pipeline.problems.span import MOST, targets_of
@@ -108,7 +108,7 @@ def _answers(
             places = (list_in(given) or []) if lists else [given]
             if len(places) != len(said):
                 what = "answers and places of answers that are not as many"
-                found.add(what, f"{where} ({len(said)} and {len(places)})")
+                found.add(what, f"{where} ({len(said)} and {len(places)})", MENDED)
                 places = [""] * len(said)
         wanted = [(each, at) for each, at in zip(said, places, strict=True) if each.strip()]
         if len(wanted) > MOST:
@@ -237,13 +237,16 @@ def by_answers(sample: Sample, table: Table) -> tuple[Sample, list[str], list[st
     header = [name for name, _ in sample.header or []]
     frame = frame[header] if header and sample.id_column else frame
     if len(sample.columns) != 1:
-        problems.append(f"it has the columns {sample.columns} beside the id; expected the answers")
+        told = f"it has the columns {sample.columns} beside the id; expected the answers"
+        problems.append(f"{told}: take the others out")
     given = sample.ids.tolist()
     differ = compare(order, given)
     if differ.missing:
-        problems.append(f"ids that are not in the test file: {listing(differ.missing)}")
+        problems.append(f"ids that are not in the test file: {listing(differ.missing)}. {OTHERS}")
     if differ.surplus:
-        problems.append(f"texts of the test file that it lacks: {listing(differ.surplus)}")
+        problems.append(
+            f"texts of the test file that it lacks: {listing(differ.surplus)}. {OTHERS}"
+        )
     problems += id_problems(sample.ids)
     column = sample.columns[0] if sample.columns else "answer"
     form = AnswerForm(

@@ -4,7 +4,7 @@ Rows are known by id. Position means nothing outside one table, so parallel arra
 object and cut together by `rows`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.data.join import compare, doubled, places_of, shared
+from pipeline.data.join import doubled, places_of, shared
 
 
 @dataclass(frozen=True, eq=False)
@@ -251,6 +251,8 @@ def _joined(
 # Problems found in a file, counted by kind, with the first places of each.
 
 
+MENDED = "Mend them, or take these rows out of the file"
+"""What can be done about most problems that rows have."""
 EXAMPLES = 5
 """Places named per kind of problem; the rest is counted."""
 
@@ -268,10 +270,14 @@ class Findings:
     def __init__(self) -> None:
         self._places: dict[str, list[str]] = {}
         self._counts: dict[str, int] = {}
+        self._remedies: dict[str, str] = {}
 
-    def add(self, kind: str, place: str) -> None:
-        """Note one more *place* with this *kind* of problem."""
+    def add(self, kind: str, place: str, remedy: str = "") -> None:
+        """Note one more *place* with this *kind* of problem; the first *remedy* of a kind is told
+        behind its places."""
         places = self._places.setdefault(kind, [])
+        if remedy:
+            self._remedies.setdefault(kind, f". {remedy}")
         self._counts[kind] = self._counts.get(kind, 0) + 1
         if len(places) < EXAMPLES:
             places.append(place)
@@ -279,7 +285,7 @@ class Findings:
     def sentences(self) -> list[str]:
         """One sentence per kind, in the order in which the kinds were first seen."""
         return [
-            f"{kind}: {listing(places, self._counts[kind])}"
+            f"{kind}: {listing(places, self._counts[kind])}{self._remedies.get(kind, '')}"
             for kind, places in self._places.items()
         ]
 
@@ -361,40 +367,3 @@ def meeting_problems(labelled: Sequence[Table]) -> list[str]:
                     "of the config."
                 )
     return problems
-
-
-def sample_problems(test_ids: np.ndarray, sample_ids: np.ndarray) -> list[str]:
-    """How the ids of the sample submission differ from those of the test file; order is free."""
-    found, differ = Findings(), compare(test_ids.tolist(), sample_ids.tolist())
-    if differ.missing and (alike := _equal_but_for(differ.surplus, differ.missing)):
-        return [alike]
-    way = "" if differ.missing else SHORT
-    for row_id in differ.surplus:
-        found.add(f"{len(differ.surplus):,} ids of the test file are not in it{way}", row_id)
-    for row_id in differ.missing:
-        found.add(f"{len(differ.missing):,} of its ids are not in the test file", row_id)
-    return found.sentences()
-
-
-SHORT = " (if it shows some rows only, set data.short_sample to true; init: --short-sample)"
-LOOSELY: dict[str, Callable[[str], str]] = {
-    "spaces around them": str.strip,
-    "a .0 at their end": lambda text: text.removesuffix(".0"),
-    "zeros in front": lambda text: text.lstrip("0"),
-    "upper and lower case": str.casefold,
-}
-"""What spreadsheets do to ids -> what undoes it."""
-
-
-def _equal_but_for(test: Sequence[str], sample: Sequence[str]) -> str:
-    """A sentence where the ids that differ are equal but for one thing; else an empty text."""
-    for what, plain in LOOSELY.items():
-        there = {plain(each): each for each in test}
-        if len(there) == len(test) and {plain(each) for each in sample} == set(there):
-            return (
-                f"its ids are those of the test file but for {what}: {sample[0]!r} here is "
-                f"{there[plain(sample[0])]!r} there, {len(sample):,} in all. A spreadsheet does "
-                "that. Take the file as the organiser gave it; or, where the leaderboard wants the "
-                "ids as they are here, write them so into the test file as well"
-            )
-    return ""

@@ -36,6 +36,7 @@ from pipeline.data.sample import (
     made_up,
     sample_as_it_is,
     sample_of,
+    sample_problems,
 )
 from pipeline.data.spans import by_answers, span_table
 from pipeline.data.table import (
@@ -48,7 +49,6 @@ from pipeline.data.table import (
     meeting_problems,
     missing_columns,
     row_notes,
-    sample_problems,
     with_numbers,
 )
 from pipeline.data.template import marked_texts, with_fields
@@ -394,5 +394,6 @@ def sample_in(competition: Competition, root: Path) -> Checked[Sample]:
         file = replace(file, notes=[*file.notes, *about(name, [told])])
     problems = id_problems(sample.ids)
     if not sample.columns:
-        problems.append(f"there is no column beside {sample.id_column!r}; expected the answers")
+        told = f"there is no column beside {sample.id_column!r}; expected the answers"
+        problems.append(f"{told}. Add their column, or take the sample away")
     return Checked(sample, about(name, problems), file.notes)

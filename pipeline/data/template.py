@@ -116,6 +116,10 @@ def marked_texts(
     return marked, found.sentences()
 
 
+OTHERWISE = (
+    "Mend them; or do without marks: take columns.entities out and set columns.template to "
+    "'{{{0}}}' (init: --template '{{{0}}}')"
+)
 _HOLE = "\0"  # in no text: the reader removes it
 Span = tuple[int, int, str, str]
 """First character, the one after the last, and what stands before and behind."""
@@ -133,7 +137,8 @@ def _spans(
             after += 1
         if first is None or after is None or not 0 <= first < after <= len(text):
             what = f"{entity.start} and {entity.end} are no place in {entity.text}"
-            found.add(what, f"id {ids[row]} ({start} to {end} of {len(text)} characters)")
+            place = f"id {ids[row]} ({start} to {end} of {len(text)} characters)"
+            found.add(what, place, OTHERWISE.format(entity.text))
             first = after = 0
         shown = _spelled(entity.mark, {"text": _HOLE, "type": kind})
         before, _, behind = shown.partition(_HOLE)

@@ -21,8 +21,8 @@ from pipeline.base.config import TaskConfig, Unit
 from pipeline.base.inputs import End
 from pipeline.data.join import compare
 from pipeline.data.reading.json_lines import held_in
-from pipeline.data.sample import Sample
-from pipeline.data.table import Findings, Table, Units, id_problems, listing
+from pipeline.data.sample import OTHERS, Sample
+from pipeline.data.table import MENDED, Findings, Table, Units, id_problems, listing
 from pipeline.problems.tags import OUTSIDE, inventory_of
 
 NUMBER = "#"
@@ -98,15 +98,17 @@ def unit_table(
         units = units_in(cell, columns.unit)
         if units is None:
             what = f"column {columns.texts[0]!r}: no list of units (columns.unit is given)"
-            found.add(what, f"id {ids[row]} ({cell[:20]!r})")
+            told = "Set columns.unit to character or word where cells are plain text"
+            found.add(what, f"id {ids[row]} ({cell[:20]!r})", told)
             units = ([], [])
         elif not units[0]:
-            found.add("documents without a unit", f"id {ids[row]}")
+            found.add("documents without a unit", f"id {ids[row]}", MENDED)
         if spaces is not None:
             said = [each.lower() in ("true", "1") for each in list_in(spaces[row]) or []]
             if len(said) != len(units[0]):
                 what = f"column {columns.space_after!r} has not one entry per unit"
-                found.add(what, f"id {ids[row]} ({len(said)} for {len(units[0])} units)")
+                place = f"id {ids[row]} ({len(said)} for {len(units[0])} units)"
+                found.add(what, place, "Mend them, or set columns.space_after to null")
             units = (units[0], [" " if each else "" for each in said])
         texts += units[0]
         after += units[1]
@@ -147,11 +149,12 @@ def _targets(
         tags = tags_in(cell)
         if len(tags) != count:
             what = "documents that have not as many tags as units"
-            found.add(what, f"id {document} ({len(tags)} tags, {count} units)")
+            found.add(what, f"id {document} ({len(tags)} tags, {count} units)", MENDED)
             continue
         targets, unknown = task.problem_type.unit_targets(tags, task.classes)
         for tag in sorted(unknown):
-            found.add("a tag that is not in task.classes", f"id {document} ({tag!r})")
+            what, told = "a tag that is not in task.classes", "Mend it, or add it there"
+            found.add(what, f"id {document} ({tag!r})", told)
         parts.append(targets)
         numbers = np.nan_to_num(targets[:, 0]).astype(int)
         if inventory.broken(numbers, targets[:, 1] == 0).any():
@@ -340,13 +343,17 @@ def by_units(
         )
     else:
         if len(sample.columns) != 1:
-            problems = [f"it has the columns {sample.columns} beside the id; expected one, of tags"]
+            told = f"it has the columns {sample.columns} beside the id; expected one, of tags"
+            problems = [f"{told}: take the others out"]
         given = sample.ids.tolist()
         differ = compare(order, given)
         if differ.missing:
-            problems.append(f"ids that are not in the test file: {listing(differ.missing)}")
+            problems.append(
+                f"ids that are not in the test file: {listing(differ.missing)}. {OTHERS}"
+            )
         if differ.surplus:
-            problems.append(f"documents of the test file that it lacks: {listing(differ.surplus)}")
+            lacking = f"documents of the test file that it lacks: {listing(differ.surplus)}"
+            problems.append(f"{lacking}. {OTHERS}")
         problems += id_problems(sample.ids)
         shown = sample.values[:, 0].tolist() if sample.columns else []
         own = table.texts[table.units.document == order[0], 0].tolist()

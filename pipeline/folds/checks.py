@@ -195,7 +195,7 @@ def fold_problems(
         for number, fold in missing_from_training(fold_of_row, division):
             problems.append(
                 f"fold {fold} holds out every row of {division.names[number]}: "
-                "its learner would train without it"
+                "its learner would train without it. Move one of them to another fold"
             )
     return problems
 

@@ -365,7 +365,8 @@ def _from_file(
     """(n,) folds of the file that `folds.file` names."""
     path = root / str(folds.file)
     given = read_fold_file(path, 1, DataError)
-    raise_if(row_problems(given.ids, train.ids, str(path), train.source), DataError)
+    expected = f"{path} has to have each id of {train.source} once"
+    raise_if(row_problems(given.ids, train.ids, str(path), train.source), DataError, expected)
     fold_of_row = given.fold_of_row[0, places_of(train.ids, given.ids)]
     raise_if(
         fold_problems(fold_of_row, groups, train.ids, folds, divided),

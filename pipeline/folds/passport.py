@@ -247,7 +247,7 @@ def read_fold_file(path: Path, repeats: int, error: type[PipelineError]) -> Fold
         with path.open(encoding="utf-8-sig", newline="") as stream:
             header, *lines = list(csv.reader(stream, strict=True)) or [[]]
     except FileNotFoundError as cause:
-        raise error(f"the fold file {path} is missing") from cause
+        raise error(f"the fold file {path} is missing. Put it back (git checkout)") from cause
     except UnicodeDecodeError as cause:
         looks = guess(path.read_bytes())
         raise error(
@@ -255,7 +255,7 @@ def read_fold_file(path: Path, repeats: int, error: type[PipelineError]) -> Fold
             "Save it as UTF-8."
         ) from cause
     except (OSError, csv.Error) as cause:
-        raise error(f"the fold file {path} cannot be read: {cause}") from cause
+        raise error(f"the fold file {path} cannot be read: {cause}. Put it back") from cause
     wanted = ["id", *fold_columns(repeats)]
     if absent := [name for name in wanted if name not in header]:
         raise error(
@@ -266,7 +266,7 @@ def read_fold_file(path: Path, repeats: int, error: type[PipelineError]) -> Fold
     if short := [number for number, line in enumerate(lines, 2) if len(line) != len(header)]:
         raise error(
             f"the fold file {path} has {len(header)} columns, but row {short[0]} "
-            f"has {len(lines[short[0] - 2])} fields"
+            f"has {len(lines[short[0] - 2])} fields. Mend that row"
         )
     columns = dict(zip(header, zip(*lines, strict=True), strict=True)) if lines else {}
     group = _numbers(columns["group"], "group", path, error) if "group" in columns else None

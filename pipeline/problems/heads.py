@@ -267,7 +267,8 @@ class Heads(Problem):
         if strange and any(map(str.isalpha, "".join(strange))):
             raise DataError(
                 f"the sample submission shows {strange[0]!r}; expected a class of each of the "
-                f"{len(heads)} targets, parted by {task.separator!r} (task.separator)"
+                f"{len(heads)} targets, parted by {task.separator!r}. Set task.separator to what "
+                "parts them, or take the sample away"
             )
         whole = [own for own in parts if len(own) == len(heads)]
         distinct = [sorted(set(own)) for own in zip(*whole, strict=True)]

@@ -9,6 +9,10 @@ from math import isfinite
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?")
 NOT_A_NUMBER = {"nan", "na", "n/a", "none", "null"}
 INFINITE = {"inf", "infinity"}
+NO_LABEL, MISSING = "no label", "a label that is missing"
+COMMA, NO_NUMBER = "a label with a comma for the point", "a label that is not a number"
+INFINITY, NO_FLAG = "a label that is not finite", "a label that is not 0 or 1"
+OUTSIDE, NO_CLASS = "a label outside task.label_range", "a class that is not in task.classes"
 FLAGS = {"0": 0.0, "false": 0.0, "1": 1.0, "true": 1.0}
 
 Reader = Callable[[str], float | str]
@@ -37,31 +41,31 @@ def is_number(text: str) -> bool:
 def number(text: str, bounds: tuple[float, float] | None) -> float | str:
     """The number that *text* holds, within *bounds*; or what is wrong with it."""
     if not text:
-        return "no label"
+        return NO_LABEL
     if text.lower() in NOT_A_NUMBER:
-        return "a label that is missing"
+        return MISSING
     if text.lower().lstrip("+-") in INFINITE:
-        return "a label that is not finite"
+        return INFINITY
     if not NUMBER.fullmatch(text):
         comma = re.fullmatch(r"[+-]?\d+,\d+", text)
-        return "a label with a comma for the point" if comma else "a label that is not a number"
+        return COMMA if comma else NO_NUMBER
     value = float(text)
     if not isfinite(value):
-        return "a label that is not finite"
+        return INFINITY
     if bounds and not bounds[0] <= value <= bounds[1]:
-        return f"a label outside task.label_range {list(bounds)}"
+        return f"{OUTSIDE} {list(bounds)}"
     return value
 
 
 def flag(text: str) -> float | str:
     """0.0 or 1.0 for 0, false, 1 or true; or what is wrong with *text*."""
-    return looked_up(text.lower(), FLAGS, "a label that is not 0 or 1")
+    return looked_up(text.lower(), FLAGS, NO_FLAG)
 
 
 def class_reader(classes: Sequence[str]) -> Reader:
     """From the text of one of *classes* to its place among them."""
     known: Mapping[str, float] = class_numbers(classes)
-    return lambda text: looked_up(text, known, "a class that is not in task.classes")
+    return lambda text: looked_up(text, known, NO_CLASS)
 
 
 def class_numbers(classes: Sequence[str]) -> dict[str, float]:
@@ -81,5 +85,5 @@ def class_numbers(classes: Sequence[str]) -> dict[str, float]:
 def looked_up(text: str, known: Mapping[str, float], otherwise: str) -> float | str:
     """The number of *text* among those *known*, by its canonical text too; else *otherwise*."""
     if not text:
-        return "no label"
+        return NO_LABEL
     return known.get(text, known.get(canonical(text), otherwise))

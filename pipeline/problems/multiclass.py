@@ -35,7 +35,8 @@ class Multiclass(OneClass, SumsToOne):
         """Three or more."""
         if len(classes) >= 3:
             return None
-        return f"task.classes has {len(classes)} entries; multiclass needs 3 or more"
+        what = f"task.classes has {len(classes)} entries; multiclass needs 3 or more"
+        return f"{what}: name all, or set task.problem to binary where there are two"
 
     def outputs(self, targets: Sequence[str], classes: Sequence[str]) -> list[str]:
         """The classes."""
@@ -166,7 +167,7 @@ def columns_with_list(
     if len(named) > 1:
         raise DataError(
             f"the sample submission has the columns {rest} beside the list {listed!r}; expected "
-            f"one for the class, called like the target {targets[0]!r}"
+            f"one for the class, called like the target {targets[0]!r}: call it so there"
         )
     return {**dict.fromkeys(named, -1), listed: -2}
 

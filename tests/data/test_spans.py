@@ -79,7 +79,7 @@ def test_several_references_stand_in_lists():
     assert spans(table) == [("r0", 0, 5), ("r0", 0, 1)]
     table, problems, _ = table_of(rows, ["answer", "at"])
     assert table is None
-    assert "answers and places of answers that are not as many: id r2 (1 and 2)" in problems
+    assert "answers and places of answers that are not as many: id r2 (1 and 2)." in problems[0]
 
 
 def test_answers_that_stand_nowhere_are_left_out_or_refused():

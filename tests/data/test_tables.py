@@ -8,7 +8,9 @@ import pytest
 
 from pipeline.base.config import ColumnsConfig, Competition, DataConfig, FoldsConfig, TaskConfig
 from pipeline.base.errors import DataError
-from pipeline.data.labels import encode
+from pipeline.data.labels import LEFT_OUT, encode
+from pipeline.data.sample import OTHERS
+from pipeline.data.table import MENDED
 from pipeline.data.tables import ROW_NUMBER, Tables, load
 from pipeline.problems.label_texts import canonical, is_number
 
@@ -155,12 +157,15 @@ def test_labels_that_are_none_are_named_with_their_ids(folder):
     folder.write("train.csv", "id,text,label\n" + rows)
     assert folder.refusal() == (
         "6 problems:\n"
-        "  - train.csv: column 'label': no label: id r1\n"
-        "  - train.csv: column 'label': a label that is missing: id r2 ('nan')\n"
-        "  - train.csv: column 'label': a label that is not finite: id r3 ('inf')\n"
-        "  - train.csv: column 'label': a label with a comma for the point: id r4 ('3,5')\n"
-        "  - train.csv: column 'label': a label that is not a number: id r5 ('good')\n"
+        f"  - train.csv: column 'label': no label: id r1. {LEFT_OUT.format('')}\n"
+        "  - train.csv: column 'label': a label that is missing: id r2 ('nan'). "
+        f"{LEFT_OUT.format('nan')}\n"
+        f"  - train.csv: column 'label': a label that is not finite: id r3 ('inf'). {MENDED}\n"
+        "  - train.csv: column 'label': a label with a comma for the point: id r4 ('3,5'). "
+        "Write them with a point\n"
+        f"  - train.csv: column 'label': a label that is not a number: id r5 ('good'). {MENDED}\n"
         "  - train.csv: column 'label': a label outside task.label_range [0.0, 5.0]: id r6 ('5.1')"
+        ". Mend them; or, where they are right, widen task.label_range, or set it to null"
     )
 
 
@@ -168,8 +173,9 @@ def test_unknown_classes_are_named_with_their_ids(folder):
     folder.write("train.csv", "id,text,label\n1,a,사회\n2,b,문화\n3,c,\n4,d,경제\n")
     assert folder.refusal(task=TOPICS) == (
         "2 problems:\n"
-        "  - train.csv: column 'label': a class that is not in task.classes: id 2 ('문화')\n"
-        "  - train.csv: column 'label': no label: id 3"
+        "  - train.csv: column 'label': a class that is not in task.classes: id 2 ('문화'). Mend "
+        "them; or, where they are right, name all classes (init: --classes)\n"
+        f"  - train.csv: column 'label': no label: id 3. {LEFT_OUT.format('')}"
     )
 
 
@@ -227,7 +233,7 @@ def test_ids_are_compared_as_text(folder):
     assert folder.refusal() == (
         "2 problems:\n"
         "  - sample.csv: 1 ids of the test file are not in it: 8\n"
-        "  - sample.csv: 1 of its ids are not in the test file: 8.1"
+        "  - sample.csv: 1 of its ids are not in the test file: 8.1. " + OTHERS
     )
 
 
@@ -239,13 +245,14 @@ def test_test_and_sample_must_have_the_same_ids_with_counts_and_examples(folder)
         "  - sample.csv: ids that stand more than once: t8 (2 times). "
         "Mend the file: take the further rows out\n"
         "  - sample.csv: 8 ids of the test file are not in it: t0, t1, t2, t3, t4 and 3 more\n"
-        "  - sample.csv: 1 of its ids are not in the test file: u"
+        "  - sample.csv: 1 of its ids are not in the test file: u. " + OTHERS
     )
 
 
 def test_a_sample_without_an_answer_column_is_refused(folder):
     folder.write("sample.csv", "id\n8\n9\n")
-    assert folder.refusal() == "sample.csv: there is no column beside 'id'; expected the answers"
+    told = "sample.csv: there is no column beside 'id'; expected the answers. Add their column"
+    assert folder.refusal().startswith(told)
 
 
 def test_problems_of_all_files_are_told_at_once(folder):

@@ -123,7 +123,8 @@ def test_offsets_that_are_no_place_in_the_text_name_their_rows():
     told = marked_texts(frame, [entity()], np.array(["a", "b", "c", "d"]))[1]
     assert told == [
         "from and to are no place in s: id b (3 to 5 of 5 characters), id c (-1 to 2 of 5 "
-        "characters), id d (x to 4 of 5 characters)"
+        "characters), id d (x to 4 of 5 characters). Mend them; or do without marks: take "
+        "columns.entities out and set columns.template to '{s}' (init: --template '{s}')"
     ]
 
 

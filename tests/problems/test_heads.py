@@ -13,8 +13,8 @@ from pipeline import cv, init, predict, rebuild
 from pipeline.base import DataError, UsageError
 from pipeline.base.command import run
 from pipeline.base.config import ColumnsConfig, Competition, DataConfig, TaskConfig
-from pipeline.data.labels import encode, single_rows
-from pipeline.data.table import Table
+from pipeline.data.labels import LEFT_OUT, encode, single_rows
+from pipeline.data.table import MENDED, Table
 from pipeline.doctor import __main__ as doctor
 from pipeline.ensemble import __main__ as ensemble
 from pipeline.ensemble.evidence import Evidence
@@ -175,9 +175,10 @@ def test_labels_that_are_not_one_of_each_are_told_with_their_ids():
     assert np.isfinite(targets[0]).all()
     assert np.isnan(targets[1:]).any(axis=1).all()
     assert problems == [
-        "column 'all': a label that is not 3 parts joined by '-': id b ('fact-now')",
-        "column 'all': no label: id c",
-        "column 'tense': a class that is not in task.classes: id d ('soon')",
+        f"column 'all': a label that is not 3 parts joined by '-': id b ('fact-now'). {MENDED}",
+        f"column 'all': no label: id c. {LEFT_OUT.format('')}",
+        "column 'tense': a class that is not in task.classes: id d ('soon'). Mend them; or, where "
+        "they are right, name all classes (init: --classes)",
     ]
 
 

@@ -20,6 +20,8 @@ from pipeline.base import DataError
 from pipeline.data.reading.encoding import clean
 from pipeline.data.table import Findings
 
+ANEW = "Take it anew from where it came, or give it the ending of what it is"
+
 
 def parse_parquet(path: Path, name: str) -> tuple[pd.DataFrame, Findings, list[str]]:
     """The rows as str objects, the problems with their row numbers, and notes."""
@@ -62,7 +64,7 @@ def _streamed(path: Path, name: str, read: Callable[[Any], Any]) -> Any:
                 file.seek(0)
                 return read(pyarrow.ipc.open_file(file))
     except (pyarrow.ArrowException, OSError) as error:
-        raise DataError(f"{name} is not an arrow file, or is damaged: {error}") from error
+        raise DataError(f"{name} is not an arrow file, or is damaged: {error}. {ANEW}") from error
 
 
 def _flat(table: Any) -> Any:
@@ -80,7 +82,7 @@ def _opened(path: Path, name: str, read: Callable[[Any], Any]) -> Any:
         with parquet.ParquetFile(str(path)) as file:
             return read(file)
     except (pyarrow.ArrowException, OSError) as error:
-        raise DataError(f"{name} is not a parquet file, or is damaged: {error}") from error
+        raise DataError(f"{name} is not a parquet file, or is damaged: {error}. {ANEW}") from error
 
 
 def _texts(column: Any, found: Findings) -> list[str]:

@@ -4,6 +4,7 @@
 everything that is wrong with a file is told at once, with line numbers.
 """
 
+import shlex
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -98,6 +99,11 @@ FORMATS: dict[str, TextFormat | BinaryFormat] = {
 }
 """How a file's name ends -> how it is read."""
 HEAD_BYTES = 1_000_000
+FILLED = (
+    "Put the rows there, or take the file away where it is not needed: a sample submission may be "
+    "left out"
+)
+IN_PLACE = ". Mend the file in these places, or take it anew from where it came"
 SKIPPED = (
     ". To leave such lines out, and have them counted: pipeline.init --skip-broken {0}, or "
     "broken: skip for this file in data.files"
@@ -172,7 +178,7 @@ def read(
     else:
         text, notes = decode(_bytes(path, name), encoding, name, option)
         if not text.strip():
-            raise DataError(f"{name} is empty")
+            raise DataError(f"{name} is empty. {FILLED}")
         lined = format_.lines
         if lined is None and (names or skip):
             raise DataError(
@@ -185,13 +191,13 @@ def read(
             frame, found, more = format_.parse(text)
         notes = notes + more
     problems = found.sentences() + _header_problems(frame)
-    if way and found.sentences() and isinstance(format_, TextFormat) and format_.lines is not None:
-        problems[len(found.sentences()) - 1] += way.format(name)
+    if told := found.sentences():
+        lines = isinstance(format_, TextFormat) and format_.lines is not None
+        problems[len(told) - 1] += (
+            way.format(shlex.quote(Path(name).name)) if way and lines else IN_PLACE
+        )
     if not len(frame) and not problems:
-        problems = [
-            "there is a header (line 1) but no row below it. Put the rows there, or take the "
-            "file away where it is not needed: a sample submission may be left out"
-        ]
+        problems = [f"there is a header (line 1) but no row below it. {FILLED}"]
     raise_if(problems, DataError, f"{name} cannot be read")
     names = [str(name) for name in frame.columns]
     written = frame.attrs.pop(WRITTEN, names)
@@ -213,7 +219,8 @@ def _together(name: str, parts: Mapping[str, Reading]) -> Reading:
             if set(parts[each].frame.columns) != columns
         ],
         DataError,
-        f"{name} stands for parts of one table, and their columns differ",
+        f"{name} stands for parts of one table, and their columns differ. Call the columns alike; "
+        "or read one of them, and the others as data.extra_train",
     )
     frame = pd.concat([each.frame[list(parts[first].frame.columns)] for each in parts.values()])
     told = [f"{len(parts)} files read as one table: {_some(list(parts))}"]
@@ -282,13 +289,13 @@ def is_table(path: Path) -> bool:
 def _format(path: Path, name: str) -> TextFormat | BinaryFormat:
     """The format that the ending of *path* says; DataError for none that can be read."""
     if path.is_dir():
-        raise DataError(f"{name} is a folder without .txt files; expected a file")
+        raise DataError(f"{name} is a folder without .txt files; expected a file: name one in it")
     if not path.is_file():
         there = (
             sorted(other.name for other in path.parent.glob("*")) if path.parent.is_dir() else []
         )
         close = get_close_matches(path.name, there, n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
+        hint = f"; did you mean {close[0]}?" if close else ". Put it there, or name the right one"
         raise DataError(f"{name} is not there{hint}")
     suffix = path.suffix.lower()
     if suffix in CLOSED:
@@ -300,7 +307,7 @@ def _format(path: Path, name: str) -> TextFormat | BinaryFormat:
             raise DataError(f"{name} holds {inside}, which is read unpacked only; unpack it first")
     if suffix not in FORMATS:
         known = ", ".join([*FORMATS, *ENDINGS])
-        raise DataError(f"{name} ends in {suffix!r}; expected one of {known}")
+        raise DataError(f"{name} ends in {suffix!r}; expected one of {known}: save it as csv")
     return FORMATS[suffix]
 
 
@@ -313,7 +320,8 @@ def _bytes(path: Path, name: str, most: int | None = None) -> bytes:
             with path.open("rb") as stream:
                 content = stream.read(-1 if most is None else most)
     except PermissionError as error:
-        raise DataError(f"{name} cannot be opened: you have no right to read it") from error
+        why = "you have no right to read it. Give it to yourself (chmod u+r), or copy it"
+        raise DataError(f"{name} cannot be opened: {why}") from error
     for beginning, kind in BEGINNINGS.items():
         if content.startswith(beginning):
             raise DataError(
@@ -338,4 +346,5 @@ def _header_problems(frame: pd.DataFrame) -> list[str]:
     twice = [repr(name) for name, count in Counter(frame.columns).items() if count > 1]
     if not twice:
         return []
-    return [f"column names that stand twice in the header (line 1): {', '.join(twice)}"]
+    told = f"column names that stand twice in the header (line 1): {', '.join(twice)}"
+    return [f"{told}. Give each column a name of its own"]

@@ -77,7 +77,8 @@ def _sheet(path: Path, name: str) -> tuple[list[str], str, list[list[str]]]:
             table = next((sheet for sheet in sheets if _is_table(sheet.values)), sheets[0])
             rows = [[_text(cell) for cell in row] for row in table.values]
     except (InvalidFileException, zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
-        raise DataError(f"{name} is not an Excel file, or is damaged: {error}") from error
+        anew = "Take it anew from where it came, or save it as csv"
+        raise DataError(f"{name} is not an Excel file, or is damaged: {error}. {anew}") from error
     return list(book.sheetnames), table.title, rows
 
 

@@ -294,7 +294,9 @@ def _given(folder: Path, overrides: Overrides) -> dict[str, list[Path]]:
             places = (folder / name, Path(name))
             path = next((path for path in places if _readable(path)), None)
             if path is None:
-                problems.append(f"--{role} {name}: there is no such file in {folder}")
+                there = ", ".join(sorted(each.name for each in folder.iterdir())[:12])
+                told = f"there is no such file in {folder}; it has {there or 'nothing'}"
+                problems.append(f"--{role} {name}: {told}")
             else:
                 found[role].append(path)
     raise_if(problems, UsageError)

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.base.errors import PipelineError, UsageError
-from pipeline.data.reading.reader import column_names, read, read_file
+from pipeline.data.reading.reader import FILLED, IN_PLACE, column_names, read, read_file
 
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 LIST = '["a", 1.0, [null, false]]'
@@ -171,7 +171,7 @@ def test_every_problem_is_told_at_once_with_its_lines(file):
         "line 4 has 3, line 5 has 3, line 6 has 3 and 3 more\n"
         "  - rows with missing fields (the header has 2): line 9 has 1\n"
         "  - unbalanced quotes (a field that starts with a quote must end with one, and quotes "
-        "inside it must be doubled): line 11"
+        f"inside it must be doubled): line 11{IN_PLACE}"
     )
 
 
@@ -182,7 +182,7 @@ def test_line_numbers_count_lines_inside_quotes(file):
 @pytest.mark.parametrize("broken", ['"open', '"he said "hi" there"', '"a" b'])
 def test_a_broken_quote_names_its_own_line_and_not_the_next_quoted_one(file, broken):
     content = f'id,text\n1,a\n2,{broken}\n3,b\n4,"c"\n5,d\n'
-    assert refusal(file(content)).endswith("must be doubled): line 3")
+    assert refusal(file(content)).endswith(f"must be doubled): line 3{IN_PLACE}")
 
 
 def test_rows_swallowed_between_two_stray_quotes_are_noticed(file):
@@ -220,18 +220,16 @@ def test_a_field_of_two_megabytes_is_read(file):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "train.csv is empty"),
-        ("\n \n", "train.csv is empty"),
+        ("", f"train.csv is empty. {FILLED}"),
+        ("\n \n", f"train.csv is empty. {FILLED}"),
         (
             "id,text\n",
-            "train.csv cannot be read: there is a header (line 1) but no row below it. Put the "
-            "rows there, or take the file away where it is not needed: a sample submission may be "
-            "left out",
+            f"train.csv cannot be read: there is a header (line 1) but no row below it. {FILLED}",
         ),
         (
             "id,a,a,b,b\n1,2,3,4,5\n",
             "train.csv cannot be read: column names that stand twice in the header (line 1): "
-            "'a', 'b'",
+            "'a', 'b'. Give each column a name of its own",
         ),
     ],
 )
@@ -298,7 +296,7 @@ def test_every_problem_of_a_jsonl_is_told(file):
         "  - not JSON: line 2 (Expecting ':' delimiter at character 7), "
         "line 6 (Expecting ',' delimiter at character 9), line 7 (nested too deeply)\n"
         "  - not a JSON object, such as {...}: line 3\n"
-        "  - a key that stands twice: line 4"
+        f"  - a key that stands twice: line 4{IN_PLACE}"
     )
 
 
