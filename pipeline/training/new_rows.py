@@ -235,6 +235,19 @@ def predicted(
     return total / len(saved.parts)
 
 
+def of_each_fold(saved: SavedRun, rows: NewRows) -> dict[tuple[int, int], np.ndarray]:
+    """(repeat, fold) -> (m, k) float64, the mean over seeds of what the learners of that fold said
+    of the *rows*; `predicted` was asked before, and its pieces are still there."""
+    found: dict[tuple[int, int], list[np.ndarray]] = {}
+    for part in saved.parts:
+        pieces = [
+            read_arrays(rows.kept / saved.run / f"{part.name}-{number}.npz")["rows"]
+            for number, _ in rows.pieces()
+        ]
+        found.setdefault((part.repeat, part.fold), []).append(np.concatenate(pieces))
+    return {place: np.mean(each, axis=0, dtype=np.float64) for place, each in found.items()}
+
+
 def by_members(
     runs: Iterable[SavedRun],
     rows: NewRows,

@@ -1,0 +1,320 @@
+"""New rows laid beside the rows that a bundle was trained on.
+
+The forecast of the leaderboard (`pipeline.ensemble.forecast`) is asked about the new rows in place
+of the test file: the same checks of texts and of label shares, the same range. A bundle holds no
+training rows, so they are read where it was made.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pipeline.base import ArtifactError, Competition, DataError, Paths, UsageError, raise_if
+from pipeline.data import Table, load
+from pipeline.data.tables import labelled_file
+from pipeline.data.units import documents
+from pipeline.ensemble import Outcome
+from pipeline.ensemble.assessment import as_score, score_or_none
+from pipeline.ensemble.forecast.given import Given, forecast
+from pipeline.ensemble.forecast.leaderboard import Leaderboard
+from pipeline.ensemble.forecast.ranges import INSIDE, Scored, deviations
+from pipeline.ensemble.forecast.shift import Copied, copied
+from pipeline.ensemble.outcome import known_rows
+from pipeline.ensemble.predictor import RowFeatures, Rows, about_rows
+from pipeline.folds.frozen import read_frozen
+from pipeline.oof import Members
+from pipeline.oof.predictions import sampled
+from pipeline.problems.text import refuse_texts
+from pipeline.serve.bundle import Bundle, digest_of, open_bundle
+from pipeline.setup.inspection.adversarial import Alike, alike
+from pipeline.setup.inspection.duplicates import code
+from pipeline.submissions.build import BuiltSubmission, fitted_of, make
+from pipeline.submissions.rebuild import Origin, find_file, prove, read_origin, remake
+from pipeline.training.jobs import rows_digest
+from pipeline.training.new_rows import (
+    NewRows,
+    SavedRun,
+    by_members,
+    of_each_fold,
+    rows_to_predict,
+)
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@dataclass(frozen=True, kw_only=True)
+class Real:
+    """The score of rows whose labels are known by now."""
+
+    rows: int
+    score: float | None
+    """None where the metric is undefined on them."""
+    low: float | None
+    high: float | None
+    """The ends of its 90 % interval, as other rows of the same kind would have it."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Look:
+    """What is to be said of the new rows."""
+
+    rows: Table
+    outcome: Outcome
+    """The ensemble of the bundle."""
+    alike: Alike | None
+    """None where there are too few rows to tell."""
+    copies: Copied
+    expected: Leaderboard
+    real: Real | None
+    """None where no labels were asked for."""
+
+    @property
+    def honest(self) -> float | None:
+        """On the training rows."""
+        return None if self.outcome.doubts else self.outcome.honest
+
+    @property
+    def verdict(self) -> str:
+        """alike: a score is expected from the folds as they are. shifted: expected, but otherwise
+        than the folds say. unlike: nothing can be promised. unknown: too few rows to tell."""
+        if not self.expected.parts:
+            return "unlike"
+        if self.alike is None:
+            return "unknown"
+        moved = {move.name for move in self.expected.moves}
+        return "shifted" if moved & {"label shares", "texts as in test"} else "alike"
+
+    @property
+    def against(self) -> str | None:
+        """The real score: inside, better or worse than the range; None where one is unknown."""
+        part = self.expected.parts.get("whole")
+        if part is None or self.real is None or self.real.score is None:
+            return None
+        if part.low <= self.real.score <= part.high:
+            return "inside"
+        above = self.real.score > part.high
+        return "better" if above == self.outcome.metric.greater_is_better else "worse"
+
+
+def look(
+    root: Path,
+    folder: Path,
+    file: Path,
+    labels: bool,
+    encoding: str | None,
+    console: "Console",
+) -> Look:
+    """Compare the rows of *file* with those that the bundle in *folder* was trained on.
+
+    Args:
+        root: where the competition and the bundle's submission are.
+        folder: the bundle's.
+        file: the new rows, in any format that `pipeline.init` reads.
+        labels: whether *file* has the columns of targets, too.
+        encoding: of *file*; None for that of the config.
+        console: shows progress.
+
+    Raises UsageError where the submission is not under *root*, ArtifactError where it is another.
+    """
+    bundle = open_bundle(folder)
+    refuse_texts(bundle.competition.task.problem_type, "monitor")
+    if labels and bundle.competition.task.problem_type.units:
+        described = bundle.competition.task.problem_type.described
+        raise UsageError(
+            f"--labels: a real score of {described} is not computed here. Leave it out: the rows "
+            "are compared, and the expected score is told, all the same"
+        )
+    table, _ = rows_to_predict(file, bundle.competition, root, encoding)
+    truth = labels_of(file, bundle.competition, root, encoding) if labels else None
+    made = ensemble_of(root, bundle)
+    about = json.dumps([rows_digest(table), digest_of(bundle.about)])
+    name = hashlib.sha256(about.encode()).hexdigest()[:12]
+    kept = Paths(root, made.outcome.competition.name).workspaces / ".monitor" / name
+    members = answered(bundle, made.outcome, NewRows(table=table, kept=kept), console)
+    found = compared(root, made.outcome, members, table, truth)
+    shutil.rmtree(kept, ignore_errors=True)
+    with suppress(OSError):  # another look may be at work beside it
+        kept.parent.rmdir()
+    return found
+
+
+def ensemble_of(root: Path, bundle: Bundle) -> BuiltSubmission:
+    """The ensemble that *bundle* was packed from, fitted again from the runs under *root*."""
+    about = bundle.about
+    try:
+        csv = find_file(root, about["submission"])
+    except UsageError as error:
+        raise UsageError(
+            f"{bundle.folder} was packed from {about['submission']}, and a bundle holds no "
+            "training rows to compare with: run this where it was made, or name that place with "
+            f"--root: {error}"
+        ) from error
+    origin = read_origin(csv)
+    if origin.sha256 != about["sha256"]:
+        raise ArtifactError(
+            f"{csv} is not the submission that {bundle.folder} was packed from: it has the SHA-256 "
+            f"{origin.sha256[:16]}, not {str(about['sha256'])[:16]}. Pack it anew: pipeline.bundle"
+        )
+    if about["whole"]:
+        made = remake(root, origin)
+        prove(root, origin, made)
+        return made
+    return make(root, origin.competition, replace(origin.asked, runs=_some(origin, bundle)))
+
+
+def _some(origin: Origin, bundle: Bundle) -> list[str]:
+    """The members that were asked for when it was packed."""
+    there = {each["name"] for each in bundle.members} | set(bundle.about["left_out"])
+    return [name for name in origin.asked.runs if name in there]
+
+
+def answered(bundle: Bundle, outcome: Outcome, rows: NewRows, console: "Console") -> Members:
+    """The members of *outcome* with what the learners of *bundle* say of the *rows* as their test
+    predictions. Members without weight are not in a bundle: they stand with zeros, which count
+    nothing."""
+    members, k = outcome.members, len(outcome.competition.outputs)
+    runs = list[SavedRun]()
+
+    def each_noted() -> Iterator[SavedRun]:
+        for saved in bundle.runs(tokens=rows.kept / ".tokens"):
+            runs.append(saved)
+            yield saved
+
+    said_by = by_members(each_noted(), rows, console)
+    means = dict(zip([each.run for each in runs], said_by, strict=True))
+    folds = {each.run: of_each_fold(each, rows) for each in runs}
+    count = 1 + max(fold for each in folds.values() for _, fold in each)
+    places = sampled(len(rows.table))
+    by_fold = []
+    for name in members.names:
+        said = folds.get(name, {})
+        each = [
+            np.mean([values for (_, own), values in said.items() if own == fold], axis=0)
+            if said
+            else np.zeros((len(rows.table), k))
+            for fold in range(count)
+        ]
+        by_fold.append(np.stack(each)[:, places].astype(np.float32))
+    nothing = np.zeros((len(rows.table), k))
+    test = [means.get(name, nothing) for name in members.names]
+    return replace(members, test=test, by_fold={**members.by_fold, "test": by_fold})
+
+
+def compared(
+    root: Path,
+    outcome: Outcome,
+    members: Members,
+    table: Table,
+    truth: tuple[np.ndarray, np.ndarray] | None,
+) -> Look:
+    """What the forecast says of *table*, which *members* have predicted as their test rows.
+
+    *truth*: positions of the rows whose labels are known, and their targets.
+    """
+    competition = outcome.competition
+    tables = load(competition, root)
+    folds = read_frozen(competition, Paths(root, competition.name), tables.train)
+    train = tables.train.in_order(folds.ids)
+    fitted, facts = fitted_of(outcome), dict[str, RowFeatures]()
+    named = {"train": train, "test": table, "holdout": tables.holdout}
+    for name, each in named.items():
+        if each is not None:
+            facts[name] = about_rows(each, fitted.column, fitted.levels)
+    whole = replace(
+        competition,
+        submissions=replace(competition.submissions, public_share=None, public_rows=None),
+    )
+    assessment, decided = outcome.assessment, outcome.decided
+    held = Rows(members.holdout, facts.get("holdout"))
+    known = known_rows(outcome.evidence, tables.holdout, held, assessment.blend, decided)
+    expected = (
+        Leaderboard(notes=["withheld: a member's own score is in doubt"])
+        if outcome.doubts
+        else forecast(
+            Given(
+                competition=whole,
+                evidence=outcome.evidence,
+                members=members,
+                assessment=assessment,
+                decided=decided,
+                train=train,
+                test=table,
+                holdout=tables.holdout,
+                facts=facts,
+                fold_of_row=folds.fold_of_row,
+            ),
+            known,
+        )
+    )
+    ours, theirs = documents(train, competition.task), documents(table, competition.task)
+    codes = code([ours.texts, theirs.texts])
+    groups = folds.group_of_row
+    if train.units is not None:
+        groups = groups[train.units.first]
+    return Look(
+        rows=theirs,
+        outcome=outcome,
+        alike=alike(ours, codes[0], theirs, codes[1], competition.folds.group_columns),
+        copies=copied(codes[0], groups, codes[1]),
+        expected=expected,
+        real=None if truth is None else _real(outcome, members, facts["test"], *truth),
+    )
+
+
+def labels_of(
+    file: Path, competition: Competition, root: Path, encoding: str | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Positions in *file* of the rows that have labels, and their targets.
+
+    Raises DataError where a column of targets is missing, or a label cannot be read.
+    """
+    given, name = competition.data, str(file.absolute())
+    own = given.how(given.train)
+    alike_files = [own] if Path(own.file).suffix == file.suffix else []
+    data = replace(
+        given,
+        train=name,
+        encoding=encoding or given.encoding,
+        files=[
+            *(replace(each, file=name) for each in alike_files),
+            *(each for each in given.files if each.file != given.train),
+        ],
+    )
+    asked = replace(competition, data=data)
+    found = labelled_file(name, asked, root, competition.columns.features, "test")
+    raise_if([each.replace(name, file.name) for each in found.problems], DataError)
+    rows, _ = rows_to_predict(file, competition, root, encoding)
+    assert found.value is not None, "a file that cannot be read is a problem"
+    assert found.value.targets is not None
+    place = {each: position for position, each in enumerate(rows.ids.tolist())}
+    return np.array([place[each] for each in found.value.ids.tolist()]), found.value.targets
+
+
+def _real(
+    outcome: Outcome, members: Members, facts: RowFeatures, places: np.ndarray, truth: np.ndarray
+) -> Real:
+    """The score of the rows at *places*, whose targets are *truth*."""
+    metric, seed = outcome.metric, outcome.competition.folds.seed
+    rows = Rows(members.test, facts).take(places)
+    problem = outcome.competition.task.problem_type.name
+    predicted = outcome.decided.apply(outcome.assessment.blend.predict(rows, problem))
+    score = score_or_none(metric, truth, predicted)
+    ends: Sequence[float | None] = (None, None)
+    if score is not None:
+        scored = Scored(metric, problem, truth, predicted, np.arange(len(truth)))
+        drawn = metric.as_gain(score) + deviations(scored, len(truth), seed, "real")
+        if len(drawn):
+            edge = (100 - INSIDE) / 2
+            both = np.percentile(drawn, [edge, 100 - edge]).tolist()
+            ends = sorted(
+                end for end in (as_score(metric, each) for each in both) if end is not None
+            )
+    return Real(rows=len(truth), score=score, low=ends[0], high=ends[1])
