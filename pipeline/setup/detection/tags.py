@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from pipeline.base import Competition
@@ -162,14 +163,18 @@ def by_documents(competition: Competition, tables: Tables) -> tuple[Competition,
         return by_lengths(competition, tables)
     if not kind.units:
         return competition, tables
-    names: list[str] = []
+    rows = documents(tables.train, task)
+    assert rows.targets is not None, "train is labelled"
+    names, values = kind.document_labels(rows.targets, task.classes)
+    kept = np.flatnonzero((values != values[0]).any(axis=0))  # no document is told from others by
+    names = [names[place] for place in kept] or [LONG]  # what all of them have
 
     def labelled(table: Table) -> Table:
         whole = documents(table, task)
         if whole.targets is None:
             return whole
-        names[:], values = kind.document_labels(whole.targets, task.classes)
-        return replace(whole, targets=values)
+        values = kind.document_labels(whole.targets, task.classes)[1][:, kept]
+        return replace(whole, targets=values if len(kept) else _long(whole))
 
     test, train = labelled(tables.test), labelled(tables.train)
     columns = replace(
@@ -188,6 +193,18 @@ def by_documents(competition: Competition, tables: Tables) -> tuple[Competition,
             sample=sample,
         ),
     )
+
+
+LONG = "longer than half of the documents"
+"""The label of documents that have the same types, all of them."""
+
+
+def _long(whole: Table) -> np.ndarray:
+    """(d, 1) whether a document is one of the longer half."""
+    order = np.argsort([len(text) for text in whole.texts[:, 0]], kind="stable")
+    places = np.empty(len(whole))
+    places[order] = np.arange(len(whole))
+    return np.asarray(places >= len(whole) / 2, dtype=float)[:, None]
 
 
 def by_lengths(competition: Competition, tables: Tables) -> tuple[Competition, Tables]:

@@ -253,6 +253,10 @@ def refuse_tags(train: pd.DataFrame, only_train: Sequence[str], name: str) -> No
         values = train[column].iloc[:LOOKED_AT]
         lists = [_list(value) for value in values]
         if all(value is not None for value in lists):
+            tags = [tag for value in lists for tag in value or []]
+            if tags and all(isinstance(tag, str) and re.fullmatch(TAG, tag) for tag in tags):
+                partner = _partner(train, column, lists) or "the units"
+                raise DataError(_tagging(name, column, partner))
             if partner := _partner(train, column, lists):
                 raise DataError(_tagging(name, column, partner))
             if not separator_of(list(map(str, pd.unique(train[column])))):
@@ -288,7 +292,7 @@ def _tagging(name: str, column: str, partner: str) -> str:
     return (
         f"{name}: column {column!r} holds one tag for each of {partner} of a row, but no column of "
         "train and test has lists, words or characters, as many as there are tags. Name the right "
-        "one with --text"
+        "one with --text, or write such a column into both files"
     )
 
 

@@ -1,0 +1,290 @@
+"""As in `test_remedies`, of what comes later: tables beside the rows, a config, frozen folds.
+
+A case of a config is options of `pipeline.folds` or a change of the folder, the words of the
+remedy, and the remedy in their place. After it the folds are there, and a submission can be built.
+"""
+
+import json
+import shlex
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pipeline import init
+from pipeline.base.command import run
+from pipeline.data.tables import load
+from pipeline.folds import __main__ as folds
+from pipeline.metrics import get_metric
+from pipeline.submissions.submission_file import try_submission
+from tests.setup.test_remedies import (
+    SAMPLE,
+    TEST,
+    TRAIN,
+    Change,
+    as_before,
+    assigned,
+    both,
+    changed,
+    followed,
+    labels,
+    rewritten,
+    without,
+)
+from tests.setup.test_remedies_of_rows import added, cell
+from tests.test_shapes import competition, save
+
+# Folders of tags and spans.
+
+
+def tagged(folder: Path) -> None:
+    """Texts in one line and their tags in lists."""
+    for name, rows in ((TRAIN, 20), (TEST, 6)):
+        frame = pd.DataFrame({"id": [f"{name[:2]}{row}" for row in range(rows)]})
+        frame["words"] = [f"Bo saw Rome{row}!" for row in range(rows)]
+        if name == TRAIN:
+            frame["ner"] = json.dumps(["B-PS", "O", "B-LC", "O"])
+        frame.to_csv(folder / name, index=False)
+    (folder / SAMPLE).unlink()
+
+
+def listed(folder: Path) -> None:
+    """The words of `tagged` as lists."""
+    for name in (TRAIN, TEST):
+        frame = pd.read_csv(folder / name, dtype=str)
+        frame["words"] = [json.dumps([*text[:-1].split(), "!"]) for text in frame["words"]]
+        frame.to_csv(folder / name, index=False)
+
+
+def spans(end: str) -> Change:
+    """Texts and a file with a row per span; *end* is that of the first one."""
+
+    def make(folder: Path) -> None:
+        for name, rows in (("train", 20), ("test", 6)):
+            frame = pd.DataFrame({"id": [f"{name}{row}" for row in range(rows)]})
+            save(folder, **{name: frame.assign(text=[f"Bo saw Rome {row}" for row in range(rows)])})
+        marks = pd.DataFrame(
+            {"id": [f"train{row}" for row in range(20)], "start": "7", "end": "11"}
+        )
+        marks.loc[0, "end"] = end
+        save(folder, train_spans=marks.assign(label="LC"))
+        (folder / SAMPLE).unlink()
+
+    return make
+
+
+def rows_of_spans(folder: Path) -> None:
+    """Spans in place of train, each text with two."""
+    spans("11")(folder)
+    marks = pd.read_csv(folder / "train_spans.csv", dtype=str)
+    more = marks.assign(start="0", end="2", label="PS")
+    save(folder, train=pd.concat([marks, more]))
+    (folder / "train_spans.csv").unlink()
+
+
+def texts_and_spans(folder: Path) -> None:
+    marks = pd.read_csv(folder / TRAIN, dtype=str)
+    frame = pd.DataFrame({"id": [f"train{row}" for row in range(20)]})
+    texts = [f"Bo saw Rome {row}" for row in range(20)]
+    save(folder, train=frame.assign(text=texts), train_spans=marks)
+
+
+def first_words(frame: pd.DataFrame) -> pd.DataFrame:
+    """The first word of each title is the answer."""
+    return frame.assign(topic=frame["title"].str.split().str[0])
+
+
+ANSWERS = labels(*(json.dumps([f"an answer in {row} words"]) for row in range(60)))
+FOLDERS = [
+    (tagged, "", "or write such a column into both files", listed),
+    (rows_of_spans, "", "rows into train_spans.csv (id, start, end, label)", texts_and_spans),
+    (spans("99"), "", "Mend these", cell("train_spans.csv", "end", "11", 0)),
+    (
+        spans("99"),
+        "",
+        "or leave the file out (--no-joins)",
+        both(without("train_spans.csv"), as_before(TRAIN), as_before(TEST)),
+    ),
+    (ANSWERS, "", "say so: --problem text", "--problem text"),
+    (
+        both(labels("none"), without(SAMPLE)),
+        "--problem span",
+        "are another problem",
+        changed(TRAIN, first_words),
+    ),
+    (
+        both(changed(TRAIN, first_words), assigned(TRAIN, more="none"), without(SAMPLE)),
+        "--problem span --target more",
+        "Name them with --target and --text",
+        "--problem span --target topic --text title",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "asked", "said", "remedy"), FOLDERS, ids=[each[2][:30] for each in FOLDERS]
+)
+def test_tags_and_spans_say_what_to_do(tmp_path, capsys, spoil, asked, said, remedy):
+    followed(tmp_path, capsys, spoil, asked, said, remedy)
+
+
+# A config that was written.
+
+
+def prepared(argv: list[str]) -> int:
+    """The first steps of cv: folds are frozen or checked, and a submission is built dry."""
+    code, options = folds.main(argv), folds.parser()
+    args = options.read(argv)
+    asked = options.competition(args)
+    metric = get_metric(asked.task.metric, asked.task, Path(args.root))
+    try_submission(asked, load(asked, Path(args.root)), metric)
+    return code
+
+
+def parts(*ids: str) -> Change:
+    """Train in parts, whose ids are called so."""
+
+    def make(folder: Path) -> None:
+        train = pd.read_csv(folder / TRAIN, dtype=str)
+        for number, name in enumerate(ids):
+            part = train.iloc[number :: len(ids)].rename(columns={"id": name})
+            save(folder, **{f"part-{number}": part})
+
+    return make
+
+
+def korean(text: bytes) -> bytes:
+    return text.decode().replace("market", "가격").encode("cp949")
+
+
+def sample(**columns: str) -> Change:
+    return changed(SAMPLE, lambda frame: frame[["id"]].assign(**columns))
+
+
+def mine(change: Change = lambda _: None) -> Change:
+    """A fold file of one's own, with *change*."""
+
+    def make(folder: Path) -> None:
+        train = pd.read_csv(folder / TRAIN, dtype=str)
+        own = train[["id"]].assign(fold=[str(row // 3 % 5) for row in range(len(train))])
+        save(folder, mine=own)
+        change(folder)
+
+    return make
+
+
+def whole(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.assign(fold=["0" if row % 3 == 1 else f"{row % 5}" for row in range(60)])
+
+
+def frozen(change: Change) -> Change:
+    """*change* of the folder after the folds were frozen."""
+
+    def make(folder: Path) -> None:
+        root = folder.parent
+        config = str(root / "configs" / "topics.yaml")
+        assert run(folds.main, ["--root", str(root), "--config", config]) == 0
+        change(folder)
+
+    return make
+
+
+def thaw(folder: Path) -> None:
+    for path in (folder.parent / "folds").iterdir():
+        path.unlink()
+
+
+PROMPTS = added("prompts", key=["art", "money", "state"], about=["a", "b", "c"])
+FEW = added("prompts", key=["art", "money"], about=["a", "b"])
+BIG = added("prompts", key=["Art", "money", "state"], about=["a", "b", "c"])
+TWICE = added("prompts", key=["art", "art", "money", "state"], about=["a", "a", "b", "c"])
+SAME = added("prompts", key=["art", "money", "state"], title=["a", "b", "c"])
+
+
+def join(key: str = "topic", column: str = "about", prefix: str = "", their: str = "key") -> str:
+    asked = {"file": "data/prompts.csv", "to": ["train"], "key": key, "columns": [column]}
+    asked |= {"file_key": their, "prefix": prefix}
+    return f"--data.joins '{json.dumps([asked])}'"
+
+
+CODES = """--task.class_codes '["3","1","2"]'"""
+OWN = "--folds.groups exact --folds.file data/mine.csv"
+PARTS = "--data.train 'data/part-*.csv'"
+
+
+def nothing(_: Path) -> None:
+    """The folder stays."""
+
+
+def same(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.assign(fold="1")
+
+
+# options, a change, the words of the remedy, options, a change
+CONFIGS: list[tuple[str, Change, str, str, Change]] = [
+    # how files are read
+    ("", rewritten(TRAIN, korean), "--data.encoding cp949 (in", "--data.encoding cp949", nothing),
+    ("--data.train data/trian.csv", nothing, "did you mean train.csv?", "", nothing),
+    ("--data.train data/x.parquet", nothing, "or name the right one", "", nothing),
+    ("--data.train data", nothing, "name one in it", "--data.train data/train.csv", nothing),
+    (PARTS, nothing, "with a number in place of the star", PARTS, parts("id", "id")),
+    (PARTS, parts("id", "key"), "Call the columns alike", PARTS, parts("id", "id")),
+    ("--columns.texts [titel]", nothing, "the right one in the config's", "", nothing),
+    ("--data.extra_train [data/train.csv]", nothing, "or the file out of the config", "", nothing),
+    # labels and classes
+    ("--task.classes [art,money,sport]", nothing, "name all classes", "", nothing),
+    ("--task.classes [art,money,state,sport]", nothing, "Take it out of the config", "", nothing),
+    ("--task.problem binary", nothing, "needs 2: negative, positive", "", nothing),
+    ("--task.classes [art,money]", nothing, "name all", "", nothing),
+    # the sample
+    ("--task.submit value", nothing, "auto or label", "--task.submit label", nothing),
+    ("", sample(a="0.5", b="0.5"), "Call them alike in both files", "", sample(topic="art")),
+    ("", sample(topic="1"), "Set task.class_codes", CODES, nothing),
+    # tables beside the rows
+    (join(key="topik"), PROMPTS, "as the key of the join", join(), nothing),
+    (join(column="abaut"), PROMPTS, "the right ones in data.joins", join(), nothing),
+    (join(), FEW, "Add their rows", join(), PROMPTS),
+    (join(), FEW, "or leave it out", "", nothing),
+    (join(), BIG, "Write them alike in both files", join(), PROMPTS),
+    (join(), TWICE, "take the others out", join(), PROMPTS),
+    (join(column="title"), SAME, "(prefix: other_)", join(column="title", prefix="o_"), nothing),
+    # folds
+    ("--folds.count 90", nothing, "Get more rows", "--folds.count 6", nothing),
+    (OWN, nothing, "Put it back", OWN, mine()),
+    (OWN, mine(cell("mine.csv", "id", "x")), "has to have each id of", OWN, mine()),
+    (OWN, mine(cell("mine.csv", "fold", "x")), "a whole number from 0", OWN, mine()),
+    (OWN, mine(changed("mine.csv", same)), "expected 0 to 4", OWN, mine()),
+    (OWN, mine(changed("mine.csv", whole)), "Move one of them to another fold", OWN, mine()),
+    ("", frozen(cell(TRAIN, "topic", "art")), "Put back what has changed", "", as_before(TRAIN)),
+    ("", frozen(cell(TRAIN, "topic", "art")), "Or delete topics.csv and topics.json", "", thaw),
+]
+
+
+@pytest.fixture(scope="module")
+def configured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder whose config init has written."""
+    root = tmp_path_factory.mktemp("topics")
+    train, test, rows = competition(root / "data")
+    save(root / "data", train=train, test=test, sample_submission=rows)
+    assert run(init.main, [str(root / "data"), "--root", str(root), "--name", "topics"]) == 0
+    return root
+
+
+@pytest.mark.parametrize(
+    ("asked", "spoil", "said", "remedy", "change"),
+    CONFIGS,
+    ids=[f"{n} {each[2][:30]}" for n, each in enumerate(CONFIGS)],
+)
+def test_a_config_that_does_not_fit_says_what_to_do(
+    tmp_path, capsys, configured, asked, spoil, said, remedy, change
+):
+    shutil.copytree(configured, tmp_path, dirs_exist_ok=True)
+    where = ["--root", str(tmp_path), "--config", str(tmp_path / "configs" / "topics.yaml")]
+    spoil(tmp_path / "data")
+    assert run(prepared, [*where, *shlex.split(asked)]) in (2, 3, 5)
+    message = " ".join(capsys.readouterr().err.split())
+    assert said in message
+    assert "Traceback" not in message
+    change(tmp_path / "data")
+    assert run(prepared, [*where, *shlex.split(remedy)]) == 0, capsys.readouterr().err
