@@ -122,10 +122,7 @@ def _lines(args: Any, about: dict[str, Any], size: int, seen: "Look") -> Iterato
         yield f"left out {', '.join(about['left_out'])}: of weight 0, so no answer needs it"
     limit = _against(size / 1e9, args.limit_gb, "GB")
     yield f"size     {size_text(size)}{limit}"
-    yield (
-        f"check    {seen.rows:,} test rows predicted from it, at most {seen.largest:.1e} from "
-        "what the runs said"
-    )
+    yield (f"check    {seen.rows:,} test rows predicted from it, {_apart(about, seen.largest)}")
     limit = _against(seen.seconds / 3600, args.limit_hours, "hours")
     yield (
         f"time     about {clock_text(seen.seconds)} for the {seen.of:,} test rows on this machine"
@@ -135,6 +132,14 @@ def _lines(args: Any, about: dict[str, Any], size: int, seen: "Look") -> Iterato
         yield f"licence  {each['name']}: {each['licence']} ({each['said_by']})"
     for each in about["members"]:
         yield f"holds    {each['name']}: of training rows {each['remembers']}"
+
+
+def _apart(about: dict[str, Any], largest: float) -> str:
+    from pipeline.problems.registry import problem_of
+
+    if problem_of(about["config"]["task"]["problem"]).predictions == "texts":
+        return f"{largest:.1%} of the answers others than the runs gave"
+    return f"at most {largest:.1e} from what the runs said"
 
 
 def _against(value: float, limit: float | None, unit: str) -> str:

@@ -34,13 +34,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     competition = options.competition(args)
     from pipeline.base import Paths
     from pipeline.metrics import get_metric
-    from pipeline.problems.text import refuse_texts
     from pipeline.report.finalists import print_proposal, proposal_json
     from pipeline.report.page import page
     from pipeline.submissions.finalists import candidates, choose_files, private_rows, propose
     from pipeline.submissions.ledger import read_ledger
 
-    refuse_texts(competition.task.problem_type, "finalists")
     root = Path(args.root)
     folder = Paths(root, competition.name).submissions
     entries = read_ledger(folder, competition.name)

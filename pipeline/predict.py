@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from pipeline.data import Table, Tables
-    from pipeline.ensemble import Outcome
-    from pipeline.submissions.build import BuiltSubmission
+    from pipeline.submissions.built import Built
     from pipeline.submissions.fewest import Fewest
     from pipeline.submissions.rebuild import Origin
     from pipeline.training.new_rows import NewRows, SavedRun
@@ -57,7 +56,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     args = parser().read(argv)
     from pipeline.data import load
-    from pipeline.problems.text import refuse_texts
     from pipeline.report.page import page
     from pipeline.submissions.fewest import fewest
     from pipeline.submissions.rebuild import find_file, read_origin
@@ -65,7 +63,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     root, out = Path(args.root), Path(args.out)
     origin = read_origin(find_file(root, args.submission))
-    refuse_texts(origin.competition.task.problem_type, "predict")
     if out.is_dir():
         raise UsageError(f"-o {out} is a folder; name the file to write")
     if out.exists():
@@ -76,17 +73,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     made = whole_ensemble(root, origin, args.members)
     few = fewest(root, made) if args.fast else None
     made = made if few is None else few.made
-    kept = _kept(out, made.outcome.members.names, origin, table)
+    kept = _kept(out, made.outcome.names, origin, table)
     outcome = made.outcome
     apart: dict[str, np.ndarray] = {}
-    runs = saved_again(root, outcome.competition, outcome.members.manifests)
+    runs = saved_again(root, outcome.competition, outcome.manifests)
     if few is not None:
         runs = _of_first_folds(runs, few.folds[0])
     members = by_members(runs, kept, told, apart)
-    _write(out, outcome, members, apart, tables, table)
+    _write(out, made, members, apart, tables, table)
     shutil.rmtree(kept.kept)
     if args.json:
-        answer = {"rows": len(table), "wrote": str(out), "members": made.outcome.members.names}
+        answer = {"rows": len(table), "wrote": str(out), "members": made.outcome.names}
         answer |= {"metric": made.outcome.metric.name, "honest": _honest(made)}
         print(json.dumps(answer if few is None else answer | {"fast": _fast(few)}))
         return 0
@@ -109,8 +106,8 @@ def _kept(out: Path, members: Sequence[str], origin: "Origin", table: "Table") -
 
 def _write(
     out: Path,
-    outcome: "Outcome",
-    members: Sequence["np.ndarray"],
+    made: "Built",
+    members: Sequence[Any],
     apart: Mapping[str, "np.ndarray"],
     tables: "Tables",
     table: "Table",
@@ -119,18 +116,17 @@ def _write(
     from pipeline.base.files import commit_bytes
     from pipeline.data.sample import of_rows
     from pipeline.data.spans import of_texts
-    from pipeline.submissions.build import fill, fitted_of
+    from pipeline.submissions.built import fill_any
 
     sample = tables.sample
     if set(sample.ids) != set(table.ids):
         sample = of_rows(sample, table.ids)
     sample = of_texts(sample, table)
-    fitted, task = fitted_of(outcome), outcome.competition.task
-    content = fill(fitted, task, table.ids.tolist(), sample, fitted.rows(members, table, apart))
-    commit_bytes(out, content)
+    competition = made.outcome.competition
+    commit_bytes(out, fill_any(made.fitted, competition, table, sample, members, apart))
 
 
-def _honest(made: "BuiltSubmission") -> float | None:
+def _honest(made: "Built") -> float | None:
     return None if made.outcome.doubts else made.outcome.honest
 
 
@@ -154,7 +150,7 @@ def _fast(few: "Fewest") -> dict[str, Any]:
 
 
 def _lines(
-    origin: "Origin", made: "BuiltSubmission", table: "Table", out: Path, few: "Fewest | None"
+    origin: "Origin", made: "Built", table: "Table", out: Path, few: "Fewest | None"
 ) -> list[str]:
     """What was done, for people."""
     from pipeline.training.new_rows import told_score
@@ -163,8 +159,8 @@ def _lines(
     whole = made.asked.runs == origin.asked.runs
     of = f"all of {origin.csv.name}" if whole else f"some members of {origin.csv.name}"
     return [
-        f"{len(table):,} rows of {table.source} predicted by {of}: {outcome.assessment.method} of "
-        f"{', '.join(outcome.members.names)}",
+        f"{len(table):,} rows of {table.source} predicted by {of}: {made.method} of "
+        f"{', '.join(outcome.names)}",
         f"honest   {told_score(outcome)}, if these rows are like those of the competition",
         *([] if few is None else few.lines()),
         *(f"doubt    {run}: {doubt.says}" for run, doubt in outcome.doubts),

@@ -37,10 +37,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     from pipeline.submissions.rebuild import (
         check_free,
         find_file,
-        made_again,
         prove,
         put,
         read_origin,
+        remake,
     )
 
     root = Path(args.root)
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     target = Path(args.out) if args.out else None
     if target is not None:
         target = check_free(target, origin)
-    made = made_again(root, origin)
+    made = remake(root, origin)
     prove(root, origin, made)
     written = put(origin, made, target)
     console = page(sys.stderr if args.json else sys.stdout)

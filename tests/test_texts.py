@@ -12,14 +12,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import api, cv, finalists, init, ledger, predict, rebuild, worth, wrapup
+from pipeline import api, bundle, cv, finalists, init, ledger, predict, rebuild, worth, wrapup
 from pipeline.base.command import run
 from pipeline.doctor import __main__ as doctor
 from pipeline.ensemble import __main__ as ensemble
 from pipeline.folds import __main__ as folds
 from pipeline.oof.predictions import read_fold
 from pipeline.report import __main__ as report
+from pipeline.serve.predicting import predict_file
 from pipeline.team import __main__ as team
+from pipeline.training import new_rows
 
 NAMES = ["Anna", "Bert", "Cleo", "Dora", "Emil", "Fritz"]
 PLACES = ["Rome", "Oslo", "Graz", "Bern"]
@@ -186,11 +188,82 @@ def test_rebuild_gives_the_same_bytes_and_the_ledger_takes_the_file(blended, tmp
     assert file.name in capsys.readouterr().out
 
 
+def sent(root: Path) -> Path:
+    """The file of the blend."""
+    return next((root / "submissions").glob("*-001-greedy.csv"))
+
+
+def test_new_rows_are_answered_by_the_whole_blend(blended, tmp_path, capsys, monkeypatch):
+    file, out = sent(blended), tmp_path / "out.csv"
+    asked = [str(blended / "test.csv"), "--with", str(file), "--root", str(blended)]
+    calls, answer = [], new_rows.generate_bare
+
+    def stopped(*given):
+        calls.append(given)
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        return answer(*given)
+
+    monkeypatch.setattr(new_rows, "PIECE", 4)
+    monkeypatch.setattr(new_rows, "generate_bare", stopped)
+    assert run(predict.main, [*asked, "-o", str(out)]) == 130
+    assert not out.exists()
+    assert run(predict.main, [*asked, "-o", str(out)]) == 0
+    pieces = 2 * sum(len(read["parts"]) for read in manifests(blended))
+    assert len(calls) == pieces + 1, "what was answered is not asked again"
+    assert out.read_bytes() == file.read_bytes(), "the test file's answers are the submission"
+    assert "honest   bleu 0." in capsys.readouterr().out
+    new = tmp_path / "new.csv"
+    new.write_text('id,facts\nn1,"name[Anna] place[Rome] age[99]"\n', encoding="utf-8")
+    alone = [str(new), *asked[1:], "-o", str(tmp_path / "n.csv"), "--members", "nearest", "--json"]
+    assert run(predict.main, alone) == 0
+    assert json.loads(capsys.readouterr().out)["members"] == ["nearest"]
+    row = (tmp_path / "n.csv").read_text(encoding="utf-8").splitlines()[1]
+    assert row.startswith("n1,")
+    assert "Anna" in row
+
+
+def manifests(root: Path) -> list[dict]:
+    found = sorted(root.glob("oof/facts/*/run.json"))
+    return [json.loads(path.read_text(encoding="utf-8")) for path in found]
+
+
+def test_a_bundle_gives_the_bytes_of_the_submission(blended, tmp_path):
+    out = tmp_path / "bundle"
+    assert run(bundle.main, [str(sent(blended)), "-o", str(out), "--root", str(blended)]) == 0
+    there, answered = str(blended / "test.csv"), tmp_path / "answers.csv"
+    predict_file(out, there, str(answered), str(blended / "sample_submission.csv"))
+    assert answered.read_bytes() == sent(blended).read_bytes()
+    half = [str(sent(blended)), "-o", f"{out}-half", "--half", "--root", str(blended)]
+    assert run(bundle.main, half) == 2
+    assert not Path(f"{out}-half").exists()
+
+
+def test_the_leaderboard_is_forecast_and_files_are_compared(blended, tmp_path, capsys):
+    place = tmp_path / "facts"
+    shutil.copytree(blended, place)
+    for method in ("mean", "best"):
+        assert run(ensemble.main, [*asking(place), "--method", method, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])["scores"]
+    part = told["expected"]["whole"]
+    assert part["low"] < told["honest"] == part["score"] < part["high"]
+    wide, narrow = part["high"] - part["low"], np.ptp(told["honest_interval_95"])
+    assert wide > narrow, "six rows vary more than 36"
+    assert run(finalists.main, [*asking(place), "--all", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert found["first"]
+    assert not found["left_out"]
+    assert found["private_rows"] == 6
+    first, second, *_ = found["candidates"]
+    assert first["honest"] >= second["honest"]
+    assert -1 < second["errors_alike"] < 1
+    assert 0 < second["beats_first"] < 1
+    assert second["test_alike"]["kind"] == "labels"
+
+
 @pytest.mark.parametrize(
     ("main", "more"),
     [
-        (predict.main, ["test.csv", "--with", "FILE", "-o", "out.csv"]),
-        (finalists.main, ["CONFIG"]),
         (worth.main, ["nearest", "CONFIG"]),
         (wrapup.main, ["CONFIG"]),
         (report.main, ["CONFIG"]),
@@ -201,7 +274,7 @@ def test_rebuild_gives_the_same_bytes_and_the_ledger_takes_the_file(blended, tmp
 )
 def test_what_cannot_do_texts_yet_says_so(blended, capsys, monkeypatch, main, more):
     monkeypatch.chdir(blended)
-    (file,) = (blended / "submissions").glob("*.csv")
+    file = sent(blended)
     words = [str(file) if word == "FILE" else word for word in more if word != "CONFIG"]
     where = asking(blended) if "CONFIG" in more else ["--root", str(blended)]
     assert run(main, [*words, *where]) == 2

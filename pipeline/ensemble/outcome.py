@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from pipeline.data import Table
 from pipeline.ensemble.assessment import Assessment, as_score, assess, score_or_none
 from pipeline.ensemble.decisions.choose import NOTHING, Decided, Judge, decide_on
 from pipeline.ensemble.evidence import Evidence
-from pipeline.ensemble.forecast.given import Given, forecast
+from pipeline.ensemble.forecast.given import WITHHELD, Given, forecast
 from pipeline.ensemble.forecast.leaderboard import Labelled, Leaderboard
 from pipeline.ensemble.forecast.ranges import Scored
 from pipeline.ensemble.honest import Gain
@@ -50,8 +51,7 @@ def known_rows(
     """
     if holdout is None or holdout.targets is None:
         return None
-    rows = np.arange(len(holdout))
-    raw = blend.predict(given, evidence.problem)
+    raw, rows = blend.predict(given, evidence.problem), np.arange(len(holdout))
     predicted = decided.apply(raw) if np.isfinite(raw).all() else raw
     scored = Scored(evidence.metric, evidence.problem, holdout.targets, predicted, rows)
     score = score_or_none(evidence.metric, holdout.targets, predicted)
@@ -98,8 +98,7 @@ def redundant(evidence: Evidence, test: Sequence[np.ndarray]) -> list[Redundant]
         near = [place for place in kept if alike[place, member] > SAME_MODEL]
         same = [(_test_correlation(test[place], test[member]), place) for place in near]
         if same and (best := max(same))[0] > SAME_MODEL:
-            lower = min(best[0], float(alike[best[1], member]))
-            found.append(Redundant(member, best[1], lower))
+            found.append(Redundant(member, best[1], min(best[0], float(alike[best[1], member]))))
         else:
             kept.append(member)
     return found
@@ -155,7 +154,6 @@ def remarks(evidence: Evidence, method: str) -> list[str]:
     return found
 
 
-WITHHELD = "withheld: a member's own score is in doubt, so nothing follows from that of the blend"
 CARRIES = 0.5  # of what is left to gain: a member that is worth more carries the score
 
 
@@ -214,6 +212,11 @@ class Outcome:
     def names(self) -> list[str]:
         """The members'."""
         return self.members.names
+
+    @property
+    def manifests(self) -> list[dict[str, Any]]:
+        """The members' run.json."""
+        return self.members.manifests
 
     @property
     def doubts(self) -> list[tuple[str, Doubt]]:

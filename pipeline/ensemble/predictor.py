@@ -278,6 +278,20 @@ class Fitted:
         facts = about_rows(table, self.column, self.levels)
         return Rows(members, replace(facts, apart=apart) if apart else facts)
 
+    @property
+    def needed(self) -> list[int]:
+        """Positions of the members that answers need: not those that a weighted sum gives 0."""
+        weights = self.blend.weights
+        every = range(len(weights))
+        return [place for place in every if weights[place] or not isinstance(self.blend, Blend)]
+
+    def keep(self, members: Sequence[int]) -> "Fitted":
+        """The same of the *members* at these positions only, which are those that are `needed`."""
+        if not isinstance(self.blend, Blend):
+            return self
+        weights = self.blend.weights[list(members)]
+        return replace(self, blend=Blend(weights, self.blend.intercept))
+
     def decide(self, predicted: np.ndarray) -> np.ndarray:
         """(m, k) decided values from the blend's predictions (m, k)."""
         return predicted if self.decision is None else self.decision.apply(predicted)

@@ -166,6 +166,7 @@ def ensemble_of(root: Path, bundle: Bundle) -> BuiltSubmission:
     if about["whole"]:
         made = remake(root, origin)
         prove(root, origin, made)
+        assert isinstance(made, BuiltSubmission), "texts are refused"
         return made
     return make(root, origin.competition, replace(origin.asked, runs=_some(origin, bundle)))
 

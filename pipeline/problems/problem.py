@@ -103,6 +103,8 @@ class Problem(ABC):
     `document_labels` gives."""
     own_decisions: ClassVar[tuple[str, ...]] = ()
     """Decisions (`ensemble.decisions.candidates`) that are for this type alone."""
+    predictions: ClassVar[Literal["numbers", "texts"]] = "numbers"
+    """What learners say of a row; rooms that treat the two in their own ways have tables by it."""
     generates: ClassVar[bool] = False
     """Whether predictions are texts (`pipeline.data.candidates`): right answers are then those of
     `Table.references`, and targets are numbers that stand for them."""

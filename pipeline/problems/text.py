@@ -30,6 +30,7 @@ class Text(Problem):
     scored_as = "text"
     described = "text (written by the model: a summary, a translation)"
     target_kind = "numbers"
+    predictions = "texts"
     generates = True
     usual_loss = "mse"
     first_recipe = "nearest"
@@ -115,6 +116,6 @@ def refuse_texts(problem: Problem, what: str) -> None:
     """Raise UsageError where answers are texts: *what*, a command, cannot do them yet."""
     refuse(
         problem.generates,
-        f"{what} does not read texts as answers yet. These do: init, folds, cv, ensemble, rebuild, "
-        "ledger, doctor, watch",
+        f"{what} does not read texts as answers yet. These do: init, folds, cv, ensemble, predict, "
+        "bundle, finalists, rebuild, ledger, doctor, watch",
     )

@@ -6,6 +6,7 @@ from pipeline.ensemble import Outcome
 from pipeline.ensemble.forecast.leaderboard import Leaderboard
 from pipeline.ensemble.forecast.ranges import INSIDE
 from pipeline.ensemble.outcome import Instead
+from pipeline.ensemble.texts.outcome import TextOutcome
 from pipeline.oof import origin_of
 from pipeline.oof.runs import seen_by_audit
 from pipeline.report.page import score_text
@@ -30,7 +31,7 @@ def answer_lines(outcome: Outcome) -> Iterator[str]:
     else:
         yield (
             f"answer   {assessment.method} of {names}: honest {metric} "
-            f"{score_text(outcome.honest)}{_board(outcome)}"
+            f"{score_text(outcome.honest)}{board_of(outcome.leaderboard)}"
         )
         yield f"         {_worth(outcome)}"
     yield f"         {_carried(outcome)}"
@@ -63,9 +64,9 @@ def _instead(found: Instead, metric: str) -> str:
     )
 
 
-def _board(outcome: Outcome) -> str:
+def board_of(found: Leaderboard) -> str:
     """The range of the leaderboard, in brackets; empty where it is withheld."""
-    part = next(iter(outcome.leaderboard.parts.values()), None)
+    part = next(iter(found.parts.values()), None)
     if part is None:
         return ""
     return f" (leaderboard, {INSIDE} %: {part.low:.4f} to {part.high:.4f})"
@@ -102,7 +103,7 @@ def _carried(outcome: Outcome) -> str:
 NO_SHARE = "--public-share 0.5 tells the public and the private part apart"
 
 
-def leaderboard_sentences(outcome: Outcome) -> Iterator[str]:
+def leaderboard_sentences(outcome: Outcome | TextOutcome) -> Iterator[str]:
     """What the leaderboard will say, a line for each part of the test file."""
     found = outcome.leaderboard
     title = "leaderboard"

@@ -18,8 +18,6 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import numpy as np
-
 from pipeline.base import ArtifactError, Competition, UsageError, read_json
 from pipeline.base.doors import load as load_object
 from pipeline.base.files import read_arrays, refuse_links, sha256
@@ -29,10 +27,11 @@ from pipeline.data import Table
 from pipeline.data.sample import Sample, of_rows
 from pipeline.data.spans import of_texts
 from pipeline.ensemble.predictor import Fitted
+from pipeline.ensemble.texts.outcome import FittedTexts
 from pipeline.models import Recipe
 from pipeline.models.registry import LEARNERS
 from pipeline.serve.plain import from_plain
-from pipeline.submissions.build import fill
+from pipeline.submissions.built import fill_any
 from pipeline.training.jobs import make_factory
 from pipeline.training.new_rows import SavedRun
 from pipeline.training.options import FailurePolicy
@@ -51,7 +50,7 @@ class Bundle:
     about: dict[str, Any]
     """bundle.json."""
     competition: Competition
-    fitted: Fitted
+    fitted: Fitted | FittedTexts
     sample: Sample
     """The form of the answers, with two rows at most."""
 
@@ -101,8 +100,8 @@ class Bundle:
             place["revision"] = None
         return replace(recipe, **place)
 
-    def content(self, table: Table, sample: Sample | None, members: list[np.ndarray]) -> bytes:
-        """The answers' file for the rows of *table*, which *members* (m, k) predicted; in the form
+    def content(self, table: Table, sample: Sample | None, members: list[Any]) -> bytes:
+        """The answers' file for the rows of *table*, which *members* predicted; in the form
         of *sample*, else in that of the submission."""
         form = sample
         if form is None:
@@ -113,8 +112,7 @@ class Bundle:
                 f"--sample has no column {gone[0]!r}; the submission was made for "
                 f"{', '.join(self.fitted.form.columns)}"
             )
-        rows = self.fitted.rows(members, table)
-        return fill(self.fitted, self.competition.task, table.ids.tolist(), form, rows)
+        return fill_any(self.fitted, self.competition, table, form, members)
 
 
 def open_bundle(folder: Path, whole: bool = True) -> Bundle:

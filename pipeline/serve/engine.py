@@ -15,6 +15,7 @@ import pandas as pd
 from pipeline.base import DataError, UsageError, raise_if
 from pipeline.data import Table
 from pipeline.data.tables import frame_to_predict
+from pipeline.ensemble.predictor import Fitted
 from pipeline.models.learner import Learner, LearnerFactory, Silent, Watch
 from pipeline.models.registry import LEARNERS
 from pipeline.serve.bundle import Bundle
@@ -64,11 +65,13 @@ class Engine:
     def __init__(self, bundle: Bundle) -> None:
         """Load every learner of *bundle*; UsageError where its rows do not stand for themselves."""
         self.bundle, self.problem = bundle, bundle.competition.task.problem_type
-        if self.problem.units:
+        if self.problem.units or self.problem.predictions != "numbers":
             raise UsageError(
-                f"{bundle.folder} answers whole documents ({self.problem.described}), which is not "
-                "served. Answer files with its predict.py"
+                f"{bundle.folder} answers with {self.problem.described}, which is not served. "
+                "Answer files with its predict.py"
             )
+        assert isinstance(bundle.fitted, Fitted), "of numbers"
+        self.fitted = bundle.fitted
         data = replace(bundle.competition.data, test="the request", sample_submission="", files=[])
         self.competition = replace(bundle.competition, data=data)
         self.members = list(map(self._resident, bundle.members))
@@ -119,7 +122,7 @@ class Engine:
     def _told(
         self, table: Table, members: list[np.ndarray], spread: np.ndarray
     ) -> Iterator[dict[str, Any]]:
-        fitted, task = self.bundle.fitted, self.competition.task
+        fitted, task = self.fitted, self.competition.task
         ids = table.ids.tolist()
         predicted = fitted.blend.predict(fitted.rows(members, table), self.problem.name)
         texts = answers(fitted, task, ids, predicted)
@@ -148,6 +151,6 @@ class Engine:
         numbers one further from the blend than the learners are spread."""
         if self.problem.numeric:
             return [(np.abs(each - predicted) > spread).any(axis=1) for each in members]
-        limits = self.bundle.fitted.limits
+        limits = self.fitted.limits
         said = self.problem.as_labels(predicted, limits)
         return [(self.problem.as_labels(each, limits) != said).any(axis=1) for each in members]

@@ -2,29 +2,25 @@
 later and to make it again.
 """
 
-import hashlib
 import math
-import platform
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pipeline import __version__
 from pipeline.base import Competition, Paths
 from pipeline.base.config import TaskConfig, as_dict
-from pipeline.base.files import sha256
-from pipeline.data import load
-from pipeline.data.reading.parts import parts_of
+from pipeline.data import Table, load
 from pipeline.data.sample import Sample
 from pipeline.data.units import begins
 from pipeline.ensemble import Outcome
 from pipeline.ensemble.decisions.choose import Judge
+from pipeline.ensemble.forecast.leaderboard import Leaderboard
+from pipeline.ensemble.honest import Nest
 from pipeline.ensemble.outcome import Instead, conclude
 from pipeline.ensemble.predictor import Fitted, Rows
 from pipeline.folds.frozen import read_frozen
@@ -32,7 +28,7 @@ from pipeline.metrics import get_metric
 from pipeline.oof import doubts_of, origin_of
 from pipeline.oof.members import Members, read_members
 from pipeline.oof.runs import remarks_of, seen_by_audit, standing
-from pipeline.submissions.submission_file import build, check
+from pipeline.submissions.submission_file import build, check, digests, versions
 
 # From finished runs to the bytes of a submission: one path for writing a file and for making it
 # again.
@@ -72,12 +68,42 @@ class BuiltSubmission:
         return {line.name: line.weight for line in self.outcome.assessment.members}
 
     @property
+    def decision(self) -> str:
+        """What is done to predictions before they are written."""
+        return self.outcome.decided.chosen
+
+    @property
+    def nest(self) -> Nest:
+        """The fits of its methods."""
+        return self.outcome.assessment.nest
+
+    @property
+    def truth(self) -> np.ndarray:
+        """(n, t) targets, rows in the order of the frozen folds."""
+        return self.outcome.evidence.truth
+
+    @property
     def honest(self) -> np.ndarray:
         """(n, k) each row predicted, and decided, by what was fitted and chosen without its fold.
 
         Rows are in the order of the frozen folds, as in `outcome.evidence`.
         """
         return self.outcome.decided.predicted
+
+    @property
+    def errors(self) -> np.ndarray:
+        """(n, k) those minus the targets."""
+        return self.honest - self.outcome.evidence.kind.expand(self.truth, self.honest.shape[1])
+
+    @property
+    def fitted(self) -> Fitted:
+        """What of it makes answers of new rows."""
+        return fitted_of(self.outcome)
+
+    @property
+    def said(self) -> Sequence[np.ndarray]:
+        """(M,) predictions (m, k) of the test rows."""
+        return self.outcome.members.test
 
 
 def make(
@@ -187,6 +213,19 @@ def fill(fitted: Fitted, task: TaskConfig, ids: Sequence[str], sample: Sample, r
     return build(sample, ids, answers(fitted, task, ids, predicted))
 
 
+def fill_table(
+    fitted: Fitted,
+    competition: Competition,
+    table: Table,
+    sample: Sample,
+    members: Sequence[np.ndarray],
+    apart: Mapping[str, np.ndarray] | None = None,
+) -> bytes:
+    """As `built.fill_any`; *members* are M arrays (m, k)."""
+    rows = fitted.rows(members, table, apart)
+    return fill(fitted, competition.task, table.ids.tolist(), sample, rows)
+
+
 def answers(
     fitted: Fitted, task: TaskConfig, ids: Sequence[str], predicted: np.ndarray
 ) -> dict[str, list[str]]:
@@ -231,11 +270,18 @@ def scores(outcome: Outcome) -> dict[str, Any]:
         "interval_95": [finite(outcome.over_single.low), finite(outcome.over_single.high)],
         "verdict": outcome.verdict,
         "holdout": None if holdout is None else holdout.ensemble,
-        "expected": {name: asdict(part) for name, part in outcome.leaderboard.parts.items()},
-        "expected_from": outcome.leaderboard.folds,
-        "expected_moves": [asdict(move) for move in outcome.leaderboard.moves],
-        "expected_notes": outcome.leaderboard.notes,
-        "train_test_auc": outcome.leaderboard.auc,
+        **expected(outcome.leaderboard),
+    }
+
+
+def expected(found: Leaderboard) -> dict[str, Any]:
+    """What the leaderboard is to say, as plain values for JSON."""
+    return {
+        "expected": {name: asdict(part) for name, part in found.parts.items()},
+        "expected_from": found.folds,
+        "expected_moves": [asdict(move) for move in found.moves],
+        "expected_notes": found.notes,
+        "train_test_auc": found.auc,
     }
 
 
@@ -315,41 +361,3 @@ def audited(manifest: Mapping[str, Any]) -> dict[str, Any]:
     doubts = [{"kind": each.kind, "says": each.says} for each in doubts_of(manifest)]
     told = {"verdict": standing(manifest), "doubts": doubts}
     return {"audit": told | {"warnings": remarks_of(manifest), "power": seen_by_audit(manifest)}}
-
-
-def versions() -> dict[str, str]:
-    """What computed it, name -> version."""
-    packages = ("numpy", "scipy", "scikit-learn", "pandas")
-    return {
-        "foldstack": __version__,
-        "python": platform.python_version(),
-        **{package: version(package) for package in packages},
-    }
-
-
-def digests(competition: Competition, root: Path) -> dict[str, str | None]:
-    """The competition's files, path as in the config -> SHA-256; None where it is not there."""
-    paths = {name: root / name for name in _files(competition)}
-    return {name: _digest(path) for name, path in paths.items()}
-
-
-def _digest(path: Path) -> str | None:
-    """SHA-256 of a file, or of the names and bytes of a table's parts or a folder's files."""
-    if path.is_file():
-        return sha256(path)
-    found = sorted(path.rglob("*")) if path.is_dir() else parts_of(path)
-    files = [each for each in found if each.is_file()]
-    if not files:
-        return None
-    content = "".join(f"{each.name} {sha256(each)}\n" for each in files)
-    return hashlib.sha256(content.encode()).hexdigest()
-
-
-def _files(competition: Competition) -> Iterator[str]:
-    """What is read to make a file: the tables, and the metric where it is a person's own."""
-    data = competition.data
-    beside = [join.file for join in data.joins]
-    files = [data.train, data.test, data.sample_submission, *data.holdout, *beside]
-    yield from dict.fromkeys(files)
-    if ":" in competition.task.metric:
-        yield f"{competition.task.metric.partition(':')[0].replace('.', '/')}.py"

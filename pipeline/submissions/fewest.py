@@ -21,7 +21,7 @@ from pipeline.ensemble.decisions.choose import Judge
 from pipeline.ensemble.forecast.mean_of_learners import MEAN_OF
 from pipeline.ensemble.honest import Gain
 from pipeline.metrics.bootstrap import resampled_gains
-from pipeline.submissions.build import BuiltSubmission, make
+from pipeline.submissions.built import Built, make_any
 
 SHARE = 0.1
 """Of the honest score's standard error."""
@@ -33,7 +33,7 @@ LIGHTEST = 3
 class Fewest:
     """Which learners stay, and what goes with the others."""
 
-    made: BuiltSubmission
+    made: Built
     """Of the members that stay, fitted and scored anew."""
     members: tuple[int, int]
     """That stay, of how many."""
@@ -67,20 +67,20 @@ class Fewest:
             yield f"         chosen among {self.tried} blends on these rows: it may be a bit more"
 
 
-def fewest(root: Path, made: BuiltSubmission) -> Fewest:
+def fewest(root: Path, made: Built) -> Fewest:
     """The fewest learners of the ensemble *made*; UsageError where it has no honest score."""
     outcome = made.outcome
     if outcome.doubts or outcome.honest is None:
         why = "; ".join(f"{run}: {doubt.says}" for run, doubt in outcome.doubts) or "it has none"
         raise UsageError(f"--fast keeps an honest score, and here it is in doubt. {why}")
-    nest, metric = outcome.assessment.nest, outcome.metric
-    truth, draws = nest.evidence.truth, nest.draws(nest.evidence.folds)
-    judge = Judge(metric, nest.evidence.problem, truth, draws)
+    nest, metric, truth = made.nest, outcome.metric, made.truth
+    draws = nest.draws(nest.evidence.folds)
+    judge = Judge(metric, outcome.competition.task.problem_type.name, truth, draws)
     drawn = resampled_gains(metric, truth, made.honest, draws)
     allowed = SHARE * float(np.nanstd(drawn, ddof=1))
     total = len(nest.evidence.folds)
     found: list[Fewest] = []
-    left: BuiltSubmission | None = made
+    left: Built | None = made
     tried = 0
     while left is not None:
         lost = judge.gain(made.honest, left.honest)
@@ -90,7 +90,7 @@ def fewest(root: Path, made: BuiltSubmission) -> Fewest:
         found.append(
             Fewest(
                 made=left,
-                members=(len(left.outcome.members.names), len(outcome.members.names)),
+                members=(len(left.outcome.names), len(outcome.names)),
                 folds=(stay, total),
                 learners=(_learners(left, stay, total), _learners(made, total, total)),
                 lost=lost,
@@ -106,17 +106,17 @@ def fewest(root: Path, made: BuiltSubmission) -> Fewest:
 
 
 def _without_one(
-    root: Path, left: BuiltSubmission, judge: Judge, whole: np.ndarray, allowed: float
-) -> tuple[BuiltSubmission | None, int]:
+    root: Path, left: Built, judge: Judge, whole: np.ndarray, allowed: float
+) -> tuple[Built | None, int]:
     """The ensemble without the light member that it misses least, if it may go; how many were
     tried."""
-    names = left.outcome.members.names
+    names = left.outcome.names
     if len(names) < 2:
         return None, 0
-    weights = {line.name: abs(line.weight or 0.0) for line in left.outcome.assessment.members}
+    weights = {name: abs(weight or 0.0) for name, weight in left.weights.items()}
     lightest = sorted(names, key=lambda name: weights.get(name, 0.0))[:LIGHTEST]
     rests = [
-        make(
+        make_any(
             root,
             left.outcome.competition,
             replace(left.asked, runs=[each for each in names if each != name]),
@@ -128,14 +128,14 @@ def _without_one(
     return (rests[least] if lost[least] <= allowed else None), len(rests)
 
 
-def _of_mean(made: BuiltSubmission) -> float | None:
+def _of_mean(made: Built) -> float | None:
     """What the mean over all folds' learners gains over one of them; None where unknown."""
     moves = made.outcome.leaderboard.moves
     return next((move.gain for move in moves if move.name.startswith(MEAN_OF)), None)
 
 
-def _learners(made: BuiltSubmission, folds: int, total: int) -> int:
-    parts = sum(len(manifest["parts"]) for manifest in made.outcome.members.manifests)
+def _learners(made: Built, folds: int, total: int) -> int:
+    parts = sum(len(manifest["parts"]) for manifest in made.outcome.manifests)
     return parts * folds // total
 
 

@@ -17,10 +17,11 @@ from pipeline.base.config import SubmissionsConfig
 from pipeline.base.errors import PipelineError
 from pipeline.ensemble import Outcome
 from pipeline.ensemble.assessment import as_score
+from pipeline.ensemble.texts.outcome import TextOutcome
 from pipeline.metrics import Draws, Metric, MetricError, resampled_gains
 from pipeline.metrics.bootstrap import RESAMPLES
 from pipeline.submissions.already_sent import Likeness, likeness, sent_files
-from pipeline.submissions.build import BuiltSubmission
+from pipeline.submissions.built import Built
 from pipeline.submissions.ledger import Entry
 from pipeline.submissions.rebuild import prove, read_origin, remake
 from pipeline.submissions.submission_file import existing
@@ -53,9 +54,8 @@ class Board:
     """(n',) positions of our rows that can be drawn: all, or those of a random part of groups."""
     draws: Draws
     metric: Metric
-    problem: str
     truth: np.ndarray
-    """(n, k) of all our rows."""
+    """(n, …) of all our rows."""
 
     @classmethod
     def of(
@@ -64,7 +64,6 @@ class Board:
         group_of_row: np.ndarray,
         truth: np.ndarray,
         metric: Metric,
-        problem: str,
         seed: int,
         worlds: bool = False,
     ) -> "Board":
@@ -84,10 +83,10 @@ class Board:
         for place in range(RESAMPLES):
             world = random.multinomial(blocks, even) / blocks if worlds else even
             counts[place] = random.multinomial(size, world)
-        return cls(kept, Draws(block[kept], counts), metric, problem, truth)
+        return cls(kept, Draws(block[kept], counts), metric, truth)
 
     def gains(self, predicted: np.ndarray) -> np.ndarray:
-        """(B,) gain of *predicted* (n, k) on each draw; NaN where the metric is undefined."""
+        """(B,) gain of *predicted* (n, …) on each draw; NaN where the metric is undefined."""
         truth = self.truth[self.kept]
         return resampled_gains(self.metric, truth, predicted[self.kept], self.draws)
 
@@ -125,10 +124,10 @@ class Candidate:
     """A file that was made again."""
 
     csv: Path
-    made: BuiltSubmission
+    made: Built
 
     @property
-    def outcome(self) -> Outcome:
+    def outcome(self) -> Outcome | TextOutcome:
         """What it was made from."""
         return self.made.outcome
 
@@ -252,18 +251,11 @@ def propose(
     gains = [_gain(each, metric) for each in found]
     order = sorted(range(len(found)), key=lambda place: -gains[place])
     best, highest = found[order[0]], gains[order[0]]
-    evidence = best.outcome.evidence
+    truth = best.made.truth
     if not np.isfinite(highest):  # let the metric say why
-        metric.score(evidence.truth, best.made.honest)
-    board = Board.of(
-        rows,
-        evidence.group_of_row,
-        evidence.truth,
-        metric,
-        evidence.problem,
-        seed,
-        worlds=True,
-    )
+        metric.score(truth, best.made.honest)
+    groups = best.made.nest.evidence.group_of_row
+    board = Board.of(rows, groups, truth, metric, seed, worlds=True)
     top = board.gains(best.made.honest)
     lines = [
         Line(
@@ -285,7 +277,7 @@ def propose(
 
 def _gain(candidate: Candidate, metric: Metric) -> float:
     try:
-        return metric.gain(candidate.outcome.evidence.truth, candidate.made.honest)
+        return metric.gain(candidate.made.truth, candidate.made.honest)
     except MetricError:
         return -np.inf
 
@@ -295,12 +287,9 @@ def _other_metric(candidate: Candidate, metric: Metric) -> str | None:
     return None if own == metric.name else own
 
 
-def errors_alike(one: BuiltSubmission, other: BuiltSubmission) -> float:
+def errors_alike(one: Built, other: Built) -> float:
     """Correlation of the honest errors of two files over all rows and columns."""
-    evidence = one.outcome.evidence
-    k = one.honest.shape[1]
-    truth = evidence.kind.expand(evidence.truth, k)
-    ours, theirs = ((made.honest - truth).ravel() for made in (one, other))
+    ours, theirs = (made.errors.ravel() for made in (one, other))
     ours, theirs = ours - ours.mean(), theirs - theirs.mean()
     scale = float(np.sqrt((ours @ ours) * (theirs @ theirs)))
     return float(np.clip(ours @ theirs / scale, -1, 1)) if scale > 0 else 0.0

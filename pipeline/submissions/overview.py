@@ -137,10 +137,9 @@ def noise(
     found, _ = candidates(root, [line.csv for line in ours if line.csv is not None][:2])
     if len(found) < 2:
         return None
-    evidence = found[0].outcome.evidence
-    board = Board.of(
-        rows, evidence.group_of_row, evidence.truth, evidence.metric, evidence.problem, seed
-    )
+    made = found[0].made
+    metric = made.outcome.metric
+    board = Board.of(rows, made.nest.evidence.group_of_row, made.truth, metric, seed)
     both = duel(*(board.gains(each.made.honest) for each in found))
     if both is None:
         return None

@@ -26,12 +26,9 @@ from pipeline.submissions.already_sent import likeness
 from pipeline.submissions.build import (
     NAMED,
     BuildRequest,
-    BuiltSubmission,
-    digests,
-    make,
-    versions,
 )
-from pipeline.submissions.texts import BuiltTexts, make_texts
+from pipeline.submissions.built import Built, make_any
+from pipeline.submissions.submission_file import digests, versions
 
 # What a submission says it was made from, and whether that is still here.
 
@@ -177,15 +174,7 @@ EXAMPLES = 3
 UNSEEN = "versions and files are as they were then, so the code or the machine must be another"
 
 
-def remake(root: Path, origin: Origin) -> BuiltSubmission:
-    """As `made_again`, of numbers; UsageError where answers are texts."""
-    made = made_again(root, origin)
-    if isinstance(made, BuiltTexts):
-        raise UsageError(f"{origin.csv.name} holds texts, which this command does not read yet")
-    return made
-
-
-def made_again(root: Path, origin: Origin) -> BuiltSubmission | BuiltTexts:
+def remake(root: Path, origin: Origin) -> Built:
     """Make the file again on the path that made it: its own config, method and members.
 
     Neither today's config file nor runs that were added since have a say. Raises ArtifactError
@@ -193,12 +182,10 @@ def made_again(root: Path, origin: Origin) -> BuiltSubmission | BuiltTexts:
     """
     problems = hindrances(root, origin)
     raise_if(problems, ArtifactError, f"{origin.csv.name} cannot be made again")
-    if origin.competition.task.problem_type.generates:
-        return make_texts(root, origin.competition, origin.asked)
-    return make(root, origin.competition, origin.asked)
+    return make_any(root, origin.competition, origin.asked)
 
 
-def prove(root: Path, origin: Origin, made: BuiltSubmission | BuiltTexts) -> None:
+def prove(root: Path, origin: Origin, made: Built) -> None:
     """Raise ArtifactError, saying all that differs, unless *made* has the bytes of *origin*."""
     digest = hashlib.sha256(made.content).hexdigest()
     if digest == origin.sha256:
@@ -241,7 +228,7 @@ def check_free(target: Path, origin: Origin) -> Path:
     return place
 
 
-def put(origin: Origin, made: BuiltSubmission | BuiltTexts, target: Path | None) -> Path | None:
+def put(origin: Origin, made: Built, target: Path | None) -> Path | None:
     """Write the file to *target*, or to its own place where it is missing; None if neither."""
     place = origin.csv if target is None else target
     if place.is_file() and sha256(place) == origin.sha256:

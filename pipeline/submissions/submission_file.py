@@ -14,22 +14,27 @@ written is said before hours go into training.
 
 import contextlib
 import csv
+import hashlib
 import io
 import math
+import platform
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from unicodedata import normalize
 
 import numpy as np
 
+from pipeline import __version__
 from pipeline.base import Competition, DataError, raise_if, read_json
 from pipeline.base.files import commit_bytes, commit_json, sha256
 from pipeline.base.leases import lease
 from pipeline.base.paths import safe_name
 from pipeline.data import Tables, compare, doubled, places_of
+from pipeline.data.reading.parts import parts_of
 from pipeline.data.sample import Sample
 from pipeline.metrics import Metric, MetricError
 from pipeline.problems.form import Form
@@ -232,3 +237,44 @@ def _try_metric(metric: Metric, targets: np.ndarray, columns: int) -> None:
     right = problem_of(metric.problem).expand(np.asarray(targets), columns)
     with contextlib.suppress(MetricError):
         metric.score(targets, 0.8 * right + 0.1)
+
+
+# What a file was computed by, and from.
+
+
+def versions() -> dict[str, str]:
+    """What computed it, name -> version."""
+    packages = ("numpy", "scipy", "scikit-learn", "pandas")
+    return {
+        "foldstack": __version__,
+        "python": platform.python_version(),
+        **{package: version(package) for package in packages},
+    }
+
+
+def digests(competition: Competition, root: Path) -> dict[str, str | None]:
+    """The competition's files, path as in the config -> SHA-256; None where it is not there."""
+    paths = {name: root / name for name in _files(competition)}
+    return {name: _digest(path) for name, path in paths.items()}
+
+
+def _digest(path: Path) -> str | None:
+    """SHA-256 of a file, or of the names and bytes of a table's parts or a folder's files."""
+    if path.is_file():
+        return sha256(path)
+    found = sorted(path.rglob("*")) if path.is_dir() else parts_of(path)
+    files = [each for each in found if each.is_file()]
+    if not files:
+        return None
+    content = "".join(f"{each.name} {sha256(each)}\n" for each in files)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _files(competition: Competition) -> Iterator[str]:
+    """What is read to make a file: the tables, and the metric where it is a person's own."""
+    data = competition.data
+    beside = [join.file for join in data.joins]
+    files = [data.train, data.test, data.sample_submission, *data.holdout, *beside]
+    yield from dict.fromkeys(files)
+    if ":" in competition.task.metric:
+        yield f"{competition.task.metric.partition(':')[0].replace('.', '/')}.py"

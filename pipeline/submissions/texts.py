@@ -1,6 +1,6 @@
 """From finished runs of texts to the bytes of a submission, and where they came from."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,9 +10,14 @@ import numpy as np
 
 from pipeline.base import Competition, DataError, Paths, UsageError, raise_if
 from pipeline.base.config import as_dict
-from pipeline.data import load
+from pipeline.data import Table, load
+from pipeline.data.candidates import Candidates
+from pipeline.data.sample import Sample
+from pipeline.ensemble.decisions.choose import NOTHING
 from pipeline.ensemble.honest import Gain
+from pipeline.ensemble.texts.nest import TextNest
 from pipeline.ensemble.texts.outcome import (
+    FittedTexts,
     Interval,
     TextOutcome,
     Told,
@@ -24,15 +29,15 @@ from pipeline.folds.frozen import read_frozen
 from pipeline.metrics import get_metric
 from pipeline.oof.predictions import Wanted
 from pipeline.oof.texts import read_text_members
+from pipeline.problems.form import Form
 from pipeline.submissions.build import (
     NAMED,
     BuildRequest,
-    digests,
+    expected,
     finite,
     members_used,
-    versions,
 )
-from pipeline.submissions.submission_file import build, check
+from pipeline.submissions.submission_file import build, check, digests, versions
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -53,6 +58,71 @@ class BuiltTexts:
     def weights(self) -> dict[str, float]:
         """Of the members, by name."""
         return {line.name: line.weight for line in self.outcome.members}
+
+    @property
+    def decision(self) -> str:
+        """Nothing is done to a text that was taken."""
+        return NOTHING
+
+    @property
+    def nest(self) -> TextNest:
+        """The fits of its methods."""
+        return self.outcome.nest
+
+    @property
+    def truth(self) -> np.ndarray:
+        """(n,) the references of each row, in the order of the frozen folds."""
+        return self.outcome.truth
+
+    @property
+    def honest(self) -> np.ndarray:
+        """(n,) the text of each row by what was fitted and chosen without its fold."""
+        return self.outcome.predicted
+
+    @property
+    def errors(self) -> np.ndarray:
+        """(n,) by how much each of those, scored alone, is short of a perfect score."""
+        metric = self.outcome.metric
+        score = metric.formula.texts
+        assert score is not None, "a metric of texts"
+        alone = score.finish(score.rows(self.truth.tolist(), self.honest.tolist()))
+        return np.asarray(metric.best - alone)
+
+    @property
+    def fitted(self) -> FittedTexts:
+        """What of it makes answers of new rows."""
+        return self.outcome.fitted
+
+    @property
+    def said(self) -> list[list[Candidates]]:
+        """(M,) of each learner the candidates of the test rows."""
+        return [run.test for run in self.outcome.runs]
+
+
+def fill_table(
+    fitted: FittedTexts,
+    competition: Competition,
+    table: Table,
+    sample: Sample,
+    members: Sequence[Sequence[Candidates]],
+    apart: Mapping[str, np.ndarray] | None = None,
+) -> bytes:
+    """As `built.fill_any`; each of the M *members* has said a set of candidates by each learner."""
+    said = fitted.chosen(members, competition)
+    return fill_texts(fitted.form, competition, table.ids.tolist(), sample, said)
+
+
+def fill_texts(
+    form: Form, competition: Competition, ids: Sequence[str], sample: Sample, said: np.ndarray
+) -> bytes:
+    """The submission's bytes of the texts *said* (m,); DataError where the ids are not those of
+    the *sample*, or a text is empty."""
+    task = competition.task
+    check(ids, sample.ids.tolist(), np.zeros((len(ids), 1)))
+    empty = [row for row, text in zip(ids, said, strict=True) if not text.strip()]
+    told = f"{len(empty)} rows have an empty text, first {', '.join(map(repr, empty[:5]))}"
+    raise_if([told] if empty else [], DataError, "no submission was written")
+    return build(sample, ids, task.problem_type.texts(form, task, said, (0, 0)))
 
 
 def make_texts(
@@ -89,13 +159,8 @@ def make_texts(
         cache=paths.workspaces / ".utilities",
         told=told,
     )
-    ids = tables.test.ids.tolist()
-    check(ids, tables.sample.ids.tolist(), np.zeros((len(ids), 1)))
-    empty = [row for row, text in zip(ids, outcome.test, strict=True) if not text.strip()]
-    said = f"{len(empty)} rows have an empty text, first {', '.join(map(repr, empty[:5]))}"
-    raise_if([said] if empty else [], DataError, "no submission was written")
-    filled = task.problem_type.texts(form, task, outcome.test, (0, 0))
-    return BuiltTexts(asked=asked, outcome=outcome, content=build(tables.sample, ids, filled))
+    content = fill_texts(form, competition, tables.test.ids.tolist(), tables.sample, outcome.test)
+    return BuiltTexts(asked=asked, outcome=outcome, content=content)
 
 
 def interval(found: Interval) -> dict[str, Any]:
@@ -129,6 +194,7 @@ def text_scores(outcome: TextOutcome) -> dict[str, Any]:
             name: {"blend": interval(blend), "best_single": interval(single)}
             for name, (blend, single) in outcome.others.items()
         },
+        **expected(outcome.leaderboard),
     }
 
 

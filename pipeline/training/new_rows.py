@@ -1,11 +1,13 @@
 """The learners of a finished run predict rows that came later.
 
-A run's prediction of a row is the mean over its learners: seeds, repeats and folds. Each part's
+A run's prediction of a row is the mean over its learners: seeds, repeats and folds; texts, which
+have no mean, are those of each learner. Each part's
 weights are in its workspace, with a digest of all that they were trained under; whatever is not
 what the run's predictions were made with is refused. Predictions are kept part by part and piece by
 piece, so that a killed command goes on, and a million rows take the memory of a few.
 """
 
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,28 +25,31 @@ from pipeline.base import (
     read_json,
 )
 from pipeline.base.doors import load as load_object
-from pipeline.base.files import commit_arrays, read_arrays
+from pipeline.base.files import commit_arrays, commit_text, read_arrays
 from pipeline.base.parser import from_dict
 from pipeline.base.paths import Part
 from pipeline.data import Table, load
+from pipeline.data.candidates import Candidates, concatenate_rows, read_lines
 from pipeline.data.sample import Sample
 from pipeline.data.tables import file_to_predict, sample_in
-from pipeline.ensemble import Outcome
 from pipeline.folds.frozen import read_frozen
 from pipeline.models import Recipe, Watch
-from pipeline.models.learner import LearnerFactory
+from pipeline.models.learner import LearnerFactory, Resuming
 from pipeline.models.recipes import as_begun, further_columns, tta_steps_of
 from pipeline.models.registry import LEARNERS
 from pipeline.oof.manifest import origin_of, parts_of
-from pipeline.submissions.build import BuiltSubmission, make
+from pipeline.submissions.built import Built, make_any
 from pipeline.submissions.rebuild import Origin, prove, remake
-from pipeline.training.fold import predict_wordings
+from pipeline.training.fold import generate_bare, predict_wordings
 from pipeline.training.jobs import Job, make_factory
 from pipeline.training.options import FailurePolicy
 from pipeline.training.progress import Preparing, Progress
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from pipeline.ensemble import Outcome
+    from pipeline.ensemble.texts.outcome import TextOutcome
 
 PIECE = 50_000
 """Rows that are predicted at once."""
@@ -74,7 +79,7 @@ def lacking(paths: Paths, manifest: Mapping[str, Any]) -> str:
     )
 
 
-def whole_ensemble(root: Path, origin: Origin, members: Sequence[str] | None) -> BuiltSubmission:
+def whole_ensemble(root: Path, origin: Origin, members: Sequence[str] | None) -> Built:
     """The ensemble of a submission, shown to give its bytes, or of some of its *members*.
 
     Raises ArtifactError where learners are missing, with what remains.
@@ -88,19 +93,19 @@ def whole_ensemble(root: Path, origin: Origin, members: Sequence[str] | None) ->
         prove(root, origin, made)
     else:
         wanted = [name for name in runs if name in members]
-        made = make(root, origin.competition, replace(origin.asked, runs=wanted))
+        made = make_any(root, origin.competition, replace(origin.asked, runs=wanted))
     paths = Paths(root, origin.competition.name)
     gone = {
         manifest["name"]: why
-        for manifest in made.outcome.members.manifests
+        for manifest in made.outcome.manifests
         if (why := lacking(paths, manifest))
     }
     if not gone:
         return made
-    left = [name for name in made.outcome.members.names if name not in gone]
+    left = [name for name in made.outcome.names if name not in gone]
     lines = [f"  - {name}: {why}" for name, why in gone.items()]
     if left:
-        rest = make(root, origin.competition, replace(origin.asked, runs=left))
+        rest = make_any(root, origin.competition, replace(origin.asked, runs=left))
         lines.append(
             f"What remains can predict: --members {' '.join(left)} (honest "
             f"{told_score(rest.outcome)}; all of it: {told_score(made.outcome)})"
@@ -108,7 +113,7 @@ def whole_ensemble(root: Path, origin: Origin, members: Sequence[str] | None) ->
     raise ArtifactError(f"{origin.csv.name} cannot predict new rows:\n" + "\n".join(lines))
 
 
-def told_score(outcome: Outcome) -> str:
+def told_score(outcome: "Outcome | TextOutcome") -> str:
     """The metric and the honest score, for people."""
     if outcome.doubts or outcome.honest is None:
         return f"{outcome.metric.name} untold"
@@ -248,18 +253,54 @@ def of_each_fold(saved: SavedRun, rows: NewRows) -> dict[tuple[int, int], np.nda
     return {place: np.mean(each, axis=0, dtype=np.float64) for place, each in found.items()}
 
 
+def said(
+    saved: SavedRun,
+    rows: NewRows,
+    watch: Callable[[Part], Watch],
+    done: Callable[[Part], None] = lambda part: None,
+    apart: dict[str, np.ndarray] | None = None,
+) -> list[Candidates]:
+    """What each learner of a run whose predictions are texts says of the *rows*, in the order of
+    the parts.
+
+    As `predicted`; what a learner is in the middle of is kept, too. Nothing is *apart*.
+    """
+    found = []
+    for part in saved.parts:
+        weights, learner, pieces = saved.weights(part), None, []
+        for number, piece in rows.pieces():
+            path = rows.kept / saved.run / f"{part.name}-{number}.jsonl"
+            if not path.is_file():
+                learner = learner or saved.factory.load(weights)
+                answers = rows.kept / ".answers"
+                if isinstance(learner, Resuming):
+                    learner.keep_below(answers)
+                texts = generate_bare(saved, learner, piece, watch(part))
+                commit_text(path, texts.lines(piece.ids.tolist()))
+                shutil.rmtree(answers, ignore_errors=True)
+            pieces.append(read_lines(path.read_bytes().decode("utf-8"), str(path))[1])
+        found.append(concatenate_rows(pieces))
+        done(part)
+    return found
+
+
+ASKED: dict[str, Callable[..., Any]] = {"numbers": predicted, "texts": said}
+"""What predictions are (`Problem.predictions`) -> how a run is asked for them."""
+
+
 def by_members(
     runs: Iterable[SavedRun],
     rows: NewRows,
     console: "Console",
     apart: dict[str, np.ndarray] | None = None,
-) -> list[np.ndarray]:
-    """(m, k) of each of the *runs*, with progress on *console*; *apart* as in `predicted`."""
+) -> list[Any]:
+    """What each of the *runs* predicts, as `predicted` or `said`; with progress on *console*."""
     found = []
     for saved in runs:
         saved.factory.prepare([rows.table], Preparing(saved.run, console))
         with Progress(saved.run, len(saved.parts), console) as progress:
-            found.append(predicted(saved, rows, progress.watch, apart=apart))
+            ask = ASKED[saved.competition.task.problem_type.predictions]
+            found.append(ask(saved, rows, progress.watch, apart=apart))
         count = len(saved.parts)
         console.print(f"{saved.run}: {len(rows.table):,} rows by {count} learners", soft_wrap=True)
     return found

@@ -13,7 +13,7 @@ def board(rows, n, metric="rmse", worlds=False, groups=None):
     truth = np.random.default_rng(0).normal(size=(n, 1))
     group = np.arange(n) if groups is None else groups
     found = get_metric(metric, task_of("regression", metric))
-    return Board.of(rows, group, truth, found, "regression", 7, worlds)
+    return Board.of(rows, group, truth, found, 7, worlds)
 
 
 def predicted(truth, noise, seed):

@@ -11,9 +11,15 @@ from pipeline.data.units import documents
 from pipeline.ensemble.assessment import Assessment, score_or_none
 from pipeline.ensemble.decisions.choose import Decided
 from pipeline.ensemble.evidence import Evidence
-from pipeline.ensemble.forecast.leaderboard import Further, Labelled, Leaderboard, leaderboard
+from pipeline.ensemble.forecast.leaderboard import (
+    FEWEST,
+    Further,
+    Labelled,
+    Leaderboard,
+    leaderboard,
+)
 from pipeline.ensemble.forecast.mean_of_learners import Outputs, measured_gain
-from pipeline.ensemble.forecast.ranges import Scored
+from pipeline.ensemble.forecast.ranges import Scored, within
 from pipeline.ensemble.honest import Nest
 from pipeline.ensemble.predictor import Predictor, RowFeatures, Rows
 from pipeline.folds.relation import compare_folds
@@ -49,10 +55,7 @@ def forecast(given: Given, holdout: Labelled | None) -> Leaderboard:
     if test is None:
         return Leaderboard(notes=["withheld: nothing is known of the test rows"])
     asked = documents(test, competition.task)
-    parts = {"whole": len(test)}
-    if shares := competition.submissions.rows(len(asked)):
-        size = len(test) / len(asked)  # of a document
-        parts |= {"public": round(shares[0] * size), "private": round(shares[1] * size)}
+    parts = parts_of(competition, test, asked)
     evidence, decided, settings = given.evidence, given.decided, competition.folds
     metric, problem = evidence.metric, evidence.problem
     scored = Scored(metric, problem, evidence.truth, decided.predicted, evidence.group_of_row)
@@ -87,6 +90,76 @@ def forecast(given: Given, holdout: Labelled | None) -> Leaderboard:
     return found
 
 
+WITHHELD = "withheld: a member's own score is in doubt, so nothing follows from that of the blend"
+
+
+def parts_of(competition: Competition, test: Table, asked: Table) -> dict[str, int]:
+    """whole, and where the public share is known public and private -> rows of *test*, whose
+    documents are *asked*."""
+    parts = {"whole": len(test)}
+    if shares := competition.submissions.rows(len(asked)):
+        size = len(test) / len(asked)  # of a document
+        parts |= {"public": round(shares[0] * size), "private": round(shares[1] * size)}
+    return parts
+
+
+def forecast_texts(
+    competition: Competition,
+    ours: Labelled,
+    holdout: Labelled | None,
+    test: Table,
+    fold_of_row: np.ndarray,
+    refit: float,
+) -> Leaderboard:
+    """What the leaderboard will say of texts: *ours* are the training rows, in the folds' order,
+    with the honest ones; *refit* is what weights fitted on all rows may gain."""
+    settings = competition.folds
+    columns = settings.group_columns
+    related = compare_folds(ours.table, test, fold_of_row, settings.near_threshold, columns)
+    further = Further(refit=refit, relation=related, names=competition.outputs)
+    parts = parts_of(competition, test, test)
+    found = leaderboard(ours, holdout, test, parts, settings.seed, columns, further)
+    if not found.parts:
+        return found
+    known = ours if found.basis == "train" or holdout is None else holdout
+    return _of_any_references(replace(found, notes=[*found.notes, MORE_TO_CHOOSE_FROM]), known)
+
+
+def _of_any_references(found: Leaderboard, known: Labelled) -> Leaderboard:
+    """Wider where rows have unlike numbers of references and score by how many they have: nobody
+    knows how many those of test have."""
+    scored, told = known.scored, {}
+    counts = np.array([len(each) for each in scored.truth])
+    for count in np.unique(counts).tolist():
+        rows = np.flatnonzero(counts == count)
+        if len(rows) >= FEWEST:
+            told[count] = scored.metric.gain(scored.truth[rows], scored.predicted[rows])
+    if len(told) < 2:
+        return found
+    apart = sorted(scored.metric.as_gain(gain - known.gain) for gain in told.values())
+    parts = {
+        name: within(
+            scored.metric,
+            replace(each, low=each.low + min(apart[0], 0), high=each.high + max(apart[-1], 0)),
+        )
+        for name, each in found.parts.items()
+    }
+    figures = [f"{scored.metric.as_gain(told[count]):.4f} with {count}" for count in told]
+    some = figures if len(figures) < SHOWN else [figures[0], figures[len(told) // 2], figures[-1]]
+    note = OF_ANY_REFERENCES.format(", ".join(some))
+    return replace(found, parts=parts, notes=[*found.notes, note])
+
+
+SHOWN = 5
+"""Figures in a sentence."""
+OF_ANY_REFERENCES = (
+    "the score goes with how many right answers a row has: {0}. How many a test row has is not "
+    "known, so the range holds all of these"
+)
+MORE_TO_CHOOSE_FROM = (
+    "of texts the range does not hold what more candidates gain (a test row has those of every "
+    "fold's learner, a held-out row those of one): expect a little more"
+)
 NOT_OF_THE_MEAN = (
     "of {0} the range does not hold what the mean of the folds' learners gains on test over one "
     "of them: expect a little more"
@@ -137,8 +210,17 @@ def _refit(given: Given) -> float:
     rows: half the flattery is the excess error of weights fitted on all rows, and those on K - 1 of
     K folds have K / (K - 1) times as much.
     """
-    optimism, folds = given.assessment.headline.optimism, len(given.evidence.folds)
-    if optimism is None or optimism <= 0 or folds < 3 or len(given.evidence.names) < 2:
+    optimism, evidence = given.assessment.headline.optimism, given.evidence
+    return refit_of(optimism, len(evidence.folds), len(evidence.names))
+
+
+def refit_of(optimism: float | None, folds: int, members: int) -> float:
+    """The same from the in-sample gain minus the honest one.
+
+    >>> refit_of(0.04, folds=5, members=2), refit_of(0.04, folds=5, members=1)
+    (0.005, 0.0)
+    """
+    if optimism is None or optimism <= 0 or folds < 3 or members < 2:
         return 0.0
     return float(optimism / 2 / (folds - 1))
 

@@ -1,8 +1,8 @@
 """From members' candidates to an assessed blend of texts, and the text of each test row."""
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -12,6 +12,9 @@ from scipy.special import stdtrit
 from pipeline.base import Competition, UsageError
 from pipeline.data import Table
 from pipeline.data.candidates import Candidates
+from pipeline.ensemble.forecast.given import WITHHELD, forecast_texts, refit_of
+from pipeline.ensemble.forecast.leaderboard import Labelled, Leaderboard
+from pipeline.ensemble.forecast.ranges import Scored
 from pipeline.ensemble.honest import AUTO, UPPER, Gain, contributions, gain_over, spread_of
 from pipeline.ensemble.texts.nest import METHODS, Consensus, TextEvidence, TextNest
 from pipeline.ensemble.texts.pool import MOST, TRUST, Pool, pooled, remembered, terms_of
@@ -70,6 +73,40 @@ class MethodLine:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class FittedTexts:
+    """The members' candidates in, one text of each row out: what answers of new rows need."""
+
+    blend: Consensus
+    form: Form
+    metric: str
+    """By which candidates are compared."""
+
+    @property
+    def needed(self) -> list[int]:
+        """Positions of the members that answers need."""
+        return np.flatnonzero(self.blend.weights).tolist()
+
+    def keep(self, members: Sequence[int]) -> "FittedTexts":
+        """The same of the *members* at these positions only."""
+        weights = self.blend.weights[list(members)]
+        return replace(self, blend=replace(self.blend, weights=weights))
+
+    def chosen(
+        self,
+        members: Sequence[Sequence[Candidates]],
+        competition: Competition,
+        told: Callable[[int], None] = lambda rows: None,
+    ) -> np.ndarray:
+        """(m,) the texts taken, M *members* having said sets of candidates of m rows; *told* of the
+        rows that are done."""
+        if not len(members[0][0]):
+            return np.empty(0, dtype=object)
+        score = get_metric(self.metric, competition.task).formula.texts
+        assert score is not None, "a metric of texts"
+        return _texts(pooled(members, score, told), self.blend)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class TextOutcome:
     """All that was found, for the page, its json and the provenance."""
 
@@ -78,7 +115,7 @@ class TextOutcome:
     rows: dict[str, int]
     groups: int
     passport: str
-    manifests: list[dict[str, Any]]
+    runs: list[TextRun]
     requested: str
     method: str
     reason: str
@@ -101,12 +138,27 @@ class TextOutcome:
     lengths: tuple[float, float]
     """Mean characters of honest texts, and of references."""
     form: Form
+    leaderboard: Leaderboard
+    """What the score on the test file will be."""
+    nest: TextNest
+    truth: np.ndarray
+    """(n,) the references of each training row."""
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def fitted(self) -> FittedTexts:
+        """What of it makes answers of new rows."""
+        return FittedTexts(blend=self.blend, form=self.form, metric=self.metric.name)
 
     @property
     def names(self) -> list[str]:
         """(M,) of the members."""
         return [line.name for line in self.members]
+
+    @property
+    def manifests(self) -> list[dict[str, Any]]:
+        """The members' run.json."""
+        return [run.manifest for run in self.runs]
 
     @property
     def doubts(self) -> list[tuple[str, Doubt]]:
@@ -179,7 +231,16 @@ def conclude_texts(
     predicted = pool.texts[taken]
     single = pool.texts[evidence.places(nest.left_out("best", every))[1]]
     blend: Consensus = nest.fit(method, every)
-    held = made.of("holdout", "holdout") if holdout is not None and len(holdout) else None
+    honest, in_sample = nest.honest_gain(told_of), nest.in_sample_gain(told_of)
+    ours = Labelled(
+        table=train,
+        scored=_scored(metric, train.references, predicted, folds.group_of_row),
+        gain=honest,
+        fold_of_row=folds.fold_of_row[0],
+    )
+    known = None
+    if holdout is not None and len(holdout) and holdout.references is not None:
+        known = _known(metric, holdout, _texts(made.of("holdout", "holdout"), blend))
     return TextOutcome(
         competition=competition,
         metric=metric,
@@ -187,7 +248,7 @@ def conclude_texts(
         | ({} if holdout is None else {"holdout": len(holdout)}),
         groups=len(np.unique(folds.group_of_row)),
         passport=folds.digest,
-        manifests=[run.manifest for run in runs],
+        runs=list(runs),
         requested=method,
         method=chosen,
         reason=reason,
@@ -203,9 +264,9 @@ def conclude_texts(
             for name in METHODS
         ],
         blend=blend,
-        honest=nest.honest_gain(told_of),
-        interval=_interval(nest.honest_gain(told_of), nest.resampled(told_of, every), nest),
-        in_sample=nest.in_sample_gain(told_of),
+        honest=honest,
+        interval=_interval(honest, nest.resampled(told_of, every), nest),
+        in_sample=in_sample,
         over_single=gain_over(nest, told_of, "best"),
         others={
             name: (
@@ -215,9 +276,7 @@ def conclude_texts(
             for name in fitting(competition.task.problem)
             if name != metric.name
         },
-        holdout=None
-        if held is None or holdout is None or holdout.references is None
-        else metric.score(holdout.references, held.texts[blend.places(held)]),
+        holdout=None if known is None else metric.as_gain(known.gain),
         predicted=predicted,
         test=_texts(made.of("test", "test"), blend),
         lengths=(
@@ -225,8 +284,33 @@ def conclude_texts(
             float(np.mean([len(text) for each in train.references for text in each])),
         ),
         form=form,
+        leaderboard=Leaderboard(notes=[WITHHELD])
+        if doubted([run.manifest for run in runs], method in FIXED)
+        else forecast_texts(
+            competition,
+            ours,
+            known,
+            test,
+            folds.fold_of_row,
+            refit_of(in_sample - honest, len(every), len(runs)),
+        ),
+        nest=nest,
+        truth=train.references,
         notes=[*notes, *form.notes, *_cut(pool)],
     )
+
+
+def _scored(
+    metric: Metric, truth: np.ndarray, said: np.ndarray, group_of_row: np.ndarray
+) -> Scored:
+    return Scored(metric, metric.problem, truth, said, group_of_row)
+
+
+def _known(metric: Metric, holdout: Table, said: np.ndarray) -> Labelled:
+    """The holdout's rows with the texts *said* (h,) of them."""
+    assert holdout.references is not None, "its answers are known"
+    scored = _scored(metric, holdout.references, said, np.arange(len(said)))
+    return Labelled(table=holdout, scored=scored, gain=metric.gain(holdout.references, said))
 
 
 def _texts(pool: Pool, blend: Consensus) -> np.ndarray:

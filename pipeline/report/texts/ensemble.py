@@ -10,7 +10,7 @@ from rich.table import Table as Grid
 from pipeline.ensemble.texts.outcome import Interval, TextOutcome
 from pipeline.ensemble.texts.pool import TRUST
 from pipeline.report.ensemble import submit_command
-from pipeline.report.ensemble_answer import VERDICTS
+from pipeline.report.ensemble_answer import VERDICTS, board_of, leaderboard_sentences
 from pipeline.report.page import empty_grid, reach, score_text, signed
 from pipeline.submissions.build import finite
 from pipeline.submissions.submission_file import Written
@@ -29,7 +29,7 @@ def text_lines(outcome: TextOutcome) -> Iterator[str | Grid]:
     names, word = ", ".join(outcome.names), "claimed" if outcome.doubts else "honest"
     yield (
         f"answer   {outcome.method} of {names}: {word} {metric} {score_text(outcome.honest)} "
-        f"(95 %: {_ends(outcome.interval)})"
+        f"(95 %: {_ends(outcome.interval)}){board_of(outcome.leaderboard)}"
     )
     yield (
         f"         {gain.difference:+.4f} over the best single model's first candidates: "
@@ -68,7 +68,7 @@ def text_lines(outcome: TextOutcome) -> Iterator[str | Grid]:
     yield f"length   {said:.0f} characters on average, right answers have {right:.0f}"
     yield ""
     yield _others(outcome, word)
-    yield "leaderboard  not forecast: that is not done for texts yet"
+    yield from leaderboard_sentences(outcome)
     yield f"written  texts in {', '.join(outcome.form.columns)}"
 
 

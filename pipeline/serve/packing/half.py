@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.base import ArtifactError, Paths, read_json
+from pipeline.base import ArtifactError, Paths, UsageError, read_json
 from pipeline.base.files import commit, commit_json, commit_text, sha256
 from pipeline.data import load, places_of
 from pipeline.folds.frozen import read_frozen
@@ -18,7 +18,7 @@ from pipeline.models.hub.download import check
 from pipeline.oof.members import Members
 from pipeline.serve.bundle import ABOUT, open_bundle
 from pipeline.serve.packing.pack import Asked
-from pipeline.submissions.build import make
+from pipeline.submissions.build import BuiltSubmission, make
 from pipeline.training.fold import predict_bare
 from pipeline.training.progress import Progress
 
@@ -91,14 +91,18 @@ def effect_of(asked: Asked, folder: Path, kept: Path, console: "Console") -> Eff
 
     *kept* is a folder for tokens.
     """
-    outcome, competition = asked.made.outcome, asked.origin.competition
+    made, competition = asked.made, asked.origin.competition
+    if not isinstance(made, BuiltSubmission):
+        raise UsageError("--half measures what float16 changes in numbers, not in texts: leave it")
+    outcome, fitted = made.outcome, made.fitted.keep(asked.places)
+    packed = outcome.members.keep(asked.places)
     request = replace(
-        asked.made.asked, runs=list(outcome.members.names), method=outcome.assessment.method
+        made.asked, runs=list(outcome.members.names), method=outcome.assessment.method
     )
     oof, test = _predicted_again(asked, folder, kept, console)
 
     def instead(members: Members) -> Members:
-        own = dict(zip(asked.members.names, zip(oof, test, strict=True), strict=True))
+        own = dict(zip(packed.names, zip(oof, test, strict=True), strict=True))
         known = zip(members.names, zip(members.oof, members.test, strict=True), strict=True)
         both = [own.get(name, pair) for name, pair in known]
         return replace(
@@ -113,13 +117,12 @@ def effect_of(asked: Asked, folder: Path, kept: Path, console: "Console") -> Eff
     bundle = open_bundle(folder, whole=False)
     answers = [
         bundle.content(rows, None, list(members)).decode().splitlines()[1:]
-        for members in (asked.members.test, test)
+        for members in (packed.test, test)
     ]
     cells = [[cell for line in lines for cell in line.split(",")[1:]] for lines in answers]
     name = competition.task.problem_type.name
     raw = [
-        bundle.fitted.blend.predict(bundle.fitted.rows(members, rows), name)
-        for members in (asked.members.test, test)
+        fitted.blend.predict(fitted.rows(members, rows), name) for members in (packed.test, test)
     ]
     found = Effect(
         cells=len(cells[0]),

@@ -7,13 +7,11 @@ there. The same submission gives the same bytes.
 import shutil
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fnmatch import fnmatch
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from pipeline import __version__
 from pipeline.base import UsageError
@@ -32,17 +30,17 @@ from pipeline.base.files import (
 from pipeline.base.paths import safe_name
 from pipeline.data import load
 from pipeline.data.sample import of_rows
-from pipeline.ensemble.predictor import Blend, Fitted
+from pipeline.ensemble.predictor import Fitted
+from pipeline.ensemble.texts.outcome import FittedTexts
 from pipeline.models.hub.download import FILES
 from pipeline.models.hub.weights import fetch, locate
 from pipeline.models.recipes import as_values
 from pipeline.models.registry import LEARNERS
-from pipeline.oof import Members
 from pipeline.serve.bundle import ABOUT, ARRAYS, FORMAT, SUMS
 from pipeline.serve.packing.papers import Backbone, dockerfile, licences, notebook, readme
 from pipeline.serve.packing.wheel import NEVER, pinned, requirements, wheel, wheel_name
 from pipeline.serve.plain import to_plain
-from pipeline.submissions.build import BuiltSubmission, fitted_of
+from pipeline.submissions.built import Built
 from pipeline.submissions.rebuild import Origin
 from pipeline.training.new_rows import SavedRun, saved_again
 
@@ -59,35 +57,38 @@ class Asked:
 
     root: Path
     origin: Origin
-    made: BuiltSubmission
+    made: Built
     """The ensemble of the submission, or of some of its members."""
 
     @cached_property
     def places(self) -> list[int]:
-        """Positions of the members that answers need: not those that a weighted sum gives 0."""
-        blend = self.made.outcome.assessment.blend
-        if isinstance(blend, Blend):
-            return [int(place) for place in np.flatnonzero(blend.weights)]
-        return list(range(len(self.made.outcome.members.names)))
+        """Positions of the members that are packed: those that answers need."""
+        return self.made.fitted.needed
 
-    @cached_property
-    def members(self) -> Members:
-        """Those that are packed."""
-        return self.made.outcome.members.keep(self.places)
+    @property
+    def names(self) -> list[str]:
+        """Of those."""
+        return [self.made.outcome.names[place] for place in self.places]
+
+    @property
+    def manifests(self) -> list[dict[str, Any]]:
+        """Their run.json."""
+        return [self.made.outcome.manifests[place] for place in self.places]
+
+    @property
+    def said(self) -> list[Any]:
+        """What each of them said of the test rows."""
+        return [self.made.said[place] for place in self.places]
 
     @property
     def left_out(self) -> list[str]:
         """Members that no answer needs."""
-        names = self.made.outcome.members.names
-        return [name for name in names if name not in self.members.names]
+        return [name for name in self.made.outcome.names if name not in self.names]
 
     @property
-    def fitted(self) -> Fitted:
+    def fitted(self) -> Fitted | FittedTexts:
         """The ensemble of those that are packed."""
-        whole = fitted_of(self.made.outcome)
-        if not isinstance(whole.blend, Blend):
-            return whole
-        return replace(whole, blend=Blend(whole.blend.weights[self.places], whole.blend.intercept))
+        return self.made.fitted.keep(self.places)
 
 
 def staging_of(out: Path) -> Path:
@@ -109,7 +110,7 @@ def check_place(out: Path) -> None:
 def pack(asked: Asked, folder: Path) -> None:
     """Write all of the bundle but its checksums into *folder*."""
     outcome, competition = asked.made.outcome, asked.origin.competition
-    runs = outcome.members.manifests  # of all: a second layer sees those that have no weight, too
+    runs = outcome.manifests  # of all: a second layer sees those that have no weight, too
     several = [each["name"] for each in runs if each["recipe"].get("tta")]
     if several:
         raise UsageError(
@@ -120,7 +121,7 @@ def pack(asked: Asked, folder: Path) -> None:
     members, backbones = [], dict[str, Backbone]()
     try:
         folder.mkdir(parents=True)
-        for saved in saved_again(asked.root, competition, asked.members.manifests):
+        for saved in saved_again(asked.root, competition, asked.manifests):
             backbone = _backbone(saved, folder, backbones)
             _copy_learners(saved, folder)
             members.append(
@@ -153,10 +154,10 @@ def pack(asked: Asked, folder: Path) -> None:
         "members": members,
         "metric": outcome.metric.name,
         "honest": None if outcome.doubts else outcome.honest,
-        "method": outcome.assessment.method,
+        "method": asked.made.method,
         "weights": [float(each) for each in asked.fitted.blend.weights],
         "left_out": asked.left_out,
-        "decision": outcome.decided.chosen,
+        "decision": asked.made.decision,
         "backbones": {key: each.about() for key, each in backbones.items()},
         "float16": None,
         "ensemble": to_plain(asked.fitted, arrays),
@@ -223,9 +224,9 @@ def _copy_learners(saved: SavedRun, folder: Path) -> None:
 
 def _backbone(saved: SavedRun, folder: Path, known: dict[str, Backbone]) -> str:
     """The folder's name of the backbone of *saved*, copied where it is new; empty without one."""
-    if not LEARNERS[saved.recipe.learner].weights:
-        return ""
     recipe: Any = saved.recipe
+    if not LEARNERS[recipe.learner].weights or recipe.backbone is None:
+        return ""
     weights = fetch(locate(recipe))
     assert weights.digest is not None, "it is on this machine"
     key = weights.digest[:16]

@@ -11,17 +11,20 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from pipeline.base import ArtifactError
 from pipeline.data import Table, load
+from pipeline.data.candidates import Candidates
 from pipeline.models.learner import Silent
 from pipeline.serve.bundle import open_bundle
 from pipeline.serve.packing.pack import Asked
-from pipeline.training.fold import predict_bare
+from pipeline.training.fold import generate_bare, predict_bare
 
 SOME = 64
 """Rows of the test file that are predicted for a look."""
@@ -44,7 +47,8 @@ class Look:
     of: int
     """Rows of the test file."""
     largest: float
-    """The largest difference from what the runs said of them."""
+    """The largest difference from what the runs said of them; of texts the share of rows that a
+    learner answered otherwise."""
     load_seconds: float
     row_seconds: float
     """All learners, per row."""
@@ -62,22 +66,23 @@ def look(asked: Asked, folder: Path, exact: bool) -> Look:
     """
     tables = load(asked.origin.competition, asked.root)
     some = _some(tables.test)
-    began, loading, largest, spread = time.monotonic(), 0.0, 0.0, 0.0
+    began, loading, largest, allowed = time.monotonic(), 0.0, 0.0, 0.0
     bundle = open_bundle(folder, whole=False)
-    for saved, said in zip(bundle.runs(), asked.members.test, strict=True):
-        total = np.zeros((len(some), len(saved.competition.outputs)))
+    ask, compare = HEARD[bundle.competition.task.problem_type.predictions]
+    for saved, said in zip(bundle.runs(), asked.said, strict=True):
+        heard = []
         for part in saved.parts:
             at = time.monotonic()
             learner = saved.factory.load(saved.weights(part))
             loading += time.monotonic() - at
-            total += predict_bare(saved, learner, some, Silent())
-        apart = total / len(saved.parts) - said[: len(some)]
-        largest, spread = max(largest, float(np.abs(apart).max())), max(spread, float(said.std()))
-    if exact and largest > AWAY * max(spread, 1e-6):
+            heard.append(ask(saved, learner, some, Silent()))
+        apart, most = compare(heard, said)
+        largest, allowed = max(largest, apart), max(allowed, most)
+    if exact and largest > allowed:
         raise ArtifactError(
             f"the bundle predicts other values than the runs did: {largest:g} apart, where "
-            f"predictions have a spread of {spread:g}. Are the libraries others than those they "
-            "were trained with?"
+            f"{allowed:g} may come of rows that are batched with others. Are the libraries others "
+            "than those they were trained with?"
         )
     working = time.monotonic() - began - loading
     return Look(
@@ -87,6 +92,32 @@ def look(asked: Asked, folder: Path, exact: bool) -> Look:
         load_seconds=loading,
         row_seconds=working / max(len(some), 1),
     )
+
+
+def _values_apart(heard: list[np.ndarray], said: np.ndarray) -> tuple[float, float]:
+    """The largest difference of the mean of learners, and how large it may be."""
+    apart = sum(each.astype(np.float64) for each in heard) / len(heard) - said[: len(heard[0])]
+    return float(np.abs(apart).max()), AWAY * max(float(said.std()), 1e-6)
+
+
+def _texts_apart(heard: list[Candidates], said: list[Candidates]) -> tuple[float, float]:
+    """The share of rows with other candidates, and how large it may be."""
+    rows = len(heard[0]) * len(heard)
+    other = [
+        text != before
+        for each, then in zip(heard, said, strict=True)
+        for text, before in zip(each.texts, then.texts, strict=False)
+    ]
+    return sum(other) / rows, OTHERS
+
+
+OTHERS = 0.05
+"""Share of rows whose candidates may be others, or stand in another order, by such rounding."""
+HEARD: dict[str, tuple[Callable[..., Any], Callable[..., tuple[float, float]]]] = {
+    "numbers": (predict_bare, _values_apart),
+    "texts": (generate_bare, _texts_apart),
+}
+"""What predictions are (`Problem.predictions`) -> how a learner is asked, and how far it is off."""
 
 
 def _some(table: Table) -> Table:
