@@ -24,7 +24,7 @@ def over_heads(score: Score, sums: LabelSums) -> Formula:
         terms = [sums.terms(t, f, int(max(t.max(), f.max())) + 1) for t, f in columns]
         return linear.side_by_side([(own, sums.finish) for own in terms])
 
-    return Formula(score=mean, answer_sums=sums_of_each)
+    return Formula(score=mean, columns="mean", label_sums=sums, answer_sums=sums_of_each)
 
 
 def of_joined(score: Score, sums: LabelSums) -> Formula:
@@ -35,7 +35,9 @@ def of_joined(score: Score, sums: LabelSums) -> Formula:
         return sums.terms(*numbers, int(np.max(numbers)) + 1), sums.finish
 
     return Formula(
-        score=lambda truth, guess: score(*joined_numbers(truth, guess)), answer_sums=joined_sums
+        score=lambda truth, guess: score(*joined_numbers(truth, guess)),
+        label_sums=sums,
+        answer_sums=joined_sums,
     )
 
 

@@ -52,7 +52,9 @@ class Formula:
     row_sums: Sums | None = None
     """The gain from sums over rows of raw predictions: a bootstrap draw is then one product."""
     label_sums: LabelSums | None = None
-    """The gain from sums over rows of decided labels: the same, and cuts are tried all at once."""
+    """The gain from sums over rows of decided labels: the same, and cuts are tried all at once. Of
+    several targets of classes: from class numbers (n, 1) of one of them where the score is the
+    mean over targets (`columns`), else of their joined class."""
     of_classes: "Callable[[tuple[str, ...]], Formula] | None" = None
     """Where it depends on what the classes are called: the formula for these names, to be used in
     place of this one."""

@@ -6,6 +6,7 @@
 | regression | any other | value | clip, rounding |
 | binary, multilabel | of labels, or with `label_sums` | label | threshold |
 | multiclass | of labels, or with `label_sums` | label | offsets |
+| heads | of labels | label | offsets of each target |
 | multiclass | of ordered labels | label | offsets, cut points |
 | tags | of labels | label | share of O |
 | span | of labels | label | limits of answers |
@@ -23,7 +24,14 @@ import numpy as np
 from pipeline.base.config import TaskConfig
 from pipeline.ensemble.decisions.cut_points import cuts_within, fit_class_cuts
 from pipeline.ensemble.decisions.decision import Candidate, Case, Hurdle, Offer, Rule
-from pipeline.ensemble.decisions.probabilities import offsets_for, outside_for, thresholds_for
+from pipeline.ensemble.decisions.probabilities import (
+    MOST_JOINED,
+    joined_classes,
+    offsets_for,
+    offsets_of_each,
+    outside_for,
+    thresholds_for,
+)
 from pipeline.ensemble.decisions.rounding import Labels, clip_to, fit_grid, has_grid
 from pipeline.ensemble.decisions.spans import limits_for
 from pipeline.metrics import Metric
@@ -86,10 +94,19 @@ def threshold(case: Case) -> Candidate | None:
 
 
 def offsets(case: Case) -> Candidate | None:
-    """One class of several: probabilities weighed before the largest wins."""
-    if not _writes_classes(case) or not case.task.problem_type.exclusive:
+    """One class of several, or of each of several targets: probabilities weighed before the largest
+    wins."""
+    kind = case.task.problem_type
+    if not _writes_classes(case):
         return None
-    return Candidate(name="offsets", rule=offsets_for(case.metric))
+    if kind.target_kind == "blocks" and case.metric.formula.label_sums is not None:
+        blocks = kind.blocks(case.truth.shape[1])
+        if (
+            case.metric.formula.columns == "mean"
+            or joined_classes(case.truth, blocks) <= MOST_JOINED
+        ):
+            return Candidate(name="offsets", rule=offsets_of_each(case.metric, blocks))
+    return Candidate(name="offsets", rule=offsets_for(case.metric)) if kind.exclusive else None
 
 
 def cut_points(case: Case) -> Candidate | None:

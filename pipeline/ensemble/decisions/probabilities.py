@@ -10,6 +10,7 @@ right for none but a perfect classifier. A rare label has few positives, and som
 looks best by luck: a label leaves 0.5 only for a gain beyond its noise (`beyond_noise`).
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -139,11 +140,13 @@ class Offsets:
 
     offsets: np.ndarray
     """(c,) in units of log-probability; 0 leaves a class as it is."""
+    blocks: Sequence[slice] = (slice(None),)
+    """The classes of each target; all are of one, unless it is said."""
 
     def apply(self, predicted: np.ndarray) -> np.ndarray:
-        """(m, c), a single 1 in each row."""
-        winners = (_logs(predicted) + self.offsets).argmax(axis=1)
-        return np.eye(predicted.shape[1])[winners]
+        """(m, c), a single 1 in each row, or for each target of it."""
+        moved = _logs(predicted) + self.offsets
+        return np.hstack([_winners(moved[:, own]) for own in self.blocks])
 
     def says(self, names: list[str]) -> str:
         """The offsets that are not 0."""
@@ -157,6 +160,11 @@ class Offsets:
     def as_dict(self) -> dict[str, Any]:
         """The offsets."""
         return {"offsets": self.offsets.tolist()}
+
+
+def _winners(moved: np.ndarray) -> np.ndarray:
+    """(m, c) a 1 at the largest of each row."""
+    return np.eye(moved.shape[1])[moved.argmax(axis=1)]
 
 
 def offsets_for(metric: Metric) -> Rule:
@@ -180,27 +188,107 @@ def offsets_for(metric: Metric) -> Rule:
     return fit
 
 
+MOST_JOINED = 500
+"""Joined classes up to which offsets are fitted where they are what is scored: each costs time."""
+Coded = Callable[[np.ndarray], np.ndarray]
+"""Classes (n, 1) of one of several targets -> the numbers (n, 1) that are scored."""
+
+
+def class_numbers(flags: np.ndarray, blocks: Sequence[slice]) -> np.ndarray:
+    """(n, H) the class of each target, from columns (n, k) of which the largest in a block wins."""
+    return np.stack([flags[:, own].argmax(axis=1) for own in blocks], axis=1).astype(float)
+
+
+def joined_classes(truth: np.ndarray, blocks: Sequence[slice]) -> int:
+    """How many combinations of classes occur in targets (n, k)."""
+    return len(np.unique(class_numbers(truth, blocks), axis=0))
+
+
+def offsets_of_each(metric: Metric, blocks: Sequence[slice]) -> Rule:
+    """The rule that fits offsets of the classes of several targets, whose columns are *blocks*.
+
+    Where the score is the mean over targets, each is looked at alone. Of the joined class targets
+    are gone round with the others as they were found: a row whose class of one target changes goes
+    to another joined class.
+    """
+    alone = metric.formula.columns == "mean"
+
+    def fit(rows: Labelled) -> Offsets:
+        logs, truth = _logs(rows.predicted), class_numbers(rows.truth, blocks)
+        offsets, found = np.zeros(logs.shape[1]), class_numbers(logs, blocks)
+        for _ in range(ROUNDS_OF_CLASSES):
+            before = offsets.copy()
+            for head, own in enumerate(blocks):
+                size, wanted, coded = own.stop - own.start, truth[:, [head]], _as_it_is
+                classes = size
+                if not alone:
+                    wanted, coded, classes = _joined(truth, found, head, size)
+                for j in range(size):
+                    best, after = best_offset(
+                        metric, logs[:, own], offsets[own], wanted, j, coded, classes
+                    )
+                    labels = coded(found[:, [head]]), coded(after)
+                    if beyond_noise(metric, wanted, *labels, rows.group_of_row, classes):
+                        offsets[own.start + j], found[:, [head]] = best, after
+            if (offsets == before).all():
+                break
+        return Offsets(offsets, blocks)
+
+    return fit
+
+
+def _as_it_is(classes: np.ndarray) -> np.ndarray:
+    return classes
+
+
+def _joined(
+    truth: np.ndarray, found: np.ndarray, head: int, size: int
+) -> tuple[np.ndarray, Coded, int]:
+    """The joined classes (n, 1) of *truth* (n, H), what those are of a row as *found* that has one
+    of the *size* classes of a target (its *head*), and how many there may be."""
+    sizes = np.maximum(truth, found).max(axis=0).astype(np.int64) + 1
+    sizes[head] = size
+    strides = np.concatenate([np.cumprod(sizes[1:][::-1])[::-1], [1]]).astype(np.int64)
+    wanted = truth.astype(np.int64) @ strides
+    others = found.astype(np.int64) @ strides - found[:, head].astype(np.int64) * strides[head]
+    known = np.unique(np.concatenate([wanted, *(others + j * strides[head] for j in range(size))]))
+
+    def coded(classes: np.ndarray) -> np.ndarray:
+        codes = others + classes[:, 0].astype(np.int64) * strides[head]
+        return np.searchsorted(known, codes)[:, None].astype(float)
+
+    return np.searchsorted(known, wanted)[:, None].astype(float), coded, len(known)
+
+
 def best_offset(
-    metric: Metric, logs: np.ndarray, offsets: np.ndarray, truth: np.ndarray, j: int
+    metric: Metric,
+    logs: np.ndarray,
+    offsets: np.ndarray,
+    truth: np.ndarray,
+    j: int,
+    coded: Coded = _as_it_is,
+    numbers: int | None = None,
 ) -> tuple[float, np.ndarray]:
     """The best offset of class *j*, all others fixed, and the classes (n, 1) that it gives.
 
     Args:
         logs: (n, c) log-probabilities.
         offsets: (c,) of all classes; that of j is not used.
-        truth: (n, 1) class numbers.
+        truth: (n, 1) the numbers that are scored: of classes, unless *coded* makes others of them.
+        numbers: how many of these there are, where they are not the c classes.
     """
     others = logs + offsets
     others[:, j] = -np.inf
     rival = others.argmax(axis=1)
     needed = others[np.arange(len(logs)), rival] - logs[:, j]  # offset from which the row is j's
     order = np.argsort(needed, kind="stable")
-    ladder, rivals = needed[order], rival[order][:, None].astype(float)
+    ladder, rivals = needed[order], rival[:, None].astype(float)
     cuts = np.flatnonzero(np.concatenate([[True], ladder[1:] != ladder[:-1], [True]]))
     edges = np.concatenate([[ladder[0] - 1], ladder, [ladder[-1] + 1]])
     levels = (edges[cuts] + edges[cuts + 1]) / 2
     taken = np.full_like(rivals, j)
-    gains = gains_on_the_way(metric, truth[order], rivals, taken, cuts, logs.shape[1])
+    before, after = coded(rivals)[order], coded(taken)[order]
+    gains = gains_on_the_way(metric, truth[order], before, after, cuts, numbers or logs.shape[1])
     top = np.flatnonzero(gains >= gains.max() - 1e-12)
     place = top[np.abs(levels[top]).argmin()]
     return float(levels[place]), np.where(needed < levels[place], j, rival)[:, None].astype(float)

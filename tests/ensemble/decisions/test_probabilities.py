@@ -1,11 +1,17 @@
 import numpy as np
 import pytest
 
+from pipeline.base.config import TaskConfig
+from pipeline.ensemble.decisions import probabilities
+from pipeline.ensemble.decisions.candidates import candidates
 from pipeline.ensemble.decisions.decision import Labelled
 from pipeline.ensemble.decisions.probabilities import (
+    Offsets,
     best_level,
     best_offset,
+    joined_classes,
     offsets_for,
+    offsets_of_each,
     thresholds_for,
 )
 from pipeline.metrics.metric import MetricError, get_metric
@@ -176,10 +182,99 @@ def test_where_no_offset_is_needed_new_rows_lose_next_to_nothing():
 
 
 def test_what_was_fitted_is_told_by_class():
-    from pipeline.ensemble.decisions.probabilities import Offsets
-
     names = ["art", "sport", "world"]
     assert Offsets(np.array([0.0, 0.25, -0.5])).says(names) == (
         "sport +0.25, world -0.50; the others 0"
     )
     assert Offsets(np.zeros(3)).says(names) == "no class gains beyond its noise"
+
+
+# Offsets of each of several targets.
+
+
+BLOCKS = [slice(0, 2), slice(2, 6)]
+NAMES = ["sure=yes", "sure=no", "kind=a", "kind=b", "kind=c", "kind=d"]
+
+
+def two_targets(n, seed):
+    """(n, 6) targets and probabilities of two classes and of four, one of which is rare."""
+    kind, chance = unbalanced(n, seed)
+    random = np.random.default_rng([seed, 7])
+    sure = (random.random(n) < 0.1).astype(int)
+    logs = np.log([0.9, 0.1]) + 1.2 * np.eye(2)[sure] + random.normal(size=(n, 2))
+    first = np.exp(logs) / np.exp(logs).sum(axis=1, keepdims=True)
+    return np.hstack([np.eye(2)[sure], np.eye(4)[kind]]), np.hstack([first, chance])
+
+
+def of_two(metric):
+    return get_metric(metric, TaskConfig(problem="heads", metric=metric, classes=NAMES))
+
+
+@pytest.mark.parametrize("metric", ["macro-f1", "joint-macro-f1", "joint-accuracy"])
+def test_the_best_offset_of_one_of_several_targets_is_that_of_trying_all(metric, monkeypatch):
+    truth, chance = two_targets(60, 3)
+    scores, taken = of_two(metric), []
+
+    def first_step(*given):
+        taken.append(best_offset(*given))
+        return taken[-1]
+
+    monkeypatch.setattr(probabilities, "best_offset", first_step)
+    monkeypatch.setattr(probabilities, "beyond_noise", lambda *given: False)
+    offsets_of_each(scores, BLOCKS)(Labelled(truth, chance, np.arange(60)))
+    assert len(taken) == len(NAMES), "one round, as nothing moves"
+    for j, (level, _) in enumerate(taken):
+        found, trials = [], [*np.linspace(-6, 6, 201), level]
+        for trial in trials:
+            moved = Offsets(np.where(np.arange(6) == j, trial, 0.0), BLOCKS)
+            found.append(scores.gain(truth, moved.apply(chance)))
+        assert found[-1] >= max(found) - 1e-9
+
+
+@pytest.mark.parametrize("metric", ["macro-f1", "joint-macro-f1"])
+def test_rare_classes_of_several_targets_are_claimed_sooner_and_new_rows_gain(metric):
+    truth, chance = two_targets(3000, 1)
+    scores = of_two(metric)
+    fitted = offsets_of_each(scores, BLOCKS)(Labelled(truth, chance, np.arange(3000)))
+    new_truth, new_chance = two_targets(20_000, 2)
+    plain, decided = (
+        scores.gain(new_truth, each) for each in (new_chance, fitted.apply(new_chance))
+    )
+    assert decided > plain + 0.02
+    assert fitted.offsets[1] > fitted.offsets[0]
+    assert fitted.offsets[5] > fitted.offsets[2]
+    assert fitted.apply(new_chance).sum(axis=1).tolist() == [2.0] * 20_000
+
+
+def test_accuracy_of_several_targets_that_know_their_shares_moves_next_to_nothing():
+    truth, chance = two_targets(3000, 1)
+    scores = of_two("accuracy")
+    fitted = offsets_of_each(scores, BLOCKS)(Labelled(truth, chance, np.arange(3000)))
+    new_truth, new_chance = two_targets(20_000, 2)
+    plain, decided = (
+        scores.gain(new_truth, each) for each in (new_chance, fitted.apply(new_chance))
+    )
+    assert decided > plain - 0.004
+
+
+def test_joined_classes_are_counted():
+    truth, _ = two_targets(500, 1)
+    assert joined_classes(truth, BLOCKS) == 8
+    assert joined_classes(truth[:1], BLOCKS) == 1
+
+
+@pytest.mark.parametrize(
+    ("metric", "kind", "names"),
+    [
+        ("macro-f1", "label", ["offsets"]),
+        ("joint-macro-f1", "label", ["offsets"]),
+        ("log-loss", "value", []),
+    ],
+)
+def test_several_targets_have_offsets_where_classes_are_written(metric, kind, names, monkeypatch):
+    task = TaskConfig(problem="heads", metric=metric, classes=NAMES)
+    truth, _ = two_targets(500, 1)
+    assert [each.name for each in candidates(task, of_two(metric), kind, truth)] == names
+    monkeypatch.setattr("pipeline.ensemble.decisions.candidates.MOST_JOINED", 7)
+    few = [] if metric == "joint-macro-f1" else names
+    assert [each.name for each in candidates(task, of_two(metric), kind, truth)] == few
