@@ -111,7 +111,7 @@ LEARNERS = {
         soft=True,
         weights="pipeline.models.hub.weights:locate",
         torch=True,
-        units="pipeline.models.transformer.tagging:make_factory",
+        units="pipeline.models.transformer.tags.learner:make_factory",
         spans="pipeline.models.transformer.spans.learner:make_factory",
     ),
     "nearest": LearnerKind(
@@ -166,10 +166,12 @@ HEADS = {
     "linear": "pipeline.models.transformer.heads:Head",
     "multi-sample": "pipeline.models.transformer.heads:MultiSampleHead",
     "layers": "pipeline.models.transformer.heads:LayeredHead",
+    "crf": "pipeline.models.transformer.heads:Head",
 }
 """`head:` of a transformer: a torch module made from (hidden, inputs, outputs, dropout, seed) as
 `pipeline.models.transformer.heads.Head` is; the vectors of a row's inputs -> its outputs. Where it
-has a method `samples`, a step learns from the mean loss of all that this gives."""
+has a method `samples`, a step learns from the mean loss of all that this gives. `crf` is a plain
+head whose outputs are learned as paths of tags (`pipeline.models.transformer.tags`)."""
 
 SCHEDULES = {
     "linear": "pipeline.models.transformer.optimiser:linear",

@@ -17,7 +17,7 @@ import torch
 import transformers
 from torch import nn
 
-from pipeline.base import Competition, UsageError
+from pipeline.base import Competition, UsageError, raise_if
 from pipeline.base.config import ColumnsConfig, TaskConfig
 from pipeline.base.doors import load
 from pipeline.data import Table
@@ -349,6 +349,7 @@ def make_factory(
     recipe: TransformerRecipe, competition: Competition, engine: Engine
 ) -> TransformerFactory:
     """The factory of a run on this machine's hardware."""
+    raise_if(list(problems_without_paths(recipe)), UsageError, f"{recipe.name} cannot learn this")
     check_columns(recipe, competition.columns)
     return made(TransformerFactory, recipe, competition, engine)
 
@@ -360,6 +361,12 @@ def made(
     hardware = detect(recipe.precision, engine.deterministic)
     fitter, outputs = engine.fitter(hardware), len(competition.outputs)
     return kind(recipe, competition.task, outputs, hardware, fitter, engine.tokens)
+
+
+def problems_without_paths(recipe: TransformerRecipe) -> Iterator[str]:
+    """What *recipe* asks for that has a meaning for tags alone."""
+    if recipe.head == "crf":
+        yield "head crf learns the tags of a text together, and here are none; take another head"
 
 
 def problems_of_places(

@@ -23,12 +23,17 @@ from pipeline.base.paths import Workspace
 from pipeline.data import Table
 from pipeline.data.tokens.data_module import FoldDataModule
 from pipeline.models.learner import Engine, Watch
-from pipeline.models.transformer.factory import TransformerFactory, made, problems_of_places
+from pipeline.models.transformer.factory import (
+    TransformerFactory,
+    made,
+    problems_of_places,
+    problems_without_paths,
+)
 from pipeline.models.transformer.fine_tuning import SharedByFolds, TransformerLearner
 from pipeline.models.transformer.heads import Pooling
 from pipeline.models.transformer.losses import TargetCodec
 from pipeline.models.transformer.spans.windows import Window, allowed, table_of, windows_of
-from pipeline.models.transformer.tagging import TokenStates
+from pipeline.models.transformer.tags.learner import TokenStates
 from pipeline.models.transformer_settings import TransformerRecipe
 from pipeline.problems.span import BEGINS, ENDS, NONE, PLACE, STARTS, STOPS
 
@@ -171,6 +176,7 @@ def check_spans(recipe: TransformerRecipe) -> None:
     """Raise UsageError where *recipe* asks for what answers cannot have."""
     siamese = "pairing siamese reads question and text apart; set it to cross"
     problems = list(problems_of_places(recipe, "answers", "characters", siamese))
+    problems += problems_without_paths(recipe)
     if recipe.class_weights is not None:
         problems.append("class_weights are for classes; an answer is one place of many")
     raise_if(problems, UsageError, f"{recipe.name} cannot find answers")

@@ -1,5 +1,8 @@
 """A transformer that tags: windows, units and tokens, and the loss of units."""
 
+from dataclasses import replace
+from itertools import pairwise, product
+
 import numpy as np
 import pytest
 import torch
@@ -8,16 +11,10 @@ from pipeline.base.config import TaskConfig
 from pipeline.base.errors import UsageError
 from pipeline.base.paths import Workspace
 from pipeline.data.table import Table, Units
-from pipeline.models.transformer.tagging import (
-    BEGINS,
-    BEHIND,
-    GOES_ON,
-    WAYS,
-    TagCodec,
-    TaggingFactory,
-    check_tagging,
-    windows_of,
-)
+from pipeline.models.transformer.factory import make_factory
+from pipeline.models.transformer.tags.crf import path_losses, unit_chances
+from pipeline.models.transformer.tags.learner import TagCodec, TaggingFactory, check_tagging
+from pipeline.models.transformer.tags.windows import BEGINS, BEHIND, GOES_ON, WAYS, windows_of
 from pipeline.models.transformer_settings import TransformerRecipe
 from pipeline.training.lightning.trainer import FoldFitter
 from pipeline.training.options import FailurePolicy
@@ -55,13 +52,21 @@ def sentences(count, seed=0):
 
 
 @pytest.fixture(scope="module")
-def factory(tmp_path_factory):
+def recipe(tmp_path_factory):
     folder = backbone(tmp_path_factory.mktemp("tiny"), "bert")
-    recipe = TransformerRecipe(
+    return TransformerRecipe(
         name="tiny", backbone=str(folder), epochs=8, batch_size=8, learning_rate=5e-3, max_length=16
     )
+
+
+def factory_of(recipe):
     task = TaskConfig(problem="tags", metric="entity-f1", classes=CLASSES)
     return TaggingFactory(recipe, task, len(CLASSES), CPU, FoldFitter(CPU, FailurePolicy()))
+
+
+@pytest.fixture(scope="module")
+def factory(recipe):
+    return factory_of(recipe)
 
 
 def test_a_unit_reads_its_tag_off_the_token_of_its_first_character(factory):
@@ -115,6 +120,59 @@ def test_the_loss_is_that_of_the_units_and_the_same_however_a_step_is_cut():
     assert float(weighed) < float(whole)
 
 
+def by_hand(tags_said, pairs_said):
+    """Each path of one window with its score."""
+    units, outputs = tags_said.shape
+    for path in product(range(outputs), repeat=units):
+        own = sum(tags_said[unit, tag] for unit, tag in enumerate(path))
+        pairs = enumerate(pairwise(path), start=1)
+        yield path, float(own + sum(pairs_said[unit, a, b] for unit, (a, b) in pairs))
+
+
+def test_a_path_costs_its_share_of_all_paths_and_a_unit_adds_up_those_through_it():
+    draw = torch.Generator().manual_seed(0)
+    tags_said = torch.randn(2, 4, 3, generator=draw)
+    pairs_said = torch.randn(2, 4, 3, 3, generator=draw)
+    known = torch.tensor([[True] * 4, [True, True, False, False]])
+    tags = torch.tensor([[0, 2, 1, 1], [2, 0, -1, -1]])
+    losses = path_losses(tags_said, pairs_said, tags, known).tolist()
+    for row, units in enumerate((4, 2)):
+        paths = list(by_hand(tags_said[row, :units], pairs_said[row, :units]))
+        total = np.logaddexp.reduce([score for _, score in paths])
+        own = dict(paths)[tuple(tags[row, :units].tolist())]
+        assert losses[row] == pytest.approx(total - own, rel=1e-5)
+        said = unit_chances(tags_said[row, None, :units], pairs_said[row, None, :units])[0]
+        for unit, tag in product(range(units), range(3)):
+            through = [np.exp(score - total) for path, score in paths if path[unit] == tag]
+            assert float(said[unit, tag]) == pytest.approx(sum(through), abs=1e-6)
+
+
+def test_paths_learn_what_a_tag_says_of_the_next(recipe, tmp_path):
+    """The word behind a name is one too, whatever it is: the pair of tags tells it."""
+
+    def tagged(texts):
+        table = documents(texts, tags=lambda word: int(word in NAMES))
+        place, own = table.units.place, table.targets[:, 0]
+        table.targets[1:, 0] = np.where((own[:-1] == 1) & (place[1:] > 0), 2, own[1:])
+        return table
+
+    paths = factory_of(replace(recipe, head="crf"))
+    learner = paths.make(3)
+    learner.fit(tagged(sentences(60)), Workspace(tmp_path / "work"), WATCH)
+    asked = tagged([*sentences(20, seed=1), "cat bird the fish horse fish " * 6])
+    said = learner.predict(asked, WATCH)
+    assert said.sum(axis=1) == pytest.approx(1, abs=1e-5)
+    assert (said.argmax(axis=1) == asked.targets[:, 0]).mean() > 0.9
+    learner.save(tmp_path / "weights")
+    again = paths.load(tmp_path / "weights").predict(asked, WATCH)
+    assert np.array_equal(again, said)
+
+
+def test_paths_are_for_tags(recipe):
+    with pytest.raises(UsageError, match="head crf learns the tags of a text together"):
+        make_factory(replace(recipe, head="crf"), None, None)
+
+
 def test_it_learns_tags_and_says_the_same_once_saved(factory, tmp_path):
     def tag(word):
         return 1 if word in NAMES else 0
@@ -139,6 +197,7 @@ def test_it_learns_tags_and_says_the_same_once_saved(factory, tmp_path):
         ({"pairing": "siamese"}, "pairs"),
         ({"r_drop": 0.5}, "r_drop"),
         ({"prefix": "query: "}, "prefix"),
+        ({"head": "crf", "class_weights": "balanced"}, "class_weights weigh units"),
     ],
 )
 def test_what_tags_cannot_have_is_refused_before_weights_are_loaded(settings, says):
