@@ -13,8 +13,9 @@ from pipeline.data.join import shared
 from pipeline.data.labels import encode
 from pipeline.data.reading.reader import read
 from pipeline.data.table import listing
-from pipeline.team.columns import PART_OF, Columns, as_numbers, find_columns, fold_names, numbers
+from pipeline.team.columns import PART_OF, Columns, find_columns, fold_names, numbers
 from pipeline.team.competition import PARTS, CompetitionView
+from pipeline.team.spelled import as_numbers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,7 +164,13 @@ def _holds_labels(
     rows, places = shared(ids, contest.folds.ids)
     if not len(rows):
         return False
-    part = frame.iloc[rows]
-    found = encode(part, [column], ids[rows], contest.competition.task)[0][:, 0]
-    truth = contest.truth[places, target]
+    part, task, truth = frame.iloc[rows], contest.competition.task, contest.truth[places]
+    if task.problem_type.in_a_cell == "one of each":
+        reader = task.problem_type.readers(task, len(contest.competition.columns.targets))[target]
+        read = [reader(text.strip()) for text in part[column]]
+        found = np.array([np.nan if isinstance(each, str) else each for each in read])
+        truth = task.problem_type.scored(truth)[:, target]
+    else:
+        found = encode(part, [column], ids[rows], task)[0][:, 0]
+        truth = truth[:, target]
     return float(np.mean(np.isclose(found, truth, rtol=1e-6, atol=1e-9))) > 0.5

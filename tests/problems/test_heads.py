@@ -20,6 +20,7 @@ from pipeline.ensemble import __main__ as ensemble
 from pipeline.ensemble.evidence import Evidence
 from pipeline.ensemble.methods.logistic import Task, logistic
 from pipeline.ensemble.methods.weights import greedy, mean, simplex
+from pipeline.folds import __main__ as fold_command
 from pipeline.metrics import get_metric
 from pipeline.models.boosting.learner import BoostingFactory, _questions
 from pipeline.models.linear.targets import learn_answers, restored
@@ -438,6 +439,51 @@ def mates_file(root, data):
     with path.open("w", newline="") as stream:
         csv.writer(stream).writerows(lines)
     return str(path)
+
+
+def columns_of_classes(root, data, names, labels=False):
+    """A mate's classes in a column per target, called by *names*; *labels* may stand beside."""
+    folds = {r["id"]: r["fold"] for r in table(root / "folds/toy.csv")}
+    lines = [["id", "part", "fold", *names, *(CLASSES if labels else [])]]
+    for part in ("train", "test"):
+        for place, row in enumerate(table(data / f"{part}.csv")):
+            told = [
+                max(own, key=lambda name: (WORDS[name] in row["text"], (place + len(name)) % 3))
+                for own in CLASSES.values()
+            ]
+            right = [row.get(head, "") for head in CLASSES] if labels else []
+            lines.append([row["id"], part, folds.get(row["id"], ""), *told, *right])
+    path = root / "classes.csv"
+    with path.open("w", newline="") as stream:
+        csv.writer(stream).writerows(lines)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("names", "labels"),
+    [(list(CLASSES), False), ([f"pred_{head}" for head in CLASSES], True)],
+    ids=["called like the targets", "beside the labels"],
+)
+def test_a_mates_file_may_have_a_column_of_classes_per_target(
+    tmp_path, monkeypatch, capsys, names, labels
+):
+    monkeypatch.chdir(tmp_path)
+    data, _ = competition(tmp_path, joined=False)
+    assert run(init.main, [str(data), "--folds", "3"]) == 0
+    assert run(fold_command.main, ["--config", "toy"]) == 0
+    path = columns_of_classes(tmp_path, data, names, labels)
+    run(team.main, ["add", path, "--name", "mate", "--config", "toy", "--force", "--why"])
+    told = " ".join(capsys.readouterr().out.split())
+    assert f"{', '.join(names)} hold names of classes, read as 0 and 1" in told
+    assert ("taken as the labels" in told) == labels
+    (stored,) = (tmp_path / "oof/toy/mate").rglob("fold-0.npz")
+    part = np.load(stored, allow_pickle=False)
+    values = dict(zip(part["test_ids"].tolist(), part["test"].tolist(), strict=True))
+    classes = [name for own in CLASSES.values() for name in sorted(own)]
+    for row in table(tmp_path / "classes.csv"):
+        if row["part"] == "test":
+            given = {row[name] for name in names}
+            assert values[row["id"]] == [float(name in given) for name in classes]
 
 
 @pytest.mark.parametrize(
