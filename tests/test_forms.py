@@ -410,17 +410,40 @@ def test_doubled_ids_of_train_are_refused_and_the_remedy_works(tmp_path, capsys)
     assert [line[0] for line in lines[1:]] == test["id"].tolist()
 
 
-def test_sheets_of_one_workbook_are_named_with_what_to_do(tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("sheets", "flags"),
+    [
+        (["train", "test", "sample_submission"], []),
+        (["labelled", "2024", "form"], ["--train", "all.xlsx#labelled", "--test", "all.xlsx#2024"]),
+    ],
+    ids=["called so", "named"],
+)
+def test_sheets_of_one_workbook_are_tables(tmp_path, capsys, sheets, flags):
+    folder = tmp_path / "data"
+    frames = competition(folder)
+    with pd.ExcelWriter(folder / "all.xlsx") as book:
+        pd.DataFrame({"About": ["the rows"]}).to_excel(book, sheet_name="README")
+        for name, frame in zip(sheets, frames, strict=True):
+            frame.to_excel(book, sheet_name=name, index=False)
+    if flags:
+        message = refusal(tmp_path, folder, capsys)
+        assert "name one as 'all.xlsx#README'" in message
+    lines = submission(tmp_path, folder, *flags)
+    assert [line[1] for line in lines[1:]] == ["money", "art", "state"] * 4
+    config = (tmp_path / "configs" / "topics.yaml").read_text(encoding="utf-8")
+    assert f'test: "data/all.xlsx#{sheets[1]}"' in config
+    (provenance,) = (tmp_path / "submissions").glob("*.json")
+    assert len(json.loads(provenance.read_text())["files"][f"data/all.xlsx#{sheets[0]}"]) == 64
+
+
+def test_a_sheet_that_is_not_there_is_named_with_those_that_are(tmp_path, capsys):
     folder = tmp_path / "data"
     train, test, _ = competition(folder)
-    with pd.ExcelWriter(folder / "all.xlsx") as book:
-        train.to_excel(book, sheet_name="train", index=False)
-        test.to_excel(book, sheet_name="test", index=False)
-    message = refusal(tmp_path, folder, capsys)
-    assert "all.xlsx has the sheets train, test: save each as a file of its own" in message
-    train.to_excel(folder / "train.xlsx", index=False)
-    test.to_excel(folder / "test.xlsx", index=False)
-    assert len(submission(tmp_path, folder)) == 13
+    save(folder, test=test)
+    train.to_excel(folder / "all.xlsx", sheet_name="labelled", index=False)
+    message = refusal(tmp_path, folder, capsys, "--train", "all.xlsx#labeled")
+    assert "all.xlsx has no sheet 'labeled'; it has labelled" in message
+    assert len(submission(tmp_path, folder, "--train", "all.xlsx#labelled")) == 13
 
 
 def test_a_label_without_rows_is_refused_by_init_and_both_ways_out_work(tmp_path, capsys):

@@ -280,6 +280,9 @@ def test_a_sample_whose_keys_join_ids_and_columns(tmp_path, key):
     lines = submission(tmp_path, folder)
     assert lines[0] == ["row_id", "score"]
     assert [line[0] for line in lines[1:]] == keys
+    config = " ".join((tmp_path / "configs" / "topics.yaml").read_text().replace("#", "").split())
+    assert f"The sample's keys join it with the names of columns, as in {keys[0]!r}." in config
+    assert "first column" not in config
     found = {key: float(value) for key, value in lines[1:]}
     for step, name in enumerate(names, 1):
         for row, each in enumerate(test["id"]):

@@ -34,7 +34,7 @@ from pipeline.base.files import commit_bytes, commit_json, sha256
 from pipeline.base.leases import lease
 from pipeline.base.paths import safe_name
 from pipeline.data import Tables, compare, doubled, places_of
-from pipeline.data.reading.parts import parts_of
+from pipeline.data.reading.parts import parts_of, sheet_of
 from pipeline.data.sample import Sample
 from pipeline.metrics import Metric, MetricError
 from pipeline.problems.form import Form
@@ -260,6 +260,7 @@ def digests(competition: Competition, root: Path) -> dict[str, str | None]:
 
 def _digest(path: Path) -> str | None:
     """SHA-256 of a file, or of the names and bytes of a table's parts or a folder's files."""
+    path, _ = sheet_of(path)
     if path.is_file():
         return sha256(path)
     found = sorted(path.rglob("*")) if path.is_dir() else parts_of(path)

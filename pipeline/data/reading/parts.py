@@ -3,6 +3,8 @@
 Such a table is named by a path with a star where the number of each part stands:
 `data/train-*-of-00002.parquet`. Its rows are those of the parts, in the order of their numbers.
 A star alone stands for any name: `data/train/*.csv` is every csv file of that folder, by name.
+
+And several tables that are one file: `data/all.xlsx#train` is a sheet of a workbook.
 """
 
 import re
@@ -12,8 +14,22 @@ from pathlib import Path
 from pipeline.base import DataError
 
 STAR = "*"
+SHEET = re.compile(r"(?P<book>.+\.xlsx)#(?P<sheet>.+)", re.IGNORECASE)
 OF = re.compile(r"[-_]of[-_]0*(\d+)")
 """After the number of a part: how many there are."""
+
+
+def sheet_of(path: Path) -> tuple[Path, str]:
+    """The workbook that *path* names a sheet of, and the sheet; itself and an empty text where it
+    names none.
+
+    >>> sheet_of(Path("data/all.xlsx#train")), sheet_of(Path("data/all.xlsx"))
+    ((PosixPath('data/all.xlsx'), 'train'), (PosixPath('data/all.xlsx'), ''))
+    """
+    named = SHEET.fullmatch(path.name)
+    if named is None or path.exists():
+        return path, ""
+    return path.with_name(named["book"]), named["sheet"]
 
 
 def is_pattern(path: Path) -> bool:
@@ -54,7 +70,7 @@ def whole(path: Path, name: str) -> list[Path]:
 
 def is_there(path: Path) -> bool:
     """Whether *path* is a file, a folder, or names parts of which one is there."""
-    return any(part.exists() for part in parts_of(path))
+    return any(sheet_of(part)[0].exists() for part in parts_of(path))
 
 
 def grouped(names: Sequence[str]) -> dict[str, list[str]]:
@@ -72,6 +88,7 @@ def grouped(names: Sequence[str]) -> dict[str, list[str]]:
     for name in names:
         said = OF.search(name)
         places = list(re.finditer(r"\d+", name[: said.start()] if said else name))
+        places = [] if SHEET.fullmatch(name) else places
         if places and not re.search(
             r"(?<![a-z])v(er)?(sion)?[._]?$", name[: places[-1].start()], re.I
         ):

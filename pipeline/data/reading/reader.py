@@ -36,7 +36,7 @@ from pipeline.data.reading.parquet import (
     parse_arrow,
     parse_parquet,
 )
-from pipeline.data.reading.parts import is_pattern, parts_of, whole
+from pipeline.data.reading.parts import is_pattern, parts_of, sheet_of, whole
 from pipeline.data.reading.spreadsheet import parse_spreadsheet, spreadsheet_columns
 from pipeline.data.table import Findings
 
@@ -276,7 +276,7 @@ def _composed(names: list[str]) -> list[str]:
 
 def is_table(path: Path) -> bool:
     """Whether *path* ends like a table that can be read, packed or not, or names parts of one."""
-    if path.suffix.lower() in FORMATS:
+    if sheet_of(path)[0].suffix.lower() in FORMATS:
         return True
     if not is_packed(path):
         return False
@@ -288,6 +288,7 @@ def is_table(path: Path) -> bool:
 
 def _format(path: Path, name: str) -> TextFormat | BinaryFormat:
     """The format that the ending of *path* says; DataError for none that can be read."""
+    path, _ = sheet_of(path)
     if path.is_dir():
         raise DataError(f"{name} is a folder without .txt files; expected a file: name one in it")
     if not path.is_file():

@@ -1,8 +1,8 @@
 """A sheet of an Excel file (.xlsx) to rows of text, read by openpyxl.
 
-It is the first that is a table, with two columns or more and a row below their names. What comes
-before it (a page of explanations, an empty sheet) and what follows is left out, and said.
-
+It is the one that the path names (`all.xlsx#train`), else the first that is a table, with two
+columns or more and a row below their names. What comes before it (a page of explanations, an empty
+sheet) and what follows is left out, and said.
 
 A cell is what Excel stores, not how it is shown: 7 shown as 007 is read as 7, which no reader can
 know better. Whole numbers have no ".0", dates are ISO 8601.
@@ -19,6 +19,7 @@ import pandas as pd
 
 from pipeline.base import DataError
 from pipeline.data.reading.encoding import clean
+from pipeline.data.reading.parts import sheet_of
 from pipeline.data.table import Findings
 
 
@@ -36,7 +37,8 @@ def parse_spreadsheet(path: Path, name: str) -> tuple[pd.DataFrame, Findings, li
                 row[place], removed = clean(cell)
                 if removed:
                     notes.add("NUL or half characters (surrogates) removed", f"row {number}")
-    others = ", ".join(repr(sheet) for sheet in sheets if sheet != read)
+    left = [] if sheet_of(path)[1] else [sheet for sheet in sheets if sheet != read]
+    others = ", ".join(map(repr, left))
     said = [f"only its sheet {read!r} is read, not {others}"] if others else []
     table = {
         place: [row[place] if place < len(row) else "" for row in cells]
@@ -56,12 +58,13 @@ def sheets_of(path: Path) -> list[str]:
     """The names of all sheets; none of a file that cannot be read."""
     try:
         return _sheet(path, path.name)[0]
-    except DataError:
+    except DataError:  # whoever reads it will say so
         return []
 
 
 def _sheet(path: Path, name: str) -> tuple[list[str], str, list[list[str]]]:
     """Names of all sheets, of the one that is the table, and its cells."""
+    path, named = sheet_of(path)
     try:
         from openpyxl import load_workbook
         from openpyxl.utils.exceptions import InvalidFileException
@@ -74,7 +77,11 @@ def _sheet(path: Path, name: str) -> tuple[list[str], str, list[list[str]]]:
             warnings.simplefilter("ignore")  # of styles and validations that nobody reads here
             book = load_workbook(path, read_only=True, data_only=True)
             sheets = book.worksheets
-            table = next((sheet for sheet in sheets if _is_table(sheet.values)), sheets[0])
+            tables = [sheet for sheet in sheets if sheet.title == named or not named]
+            if not tables:
+                there = ", ".join(sheet.title for sheet in sheets)
+                raise DataError(f"{name}: {path.name} has no sheet {named!r}; it has {there}")
+            table = next((sheet for sheet in tables if _is_table(sheet.values)), tables[0])
             rows = [[_text(cell) for cell in row] for row in table.values]
     except (InvalidFileException, zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
         anew = "Take it anew from where it came, or save it as csv"

@@ -87,6 +87,8 @@ class Seen:
     train: pd.DataFrame
     test: pd.DataFrame
     sample: pd.DataFrame | None
+    joined: str
+    """A key of the sample, where its keys join ids with names of columns."""
     profiles: dict[str, Profile]
     """Of the columns of train."""
     holdout: dict[Path, pd.DataFrame]
@@ -120,6 +122,9 @@ def detect(folder: Path, overrides: Overrides, spell: Callable[[Path], str]) -> 
     choices = Choices()
     seen = _read(find_files(folder, overrides, choices), overrides, choices)
     id_column = find_id(seen.profiles, seen.test, seen.sample, overrides, choices)
+    if seen.joined and not overrides.id:
+        told = f"The sample's keys join it with the names of columns, as in {seen.joined!r}."
+        choices.reasons["columns.id"] = told
     answers = answers_of(seen.sample, id_column)
     tagged = _tags(seen, id_column, overrides)
     spanned = None if tagged else _spans(seen, id_column, overrides)
@@ -192,7 +197,9 @@ def _read(files: Files, overrides: Overrides, choices: Choices) -> Seen:
     labelled = {files.train, files.test, *files.holdout}
     ask_names({path: frames[path] for path in frames if path in labelled}, overrides, choices)
     choices.settle()
-    sample = _wide(frames[files.sample], frames[files.test]) if files.sample else None
+    sample, joined = None, ""
+    if files.sample:
+        sample, joined = _wide(frames[files.sample], frames[files.test])
     rows: dict[Role, list[Path]] = {
         "train": [files.train],
         "test": [files.test],
@@ -215,6 +222,7 @@ def _read(files: Files, overrides: Overrides, choices: Choices) -> Seen:
         train=train,
         test=wide[files.test],
         sample=sample,
+        joined=joined,
         profiles={
             name: profile
             for name, profile in profiles_of(train).items()
@@ -254,17 +262,17 @@ def _without_names_of_classes(seen: Seen, columns: ColumnsConfig, choices: Choic
     return replace(seen, joins=joins)
 
 
-def _wide(sample: pd.DataFrame, test: pd.DataFrame) -> pd.DataFrame:
+def _wide(sample: pd.DataFrame, test: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     """A sample with a row per class, or per id of *test* and column, as one with a column for each;
-    any other as it is."""
+    any other as it is. Of ids and columns that are joined in keys also the first key."""
     id_column = id_column_of(sample, "")
     if found := widened(sample, id_column):
-        return found[0]
+        return found[0], ""
     for name in test.columns:
         ids = composed(test[name].to_numpy(object))
         if test[name].is_unique and (found := by_joined_keys(sample, id_column, ids)):
-            return found[0].rename(columns={id_column: str(name)})
-    return sample
+            return found[0].rename(columns={id_column: str(name)}), str(sample[id_column].iloc[0])
+    return sample, ""
 
 
 def _shared(seen: Seen, id_column: str, targets: Sequence[str]) -> dict[str, Profile]:

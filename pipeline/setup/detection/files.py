@@ -16,7 +16,7 @@ from pipeline.data.reading.packed import (
     members,
     names_in,
 )
-from pipeline.data.reading.parts import OF, grouped, is_there
+from pipeline.data.reading.parts import OF, grouped, is_there, sheet_of
 from pipeline.data.reading.reader import CLOSED, FORMATS, column_names, is_table
 from pipeline.data.reading.spreadsheet import sheets_of
 from pipeline.data.tables import ROW_NUMBER
@@ -109,7 +109,7 @@ def _tables_of(
     """The tables of *folder*, and why some of them are several files: those that are *named* like
     a role, or any."""
     there = sorted(path for path in folder.iterdir() if is_table(path) and not _unpacked(path))
-    there = [path for path in there if path.name not in ABOUT]
+    there = [each for path in there if path.name not in ABOUT for each in _sheets(path)]
     said = {}
     for pattern, names in grouped(
         [path.name for path in there if role_of(path) or not named]
@@ -120,6 +120,15 @@ def _tables_of(
             said[folder / pattern] = [told]
             there = [path for path in there if path not in together] + [folder / pattern]
     return sorted(there), said
+
+
+def _sheets(path: Path) -> list[Path]:
+    """The sheets of a workbook that are called like roles, where it is not; else *path* itself."""
+    if path.suffix.lower() != ".xlsx" or role_of(path):
+        return [path]
+    named = [path.with_name(f"{path.name}#{sheet}") for sheet in sheets_of(path)]
+    known = [each for each in named if role_of(each)]
+    return known or [path]
 
 
 def _one_table(files: list[Path], overrides: Overrides) -> tuple[list[Path], dict[Path, list[str]]]:
@@ -170,8 +179,10 @@ def role_of(path: Path) -> str:
 
     >>> [role_of(Path(name)) for name in ("gender_submission.csv", "ratings_train.tsv", "dev.csv")]
     ['sample', 'train', 'dev']
+    >>> role_of(Path("all.xlsx#test"))
+    'test'
     """
-    parts = words(path.stem)
+    parts = words(_stem(path))
     joined = "".join(parts)
     if "submi" in joined or ("sample" in parts and ("sub" in parts or "answer" in parts)):
         return "sample"
@@ -182,13 +193,18 @@ def role_of(path: Path) -> str:
     return "test" if any(part in ("test", "tests", "testing", "testset") for part in parts) else ""
 
 
+def _stem(path: Path) -> str:
+    """The name of a file without its ending; of a sheet its own."""
+    return sheet_of(path)[1] or path.stem
+
+
 def _choose(role: str, seen: Looked, choices: Choices) -> Path | None:
     """The one file for *role*; a plain name such as train.csv wins over train_v2.csv, and of tables
     that stand beside each other the one that names the rows."""
     candidates = [path for path, found in seen.roles.items() if found == role]
-    plain = [path for path in candidates if path.stem.lower() in PLAIN[role]]
+    plain = [path for path in candidates if _stem(path).lower() in PLAIN[role]]
     if role == "sample" and not plain:
-        plain = [path for path in candidates if {"sample", "format"} & set(words(path.stem))]
+        plain = [path for path in candidates if {"sample", "format"} & set(words(_stem(path)))]
     best = plain or candidates
     if len(best) == 1:
         others = [path.name for path in candidates if path != best[0]]
@@ -250,7 +266,7 @@ def what_lies(folder: Path, texts: Sequence[Path]) -> list[str]:
                 told.append(f"{path.name} is packed and holds {_some(inside)}: unpack it")
         elif path.suffix.lower() == ".xlsx" and len(sheets := sheets_of(path)) > 1:
             told.append(
-                f"{path.name} has the sheets {_some(sheets)}: save each as a file of its own"
+                f"{path.name} has the sheets {_some(sheets)}: name one as '{path.name}#{sheets[0]}'"
             )
         elif path.suffix.lower() in CLOSED:
             told.append(f"{path.name} is packed: unpack it")
