@@ -21,7 +21,7 @@ from pipeline.base.files import commit_bytes, commit_json, sha256
 from pipeline.base.paths import Workspace
 from pipeline.data import Table
 from pipeline.models.learner import Engine, LearnerFactory, Watch
-from pipeline.models.settings import TextTransform
+from pipeline.models.settings import RowStep, TextTransform, row_problems
 
 if TYPE_CHECKING:
     from pycrfsuite import BaseTrainer
@@ -58,6 +58,8 @@ class CrfRecipe:
     """Not for tags: it would move the places of units."""
     template: list[str] = field(default_factory=list)
     """Not for tags."""
+    rows: list[RowStep] = field(default_factory=list)
+    """What is made of the training documents in a fold, such as [entity-swap]; docs/craft.md."""
     source: str = ""
     """Where the settings come from."""
 
@@ -78,6 +80,7 @@ class CrfRecipe:
         for name in ("clean", "template"):
             if getattr(self, name):
                 problems.append(f"{name} is set, but tags belong to the units as they are")
+        problems += row_problems(self.rows)
         raise_if(problems, UsageError, f"the settings of {self.name!r} do not hold")
 
     def in_words(self, precision: str) -> str:

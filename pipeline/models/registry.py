@@ -202,6 +202,7 @@ ROW_TRANSFORMS = {
     "mask": "pipeline.models.row_transforms.words:Mask",
     "synonyms": "pipeline.models.row_transforms.words:Synonyms",
     "variants": "pipeline.models.row_transforms.words:Variants",
+    "entity-swap": "pipeline.models.row_transforms.entities:EntitySwap",
     "under-sample": "pipeline.models.row_transforms.sampling:UnderSample",
     "weight": "pipeline.models.row_transforms.sampling:Weight",
 }
