@@ -173,6 +173,7 @@ def _train(job: Job, part: Part, metric: Metric, workspace: Workspace, watch: Wa
     reset_peak()
     started = time.monotonic()
     train, made = with_made_rows(job, part, training_table(job, part))
+    train = train if job.lessons is None else job.lessons(part, train)
     learner = _trained(job, workspace, journal)
     if learner is None:
         learner = fit_through(job, part, train, workspace, journal)

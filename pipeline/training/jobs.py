@@ -63,6 +63,9 @@ class Job:
     """The competition's root, where that of *paths* is another: a trial's."""
     teaching: Mapping[str, Any] = field(default_factory=dict)
     """What predictions depend on beside the recipe where rows are taught (`training.teachers`)."""
+    lessons: Callable[[Part, Table], Table] | None = None
+    """A part and its training rows -> the rows that its learner is fitted on, where others teach it
+    (`pipeline.distil`); *teaching* says by what."""
 
     def parts(self, seeds: Sequence[int] | None = None) -> Iterator[Part]:
         """Every training of the run, fold by fold."""

@@ -250,7 +250,7 @@ def of_each_fold(saved: SavedRun, rows: NewRows) -> dict[tuple[int, int], np.nda
             for number, _ in rows.pieces()
         ]
         found.setdefault((part.repeat, part.fold), []).append(np.concatenate(pieces))
-    return {place: np.mean(each, axis=0, dtype=np.float64) for place, each in found.items()}
+    return {place: np.stack(each).mean(axis=0, dtype=np.float64) for place, each in found.items()}
 
 
 def said(
@@ -306,7 +306,7 @@ def by_members(
     return found
 
 
-def _teaching_of(paths: Paths, manifest: Mapping[str, Any]) -> dict[str, Any]:
+def teaching_of(paths: Paths, manifest: Mapping[str, Any]) -> dict[str, Any]:
     """What the run's rows were taught with, as its own folds say: only their digest is needed."""
     first = paths.fold_predictions(manifest["name"], *parts_in_order(manifest)[0])
     found: dict[str, Any] = read_json(first.with_suffix(".json"))["settings"].get("teaching", {})
@@ -336,7 +336,7 @@ def jobs_again(
             factory=factory,
             paths=paths,
             seeds=manifest["seeds"],
-            teaching=_teaching_of(paths, manifest),
+            teaching=teaching_of(paths, manifest),
         )
         factory.close()
 

@@ -22,6 +22,7 @@ from pipeline.models.recipes import as_values, find, further_columns
 from pipeline.models.registry import LEARNERS
 from pipeline.models.teaching.learner import Help, TaughtFactory
 from pipeline.models.teaching.settings import TEACHING, Taught
+from pipeline.problems.problem import Problem
 
 TEST = "test"
 
@@ -97,12 +98,19 @@ def _problems(recipe: Taught, competition: Competition) -> Iterator[str]:
     soft = recipe.distil is not None or (
         recipe.pseudo is not None and recipe.pseudo.labels == "soft"
     )
-    if soft and not kind.soft and problem.target_kind not in ("numbers", "shares"):
-        can = ", ".join(name for name, each in LEARNERS.items() if each.soft)
+    if soft:
         which = "distil" if recipe.distil is not None else "pseudo.labels soft"
+        for line in soft_problems(which, learner, problem):
+            yield f"{line}; pseudo.labels may be hard, too"
+
+
+def soft_problems(which: str, learner: str, problem: Problem) -> Iterator[str]:
+    """What is wrong where *learner* is to learn soft labels, which are asked for by *which*."""
+    if not LEARNERS[learner].soft and problem.target_kind not in ("numbers", "shares"):
+        can = ", ".join(name for name, each in LEARNERS.items() if each.soft)
         yield (
             f"{which}: learner {learner} learns no soft labels of a {problem.name} problem. "
-            f"Those that do: {can}; pseudo.labels may be hard, too"
+            f"Those that do: {can}"
         )
 
 
@@ -135,19 +143,22 @@ def _settings(recipe: Recipe) -> dict[str, Any]:
     return {key: value for key, value in as_values(recipe).items() if key != "source"}
 
 
-def unlabelled_rows(name: str, competition: Competition, tables: Tables, root: Path) -> Table:
+def unlabelled_rows(
+    name: str, competition: Competition, tables: Tables, root: Path, setting: str = "pseudo.rows"
+) -> Table:
     """The rows to learn without labels: *name* is test, or a file below *root* with the text
-    columns of the competition; their ids are told apart from those of other rows."""
-    table = replace(tables.test) if name == TEST else _file(name, competition, root)
+    columns of the competition; their ids are told apart from those of other rows. *setting* is
+    what names them, for messages."""
+    table = replace(tables.test) if name == TEST else _file(name, competition, root, setting)
     if not len(table):
-        raise DataError(f"pseudo.rows: {table.source} has no rows")
+        raise DataError(f"{setting}: {table.source} has no rows")
     ids = np.array([f"{table.source}:{each}" for each in table.ids.tolist()], dtype=object)
     return replace(table, ids=ids)
 
 
-def _file(name: str, competition: Competition, root: Path) -> Table:
+def _file(name: str, competition: Competition, root: Path, setting: str) -> Table:
     if not (root / name).is_file():
-        raise UsageError(f"pseudo.rows: there is no file {root / name}; expected test, or a file")
+        raise UsageError(f"{setting}: there is no file {root / name}; expected test, or a file")
     columns = competition.columns
     read = frame_of(name, competition, root, "test")
     raise_if([*read.problems], DataError)
@@ -155,12 +166,12 @@ def _file(name: str, competition: Competition, root: Path) -> Table:
     needed = [*columns.texts, *fold_columns(competition), *view_columns(columns)]
     frame = with_fields(read.value, needed)
     if problems := missing_columns(frame, needed):
-        raise DataError(f"pseudo.rows: {name}: {'; '.join(problems)}")
+        raise DataError(f"{setting}: {name}: {'; '.join(problems)}")
     numbered = columns.id not in frame.columns
     ids = np.array([str(row) for row in range(1, len(frame) + 1)], object)
     ids = ids if numbered else row_ids(frame, columns.id, name)
     marked, problems = marked_texts(frame, columns.entities, ids)
-    raise_if(problems, DataError, f"pseudo.rows: {name}")
+    raise_if(problems, DataError, f"{setting}: {name}")
     return Table(
         ids=ids,
         texts=frame[columns.texts].to_numpy(dtype=object),

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.base import Competition, read_json
+from pipeline.base.config import TaskConfig
 from pipeline.base.files import commit_json
 from pipeline.base.paths import Workspace
 from pipeline.base.seeding import generator
@@ -29,6 +30,7 @@ from pipeline.metrics.label_doubt import label_doubts
 from pipeline.models.learner import Learner, LearnerFactory, Watch, WrappedFactory
 from pipeline.models.teaching.settings import Distil, First, Noise, Pseudo, Taught, Teacher
 from pipeline.models.teaching.stages import Stages
+from pipeline.problems.problem import Problem
 
 KEPT = "taught.json"
 NAMED = 20
@@ -174,12 +176,7 @@ class TaughtLearner:
         return self._within(stages.out_of_fold(name, factory, train, teacher.folds))
 
     def _within(self, answers: np.ndarray) -> np.ndarray:
-        """(n, k) numbers where labels can be."""
-        task = self.factory.help.competition.task
-        if task.label_range is None or not task.problem_type.numeric:
-            return answers
-        low, high = task.label_range
-        return np.clip(answers, low, high)
+        return within(self.factory.help.competition.task, answers)
 
     def _without_noise(
         self, noise: Noise, train: Table, answers: Mapping[Teacher, np.ndarray], watch: Watch
@@ -217,9 +214,7 @@ class TaughtLearner:
     def _softened(self, distil: Distil, train: Table, answers: np.ndarray, watch: Watch) -> Table:
         """*train* with mixtures of its labels and these *answers* (n, k)."""
         problem = self.factory.help.competition.task.problem_type
-        assert train.targets is not None
-        labels = problem.expand(np.asarray(train.targets), answers.shape[1])
-        mixed = (1 - distil.weight) * labels + distil.weight * answers
+        mixed = softened(problem, train, answers, distil.weight)
         self._tell(
             watch,
             "distil",
@@ -228,7 +223,7 @@ class TaughtLearner:
             weight=distil.weight,
             **_whose(distil.teacher),
         )
-        return replace(train, targets=mixed)
+        return mixed
 
     def _with_pseudo(self, pseudo: Pseudo, train: Table, stages: Stages) -> Table:
         """*train* and the surest rows without labels, labelled by the fold's own learners."""
@@ -272,6 +267,24 @@ class TaughtLearner:
     def _tell(self, watch: Watch, what: str, message: str, **facts: Any) -> None:
         watch.event(what, message)
         self.taught[what] = facts
+
+
+def within(task: TaskConfig, answers: np.ndarray) -> np.ndarray:
+    """(n, k) *answers*; numbers where labels can be."""
+    if task.label_range is None or not task.problem_type.numeric:
+        return answers
+    low, high = task.label_range
+    return np.clip(answers, low, high)
+
+
+def softened(problem: Problem, train: Table, answers: np.ndarray, weight: float) -> Table:
+    """*train* with mixtures of its labels and *answers* (n, k), which have a share of *weight*;
+    rows without an answer, NaN, keep their labels."""
+    assert train.targets is not None
+    labels = problem.expand(np.asarray(train.targets), answers.shape[1]).astype(float)
+    known = np.isfinite(answers)
+    mixed = (1 - weight) * labels + weight * np.where(known, answers, 0.0)
+    return replace(train, targets=np.where(known, mixed, labels))
 
 
 def certainty(blocks: Sequence[slice], answers: np.ndarray, numeric: bool) -> np.ndarray:
