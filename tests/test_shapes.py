@@ -1,5 +1,7 @@
 """Competition files in the shapes that organisers hand out, from the folder to the submission."""
 
+import json
+import unicodedata
 from pathlib import Path
 
 import pandas as pd
@@ -302,3 +304,101 @@ def test_targets_of_words_and_of_numbers_are_two_competitions(tmp_path, capsys):
     assert "more than 50 different numbers (candidates: 'price')" in capsys.readouterr().err
     assert run(init.main, [*where, "--name", "topics", "--target", "topic"]) == 0
     assert run(init.main, [*where, "--name", "prices", "--target", "price"]) == 0
+
+
+# How a table is written, and what files and columns are called.
+
+
+def with_bars(folder: Path, frames: dict[str, pd.DataFrame]) -> None:
+    for name, frame in frames.items():
+        frame.to_csv(folder / f"{name}.csv", index=False, sep="|")
+
+
+def with_comments(folder: Path, frames: dict[str, pd.DataFrame]) -> None:
+    for name, frame in frames.items():
+        text = f"# version 1, of 2024\n# licence: CC BY\n{frame.to_csv(index=False)}"
+        (folder / f"{name}.csv").write_text(text, encoding="utf-8")
+
+
+def for_excel(folder: Path, frames: dict[str, pd.DataFrame]) -> None:
+    for name, frame in frames.items():
+        text = f"sep=;\n{frame.to_csv(index=False, sep=';')}"
+        (folder / f"{name}.csv").write_text(text, encoding="utf-8-sig")
+
+
+def under_their_ids(folder: Path, frames: dict[str, pd.DataFrame]) -> None:
+    for name, frame in frames.items():
+        rows = frame.assign(source="news").set_index("id").to_dict("index")
+        rows = rows if name != "sample_submission" else frame.to_dict("records")
+        (folder / f"{name}.json").write_text(json.dumps(rows), encoding="utf-8")
+
+
+def in_korean(folder: Path, frames: dict[str, pd.DataFrame]) -> None:
+    names = {"train": "학습데이터", "test": "평가데이터", "sample_submission": "제출양식"}
+    for name, frame in frames.items():
+        written = unicodedata.normalize("NFD", names[name])  # as macOS does
+        frame.to_csv(folder / f"{written}.csv", index=False, encoding="utf-8-sig")
+
+
+def in_other_case(folder: Path, frames: dict[str, pd.DataFrame]) -> None:
+    frames["train"] = frames["train"].rename(columns={"id": "ID", "title": "Title "})
+    save(folder, **frames)
+
+
+def with_labels_beside(folder: Path, frames: dict[str, pd.DataFrame]) -> None:
+    train = frames.pop("train")
+    dev = train.head(9).assign(id=[f"d{row}" for row in range(9)], title="the song is at last new")
+    save(folder, **frames)
+    for name, frame in (("train", train), ("development", dev)):
+        save(folder, **{name: frame[["id", "title"]], f"{name}_labels": frame[["id", "topic"]]})
+
+
+@pytest.mark.parametrize(
+    ("write", "ids"),
+    [
+        pytest.param(with_bars, "id", id="bars"),
+        pytest.param(with_comments, "id", id="comments"),
+        pytest.param(for_excel, "id", id="for Excel"),
+        pytest.param(under_their_ids, "id", id="under ids"),
+        pytest.param(in_korean, "id", id="Korean"),
+        pytest.param(in_other_case, "ID", id="case"),
+        pytest.param(with_labels_beside, "id", id="labels beside"),
+    ],
+)
+def test_every_way_to_write_a_table_is_read(tmp_path, write, ids):
+    folder = tmp_path / "data"
+    train, test, sample = competition(folder)
+    write(folder, {"train": train.copy(), "test": test, "sample_submission": sample})
+    config = config_of(tmp_path, folder)
+    assert config.columns.id == ids
+    read = load(config, tmp_path)
+    classes = ["art", "money", "state"]
+    assert config.task.classes == classes
+    assert sorted(read.train.texts[:, 0]) == sorted(train["title"])
+    label_of = dict(zip(read.train.ids, read.train.targets[:, 0].astype(int), strict=True))
+    assert [classes[label_of[each]] for each in train["id"]] == train["topic"].tolist()
+    assert read.test.ids.tolist() == read.sample.ids.tolist() == test["id"].tolist()
+    assert read.test.texts[:, 0].tolist() == test["title"].tolist()
+    if write is with_labels_beside:
+        assert read.holdout.ids.tolist() == [f"d{row}" for row in range(9)]
+
+
+def test_columns_of_the_sample_may_have_a_beginning_and_an_end_beside_the_class(tmp_path):
+    folder = tmp_path / "data"
+    train, test, sample = competition(folder)
+    columns = [f"P({name})" for name in ("state", "art", "money")]
+    sample = sample[["id"]].assign(**dict.fromkeys(columns, "0.3"))
+    save(folder, train=train, test=test, sample_submission=sample)
+    lines = submission(tmp_path, folder)
+    assert lines[0] == ["id", *columns]
+    likeliest = [columns[max(range(3), key=lambda at: float(line[1 + at]))] for line in lines[1:]]
+    assert likeliest == ["P(money)", "P(art)", "P(state)"] * 4
+
+
+def test_a_sample_without_header_is_written_so(tmp_path):
+    folder = tmp_path / "data"
+    train, test, sample = competition(folder)
+    save(folder, train=train, test=test)
+    sample.to_csv(folder / "sample_submission.csv", index=False, header=False)
+    lines = submission(tmp_path, folder, "--names", "sample_submission.csv=id,topic")
+    assert lines == list(map(list, zip(test["id"], ["money", "art", "state"] * 4, strict=True)))

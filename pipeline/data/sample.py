@@ -107,6 +107,8 @@ class Sample:
     a column per class, or a row per unit."""
     counts: list[str] = field(default_factory=list)
     """Columns without a name that count the rows from 0; they do so in the submission, too."""
+    bare: bool = False
+    """Whether the file has no header, and the submission has none."""
     made_up: bool = False
     """Whether there is no file, so that nothing is known of the form of an answer."""
 

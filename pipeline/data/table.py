@@ -336,6 +336,26 @@ def missing_columns(frame: pd.DataFrame, needed: Sequence[str]) -> list[str]:
     return problems
 
 
+def called_alike(frame: pd.DataFrame, wanted: Sequence[str]) -> tuple[pd.DataFrame, list[str]]:
+    """*frame* with the names of columns that are *wanted*, where they are so but for case and outer
+    spaces; and a note.
+
+    >>> called_alike(pd.DataFrame({"text": ["a"], "n": ["1"]}), ["Text ", "id"])[1]
+    ["columns called so but for case or spaces: 'text' for 'Text '"]
+    """
+    there = [str(name) for name in frame.columns]
+    plain = [name.strip().casefold() for name in there]
+    renamed = {}
+    for name in wanted:
+        own = name.strip().casefold()
+        if name not in there and plain.count(own) == 1:
+            renamed[there[plain.index(own)]] = name
+    renamed = {found: name for found, name in renamed.items() if found not in wanted}
+    told = ", ".join(f"{found!r} for {name!r}" for found, name in renamed.items())
+    notes = [f"columns called so but for case or spaces: {told}"] if told else []
+    return frame.rename(columns=renamed), notes
+
+
 def same_rows(first: Table, second: Table) -> list[str]:
     """Ids that name the same row in both tables: equal id and equal texts, not all empty."""
     return [

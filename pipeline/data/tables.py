@@ -44,6 +44,7 @@ from pipeline.data.table import (
     LabelledFile,
     Table,
     Targets,
+    called_alike,
     concatenate,
     id_problems,
     meeting_problems,
@@ -194,7 +195,8 @@ def frame_to_predict(
     """As `file_to_predict`, of rows that were read; *before* are notes on how."""
     name, columns, file_notes = competition.data.test, competition.columns, list(before)
     needed = [*columns.texts, *columns.features, *view_columns(columns)]
-    frame = with_fields(given, needed)
+    frame, told = called_alike(with_fields(given, needed), needed)
+    file_notes += about(name, told)
     id_column = test_id_column(frame, competition, sample)
     needed += [] if id_column == ROW_NUMBER else [id_column]
     if problems := missing_columns(frame, needed):
@@ -346,8 +348,8 @@ def load(competition: Competition, root: Path, further: Sequence[str] = ()) -> T
     sample = sample_in(competition, root)
     needed = [*fold_columns(competition), *further]
     train = labelled_files([competition.data.train], competition, root, needed)
-    extra = labelled_files(competition.data.extra_train, competition, root, further)
-    holdout = labelled_files(competition.data.holdout, competition, root)
+    extra = labelled_files(competition.data.extra_train, competition, root, further, "extra_train")
+    holdout = labelled_files(competition.data.holdout, competition, root, role="holdout")
     test, form = file_to_predict(competition, root, sample.value)
     labelled = [each.value for each in (train, extra, holdout) if each.value is not None]
     files: tuple[Checked[Any], ...] = (sample, train, extra, holdout, test)
@@ -382,18 +384,17 @@ def sample_in(competition: Competition, root: Path) -> Checked[Sample]:
     file = _reading(name, competition, root)
     if file.value is None:
         return Checked(None, file.problems)
-    frame = file.value.frame
+    frame, columns = file.value.frame, competition.columns
     written = dict(zip(map(str, frame.columns), file.value.header, strict=True))
-    columns = competition.columns
     if competition.task.problem_type.units:  # its ids may be of documents or of units
         own = id_column_of(frame, columns.id, columns.targets)
         return Checked(sample_as_it_is(frame, own, written), notes=file.notes)
     sample = sample_of(frame, columns.id, columns.targets, written)
-    if sample.file_form is not None:
-        told = f"{sample.file_form.told}, as the submission will have"
-        file = replace(file, notes=[*file.notes, *about(name, [told])])
+    sample = replace(sample, bare=bool(competition.data.how(name).names))
+    if form := sample.file_form:
+        file.notes.extend(about(name, [f"{form.told}, as the submission will have"]))
     problems = id_problems(sample.ids)
     if not sample.columns:
-        told = f"there is no column beside {sample.id_column!r}; expected the answers"
-        problems.append(f"{told}. Add their column, or take the sample away")
+        told = f"there is no column beside {sample.id_column!r}; expected the answers: add it, or"
+        problems.append(f"{told} take the sample away")
     return Checked(sample, about(name, problems), file.notes)

@@ -104,19 +104,32 @@ def class_columns(
 def match(names: Sequence[str], header: Sequence[str]) -> dict[str, int] | None:
     """Column of *header* -> position in *names*, or None where a name has no column.
 
-    Names count as equal as they stand, or without case, outer spaces and a prefix that all
-    columns share:
+    Names count as equal as they stand, or without case, outer spaces and a beginning, or a
+    beginning and an end, that all columns share:
 
     >>> match(["sad", "happy"], ["emotion_Happy", "emotion_Sad"])
     {'emotion_Sad': 0, 'emotion_Happy': 1}
+    >>> match(["sad", "happy"], ["P(happy)", "P(sad)"])
+    {'P(sad)': 0, 'P(happy)': 1}
     """
-    prefix = commonprefix(list(header)) if len(header) > 1 else ""  # noqa: RUF071 (names, not paths)
-    for plain in (str, _plain, lambda name: _plain(name.removeprefix(prefix))):
+    prefix = shared_beginning(header)
+    suffix = shared_beginning([name[::-1] for name in header])[::-1]
+    for plain in (
+        str,
+        _plain,
+        lambda name: _plain(name.removeprefix(prefix)),
+        lambda name: _plain(name.removeprefix(prefix).removesuffix(suffix)),
+    ):
         columns = {plain(column): column for column in header}
         wanted = [name if plain is str else _plain(name) for name in names]
         if len(set(wanted)) == len(names) and all(name in columns for name in wanted):
             return {columns[name]: place for place, name in enumerate(wanted)}
     return None
+
+
+def shared_beginning(names: Sequence[str]) -> str:
+    """What all of two or more *names* begin with."""
+    return commonprefix(list(names)) if len(names) > 1 else ""  # noqa: RUF071 (names, not paths)
 
 
 def _plain(name: str) -> str:

@@ -98,11 +98,13 @@ def build(sample: Sample, ids: Sequence[str], filled: Mapping[str, Sequence[str]
         cells = {sample.id_column: written, **cells}
     if sample.file_form is not None:
         rows = sample.file_form.rows(sample_ids, cells)
-        return rows.to_csv(index=False, lineterminator="\n").encode("utf-8")
+        bare = rows.to_csv(index=False, header=not sample.bare, lineterminator="\n")
+        return bare.encode("utf-8")
     header = sample.header or [(name, name) for name in cells]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([as_written for _, as_written in header])
+    if not sample.bare:
+        writer.writerow([as_written for _, as_written in header])
     writer.writerows(zip(*(cells[name] for name, _ in header), strict=True))
     return text.getvalue().encode("utf-8")
 

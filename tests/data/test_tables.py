@@ -251,7 +251,7 @@ def test_test_and_sample_must_have_the_same_ids_with_counts_and_examples(folder)
 
 def test_a_sample_without_an_answer_column_is_refused(folder):
     folder.write("sample.csv", "id\n8\n9\n")
-    told = "sample.csv: there is no column beside 'id'; expected the answers. Add their column"
+    told = "sample.csv: there is no column beside 'id'; expected the answers: add it"
     assert folder.refusal().startswith(told)
 
 

@@ -7,6 +7,7 @@ and with that its folds are made.
 
 import bz2
 import gzip
+import json
 import shlex
 import zipfile
 from collections.abc import Callable
@@ -235,6 +236,67 @@ FILES: list[Case] = [
         "--train train-*-of-00002.csv",
         "name the ones to be read one by one: one as data.train (init: --train)",
         "--train train-00000-of-00002.csv",
+    ),
+]
+
+
+def in_parts(folder: Path) -> None:
+    """Test in a public and a private file."""
+    test = pd.read_csv(folder / TEST, dtype=str)
+    save(folder, test_public=test.head(5), test_private=test.tail(7))
+    (folder / TEST).unlink()
+
+
+def into_folder(folder: Path) -> None:
+    (folder / "test").mkdir()
+    for name in ("test_public.csv", "test_private.csv"):
+        (folder / name).rename(folder / "test" / name)
+
+
+def line_by_line(folder: Path) -> None:
+    """Texts in one file, labels in another."""
+    train = pd.read_csv(folder / TRAIN, dtype=str)
+    (folder / "train_text.txt").write_text("\n".join(train["title"]), encoding="utf-8")
+    (folder / "train_labels.txt").write_text("\n".join(train["topic"]), encoding="utf-8")
+    (folder / TRAIN).unlink()
+
+
+def side_by_side(folder: Path) -> None:
+    texts, topics = (
+        (folder / name).read_text(encoding="utf-8").splitlines()
+        for name in ("train_text.txt", "train_labels.txt")
+    )
+    save(folder, train=pd.DataFrame({"title": texts, "topic": topics}))
+
+
+def without_header(folder: Path) -> None:
+    sample = pd.read_csv(folder / SAMPLE, dtype=str)
+    sample.to_csv(folder / SAMPLE, header=False, index=False)
+
+
+def of_ai_hub(folder: Path) -> None:
+    """A file per row, in folders that are called Training and Validation."""
+    for role, name in (("Training", TRAIN), ("Validation", TEST)):
+        (folder / role).mkdir()
+        for place, row in enumerate(pd.read_csv(folder / name, dtype=str).to_dict("records")):
+            (folder / role / f"v{place}.json").write_text(json.dumps(row), encoding="utf-8")
+        (folder / name).unlink()
+
+
+FILES += [
+    (in_parts, "", "Where they are one table, put them all into a folder test", into_folder),
+    (line_by_line, "", "write them side by side into train.csv", side_by_side),
+    (
+        without_header,
+        "",
+        '--names "sample_submission.csv=id,topic"',
+        "--names sample_submission.csv=id,topic",
+    ),
+    (
+        of_ai_hub,
+        "",
+        "'Training/*.json', 'Validation/*.json'",
+        "--test Validation/*.json",
     ),
 ]
 

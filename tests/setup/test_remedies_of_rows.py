@@ -148,6 +148,18 @@ ROWS: list[Case] = [
         both(labels("35", "12", "2"), assigned(SAMPLE, topic="0.0")),
     ),
     (
+        both(labels("1,234", "25,310", "731"), assigned(SAMPLE, topic="0")),
+        "",
+        "such as '1,234'. Write the numbers without it",
+        both(labels("1234.0", "25310.5", "731.0"), assigned(SAMPLE, topic="0.0")),
+    ),
+    (
+        both(labels("2021-03-01", "2020-12-24", "1999-01-31"), assigned(SAMPLE, topic="0")),
+        "",
+        "as a number (the year; the days since a day)",
+        both(labels("2021.2", "2020.9", "1999.1"), assigned(SAMPLE, topic="0.0")),
+    ),
+    (
         both(labels("35%", "12%", "2%"), assigned(SAMPLE, topic="2%")),
         "",
         "say what they are: --problem",

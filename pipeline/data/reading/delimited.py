@@ -16,7 +16,9 @@ from typing import Final
 
 from pipeline.data.table import Findings
 
-SEPARATORS = {",": "a comma", ";": "a semicolon", "\t": "a tab"}
+SEPARATORS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
+SAID = re.compile(r"\ufeff?sep=(.)\s*", re.IGNORECASE)
+"""The first line of a file for Excel, which names the separator."""
 SNIFFED_ROWS = 50
 MAX_RESTARTS = 50
 """After so many broken quotes the rest of a file is not looked at."""
@@ -39,7 +41,8 @@ class Rows:
 
 
 def parse_csv(text: str, names: Sequence[str] = (), skip: bool = False) -> Rows:
-    """Rows of comma-separated text; a semicolon or tab instead is noticed, and said in a note.
+    """Rows of comma-separated text; a semicolon, a tab or a bar instead is noticed, and said in a
+    note. So are lines before the header: comments (# …), and the separator as Excel wants it.
 
     Args:
         text: the whole file.
@@ -47,8 +50,13 @@ def parse_csv(text: str, names: Sequence[str] = (), skip: bool = False) -> Rows:
         skip: leave out what is no whole row, and say how much, in place of finding fault.
     """
     lines = _lines(text)
-    separator = sniff(lines)
-    rows = _skipped(_parse(lines, separator, names=names, skip=skip), skip)
+    before = 0 if names else _before_header(lines)
+    said = SAID.fullmatch(lines[0]) if before else None
+    separator = said[1] if said and said[1] in SEPARATORS else sniff(lines[before:])
+    rows = _skipped(_parse(lines, separator, names=names, skip=skip, first=before), skip)
+    if before:
+        shown = ", ".join(repr(line.strip()[:40]) for line in lines[:before][:3])
+        rows.notes.append(f"{before} lines before the header are left out: {shown}")
     if separator != ",":
         rows.notes.append(f"fields are separated by {SEPARATORS[separator]}, not by a comma")
     return rows
@@ -85,6 +93,26 @@ def _skipped(rows: Rows, skip: bool) -> Rows:
     rows.notes += [f"skipped (broken: skip): {sentence}" for sentence in lost]
     rows.found = Findings()
     return rows
+
+
+def _before_header(lines: Sequence[str]) -> int:
+    """How many lines stand before the header: one that names the separator, or comments, not all of
+    which have as many fields as the lines that follow.
+
+    >>> _before_header(["# v1, 2024\\n", "id,text,label\\n", "1,a,b\\n"])
+    1
+    >>> _before_header(["#1,#2\\n", "1,2\\n"])
+    0
+    """
+    if lines and SAID.fullmatch(lines[0]):
+        return 1
+    count = next((at for at, line in enumerate(lines) if not line.startswith("#")), 0)
+    rest = lines[count:]
+    if not count or len(rest) < 2:
+        return 0
+    separator = sniff(rest)
+    fields = {len(next(csv.reader([line], delimiter=separator), [])) for line in lines[:count]}
+    return 0 if fields == {len(next(csv.reader(rest[:1], delimiter=separator), []))} else count
 
 
 def sniff(lines: Sequence[str]) -> str:
@@ -129,12 +157,13 @@ def _parse(
     quoted: bool = True,
     names: Sequence[str] = (),
     skip: bool = False,
+    first: int = 0,
 ) -> Rows:
     result = Rows(header=list(names))
     blank = 0
     with _long_fields():
         most = len(lines) + 1 if skip else MAX_RESTARTS
-        records = _records(lines, separator, quoted, result.found, most)
+        records = _records(lines, separator, quoted, result.found, most, first)
         for begin, end, record in records:
             if not record:
                 blank += 1
@@ -153,14 +182,13 @@ def _parse(
 
 
 def _records(
-    lines: list[str], separator: str, quoted: bool, found: Findings, most: int
+    lines: list[str], separator: str, quoted: bool, found: Findings, most: int, start: int = 0
 ) -> Iterator[tuple[int, int, list[str]]]:
     """(first line, line after the last, fields) of each record, lines counted from 0.
 
     After a broken quote it goes on with the next line, so that later problems are found too.
     """
     quoting: Final = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
-    start = 0
     for _ in range(most):
         rest = (lines[position] for position in range(start, len(lines)))
         reader = csv.reader(rest, delimiter=separator, quoting=quoting, strict=True)

@@ -40,8 +40,8 @@ def parse_jsonl(text: str) -> tuple[pd.DataFrame, Findings, list[str]]:
 
 
 def parse_json(text: str) -> tuple[pd.DataFrame, Findings, list[str]]:
-    """The same of one array of objects, also where it is the only list of an object around it, or
-    of a table that is written column by column.
+    """The same of one array of objects, also where it is the only list of an object around it; of
+    a table that is written column by column; or of an object that has a row under each id.
 
     A file of one object per line that is called .json is read as such.
     """
@@ -60,7 +60,9 @@ def parse_json(text: str) -> tuple[pd.DataFrame, Findings, list[str]]:
     content = _questions(content) or content
     if isinstance(content, Object):
         lists = [value for _, value in content if type(value) is list]
-        content = _by_columns(content) or (lists[0] if len(lists) == 1 else [content])
+        content = (
+            _by_columns(content) or _by_ids(content) or (lists[0] if len(lists) == 1 else [content])
+        )
     content = _questions(content) or content
     rows: list[tuple[str, dict[str, Any]]] = []
     for number, item in enumerate(content if type(content) is list else [content], start=1):
@@ -88,6 +90,22 @@ def _by_columns(content: Object) -> list[Object]:
     if len(columns) < 2 or len(keys) > 1:
         return []
     return [Object(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _by_ids(content: Object) -> list[Object]:
+    """The rows of an object that has them under their ids; none where its fields are not objects of
+    two or more fields, all with the same names.
+
+    >>> _by_ids(DECODER.decode('{"a1": {"text": "x", "y": 1}, "a2": {"text": "z", "y": 2}}'))
+    [[('id', 'a1'), ('text', 'x'), ('y', '1')], [('id', 'a2'), ('text', 'z'), ('y', '2')]]
+    """
+    rows = [value for _, value in content]
+    if len(rows) < 2 or not all(isinstance(row, Object) and len(row) > 1 for row in rows):
+        return []
+    if len({tuple(sorted(name for name, _ in row)) for row in rows}) > 1:
+        return []
+    name = "key" if "id" in dict(rows[0]) else "id"
+    return [Object([(name, key), *row]) for key, row in content]
 
 
 def _questions(content: Any) -> list[Object]:

@@ -17,6 +17,7 @@ from pipeline.data import id_column_of
 from pipeline.data.labels import labelled_rows, one_hot
 from pipeline.data.reading.packed import FILE_NAME
 from pipeline.data.sample import by_joined_keys, composed, index_columns, widened
+from pipeline.data.table import called_alike
 from pipeline.problems.label_texts import canonical
 from pipeline.problems.registry import problem_of
 from pipeline.setup.detection.choices import Choices, Overrides
@@ -32,7 +33,12 @@ from pipeline.setup.detection.heads import find_heads, heads_classes
 from pipeline.setup.detection.inputs import find_entities, find_inputs, opened, say_unused
 from pipeline.setup.detection.joins import find_joins, refuse_spans, spelled
 from pipeline.setup.detection.joins import widened as with_joins
-from pipeline.setup.detection.names import TARGETS, ask_names, target_rank
+from pipeline.setup.detection.names import (
+    TARGETS,
+    ask_bare_sample,
+    ask_names,
+    target_rank,
+)
 from pipeline.setup.detection.profile import Profile, profile_of, profiles_of
 from pipeline.setup.detection.spans import Spanned, find_spans, span_columns, span_task
 from pipeline.setup.detection.tags import Tagged, find_tags, tag_columns, tag_task
@@ -196,27 +202,28 @@ def _read(files: Files, overrides: Overrides, choices: Choices) -> Seen:
     raise_if(problems, DataError)
     labelled = {files.train, files.test, *files.holdout}
     ask_names({path: frames[path] for path in frames if path in labelled}, overrides, choices)
+    if files.sample:
+        rows = [frames[each] for each in (files.sample, files.train, files.test)]
+        ask_bare_sample(files.sample, *rows, overrides, choices)
     choices.settle()
     sample, joined = None, ""
     if files.sample:
         sample, joined = _wide(frames[files.sample], frames[files.test])
-    rows: dict[Role, list[Path]] = {
-        "train": [files.train],
-        "test": [files.test],
-        "holdout": list(files.holdout),
-    }
-    for path in {path for paths in rows.values() for path in paths}:
+    labelled_in: dict[Role, list[Path]] = {"train": [files.train], "test": [files.test]}
+    labelled_in["holdout"] = list(files.holdout)
+    for path in {path for paths in labelled_in.values() for path in paths}:
         named = None if sample is None else id_column_of(sample, "")
         frames[path] = frames[path].rename(columns={FILE_NAME: named or "id"})
     others = [(path, role_of(path)) for path in [*files.folders, *files.others]]
-    parts = {role: [frames[path] for path in paths] for role, paths in rows.items()}
+    parts = {role: [frames[path] for path in paths] for role, paths in labelled_in.items()}
     joins = [] if overrides.no_joins else find_joins(parts, others, overrides.read, choices)
     wide = {
         path: opened(with_joins(frames[path], role, joins, overrides.read))
-        for role, paths in rows.items()
+        for role, paths in labelled_in.items()
         for path in paths
     }
     train = wide[files.train]
+    wide[files.test], _ = called_alike(wide[files.test], list(map(str, train.columns)))
     return Seen(
         files=files,
         train=train,

@@ -1,6 +1,7 @@
 """Which file of a folder is what, by its name."""
 
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +27,14 @@ from pipeline.setup.detection.names import words
 
 ABOUT = {"dataset_info.json", "state.json", "dataset_dict.json", "dataset_infos.json"}
 """Files beside the tables of a saved data set, which describe it."""
-DEV = {"dev", "valid", "val", "validation", "eval", "validate"}
+DEV = {"dev", "devel", "development", "valid", "val", "validation", "eval", "validate"}
+ELSEWHERE = {
+    "sample": ("제출", "提出", "提交"),
+    "train": ("학습", "훈련", "学習", "訓練", "训练"),
+    "dev": ("검증", "検証", "验证"),
+    "test": ("평가", "테스트", "시험", "評価", "テスト", "测试", "測試"),
+}
+"""What stands in the names of files in Korean, Japanese and Chinese."""
 PLAIN = {
     "train": {"train", "training"},
     "test": {"test"},
@@ -76,6 +84,9 @@ def find_files(folder: Path, overrides: Overrides, choices: Choices) -> Files:
     for role, chosen_path in chosen.items():
         choices.because(f"data.{_key(role)}", *(parts.get(chosen_path, []) if chosen_path else []))
     dev = [path for path in roles if roles[path] == "dev" and not _in(path, taken)]
+    asked = [path for path, role in roles.items() if role == "test"]
+    if len(dev) > 1 and (main := main_among(dev, asked, overrides.read)):
+        dev = [main]  # the others stand beside it
     holdout = given["holdout"] or dev
     train, test = chosen["train"], chosen["test"]
     assert train is not None, "settled"
@@ -179,13 +190,17 @@ def role_of(path: Path) -> str:
 
     >>> [role_of(Path(name)) for name in ("gender_submission.csv", "ratings_train.tsv", "dev.csv")]
     ['sample', 'train', 'dev']
-    >>> role_of(Path("all.xlsx#test"))
-    'test'
+    >>> role_of(Path("all.xlsx#test")), role_of(Path("학습데이터.csv"))
+    ('test', 'train')
     """
     parts = words(_stem(path))
     joined = "".join(parts)
     if "submi" in joined or ("sample" in parts and ("sub" in parts or "answer" in parts)):
         return "sample"
+    stem = unicodedata.normalize("NFC", _stem(path))
+    for role, known in ELSEWHERE.items():
+        if any(word in stem for word in known):
+            return role
     if any(part.startswith("train") for part in parts):
         return "train"
     if DEV & set(parts):
@@ -220,20 +235,34 @@ def _choose(role: str, seen: Looked, choices: Choices) -> Path | None:
             return main
     if best:
         names = [path.name for path in best]
-        choices.ask(f"--{role} FILE", f"{len(best)} files could be it", names)
+        told = f"{len(best)} files could be it{_together(role, best, seen)}"
+        choices.ask(f"--{role} FILE", told, names)
     elif role == "sample":
         choices.because("data.sample_submission", "No file is called like one.")
     elif len(texts := [path for path in seen.texts if role_of(path) == role]) == 1:
         choices.because(f"data.{role}", "A folder of text files: a row for each, named by it.")
         return texts[0]
     else:
-        there = [path.name for path in seen.roles]
+        there = [path.relative_to(seen.folder).as_posix() for path in seen.roles]
         why = f"no file of {seen.folder} is called like a {role} file"
-        lies = "; ".join(what_lies(seen.folder, seen.texts) or only_one(there))
+        known = {path.parent for path in seen.roles}
+        lies = "; ".join(what_lies(seen.folder, seen.texts, known) or only_one(there))
         said = not lies or any(lies in each for each in choices.questions)
         told = why if said else f"{why}. {lies}"
         choices.ask(f"--{role} FILE", told, there)
     return None
+
+
+def _together(role: str, files: Sequence[Path], seen: Looked) -> str:
+    """What to do with several *files* that may be one table, where that can be seen."""
+    if role == "sample":
+        return ""
+    if _are_parts(files, seen.overrides):
+        return f". Where they are one table, put them all into a folder {role}"
+    lines = all(path.suffix.lower() == ".txt" for path in files)
+    if lines and all(len(_columns(path, seen.overrides)) == 1 for path in files):
+        return f". Where a row has a line in each, write them side by side into {role}.csv"
+    return ""
 
 
 MOST_NAMED = 4
@@ -250,14 +279,16 @@ def only_one(tables: Sequence[str]) -> list[str]:
     ]
 
 
-def what_lies(folder: Path, texts: Sequence[Path]) -> list[str]:
+def what_lies(folder: Path, texts: Sequence[Path], known: Collection[Path] = ()) -> list[str]:
     """What *folder* holds beside tables, and what to do about it: packed files of several tables,
-    folders with tables in them, text files that may be the rows."""
+    folders with tables in them that are not *known*, text files that may be the rows."""
     told = []
     for path in sorted(folder.iterdir()):
         if path in texts:
             count = len(names_in(path))
             told.append(f"{path.name} holds {count:,} text files, which can be a table (--test)")
+        elif path in known:
+            continue
         elif path.is_dir():
             if inside := sorted(each.name for each in path.iterdir() if _usable(each)):
                 told.append(f"the folder {path.name} holds {_some(inside)}: give {path} instead")

@@ -146,6 +146,27 @@ def ask_names(frames: Mapping[Path, pd.DataFrame], overrides: Overrides, choices
         )
 
 
+def ask_bare_sample(
+    path: Path,
+    sample: pd.DataFrame,
+    train: pd.DataFrame,
+    test: pd.DataFrame,
+    overrides: Overrides,
+    choices: Choices,
+) -> None:
+    """The same of a sample submission whose first line names a row of *test*."""
+    target = [str(name) for name in train.columns if name not in test.columns]
+    first, *rest = map(str, sample.columns)
+    ids = [name for name in test.columns if test[name].is_unique and first in set(test[name])]
+    if ids and not overrides.named(path) and _lines(path):
+        named = ",".join([str(ids[0]), *(target if len(rest) == len(target) else rest)])
+        choices.ask(
+            f'--names "{path.name}={named}"',
+            f"the first line ({', '.join([first, *rest])}) is a row of the test file: name the "
+            "columns, in their order, as train has them; the submission has no header then, either",
+        )
+
+
 def _lines(path: Path) -> bool:
     return bool(LINES & set(map(str.lower, path.suffixes[-2:])))
 

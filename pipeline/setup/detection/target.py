@@ -14,7 +14,7 @@ from pipeline.base import DataError
 from pipeline.base.errors import some
 from pipeline.data import id_column_of
 from pipeline.data.sample import index_columns
-from pipeline.problems.form import unlabelled_among
+from pipeline.problems.form import match, unlabelled_among
 from pipeline.problems.label_texts import canonical, is_number
 from pipeline.problems.multilabel import separator_of
 from pipeline.problems.registry import problem_of
@@ -120,7 +120,8 @@ def class_of_column(profile: Profile, columns: Sequence[str]) -> dict[str, str]:
         if {canonical(name) for name in bare} == set(classes):
             pairs = zip(columns, bare, strict=True)
             return {column: classes[canonical(name)] for column, name in pairs}
-    return {}
+    found = match(list(classes.values()), columns) or {}
+    return {column: list(classes.values())[found[column]] for column in columns if found}
 
 
 def _without_common(columns: Sequence[str]) -> list[str]:

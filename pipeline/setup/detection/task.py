@@ -68,7 +68,7 @@ def find_problem(
             "nothing to predict. Name another column with --target."
         )
     if not target.numeric:
-        return _of_words(target, choices)
+        return _of_words(target, shown, choices)
     if not all(canonical(value).lstrip("-").isdigit() for value in target.values):
         choices.because("task.problem", f"{target.name!r} is a number with a fraction.")
         return "regression"
@@ -112,26 +112,39 @@ def _of_several(targets: Sequence[Profile], choices: Choices) -> str | None:
 
 
 WRITTEN = {
-    r"[+-]?\d+,\d+": ("with a comma for the point", "Write the numbers with a point"),
+    r"[+-]?\d{1,3}(,\d{3})*(\.\d+)?": (
+        "with a comma between thousands",
+        "Write the numbers without it (with a point, where it stands for one)",
+    ),
+    r"[+-]?\d+(,\d+)?": ("with a comma for the point", "Write the numbers with a point"),
     r"[+-]?\d+([.,]\d+)?\s*%": ("with a percent sign", "Write the numbers without it"),
+    r"\d{4}([-./])\d{1,2}\1\d{1,2}.*": (
+        "that are dates",
+        "Write what is to be predicted of them as a number (the year; the days since a day)",
+    ),
 }
 """How numbers are written that no reader takes for numbers, and what to do."""
 
 
-def refuse_odd_numbers(target: Profile) -> None:
-    """Raise DataError where all labels are numbers in a form that is not read as one."""
+def refuse_odd_numbers(target: Profile, shown: Sequence[str]) -> None:
+    """Raise DataError where all labels are numbers in a form that is not read as one, which is not
+    denied by what the sample has *shown*."""
     values = [value.strip() for value in target.values]
+    filled = [text.strip() for text in shown if text.strip()]
     for form, (how, remedy) in WRITTEN.items():
-        if target.distinct > 2 and all(re.fullmatch(form, value) for value in values):
+        known = re.compile(form)
+        denied = any(known.fullmatch(text) is None and "," in text for text in filled)
+        if target.distinct > 2 and not denied and all(map(known.fullmatch, values)):
+            first = next(value for value in values if not is_number(value))
             raise DataError(
                 f"column {target.name!r} of the training file has numbers {how}, such as "
-                f"{values[0]!r}. {remedy} in the training file and the sample submission; or, "
+                f"{first!r}. {remedy} in the training file and the sample submission; or, "
                 f"where they are no numbers, say what they are: {FLAG}"
             )
 
 
-def _of_words(target: Profile, choices: Choices) -> str | None:
-    refuse_odd_numbers(target)
+def _of_words(target: Profile, shown: Sequence[str], choices: Choices) -> str | None:
+    refuse_odd_numbers(target, shown)
     if separator_of(target.values):
         cell = max(target.values, key=len)
         told = f"Cells of {target.name!r} hold several labels, such as {cell[:60]!r}."
