@@ -74,7 +74,7 @@ def _weigh(args: "Namespace", competition: Competition) -> "tuple[Worth, Competi
         from pipeline.team.store import seconds_of
 
         seconds = seconds_of(paths, candidate.name, candidate.manifest)
-        return weigh(contest, peers, candidate.name, candidate.oof, seconds, notes), contest
+        return weigh(contest, peers, candidate.name, candidate.weighed, seconds, notes), contest
     oof, seconds, more = _from_file(args, contest, peers)
     return weigh(contest, peers, Path(args.file).name, oof, seconds, [*notes, *more]), contest
 
@@ -136,7 +136,7 @@ def _from_file(
         f"{each.check}: {each.says}" for each in found.findings if each.grade != "ok"
     ]
     seconds = as_seconds(candidate.sidecar.get("seconds"))
-    return candidate.values["train"], seconds, [*candidate.notes, *said]
+    return candidate.weighed, seconds, [*candidate.notes, *said]
 
 
 if __name__ == "__main__":

@@ -150,7 +150,7 @@ def test_labels_have_no_text_and_texts_no_labels(made, capsys):
 @pytest.fixture(scope="module")
 def blended(made) -> Path:
     """The same with a second member, and the file of their blend."""
-    other = ["--set", "inputs=1", "--set", "candidates=1"]
+    other = ["--set", "char_ngrams=[1, 1]", "--set", "candidates=3"]
     assert run(cv.main, [*asking(made), "--model", "nearest", *other]) == 0
     assert run(ensemble.main, [*asking(made), "--method", "greedy"]) == 0
     return made
@@ -246,7 +246,8 @@ def test_the_leaderboard_is_forecast_and_files_are_compared(blended, tmp_path, c
         assert run(ensemble.main, [*asking(place), "--method", method, "--json"]) == 0
     told = json.loads(capsys.readouterr().out.splitlines()[-1])["scores"]
     part = told["expected"]["whole"]
-    assert part["low"] < told["honest"] == part["score"] < part["high"]
+    assert part["low"] < told["honest"] < part["high"]
+    assert part["score"] == pytest.approx(told["honest"], abs=0.01)
     wide, narrow = part["high"] - part["low"], np.ptp(told["honest_interval_95"])
     assert wide > narrow, "six rows vary more than 36"
     assert run(finalists.main, [*asking(place), "--all", "--json"]) == 0
@@ -261,13 +262,94 @@ def test_the_leaderboard_is_forecast_and_files_are_compared(blended, tmp_path, c
     assert second["test_alike"]["kind"] == "labels"
 
 
+@pytest.fixture
+def mate(blended, tmp_path, monkeypatch) -> Path:
+    """A competition in which the second run comes from a team-mate: mate.jsonl."""
+    root = tmp_path / "facts"
+    shutil.copytree(blended, root)
+    monkeypatch.chdir(root)
+    (ours,) = root.glob("oof/facts/nearest-*")
+    asked = ["export", ours.name, "--out", "mate.jsonl", "--config", "configs/facts.yaml"]
+    assert run(team.main, asked) == 0
+    shutil.rmtree(ours)
+    return root
+
+
+def added(file: str, capsys, *more: str) -> dict:
+    """What `team add` says of a *file*."""
+    capsys.readouterr()
+    config = ["--config", "configs/facts.yaml"]
+    code = run(team.main, ["add", file, "--name", Path(file).stem, *config, "--json", *more])
+    found = json.loads(capsys.readouterr().out)
+    assert code == (3 if found["verdict"] == "out" else 0)
+    return found
+
+
+def test_a_team_mates_candidates_are_audited_stored_and_blended(mate, capsys):
+    found = added("mate.jsonl", capsys)
+    assert (found["verdict"], found["proof"]["kind"]) == ("in", "folds")
+    assert [line["run"] for line in found["compared"]] == ["nearest"]
+    assert all(line["score"] > 0 for line in found["folds"])
+    assert added("mate.jsonl", capsys)["reused"]
+    asked = ["--root", str(mate), "--config", "configs/facts.yaml", "--json"]
+    assert run(ensemble.main, [*asked, "--method", "greedy", "--dry-run"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    before = json.loads(sent(mate).with_suffix(".json").read_text(encoding="utf-8"))
+    assert told["scores"]["honest"] == before["scores"]["honest"], "the same candidates"
+    assert run(worth.main, ["mate", *asked]) == 0
+    weighed = json.loads(capsys.readouterr().out)
+    assert weighed["runs"][0]["name"] == "nearest"
+    auto = weighed["methods"][0]
+    difference = auto["with"] - auto["without"]
+    assert auto["gain"]["difference"] == pytest.approx(difference)
+    assert run(ensemble.main, [*asked, "--method", "mean"]) == 0
+    file = Path(json.loads(capsys.readouterr().out)["submission"]).name
+    assert run(predict.main, ["test.csv", "--with", file, "-o", "x"]) == 5
+    assert "it is a team-mate's file" in capsys.readouterr().err
+
+
+def test_one_answer_of_each_row_in_a_csv_is_enough_and_every_row_is_asked_for(mate, capsys):
+    lines = [json.loads(line) for line in (mate / "mate.jsonl").read_text("utf-8").splitlines()]
+    rows = [(line["id"], line["fold"], line["candidates"][0]["text"]) for line in lines]
+
+    def write(name: str, rows: list[tuple]) -> str:
+        with (mate / name).open("w", encoding="utf-8", newline="") as stream:
+            csv.writer(stream, lineterminator="\n").writerows([("id", "fold", "text"), *rows])
+        return name
+
+    assert added(write("plain.csv", rows), capsys, "--dry-run")["verdict"] == "in"
+    lone = [(row, "", text) for row, _, text in rows]
+    assert added(write("lone.csv", lone), capsys, "--dry-run")["verdict"] == "unproven", (
+        "no folds, no proof"
+    )
+    lacking = added(write("lacking.csv", rows[1:-1]), capsys, "--force")
+    said = [each["says"] for each in lacking["findings"] if each["grade"] == "out"]
+    assert lacking["stored"] is None
+    assert [each.split(":")[0] for each in said] == [
+        "1 of 36 training rows have no prediction",
+        "1 of 6 test rows have no prediction",
+    ]
+    emptied = added(write("emptied.csv", [(*rows[0][:2], " "), *rows[1:]]), capsys)
+    assert any("hold no text" in each["says"] for each in emptied["findings"])
+    right = [(row, fold, facts(int(row) // 2)[1][0]) for row, fold, _ in rows[:36]]
+    copied = added(write("copied.csv", [*right, *rows[36:]]), capsys)
+    assert copied["verdict"] == "out"
+    assert any("the right ones themselves" in each["says"] for each in copied["findings"])
+    assert added("plain.csv", capsys)["stored"]
+    again = added(write("again.csv", rows), capsys)
+    assert "these are the predictions of plain, word for word" in str(again["findings"])
+    (mate / "broken.jsonl").write_text('{"id": "0", "candidates": [{"text": 3}]}\n', "utf-8")
+    config = ["--config", "configs/facts.yaml"]
+    assert run(team.main, ["add", "broken.jsonl", "--name", "x", *config]) == 3
+    assert "broken.jsonl, row 1: a candidate that is not as" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("main", "more"),
     [
-        (worth.main, ["nearest", "CONFIG"]),
         (wrapup.main, ["CONFIG"]),
         (report.main, ["CONFIG"]),
-        (team.main, ["add", "FILE", "--name", "theirs", "CONFIG"]),
+        (team.main, ["challenge", "nearest", "CONFIG"]),
         (ensemble.main, ["--figure", "x.png", "CONFIG"]),
         (ensemble.main, ["--method", "ridge", "CONFIG"]),
     ],
@@ -277,6 +359,8 @@ def test_what_cannot_do_texts_yet_says_so(blended, capsys, monkeypatch, main, mo
     file = sent(blended)
     words = [str(file) if word == "FILE" else word for word in more if word != "CONFIG"]
     where = asking(blended) if "CONFIG" in more else ["--root", str(blended)]
+    if "challenge" in words:
+        where = where[2:]
     assert run(main, [*words, *where]) == 2
     assert "texts" in capsys.readouterr().err
 

@@ -113,20 +113,32 @@ def _row_of(line: str, where: str) -> tuple[str, list[str], list[float]]:
         row = json.loads(line, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise ArtifactError(f"{where}: {error}. Expected {EXPECTED}") from error
-    found = row.get("candidates") if isinstance(row, dict) else None
-    if not isinstance(found, list) or not found or not isinstance(row.get("id"), str):
+    if not isinstance(row, dict) or not isinstance(row.get("id"), str):
         raise ArtifactError(f"{where}: expected {EXPECTED}")
+    try:
+        return row["id"], *candidates_of(row.get("candidates"))
+    except ArtifactError as error:
+        raise ArtifactError(f"{where}: {error}") from None
+
+
+def candidates_of(found: Any) -> tuple[list[str], list[float]]:
+    """The texts and log-probabilities in a list as JSON has it; ArtifactError where it is anything
+    else, or empty."""
+    if not isinstance(found, list) or not found:
+        raise ArtifactError(f"expected {EXPECTED}")
     if not all(map(_is_candidate, found)):
-        raise ArtifactError(f"{where}: a candidate that is not as expected: {EXPECTED}")
+        raise ArtifactError(f"a candidate that is not as expected: {EXPECTED}")
     logs = [math.nan if each["logp"] is None else float(each["logp"]) for each in found]
-    return row["id"], [each["text"] for each in found], logs
+    return [each["text"] for each in found], logs
 
 
 def _is_candidate(value: Any) -> bool:
     if not isinstance(value, dict) or not isinstance(value.get("text"), str):
         return False
     log = value.get("logp", "")
-    return log is None or (isinstance(log, int | float) and not isinstance(log, bool))
+    if log is None:
+        return True
+    return isinstance(log, int | float) and not isinstance(log, bool) and math.isfinite(log)
 
 
 def _no_constant(name: str) -> float:

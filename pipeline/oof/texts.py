@@ -30,7 +30,7 @@ class TextRun:
     test: list[Candidates]
     """For each learner (seed x repeat x fold), m rows."""
     holdout: list[Candidates]
-    """Likewise, h rows."""
+    """Likewise, h rows; [] of a team-mate's run that came without them."""
 
 
 def assemble_texts(folder: Path, manifest: dict[str, Any], wanted: Wanted) -> TextRun:
@@ -60,7 +60,9 @@ def assemble_texts(folder: Path, manifest: dict[str, Any], wanted: Wanted) -> Te
         manifest=manifest,
         oof=[_whole(folder, folds, wanted.train) for folds in held_out.values()],
         test=[_others(folder, fold, "test", wanted.test) for fold in parts.values()],
-        holdout=[_others(folder, fold, "holdout", wanted.holdout) for fold in parts.values()],
+        holdout=[_others(folder, fold, "holdout", wanted.holdout) for fold in parts.values()]
+        if manifest.get("has_holdout", True)
+        else [],
     )
 
 

@@ -117,5 +117,5 @@ def refuse_texts(problem: Problem, what: str) -> None:
     refuse(
         problem.generates,
         f"{what} does not read texts as answers yet. These do: init, folds, cv, ensemble, predict, "
-        "bundle, finalists, rebuild, ledger, doctor, watch",
+        "bundle, finalists, worth, team add, rebuild, ledger, doctor, watch",
     )

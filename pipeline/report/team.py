@@ -21,6 +21,8 @@ PROVE = {
     "labels": "what proves it: python -m pipeline.team challenge {name}, a file that only learners "
     "of the right folds can answer{holdout}",
 }
+OF_TEXTS = PROVE | {"labels": "what proves more is a score on rows that nobody trained on{holdout}"}
+"""Learners of texts cannot be challenged."""
 
 
 def print_audit(
@@ -87,7 +89,8 @@ def _next(audit: Audit, contest: CompetitionView, name: str) -> str:
         about = "folds" if all(each.about == "folds" for each in audit.reasons) else "labels"
         missing = contest.holdout_truth is not None and audit.holdout is None
         rows = "; or predictions of the holdout rows" if missing else ""
-        return f"it is in no honest score yet; {PROVE[about].format(name=name, holdout=rows)}"
+        proofs = {"numbers": PROVE, "texts": OF_TEXTS}[contest.kind.predictions]
+        return f"it is in no honest score yet; {proofs[about].format(name=name, holdout=rows)}"
     return "python -m pipeline.ensemble blends it; --why shows all that was looked at"
 
 

@@ -82,11 +82,9 @@ class BuiltTexts:
     @property
     def errors(self) -> np.ndarray:
         """(n,) by how much each of those, scored alone, is short of a perfect score."""
-        metric = self.outcome.metric
-        score = metric.formula.texts
+        score = self.outcome.metric.formula.texts
         assert score is not None, "a metric of texts"
-        alone = score.finish(score.rows(self.truth.tolist(), self.honest.tolist()))
-        return np.asarray(metric.best - alone)
+        return self.outcome.metric.best - score.alone(self.truth, self.honest)
 
     @property
     def fitted(self) -> FittedTexts:

@@ -197,10 +197,12 @@ def _show(args: "Namespace", competition: Competition) -> int:
 
 def _export(args: "Namespace", competition: Competition) -> int:
     from pipeline.report.page import page
-    from pipeline.team.store import export
+    from pipeline.team.store import WRITTEN, export
 
     paths, contest, peer = _named_run(args, competition)
-    path = Path(args.out or f"{paths.runs.name}-{peer.name}.csv")
+    path = Path(
+        args.out or f"{paths.runs.name}-{peer.name}{WRITTEN[contest.kind.predictions].suffix}"
+    )
     digest = export(paths, contest, peer, path, args.replace)
     beside = path.with_suffix(".json")
     if args.json:
@@ -211,9 +213,11 @@ def _export(args: "Namespace", competition: Competition) -> int:
 
 
 def _challenge(args: "Namespace", competition: Competition) -> int:
+    from pipeline.problems.text import refuse_texts
     from pipeline.report.page import page
     from pipeline.team.challenge import check_given, instructions, write
 
+    refuse_texts(competition.task.problem_type, "team challenge")
     paths, contest, peer = _named_run(args, competition)
     check_given(peer)
     console = page(sys.stderr if args.json else sys.stdout)

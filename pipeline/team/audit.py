@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from pipeline.base import Paths
-from pipeline.team.candidate import Candidate
+from pipeline.team.candidate import Candidate, Kind
 from pipeline.team.candidate_view import CandidateView, Finding
 from pipeline.team.checks import (
     claims,
@@ -17,6 +17,7 @@ from pipeline.team.checks import (
     rows,
     scale,
     shift,
+    texts,
     twins,
 )
 from pipeline.team.checks import leakage as leak
@@ -26,7 +27,13 @@ from pipeline.team.checks.proof import Proof, prove
 from pipeline.team.checks.shift import Shift, shifts
 from pipeline.team.competition import CompetitionView, Peer, read_peers
 
-CHECKS = (rows, proof, scale, folds, leak, claims, twins, shift, copies)
+CHECKS = {
+    "numbers": (rows, proof, scale, folds, leak, claims, twins, shift, copies),
+    "texts": (rows, proof, folds, texts, copies),
+}
+"""What predictions are (`Problem.predictions`) -> what is looked at, in this order."""
+POWERS = {"numbers": claims.power, "texts": texts.power}
+SHIFTS = {"numbers": shifts, "texts": lambda subject: []}
 IN, UNPROVEN, OUT = "in", "unproven", "out"
 
 
@@ -73,16 +80,17 @@ class Audit:
 def audit(subject: CandidateView, notes: Sequence[str] = ()) -> Audit:
     """Look at the candidate in every way there is."""
     truth, holdout = subject.contest.holdout_truth, subject.candidate.values["holdout"]
+    kind = subject.contest.kind.predictions
     return Audit(
-        findings=[finding for each in CHECKS for finding in each.check(subject)],
+        findings=[finding for each in CHECKS[kind] for finding in each.check(subject)],
         proof=prove(subject),
         score=subject.score(subject.oof, subject.known) if subject.known.any() else None,
         holdout=subject.holdout_score if truth is not None and len(holdout) else None,
         folds=fold_lines(subject),
         likenesses=likenesses(subject),
-        shifts=shifts(subject),
+        shifts=SHIFTS[kind](subject),
         notes=[*subject.candidate.notes, *notes],
-        power=claims.power(subject),
+        power=POWERS[kind](subject),
     )
 
 
@@ -131,10 +139,14 @@ def from_values(values: dict[str, Any]) -> Audit:
 
 def candidate_of(peer: Peer, contest: CompetitionView) -> Candidate:
     """A run as a candidate: what it would be if a team-mate had sent it."""
-    values = {"train": peer.oof, "test": peer.test, "holdout": peer.holdout}
+    predicted = {"train": peer.oof, "test": peer.test, "holdout": peer.holdout}
+    values, said = predicted, dict[str, np.ndarray]()
+    if peer.said is not None:
+        said = {part: _answers(each) for part, each in predicted.items()}
+        values = {part: _known(each) for part, each in predicted.items()}
     return Candidate(
         sources={},
-        kind="values" if contest.kind.numeric else "probabilities",
+        kind=cast(Kind, peer.kind_in(contest.kind)),
         values=values,
         written={"oof": peer.oof},
         times={part: np.ones(len(each), dtype=int) for part, each in values.items()},
@@ -142,7 +154,21 @@ def candidate_of(peer: Peer, contest: CompetitionView) -> Candidate:
         folds=None,
         labels=None,
         claims=[contest.folds.digest],
+        said=said,
     )
+
+
+def _known(best: np.ndarray) -> np.ndarray:
+    """(n, 1) 1 where there is a text, else NaN."""
+    return np.array([[np.nan if each is None else 1.0] for each in best.tolist()]).reshape(-1, 1)
+
+
+def _answers(best: np.ndarray) -> np.ndarray:
+    """(n,) as `Candidate.said` has them, of one text for each row."""
+    found = np.full(len(best), None, dtype=object)
+    for row, text in enumerate(best.tolist()):
+        found[row] = None if text is None else ([text], [np.nan])
+    return found
 
 
 def audit_own(paths: Paths, contest: CompetitionView, peer: Peer) -> Audit:

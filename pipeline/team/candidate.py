@@ -7,18 +7,21 @@ become probabilities here, where a flag says that they are logits.
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from pipeline.base import DataError, UsageError, raise_if
+from pipeline.data.candidates import Candidates
 from pipeline.data.join import shared
 from pipeline.team.columns import sigmoid, softmax
 from pipeline.team.competition import PARTS, CompetitionView
 from pipeline.team.table import CandidateTable, read_sheet
+from pipeline.team.texts import read_texts
 
-Kind = Literal["values", "probabilities", "logits"]
+Kind = Literal["values", "probabilities", "logits", "texts"]
 LARGEST = float(np.finfo(np.float32).max)  # predictions are kept as float32
 
 
@@ -30,7 +33,8 @@ class Candidate:
     """File name -> SHA-256."""
     kind: Kind
     values: dict[str, np.ndarray]
-    """train (n, k), test (m, k), holdout (h, k), float64; NaN where a row is missing."""
+    """train (n, k), test (m, k), holdout (h, k), float64; NaN where a row is missing. Of texts how
+    many candidates there are."""
     written: dict[str, np.ndarray]
     """File name -> (r, c) the cells of its rows as they stand there."""
     times: dict[str, np.ndarray]
@@ -46,6 +50,30 @@ class Candidate:
     sidecar: dict[str, Any] = field(default_factory=dict)
     """What a .json beside the file says, as `team export` writes it."""
     notes: list[str] = field(default_factory=list)
+    said: dict[str, np.ndarray] = field(default_factory=dict)
+    """Of texts: part -> (its rows,) candidates and their log-probabilities; None where missing."""
+
+    @cached_property
+    def predicted(self) -> dict[str, np.ndarray]:
+        """Part -> what is scored: its values, or (its rows,) the best texts, None where missing."""
+        return {part: best_of(each) for part, each in self.said.items()} or self.values
+
+    def candidates(self, part: str) -> Candidates:
+        """All texts of a *part*, none of whose rows is missing."""
+        rows = self.said[part].tolist()
+        return Candidates([texts for texts, _ in rows], [logs for _, logs in rows])
+
+    @property
+    def weighed(self) -> Any:
+        """What is blended of the training rows: see `Peer.weighed`."""
+        return [self.candidates("train")] if self.said else self.values["train"]
+
+
+def best_of(said: np.ndarray) -> np.ndarray:
+    """(n,) str objects or None: the first of the candidates of each row."""
+    found = np.full(len(said), None, dtype=object)
+    found[:] = [None if each is None else each[0][0] for each in said.tolist()]
+    return found
 
 
 def joined(
@@ -63,6 +91,7 @@ def joined(
     folds: np.ndarray | None = None
     labels: np.ndarray | None = None
     unknown: list[str] = []
+    said = {part: np.full(len(ids), None, dtype=object) for part, ids in contest.ids.items()}
     for sheet in sheets:
         probable = as_outputs(sheet, kind, contest)
         strangers = np.ones(len(sheet.ids), dtype=bool)
@@ -70,6 +99,8 @@ def joined(
             at, rows = _places(sheet, part, ids)
             strangers[rows] = False
             values[part][at] = probable[rows]
+            if sheet.said is not None:
+                said[part][at] = sheet.said[rows]
             np.add.at(times[part], at, 1)
             if part == "train" and len(rows):
                 folds = _filled(sheet.folds, rows, at, len(ids), folds)
@@ -87,6 +118,7 @@ def joined(
         claims=claims,
         sidecar=sidecar,
         notes=[*notes, *(note for sheet in sheets for note in sheet.notes)],
+        said=said if kind == "texts" else {},
     )
 
 
@@ -129,6 +161,8 @@ def bounds_of(contest: CompetitionView) -> tuple[float, float]:
 
 def as_outputs(sheet: CandidateTable, kind: Kind, contest: CompetitionView) -> np.ndarray:
     """(r, k) predictions in our columns: probabilities where the file holds logits."""
+    if kind == "texts":
+        return sheet.values
     places = list(sheet.columns.outputs.values())
     k = len(contest.competition.outputs)
     values = np.where(np.abs(sheet.values) <= LARGEST, sheet.values, np.nan)
@@ -173,6 +207,10 @@ class FileOptions:
 
 def read_candidate(asked: FileOptions, contest: CompetitionView) -> Candidate:
     """Read the file, or both; DataError listing what keeps them from being read as predictions."""
+    if contest.kind.predictions == "texts":
+        if asked.kind is not None:
+            raise UsageError(f"--{asked.kind} is for numbers, and these are texts: leave it out")
+        return _read(asked, contest, "texts")
     numeric = contest.kind.numeric
     if numeric and asked.kind == "probabilities":
         raise UsageError(
@@ -181,8 +219,11 @@ def read_candidate(asked: FileOptions, contest: CompetitionView) -> Candidate:
         )
     if numeric and asked.kind == "logits":
         bounds_of(contest)
-    kind: Kind = asked.kind or ("values" if numeric else "probabilities")
-    sheets = _sheets(asked, contest)
+    return _read(asked, contest, asked.kind or ("values" if numeric else "probabilities"))
+
+
+def _read(asked: FileOptions, contest: CompetitionView, kind: Kind) -> Candidate:
+    sheets = _sheets(asked, contest, kind)
     raise_if([text for sheet in sheets for text in _beyond(sheet, kind)], DataError)
     sidecar, notes = _sidecar(asked.file, sheets[0].sha256)
     told = [*([asked.passport] if asked.passport else []), *sheets[0].passports]
@@ -191,7 +232,7 @@ def read_candidate(asked: FileOptions, contest: CompetitionView) -> Candidate:
     return joined(contest, sheets, kind, list(dict.fromkeys(told)), sidecar, notes)
 
 
-def _sheets(asked: FileOptions, contest: CompetitionView) -> list[CandidateTable]:
+def _sheets(asked: FileOptions, contest: CompetitionView, kind: Kind) -> list[CandidateTable]:
     first, second = (PARTS, ()) if asked.test is None else (("train", "holdout"), ("test",))
     sheets: list[CandidateTable] = []
     problems = []
@@ -201,7 +242,8 @@ def _sheets(asked: FileOptions, contest: CompetitionView) -> list[CandidateTable
         try:
             own = path == asked.file  # the one that --id and --fold were said of
             fold = asked.fold if own else None
-            sheet = read_sheet(
+            reader = read_texts if kind == "texts" else read_sheet
+            sheet = reader(
                 path, contest, expected, asked.id, fold, asked.encoding, id_may_lack=not own
             )
             if sheet.name in {other.name for other in sheets}:

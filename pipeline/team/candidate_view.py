@@ -35,13 +35,13 @@ class CandidateView:
 
     @property
     def oof(self) -> np.ndarray:
-        """(n, k); NaN where the file has no row."""
-        return self.candidate.values["train"]
+        """(n, k); NaN where the file has no row. Of texts (n,) the best candidates, or None."""
+        return self.candidate.predicted["train"]
 
     @property
     def test(self) -> np.ndarray:
-        """(m, k); NaN where the file has no row."""
-        return self.candidate.values["test"]
+        """(m, k), or (m,), likewise."""
+        return self.candidate.predicted["test"]
 
     @cached_property
     def has_holdout(self) -> bool:
@@ -56,24 +56,33 @@ class CandidateView:
         if truth is None or not self.has_holdout:
             return None
         try:
-            return self.contest.metric.score(truth, self.candidate.values["holdout"])
+            return self.contest.metric.score(truth, self.candidate.predicted["holdout"])
         except MetricError:
             return None
 
     @cached_property
     def known(self) -> np.ndarray:
-        """(n,) bool: rows whose predictions are numbers."""
-        return np.asarray(np.isfinite(self.oof).all(axis=1))
+        """(n,) bool: rows whose predictions are numbers, or texts."""
+        return np.asarray(np.isfinite(self.candidate.values["train"]).all(axis=1))
 
     @cached_property
     def whole(self) -> bool:
         """Whether every row of train and test has its numbers."""
-        return bool(self.known.all()) and bool(np.isfinite(self.test).all())
+        return bool(self.known.all()) and bool(np.isfinite(self.candidate.values["test"]).all())
 
     @cached_property
     def target(self) -> np.ndarray:
         """(n, k) the truth in the shape of predictions."""
         return self.contest.kind.expand(self.contest.truth, self.oof.shape[1])
+
+    def off(self, predicted: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """(r, …) by how much *predicted* (n, …) is off on the *rows*; a text by what it is short of
+        a perfect score alone."""
+        texts = self.contest.metric.formula.texts
+        if texts is None:
+            return np.asarray(predicted[rows] - self.target[rows])
+        alone = texts.alone(self.contest.truth[rows], predicted[rows])
+        return np.asarray(self.contest.metric.best - alone)
 
     def score(self, predicted: np.ndarray, rows: np.ndarray) -> float | None:
         """The metric of *predicted* (n, k) on some *rows*; None where it is undefined."""

@@ -7,7 +7,7 @@ are the only numbers left. Nothing is guessed from values but what the docstring
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os.path import commonprefix
 
 import numpy as np
@@ -209,6 +209,26 @@ def find_columns(
 
     Raises DataError saying what was found, what was expected and which flag decides.
     """
+    found = about_rows(frame, competition, name, known_ids, id_column, fold_column)
+    row_id, rest = found.id, found.unused
+    numeric = [column for column in rest if is_numeric(frame[column].to_numpy(dtype=object))]
+    targets = [column for column in rest if column in competition.columns.targets]
+    labels = _labels_beside(targets, numeric, competition, lambda name: is_label(name, row_id))
+    free = [column for column in numeric if column not in labels]
+    outputs = find_outputs(free, competition, name, other_numbers(frame, rest, numeric))
+    left = [column for column in rest if column not in {*outputs, *labels}]
+    return replace(found, outputs=outputs, labels=labels, unused=left)
+
+
+def about_rows(
+    frame: pd.DataFrame,
+    competition: Competition,
+    name: str,
+    known_ids: set[str],
+    id_column: str | None,
+    fold_column: str | None,
+) -> Columns:
+    """The columns that say which row is which, the others being unused; see `find_columns`."""
     header = [str(column) for column in frame.columns]
     row_id = _id_column(frame, header, competition, name, known_ids, id_column)
     rest = [column for column in header if column != row_id]
@@ -217,20 +237,8 @@ def find_columns(
     part = next((column for column in rest if _is_part(frame, column)), None)
     passport = next((column for column in rest if column.strip().casefold() == "passport"), None)
     rest = [column for column in rest if column not in (part, passport)]
-    numeric = [column for column in rest if is_numeric(frame[column].to_numpy(dtype=object))]
-    targets = [column for column in rest if column in competition.columns.targets]
-    labels = _labels_beside(targets, numeric, competition, lambda name: is_label(name, row_id))
-    free = [column for column in numeric if column not in labels]
-    outputs = find_outputs(free, competition, name, other_numbers(frame, rest, numeric))
-    used = {*outputs, *labels}
     return Columns(
-        id=row_id,
-        outputs=outputs,
-        folds=folds,
-        part=part,
-        passport=passport,
-        labels=labels,
-        unused=[column for column in rest if column not in used],
+        id=row_id, outputs={}, folds=folds, part=part, passport=passport, labels=[], unused=rest
     )
 
 

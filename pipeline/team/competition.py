@@ -12,16 +12,16 @@ import numpy as np
 
 from pipeline.base import ArtifactError, Competition, Paths, UsageError, read_json
 from pipeline.base.errors import PipelineError
-from pipeline.data import Tables, load
+from pipeline.data import Table, Tables, load
 from pipeline.folds import Folds
 from pipeline.folds.frozen import read_frozen
 from pipeline.metrics import Metric, MetricError, get_metric
 from pipeline.oof import Members, origin_of, read_manifest
 from pipeline.oof.members import read_members
-from pipeline.oof.predictions import complete_runs
+from pipeline.oof.predictions import Wanted, complete_runs
 from pipeline.oof.runs import standing
+from pipeline.oof.texts import TextRun, read_text_members
 from pipeline.problems.problem import Problem
-from pipeline.problems.text import refuse_texts
 
 PARTS = ("train", "test", "holdout")
 
@@ -49,15 +49,15 @@ class CompetitionView:
 
     @cached_property
     def truth(self) -> np.ndarray:
-        """(n, k) targets of train, (n, 1) class numbers for multiclass."""
-        train = self.tables.train.in_order(self.folds.ids)
-        assert train.targets is not None
-        return train.targets
+        """(n, k) targets of train, (n, 1) class numbers for multiclass; (n,) references."""
+        found = truth_of(self.tables.train.in_order(self.folds.ids))
+        assert found is not None
+        return found
 
     @property
     def holdout_truth(self) -> np.ndarray | None:
-        """(h, k) targets of the holdout; None where there is none."""
-        return None if self.tables.holdout is None else self.tables.holdout.targets
+        """The same of the holdout; None where there is none."""
+        return None if self.tables.holdout is None else truth_of(self.tables.holdout)
 
     @property
     def problem(self) -> str:
@@ -70,12 +70,23 @@ class CompetitionView:
         return self.competition.task.problem_type
 
 
+def truth_of(table: Table) -> np.ndarray | None:
+    """What metrics compare with."""
+    return table.targets if table.references is None else table.references
+
+
+def whole(values: np.ndarray) -> bool:
+    """Whether no prediction is missing: NaN of numbers, None of texts."""
+    if values.dtype == object:
+        return all(each is not None for each in values.tolist())
+    return bool(np.isfinite(values).all())
+
+
 # From a config to the contest that files are held against.
 
 
 def load_contest(competition: Competition, root: Path) -> tuple[Paths, CompetitionView]:
     """Read tables, frozen folds and passport; see `load` and `read_frozen` for what they raise."""
-    refuse_texts(competition.task.problem_type, "the audit of files and runs")
     paths = Paths(root, competition.name)
     tables = load(competition, root)
     contest = CompetitionView(
@@ -98,11 +109,24 @@ class Peer:
     name: str
     manifest: dict[str, Any]
     oof: np.ndarray
-    """(n, k)."""
+    """(n, k); of texts (n,) the best candidate of each row."""
     test: np.ndarray
-    """(m, k)."""
+    """(m, k), or (m,) of the first learner."""
     holdout: np.ndarray
-    """(h, k); NaN for a run that came without."""
+    """(h, k); NaN for a run that came without. Or (h,), None likewise."""
+    said: TextRun | None = None
+    """Of texts all candidates."""
+
+    def kind_in(self, problem: Problem) -> str:
+        """What its predictions are: texts, probabilities, or values in the label's unit."""
+        if self.said is not None:
+            return "texts"
+        return "values" if problem.numeric else "probabilities"
+
+    @property
+    def weighed(self) -> Any:
+        """What is blended of the training rows."""
+        return self.oof if self.said is None else self.said.oof
 
 
 def read_peers(
@@ -136,6 +160,10 @@ def read_one(paths: Paths, contest: CompetitionView, run: str) -> Peer:
 
 def read_named(paths: Paths, contest: CompetitionView, runs: Sequence[str]) -> list[Peer]:
     """These runs, all of them; ArtifactError as members, where they do not belong together."""
+    return READ[contest.kind.predictions](paths, contest, runs)
+
+
+def _of_numbers(paths: Paths, contest: CompetitionView, runs: Sequence[str]) -> list[Peer]:
     found = _members(paths, contest, runs)
     return [
         Peer(name=name, manifest=manifest, oof=oof, test=test, holdout=holdout)
@@ -143,6 +171,30 @@ def read_named(paths: Paths, contest: CompetitionView, runs: Sequence[str]) -> l
             found.names, found.manifests, found.oof, found.test, found.holdout, strict=True
         )
     ]
+
+
+def _of_texts(paths: Paths, contest: CompetitionView, runs: Sequence[str]) -> list[Peer]:
+    ids, outputs = contest.ids, contest.competition.outputs
+    wanted = Wanted.of(ids["train"], ids["test"], ids["holdout"])
+    found = read_text_members(paths, runs, contest.folds, outputs, wanted)
+    return [text_peer(run, len(ids["holdout"])) for run in found]
+
+
+def text_peer(run: TextRun, holdout: int) -> Peer:
+    """A *run* of texts; *holdout* rows there are."""
+    nothing = np.full(holdout, None, dtype=object)
+    return Peer(
+        name=run.name,
+        manifest=run.manifest,
+        oof=run.oof[0].best,
+        test=run.test[0].best,
+        holdout=run.holdout[0].best if run.holdout else nothing,
+        said=run,
+    )
+
+
+READ = {"numbers": _of_numbers, "texts": _of_texts}
+"""What predictions are (`Problem.predictions`) -> how runs are read."""
 
 
 def _members(paths: Paths, contest: CompetitionView, runs: Sequence[str]) -> Members:
@@ -229,7 +281,7 @@ def _unreadable(run: str, says: str) -> RunLine:
 def _score(
     contest: CompetitionView, truth: np.ndarray | None, predicted: np.ndarray
 ) -> float | None:
-    if truth is None or not np.isfinite(predicted).all():
+    if truth is None or not whole(predicted):
         return None
     try:
         return contest.metric.score(truth, predicted)

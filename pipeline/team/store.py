@@ -10,7 +10,7 @@ their mean is the file's. Values are kept as float32, as all predictions are.
 import csv
 import io
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from pipeline.base import Paths, UsageError, read_json
 from pipeline.base.files import commit_json, commit_text, refuse_links
 from pipeline.base.leases import lease
 from pipeline.base.paths import Part, safe_name
+from pipeline.data.candidates import Candidates
 from pipeline.folds.passport import fold_columns
 from pipeline.oof import origin_of
 from pipeline.oof.manifest import FORMAT, unproven
@@ -29,6 +30,7 @@ from pipeline.oof.predictions import FoldPredictions, commit_fold
 from pipeline.team.audit import Audit, as_values
 from pipeline.team.candidate_view import CandidateView
 from pipeline.team.competition import CompetitionView, Peer
+from pipeline.team.texts import lines_of
 
 # A run as one csv with a sidecar, for a team-mate's machine or another tool.
 #
@@ -50,9 +52,10 @@ def export(
 
     Raises UsageError where another file lies at *path*, unless *replace*.
     """
-    content = _content(contest, peer, not unproven(peer.manifest))
-    if path.suffix.lower() != ".csv":
-        raise UsageError(f"--out {path} must end in .csv")
+    written = WRITTEN[contest.kind.predictions]
+    if path.suffix.lower() != written.suffix:
+        raise UsageError(f"--out {path} must end in {written.suffix}")
+    content = written.content(contest, peer, not unproven(peer.manifest))
     if path.is_dir():
         raise UsageError(f"--out {path} is a folder; name a file in it")
     if path.exists() and path.read_bytes() != content.encode() and not replace:
@@ -83,6 +86,39 @@ def _lines(contest: CompetitionView, peer: Peer, with_folds: bool) -> Iterator[l
             yield [row_id, part, *folds, *(f"{each:.9g}" for each in rounded[place].tolist())]
 
 
+def _texts(contest: CompetitionView, peer: Peer, with_folds: bool) -> str:
+    """The candidates of all rows, a line of JSON each."""
+    said, folds = peer.said, contest.folds.fold_of_row
+    assert said is not None, "a run of texts"
+    if len(folds) > 1 and with_folds:
+        raise UsageError("a run of texts in several repeats is not exported yet: send its folder")
+    sets = {"train": said.oof, "test": said.test, "holdout": said.holdout}
+    numbers = folds[0].tolist() if with_folds else None
+    return "".join(
+        lines_of(
+            part,
+            contest.ids[part].tolist(),
+            numbers if part == "train" else None,
+            each,
+            with_folds,
+        )
+        for part, each in sets.items()
+        if each
+    )
+
+
+@dataclass(frozen=True)
+class Writing:
+    """How a run is written for others."""
+
+    suffix: str
+    content: Callable[[CompetitionView, Peer, bool], str]
+
+
+WRITTEN = {"numbers": Writing(".csv", _content), "texts": Writing(".jsonl", _texts)}
+"""What predictions are (`Problem.predictions`) -> how a run is written."""
+
+
 def sidecar(
     paths: Paths, contest: CompetitionView, peer: Peer, name: str, digest: str
 ) -> dict[str, Any]:
@@ -102,7 +138,7 @@ def sidecar(
         ),
         "proof": team.get("proof", {"kind": "passport", "says": "trained on these folds"}),
         "outputs": contest.competition.outputs,
-        "kind": "values" if contest.kind.numeric else "probabilities",
+        "kind": peer.kind_in(contest.kind),
         "selection": str(peer.manifest.get("selection", "unknown")),
         "seconds": seconds_of(paths, peer.name, peer.manifest),
         **({"sources": team["sources"], "by": team["by"]} if team else {}),
@@ -287,17 +323,26 @@ def _commit_parts(
 
 
 def _predictions(subject: CandidateView, rows: np.ndarray) -> FoldPredictions:
-    ids, values = subject.contest.ids, subject.candidate.values
+    ids, candidate = subject.contest.ids, subject.candidate
+    values = candidate.values
     labels = subject.contest.folds.label_hash
     kept = slice(None) if subject.has_holdout else slice(0)
+    texts = {}
+    if candidate.said:
+        texts = {"valid": candidate.candidates("train").rows(rows)}
+        texts["test"] = candidate.candidates("test")
+        texts["holdout"] = Candidates([], [])
+        if subject.has_holdout:
+            texts["holdout"] = candidate.candidates("holdout")
     return FoldPredictions(
         valid_ids=ids["train"][rows],
-        valid=subject.oof[rows],
+        valid=values["train"][rows],
         test_ids=ids["test"],
-        test=subject.test,
+        test=values["test"],
         holdout_ids=ids["holdout"][kept],
         holdout=values["holdout"][kept],
         valid_labels=None if labels is None else labels[rows],
+        texts=texts,
     )
 
 

@@ -38,6 +38,9 @@ class CandidateTable:
     passports: list[str]
     """What stands in the column of that name."""
     notes: list[str]
+    said: np.ndarray | None = None
+    """Of texts (r,) the candidates of each row and their log-probabilities, or None where it has
+    none; *values* are then how many."""
 
 
 def read_sheet(
@@ -49,7 +52,7 @@ def read_sheet(
     encoding: str = "utf-8",
     id_may_lack: bool = False,
 ) -> CandidateTable:
-    """Read the file at *path*; DataError where it cannot be read or its columns be told.
+    """Read the file of numbers at *path*; DataError where it cannot be read or its columns be told.
 
     *expected* are the parts whose rows may stand in it. An id that several of them have needs a
     column that tells the part. With *id_may_lack*, *id_column* was named for another file.
@@ -89,20 +92,21 @@ def read_sheet(
         sha256=sha256(path),
         columns=columns,
         ids=ids,
-        part=_parts(frame, ids, columns, contest, expected, name),
+        part=parts_of(frame, ids, columns, contest, expected, name),
         values=np.stack(values, axis=1),
-        folds=_folds(frame, columns, contest.competition.folds.repeats),
+        folds=folds_of(frame, columns, contest.competition.folds.repeats),
         labels=_labels(frame, columns, ids, contest),
         passports=sorted({text.strip() for text in told} - {""}),
         notes=[
             *(f"{name}: {note}" for note in reading.notes),
             *notes,
-            *_notes(columns, name),
+            *notes_of(columns, name),
         ],
     )
 
 
-def _notes(columns: Columns, name: str) -> list[str]:
+def notes_of(columns: Columns, name: str) -> list[str]:
+    """What a person should know of the columns of the file called *name*."""
     notes = []
     if columns.labels:
         notes.append(f"{name}: {', '.join(columns.labels)} taken as the labels, not as predictions")
@@ -111,7 +115,7 @@ def _notes(columns: Columns, name: str) -> list[str]:
     return notes
 
 
-def _parts(
+def parts_of(
     frame: pd.DataFrame,
     ids: np.ndarray,
     columns: Columns,
@@ -139,7 +143,8 @@ def _parts(
     return np.array(found, dtype=object)
 
 
-def _folds(frame: pd.DataFrame, columns: Columns, repeats: int) -> np.ndarray | None:
+def folds_of(frame: pd.DataFrame, columns: Columns, repeats: int) -> np.ndarray | None:
+    """(R, r) names of folds; None where the file has none for every repeat."""
     if len(columns.folds) != repeats:
         return None
     return np.stack([fold_names(frame[name].to_numpy(dtype=object)) for name in columns.folds])

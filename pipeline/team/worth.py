@@ -7,21 +7,28 @@ fits vary by. Nothing about the candidate is chosen on the rows it is scored on,
 noise gains nothing on average.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 
+from pipeline.data.candidates import Candidates
 from pipeline.ensemble import Gain
 from pipeline.ensemble.assessment import as_score, error_correlation
 from pipeline.ensemble.evidence import Evidence
 from pipeline.ensemble.honest import AUTO, Nest, difference
 from pipeline.ensemble.predictor import facts_of
+from pipeline.ensemble.texts.nest import METHODS as TEXT_METHODS
+from pipeline.ensemble.texts.nest import TextEvidence, TextNest
+from pipeline.ensemble.texts.pool import pooled, terms_of
 from pipeline.metrics import Metric, MetricError
 from pipeline.metrics.metric import judging
 from pipeline.team.checks.copies import correlation
 from pipeline.team.competition import CompetitionView, Peer
 
 METHODS = (AUTO, "greedy", "simplex")
+OF_TEXTS = (AUTO, "greedy", "mean")
 """The first is the ensemble that would be sent: its verdict counts."""
 
 
@@ -72,14 +79,66 @@ def weigh(
     contest: CompetitionView,
     peers: list[Peer],
     name: str,
-    oof: np.ndarray,
+    oof: Any,
     seconds: dict[str, float] | None = None,
     notes: list[str] | None = None,
 ) -> Worth:
-    """Compare the ensembles of *peers* with and without the candidate's *oof* (n, k).
+    """Compare the ensembles of *peers* with and without the candidate's *oof*: (n, k), or sets of
+    texts as `Peer.weighed` has them.
 
     Raises MetricError where either has no score.
     """
+    return WEIGHED[contest.kind.predictions](contest, peers, name, oof, seconds, notes or [])
+
+
+def _texts(
+    contest: CompetitionView,
+    peers: list[Peer],
+    name: str,
+    oof: list[Candidates],
+    seconds: dict[str, float] | None,
+    notes: list[str],
+) -> Worth:
+    metric, truth = contest.metric, contest.truth
+    score = metric.formula.texts
+    assert score is not None, "a metric of texts"
+    pool = pooled([*(peer.weighed for peer in peers), oof], score)
+    whole = TextEvidence(
+        names=[*(peer.name for peer in peers), name],
+        pool=pool,
+        terms=terms_of(pool, truth.tolist(), score),
+        finish=score.finish,
+        fold_of_row=contest.folds.fold_of_row[0],
+        group_of_row=contest.folds.group_of_row,
+        metric=metric,
+    )
+    bare, seed = whole.without(len(peers)), contest.competition.folds.seed
+    after = TextNest(cast(Any, whole), seed, TEXT_METHODS)
+    before = after.beside(bare)
+    said = [*(peer.oof for peer in peers), oof[0].best]
+    taken = bare.places(before.left_out(AUTO, bare.folds))[1]
+    lost = [1 - score.alone(truth, each) for each in (*said, bare.pool.texts[taken])]
+    return Worth(
+        name=name,
+        runs=[peer.name for peer in peers],
+        score=_score(metric, contest, said[-1]),
+        scores=[_score(metric, contest, each) for each in said[:-1]],
+        correlations=[correlation(lost[-2], each) for each in lost[:-2]],
+        with_ensemble=correlation(lost[-2], lost[-1]),
+        methods=[_method(before, after, method) for method in OF_TEXTS],
+        seconds=seconds,
+        notes=notes,
+    )
+
+
+def _numbers(
+    contest: CompetitionView,
+    peers: list[Peer],
+    name: str,
+    oof: np.ndarray,
+    seconds: dict[str, float] | None,
+    notes: list[str],
+) -> Worth:
     metric = judging(contest.metric)
     whole = Evidence.gather(
         [*(peer.name for peer in peers), name],
@@ -110,8 +169,12 @@ def weigh(
         with_ensemble=correlation(oof[rows] - target, ensemble - target),
         methods=[_method(before, after, method) for method in METHODS],
         seconds=seconds,
-        notes=list(notes or []),
+        notes=notes,
     )
+
+
+WEIGHED: dict[str, Callable[..., Worth]] = {"numbers": _numbers, "texts": _texts}
+"""What predictions are (`Problem.predictions`) -> how two ensembles are compared."""
 
 
 def _target(contest: CompetitionView, rows: np.ndarray, k: int) -> np.ndarray:

@@ -239,7 +239,10 @@ def conclude_texts(
         fold_of_row=folds.fold_of_row[0],
     )
     known = None
-    if holdout is not None and len(holdout) and holdout.references is not None:
+    lacking = [run.name for run in runs if not run.holdout]
+    if holdout is not None and lacking:
+        notes = [*notes, f"no holdout score: {', '.join(lacking)} came without its rows"]
+    elif holdout is not None and len(holdout) and holdout.references is not None:
         known = _known(metric, holdout, _texts(made.of("holdout", "holdout"), blend))
     return TextOutcome(
         competition=competition,

@@ -66,6 +66,10 @@ class TextScore:
             raise MetricError("there are no rows")
         return float(self.finish(self.rows(truth.tolist(), said.tolist()).sum(axis=0)))
 
+    def alone(self, truth: np.ndarray, said: np.ndarray) -> np.ndarray:
+        """(n,) the score of each row as if there were no other."""
+        return np.asarray(self.finish(self.rows(truth.tolist(), said.tolist())))
+
     def between(self, texts: Sequence[str]) -> np.ndarray:
         """(c, c) of *texts*, see `pairs`."""
         return self.pairs([self.counted(text) for text in texts])

@@ -10,6 +10,7 @@ from pipeline.team.competition import Peer
 
 EQUAL = 1e-5  # largest difference, as a share of the predictions' range, that printing explains
 SAME = 0.9999  # error correlation from which two runs count as one model
+AS_THEY_ARE = {"numbers": "number for number", "texts": "word for word"}
 NEARLY = 0.99  # error correlation from which a run adds next to nothing
 
 
@@ -35,7 +36,8 @@ def check(subject: CandidateView) -> Iterator[Finding]:
         return
     for each in found:
         if each.equal:
-            yield out("copies", f"these are the predictions of {each.run}, number for number")
+            how = AS_THEY_ARE[subject.contest.kind.predictions]
+            yield out("copies", f"these are the predictions of {each.run}, {how}")
         elif each.correlation > SAME:
             yield warning(
                 "copies",
@@ -65,14 +67,19 @@ def likenesses(subject: CandidateView) -> list[Likeness]:
 
 def _likeness(subject: CandidateView, peer: Peer) -> Likeness:
     rows = subject.known
-    mine, theirs = subject.oof[rows], peer.oof[rows]
-    span = max(float(np.ptp(theirs)), 1e-12)
     return Likeness(
         run=peer.name,
         score=subject.score(peer.oof, np.arange(len(peer.oof))),
-        correlation=correlation(mine - subject.target[rows], theirs - subject.target[rows]),
-        equal=float(np.abs(mine - theirs).max()) < EQUAL * span,
+        correlation=correlation(subject.off(subject.oof, rows), subject.off(peer.oof, rows)),
+        equal=_equal(subject.oof[rows], peer.oof[rows]),
     )
+
+
+def _equal(mine: np.ndarray, theirs: np.ndarray) -> bool:
+    if mine.dtype == object:
+        return bool((mine == theirs).all())
+    span = max(float(np.ptp(theirs)), 1e-12)
+    return float(np.abs(mine - theirs).max()) < EQUAL * span
 
 
 def correlation(first: np.ndarray, second: np.ndarray) -> float:

@@ -41,6 +41,7 @@ from pipeline.team.checks.claims import on_trust
 from pipeline.team.checks.copies import correlation
 from pipeline.team.checks.scale import rounded_to
 from pipeline.team.checks.shift import agreement
+from pipeline.team.competition import whole
 
 # Were labels copied into predictions?
 #
@@ -85,7 +86,7 @@ def _equal(subject: CandidateView) -> Iterator[Finding]:
     chance = _equal_rows(guess[inside], truth[inside][shuffled], high - low)
     if count <= MORE * (1 + chance):
         return
-    yield _doubted(
+    yield doubted(
         count > SHARE * len(guess),
         f"{count} of {len(guess)} predictions are exactly the label (by chance {chance}): were "
         "labels copied into them?",
@@ -113,7 +114,7 @@ def _certain(subject: CandidateView) -> Iterator[Finding]:
     missed = int((~np.any(peers, axis=0)).sum()) if peers else 0
     if max(wrong, missed) < ERRORS:
         return
-    yield _doubted(
+    yield doubted(
         count > SHARE * len(guess),
         f"{count} of {len(guess)} rows are predicted with exactly 0 and 1, every one rightly ("
         f"of the {count} next in certainty {wrong} wrongly), and {in_test} of {len(subject.test)} "
@@ -128,7 +129,7 @@ COPIES: dict[str, Callable[[CandidateView], Iterator[Finding]]] = {
 """How labels that were copied show, by problem type (`Problem.copied_labels`)."""
 
 
-def _doubted(certain: bool, says: str) -> Finding:
+def doubted(certain: bool, says: str) -> Finding:
     """Out where it is certain that labels were seen, else unproven."""
     return out("leakage", says) if certain else unproven("leakage", says, "labels")
 
@@ -153,12 +154,12 @@ def check(subject: CandidateView) -> Iterator[Finding]:
     """Signs of leakage."""
     if subject.known.sum() < 2:
         return
-    signs = (copied, _alone, _nearer_on_test, _gap)
+    signs = (copied, _alone, _nearer_on_test, gap)
     problems = [finding for sign in signs for finding in sign(subject)]
     yield from problems
     if not problems:
         looked = ["agreement with labels", "other runs' errors" * bool(subject.trusted)]
-        looked.append("gap to the holdout" * _has_gap(subject))
+        looked.append("gap to the holdout" * has_gap(subject))
         told = ", ".join(each for each in looked if each)
         if on_trust(subject):  # "no sign" may only be said where a sign would have shown
             yield ok("leakage", f"not excluded: nothing found ({told}), but see claims")
@@ -176,7 +177,7 @@ def _alone(subject: CandidateView) -> Iterator[Finding]:
     share = _share_of_error(subject)
     for certain, (most, bound) in ((True, TENTH), (False, HALF)):
         if share < most and nearest < bound:
-            yield _doubted(
+            yield doubted(
                 certain,
                 f"its squared error is {100 * share:.0f} % of the best run's, and its errors are "
                 f"like no other run's (correlation at most {nearest:.2f}): an honest model that "
@@ -199,7 +200,7 @@ def _nearer_on_test(subject: CandidateView) -> Iterator[Finding]:
     noise = 4 * float(np.sqrt(1 / len(subject.oof) + 1 / len(subject.test)))
     for certain, (most, bound) in ((True, NEARER_OUT), (False, NEARER)):
         if share < most and more > bound + noise:
-            yield _doubted(
+            yield doubted(
                 certain,
                 f"its squared error is {100 * share:.0f} % of the best run's, yet it agrees with "
                 f"the others on test (correlation {test:.2f}) much better than on train "
@@ -232,16 +233,18 @@ def _errors(guess: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return np.asarray(target - slope * centred)
 
 
-def _has_gap(subject: CandidateView) -> bool:
-    usable = [peer for peer in subject.trusted if np.isfinite(peer.holdout).all()]
+def has_gap(subject: CandidateView) -> bool:
+    """Whether holdout rows tell: the file has them, and so has another run."""
+    usable = [peer for peer in subject.trusted if whole(peer.holdout)]
     return subject.has_holdout and subject.contest.holdout_truth is not None and bool(usable)
 
 
-def _gap(subject: CandidateView) -> Iterator[Finding]:
-    if not _has_gap(subject) or not subject.known.all():
+def gap(subject: CandidateView) -> Iterator[Finding]:
+    """Better out-of-fold than on the holdout, or the other way round, as no other run is."""
+    if not has_gap(subject) or not subject.known.all():
         return
-    peers = [peer for peer in subject.trusted if np.isfinite(peer.holdout).all()]
-    mine = _gap_of(subject, subject.oof, subject.candidate.values["holdout"])
+    peers = [peer for peer in subject.trusted if whole(peer.holdout)]
+    mine = _gap_of(subject, subject.oof, subject.candidate.predicted["holdout"])
     others = [_gap_of(subject, peer.oof, peer.holdout) for peer in peers]
     if mine is None or any(each is None for each in others):
         return

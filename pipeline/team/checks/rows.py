@@ -9,6 +9,11 @@ from pipeline.problems.label_texts import canonical
 from pipeline.team.candidate_view import CandidateView, Finding, ok, out, warning
 from pipeline.team.competition import PARTS
 
+RIGHT = {"numbers": "with finite numbers", "texts": "with a text"}
+WRONG = {
+    "numbers": "hold no finite number (empty, text, NaN, infinite or beyond 3.4e38)",
+    "texts": "hold no text",
+}
 CALLED = {"train": "training", "test": "test", "holdout": "holdout"}
 
 
@@ -25,8 +30,8 @@ def check(subject: CandidateView) -> Iterator[Finding]:
     holdout = f", {len(subject.candidate.values['holdout'])} holdout" * subject.has_holdout
     yield ok(
         "rows",
-        f"{counts['train']} training, {counts['test']} test{holdout}: each once, with finite "
-        "numbers",
+        f"{counts['train']} training, {counts['test']} test{holdout}: each once, "
+        f"{RIGHT[subject.contest.kind.predictions]}",
     )
 
 
@@ -81,7 +86,7 @@ def _part(subject: CandidateView, part: str) -> Iterator[Finding]:
         advice = "stand more than once. Average them, or keep one"
         yield out("rows", _said(doubled, len(ids), rows, advice), final=True)
     if broken:
-        advice = "hold no finite number (empty, text, NaN, infinite or beyond 3.4e38)"
+        advice = WRONG[subject.contest.kind.predictions]
         yield out("rows", _said(broken, len(ids), rows, advice), final=True)
 
 
