@@ -2,6 +2,7 @@
 
 import json
 import unicodedata
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -402,3 +403,35 @@ def test_a_sample_without_header_is_written_so(tmp_path):
     sample.to_csv(folder / "sample_submission.csv", index=False, header=False)
     lines = submission(tmp_path, folder, "--names", "sample_submission.csv=id,topic")
     assert lines == list(map(list, zip(test["id"], ["money", "art", "state"] * 4, strict=True)))
+
+
+@pytest.mark.parametrize("names", [["train", "test", "holdout", "extra_train"], ["train", "test"]])
+def test_a_table_beside_all_rows_reaches_those_that_the_config_names(tmp_path, names):
+    folder = tmp_path / "data"
+    train, test, _ = competition(folder)
+    prompts = pd.DataFrame({"prompt_id": ["p0", "p1"], "prompt": ["say it loud", "say it low"]})
+    for frame in (train, test):
+        frame["prompt_id"] = [f"p{row % 2}" for row in range(len(frame))]
+    more = {}
+    for place, name in enumerate(("dev", "more")):
+        again = [f"{text} {name}" for text in train["title"][:9]]
+        more[name] = train.head(9).assign(id=[f"{name}{row}" for row in range(9)], title=again)
+        more[name]["prompt_id"] = f"p{place}"
+    save(folder, train=train, test=test, prompts=prompts, **more)
+    asked = [str(folder), "--root", str(tmp_path), "--name", "topics", "--extra", "more.csv"]
+    assert run(init.main, asked) == 0
+    config = read_section(Competition, tmp_path / "configs" / "topics.yaml")
+    assert config.data.joins[0].to == ["train", "test", "holdout", "extra_train"]
+    (join,) = config.data.joins
+    data = replace(config.data, joins=[replace(join, to=names)])
+    if len(names) == 2:  # as configs had it: extra rows get what train has
+        data = replace(data, holdout=[])
+    read = load(replace(config, data=data), tmp_path)
+
+    def prompts_of(table):
+        texts = dict(zip(config.columns.texts, table.texts.T, strict=True))
+        return {*texts.get("prompt", table.features.get("prompt"))}
+
+    assert prompts_of(read.extra) == {"say it low"}
+    assert read.holdout is None or prompts_of(read.holdout) == {"say it loud"}
+    assert (read.holdout is None) == (len(names) == 2)

@@ -348,7 +348,9 @@ def load(competition: Competition, root: Path, further: Sequence[str] = ()) -> T
     sample = sample_in(competition, root)
     needed = [*fold_columns(competition), *further]
     train = labelled_files([competition.data.train], competition, root, needed)
-    extra = labelled_files(competition.data.extra_train, competition, root, further, "extra_train")
+    named = {role for join in competition.data.joins for role in join.to}
+    own: Role = "extra_train" if "extra_train" in named else "train"
+    extra = labelled_files(competition.data.extra_train, competition, root, further, own)
     holdout = labelled_files(competition.data.holdout, competition, root, role="holdout")
     test, form = file_to_predict(competition, root, sample.value)
     labelled = [each.value for each in (train, extra, holdout) if each.value is not None]
@@ -359,20 +361,18 @@ def load(competition: Competition, root: Path, further: Sequence[str] = ()) -> T
         differ = sample_problems(test.value.ids, form.ids)
         problems += about(competition.data.sample_submission, differ)
     raise_if(problems, DataError)
-    unread = "a file that cannot be read is a problem"
-    assert train.value is not None, unread
-    assert test.value is not None, unread
-    assert form is not None, unread
+    assert train.value is not None, "a file that cannot be read is a problem"
+    assert test.value is not None, "so is this one"
+    assert form is not None, "and this one"
     notes = [note for file in files for note in file.notes]
     kept, more, told = apart(train.value, extra.value, competition)
-    notes += told
     return Tables(
         train=kept,
         test=test.value,
         extra=more,
         holdout=holdout.value,
         sample=form,
-        notes=(*notes, *row_notes(labelled, test.value)),
+        notes=(*notes, *told, *row_notes(labelled, test.value)),
     )
 
 

@@ -107,8 +107,8 @@ def unit_table(
             said = [each.lower() in ("true", "1") for each in list_in(spaces[row]) or []]
             if len(said) != len(units[0]):
                 what = f"column {columns.space_after!r} has not one entry per unit"
-                place = f"id {ids[row]} ({len(said)} for {len(units[0])} units)"
-                found.add(what, place, "Mend them, or set columns.space_after to null")
+                where = f"id {ids[row]} ({len(said)} for {len(units[0])} units)"
+                found.add(what, where, "Mend them, or set columns.space_after to null")
             units = (units[0], [" " if each else "" for each in said])
         texts += units[0]
         after += units[1]

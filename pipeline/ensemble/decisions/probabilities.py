@@ -194,6 +194,10 @@ Coded = Callable[[np.ndarray], np.ndarray]
 """Classes (n, 1) of one of several targets -> the numbers (n, 1) that are scored."""
 
 
+Scored = tuple[np.ndarray, Coded, int]
+"""Targets (n, 1) in these numbers, what makes them of classes, and how many there are."""
+
+
 def class_numbers(flags: np.ndarray, blocks: Sequence[slice]) -> np.ndarray:
     """(n, H) the class of each target, from columns (n, k) of which the largest in a block wins."""
     return np.stack([flags[:, own].argmax(axis=1) for own in blocks], axis=1).astype(float)
@@ -219,10 +223,9 @@ def offsets_of_each(metric: Metric, blocks: Sequence[slice]) -> Rule:
         for _ in range(ROUNDS_OF_CLASSES):
             before = offsets.copy()
             for head, own in enumerate(blocks):
-                size, wanted, coded = own.stop - own.start, truth[:, [head]], _as_it_is
-                classes = size
-                if not alone:
-                    wanted, coded, classes = _joined(truth, found, head, size)
+                size = own.stop - own.start
+                scored: Scored = (truth[:, [head]], _as_it_is, size)
+                wanted, coded, classes = scored if alone else _joined(truth, found, head, size)
                 for j in range(size):
                     best, after = best_offset(
                         metric, logs[:, own], offsets[own], wanted, j, coded, classes
@@ -241,9 +244,7 @@ def _as_it_is(classes: np.ndarray) -> np.ndarray:
     return classes
 
 
-def _joined(
-    truth: np.ndarray, found: np.ndarray, head: int, size: int
-) -> tuple[np.ndarray, Coded, int]:
+def _joined(truth: np.ndarray, found: np.ndarray, head: int, size: int) -> Scored:
     """The joined classes (n, 1) of *truth* (n, H), what those are of a row as *found* that has one
     of the *size* classes of a target (its *head*), and how many there may be."""
     sizes = np.maximum(truth, found).max(axis=0).astype(np.int64) + 1

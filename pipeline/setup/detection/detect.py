@@ -189,11 +189,11 @@ def detect(folder: Path, overrides: Overrides, spell: Callable[[Path], str]) -> 
 
 
 def _read(files: Files, overrides: Overrides, choices: Choices) -> Seen:
-    """Read all files but extra ones; DataError with the problems of all of them."""
+    """Read all files; DataError with the problems of all of them."""
     frames, problems = {}, []
     if overrides.names or overrides.skip_broken:
         choices.because("data.files", "Given by --names or --skip-broken.")
-    for path in (files.train, files.test, files.sample, *files.holdout):
+    for path in (files.train, files.test, files.sample, *files.holdout, *files.extra):
         try:
             if path:
                 frames[path] = overrides.read(path)
@@ -203,14 +203,14 @@ def _read(files: Files, overrides: Overrides, choices: Choices) -> Seen:
     labelled = {files.train, files.test, *files.holdout}
     ask_names({path: frames[path] for path in frames if path in labelled}, overrides, choices)
     if files.sample:
-        rows = [frames[each] for each in (files.sample, files.train, files.test)]
-        ask_bare_sample(files.sample, *rows, overrides, choices)
+        both = frames[files.train], frames[files.test]
+        ask_bare_sample(files.sample, frames[files.sample], *both, overrides, choices)
     choices.settle()
     sample, joined = None, ""
     if files.sample:
         sample, joined = _wide(frames[files.sample], frames[files.test])
     labelled_in: dict[Role, list[Path]] = {"train": [files.train], "test": [files.test]}
-    labelled_in["holdout"] = list(files.holdout)
+    labelled_in |= {"holdout": list(files.holdout), "extra_train": list(files.extra)}
     for path in {path for paths in labelled_in.values() for path in paths}:
         named = None if sample is None else id_column_of(sample, "")
         frames[path] = frames[path].rename(columns={FILE_NAME: named or "id"})

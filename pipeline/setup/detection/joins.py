@@ -20,7 +20,7 @@ NAMED: dict[str, tuple[Role, ...]] = {
     "train": ("train", "extra_train"),
     "test": ("test",),
     "dev": ("holdout",),
-    "": ("train", "test", "holdout"),
+    "": ("train", "test", "holdout", "extra_train"),
 }
 """What a file is called like -> whose rows it may stand beside."""
 
