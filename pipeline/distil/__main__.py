@@ -25,6 +25,7 @@ from pipeline.training.options import add_trouble
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from pipeline.distil.export import Exported
     from pipeline.distil.measure import Compared, Cost
     from pipeline.distil.student import Student
 
@@ -64,6 +65,14 @@ def parser() -> Parser:
     add("--weight", type=float, default=0.5, help="of an answer beside a label, up to 1")
     add("--seed", type=int, default=42, help="of the student")
     add("--fresh", action="store_true", help="delete the student's finished folds first")
+    add(
+        "--export",
+        choices=["onnx"],
+        help="train it once more, on all rows, and write it as a model that needs neither torch "
+        "nor this package",
+    )
+    add("-o", "--out", metavar="DIR", help="of --export")
+    add("--int8", action="store_true", help="with --export: weights in whole numbers, too")
     add_trouble(options)
     options.add_competition()
     return options
@@ -77,9 +86,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name, value in NOT_ASKED.items():
         args[name] = value
     args.seed = [args.seed]
+    from pipeline.distil.export import check_export, export
     from pipeline.distil.student import Asked, ensemble_to_learn_from, student_of, student_recipe
     from pipeline.report.page import page
     from pipeline.training.ground import Ground
+    from pipeline.training.progress import Preparing
 
     asked = Asked(
         student=args.student,
@@ -93,6 +104,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     console = page(sys.stderr if args.json else sys.stdout)
     ground = Ground.of(args, competition)
     recipe = student_recipe(asked, ground)
+    if args.export:
+        check_export(recipe, args.out)
     made, notes = ensemble_to_learn_from(asked, ground)
     for note in notes:
         console.print(note, soft_wrap=True)
@@ -100,10 +113,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     _train(student, args.fresh, console)
     found = _compared(student, ground.root, competition, recipe.name)
     cost, of_ensemble = _costs(student, ground.root, competition)
+    exported = None
+    if args.export:
+        watch = Preparing(f"{student.job.run} of all rows", page(sys.stderr))
+        exported = export(student, Path(args.out), args.int8, watch)
     if args.json:
-        print(json.dumps(_found(student, found, cost, of_ensemble)))
+        answer = _found(student, found, cost, of_ensemble)
+        told = None if exported is None else asdict(exported) | {"out": str(exported.out)}
+        print(json.dumps(answer | {"exported": told}))
         return 0
     for line in _lines(student, found, cost, of_ensemble):
+        console.print(line, soft_wrap=True)
+    for line in () if exported is None else _exported(exported, made.outcome.metric.name):
         console.print(line, soft_wrap=True)
     root = [] if args.root == "." else ["--root", str(args.root)]
     config = [] if args.config is None else ["--config", str(args.config[0])]
@@ -219,6 +240,22 @@ def _lines(
             f"cost     {name}: {size_text(took.bytes)}, "
             f"{took.rows_per_second:,.0f} rows a second on this machine"
         )
+
+
+def _exported(exported: "Exported", metric: str) -> Iterator[str]:
+    """What was written and what it costs, for people."""
+    from pipeline.base.files import size_text
+
+    for name, size in exported.bytes.items():
+        yield (
+            f"export   {name}: {size_text(size)}, {exported.rows_per_second[name]:,.0f} rows a "
+            f"second; predictions of the {exported.rows:,} test rows at most "
+            f"{exported.away[name]:.1e} from the learner's"
+        )
+    if exported.scores is not None:
+        before, after = map(_score, exported.scores)
+        yield f"int8     {metric} over all out-of-fold rows {before} -> {after}"
+    yield f"wrote {exported.out}"
 
 
 def _score(value: float | None) -> str:

@@ -220,6 +220,10 @@ class TokenStore:
             found.update(np.unique(self.gather(rows[at : at + CHUNK])[0]).tolist())
         return np.array(sorted(found), dtype=np.int64)
 
+    def facts(self) -> dict[str, Any]:
+        """All that the tokens of an input depend on."""
+        return self._tokeniser.facts()
+
     def canary(self) -> str:
         """A hash that changes when the tokenizer's output does: 16 hex digits."""
         return self._tokeniser.canary()
