@@ -179,6 +179,7 @@ def test_what_is_missing_is_a_sentence(tmp_path, capsys):
     [
         ("multiclass", "accuracy", "Confusion: rows by true and predicted class"),
         ("multilabel", "auc", "Calibration of probabilities"),
+        ("multilabel", "auc", "Hits and false alarms at every threshold (ROC)"),
     ],
 )
 def test_every_problem_type_has_its_pictures(tmp_path, problem, metric, words):

@@ -16,6 +16,7 @@ from pipeline.data import Table as Rows
 from pipeline.ensemble.assessment import score_or_none
 from pipeline.problems.problem import Problem
 from pipeline.report.drawn.charts import Tips, bars, dots, ranges
+from pipeline.report.drawn.curves import spread, thresholds
 from pipeline.report.drawn.disk import Disk
 from pipeline.report.drawn.document import Block, Cards, Cell, Says, Table, clean, num, text
 from pipeline.setup.inspection.description import bins
@@ -142,10 +143,12 @@ def _picture(found: Errors, worst: Sequence[int]) -> Iterator[Block]:
         for place, name in enumerate(found.outputs[:3]):
             yield _scatter(found, worst, place, name)
             yield _levels(found, place, name)
+            yield spread(place, name, found.target[:, place], found.predicted[:, place])
         return
     if found.kind.exclusive or len(found.outputs) == 1:
         yield _confusion(found)
     yield _reliability(found)
+    yield from thresholds(found.target, found.predicted, found.outputs)
 
 
 def _scatter(found: Errors, worst: Sequence[int], place: int, name: str) -> Block:
