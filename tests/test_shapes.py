@@ -435,3 +435,21 @@ def test_a_table_beside_all_rows_reaches_those_that_the_config_names(tmp_path, n
     assert prompts_of(read.extra) == {"say it low"}
     assert read.holdout is None or prompts_of(read.holdout) == {"say it loud"}
     assert (read.holdout is None) == (len(names) == 2)
+
+
+def test_a_file_per_row_in_folders_of_training_and_validation(tmp_path):
+    folder = tmp_path / "data"
+    train, test, _ = competition(folder)
+    for role, frame in (("Training", train), ("Validation", test.assign(topic="art"))):
+        (folder / role).mkdir()
+        for row, (own, title, topic) in enumerate(frame.to_numpy().tolist()):
+            text = json.dumps({"info": {"id": own}, "title": title, "topic": topic})
+            (folder / role / f"r{row}.json").write_text(text, encoding="utf-8")
+    where = [str(folder), "--root", str(tmp_path), "--name", "topics", "--target", "topic"]
+    assert run(init.main, [*where, "--test", "Validation/*.json"]) == 0
+    config = read_section(Competition, tmp_path / "configs" / "topics.yaml")
+    assert config.data.train == "data/Training/r*.json"
+    assert config.data.holdout == [], "it is the test file"
+    read = load(config, tmp_path)
+    assert (config.columns.id, len(read.train)) == ("info.id", 60)
+    assert sorted(read.test.ids) == test["id"].tolist()

@@ -41,7 +41,8 @@ def from_files(record: Benchmark, folder: Path, split: str) -> Split | None:
     if path.suffix == ".json":
         rows = json.loads(text)
         if not isinstance(rows, list):
-            raise DataError(f"{path} holds no JSON array; expected the official file of the split")
+            told = "expected the official file of the split: download it again"
+            raise DataError(f"{path} holds no JSON array; {told}")
         return list[Row](rows), []
     if is_conll(text):
         frame, wrong, notes = parse_conll(text)
@@ -134,7 +135,7 @@ def prepare(name: str, record: Benchmark, source: Path | None, hub: bool, folder
         there = sorted(path.name for path in source.iterdir()) if source else []
         raise DataError(
             f"{source} has no {wanted}, the training rows of {record.title}. "
-            f"It has: {', '.join(there[:12]) or 'nothing'}"
+            f"It has: {', '.join(there[:12]) or 'nothing'}. Give the folder with the official files"
         )
     if all(each is None for each in asked):
         notes.append("there is no public test file: the dev rows are predicted")
@@ -143,7 +144,8 @@ def prepare(name: str, record: Benchmark, source: Path | None, hub: bool, folder
         tests = zip(asked, record.test, strict=True)
         rows = [shape.frame(each, split)[0] for each, split in tests if each]  # type: ignore[index]
     if not rows:
-        raise DataError(f"{source} has no rows to predict: expected a test or a dev file")
+        told = "expected a test or a dev file beside it, as they are published"
+        raise DataError(f"{source} has no rows to predict: {told}")
     test = pd.concat(rows).drop(columns="label", errors="ignore")
     files = {"train.csv": train[0], "test.csv": test, "sample_submission.csv": shape.sample(test)}
     if found := [each[0] for each in dev if each]:
@@ -193,9 +195,8 @@ class _Shape:
         try:
             return [_at(row, path) for row in rows]
         except (KeyError, TypeError):
-            problems.append(
-                f"not every row has the field {path!r}; the first has {', '.join(rows[0])}"
-            )
+            told = f"not every row has the field {path!r}; the first has {', '.join(rows[0])}"
+            problems.append(f"{told}: take the official file of this benchmark")
             return []
 
     def _label(self, row: Row) -> str:

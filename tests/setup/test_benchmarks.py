@@ -151,6 +151,48 @@ def test_what_cannot_be_read_is_said_in_a_sentence(
     assert not (tmp_path / "configs").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "spoil", "said"),
+    [
+        (
+            "cola",
+            lambda folder: (folder / "train.tsv").unlink(),
+            "Give the folder with the official",
+        ),
+        (
+            "cola",
+            lambda folder: [(folder / f"{split}.tsv").unlink() for split in ("dev", "test")],
+            "expected a test or a dev file beside it",
+        ),
+        (
+            "qqp",
+            lambda folder: (folder / "test.tsv").write_text("id\tquestion1\n12\ta\n"),
+            "take the official file of this benchmark",
+        ),
+        (
+            "qqp",
+            lambda folder: (folder / "test.tsv").write_text("id\tquestion1\tquestion2\n1\ta\n"),
+            "download the file again",
+        ),
+        (
+            "klue-sts",
+            lambda folder: next(folder.glob("*train*")).write_text("{}"),
+            "expected the official file of the split: download it again",
+        ),
+    ],
+)
+def test_what_is_said_of_official_files_helps(tmp_path, capsys, name, spoil, said):
+    source = tmp_path / "official"
+    source.mkdir()
+    FILES[name](source)
+    spoil(source)
+    arguments = ["--benchmark", name, str(source), "--root", str(tmp_path)]
+    assert run(init.main, arguments) == 3
+    assert said in " ".join(capsys.readouterr().err.split())
+    FILES[name](source)
+    assert run(init.main, arguments) == 0
+
+
 def test_a_data_set_of_the_hub_is_the_same_as_its_files(tmp_path, monkeypatch):
     datasets = pytest.importorskip("datasets")
     monkeypatch.chdir(tmp_path)

@@ -133,13 +133,13 @@ def test_tags_and_spans_say_what_to_do(tmp_path, capsys, spoil, asked, said, rem
 
 
 def prepared(argv: list[str]) -> int:
-    """The first steps of cv: folds are frozen or checked, and a submission is built dry."""
-    code, options = folds.main(argv), folds.parser()
+    """The first steps of cv: a submission is built dry, and folds are frozen or checked."""
+    options = folds.parser()
     args = options.read(argv)
     asked = options.competition(args)
     metric = get_metric(asked.task.metric, asked.task, Path(args.root))
     try_submission(asked, load(asked, Path(args.root)), metric)
-    return code
+    return folds.main(argv)
 
 
 def parts(*ids: str) -> Change:
@@ -190,6 +190,29 @@ def frozen(change: Change) -> Change:
     return make
 
 
+def gone(name: str) -> Change:
+    return lambda folder: (folder.parent / "folds" / name).unlink()
+
+
+def foreign(folder: Path) -> None:
+    """Other folds without a passport."""
+    gone("topics.json")(folder)
+    path = folder.parent / "folds" / "topics.csv"
+    frame = pd.read_csv(path, dtype=str)
+    frame.assign(fold=frame["fold"].map(lambda fold: str((int(fold) + 1) % 5))).to_csv(
+        path, index=False
+    )
+
+
+def moved(folder: Path) -> None:
+    (folder.parent / "folds" / "topics.csv").rename(folder / "moved.csv")
+
+
+def edited(folder: Path) -> None:
+    path = folder.parent / "folds" / "topics.json"
+    path.write_text(path.read_text().replace('"rows": 60', '"rows": 61'))
+
+
 def thaw(folder: Path) -> None:
     for path in (folder.parent / "folds").iterdir():
         path.unlink()
@@ -210,6 +233,8 @@ def join(key: str = "topic", column: str = "about", prefix: str = "", their: str
 
 CODES = """--task.class_codes '["3","1","2"]'"""
 OWN = "--folds.groups exact --folds.file data/mine.csv"
+NO_SAMPLE = "--data.sample_submission ''"
+MOVED = "--folds.file data/moved.csv"
 PARTS = "--data.train 'data/part-*.csv'"
 
 
@@ -256,6 +281,9 @@ CONFIGS: list[tuple[str, Change, str, str, Change]] = [
     (OWN, mine(cell("mine.csv", "fold", "x")), "a whole number from 0", OWN, mine()),
     (OWN, mine(changed("mine.csv", same)), "expected 0 to 4", OWN, mine()),
     (OWN, mine(changed("mine.csv", whole)), "Move one of them to another fold", OWN, mine()),
+    ("", frozen(foreign), "or delete it to have folds made", "", gone("topics.csv")),
+    ("", frozen(foreign), "set folds.file to it", MOVED, moved),
+    ("", frozen(edited), "Restore it (git checkout)", "", thaw),
     ("", frozen(cell(TRAIN, "topic", "art")), "Put back what has changed", "", as_before(TRAIN)),
     ("", frozen(cell(TRAIN, "topic", "art")), "Or delete topics.csv and topics.json", "", thaw),
 ]
@@ -280,11 +308,102 @@ def test_a_config_that_does_not_fit_says_what_to_do(
     tmp_path, capsys, configured, asked, spoil, said, remedy, change
 ):
     shutil.copytree(configured, tmp_path, dirs_exist_ok=True)
-    where = ["--root", str(tmp_path), "--config", str(tmp_path / "configs" / "topics.yaml")]
-    spoil(tmp_path / "data")
+    then_followed(tmp_path, capsys, spoil, asked, said, remedy, change)
+
+
+def then_followed(
+    root: Path,
+    capsys: pytest.CaptureFixture[str],
+    spoil: Change,
+    asked: str,
+    said: str,
+    remedy: str,
+    change: Change,
+) -> None:
+    """The steps before cv refuse and say so; with the *remedy* and the *change* they pass."""
+    where = ["--root", str(root), "--config", str(root / "configs" / "topics.yaml")]
+    spoil(root / "data")
     assert run(prepared, [*where, *shlex.split(asked)]) in (2, 3, 5)
     message = " ".join(capsys.readouterr().err.split())
     assert said in message
     assert "Traceback" not in message
-    change(tmp_path / "data")
+    change(root / "data")
     assert run(prepared, [*where, *shlex.split(remedy)]) == 0, capsys.readouterr().err
+
+
+# Forms of a submission that a sample changed, or a config, after init.
+
+
+def two_targets(**sample_columns: str) -> Change:
+    """Two targets of classes, and what the sample has of them."""
+
+    def make(folder: Path) -> None:
+        kinds = {"kind": ["fact", "guess"] * 30, "tense": ["past", "now", "now"] * 20}
+        assigned(TRAIN, **kinds)(folder)
+        changed(TRAIN, lambda frame: frame.drop(columns="topic"))(folder)
+        sample(**(sample_columns or {"kind": "fact", "tense": "now"}))(folder)
+
+    return make
+
+
+def listed_shares(count: int) -> Change:
+    return sample(topic="fact", shares=json.dumps([1 / count] * count))
+
+
+def long_answers(folder: Path) -> None:
+    labels(*(f"an answer in so many as {row} words" for row in range(60)))(folder)
+    (folder / SAMPLE).unlink()
+
+
+NAMED_SHARES = {f"{name}": "0.5" for name in ("kind_fact", "kind_guess", "tense_now", "tense_past")}
+JOINED = sample(answer="fact-past")
+# what init sees, what changes, options, the words of the remedy, options, a change
+FORMS: list[tuple[Change, Change, str, str, str, Change]] = [
+    (two_targets(), nothing, "--task.submit value", "auto or label", "", nothing),
+    (two_targets(), JOINED, "", "set task.separator", "--task.separator=-", nothing),
+    (two_targets(), JOINED, "--task.separator=/", "what parts them", "--task.separator=-", nothing),
+    (two_targets(), JOINED, "--task.separator=/", "take the sample away", NO_SAMPLE, nothing),
+    (
+        two_targets(),
+        sample(**NAMED_SHARES),
+        "--task.submit label",
+        "auto or value",
+        "--task.submit auto",
+        nothing,
+    ),
+    (long_answers, nothing, "--task.submit value", "auto or label", "--task.submit label", nothing),
+    (spans("11"), nothing, "--task.submit value", "auto or label", "--task.submit label", nothing),
+    (
+        nothing,
+        sample(topic="[0.5, 0.2, 0.2, 0.1]"),
+        "",
+        "name all classes in task.classes",
+        "--task.classes [art,money,sport,state] --folds.rare train-only",
+        nothing,
+    ),
+    (
+        nothing,
+        sample(a="art", topics="[0.5, 0.3, 0.2]", b="art"),
+        "",
+        "call it so there",
+        "",
+        sample(topic="art", topics="[0.5, 0.3, 0.2]", b="art"),
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("make", "spoil", "asked", "said", "remedy", "change"),
+    FORMS,
+    ids=[f"{n} {each[3][:30]}" for n, each in enumerate(FORMS)],
+)
+def test_a_form_that_cannot_be_written_says_what_to_do(
+    tmp_path, capsys, make, spoil, asked, said, remedy, change
+):
+    folder = tmp_path / "data"
+    train, test, rows = competition(folder)
+    save(folder, train=train, test=test, sample_submission=rows)
+    make(folder)
+    assert run(init.main, [str(folder), "--root", str(tmp_path), "--name", "topics"]) == 0
+    capsys.readouterr()
+    then_followed(tmp_path, capsys, spoil, asked, said, remedy, change)

@@ -24,6 +24,8 @@ class Object(list[tuple[str, Any]]):
     """Key-value pairs in file order, so that a repeated key can be seen."""
 
 
+TEXTS = "text"
+"""The column of an array that holds nothing but texts."""
 DECODER = json.JSONDecoder(
     parse_int=Literal, parse_float=Literal, parse_constant=Literal, object_pairs_hook=Object
 )
@@ -41,7 +43,8 @@ def parse_jsonl(text: str) -> tuple[pd.DataFrame, Findings, list[str]]:
 
 def parse_json(text: str) -> tuple[pd.DataFrame, Findings, list[str]]:
     """The same of one array of objects, also where it is the only list of an object around it; of
-    a table that is written column by column; or of an object that has a row under each id.
+    a table that is written column by column; of an object that has a row under each id; or of one
+    of texts.
 
     A file of one object per line that is called .json is read as such.
     """
@@ -64,6 +67,8 @@ def parse_json(text: str) -> tuple[pd.DataFrame, Findings, list[str]]:
             _by_columns(content) or _by_ids(content) or (lists[0] if len(lists) == 1 else [content])
         )
     content = _questions(content) or content
+    if type(content) is list and content and all(type(each) is str for each in content):
+        content = [Object([(TEXTS, each)]) for each in content]
     rows: list[tuple[str, dict[str, Any]]] = []
     for number, item in enumerate(content if type(content) is list else [content], start=1):
         if (pairs := _checked(item, f"element {number}", found)) is not None:

@@ -17,7 +17,7 @@ from pipeline.data.reading.packed import (
     members,
     names_in,
 )
-from pipeline.data.reading.parts import OF, grouped, is_there, sheet_of
+from pipeline.data.reading.parts import OF, grouped, is_there, parts_of, sheet_of
 from pipeline.data.reading.reader import CLOSED, FORMATS, column_names, is_table
 from pipeline.data.reading.spreadsheet import sheets_of
 from pipeline.data.tables import ROW_NUMBER
@@ -355,7 +355,8 @@ def _readable(path: Path) -> bool:
 
 
 def _in(path: Path, paths: Sequence[Path]) -> bool:
-    return any(path.resolve() == other.resolve() for other in paths)
+    own = {each.resolve() for each in parts_of(path)}
+    return any(own & {each.resolve() for each in parts_of(other)} for other in paths)
 
 
 # Further labelled files: dev files become the holdout, others are only mentioned.

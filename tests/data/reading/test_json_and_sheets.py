@@ -100,6 +100,15 @@ def test_a_table_called_txt_is_read(tmp_path, separator):
     assert read_file(path).to_numpy().tolist() == [["1", "NA"]]
 
 
+def test_an_array_of_texts_is_one_column(tmp_path):
+    path = tmp_path / "test.json"
+    path.write_text('["a b", "NA", ""]', encoding="utf-8")
+    assert read_file(path).to_dict("list") == {"text": ["a b", "NA", ""]}
+    path.write_text('["a b", 7]', encoding="utf-8")
+    with pytest.raises(DataError, match="not a JSON object"):
+        read_file(path)
+
+
 @pytest.fixture
 def book(tmp_path) -> Path:
     made = Workbook()
