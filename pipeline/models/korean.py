@@ -6,7 +6,8 @@ two are not mixed. Texts of other languages come out as they are, or nearly.
 
 import importlib.metadata
 import importlib.util
-from functools import cache
+from collections.abc import Callable
+from functools import cache, lru_cache, wraps
 from typing import Any
 
 from pipeline.base import UsageError
@@ -17,6 +18,21 @@ CONTENT = ("N", "V", "MAG", "XR", "SL", "SN", "SH", "IC")
 copulas or marks."""
 AIDS = ("VX", "VCP", "VCN", "NNB")
 """Verbs and nouns among them that help others only."""
+
+
+MOST_TEXTS, LONGEST = 1 << 17, 500
+"""Texts that are remembered, and the characters of the longest: a few hundred MB at most."""
+
+
+def remembered(change: Callable[[str], str]) -> Callable[[str], str]:
+    """*change*, which is not asked twice about a text: each fold reads the same ones."""
+    known = lru_cache(maxsize=MOST_TEXTS)(change)
+
+    @wraps(change)
+    def changed(text: str) -> str:
+        return known(text) if len(text) <= LONGEST else change(text)
+
+    return changed
 
 
 def check_kiwi(what: str) -> None:
@@ -42,11 +58,13 @@ def kiwi() -> Any:
     return Kiwi(num_workers=1)
 
 
+@remembered
 def space(text: str) -> str:
     """Spaces where they belong; those there are stay."""
     return str(kiwi().space(text))
 
 
+@remembered
 def normalise(text: str) -> str:
     """Usual misspellings and slips of the last consonant mended, and spaces put where they belong:
     맛잇어욬ㅋㅋ becomes 맛있어요ㅋㅋㅋ."""
@@ -54,11 +72,13 @@ def normalise(text: str) -> str:
     return space(str(kiwi().join(found)))
 
 
+@remembered
 def morphemes(text: str) -> str:
     """Its morphemes with a space between: n-grams of words then see stems without particles."""
     return " ".join(token.form for token in kiwi().tokenize(text))
 
 
+@remembered
 def content_words(text: str) -> str:
     """The morphemes that carry a meaning; particles, endings and marks are left out."""
     return " ".join(

@@ -17,6 +17,7 @@ from pipeline.cv import main
 from pipeline.data.table import Table
 from pipeline.data.tables import load
 from pipeline.models.clean import cleaned, collapse_spaces
+from pipeline.models.korean import LONGEST, remembered
 from pipeline.models.learner import Silent
 from pipeline.models.recipes import as_values, find
 from pipeline.training.jobs import make_factory
@@ -124,3 +125,21 @@ def test_the_page_says_what_is_done_to_texts(root, capsys):
 def test_a_transform_that_is_not_there_is_refused_with_those_that_are(tmp_path):
     with pytest.raises(UsageError, match=r"'nfkc'.*'collapse-spaces'.*'lower'"):
         find("linear", tmp_path, ["clean=[stem]"])
+
+
+def test_a_text_is_taken_apart_once_however_many_folds_read_it():
+    asked = []
+
+    @remembered
+    def change(text):
+        asked.append(text)
+        return text[::-1]
+
+    long = "글" * (LONGEST + 1)
+    assert [change(each) for each in ("가나", "가나", "다", long, long)][:3] == [
+        "나가",
+        "나가",
+        "다",
+    ]
+    assert asked == ["가나", "다", long, long], "very long ones are not kept in memory"
+    assert change.__name__ == "change"
