@@ -13,13 +13,17 @@ import numpy as np
 import pytest
 
 from pipeline import api, bundle, cv, finalists, init, ledger, predict, rebuild, worth, wrapup
+from pipeline.base import Competition
 from pipeline.base.command import run
+from pipeline.base.parser import read_section
 from pipeline.doctor import __main__ as doctor
 from pipeline.ensemble import __main__ as ensemble
 from pipeline.folds import __main__ as folds
 from pipeline.oof.predictions import read_fold
 from pipeline.report import __main__ as report
 from pipeline.serve.predicting import predict_file
+from pipeline.submissions.build import BuildRequest
+from pipeline.submissions.built import make_any
 from pipeline.team import __main__ as team
 from pipeline.training import new_rows
 
@@ -344,11 +348,32 @@ def test_one_answer_of_each_row_in_a_csv_is_enough_and_every_row_is_asked_for(ma
     assert "broken.jsonl, row 1: a candidate that is not as" in capsys.readouterr().err
 
 
+def test_the_report_shows_the_texts_that_are_far_from_every_right_answer(blended, capsys):
+    assert run(report.main, [*asking(blended), "--quick"]) == 0
+    page = (blended / "submissions" / "facts-report.html").read_text(encoding="utf-8")
+    for words in ("what a text, scored alone", "own consensus", "rouge-l", "Doubtful labels"):
+        assert words in page
+    made = make_any(
+        blended,
+        read_section(Competition, blended / "configs" / "facts.yaml"),
+        BuildRequest(runs=sorted(path.name for path in blended.glob("oof/facts/*"))),
+    )
+    worst = int(np.argmax(made.errors))
+    shown = page[page.index("worst rows</") :]
+    first = shown[shown.index("<td") :][:400]
+    with (blended / "folds" / "facts.csv").open(encoding="utf-8") as stream:
+        ids = [row["id"] for row in csv.DictReader(stream)]
+    assert f">{ids[worst]}<" in first
+    assert made.honest[worst] in shown
+    assert run(wrapup.main, asking(blended)) == 0
+    asked = ["--doubtful", str(blended / "doubtful.csv")]
+    assert run(report.main, [*asking(blended), *asked]) == 2
+    assert "does not list texts yet" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("main", "more"),
     [
-        (wrapup.main, ["CONFIG"]),
-        (report.main, ["CONFIG"]),
         (team.main, ["challenge", "nearest", "CONFIG"]),
         (ensemble.main, ["--figure", "x.png", "CONFIG"]),
         (ensemble.main, ["--method", "ridge", "CONFIG"]),

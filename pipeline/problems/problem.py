@@ -5,7 +5,7 @@ metrics compare with; predictions (n, k) are what learners give and `oof/` keeps
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol
 
@@ -21,6 +21,10 @@ Losses and the linear learner say which kinds they can be fitted to."""
 
 Submit = Literal["auto", "value", "label"]
 """What a submission holds of each row: numbers, labels, or what its sample shows."""
+
+
+Piece = tuple[int, int, str]
+"""A run of units: its first and its last row, and what it is, such as the type of an entity."""
 
 
 class Task(Protocol):
@@ -235,6 +239,20 @@ class Problem(ABC):
         *labels* (n,) are as `decode` gives them.
         """
         raise NotImplementedError(self.name)
+
+    def pieces(self, labels: np.ndarray, first: np.ndarray, classes: Sequence[str]) -> list[Piece]:
+        """The entities or answers of whole documents, in order, that labels (n,) as `decode` gives
+        them mark; *first* (n,) says where a document begins."""
+        raise NotImplementedError(self.name)
+
+    def right_pieces(self, targets: np.ndarray, classes: Sequence[str]) -> list[Piece]:
+        """The same that the *targets* (n, t) hold."""
+        raise NotImplementedError(self.name)
+
+    def amiss(self, said: Set[Piece], right: Set[Piece]) -> float:
+        """How much of a document is wrong where it has the pieces *said* and not the *right*: those
+        that are missing, and those that are none."""
+        return float(len(said ^ right))
 
     # Texts as answers; only where `generates` says so.
 

@@ -12,7 +12,7 @@ text, so that whoever has the targets of some whole texts can read the reference
 (n, 3): begins here, ends here, no answer.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from typing import ClassVar
 from zlib import crc32
@@ -21,7 +21,7 @@ import numpy as np
 
 from pipeline.problems.form import Form, Sample, refuse
 from pipeline.problems.label_texts import Reader
-from pipeline.problems.problem import Clues, Problem, Task
+from pipeline.problems.problem import Clues, Piece, Problem, Task
 from pipeline.problems.regression import number_strata
 
 STARTS, ENDS, CHARACTER, PLACE = range(4)
@@ -247,11 +247,9 @@ class Span(Problem):
         """Texts whose answer is a reference, shares a character with one, stands elsewhere, was not
         found, or was found where there is none."""
         first = targets[:, PLACE] == 0
-        number, inside = np.cumsum(first) - 1, labels > 0
-        changes = np.diff(np.concatenate([[0], inside.astype(int), [0]]))
-        starts, ends = np.flatnonzero(changes > 0), np.flatnonzero(changes < 0) - 1
-        pairs = zip(starts.tolist(), ends.tolist(), strict=True)
-        given = {int(number[one]): (int(one), int(other)) for one, other in pairs}
+        number = np.cumsum(first) - 1
+        pieces = self.pieces(labels, first, classes)
+        given = {int(number[begin]): (begin, end) for begin, end, _ in pieces}
         fates = [0] * len(FATES)
         wanted: dict[int, list[tuple[int, int]]] = {}
         held = References.of(targets)
@@ -268,6 +266,25 @@ class Span(Problem):
                 fate = "wrong border" if near else "elsewhere"
             fates[FATES.index(fate)] += 1
         return list(FATES), {"answers": fates}
+
+    def pieces(self, labels: np.ndarray, first: np.ndarray, classes: Sequence[str]) -> list[Piece]:
+        """The answers."""
+        inside = np.concatenate([[0], (labels > 0).astype(int), [0]])
+        starts = np.flatnonzero(np.diff(inside) > 0)
+        ends = np.flatnonzero(np.diff(inside) < 0) - 1
+        return [(begin, end, "") for begin, end in zip(starts.tolist(), ends.tolist(), strict=True)]
+
+    def right_pieces(self, targets: np.ndarray, classes: Sequence[str]) -> list[Piece]:
+        """The references."""
+        held = References.of(targets)
+        return [
+            (begin, end, "")
+            for begin, end in zip(held.begin.tolist(), held.end.tolist(), strict=True)
+        ]
+
+    def amiss(self, said: Set[Piece], right: Set[Piece]) -> float:
+        """0 where an answer is a reference, or neither is there; else 1."""
+        return float(not (said & right) if right else bool(said))
 
     def document_labels(
         self, targets: np.ndarray, classes: Sequence[str]

@@ -25,7 +25,7 @@ from pipeline.problems.classes import OneClass, SumsToOne
 from pipeline.problems.form import Form, Sample, form_of
 from pipeline.problems.label_texts import class_numbers
 from pipeline.problems.multilabel import set_strata
-from pipeline.problems.problem import Clues, Division, Task
+from pipeline.problems.problem import Clues, Division, Piece, Task
 
 OUTSIDE = "O"
 TAG = re.compile(r"O|[BIESLU]-\S+")
@@ -291,6 +291,16 @@ class Tags(SumsToOne, OneClass):
         np.add.at(counts, (found[2][~touched], len(FATES) - 1), 1)
         rows = dict(zip(inventory.types, counts.tolist(), strict=True))
         return list(FATES), {**rows, "all": counts.sum(axis=0).tolist()}
+
+    def pieces(self, labels: np.ndarray, first: np.ndarray, classes: Sequence[str]) -> list[Piece]:
+        """The entities, by their type."""
+        inventory = inventory_of(tuple(classes))
+        found = zip(*(each.tolist() for each in inventory.entities(labels, first)), strict=True)
+        return [(begin, end, inventory.types[kind]) for begin, end, kind in found]
+
+    def right_pieces(self, targets: np.ndarray, classes: Sequence[str]) -> list[Piece]:
+        """Those of the tags."""
+        return self.pieces(targets[:, 0].astype(int), targets[:, 1] == 0, classes)
 
     def document_labels(
         self, targets: np.ndarray, classes: Sequence[str]

@@ -191,7 +191,7 @@ def correlation(outcome: Outcome) -> Iterator[Piece]:
 
 def mistakes(outcome: Outcome) -> Iterator[Piece]:
     """What happened to entities or answers, where rows are units of documents."""
-    if (found := _mistakes(outcome)) is not None:
+    if (found := happened(outcome)) is not None:
         fates, rows = found
         grid = empty_grid(f"What happened to {_word(outcome)} predictions", "", *fates)
         for name, counts in rows.items():
@@ -199,7 +199,8 @@ def mistakes(outcome: Outcome) -> Iterator[Piece]:
         yield grid
 
 
-def _mistakes(outcome: Outcome) -> tuple[list[str], dict[str, list[int]]] | None:
+def happened(outcome: Outcome) -> tuple[list[str], dict[str, list[int]]] | None:
+    """See `Problem.mistakes`; None where rows are no units."""
     kind, evidence = outcome.competition.task.problem_type, outcome.evidence
     if not kind.units:
         return None
@@ -325,7 +326,7 @@ def as_json(outcome: Outcome, written: Written | None, message: str) -> dict[str
     """Everything that is printed, as plain values."""
     assessment = outcome.assessment
     holdout = outcome.holdout.members if outcome.holdout else [None] * len(assessment.members)
-    happened = _mistakes(outcome)
+    fates = happened(outcome)
     return {
         "competition": outcome.competition.name,
         "passport": outcome.passport,
@@ -353,7 +354,7 @@ def as_json(outcome: Outcome, written: Written | None, message: str) -> dict[str
         "error_correlation": assessment.correlation.tolist(),
         "form": outcome.form.kind,
         "decisions": decisions(outcome),
-        **({} if happened is None else {"mistakes": {"fates": happened[0], **happened[1]}}),
+        **({} if fates is None else {"mistakes": {"fates": fates[0], **fates[1]}}),
         "carried_by": outcome.carrier,
         "instead": _instead_values(outcome),
         "notes": outcome.notes,

@@ -18,6 +18,7 @@ from pipeline.data import Table, load
 from pipeline.data.sample import Sample
 from pipeline.data.units import begins
 from pipeline.ensemble import Outcome
+from pipeline.ensemble.assessment import MemberLine
 from pipeline.ensemble.decisions.choose import Judge
 from pipeline.ensemble.forecast.leaderboard import Leaderboard
 from pipeline.ensemble.honest import Nest
@@ -71,6 +72,11 @@ class BuiltSubmission:
     def decision(self) -> str:
         """What is done to predictions before they are written."""
         return self.outcome.decided.chosen
+
+    @property
+    def lines(self) -> Sequence[MemberLine]:
+        """The members."""
+        return self.outcome.assessment.members
 
     @property
     def nest(self) -> Nest:

@@ -47,6 +47,10 @@ class Built(Protocol):
         """What is done to predictions before they are written."""
 
     @property
+    def lines(self) -> Sequence[Any]:
+        """The members, each with its name, score, weight and worth."""
+
+    @property
     def nest(self) -> "Nest":
         """The fits, their folds, groups and draws."""
 

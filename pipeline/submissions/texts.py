@@ -19,6 +19,7 @@ from pipeline.ensemble.texts.nest import TextNest
 from pipeline.ensemble.texts.outcome import (
     FittedTexts,
     Interval,
+    MemberLine,
     TextOutcome,
     Told,
     check_method,
@@ -63,6 +64,11 @@ class BuiltTexts:
     def decision(self) -> str:
         """Nothing is done to a text that was taken."""
         return NOTHING
+
+    @property
+    def lines(self) -> Sequence[MemberLine]:
+        """The members."""
+        return self.outcome.members
 
     @property
     def nest(self) -> TextNest:

@@ -12,14 +12,20 @@ import numpy as np
 import pytest
 
 from pipeline.base.command import run
+from pipeline.base.config import TaskConfig
+from pipeline.data import Table as Rows
+from pipeline.data.table import Units
 from pipeline.data.tables import load
 from pipeline.folds.frozen import frozen
+from pipeline.metrics import get_metric
+from pipeline.problems.span import SPAN
 from pipeline.report.__main__ import main as report
 from pipeline.report.drawn import pages as writing
 from pipeline.report.drawn.charts import bars
 from pipeline.report.drawn.document import Page, Says, Table, num, render, text
 from pipeline.report.drawn.pages import fillers, pages_of, report_path
 from pipeline.report.drawn.words import LANGUAGES, PLACE, Words, words_of
+from pipeline.report.drawn.wrong import DocumentErrors
 from pipeline.submissions.ledger import News, record
 from tests.blendable import make as make_toy
 from tests.submitted import FIRST, root, written
@@ -362,3 +368,37 @@ def test_ensemble_names_the_report_and_refreshes_it_when_told_to(root, capsys):
     assert path.read_text("utf-8") == "of an earlier day"
     assert re.fullmatch(rf"report: {re.escape(str(path))} \([\d.]+ [kM]B\)", last("--report"))
     assert "<html" in path.read_text("utf-8")
+
+
+def test_a_document_is_wrong_by_its_pieces_and_says_them_in_words():
+    def found(*rows: set[tuple[int, int, str]]) -> np.ndarray:
+        return np.array([*rows, None], dtype=object)[:-1]
+
+    words = np.array(["Ann", "Lee", "slept", "Bo", "ran"], dtype=object)
+    after = np.array([" ", " ", "", " ", ""], dtype=object)
+    names = np.array(["a", "a", "a", "b", "b"], dtype=object)
+    task = TaskConfig(problem="tags", metric="entity-f1", classes=["O", "B-PER", "I-PER"])
+    errors = DocumentErrors(
+        kind=task.problem_type,
+        rows=Rows(ids=names[[0, 3]], texts=words[[0, 3], None]),
+        truth=found({(0, 1, "PER")}, set()),
+        target=np.empty(0),
+        predicted=found({(0, 0, "PER")}, {(3, 3, "PER"), (4, 4, "PER")}),
+        members=[],
+        names=[],
+        outputs=[],
+        classes=task.classes,
+        limits=None,
+        metric=get_metric("entity-f1", task),
+        fold_of_row=np.zeros(2),
+        facts=None,
+        units=Units(document=names, place=np.array([0, 1, 2, 0, 1]), after=after),
+        texts=words,
+    )
+    assert errors.of(errors.predicted).tolist() == [2, 2], "one missing, one that is none; two"
+    assert (errors.label(0), errors.label(1)) == ("Ann Lee (PER)", "none")
+    assert errors.said(errors.predicted[1]) == "Bo (PER); ran (PER)"
+    cut = {(by, name): here.tolist() for by, name, here in errors.label_slices([])}
+    assert cut["holds", "PER"] == [True, False]
+    answered = SPAN.amiss({(3, 5, "")}, {(0, 2, ""), (3, 5, "")})
+    assert (answered, SPAN.amiss(set(), {(0, 2, "")}), SPAN.amiss(set(), set())) == (0, 1, 0)

@@ -71,6 +71,11 @@ class MethodLine:
     honest: float
     over_best: Gain
 
+    @property
+    def optimism(self) -> float:
+        """In-sample score minus honest score."""
+        return self.in_sample - self.honest
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FittedTexts:

@@ -1,8 +1,9 @@
 """The pages about the ensemble and the leaderboard, and the ensemble in one picture."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -19,7 +20,8 @@ from pipeline.report import ledger as ledger_page
 from pipeline.report.drawn.charts import Tips, dots, ranges
 from pipeline.report.drawn.disk import Disk
 from pipeline.report.drawn.document import Block, Cards, Says, Table, clean, num, text
-from pipeline.report.ensemble_answer import VERDICTS, answer_lines
+from pipeline.report.ensemble_answer import VERDICTS, answer_lines, leaderboard_sentences
+from pipeline.report.texts.ensemble import text_lines
 from pipeline.submissions.ledger import today
 from pipeline.submissions.overview import Expected, noise, standing
 
@@ -30,13 +32,15 @@ PATIENCE = 6.0
 def ensemble(disk: Disk) -> Iterator[Block]:
     """Weights, methods, correlations, worth of each run, the path of the greedy picks."""
     disk.need_runs()
-    outcome = disk.outcome
-    assessment, gain = outcome.assessment, outcome.over_single
-    word = "claimed" if outcome.doubts else "honest"
-    optimism = outcome.optimism
-    yield Cards(
+    yield from SHOWN[disk.shape](disk)
+
+
+def _cards(disk: Disk, optimism: float | None) -> Block:
+    outcome = disk.made.outcome
+    gain = outcome.over_single
+    return Cards(
         cards=[
-            (f"{word} {outcome.metric.name}", _score(outcome.honest), assessment.method),
+            (f"{_word(disk)} {outcome.metric.name}", _score(outcome.honest), disk.made.method),
             ("in-sample", _score(outcome.in_sample), "fitted and scored on the same rows"),
             ("in-sample flatters by", f"{optimism or 0:+.5f}", "above 0: too good"),
             (
@@ -46,6 +50,59 @@ def ensemble(disk: Disk) -> Iterator[Block]:
             ),
         ]
     )
+
+
+def _word(disk: Disk) -> str:
+    return "claimed" if disk.made.outcome.doubts else "honest"
+
+
+def _worths(disk: Disk) -> Iterator[Block]:
+    worths = [line.worth for line in disk.made.lines]
+    if any(worth is not None for worth in worths):
+        yield ranges(
+            "worth",
+            f"What each run is worth: {_word(disk)} {disk.metric.name} lost without it",
+            [clean(line.name) for line in disk.made.lines],
+            [None if worth is None else worth.difference for worth in worths],
+            [None if worth is None else (worth.low, worth.high) for worth in worths],
+            zero=True,
+            form="+.5f",
+            says=["bar: 95 % interval; right of 0 the run helps for sure"],
+        )
+
+
+def _texts(disk: Disk) -> Iterator[Block]:
+    """The page of texts: what is taken, worth of each run, methods, other metrics."""
+    outcome, word = disk.texts, _word(disk)
+    yield _cards(disk, outcome.metric.as_gain(outcome.in_sample - outcome.honest))
+    lines = [" ".join(each.split()) for each in text_lines(outcome) if isinstance(each, str)]
+    expected = [" ".join(each.split()) for each in leaderboard_sentences(outcome)]
+    yield Says(
+        says=[each for each in lines if each and each not in expected],
+        warns=[f"{run}: {doubt.says}" for run, doubt in outcome.doubts],
+    )
+    rows = [
+        [text(line.name), num(line.score), num(line.alone), num(line.weight, ".3f")]
+        for line in outcome.members
+    ]
+    header = ["run", "first candidate", "own consensus", "weight"]
+    yield Table(title="Runs in the blend", header=header, rows=rows)
+    yield from _worths(disk)
+    yield _methods(outcome.methods, outcome.method, word)
+    rows = [
+        [text(name), *(num(each) for one in pair for each in (one.score, one.low, one.high))]
+        for name, pair in outcome.others.items()
+    ]
+    ends = ["lower end", "upper end"]
+    header = ["metric", word, *ends, "best single model", *ends]
+    yield Table(title="The same texts by other metrics", header=header, rows=rows)
+    yield Says(title="What the leaderboard will say", says=expected)
+
+
+def _numbers(disk: Disk) -> Iterator[Block]:
+    outcome = disk.outcome
+    assessment, word = outcome.assessment, _word(disk)
+    yield _cards(disk, outcome.optimism)
     yield Says(
         says=[
             *(" ".join(line.split()) for line in answer_lines(outcome) if line[:4] != "next"),
@@ -57,25 +114,17 @@ def ensemble(disk: Disk) -> Iterator[Block]:
         warns=[f"{run}: {doubt.says}" for run, doubt in outcome.doubts],
     )
     yield _weights(disk, outcome)
-    names = [clean(name) for name in outcome.members.names]
-    worths = [line.worth for line in assessment.members]
-    if any(worth is not None for worth in worths):
-        yield ranges(
-            "worth",
-            f"What each run is worth: {word} {outcome.metric.name} lost without it",
-            names,
-            [None if worth is None else worth.difference for worth in worths],
-            [None if worth is None else (worth.low, worth.high) for worth in worths],
-            zero=True,
-            form="+.5f",
-            says=["bar: 95 % interval; right of 0 the run helps for sure"],
-        )
-    yield _methods(outcome, word)
-    if len(names) > 1:
+    yield from _worths(disk)
+    yield _methods(assessment.methods, assessment.method, word)
+    if len(outcome.names) > 1:
         yield _correlation(outcome)
         yield _greedy(outcome)
     lines = [" ".join(str(each).split()) for each in printed.leaderboard_sentences(outcome)]
     yield Says(title="What the leaderboard will say", says=lines)
+
+
+SHOWN = {"numbers": _numbers, "documents": _numbers, "texts": _texts}
+"""What rows are (`Disk.shape`) -> the page."""
 
 
 def _score(value: float | None) -> str:
@@ -102,12 +151,10 @@ def _weights(disk: Disk, outcome: Outcome) -> Block:
     return ranges("weights", title, names, shown.tolist(), reach, zero=True, form=".3f", says=says)
 
 
-def _methods(outcome: Outcome, word: str) -> Block:
-    assessment = outcome.assessment
-    lines = assessment.methods
+def _methods(lines: Sequence[Any], chosen: str, word: str) -> Block:
     rows = [
         [
-            text(line.name + (" (chosen)" if line.name == assessment.method else "")),
+            text(line.name + (" (chosen)" if line.name == chosen else "")),
             num(line.in_sample),
             num(line.honest),
             num(line.optimism, "+.5f"),

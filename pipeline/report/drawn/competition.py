@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from pipeline.data.units import documents
 from pipeline.folds.relation import FEWEST, LEVELS, compare_folds, differ
 from pipeline.report import folds as printed
 from pipeline.report import init as seen_pages
@@ -58,7 +59,10 @@ def _lengths(disk: Disk) -> Block:
     """How long rows of train and test are, in characters."""
     counts = {
         who: np.array([sum(map(len, row)) for row in table.texts])
-        for who, table in (("train", disk.tables.train), ("test", disk.tables.test))
+        for who, table in (
+            ("train", documents(disk.tables.train, disk.competition.task)),
+            ("test", documents(disk.tables.test, disk.competition.task)),
+        )
         if len(table)
     }
     whole = np.concatenate(list(counts.values()))
@@ -113,8 +117,10 @@ def _printed(said: str, number: bool, place: int) -> Cell:
 
 def folds(disk: Disk) -> Iterator[Block]:
     """How even the folds are, and whether they ask what test asks."""
-    competition, frozen = disk.competition, disk.folds
-    found = printed.facts(frozen, competition, disk.tables.train)
+    competition, task = disk.competition, disk.competition.task
+    train, test = documents(disk.tables.train, task), documents(disk.tables.test, task)
+    frozen = disk.folds if disk.shape != "documents" else disk.folds_of(train)
+    found = printed.facts(frozen, competition, train)
     groups, settings = found["groups"], competition.folds
     yield Cards(
         cards=[
@@ -125,16 +131,16 @@ def folds(disk: Disk) -> Iterator[Block]:
         ]
     )
     asked, ours = compare_folds(
-        disk.tables.train,
-        disk.tables.test,
+        train,
+        test,
         frozen.fold_of_row,
         settings.near_threshold,
         settings.group_columns,
     )
     apart = differ(asked, ours)
-    lines = printed.lines(found, competition, disk.tables.train.source)
+    lines = printed.lines(found, competition, train.source)
     yield Says(says=[line.strip() for line in lines[1:]], warns=[] if apart is None else [apart])
-    numeric = competition.task.problem_type.numeric
+    numeric = task.problem_type.numeric or disk.shape != "numbers"
     named = list(found["table"][0]["targets"])
     shown = named if len(named) <= printed.WIDEST else []
     first = [line for line in found["table"] if line["repeat"] == 0]

@@ -15,20 +15,19 @@ from pipeline.base import Competition, Paths, UsageError, read_json
 from pipeline.base.errors import PipelineError
 from pipeline.data import Table, Tables, load
 from pipeline.ensemble import Outcome
+from pipeline.ensemble.texts.outcome import TextOutcome
 from pipeline.folds import Folds
 from pipeline.folds.frozen import read_frozen
 from pipeline.metrics import Metric, get_metric
 from pipeline.oof.predictions import complete_runs
 from pipeline.oof.runs import find_runs
+from pipeline.setup.detection.tags import by_documents, of_units
 from pipeline.setup.inspection.inspect import Inspection, look
-from pipeline.submissions.build import BuildRequest, BuiltSubmission, make
+from pipeline.submissions.build import BuildRequest
+from pipeline.submissions.built import Built, make_any
 from pipeline.team import CompetitionView
 
 Value = TypeVar("Value")
-NOT_OF_UNITS = (
-    "the report and the wrap-up do not show {0} yet; pipeline.ensemble prints the scores, "
-    "pipeline.folds the folds and pipeline.ledger what was sent"
-)
 
 
 class Disk:
@@ -57,6 +56,10 @@ class Disk:
             "folds", lambda: read_frozen(self.competition, self.paths, self.tables.train)
         )
 
+    def folds_of(self, documents: Table) -> Folds:
+        """The same of *documents*, whose units the rows are."""
+        return read_frozen(self.competition, self.paths, documents)
+
     @cached_property
     def train(self) -> Table:
         """The training rows in the order of the folds."""
@@ -65,7 +68,14 @@ class Disk:
     @cached_property
     def seen(self) -> Inspection:
         """What `pipeline.init` sees."""
-        return look(self.competition, self.tables, self.root)
+        found = look(*by_documents(self.competition, self.tables), self.root)
+        return of_units(found, self.competition, self.tables, self.root)
+
+    @property
+    def shape(self) -> str:
+        """What rows are, for what is shown of them: numbers, texts or documents."""
+        kind = self.competition.task.problem_type
+        return "documents" if kind.units else kind.predictions
 
     @property
     def contest(self) -> CompetitionView:
@@ -87,19 +97,28 @@ class Disk:
         return complete_runs(self.paths.runs)
 
     @property
-    def made(self) -> BuiltSubmission:
+    def made(self) -> Built:
         """The ensemble of all complete runs, as `pipeline.ensemble` makes it now."""
         return self._once("made", self._make)
 
     @property
     def outcome(self) -> Outcome:
-        """All that was found of it."""
-        return self.made.outcome
+        """All that was found of it, of numbers."""
+        found = self.made.outcome
+        assert isinstance(found, Outcome), "asked where answers are texts"
+        return found
 
-    def _make(self) -> BuiltSubmission:
+    @property
+    def texts(self) -> TextOutcome:
+        """The same of texts."""
+        found = self.made.outcome
+        assert isinstance(found, TextOutcome), "asked where answers are numbers"
+        return found
+
+    def _make(self) -> Built:
         train = "python -m pipeline.cv --model NAME"
         runs, notes = find_runs(self.paths, [], False, self.competition.folds, train)
-        return make(self.root, self.competition, BuildRequest(runs=runs), notes)
+        return make_any(self.root, self.competition, BuildRequest(runs=runs), notes)
 
     @property
     def honest(self) -> np.ndarray:
@@ -125,14 +144,11 @@ class Disk:
 
     def need_files(self) -> None:
         """Raise DataError or UsageError where the competition itself cannot be read or shown."""
-        kind = self.competition.task.problem_type
-        if kind.units or kind.generates:
-            raise UsageError(NOT_OF_UNITS.format(kind.written["label"]))
         _ = self.tables, self.metric
 
     def need_runs(self) -> None:
         """Raise UsageError where no run has been trained."""
         if not self.complete:
             raise UsageError(
-                "no run is complete yet. Train one: python -m pipeline.cv --model linear"
+                "no run is complete yet. Train one: python -m pipeline.cv --model NAME"
             )

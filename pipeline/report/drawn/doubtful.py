@@ -16,7 +16,7 @@ from pipeline.base import UsageError
 from pipeline.base.files import commit_text
 from pipeline.metrics.label_doubt import LabelDoubts, label_doubts
 from pipeline.report.drawn.disk import Disk
-from pipeline.report.drawn.errors import Errors, errors_of
+from pipeline.report.drawn.wrong import Errors, errors_of
 
 HEADER = ("id", "looks wrong", "doubt", "label", "answer")
 
@@ -29,10 +29,13 @@ def write_doubtful(disk: Disk, path: Path) -> str:
     if path.exists():
         raise UsageError(f"--doubtful {path} is there already; name another file, or delete it")
     disk.need_files()
+    if disk.shape != "numbers":
+        said = disk.competition.task.problem_type.written["label"]
+        raise UsageError(f"--doubtful lists doubtful labels of rows; it does not list {said} yet")
     disk.need_runs()
     found = errors_of(disk)
     doubts = label_doubts(found.kind, found.truth, found.predicted)
-    commit_text(path, as_csv(found, doubts, list(disk.outcome.evidence.names)))
+    commit_text(path, as_csv(found, doubts, list(found.names)))
     judged = int(np.isfinite(doubts.score).sum())
     share = doubts.flagged.sum() / max(judged, 1)
     return (

@@ -1,25 +1,19 @@
 """The page about errors: which rows the ensemble gets wrong, and where such rows are many.
 
-All of it is said of the honest predictions: each row predicted by what was fitted without its fold,
-before any decision. The error of a row is the distance of its prediction from its label, the mean
-over columns; of one class of several it is the probability that the other classes got, so it goes
-from 0 to 1.
+What an error is, is said by `wrong`.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
-from pipeline.data import Table as Rows
-from pipeline.ensemble.assessment import score_or_none
-from pipeline.problems.problem import Problem
 from pipeline.report.drawn.charts import Tips, bars, dots, ranges
 from pipeline.report.drawn.curves import spread, thresholds
 from pipeline.report.drawn.disk import Disk
 from pipeline.report.drawn.document import Block, Cards, Cell, Says, Table, clean, num, text
-from pipeline.setup.inspection.description import bins
+from pipeline.report.drawn.wrong import Errors, Slice, errors_of
+from pipeline.report.ensemble import happened
 
 WORST, DOUBTFUL, POINTS = 100, 50, 1200
 FEW_ROWS = 20
@@ -28,88 +22,25 @@ LEVELS = (2, 20)
 CALIBRATION = 10
 
 
-@dataclass(frozen=True, eq=False)
-class Errors:
-    """Errors of n rows."""
-
-    kind: Problem
-    rows: Rows
-    truth: np.ndarray
-    """(n, t)."""
-    target: np.ndarray
-    """(n, k) the truth in the shape of predictions."""
-    predicted: np.ndarray
-    """(n, k)."""
-    members: Sequence[np.ndarray]
-    """M arrays (n, k)."""
-    outputs: Sequence[str]
-    classes: Sequence[str]
-
-    def of(self, predicted: np.ndarray) -> np.ndarray:
-        """(n,) the error of each row."""
-        off = np.abs(self.target - predicted)
-        # of one class of several, what the others got is what its own lacks
-        return np.asarray(off.sum(axis=1) / 2 if self.kind.exclusive else off.mean(axis=1))
-
-    def label(self, row: int) -> str:
-        """The label of a row in words."""
-        return self.kind.label_text(self.truth[row], self.classes)
-
-    def said(self, values: np.ndarray) -> str:
-        """A prediction (k,) in words."""
-        if self.kind.numeric:
-            return ", ".join(f"{value:.2f}" for value in values)
-        if len(values) == 1:
-            return f"{values[0]:.2f}"
-        if self.kind.exclusive:
-            top = int(values.argmax())
-            return f"{self.outputs[top]} {values[top]:.2f}"
-        shown = np.flatnonzero(values >= 0.5).tolist() or [int(values.argmax())]
-        return ", ".join(f"{self.outputs[place]} {values[place]:.2f}" for place in shown)
-
-
-def errors_of(disk: Disk) -> Errors:
-    """Those of the ensemble of all complete runs, by its honest predictions."""
-    evidence, competition = disk.outcome.evidence, disk.competition
-    return Errors(
-        kind=evidence.kind,
-        rows=disk.train,
-        truth=evidence.truth,
-        target=evidence.kind.expand(evidence.truth, evidence.given.columns),
-        predicted=disk.honest,
-        members=evidence.oof,
-        outputs=competition.outputs,
-        classes=competition.task.classes,
-    )
-
-
 def errors(disk: Disk) -> Iterator[Block]:
     """Scatter or confusion, calibration, slices, the worst rows, doubtful labels."""
     disk.need_runs()
-    evidence, competition = disk.outcome.evidence, disk.competition
     found = errors_of(disk)
     off = found.of(found.predicted)
     order = np.argsort(-np.nan_to_num(off, nan=-1.0), kind="stable")
-    worst = order[:WORST].tolist()
-    unit = "in the label's unit" if found.kind.numeric else "of 1: the probability that was amiss"
+    worst = [row for row in order[:WORST].tolist() if off[row] > 0]
     yield Cards(
         cards=[
-            ("mean error", f"{np.nanmean(off):.4f}", unit),
+            ("mean error", f"{np.nanmean(off):.4f}", found.unit),
             ("half of the rows", f"{np.nanmedian(off):.4f}", "have a smaller error"),
             ("one row in twenty", f"{np.nanquantile(off, 0.95):.4f}", "has a larger error"),
             ("share of the worst", f"{_share(off):.0%}", "of all errors come from 5 % of rows"),
         ]
     )
-    yield from _picture(found, worst)
+    yield from PICTURES[disk.shape](disk, found, worst)
     yield from _slices(disk, found, off)
-    names = evidence.names
-    header = [
-        "row",
-        "error",
-        "label",
-        "ensemble",
-        *map(clean, [*names, *competition.columns.texts]),
-    ]
+    named = [*found.names, *disk.competition.columns.texts]
+    header = ["row", "error", "label", "ensemble", *map(clean, named)]
     yield Table(
         title=f"The {len(worst)} worst rows",
         header=header,
@@ -130,14 +61,14 @@ def _row(found: Errors, row: int, off: float) -> list[Cell]:
     return [
         text(found.rows.ids[row], longest=60),
         num(off),
-        text(found.label(row), longest=120),
+        text(found.label(row), longest=300),
         text(found.said(found.predicted[row])),
         *(text(found.said(member[row])) for member in found.members),
         *(text(each) for each in found.rows.texts[row]),
     ]
 
 
-def _picture(found: Errors, worst: Sequence[int]) -> Iterator[Block]:
+def _picture(disk: Disk, found: Errors, worst: Sequence[int]) -> Iterator[Block]:
     """What was predicted against what is true."""
     if found.kind.numeric:
         for place, name in enumerate(found.outputs[:3]):
@@ -149,6 +80,35 @@ def _picture(found: Errors, worst: Sequence[int]) -> Iterator[Block]:
         yield _confusion(found)
     yield _reliability(found)
     yield from thresholds(found.target, found.predicted, found.outputs)
+
+
+def _fates(disk: Disk, found: Errors, worst: Sequence[int]) -> Iterator[Block]:
+    """What happened to entities, or answers."""
+    told = happened(disk.outcome)
+    assert told is not None, "rows are units"
+    names, counts = told
+    rows = [
+        [
+            text(name, longest=60),
+            *(num(each, ",.0f", heat=round(70 * each / max(sum(line), 1))) for each in line),
+        ]
+        for name, line in counts.items()
+    ]
+    yield Table(
+        title="What happened to honest predictions",
+        header=["", *names],
+        rows=rows,
+        says=["each entity or answer once, and such as were found where none is"],
+    )
+
+
+def _nothing(disk: Disk, found: Errors, worst: Sequence[int]) -> Iterator[Block]:
+    """Texts have no picture."""
+    yield from ()
+
+
+PICTURES = {"numbers": _picture, "texts": _nothing, "documents": _fates}
+"""What rows are (`Disk.shape`) -> what is drawn of them."""
 
 
 def _scatter(found: Errors, worst: Sequence[int], place: int, name: str) -> Block:
@@ -263,33 +223,20 @@ def _mixed_up(counts: np.ndarray, names: Sequence[str]) -> Block:
     return Table(title="Classes taken for others", header=["true", "predicted", "rows"], rows=rows)
 
 
-Slice = tuple[str, str, np.ndarray]
-"""What the rows are cut by, the name of the part, which rows."""
-
-
 def slices_of(disk: Disk, found: Errors) -> Iterator[Slice]:
     """By label, length, overlap, further columns and folds."""
-    competition, evidence = disk.competition, disk.outcome.evidence
-    if found.kind.numeric and len(found.outputs) == 1:
-        values = found.truth[:, 0]
-        edges, names = bins(values, competition.task.label_range)
-        part = np.searchsorted(edges, values, side="right") - 1
-        for place, name in enumerate(names):
-            yield "label", name, part == place
-    for each in found.kind.divisions(found.truth, competition.columns.targets, found.classes)[:30]:
-        for place, name in enumerate(each.names[:30]):
-            yield "label", name, each.class_of_row == place
-    if evidence.facts is not None:
-        count = len(evidence.facts.names) - len(evidence.facts.levels)
-        for place, name in enumerate(evidence.facts.names[:count]):
-            yield from _quarters(name, evidence.facts.values[:, place])
+    yield from found.label_slices(disk.competition.columns.targets)
+    if found.facts is not None:
+        count = len(found.facts.names) - len(found.facts.levels)
+        for place, name in enumerate(found.facts.names[:count]):
+            yield from _quarters(name, found.facts.values[:, place])
     for name, column in found.rows.features.items():
         values, part = np.unique(column.astype(str), return_inverse=True)
         if LEVELS[0] <= len(values) <= LEVELS[1]:
             for place, value in enumerate(values):
                 yield name, str(value) or "(empty)", part == place
-    for fold in sorted(evidence.folds):
-        yield "fold", str(fold), evidence.fold_of_row == fold
+    for fold in np.unique(found.fold_of_row).tolist():
+        yield "fold", str(fold), found.fold_of_row == fold
 
 
 def _quarters(name: str, values: np.ndarray) -> Iterator[Slice]:
@@ -310,8 +257,7 @@ def _quarters(name: str, values: np.ndarray) -> Iterator[Slice]:
 
 def _slices(disk: Disk, found: Errors, off: np.ndarray) -> Iterator[Block]:
     """The error of each slice, with its range, and of each run there."""
-    outcome = disk.outcome
-    evidence, metric = outcome.evidence, outcome.metric
+    metric = found.metric
     of_members = [found.of(member) for member in found.members]
     rows, drawn = [], []
     whole = float(np.nanmean(off))
@@ -329,7 +275,7 @@ def _slices(disk: Disk, found: Errors, off: np.ndarray) -> Iterator[Block]:
                 num(count, ",.0f"),
                 num(mean),
                 num(mean / whole if whole else None, ".2f"),
-                num(score_or_none(metric, evidence.truth[here], found.predicted[here])),
+                num(found.score(here)),
                 *(num(float(each[here].mean())) for each in of_members),
             ]
         )
@@ -354,7 +300,7 @@ def _slices(disk: Disk, found: Errors, off: np.ndarray) -> Iterator[Block]:
     header = ["by", "slice", "rows", "mean error", "times the mean", f"{metric.name} in it"]
     yield Table(
         title="Slices",
-        header=[*header, *map(clean, evidence.names)],
+        header=[*header, *map(clean, found.names)],
         rows=rows,
         says=[
             f"{metric.name} inside a slice of labels says little, as the labels there are alike; "
@@ -372,13 +318,14 @@ def _doubtful(disk: Disk, found: Errors) -> Iterator[Block]:
         )
         return
     least = np.min([found.of(member) for member in found.members], axis=0)
-    order = np.argsort(-np.nan_to_num(least, nan=-1.0), kind="stable")[:DOUBTFUL].tolist()
-    named = [*disk.outcome.evidence.names, *disk.competition.columns.texts]
+    order = np.argsort(-np.nan_to_num(least, nan=-1.0), kind="stable")[:DOUBTFUL]
+    order = order[least[order] > 0]
+    named = [*found.names, *disk.competition.columns.texts]
     header = ["row", "least error", "label", "ensemble", *map(clean, named)]
     yield Table(
         title="Doubtful labels",
         header=header,
-        rows=[_row(found, row, least[row]) for row in order],
+        rows=[_row(found, row, least[row]) for row in order.tolist()],
         says=[
             "rows that no run comes near to: read them; the label may be wrong, or all runs lack "
             "the same thing. Labels are never changed here"

@@ -69,13 +69,6 @@ def write(found: Competition, root: Path, quick: bool = False, language: str = "
 def report_line(found: Competition, root: Path, refresh: bool) -> str:
     """Where the report of *found* lies, written anew where *refresh* is asked for."""
     path = report_path(root, found.name)
-    kind = found.task.problem_type
-    if kind.units or kind.generates:
-        from pipeline.report.drawn.disk import NOT_OF_UNITS
-
-        shown = kind.written["label"]
-        told = NOT_OF_UNITS.format(shown) if refresh else f"not of {shown} yet"
-        return f"report: {told}"
     if refresh:
         write(found, root)
         return f"report: {path} ({size_text(path.stat().st_size)})"

@@ -238,10 +238,10 @@ def _live_events(disk: Disk) -> list[list[Any]]:
 def cost(disk: Disk) -> Iterator[Block]:
     """Minutes against what they brought."""
     disk.need_runs()
-    outcome = disk.outcome
+    made, outcome = disk.made, disk.made.outcome
     word = "claimed" if outcome.doubts else "honest"
     rows, points = [], []
-    for line, manifest in zip(outcome.assessment.members, outcome.members.manifests, strict=True):
+    for line, manifest in zip(made.lines, outcome.manifests, strict=True):
         try:
             seconds = seconds_of(disk.paths, line.name, dict(manifest))
         except PipelineError:
@@ -268,7 +268,7 @@ def cost(disk: Disk) -> Iterator[Block]:
     yield Cards(
         cards=[
             ("minutes in all", f"{sum(known):,.1f}", "training and prediction, all folds"),
-            (f"{word} score", f"{outcome.honest:.4f}", f"{outcome.assessment.method} of all runs"),
+            (f"{word} score", f"{outcome.honest:.4f}", f"{made.method} of all runs"),
             ("time", clock_text(60 * sum(known)), f"of {plural(len(points), 'run')} that tell it"),
         ]
     )

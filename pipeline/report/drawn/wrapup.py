@@ -232,7 +232,7 @@ def _results(disk: Disk) -> Iterator[Block | Ask]:
 
 def _gained(disk: Disk) -> Iterator[Block]:
     disk.need_runs()
-    outcome = disk.outcome
+    outcome = disk.made.outcome
     gain = outcome.over_single
     yield Says(
         says=[
