@@ -453,3 +453,16 @@ def test_a_file_per_row_in_folders_of_training_and_validation(tmp_path):
     read = load(config, tmp_path)
     assert (config.columns.id, len(read.train)) == ("info.id", 60)
     assert sorted(read.test.ids) == test["id"].tolist()
+
+
+def test_rows_that_are_named_by_their_texts(tmp_path):
+    folder = tmp_path / "data"
+    train, test, sample = competition(folder)
+    train, test = (frame.drop(columns="id") for frame in (train, test))
+    train["title"] = train["title"] + " of the day"
+    test["title"] = test["title"] + " of the night"
+    sample = pd.DataFrame({"title": test["title"], "topic": "art"})
+    save(folder, train=train, test=test, sample_submission=sample)
+    lines = submission(tmp_path, folder)
+    right = ["money", "art", "state"] * 4
+    assert lines[1:] == list(map(list, zip(test["title"], right, strict=True)))

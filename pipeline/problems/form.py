@@ -13,6 +13,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from os.path import commonprefix
+from shlex import quote
 from typing import Literal, Protocol
 
 import numpy as np
@@ -208,14 +209,18 @@ def refuse_contradiction(
         return
     if all(map(is_number, told)) and any(map(is_number, classes)):
         return  # dummy answers, such as 0 everywhere
-    example = " ".join(f"{name}={place}" for place, name in enumerate(classes[:3]))
+    example = " ".join(quote(f"{name}={place}") for place, name in enumerate(classes[:3]))
     raise DataError(
         f"the sample submission shows {_few(told)}, the classes of train are {_few(classes)}: "
         "which class is written how? Set task.class_codes to what is written for each of "
         f"task.classes, in their order (init: --class-codes {example}"
         f"{' …' if len(classes) > 3 else ''}, with the organiser's codes); where the classes "
         "are right as they are, set it to the same as task.classes (init: --class-codes as-is)"
+        f"{WRITTEN_TEXTS if any(len(name.split()) > 2 for name in classes) else ''}"
     )
+
+
+WRITTEN_TEXTS = "; where they are texts that are to be written, say so (init: --problem text)"
 
 
 def unlabelled_among(classes: Sequence[str], shown: Sequence[str]) -> bool:

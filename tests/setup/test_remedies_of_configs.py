@@ -95,8 +95,54 @@ def first_words(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(topic=frame["title"].str.split().str[0])
 
 
+def row_per_word(folder: Path) -> None:
+    """A word and its tag in each row; where a text begins, its number."""
+    rows = [["Bo", "B-PS"], ["saw", "O"], ["Rome", "B-LC"]]
+    for name, count in (("train", 12), ("test", 6)):
+        cells = [
+            [str(row) if at == 0 else "", *each]
+            for row in range(count)
+            for at, each in enumerate(rows)
+        ]
+        frame = pd.DataFrame(cells, columns=["Sentence #", "Word", "Tag"])
+        save(folder, **{name: frame if name == "train" else frame.drop(columns="Tag")})
+    (folder / SAMPLE).unlink()
+
+
+def unit_per_line(folder: Path) -> None:
+    for name in (TRAIN, TEST):
+        frame = pd.read_csv(folder / name, dtype=str, keep_default_na=False)
+        lines = [
+            "\n" * bool(number and at) + "\t".join(cells)
+            for at, (number, *cells) in enumerate(frame.to_numpy().tolist())
+        ]
+        (folder / name).with_suffix(".txt").write_text("\n".join(lines), encoding="utf-8")
+        (folder / name).unlink()
+
+
+def spans_inside(folder: Path) -> None:
+    """As Doccano exports them: a list of spans in each row."""
+    spans("11")(folder)
+    train = pd.read_csv(folder / TRAIN, dtype=str)
+    told = train.assign(label=json.dumps([[0, 2, "PS"], [7, 11, "LC"]])).to_dict("records")
+    rows = [json.dumps({**row, "label": json.loads(row["label"])}) for row in told]
+    (folder / "train.jsonl").write_text("\n".join(rows), encoding="utf-8")
+    without(TRAIN, "train_spans.csv")(folder)
+
+
+def spans_outside(folder: Path) -> None:
+    lines = (folder / "train.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
+    told = [[row["id"], *span] for row in rows for span in row["label"]]
+    marks = pd.DataFrame(told, columns=["id", "start", "end", "label"])
+    save(folder, train=pd.DataFrame(rows).drop(columns="label"), train_spans=marks)
+    (folder / "train.jsonl").unlink()
+
+
 ANSWERS = labels(*(json.dumps([f"an answer in {row} words"]) for row in range(60)))
 FOLDERS = [
+    (row_per_word, "", "with an empty line between two texts", unit_per_line),
+    (spans_inside, "", "Write them into train_spans.csv beside it", spans_outside),
     (tagged, "", "or write such a column into both files", listed),
     (rows_of_spans, "", "rows into train_spans.csv (id, start, end, label)", texts_and_spans),
     (spans("99"), "", "Mend these", cell("train_spans.csv", "end", "11", 0)),

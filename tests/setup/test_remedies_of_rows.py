@@ -242,6 +242,22 @@ ROWS: list[Case] = [
         "or name a column per target",
         both(labels("a-x", "b-y", "a-y"), assigned(SAMPLE, topic="a-x")),
     ),
+    (
+        both(
+            labels("it is on money", "it is on art", "it is of state"), assigned(SAMPLE, topic="x")
+        ),
+        "",
+        "(init: --class-codes 'it is on art=0' 'it is on money=1' 'it is of state=2'",
+        "--class-codes 'it is on art=0' 'it is on money=1' 'it is of state=2'",
+    ),
+    (
+        both(
+            labels("it is on money", "it is on art", "it is of state"), assigned(SAMPLE, topic="x")
+        ),
+        "",
+        "say so (init: --problem text)",
+        "--problem text",
+    ),
     # texts
     (
         as_before(TRAIN),

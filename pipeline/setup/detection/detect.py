@@ -33,12 +33,7 @@ from pipeline.setup.detection.heads import find_heads, heads_classes
 from pipeline.setup.detection.inputs import find_entities, find_inputs, opened, say_unused
 from pipeline.setup.detection.joins import find_joins, refuse_spans, spelled
 from pipeline.setup.detection.joins import widened as with_joins
-from pipeline.setup.detection.names import (
-    TARGETS,
-    ask_bare_sample,
-    ask_names,
-    target_rank,
-)
+from pipeline.setup.detection.names import TARGETS, ask_bare_sample, ask_names, target_rank
 from pipeline.setup.detection.profile import Profile, profile_of, profiles_of
 from pipeline.setup.detection.spans import Spanned, find_spans, span_columns, span_task
 from pipeline.setup.detection.tags import Tagged, find_tags, tag_columns, tag_task
@@ -307,10 +302,13 @@ def _columns(
     """Which column is what; empty where it takes a flag."""
     only_train = [name for name in seen.profiles if name not in {*seen.in_test, id_column}]
     refuse_spans(seen.train, seen.test, id_column, seen.files.train.name)
-    if overrides.problem is None or not problem_of(overrides.problem).generates:
+    if overrides.problem is None or problem_of(overrides.problem).units:
         refuse_tags(seen.train, only_train, seen.files.train.name)
     targets = find_targets(seen.train, seen.profiles, only_train, answers, overrides, choices)
     shared = _shared(seen, id_column, targets)
+    own = seen.profiles.get(id_column)
+    if own and own.natural and not any(each.sentence_like for each in shared.values()):
+        shared = {id_column: own, **shared}  # rows are named by their texts
     known = [name for name in targets if name in seen.in_test]
     forms = [name for name in shared if other_form(seen.train, seen.profiles, name, known)]
     shared = {name: profile for name, profile in shared.items() if name not in forms}
@@ -324,7 +322,7 @@ def _columns(
         id=id_column,
         texts=inputs.texts or list(shared)[:1] or [id_column],
         targets=targets,
-        features=[name for name in shared if name not in inputs.texts],
+        features=[name for name in shared if name not in (*inputs.texts, id_column)],
         template=inputs.template,
         entities=[each for each in entities if each.text in inputs.texts] if marked else [],
     )

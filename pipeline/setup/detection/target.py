@@ -244,6 +244,16 @@ def _decided(source: pd.Series, copy: pd.Series) -> float:
 
 
 LOOKED_AT = 200
+BY_WORD = (
+    "{0} has a row per word: column {1!r} holds the tag of one. Expected a row per text. Write "
+    "train and test as train.txt and test.txt, a word and its tag (of test the word) per line, "
+    "parted by a tab, with an empty line between two texts (docs/how-to-tags.md)"
+)
+BY_SPAN = (
+    "{0}: column {1!r} holds a list of spans (start, end, label) in each row. Write them into "
+    "train_spans.csv beside it (id, start, end, label), a row for each, and leave the column out: "
+    "they become tags"
+)
 IOB = re.compile(rf"({TAG.pattern})( ({TAG.pattern}))+")
 
 
@@ -252,6 +262,9 @@ def refuse_tags(train: pd.DataFrame, only_train: Sequence[str], name: str) -> No
     listed = []
     for column in only_train:
         values = train[column].iloc[:LOOKED_AT]
+        tags = {value.strip() for value in values}
+        if {tag[:2] for tag in tags} >= {"O", "B-"} and all(map(TAG.fullmatch, tags)):
+            raise DataError(BY_WORD.format(name, column))
         lists = [_list(value) for value in values]
         if all(value is not None for value in lists):
             tags = [tag for value in lists for tag in value or []]
@@ -260,12 +273,25 @@ def refuse_tags(train: pd.DataFrame, only_train: Sequence[str], name: str) -> No
                 raise DataError(_tagging(name, column, partner))
             if partner := _partner(train, column, lists):
                 raise DataError(_tagging(name, column, partner))
+            if any(map(_spans, lists)):
+                raise DataError(BY_SPAN.format(name, column))
             if not separator_of(list(map(str, pd.unique(train[column])))):
                 listed.append(column)
         if all(IOB.fullmatch(value.strip()) or value.strip() == "O" for value in values):
             raise DataError(_tagging(name, column, "the words"))
     if listed and listed == list(only_train):
         raise DataError(_listing(name, listed[0]))
+
+
+def _spans(found: list[Any] | None) -> bool:
+    """Whether a list holds spans of a text, such as [[0, 4, "PER"]]."""
+    return bool(found) and all(
+        isinstance(span, list)
+        and len(span) == 3
+        and all(type(place) is int for place in span[:2])
+        and isinstance(span[2], str)
+        for span in found or []
+    )
 
 
 def _list(value: str) -> list[Any] | None:
