@@ -41,7 +41,8 @@ class PlainLoop:
         import torch
 
         device = torch.device(self.accelerator)
-        module.eval().to(device)
+        if module.training or module.device.type != device.type:  # a walk over all layers
+            module.eval().to(device)
         with torch.inference_mode():
             return [
                 module.predict_step(module.transfer_batch_to_device(batch, device, 0), number)
