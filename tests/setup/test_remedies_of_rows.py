@@ -247,8 +247,8 @@ ROWS: list[Case] = [
             labels("it is on money", "it is on art", "it is of state"), assigned(SAMPLE, topic="x")
         ),
         "",
-        "(init: --class-codes 'it is on art=0' 'it is on money=1' 'it is of state=2'",
-        "--class-codes 'it is on art=0' 'it is on money=1' 'it is of state=2'",
+        "(init: --class-codes 'it is of state=0' 'it is on art=1' 'it is on money=2'",
+        "--class-codes 'it is of state=0' 'it is on art=1' 'it is on money=2'",
     ),
     (
         both(
