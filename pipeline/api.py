@@ -31,8 +31,8 @@ from pipeline.base.parser import Parser
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pipeline.oof.members import Members
     from pipeline.report.drawn.disk import Disk
+    from pipeline.team.competition import Peer
 
 FRAME_PIXELS = 760
 Main = Callable[[Sequence[str] | None], int]
@@ -138,28 +138,28 @@ class Project:
         complete one), by id, in the order of the fold file.
 
         Labels and predictions are as in docs/architecture.md: the value; P(positive); for several
-        classes the class's number and a column RUN.CLASS for each; 0/1 and RUN.LABEL.
+        classes the class's number and a column RUN.CLASS for each; 0/1 and RUN.LABEL; of texts
+        all right answers, and the best candidate.
         """
         import pandas as pd
 
         disk, members = self._read(runs)
-        train = disk.train
-        found: dict[str, Any] = {}
-        assert train.targets is not None
-        for place, target in enumerate(self.competition.columns.targets):
-            found[target] = train.targets[:, place]
+        truth, ids = disk.contest.truth, disk.contest.ids["train"]
+        columns = truth.T if truth.ndim == 2 else [truth]
+        found: dict[str, Any] = dict(zip(self.competition.columns.targets, columns, strict=False))
         found["fold"] = disk.folds.fold_of_row[0]
-        found |= self._columns(members.names, members.oof)
-        return pd.DataFrame(found, index=pd.Index(train.ids, name=self.competition.columns.id))
+        found |= self._columns({each.name: each.oof for each in members})
+        return pd.DataFrame(found, index=pd.Index(ids, name=self.competition.columns.id))
 
     def test(self, *runs: str) -> "pd.DataFrame":
         """(m rows) the predictions of *runs* for the test rows, by id, each the mean of its folds'
-        learners; columns as in `oof`."""
+        learners, or the best candidate of the first of them; columns as in `oof`."""
         import pandas as pd
 
         disk, members = self._read(runs)
         index = pd.Index(disk.tables.test.ids, name=self.competition.columns.id)
-        return pd.DataFrame(self._columns(members.names, members.test), index=index)
+        found = self._columns({each.name: each.test for each in members})
+        return pd.DataFrame(found, index=index)
 
     def report(self, lang: str = "en", quick: bool = False) -> Report:
         """Write submissions/NAME-report.html and show it."""
@@ -172,28 +172,23 @@ class Project:
         found: dict[str, Any] = called(main, [*self._place, *self._config, *words])
         return found
 
-    def _read(self, runs: Sequence[str]) -> "tuple[Disk, Members]":
+    def _read(self, runs: Sequence[str]) -> "tuple[Disk, list[Peer]]":
         """The competition's files, and *runs* (none named: every complete one) beside them."""
-        from pipeline.oof.members import read_members
-        from pipeline.problems.text import refuse_texts
         from pipeline.report.drawn.disk import Disk
+        from pipeline.team.competition import read_named
 
-        refuse_texts(self.competition.task.problem_type, "a table of predictions in the notebook")
         disk = Disk(self.competition, self.root)
         if not runs:
             disk.need_runs()
-        test, holdout = disk.tables.test.ids, disk.contest.ids["holdout"]
-        outputs = self.competition.outputs
-        found = read_members(disk.paths, runs or disk.complete, disk.folds, outputs, test, holdout)
-        return disk, found
+        return disk, read_named(disk.paths, disk.contest, runs or disk.complete)
 
-    def _columns(self, names: Sequence[str], arrays: Sequence[Any]) -> dict[str, Any]:
+    def _columns(self, predicted: Mapping[str, Any]) -> dict[str, Any]:
         outputs = self.competition.outputs
         if len(outputs) == 1:
-            return {name: values[:, 0] for name, values in zip(names, arrays, strict=True)}
+            return {name: values.reshape(-1) for name, values in predicted.items()}
         return {
             f"{name}.{output}": values[:, place]
-            for name, values in zip(names, arrays, strict=True)
+            for name, values in predicted.items()
             for place, output in enumerate(outputs)
         }
 

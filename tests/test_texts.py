@@ -390,10 +390,15 @@ def test_what_cannot_do_texts_yet_says_so(blended, capsys, monkeypatch, main, mo
     assert "texts" in capsys.readouterr().err
 
 
-def test_the_notebook_blends_texts_and_shows_no_table_of_them(blended):
+def test_the_notebook_blends_texts_and_shows_what_each_member_says(blended):
     project = api.use(blended / "configs" / "facts.yaml", blended)
     blend = project.ensemble(dry_run=True)
     (alone,) = [line for line in blend.details["methods"] if line["name"] == blend.method]
     assert 0.2 < blend.honest <= alone["honest"], "never more than the method that is written"
-    with pytest.raises(Exception, match="does not read texts"):
-        project.oof()
+    said = project.oof("nearest")
+    assert list(said.columns) == ["text", "fold", "nearest"]
+    assert list(said.loc["0", "text"]) == facts(0)[1]
+    held = read_fold(parts(blended)[said.loc["0", "fold"]])[0]
+    place = held.valid_ids.tolist().index("0")
+    assert said.loc["0", "nearest"] == held.texts["valid"].texts[place][0]
+    assert project.test().shape == (6, 2)

@@ -134,7 +134,7 @@ def labelled_file(
         wrong = id_problems(ids) + problems
         return Checked(units, about(name, wrong), file.notes + about(name, told))
     same_ids, references = id_problems(ids, NUMBERED), None
-    if competition.task.problem_type.generates:
+    if competition.task.problem_type.predictions == "texts":
         inputs = [*columns.texts, *columns.features, *further, *view_columns(columns)]
         rows, references, problems, notes = answered(frame, ids, columns.targets[0], inputs)
         targets = competition.task.problem_type.reference_targets(references.tolist())

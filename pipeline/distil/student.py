@@ -93,7 +93,7 @@ def student_recipe(asked: Asked, ground: Ground) -> Recipe:
             f"{recipe.name} has {', '.join(own)} already: rows that are taught twice, or made of "
             "others, have no answer of their own. Leave it out"
         )
-    if competition.task.problem_type.units or competition.task.problem_type.generates:
+    if competition.task.problem_type.learnt_as != "rows":
         described = competition.task.problem_type.described
         problems.append(f"rows of {described} are not taught: a student is of whole rows")
     else:

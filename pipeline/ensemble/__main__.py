@@ -129,15 +129,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _blend(args: "Namespace", competition: Competition, news: dict[str, str]) -> None:
     """Fit, choose, score, print, write and, where asked, send; *news* gets what became of it."""
-    client, texts = _client(args), competition.task.problem_type.generates
-    if texts and args.figure:
-        raise UsageError("--figure draws numbers; it does not show texts yet: leave it out")
-    made: BuiltSubmission | BuiltTexts
-    if texts:
-        made = _make_texts(args, competition)
-    else:
-        with _told_of_calls(competition.task.metric):
-            made = _make(args, competition)
+    client, kind = _client(args), competition.task.problem_type.predictions
+    if kind != "numbers" and args.figure:
+        raise UsageError(f"--figure draws numbers; it does not show {kind} yet: leave it out")
+    makers: dict[str, Callable[..., BuiltSubmission | BuiltTexts]]
+    makers = {"numbers": _make, "texts": _make_texts}
+    with _told_of_calls(competition.task.metric):
+        made = makers[kind](args, competition)
     outcome = made.outcome
     message = args.message or _message(made)
     from pipeline.report import print_sent
@@ -166,7 +164,7 @@ def _blend(args: "Namespace", competition: Competition, news: dict[str, str]) ->
     news |= {"RUNS": " ".join(outcome.names), "SCORE": f"{outcome.honest:.6f}"}
     if written is not None:
         news["FILE"] = str(written.path)
-    if not args.dry_run and not texts:
+    if not args.dry_run:
         from pipeline.report.drawn.pages import report_line
 
         console.print(report_line(competition, Path(args.root), args.report), soft_wrap=True)

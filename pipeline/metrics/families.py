@@ -141,8 +141,10 @@ def _mean_of_texts(asked: Sequence[str], task: TaskConfig) -> Record:
 
 
 def _mean(asked: Sequence[str], task: TaskConfig) -> Record:
-    if task.problem_type.generates:
-        return _mean_of_texts(asked, task)
+    return MEANS[task.problem_type.predictions](asked, task)
+
+
+def _mean_of_numbers(asked: Sequence[str], task: TaskConfig) -> Record:
     records = []
     if task.problem_type.units:
         what = task.problem_type.written["label"]
@@ -179,6 +181,8 @@ def _mean(asked: Sequence[str], task: TaskConfig) -> Record:
     )
 
 
+MEANS: dict[str, Family] = {"numbers": _mean_of_numbers, "texts": _mean_of_texts}
+"""What predictions are (`Problem.predictions`) -> the mean of several metrics."""
 FAMILIES: dict[str, Family] = {
     "bleu": _bleu,
     "rouge-1": _rouge(partial(texts.rouge_n, 1), "rouge-1(mean)"),

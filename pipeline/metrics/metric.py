@@ -170,11 +170,10 @@ def get_metric(name: str, task: TaskConfig, root: Path | None = None) -> Metric:
     Raises UsageError naming the metrics that fit, or the nearest name.
     """
     classes = tuple(task.classes)
-    if ":" in name and ((kind := task.problem_type).units or kind.generates):
-        more = "" if kind.spans or kind.generates else ", f-beta(5), entity-f1(TYPE)"
+    if ":" in name and not (kind := task.problem_type).own_metrics:
         raise UsageError(
             f"the metric {name!r}: functions of your own do not score {kind.written['label']} yet; "
-            f"there are {', '.join(fitting(task.problem))}{more}"
+            f"there are {', '.join(fitting(task.problem))}{kind.further_metrics}"
         )
     if ":" in name:
         function, known_as = _find(name, root or Path()), task.problem_type.name

@@ -59,13 +59,9 @@ class LearnerKind:
 
     def factory_for(self, problem: Problem) -> str:
         """What makes its factory for a *problem*; empty where it cannot learn that."""
-        if problem.generates:
-            return self.texts
-        if problem.spans:
-            return self.spans
-        if problem.units:
-            return self.units
-        return self.factory if self.rows else ""
+        alone = self.factory if self.rows else ""
+        every = {"rows": alone, "units": self.units, "spans": self.spans, "texts": self.texts}
+        return every[problem.learnt_as]
 
 
 LEARNERS = {

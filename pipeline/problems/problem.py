@@ -104,14 +104,19 @@ class Problem(ABC):
     for each unit."""
     documents_as: ClassVar[str] = ""
     """Of units: the type that documents are of where only they are looked at, with the labels that
-    `document_labels` gives."""
+    `document_labels` gives; of texts the type of their lengths."""
     own_decisions: ClassVar[tuple[str, ...]] = ()
     """Decisions (`ensemble.decisions.candidates`) that are for this type alone."""
     predictions: ClassVar[Literal["numbers", "texts"]] = "numbers"
-    """What learners say of a row; rooms that treat the two in their own ways have tables by it."""
-    generates: ClassVar[bool] = False
-    """Whether predictions are texts (`pipeline.data.candidates`): right answers are then those of
-    `Table.references`, and targets are numbers that stand for them."""
+    """What learners say of a row; rooms that treat the two in their own ways have tables by it.
+    Where it is texts (`pipeline.data.candidates`), right answers are those of `Table.references`,
+    and targets are numbers that stand for them."""
+    learnt_as: ClassVar[Literal["rows", "units", "spans", "texts"]] = "rows"
+    """Which of a learner's factories learns it (`pipeline.models.registry.LearnerKind`)."""
+    own_metrics: ClassVar[bool] = True
+    """Whether a function of the user's own may score it."""
+    further_metrics: ClassVar[str] = ""
+    """Metrics with something in parentheses, for a message that lists others."""
     first_recipe: ClassVar[str] = "linear"
     """The recipe that is proposed for a first run: no download, soon done."""
     stored: ClassVar[type] = np.float32
@@ -254,7 +259,7 @@ class Problem(ABC):
         that are missing, and those that are none."""
         return float(len(said ^ right))
 
-    # Texts as answers; only where `generates` says so.
+    # Texts as answers; only where `predictions` says so.
 
     def reference_targets(self, references: Sequence[Sequence[str]]) -> np.ndarray:
         """(n, t) numbers that stand for the right answers of n rows; folds look at them, and other
@@ -311,6 +316,11 @@ class Problem(ABC):
     def by_class(self, predicted: np.ndarray) -> np.ndarray:
         """Predictions (n, k) with one column per entry of task.classes, where there are any."""
         return predicted
+
+    def alike(self, rows: int, k: int, limits: tuple[float, float]) -> np.ndarray:
+        """Predictions of so many *rows* that are all the same, to try a file with; (rows, *k*) in
+        the middle of the *limits* of labels, or of probabilities."""
+        return np.full((rows, k), sum(limits) / 2 if self.numeric else 0.5)
 
     @abstractmethod
     def as_labels(self, predicted: np.ndarray, limits: tuple[float, float]) -> np.ndarray:

@@ -200,6 +200,8 @@ class Span(Problem):
     spread = "numbers"
     units = True
     spans = True
+    learnt_as = "spans"
+    own_metrics = False
     column_word = "columns"
     first_recipe = "crf"
     own_decisions = ("limits of answers",)

@@ -211,6 +211,9 @@ class Tags(SumsToOne, OneClass):
     usual_loss = "cross-entropy"
     alone = "accuracy"
     units = True
+    learnt_as = "units"
+    own_metrics = False
+    further_metrics = ", f-beta(5), entity-f1(TYPE)"
     column_word = "tags"
     first_recipe = "crf"
     documents_as = "multilabel"

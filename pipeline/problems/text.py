@@ -31,11 +31,11 @@ class Text(Problem):
     described = "text (written by the model: a summary, a translation)"
     target_kind = "numbers"
     predictions = "texts"
-    generates = True
+    learnt_as = "texts"
+    own_metrics = False
     usual_loss = "mse"
     first_recipe = "nearest"
-    looked_at_as: ClassVar[str] = "regression"
-    """What answers are where only they are looked at: a length."""
+    documents_as = "regression"
     scored_by_log_odds = False
     alone = "Pearson"
     spread = "numbers"
@@ -86,6 +86,10 @@ class Text(Problem):
         """What can be said of an answer by its numbers."""
         return f"an answer of {values[0]:.0f} characters"
 
+    def alike(self, rows: int, k: int, limits: tuple[float, float]) -> np.ndarray:
+        """(rows,) the same word."""
+        return np.full(rows, "text", dtype=object)
+
     def as_labels(self, predicted: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
         """As they are: nothing is left to decide about a text."""
         return predicted
@@ -115,7 +119,7 @@ TEXT = Text()
 def refuse_texts(problem: Problem, what: str) -> None:
     """Raise UsageError where answers are texts: *what*, a command, cannot do them yet."""
     refuse(
-        problem.generates,
+        problem.predictions == "texts",
         f"{what} does not read texts as answers yet. These do: init, folds, cv, ensemble, predict, "
         "bundle, finalists, worth, team add, rebuild, ledger, doctor, watch",
     )

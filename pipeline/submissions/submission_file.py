@@ -48,7 +48,8 @@ METHOD = "[a-z]+(?:-[a-z]+)*"
 
 
 def check(ids: Sequence[str], sample_ids: Sequence[str], predicted: np.ndarray) -> None:
-    """Raise DataError unless *predicted* (m, k), rows as *ids*, fits the sample's ids one to one.
+    """Raise DataError unless *predicted* (m, k), or (m,) texts, fits the sample's ids one to one,
+    rows as *ids*.
 
     All problems are told at once, each with its count and first ids.
     """
@@ -59,9 +60,11 @@ def check(ids: Sequence[str], sample_ids: Sequence[str], predicted: np.ndarray) 
         *_counted(differ.missing, "ids of the sample submission have no prediction"),
         *_counted(differ.surplus, "predicted ids are not in the sample submission"),
     ]
-    finite = np.isfinite(predicted).all(axis=1)
-    broken = [name for name, good in zip(ids, finite, strict=True) if not good]
-    problems += _counted(broken, "rows have a prediction that is not finite")
+    texts = predicted.dtype == object
+    good = list(map(str.strip, predicted)) if texts else np.isfinite(predicted).all(axis=1)
+    broken = [name for name, each in zip(ids, good, strict=True) if not each]
+    what = "an empty text" if texts else "a prediction that is not finite"
+    problems += _counted(broken, f"rows have {what}")
     raise_if(problems, DataError, "no submission was written")
 
 
@@ -215,16 +218,10 @@ def try_submission(competition: Competition, tables: Tables, metric: Metric) -> 
     problem = task.problem_type
     form = problem.form(task, competition.columns.targets, metric.needs, tables.sample)
     assert targets is not None, "train is labelled"
-    if problem.generates:
-        ids, said = tables.test.ids.tolist(), np.full(len(tables.test), "text", dtype=object)
-        check(ids, tables.sample.ids.tolist(), np.zeros((len(ids), 1)))
-        build(tables.sample, ids, problem.texts(form, task, said, (0, 0)))
-        return form
     limits = task.label_range or (float(np.min(targets)), float(np.max(targets)))
-    shape = (len(tables.test.ids), len(competition.outputs))
-    middle = sum(limits) / 2 if problem.numeric else 0.5
-    predicted = problem.within_range(np.full(shape, middle), FLOOR)
     ids = tables.test.ids.tolist()
+    same = problem.alike(len(ids), len(competition.outputs), limits)
+    predicted = problem.within_range(same, FLOOR)
     check(ids, tables.sample.ids.tolist(), predicted)
     build(tables.sample, ids, problem.texts(form, task, predicted, limits))
     if ":" in metric.name:

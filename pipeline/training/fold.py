@@ -8,7 +8,7 @@ import resource
 import shutil
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -262,15 +262,31 @@ def _predict(job: Job, part: Part, learner: Learner, watch: Watch) -> FoldPredic
     texts: dict[str, Candidates] = {}
     for name, table in asked.items():
         arrays[f"{name}_ids"] = table.ids
-        if job.competition.task.problem_type.generates:
-            texts[name] = generate_bare(job, learner, table, watch)
-            amounts = [[len(row)] for row in texts[name].texts]
-            arrays[name] = np.array(amounts, dtype=np.float32).reshape(-1, 1)
-        else:
-            arrays[name], arrays[f"{name}_apart"] = predict_wordings(job, learner, table, watch)
+        said = SAYING[job.competition.task.problem_type.predictions](job, learner, table, watch)
+        arrays[name], arrays[f"{name}_apart"], candidates = said
+        if candidates is not None:
+            texts[name] = candidates
     if (labels := job.folds.label_hash) is not None:
         arrays["valid_labels"] = labels[job.folds.valid_rows(part.repeat, part.fold)]
     return FoldPredictions(**arrays, texts=texts)
+
+
+Said = tuple[np.ndarray, np.ndarray | None, Candidates | None]
+"""Values (r, k), how far wordings are apart, and texts: the values are then how many there are."""
+
+
+def _values(job: Job, learner: Learner, table: Table, watch: Watch) -> Said:
+    return *predict_wordings(job, learner, table, watch), None
+
+
+def _texts(job: Job, learner: Learner, table: Table, watch: Watch) -> Said:
+    found = generate_bare(job, learner, table, watch)
+    amounts = [[len(row)] for row in found.texts]
+    return np.array(amounts, dtype=np.float32).reshape(-1, 1), None, found
+
+
+SAYING: dict[str, Callable[..., Said]] = {"numbers": _values, "texts": _texts}
+"""What predictions are (`Problem.predictions`) -> what a learner says of rows."""
 
 
 class Asked(Protocol):

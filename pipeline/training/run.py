@@ -210,8 +210,13 @@ def _scores(job: Job, manifest: dict[str, Any], metric: Metric) -> dict[str, Any
     train, holdout = job.tables.train, job.tables.holdout
     none = np.empty(0, dtype=object)
     wanted = Wanted.of(train.ids, job.tables.test.ids, none if holdout is None else holdout.ids)
-    if job.competition.task.problem_type.generates:
-        return _text_scores(job, manifest, metric, wanted)
+    return SCORED[job.competition.task.problem_type.predictions](job, manifest, metric, wanted)
+
+
+def _number_scores(
+    job: Job, manifest: dict[str, Any], metric: Metric, wanted: Wanted
+) -> dict[str, Any]:
+    train, holdout = job.tables.train, job.tables.holdout
     run = assemble(job.paths.run(job.run), manifest, wanted)
     assert train.targets is not None
     by_fold = [
@@ -254,6 +259,8 @@ def _text_scores(
     return scores
 
 
+SCORED = {"numbers": _number_scores, "texts": _text_scores}
+"""What predictions are (`Problem.predictions`) -> how a run is scored."""
 MOST_APART = 20
 """Rows whose wordings are predicted most apart that a manifest names."""
 

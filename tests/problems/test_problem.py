@@ -27,7 +27,7 @@ PACKAGE = Path(__file__).resolve().parents[2] / "pipeline"
 NAMES = [
     name
     for name, each in TYPES.items()
-    if each.drawn and not each.units and not each.generates and each.in_a_cell != "one of each"
+    if each.drawn and each.learnt_as == "rows" and each.in_a_cell != "one of each"
 ]
 """Those whose labels are what happened to a row by itself, in the columns of every such problem;
 test_soft_labels.py, test_tags.py and test_heads.py have the others."""

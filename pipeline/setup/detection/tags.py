@@ -159,7 +159,7 @@ def by_documents(competition: Competition, tables: Tables) -> tuple[Competition,
     Where rows stand for themselves, as they are.
     """
     task, kind = competition.task, competition.task.problem_type
-    if kind.generates:
+    if kind.predictions == "texts":
         return by_lengths(competition, tables)
     if not kind.units:
         return competition, tables
@@ -210,7 +210,7 @@ def _long(whole: Table) -> np.ndarray:
 def by_lengths(competition: Competition, tables: Tables) -> tuple[Competition, Tables]:
     """Both as of a regression on the length of the answers, in characters."""
     (name,) = competition.columns.targets
-    task = TaskConfig(problem=TEXT.looked_at_as, metric=fitting(TEXT.looked_at_as)[0])
+    task = TaskConfig(problem=TEXT.documents_as, metric=fitting(TEXT.documents_as)[0])
 
     def lengths(table: Table) -> Table:
         targets = None if table.targets is None else table.targets[:, :1]
@@ -237,7 +237,7 @@ def of_units(
     """What was seen of documents, or of lengths, with what is said of units, or texts: the problem,
     and a run's need."""
     kind = competition.task.problem_type
-    if not (kind.units or kind.generates):
+    if not kind.documents_as:
         return inspection
     if kind.spans:  # what is asked is no part of the texts that were compared
         told = replace(inspection.copies, conflicting=0, conflict_examples=[])
