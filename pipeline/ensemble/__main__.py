@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.base import Competition, UsageError
 from pipeline.base.command import notified, run
 from pipeline.base.parser import Parser
-from pipeline.ensemble.methods.registry import METHODS
+from pipeline.ensemble.methods.registry import METHODS, OF_TEXTS
 from pipeline.experiments.companion import add_option
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def _add_blend(options: Parser) -> None:
     )
     options.add_argument(
         "--method",
-        choices=("auto", *METHODS),
+        choices=("auto", *METHODS, *OF_TEXTS),
         default="auto",
         help="auto takes the simplest method whose honest score is within noise of the best",
     )

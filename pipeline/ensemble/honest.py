@@ -77,6 +77,10 @@ class Nest:
             self._fits[key] = METHODS[method].fit(self.evidence, folds)
         return self._fits[key]
 
+    def unfitted(self) -> list[str]:
+        """The methods that fit nothing."""
+        return [name for name in self.methods if not METHODS[name].fitted]
+
     def left_out(self, method: str, folds: FoldSet) -> dict[int, Predictor]:
         """For each of *folds*, the blend fitted on the others."""
         return {fold: self.fit(method, folds - {fold}) for fold in sorted(folds)}
@@ -154,7 +158,7 @@ class Nest:
     def _compare_unfitted(self, folds: FoldSet) -> Choice:
         """With a single fold nothing can be left out, so only what fits no weights competes."""
         pooled = {}
-        for name in [name for name in self.methods if not METHODS[name].fitted]:
+        for name in self.unfitted():
             pooled[name] = self.evidence.gain(dict.fromkeys(folds, self.fit(name, folds)))
         best = max(pooled, key=lambda name: pooled[name])
         behind = {name: pooled[best] - gain for name, gain in pooled.items()}

@@ -164,3 +164,27 @@ def test_utilities_are_kept_for_the_same_candidates_alone(tmp_path, truth, sets)
         assert np.array_equal(getattr(first, name), getattr(again, name))
     remembered(path, ["a", "c"], make)
     assert len(calls) == 2
+
+
+def test_length_takes_longer_texts_where_the_middle_is_too_short(truth):
+    """Three of four candidates lack the end that every right answer has."""
+    whole = [f"{right} by day and night" for right in truth]
+    short = [
+        [right, right.rsplit(" ", 1)[0], right.rsplit(" ", 2)[0], each]
+        for right, each in zip(truth, whole, strict=True)
+    ]
+    evidence = evidence_of(whole, [[Candidates(short, [[NAN] * 4] * ROWS)]])
+    nest = TextNest(evidence, 1, METHODS)
+    taken = {
+        name: evidence.pool.texts[nest.fit(name, evidence.folds).places(evidence.pool)].tolist()
+        for name in ("mean", "length")
+    }
+    assert taken["mean"] != whole
+    assert taken["length"] == whole
+    assert nest.fit("length", evidence.folds).details()["length"] > 0
+    assert nest.honest_gain("length") > nest.honest_gain("mean")
+    assert nest.choose(evidence.folds).method == "length"
+    shorter = evidence_of(
+        [each.rsplit(" ", 2)[0] for each in truth], [[Candidates(short, [[NAN] * 4] * ROWS)]]
+    )
+    assert TextNest(shorter, 1, METHODS).fit("length", shorter.folds).length <= 0

@@ -125,10 +125,16 @@ METHODS: dict[str, Method] = {
 }
 
 
+OF_TEXTS = ("length",)
+"""Methods that blend texts alone (`pipeline.ensemble.texts.nest`)."""
+
+
 def refusal(name: str, evidence: "Evidence") -> str | None:
     """Why the method cannot be fitted on *evidence* at all, or None; "auto" always finds one."""
     if name in evidence.kind.refused_methods:
         return evidence.kind.refused_methods[name]
+    if name in OF_TEXTS:
+        return "it counts the characters of texts; these predictions are numbers"
     return METHODS[name].refuses(evidence) if name in METHODS else None
 
 

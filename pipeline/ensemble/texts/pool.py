@@ -14,6 +14,7 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -53,12 +54,20 @@ class Pool:
             self, expected=self.expected[:, kept], said=self.said[kept], first=self.first[kept]
         )
 
-    def chosen(self, weights: np.ndarray, trust: int) -> np.ndarray:
+    @cached_property
+    def longer(self) -> np.ndarray:
+        """(C,) the logarithm of each candidate's characters."""
+        return np.log([max(len(text), 1) for text in self.texts.tolist()])
+
+    def chosen(self, weights: np.ndarray, trust: int, length: float = 0.0) -> np.ndarray:
         """(n,) the place of the candidate of each row that is worth most under *weights* (M,).
 
-        Members of no weight say nothing, and *trust* is a place in TRUST. Of equals the first.
+        Members of no weight say nothing, *trust* is a place in TRUST, and *length* is what a
+        candidate that is e times as long as another is worth more. Of equals the first.
         """
         scores = weights @ self.expected[trust]
+        if length:
+            scores = scores + length * self.longer
         allowed = self.said[weights > 0].any(axis=0)
         scores = np.where(allowed, scores, -np.inf)
         sizes = np.diff(self.starts, append=len(scores))

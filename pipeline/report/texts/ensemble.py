@@ -1,5 +1,6 @@
 """What `pipeline.ensemble` prints where answers are texts."""
 
+import math
 from collections.abc import Callable, Iterator
 from time import monotonic
 from typing import Any
@@ -19,6 +20,7 @@ from pipeline.submissions.texts import gained, text_scores
 WAYS = {
     "best": "the first candidate of the best member",
     "mean": "minimum Bayes risk, all members and candidates alike",
+    "length": "minimum Bayes risk, and how much longer candidates count",
     "greedy": "minimum Bayes risk, members weighted",
 }
 
@@ -78,6 +80,10 @@ def _ends(found: Interval) -> str:
 
 def _trust(outcome: TextOutcome) -> str:
     """How a member's candidates count."""
+    if outcome.blend.length:
+        more = "longer" if outcome.blend.length > 0 else "shorter"
+        worth = 100 * abs(outcome.blend.length) * math.log(1.1)
+        return f"{more} candidates count for more: a tenth of the length for {worth:.1f} points"
     power = TRUST[outcome.blend.trust]
     if power == 0:
         return "a member's candidates count alike, whatever their probability"
