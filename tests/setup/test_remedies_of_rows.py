@@ -111,6 +111,12 @@ ROWS: list[Case] = [
         "--unlabelled=NaN",
     ),
     (
+        both(NUMBERS, cell(TRAIN, "topic", "NaN"), cell(TRAIN, "topic", "", 9)),
+        "",
+        "(init: --unlabelled=NaN)",
+        "--unlabelled=NaN",
+    ),
+    (
         both(NUMBERS, cell(TRAIN, "topic", "inf")),
         "",
         "Mend them, or take these rows out",
