@@ -30,7 +30,8 @@ def changed(name: str, change: Callable[[pd.DataFrame], pd.DataFrame]) -> Change
     """The table *name* of a folder is changed."""
 
     def apply(folder: Path) -> None:
-        change(pd.read_csv(folder / name, dtype=str)).to_csv(folder / name, index=False)
+        frame = pd.read_csv(folder / name, dtype=str, keep_default_na=False)
+        change(frame).to_csv(folder / name, index=False)
 
     return apply
 
