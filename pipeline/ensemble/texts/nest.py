@@ -3,7 +3,8 @@
 best      the best candidate of the one member that scores best
 mean      minimum Bayes risk with equal weights, a member's candidates counting alike
 length    the same, longer candidates (or shorter ones) counting for more: what lies in the middle
-          of all candidates is short, which BLEU and recall punish; one number, fitted
+          of all candidates is short, which BLEU and recall punish; fitted with how far members'
+          probabilities are trusted
 greedy    weights by picking members again and again (Caruana et al., "Ensemble selection from
           libraries of models", ICML 2004), and how far members' probabilities are trusted
 """
@@ -163,15 +164,16 @@ def mean(evidence: TextEvidence, folds: FoldSet) -> Consensus:
 
 
 def stretched(evidence: TextEvidence, folds: FoldSet) -> Consensus:
-    """The mean, with the length that scores best on *folds*; of equals the first tried."""
-    rows, found = evidence.rows(folds), mean(evidence, folds)
-    best = evidence.score_of(found.places(evidence.pool)[rows])
-    plain = found
-    for length in LENGTHS:
-        tried = replace(plain, length=length)
-        score = evidence.score_of(tried.places(evidence.pool)[rows])
-        if score > best + RISE:
-            best, found = score, tried
+    """The mean, with the trust and the length that score best on *folds*; of equals the first
+    tried."""
+    rows, plain = evidence.rows(folds), mean(evidence, folds)
+    best, found = -math.inf, plain
+    for trust in range(len(TRUST)):
+        for length in (0.0, *LENGTHS):
+            tried = replace(plain, trust=trust, length=length)
+            score = evidence.score_of(tried.places(evidence.pool)[rows])
+            if score > best + RISE:
+                best, found = score, tried
     return found
 
 

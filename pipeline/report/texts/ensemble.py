@@ -20,7 +20,7 @@ from pipeline.submissions.texts import gained, text_scores
 WAYS = {
     "best": "the first candidate of the best member",
     "mean": "minimum Bayes risk, all members and candidates alike",
-    "length": "minimum Bayes risk, and how much longer candidates count",
+    "length": "minimum Bayes risk, with trust in probabilities and a length",
     "greedy": "minimum Bayes risk, members weighted",
 }
 
@@ -54,6 +54,8 @@ def text_lines(outcome: TextOutcome) -> Iterator[str | Grid]:
         yield "         without some fold another method is chosen: the lower score is told"
     if not outcome.blend.alone:
         yield f"         {_trust(outcome)}"
+    if outcome.blend.length:
+        yield f"         {_length(outcome)}"
     yield (
         f"{word:<8} {score_text(outcome.honest)}, 95 % interval {_ends(outcome.interval)} "
         f"(in-sample {score_text(outcome.in_sample)})"
@@ -78,12 +80,15 @@ def _ends(found: Interval) -> str:
     return f"{found.low:.4f} to {found.high:.4f}"
 
 
+def _length(outcome: TextOutcome) -> str:
+    """How their length counts."""
+    more = "longer" if outcome.blend.length > 0 else "shorter"
+    worth = 100 * abs(outcome.blend.length) * math.log(1.1)
+    return f"{more} candidates count for more: a tenth of the length for {worth:.1f} points"
+
+
 def _trust(outcome: TextOutcome) -> str:
     """How a member's candidates count."""
-    if outcome.blend.length:
-        more = "longer" if outcome.blend.length > 0 else "shorter"
-        worth = 100 * abs(outcome.blend.length) * math.log(1.1)
-        return f"{more} candidates count for more: a tenth of the length for {worth:.1f} points"
     power = TRUST[outcome.blend.trust]
     if power == 0:
         return "a member's candidates count alike, whatever their probability"
