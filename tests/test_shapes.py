@@ -329,7 +329,7 @@ def for_excel(folder: Path, frames: dict[str, pd.DataFrame]) -> None:
 
 def under_their_ids(folder: Path, frames: dict[str, pd.DataFrame]) -> None:
     for name, frame in frames.items():
-        rows = frame.assign(source="news").set_index("id").to_dict("index")
+        rows = frame.set_index("id").to_dict("index")
         rows = rows if name != "sample_submission" else frame.to_dict("records")
         (folder / f"{name}.json").write_text(json.dumps(rows), encoding="utf-8")
 

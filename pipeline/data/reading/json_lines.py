@@ -98,16 +98,17 @@ def _by_columns(content: Object) -> list[Object]:
 
 
 def _by_ids(content: Object) -> list[Object]:
-    """The rows of an object that has them under their ids; none where its fields are not objects of
-    two or more fields, all with the same names.
+    """The rows of an object that has them under their ids; none where its fields are not objects
+    with the same names of fields: two objects or more, of a single field three.
 
     >>> _by_ids(DECODER.decode('{"a1": {"text": "x", "y": 1}, "a2": {"text": "z", "y": 2}}'))
     [[('id', 'a1'), ('text', 'x'), ('y', '1')], [('id', 'a2'), ('text', 'z'), ('y', '2')]]
     """
     rows = [value for _, value in content]
-    if len(rows) < 2 or not all(isinstance(row, Object) and len(row) > 1 for row in rows):
+    if len(rows) < 2 or not all(isinstance(row, Object) and row for row in rows):
         return []
-    if len({tuple(sorted(name for name, _ in row)) for row in rows}) > 1:
+    named = {tuple(sorted(name for name, _ in row)) for row in rows}
+    if len(named) > 1 or (len(rows[0]) == 1 and len(rows) < 3):
         return []
     name = "key" if "id" in dict(rows[0]) else "id"
     return [Object([(name, key), *row]) for key, row in content]
