@@ -40,7 +40,8 @@ def noise(tmp_path_factory):
 
 def honest(root, capsys, *more):
     capsys.readouterr()
-    argv = ["--root", str(root), "--student", "sure", "--method", "best", "--json", *more]
+    argv = ["--root", str(root), "--student", "sure", "--runs", "sure", "--method", "best"]
+    argv += ["--json", *more]
     assert run(main, argv) == 0
     return json.loads(capsys.readouterr().out)
 
@@ -49,6 +50,17 @@ def test_of_noise_a_student_learns_nothing_that_it_is_scored_on(noise, capsys):
     found = honest(noise, capsys, "--rows", "texts.csv", "--weight", "1")
     assert abs(found["honest"]) < CHANCE
     assert found["teachers"] == ["sure"]
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("method", ["auto", "simplex", "ridge"])
+def test_nor_through_the_fitted_weights_of_several_members(noise, capsys, method):
+    argv = ["--root", str(noise), "--model", "linear", "--model", "boosting"]
+    assert run(cv.main, argv) == 0
+    more = ["--rows", "texts.csv", "--weight", "1", "--method", method]
+    found = honest(noise, capsys, "--runs", "sure", "linear", "boosting", *more)
+    assert abs(found["honest"]) < CHANCE
+    assert len(found["members"]) == 3
 
 
 def test_the_out_of_fold_predictions_as_answers_would_have_told_the_labels(

@@ -100,6 +100,20 @@ def test_what_does_not_answer_as_the_learner_is_not_written(
 
 
 @needed
+def test_a_backbone_that_the_exporter_does_not_know_is_refused_in_a_sentence(
+    root, exported, tmp_path, capsys, monkeypatch
+):
+    def failing(*_, **__):
+        raise RuntimeError("no decomposition of strange_op\nmore of it")
+
+    monkeypatch.setattr("torch.onnx.export", failing)
+    assert asked(root, tmp_path / "student") == 2
+    said = capsys.readouterr().err
+    assert "(bert) cannot be exported: no decomposition of strange_op. Choose another" in said
+    assert list(tmp_path.iterdir()) == []
+
+
+@needed
 @pytest.mark.nightly
 def test_int8_says_what_it_costs(root, tmp_path, capsys):
     capsys.readouterr()

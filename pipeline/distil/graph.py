@@ -14,6 +14,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from pipeline.base import UsageError
+from pipeline.base.errors import PipelineError
 from pipeline.models.kernels.packing import layers_of
 from pipeline.models.transformer.factory import TransformerFactory
 from pipeline.models.transformer.fine_tuning import TransformerLearner
@@ -90,6 +92,14 @@ def write(
             )
             assert program is not None, "the dynamo form gives a program"
             program.save(str(path))
+    except (MemoryError, PipelineError):
+        raise
+    except Exception as error:  # whatever this backbone has that the exporter does not know
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        raise UsageError(
+            f"{factory.weights.origin} ({factory.backbone_facts.kind}) cannot be exported: {said}. "
+            "Choose another backbone for the student"
+        ) from error
     finally:
         backbone.set_attn_implementation(packed)  # type: ignore[operator]
 
