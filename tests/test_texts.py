@@ -238,6 +238,7 @@ def test_a_bundle_gives_the_bytes_of_the_submission(blended, tmp_path):
     there, answered = str(blended / "test.csv"), tmp_path / "answers.csv"
     predict_file(out, there, str(answered), str(blended / "sample_submission.csv"))
     assert answered.read_bytes() == sent(blended).read_bytes()
+    assert "pipeline.serve" not in (out / "README.md").read_text(encoding="utf-8")
     half = [str(sent(blended)), "-o", f"{out}-half", "--half", "--root", str(blended)]
     assert run(bundle.main, half) == 2
     assert not Path(f"{out}-half").exists()

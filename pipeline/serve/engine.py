@@ -66,7 +66,7 @@ class Engine:
     def __init__(self, bundle: Bundle) -> None:
         """Load every learner of *bundle*; UsageError where its rows do not stand for themselves."""
         self.bundle, self.problem = bundle, bundle.competition.task.problem_type
-        if self.problem.units or self.problem.predictions != "numbers":
+        if self.problem.learnt_as != "rows":
             raise UsageError(
                 f"{bundle.folder} answers with {self.problem.described}, which is not served. "
                 "Answer files with its predict.py"

@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 
 from pipeline.base.config import TaskConfig
+from pipeline.data import Table
 from pipeline.data.candidates import Candidates
+from pipeline.ensemble.forecast.given import of_any_references
+from pipeline.ensemble.forecast.leaderboard import Labelled, Leaderboard
+from pipeline.ensemble.forecast.ranges import Range, Scored
 from pipeline.ensemble.texts.nest import METHODS, Consensus, TextEvidence, TextNest, greedy
 from pipeline.ensemble.texts.pool import MOST, TRUST, Pool, pooled, remembered, terms_of
 from pipeline.metrics import get_metric
@@ -188,3 +192,29 @@ def test_length_takes_longer_texts_where_the_middle_is_too_short(truth):
         [each.rsplit(" ", 2)[0] for each in truth], [[Candidates(short, [[NAN] * 4] * ROWS)]]
     )
     assert TextNest(shorter, 1, METHODS).fit("length", shorter.folds).length <= 0
+
+
+def test_the_range_holds_scores_of_rows_with_few_and_with_many_right_answers():
+    """Nobody knows how many right answers a test row has."""
+    random = np.random.default_rng(5)
+    right = [
+        [" ".join(random.choice(WORDS, size=8)) for _ in range(1 + 2 * (row % 2))]
+        for row in range(80)
+    ]
+    references = np.empty(80, dtype=object)
+    references[:] = [tuple(each) for each in right]
+    texts = np.array([said(random, each[-1], 4) for each in right], dtype=object)
+    rows = Table(ids=texts, texts=texts[:, None], references=references)
+    scored = Scored(METRIC, "text", references, texts, np.arange(80))
+    score = METRIC.score(references, texts)
+    known = Labelled(table=rows, scored=scored, gain=score)
+    plain = Leaderboard(parts={"whole": Range(score=score, low=score, high=score, rows=9)})
+    found = of_any_references(plain, known)
+    few, many = (METRIC.score(references[at::2], texts[at::2]) for at in (0, 1))
+    part = found.parts["whole"]
+    assert few < score < many, "the more right answers, the better"
+    assert (part.low, part.score, part.high) == pytest.approx((few, score, many))
+    assert f"{few:.4f} with 1, {many:.4f} with 3" in found.notes[0]
+    alone = scored.rows(np.arange(0, 80, 2))
+    same = Labelled(table=rows, scored=alone, gain=few)
+    assert of_any_references(plain, same) is plain, "all rows have one right answer"

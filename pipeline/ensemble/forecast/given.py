@@ -122,10 +122,10 @@ def forecast_texts(
     if not found.parts:
         return found
     known = ours if found.basis == "train" or holdout is None else holdout
-    return _of_any_references(replace(found, notes=[*found.notes, MORE_TO_CHOOSE_FROM]), known)
+    return of_any_references(replace(found, notes=[*found.notes, MORE_TO_CHOOSE_FROM]), known)
 
 
-def _of_any_references(found: Leaderboard, known: Labelled) -> Leaderboard:
+def of_any_references(found: Leaderboard, known: Labelled) -> Leaderboard:
     """Wider where rows have unlike numbers of references and score by how many they have: nobody
     knows how many those of test have."""
     scored, told = known.scored, {}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.models.hub.weights import PACKAGE
+from pipeline.problems.registry import problem_of
 
 UNKNOWN = "unknown"
 
@@ -101,8 +102,11 @@ def readme(about: dict[str, Any]) -> str:
     data = (
         f"`data/` has the tables that are joined to the rows to predict: {', '.join(joined)}."
         if joined
-        else "No rows of the competition are in it, but for the ids of two rows of the sample."
+        else "No other rows of the competition are in it, but for the ids of two of the sample."
     )
+    served = problem_of(about["config"]["task"]["problem"]).learnt_as == "rows"
+    about_http = "over HTTP, with the package in wheels/ installed"
+    over_http = f"    python -m pipeline.serve .         # {about_http}\n" * served
     return f"""# {about["submission"]}
 
 Predicts as this submission of {about["competition"]} did: {about["method"]},
@@ -110,8 +114,7 @@ decision {about["decision"]}; honest {about["metric"]} {honest}, for rows like t
 
     pip install -r wheels.txt          # once; without a network see notebook.ipynb
     python predict.py test.csv -o submission.csv --sample sample_submission.csv
-    python -m pipeline.serve .         # over HTTP, with the package in wheels/ installed
-
+{over_http}
 {members}
 
 {data} `sha256sum -c SHA256SUMS` says whether all is as it was made.
