@@ -39,7 +39,7 @@ def check(subject: CandidateView) -> Iterator[Finding]:
     """Signs of leakage."""
     if subject.known.sum() < 2:
         return
-    problems = [each for sign in (_copied, _nearer_on_test, gap) for each in sign(subject)]
+    problems = [each for sign in (_copied, nearer_on_test, gap) for each in sign(subject)]
     yield from problems
     if not problems:
         yield ok("leakage", f"no sign of it ({', '.join(_looked(subject))})")
@@ -118,7 +118,8 @@ def _right(subject: CandidateView, said: np.ndarray) -> np.ndarray:
     )
 
 
-def _nearer_on_test(subject: CandidateView) -> Iterator[Finding]:
+def nearer_on_test(subject: CandidateView) -> Iterator[Finding]:
+    """Texts that agree with the other runs' on test better than on train."""
     if not subject.trusted or not subject.whole:
         return
     own, best = _short(subject)
