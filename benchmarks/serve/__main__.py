@@ -8,7 +8,8 @@ BertForSequenceClassification) in two folds: both sides answer with the mean of 
 learners, and their answers are compared before anything is measured. Both are one process of
 uvicorn on the loopback with the same threads. Load is locust's, on the same machine: so many users,
 each sending one row and waiting for its answer. The sides take turns, round after round; figures
-are the median of the rounds, and the lowest and highest. Memory is the server's peak, resident.
+are the median of the rounds, and the lowest and highest. Memory is what the server's process holds
+(resident) after the load, and what it held at most.
 """
 
 import argparse
@@ -176,7 +177,7 @@ def measured(
                     loaded(where, place, 2, 3, root / "warm")
                     found = loaded(where, place, users, args.seconds, root / "load")
                     found |= {"round": number, "side": side, "users": users}
-                    figures.append(found | {"peak_mb": peak_of(process)})
+                    figures.append(found | memory_of(process))
                 print(figures[-1], file=sys.stderr, flush=True)
     return figures
 
@@ -203,18 +204,19 @@ def loaded(where: str, rows: Path, users: int, seconds: int, prefix: Path) -> di
     }
 
 
-def peak_of(process: int) -> float:
-    """Megabytes that the process had at most."""
+def memory_of(process: int) -> dict[str, float]:
+    """Megabytes that the process has now, and had at most: while its learners were loaded."""
     status = Path(f"/proc/{process}/status").read_text(encoding="ascii")
-    line = next(each for each in status.splitlines() if each.startswith("VmHWM:"))
-    return int(line.split()[1]) * 1024 / 1e6
+    words = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
+    kinds = {"resident_mb": "VmRSS", "peak_mb": "VmHWM"}
+    return {name: int(words[kind].split()[0]) * 1024 / 1e6 for name, kind in kinds.items()}
 
 
 def written(figures: list[dict[str, Any]], args: Any, away: float) -> str:
     """The page."""
     lines = [
-        "| users | side | rows a second | p50, ms | p99, ms | failed | peak, MB |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| users | side | rows a second | p50, ms | p99, ms | failed | memory, MB | at its peak |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for users in args.users:
         for side in SIDES:
@@ -224,8 +226,12 @@ def written(figures: list[dict[str, Any]], args: Any, away: float) -> str:
                 for name, digits in (("rows_per_second", 1), ("p50_ms", 0), ("p99_ms", 0))
             ]
             failed = sum(each["failed"] for each in own)
-            peak = statistics.median(each["peak_mb"] for each in own)
-            lines.append(f"| {users} | {side} | {' | '.join(cells)} | {failed} | {peak:.0f} |")
+            held = [
+                f"{statistics.median(each[name] for each in own):.0f}"
+                for name in ("resident_mb", "peak_mb")
+            ]
+            cells += [str(failed), *held]
+            lines.append(f"| {users} | {side} | {' | '.join(cells)} |")
     return "\n".join(
         [
             "# Serving",

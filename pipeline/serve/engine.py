@@ -20,7 +20,7 @@ from pipeline.models.learner import Learner, LearnerFactory, Silent, Watch
 from pipeline.models.registry import LEARNERS
 from pipeline.serve.bundle import Bundle
 from pipeline.submissions.build import answers
-from pipeline.training.fold import predict_bare
+from pipeline.training.fold import give_back_memory, predict_bare
 from pipeline.training.jobs import make_factory
 from pipeline.training.new_rows import SavedRun
 from pipeline.training.options import FailurePolicy
@@ -76,6 +76,7 @@ class Engine:
         data = replace(bundle.competition.data, test="the request", sample_submission="", files=[])
         self.competition = replace(bundle.competition, data=data)
         self.members = list(map(self._resident, bundle.members))
+        give_back_memory()  # loading takes twice what is kept
 
     def _resident(self, member: dict[str, Any]) -> Resident:
         recipe, factories, learners = self.bundle.recipe(member), list[LearnerFactory](), []
