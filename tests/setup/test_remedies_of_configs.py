@@ -57,6 +57,32 @@ def listed(folder: Path) -> None:
         frame.to_csv(folder / name, index=False)
 
 
+NUMBERS_OF = {"O": 0, "B-PS": 1, "B-LC": 2}
+
+
+def numbered(folder: Path) -> None:
+    """Numbers in place of tags, and such a column in test that says nothing."""
+    both(tagged, listed)(folder)
+    for name in (TRAIN, TEST):
+        frame = pd.read_csv(folder / name, dtype=str)
+        tags = frame.get("ner", pd.Series([json.dumps(["O"] * 4)] * len(frame)))
+        numbers = [json.dumps([NUMBERS_OF[tag] for tag in json.loads(cell)]) for cell in tags]
+        frame.assign(ner_tags=numbers).drop(columns="ner", errors="ignore").to_csv(
+            folder / name, index=False
+        )
+    changed(TEST, lambda frame: frame.drop(columns="ner_tags"))(folder)
+
+
+def named_again(folder: Path) -> None:
+    names = {str(number): tag for tag, number in NUMBERS_OF.items()}
+
+    def again(frame: pd.DataFrame) -> pd.DataFrame:
+        cells = [json.loads(cell) for cell in frame["ner_tags"]]
+        return frame.assign(ner_tags=[json.dumps([names[str(n)] for n in own]) for own in cells])
+
+    changed(TRAIN, again)(folder)
+
+
 def spans(end: str) -> Change:
     """Texts and a file with a row per span; *end* is that of the first one."""
 
@@ -143,6 +169,8 @@ ANSWERS = labels(*(json.dumps([f"an answer in {row} words"]) for row in range(60
 FOLDERS = [
     (row_per_word, "", "with an empty line between two texts", unit_per_line),
     (spans_inside, "", "Write them into train_spans.csv beside it", spans_outside),
+    (numbered, "", "Write their names in place of them", named_again),
+    (numbered, "", "or, where they are the names, name them all", "--classes O 0 1 2"),
     (tagged, "", "or write such a column into both files", listed),
     (rows_of_spans, "", "rows into train_spans.csv (id, start, end, label)", texts_and_spans),
     (spans("99"), "", "Mend these", cell("train_spans.csv", "end", "11", 0)),

@@ -17,6 +17,7 @@ from pipeline.base.config import ColumnsConfig, TaskConfig, Unit
 from pipeline.data import Table, Tables
 from pipeline.data.units import documents, list_in, tags_in
 from pipeline.metrics.registry import fitting, suggested
+from pipeline.problems.label_texts import is_number
 from pipeline.problems.tags import OUTSIDE, TAG, TAGS
 from pipeline.problems.text import TEXT
 from pipeline.setup.detection.choices import Choices, Overrides
@@ -139,6 +140,14 @@ def tag_task(
     kinds = sorted(seen - {OUTSIDE}, key=lambda tag: (tag[2:], tag) if tag[1:2] == "-" else (tag,))
     choices.because("task.problem", f"{tagged.target!r} has a tag for every unit of a text.")
     classes = list(overrides.classes)
+    if kinds and not classes and all(map(is_number, kinds)):
+        choices.ask(
+            "--classes O 0 1 …",
+            f"the tags in {tagged.target!r} are numbers. Write their names in place of them (O, "
+            "B-PER, …, as the data set's card lists them); or, where they are the names, name them "
+            "all",
+            kinds,
+        )
     choices.because(
         "task.classes", "Given by --classes." if classes else "O, then the tags found, by type."
     )
