@@ -262,8 +262,8 @@ def refuse_tags(train: pd.DataFrame, only_train: Sequence[str], name: str) -> No
     listed = []
     for column in only_train:
         values = train[column].iloc[:LOOKED_AT]
-        tags = {value.strip() for value in values}
-        if {tag[:2] for tag in tags} >= {"O", "B-"} and all(map(TAG.fullmatch, tags)):
+        alone = {value.strip() for value in values}
+        if {tag[:2] for tag in alone} >= {"O", "B-"} and all(map(TAG.fullmatch, alone)):
             raise DataError(BY_WORD.format(name, column))
         lists = [_list(value) for value in values]
         if all(value is not None for value in lists):
