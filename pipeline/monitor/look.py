@@ -18,6 +18,7 @@ import numpy as np
 
 from pipeline.base import ArtifactError, Competition, DataError, Paths, UsageError, raise_if
 from pipeline.data import Table, load
+from pipeline.data.join import shared
 from pipeline.data.tables import labelled_file
 from pipeline.data.units import documents
 from pipeline.ensemble import Outcome
@@ -295,8 +296,8 @@ def labels_of(
     rows, _ = rows_to_predict(file, competition, root, encoding)
     assert found.value is not None, "a file that cannot be read is a problem"
     assert found.value.targets is not None
-    place = {each: position for position, each in enumerate(rows.ids.tolist())}
-    return np.array([place[each] for each in found.value.ids.tolist()]), found.value.targets
+    _, places = shared(found.value.ids, rows.ids)
+    return places, found.value.targets
 
 
 def _real(
