@@ -93,7 +93,7 @@ def whole_way(folder: Folder, *more: str) -> None:
 COMMANDS = [init, folds, cv, ensemble]
 
 
-@pytest.mark.parametrize("encoding", ["cp949", "utf-16"])
+@pytest.mark.parametrize("encoding", ["cp949", pytest.param("utf-16", marks=pytest.mark.nightly)])
 def test_every_command_names_file_guess_and_option_and_then_reads_the_same_rows(
     folder, capsys, encoding
 ):

@@ -225,7 +225,7 @@ SETS = [["money", "risk"], ["art"], ["state", "risk"], ["money"], ["art", "risk"
 
 @pytest.mark.parametrize(
     "how",
-    [",", "json", *(pytest.param(how, marks=pytest.mark.nightly) for how in (", ", "python"))],
+    [",", *(pytest.param(how, marks=pytest.mark.nightly) for how in ("json", ", ", "python"))],
 )
 def test_labels_that_share_a_cell_are_several_labels_and_written_as_the_sample_has_them(
     tmp_path, how
@@ -354,7 +354,12 @@ def test_whole_numbers_with_a_fraction_are_written_as_the_sample_has_them(tmp_pa
     ("form", "mended", "said"),
     [
         ("{:.2f}", lambda text: text.replace(",", "."), "with a comma for the point"),
-        ("{:.0f}%", lambda text: text.removesuffix("%"), "with a percent sign"),
+        pytest.param(
+            "{:.0f}%",
+            lambda text: text.removesuffix("%"),
+            "with a percent sign",
+            marks=pytest.mark.nightly,
+        ),
     ],
 )
 def test_numbers_in_another_form_are_refused_and_the_remedy_works(
@@ -414,7 +419,11 @@ def test_doubled_ids_of_train_are_refused_and_the_remedy_works(tmp_path, capsys)
     ("sheets", "flags"),
     [
         (["train", "test", "sample_submission"], []),
-        (["labelled", "2024", "form"], ["--train", "all.xlsx#labelled", "--test", "all.xlsx#2024"]),
+        pytest.param(
+            ["labelled", "2024", "form"],
+            ["--train", "all.xlsx#labelled", "--test", "all.xlsx#2024"],
+            marks=pytest.mark.nightly,
+        ),
     ],
     ids=["called so", "named"],
 )

@@ -62,6 +62,7 @@ def test_nothing_else_writes_a_csv_and_nothing_writes_html():
         if re.search(r"<html|\.to_html\(|\.save_html\(", code, re.IGNORECASE):
             pages.add(name)
     assert writers == {
+        "distil/alone.py",
         "folds/passport.py",
         "report/drawn/doubtful.py",
         "setup/benchmark_files.py",

@@ -87,7 +87,12 @@ def test_ids_of_both_texts_of_a_pair_do_not_name_the_row(tmp_path):
 
 @pytest.mark.parametrize(
     "names",
-    [["train_1.csv", "train_2.csv"], ["train-00000-of-00002.csv", "train-00001-of-00002.csv"]],
+    [
+        ["train_1.csv", "train_2.csv"],
+        pytest.param(
+            ["train-00000-of-00002.csv", "train-00001-of-00002.csv"], marks=pytest.mark.nightly
+        ),
+    ],
 )
 def test_train_in_two_files_is_found_and_read_as_one(tmp_path, names, capsys):
     folder = tmp_path / "data"
@@ -140,7 +145,7 @@ def test_essays_of_train_and_test_in_text_files_and_labels_in_a_table(tmp_path):
     assert {line[1] for line in lines[1:]} == {"money", "art", "state"}
 
 
-@pytest.mark.parametrize("with_ids", [True, False])
+@pytest.mark.parametrize("with_ids", [pytest.param(True, marks=pytest.mark.nightly), False])
 def test_a_sample_without_ids_is_filled_in_the_order_of_the_test_file(tmp_path, with_ids, capsys):
     folder = tmp_path / "data"
     train, test, sample = competition(folder)
@@ -266,7 +271,9 @@ def test_the_sheet_that_is_a_table_is_read(tmp_path, capsys):
     assert "only its sheet 'rows' is read, not 'README', 'empty', 'more'" in " ".join(said.split())
 
 
-@pytest.mark.parametrize("key", ["{id}_{name}", "{name}:{id}"])
+@pytest.mark.parametrize(
+    "key", ["{id}_{name}", pytest.param("{name}:{id}", marks=pytest.mark.nightly)]
+)
 def test_a_sample_whose_keys_join_ids_and_columns(tmp_path, key):
     folder = tmp_path / "data"
     train, test, _ = competition(folder)

@@ -42,7 +42,7 @@ def written(folder: Path, apart: str) -> Path:
     "apart",
     [
         "labels",
-        "train header",
+        pytest.param("train header", marks=pytest.mark.nightly),
         pytest.param("nothing", marks=pytest.mark.nightly),
         pytest.param("sample", marks=pytest.mark.nightly),
     ],

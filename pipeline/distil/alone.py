@@ -1,7 +1,7 @@
 """Answer rows with the student in this folder; numpy, onnxruntime and tokenizers are all it needs.
 
-    python predict.py rows.csv -o answers.csv
-    python predict.py rows.csv -o answers.csv --int8
+    python predict.py rows.csv -o predictions.csv
+    python predict.py rows.csv -o predictions.csv --int8
 
 The rows have the id and text columns of the competition's test file, in a csv of UTF-8. The answers
 are the model's numbers: a value, or a probability for each column.

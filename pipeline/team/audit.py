@@ -27,11 +27,11 @@ from pipeline.team.checks.proof import Proof, prove
 from pipeline.team.checks.shift import Shift, shifts
 from pipeline.team.competition import CompetitionView, Peer, read_peers
 
-CHECKS = {
-    "numbers": (rows, proof, scale, folds, leak, claims, twins, shift, copies),
-    "texts": (rows, proof, folds, texts, copies),
-}
-"""What predictions are (`Problem.predictions`) -> what is looked at, in this order."""
+CHECKS = (rows, proof, scale, folds, leak, claims, twins, shift, copies)
+"""What is looked at, in this order."""
+CHECKS_OF_TEXTS = (rows, proof, folds, texts, copies)
+"""The same where predictions are texts."""
+CHECKS_OF = {"numbers": CHECKS, "texts": CHECKS_OF_TEXTS}
 POWERS = {"numbers": claims.power, "texts": texts.power}
 SHIFTS = {"numbers": shifts, "texts": lambda subject: []}
 IN, UNPROVEN, OUT = "in", "unproven", "out"
@@ -82,7 +82,7 @@ def audit(subject: CandidateView, notes: Sequence[str] = ()) -> Audit:
     truth, holdout = subject.contest.holdout_truth, subject.candidate.values["holdout"]
     kind = subject.contest.kind.predictions
     return Audit(
-        findings=[finding for each in CHECKS[kind] for finding in each.check(subject)],
+        findings=[finding for each in CHECKS_OF[kind] for finding in each.check(subject)],
         proof=prove(subject),
         score=subject.score(subject.oof, subject.known) if subject.known.any() else None,
         holdout=subject.holdout_score if truth is not None and len(holdout) else None,

@@ -6,7 +6,11 @@ from tests.blendable import make as make_toy
 
 
 @pytest.mark.parametrize(
-    ("problem", "metric"), [("regression", "pearson"), ("multiclass", "log-loss")]
+    ("problem", "metric"),
+    [
+        ("regression", "pearson"),
+        pytest.param("multiclass", "log-loss", marks=pytest.mark.nightly),
+    ],
 )
 def test_the_picture_says_members_weights_and_scores(tmp_path, problem, metric):
     classes = ["art", "business", "sport", "world"]

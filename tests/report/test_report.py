@@ -184,7 +184,6 @@ def test_what_is_missing_is_a_sentence(tmp_path, capsys):
     ("problem", "metric", "words"),
     [
         ("multiclass", "accuracy", "Confusion: rows by true and predicted class"),
-        ("multilabel", "auc", "Calibration of probabilities"),
         ("multilabel", "auc", "Hits and false alarms at every threshold (ROC)"),
     ],
 )

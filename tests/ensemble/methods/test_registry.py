@@ -5,7 +5,7 @@ from pipeline.base.errors import UsageError
 from pipeline.ensemble.__main__ import parser
 from pipeline.ensemble.assessment import assess
 from pipeline.ensemble.honest import AUTO
-from pipeline.ensemble.methods.registry import METHODS, methods_for, refusal
+from pipeline.ensemble.methods.registry import METHODS, OF_TEXTS, methods_for, refusal
 from tests.ensemble.toys import evidence_of, facts, gather, member, truth_of
 
 PROBLEMS = [
@@ -27,7 +27,7 @@ def fitted(problem, metric, k, name):
 
 def test_the_command_offers_every_method():
     (method,) = [action for action in parser()._actions if action.dest == "method"]
-    assert list(method.choices) == [AUTO, *METHODS]
+    assert list(method.choices) == [AUTO, *METHODS, *OF_TEXTS]
 
 
 @pytest.mark.parametrize("name", METHODS)
