@@ -251,6 +251,11 @@ class TransformerRecipe(Taught):
         yield "layer_decay", decay, 0 < decay <= 1, "above 0, at most 1"
 
     @property
+    def learns_paths(self) -> bool:
+        """Whether the tags of a text are learned together, as a path."""
+        return self.head == "crf"
+
+    @property
     def more_than_plain(self) -> list[str]:
         """Settings that ask for more in a step than one loss of one output of each row."""
         asked: dict[str, Any] = {

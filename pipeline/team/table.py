@@ -1,7 +1,7 @@
 """One file of a team-mate: its rows as numbers, each said to be of train, test or holdout."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ from pipeline.base import DataError
 from pipeline.base.files import sha256
 from pipeline.data.join import shared
 from pipeline.data.labels import encode
-from pipeline.data.reading.reader import read
+from pipeline.data.reading.reader import Reading, read
 from pipeline.data.table import listing
 from pipeline.team.columns import PART_OF, Columns, find_columns, fold_names, numbers
 from pipeline.team.competition import PARTS, CompetitionView
@@ -57,11 +57,8 @@ def read_sheet(
     *expected* are the parts whose rows may stand in it. An id that several of them have needs a
     column that tells the part. With *id_may_lack*, *id_column* was named for another file.
     """
-    reading = read(path, encoding, option="--encoding {0}")
+    reading, known, id_column = opened(path, contest, encoding, id_column, id_may_lack)
     frame, name = reading.frame, path.name
-    known = {row_id for ids in contest.ids.values() for row_id in ids.tolist()}
-    if id_may_lack and id_column not in frame:
-        id_column = None
 
     def found_in(frame: pd.DataFrame) -> Columns:
         return find_columns(
@@ -84,8 +81,33 @@ def read_sheet(
         frame = spelled.frame
         columns = found_in(frame)
     notes = [f"{name}: {spelled.note}"] if spelled else []
-    ids = frame[columns.id].to_numpy(dtype=object)
     values = [numbers(frame[column].to_numpy(dtype=object)) for column in columns.outputs]
+    reading = replace(reading, frame=frame)
+    table = table_of(path, reading, columns, contest, expected, np.stack(values, axis=1), notes)
+    return replace(table, labels=_labels(frame, columns, table.ids, contest))
+
+
+def opened(
+    path: Path, contest: CompetitionView, encoding: str, id_column: str | None, id_may_lack: bool
+) -> tuple[Reading, set[str], str | None]:
+    """The file, all ids of the competition, and *id_column* unless it was named for another."""
+    reading = read(path, encoding, option="--encoding {0}")
+    known = {row_id for ids in contest.ids.values() for row_id in ids.tolist()}
+    return reading, known, None if id_may_lack and id_column not in reading.frame else id_column
+
+
+def table_of(
+    path: Path,
+    reading: Reading,
+    columns: Columns,
+    contest: CompetitionView,
+    expected: Sequence[str],
+    values: np.ndarray,
+    notes: Sequence[str] = (),
+) -> CandidateTable:
+    """What stands in the file beside its *values* (r, c); *notes* are of how these were read."""
+    frame, name = reading.frame, path.name
+    ids = frame[columns.id].to_numpy(dtype=object)
     told = [] if columns.passport is None else frame[columns.passport].tolist()
     return CandidateTable(
         name=name,
@@ -93,9 +115,9 @@ def read_sheet(
         columns=columns,
         ids=ids,
         part=parts_of(frame, ids, columns, contest, expected, name),
-        values=np.stack(values, axis=1),
+        values=values,
         folds=folds_of(frame, columns, contest.competition.folds.repeats),
-        labels=_labels(frame, columns, ids, contest),
+        labels=None,
         passports=sorted({text.strip() for text in told} - {""}),
         notes=[
             *(f"{name}: {note}" for note in reading.notes),

@@ -7,18 +7,17 @@ with a column of texts; beside them, in either, a fold and a part (train, test, 
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pipeline.base import ArtifactError, DataError, raise_if
-from pipeline.base.files import sha256
 from pipeline.data.candidates import Candidates, candidates_of
-from pipeline.data.reading.reader import read
 from pipeline.team.columns import Columns, about_rows
 from pipeline.team.competition import CompetitionView
-from pipeline.team.table import CandidateTable, folds_of, notes_of, parts_of
+from pipeline.team.table import CandidateTable, opened, table_of
 
 CANDIDATES = "candidates"
 USUAL = ("text", "prediction", "predictions", "pred", "answer", "output")
@@ -36,11 +35,8 @@ def read_texts(
     id_may_lack: bool = False,
 ) -> CandidateTable:
     """Read the file of texts at *path*; see `pipeline.team.table.read_sheet`."""
-    reading = read(path, encoding, option="--encoding {0}")
+    reading, known, id_column = opened(path, contest, encoding, id_column, id_may_lack)
     frame, name = reading.frame, path.name
-    if id_may_lack and id_column not in frame:
-        id_column = None
-    known = {row_id for ids in contest.ids.values() for row_id in ids.tolist()}
     found = about_rows(frame, contest.competition, name, known, id_column, fold_column)
     column = _column(found, contest, name)
     said = _said(frame[column].tolist(), column == CANDIDATES, name)
@@ -53,22 +49,9 @@ def read_texts(
         labels=[],
         unused=[each for each in found.unused if each != column],
     )
-    ids = frame[found.id].to_numpy(dtype=object)
     counts = [math.nan if each is None else float(len(each[0])) for each in said.tolist()]
-    told = [] if found.passport is None else frame[found.passport].tolist()
-    return CandidateTable(
-        name=name,
-        sha256=sha256(path),
-        columns=columns,
-        ids=ids,
-        part=parts_of(frame, ids, columns, contest, expected, name),
-        values=np.array(counts).reshape(-1, 1),
-        folds=folds_of(frame, columns, contest.competition.folds.repeats),
-        labels=None,
-        passports=sorted({text.strip() for text in told} - {""}),
-        notes=[*(f"{name}: {note}" for note in reading.notes), *notes_of(columns, name)],
-        said=said,
-    )
+    values = np.array(counts).reshape(-1, 1)
+    return replace(table_of(path, reading, columns, contest, expected, values), said=said)
 
 
 def _column(found: Columns, contest: CompetitionView, name: str) -> str:

@@ -306,10 +306,10 @@ FILES += [
     ("spoil", "asked", "said", "remedy"), FILES, ids=[each[2][-40:] for each in FILES]
 )
 def test_a_file_that_is_not_read_says_what_to_do(tmp_path, capsys, spoil, asked, said, remedy):
-    followed(tmp_path, capsys, spoil, asked, said, remedy)
+    assert_the_remedy_works(tmp_path, capsys, spoil, asked, said, remedy)
 
 
-def followed(
+def assert_the_remedy_works(
     root: Path,
     capsys: pytest.CaptureFixture[str],
     spoil: Change,

@@ -24,10 +24,10 @@ from tests.setup.test_remedies import (
     TRAIN,
     Change,
     as_before,
+    assert_the_remedy_works,
     assigned,
     both,
     changed,
-    followed,
     labels,
     rewritten,
     without,
@@ -200,7 +200,7 @@ FOLDERS = [
     ("spoil", "asked", "said", "remedy"), FOLDERS, ids=[each[2][:30] for each in FOLDERS]
 )
 def test_tags_and_spans_say_what_to_do(tmp_path, capsys, spoil, asked, said, remedy):
-    followed(tmp_path, capsys, spoil, asked, said, remedy)
+    assert_the_remedy_works(tmp_path, capsys, spoil, asked, said, remedy)
 
 
 # A config that was written.
@@ -382,10 +382,10 @@ def test_a_config_that_does_not_fit_says_what_to_do(
     tmp_path, capsys, configured, asked, spoil, said, remedy, change
 ):
     shutil.copytree(configured, tmp_path, dirs_exist_ok=True)
-    then_followed(tmp_path, capsys, spoil, asked, said, remedy, change)
+    assert_the_remedy_mends_it(tmp_path, capsys, spoil, asked, said, remedy, change)
 
 
-def then_followed(
+def assert_the_remedy_mends_it(
     root: Path,
     capsys: pytest.CaptureFixture[str],
     spoil: Change,
@@ -480,4 +480,4 @@ def test_a_form_that_cannot_be_written_says_what_to_do(
     make(folder)
     assert run(init.main, [str(folder), "--root", str(tmp_path), "--name", "topics"]) == 0
     capsys.readouterr()
-    then_followed(tmp_path, capsys, spoil, asked, said, remedy, change)
+    assert_the_remedy_mends_it(tmp_path, capsys, spoil, asked, said, remedy, change)

@@ -12,10 +12,10 @@ from tests.setup.test_remedies import (
     Case,
     Change,
     as_before,
+    assert_the_remedy_works,
     assigned,
     both,
     changed,
-    followed,
     labels,
     without,
 )
@@ -287,4 +287,4 @@ ROWS: list[Case] = [
     ids=[f"{n} {each[2][:30]}" for n, each in enumerate(ROWS)],
 )
 def test_rows_that_do_not_fit_say_what_to_do(tmp_path, capsys, spoil, asked, said, remedy):
-    followed(tmp_path, capsys, spoil, asked, said, remedy)
+    assert_the_remedy_works(tmp_path, capsys, spoil, asked, said, remedy)

@@ -56,10 +56,7 @@ class EntitySwap(RowTransform):
         found = [slice(one, two + 1) for one, two in zip(begin.tolist(), end.tolist(), strict=True)]
         swapped = self._kinds(kind, inventory)
         names = [_name(rows.texts[each, 0], units.after[each]) for each in found]
-        others = {
-            each: np.unique([names[at] for at in np.flatnonzero(kind == each)], return_index=True)
-            for each in swapped
-        }
+        others = {each: _distinct(names, np.flatnonzero(kind == each)) for each in swapped}
         made: list[_Document] = []
         for document in units.documents:
             own = range(*np.searchsorted(begin, [document.start, document.stop]))
@@ -72,11 +69,9 @@ class EntitySwap(RowTransform):
                 taken: dict[int, slice] = {}
                 for at in about:
                     if random.random() < self.entities:
-                        known, firsts = others[int(kind[at])]
-                        free = firsts[known != names[at]]
-                        if len(free):
-                            chosen = np.flatnonzero(kind == kind[at])[random.choice(free)]
-                            taken[at] = found[int(chosen)]
+                        free = [n for n in others[int(kind[at])] if names[n] != names[at]]
+                        if free:
+                            taken[at] = found[int(random.choice(free))]
                 if taken:
                     made.append(_with_others(document, found, taken, f"{told}\0{copy}"))
         return _table(rows, made)
@@ -90,6 +85,13 @@ class EntitySwap(RowTransform):
             for number, name in enumerate(inventory.types)
             if name in asked and (self.rare is None or share[number] < self.rare)
         }
+
+
+def _distinct(names: Sequence[str], among: np.ndarray) -> list[int]:
+    """The first entity of each name *among* those with these numbers (e,), by name."""
+    _, firsts = np.unique([names[each] for each in among.tolist()], return_index=True)
+    found: list[int] = among[firsts].tolist()
+    return found
 
 
 def _name(pieces: np.ndarray, after: np.ndarray) -> str:

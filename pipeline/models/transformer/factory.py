@@ -365,7 +365,7 @@ def made(
 
 def problems_without_paths(recipe: TransformerRecipe) -> Iterator[str]:
     """What *recipe* asks for that has a meaning for tags alone."""
-    if recipe.head == "crf":
+    if recipe.learns_paths:
         yield "head crf learns the tags of a text together, and here are none; take another head"
 
 

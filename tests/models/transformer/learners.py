@@ -73,3 +73,12 @@ def fitted(
     learner = factory.make(seed)
     learner.fit(table, Workspace(folder), watch)
     return learner
+
+
+def assert_same_once_saved(
+    factory: Any, learner: Any, asked: Table, said: np.ndarray, folder: Path
+) -> None:
+    """What *learner* said is what it says when it comes back from *folder*, to the last bit."""
+    learner.save(folder)
+    again = factory.load(folder).predict(asked, WATCH)
+    assert np.array_equal(again, said)

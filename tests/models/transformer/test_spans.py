@@ -23,7 +23,7 @@ from pipeline.problems.span import SPAN, References, targets_of
 from pipeline.training.lightning.trainer import FoldFitter
 from pipeline.training.options import FailurePolicy
 from tests.fitting import CPU
-from tests.models.transformer.learners import WATCH, backbone
+from tests.models.transformer.learners import WATCH, assert_same_once_saved, backbone
 
 PETS, OTHERS = ["cat", "dog"], ["fish", "bird", "horse", "the"]
 
@@ -188,9 +188,7 @@ def test_it_learns_answers_and_says_the_same_once_saved(factory, tmp_path):
     )
     assert answers[-1] == "dog", "found in one of several windows"
     assert len(References.of(asked.targets).begin) < len(rows), "some have none"
-    learner.save(tmp_path / "weights")
-    again = factory.load(tmp_path / "weights").predict(asked, WATCH)
-    assert np.array_equal(again, said)
+    assert_same_once_saved(factory, learner, asked, said, tmp_path / "weights")
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from pipeline.models.transformer_settings import TransformerRecipe
 from pipeline.training.lightning.trainer import FoldFitter
 from pipeline.training.options import FailurePolicy
 from tests.fitting import CPU
-from tests.models.transformer.learners import WATCH, backbone
+from tests.models.transformer.learners import WATCH, assert_same_once_saved, backbone
 
 CLASSES = ["O", "B-X", "I-X"]
 NAMES, OTHERS = ["cat", "dog"], ["fish", "bird", "horse", "the"]
@@ -163,9 +163,7 @@ def test_paths_learn_what_a_tag_says_of_the_next(recipe, tmp_path):
     said = learner.predict(asked, WATCH)
     assert said.sum(axis=1) == pytest.approx(1, abs=1e-5)
     assert (said.argmax(axis=1) == asked.targets[:, 0]).mean() > 0.9
-    learner.save(tmp_path / "weights")
-    again = paths.load(tmp_path / "weights").predict(asked, WATCH)
-    assert np.array_equal(again, said)
+    assert_same_once_saved(paths, learner, asked, said, tmp_path / "weights")
 
 
 def test_paths_are_for_tags(recipe):
@@ -185,9 +183,7 @@ def test_it_learns_tags_and_says_the_same_once_saved(factory, tmp_path):
     assert said.shape == (len(asked), 3)
     assert said.sum(axis=1) == pytest.approx(1, abs=1e-5)
     assert (said.argmax(axis=1) == asked.targets[:, 0]).mean() > 0.9
-    learner.save(tmp_path / "weights")
-    again = factory.load(tmp_path / "weights").predict(asked, WATCH)
-    assert np.array_equal(again, said)
+    assert_same_once_saved(factory, learner, asked, said, tmp_path / "weights")
 
 
 @pytest.mark.parametrize(

@@ -34,9 +34,6 @@ from pipeline.models.transformer.tags.windows import UNKNOWN, WAYS, windows_of
 from pipeline.models.transformer_settings import TransformerRecipe
 from pipeline.problems.tags import TAGS
 
-PATHS = "crf"
-"""`head:` under which the tags of a window are learned as a path."""
-
 
 class TokenStates(Pooling):
     """No pooling: the states of all tokens, (B, T, H)."""
@@ -143,7 +140,7 @@ class TaggingLearner(TransformerLearner):
             outputs=self.shared.outputs,
             units=sum(map(len, windows.rows)) / len(windows.rows),
             tokens=longest,
-            paths=recipe.head == PATHS,
+            paths=recipe.learns_paths,
         )
         self.counted |= {"windows": len(windows.rows), "units": len(train)}
         super().fit(windows.table(train.targets), workspace, watch, rate_scale)
@@ -173,7 +170,7 @@ class TaggingLearner(TransformerLearner):
         return TokenStates(self.shared.pristine.hidden, 1, self.seed)
 
     def _head(self, width: int, inputs: int, outputs: int) -> nn.Module:
-        pairs = outputs**2 if self.shared.recipe.head == PATHS else 0
+        pairs = outputs**2 if self.shared.recipe.learns_paths else 0
         return super()._head(width, inputs, WAYS * outputs + pairs)
 
 
@@ -195,7 +192,7 @@ def check_tagging(recipe: TransformerRecipe) -> None:
     """Raise UsageError where *recipe* asks for what tags cannot have."""
     siamese = "pairing siamese is for pairs of texts"
     problems = list(problems_of_places(recipe, TAGS.name, "units", siamese))
-    if recipe.head == PATHS and recipe.class_weights is not None:
+    if recipe.learns_paths and recipe.class_weights is not None:
         problems.append("class_weights weigh units, and head crf learns the tags of whole windows")
     raise_if(problems, UsageError, f"{recipe.name} cannot tag")
 
