@@ -20,7 +20,7 @@ from pipeline.base.command import run
 from pipeline.base.parser import Parser
 
 if TYPE_CHECKING:
-    from pipeline.monitor.look import Look
+    from pipeline.monitor.comparison import Comparison
 
 
 def parser() -> Parser:
@@ -38,11 +38,11 @@ def parser() -> Parser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     args = parser().read(argv)
-    from pipeline.monitor.look import look
+    from pipeline.monitor.comparison import compare
     from pipeline.report.page import page
 
     folder, file = Path(args.bundle), Path(args.file)
-    found = look(Path(args.root), folder, file, args.labels, args.encoding, page(sys.stderr))
+    found = compare(Path(args.root), folder, file, args.labels, args.encoding, page(sys.stderr))
     if args.json:
         print(json.dumps(_found(found)))
         return 0
@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _found(found: "Look") -> dict[str, Any]:
+def _found(found: "Comparison") -> dict[str, Any]:
     """For programs."""
     part = found.expected.parts.get("whole")
     return {
@@ -82,7 +82,7 @@ AGAINST = {
 }
 
 
-def _lines(found: "Look") -> Iterator[str]:
+def _lines(found: "Comparison") -> Iterator[str]:
     """For people."""
     from pipeline.ensemble.forecast.ranges import INSIDE
     from pipeline.report.ensemble_answer import moves_sentence
@@ -113,7 +113,7 @@ def _lines(found: "Look") -> Iterator[str]:
     yield from _real(found)
 
 
-def _real(found: "Look") -> Iterator[str]:
+def _real(found: "Comparison") -> Iterator[str]:
     """What the labels say."""
     metric, real = found.outcome.metric.name, found.real
     if real is None:

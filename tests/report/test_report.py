@@ -24,8 +24,8 @@ from pipeline.report.drawn import pages as writing
 from pipeline.report.drawn.charts import bars
 from pipeline.report.drawn.document import Page, Says, Table, num, render, text
 from pipeline.report.drawn.pages import fillers, pages_of, report_path
+from pipeline.report.drawn.row_errors import DocumentErrors
 from pipeline.report.drawn.words import LANGUAGES, PLACE, Words, words_of
-from pipeline.report.drawn.wrong import DocumentErrors
 from pipeline.submissions.ledger import News, record
 from tests.blendable import make as make_toy
 from tests.submitted import FIRST, root, written

@@ -16,7 +16,7 @@ from pipeline.base import UsageError
 from pipeline.base.files import commit_text
 from pipeline.metrics.label_doubt import LabelDoubts, label_doubts
 from pipeline.report.drawn.disk import Disk
-from pipeline.report.drawn.wrong import Errors, errors_of
+from pipeline.report.drawn.row_errors import Errors, errors_of
 
 HEADER = ("id", "looks wrong", "doubt", "label", "answer")
 

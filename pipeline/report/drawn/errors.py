@@ -12,7 +12,7 @@ from pipeline.report.drawn.charts import Tips, bars, dots, ranges
 from pipeline.report.drawn.curves import spread, thresholds
 from pipeline.report.drawn.disk import Disk
 from pipeline.report.drawn.document import Block, Cards, Cell, Says, Table, clean, num, text
-from pipeline.report.drawn.wrong import Errors, Slice, errors_of
+from pipeline.report.drawn.row_errors import Errors, Slice, errors_of
 from pipeline.report.ensemble import happened
 
 WORST, DOUBTFUL, POINTS = 100, 50, 1200

@@ -64,7 +64,7 @@ class Real:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Look:
+class Comparison:
     """What is to be said of the new rows."""
 
     rows: Table
@@ -105,14 +105,14 @@ class Look:
         return "better" if above == self.outcome.metric.greater_is_better else "worse"
 
 
-def look(
+def compare(
     root: Path,
     folder: Path,
     file: Path,
     labels: bool,
     encoding: str | None,
     console: "Console",
-) -> Look:
+) -> Comparison:
     """Compare the rows of *file* with those that the bundle in *folder* was trained on.
 
     Args:
@@ -216,7 +216,7 @@ def compared(
     members: Members,
     table: Table,
     truth: tuple[np.ndarray, np.ndarray] | None,
-) -> Look:
+) -> Comparison:
     """What the forecast says of *table*, which *members* have predicted as their test rows.
 
     *truth*: positions of the rows whose labels are known, and their targets.
@@ -261,7 +261,7 @@ def compared(
     groups = folds.group_of_row
     if train.units is not None:
         groups = groups[train.units.first]
-    return Look(
+    return Comparison(
         rows=theirs,
         outcome=outcome,
         alike=alike(ours, codes[0], theirs, codes[1], competition.folds.group_columns),
