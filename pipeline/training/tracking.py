@@ -185,12 +185,19 @@ class _Post:
 # What TensorBoard's files hold, for those who draw it.
 
 
+def _begun(file: Path) -> tuple[int, int, str]:
+    """When an attempt began, by its file's name: the second, then the count of the process."""
+    parts = file.name.split(".")
+    second, count = (int(each) if each.isdigit() else 0 for each in (parts[3], parts[-1]))
+    return second, count, file.name
+
+
 def curves_at(logs: Path) -> dict[str, dict[int, float]]:
     """Tag -> step -> value of the TensorBoard files in *logs*; {} where there are none.
 
     Steps of an attempt that was killed are hidden from where the next one went on.
     """
-    files = sorted(logs.glob("events.out.tfevents.*")) if logs.is_dir() else []
+    files = sorted(logs.glob("events.out.tfevents.*"), key=_begun) if logs.is_dir() else []
     if not files:
         return {}
     from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader

@@ -226,6 +226,17 @@ def test_curves_of_a_killed_attempt_end_where_the_next_one_goes_on(tmp_path):
     assert curves_at(tmp_path / "logs") == {"train_loss": {0: 0.5, 10: 10.0, 30: 30.0}}
 
 
+def test_attempts_of_one_second_are_read_in_the_order_in_which_they_began(tmp_path):
+    """TensorBoard counts the files of a process in their names: 9, then 10."""
+    from pipeline.training.tracking import TensorBoard, curves_at
+
+    for attempt in range(12):
+        tracker = TensorBoard(tmp_path, 0 if attempt else None)
+        tracker.log({"train_loss": float(attempt)}, 0)
+        tracker.close()
+    assert curves_at(tmp_path) == {"train_loss": {0: 11.0}}
+
+
 def test_the_greedy_path_ends_at_the_greedy_weights():
     from pipeline.ensemble.methods.weights import greedy, picks
     from tests.ensemble.toys import evidence_of
