@@ -17,7 +17,7 @@ from pipeline.data.reading.packed import FILE_NAME
 from pipeline.data.sample import composed
 from pipeline.data.table import MENDED, Findings
 from pipeline.data.units import units_in
-from pipeline.problems.tags import OUTSIDE
+from pipeline.problems.entities import OUTSIDE
 
 Read = Callable[[str], tuple[pd.DataFrame | None, list[str], list[str]]]
 """A file's name -> its rows (None where they cannot be read), problems and notes."""

@@ -23,7 +23,7 @@ from pipeline.data.join import compare
 from pipeline.data.reading.json_lines import held_in
 from pipeline.data.sample import OTHERS, Sample
 from pipeline.data.table import MENDED, Findings, Table, Units, id_problems, listing
-from pipeline.problems.tags import OUTSIDE, inventory_of
+from pipeline.problems.entities import OUTSIDE, inventory_of
 
 NUMBER = "#"
 """Between a document's id and a unit's place in it."""

@@ -23,7 +23,7 @@ from pipeline.metrics import linearised_metrics as linear
 from pipeline.metrics.record import Formula, Record
 from pipeline.metrics.registry import METRICS, UP_TO_ONE, record_of_texts
 from pipeline.metrics.texts import scores as texts
-from pipeline.problems.tags import inventory_of
+from pipeline.problems.entities import inventory_of
 
 CALL = re.compile(r"([a-z0-9-]+)\((.*)\)")
 PARTS = re.compile(r"(?:[^,(]|\([^)]*\))+")

@@ -19,7 +19,7 @@ from pipeline.metrics import linearised_metrics as linear
 from pipeline.metrics.formulas import MetricError
 from pipeline.metrics.linearised_metrics import Finish, LabelSums
 from pipeline.metrics.record import Formula, Record
-from pipeline.problems.tags import Inventory, inventory_of
+from pipeline.problems.entities import Inventory, inventory_of
 
 OfClasses = Callable[[tuple[str, ...]], Formula]
 NO_ENTITY = "there is no entity, neither among the labels nor predicted"

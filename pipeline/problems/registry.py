@@ -4,11 +4,10 @@ from typing import TYPE_CHECKING, Literal
 
 from pipeline.problems.classes import BINARY
 from pipeline.problems.heads import HEADS
-from pipeline.problems.multiclass import MULTICLASS
+from pipeline.problems.multiclass import MULTICLASS, SOFT_LABELS
 from pipeline.problems.multilabel import MULTILABEL
 from pipeline.problems.problem import Problem
 from pipeline.problems.regression import REGRESSION
-from pipeline.problems.soft_labels import SOFT_LABELS
 from pipeline.problems.span import SPAN
 from pipeline.problems.tags import TAGS
 from pipeline.problems.text import TEXT

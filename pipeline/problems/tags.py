@@ -2,9 +2,7 @@
 
 The competition's own unit (a character, a given token, a word) is the row: of tables, predictions,
 folds' held-out parts and members. A text is a document, a group of rows that stand in order. Tags
-are IOB2 (`B-PS`, `I-PS`, `O`: an entity begins at B- and runs over the I- of its type that follow;
-Tjong Kim Sang & Veenstra, "Representing Text Chunks", EACL 1999) or plain types (`PS`, `O`), whose
-runs are the entities.
+are IOB2 or plain types (`entities`).
 
 Targets are (n, 2): the number of the tag among task.classes, and the unit's place in its document,
 so that whoever has the targets of some whole documents, in order, knows where each begins.
@@ -12,168 +10,23 @@ Predictions are (n, k), a probability per tag, as with one class of several; mem
 unit by unit, and the blend is decoded last: the likeliest tags of a whole document that make sense.
 """
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
 from typing import ClassVar
 from zlib import crc32
 
 import numpy as np
 
 from pipeline.problems.classes import OneClass, SumsToOne
+from pipeline.problems.entities import OUTSIDE, decoded, inventory_of, units_of
 from pipeline.problems.form import Form, Sample, form_of
 from pipeline.problems.label_texts import class_numbers
 from pipeline.problems.multilabel import set_strata
 from pipeline.problems.problem import Clues, Division, Piece, Task
 
-OUTSIDE = "O"
-TAG = re.compile(r"O|[BIESLU]-\S+")
-"""How a tag is written where it has a prefix, in IOB2 or another scheme."""
 OTHER_SCHEMES = ("S-", "E-", "L-", "U-", "M-")
 """Prefixes of BIOES, BILOU and BMES."""
-TINY = 1e-30
-"""Lowest probability, for its logarithm: below what float16 and float32 hold."""
 MANY = 4
 """Entities of a type in a document from which on there are many."""
-
-
-@dataclass(frozen=True)
-class Inventory:
-    """The tags there are, c of them."""
-
-    names: tuple[str, ...]
-
-    @cached_property
-    def plain(self) -> bool:
-        """Whether tags are types, without B- and I-."""
-        return not any(name[:2] in ("B-", "I-") for name in self.names)
-
-    @cached_property
-    def types(self) -> list[str]:
-        """(t,) the types of entities, in the order in which tags name them."""
-        return list(dict.fromkeys(self._type(name) for name in self.names if name != OUTSIDE))
-
-    @cached_property
-    def type_of(self) -> np.ndarray:
-        """(c,) the number of each tag's type, -1 for O."""
-        number = {name: place for place, name in enumerate(self.types)}
-        return np.array([number.get(self._type(name), -1) for name in self.names])
-
-    @cached_property
-    def begins(self) -> np.ndarray:
-        """(c,) bool: whether a tag says that an entity begins."""
-        return np.array([name.startswith("B-") for name in self.names])
-
-    @cached_property
-    def inside(self) -> np.ndarray:
-        """(i,) the numbers of the I- tags."""
-        return np.flatnonzero([name.startswith("I-") for name in self.names])
-
-    @cached_property
-    def opening(self) -> np.ndarray:
-        """(i,) of each I- tag the number of the B- tag that it may follow, beside itself."""
-        return np.array([self.names.index(f"B-{self.names[tag][2:]}") for tag in self.inside], int)
-
-    @property
-    def outside(self) -> int:
-        """The number of O."""
-        return self.names.index(OUTSIDE)
-
-    def _type(self, name: str) -> str:
-        if name == OUTSIDE:
-            return ""
-        return name if self.plain else name[2:]
-
-    def broken(self, tags: np.ndarray, first: np.ndarray) -> np.ndarray:
-        """(n,) bool: whether a tag is an I- that no entity of its type stands before."""
-        if self.plain or not len(tags):
-            return np.zeros(len(tags), dtype=bool)
-        kind = self.type_of[tags]
-        follows = np.concatenate([[False], kind[1:] == kind[:-1]]) & ~first
-        return (kind >= 0) & ~self.begins[tags] & ~follows
-
-    def entities(
-        self, tags: np.ndarray, first: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """First rows (e,), last rows (e,) and types (e,) of the entities in *tags* (n,).
-
-        *first* (n,) says where a document begins. Strict IOB2: an I- that follows no entity of its
-        type is none. Plain types: an entity is a run of one type.
-
-        >>> inventory = Inventory(("O", "B-PS", "I-PS"))
-        >>> tags, first = np.array([1, 2, 0, 2, 1, 2]), np.array([1, 0, 0, 0, 0, 1], dtype=bool)
-        >>> [each.tolist() for each in inventory.entities(tags, first)]
-        [[0, 4], [1, 4], [0, 0]]
-        """
-        kind, starts = self.type_of[tags], self.begins[tags]
-        changes = np.concatenate([[True], kind[1:] != kind[:-1]])[: len(tags)] | first | starts
-        begin = np.flatnonzero(changes)
-        end = np.append(begin[1:], len(tags)) - 1
-        kept = kind[begin] >= 0
-        if not self.plain:
-            kept &= starts[begin]
-        return begin[kept], end[kept], kind[begin[kept]]
-
-
-@lru_cache(maxsize=64)
-def inventory_of(names: tuple[str, ...]) -> Inventory:
-    """The inventory of these tags."""
-    return Inventory(names)
-
-
-def decoded(predicted: np.ndarray, first: np.ndarray, inventory: Inventory) -> np.ndarray:
-    """(n,) the likeliest tags of each document under which no I- follows what it may not.
-
-    The best path by the sum of log-probabilities (Viterbi, "Error bounds for convolutional codes",
-    IEEE Transactions on Information Theory, 1967). Where the likeliest tag of every unit makes
-    sense already, it is that.
-
-    Args:
-        predicted: (n, c) probabilities of whole documents, unit by unit.
-        first: (n,) bool, where a document begins.
-
-    >>> inventory, first = Inventory(("O", "B-PS", "I-PS")), np.array([True, False])
-    >>> decoded(np.array([[0.5, 0.4, 0.1], [0.1, 0.2, 0.7]]), first, inventory).tolist()
-    [1, 2]
-    """
-    found = predicted.argmax(axis=1)
-    if not (wrong := inventory.broken(found, first)).any():
-        return found
-    document = np.cumsum(first)
-    rows = np.flatnonzero(np.isin(document, document[wrong]))
-    scores = np.log(np.maximum(predicted[rows].astype(np.float64), TINY))
-    found[rows] = _best_paths(scores, np.flatnonzero(first[rows]), inventory)
-    return found
-
-
-def _best_paths(scores: np.ndarray, starts: np.ndarray, inventory: Inventory) -> np.ndarray:
-    """(n,) the best allowed path of each document, all of them one unit further at a time."""
-    length = np.diff(starts, append=len(scores))
-    order = np.argsort(-length, kind="stable")
-    starts, length = starts[order], length[order]
-    before = np.zeros(scores.shape, dtype=np.int16)
-    best = scores[starts].copy()
-    inside, opening = inventory.inside, inventory.opening
-    best[:, inside] = -np.inf
-    ends = np.empty(len(starts), dtype=np.int64)
-    for place in range(1, int(length.max()) + 1):
-        going = int(np.searchsorted(-length, -place, side="left"))  # documents that are longer
-        ends[going : len(best)] = best[going:].argmax(axis=1)
-        if not going:
-            break
-        best, rows = best[:going], starts[:going] + place
-        came = np.repeat(best.argmax(axis=1)[:, None], scores.shape[1], axis=1)
-        came[:, inside] = np.where(best[:, opening] >= best[:, inside], opening, inside)
-        best = np.take_along_axis(best, came, axis=1) + scores[rows]
-        before[rows] = came
-    path = np.empty(len(scores), dtype=np.int64)
-    last = starts + length - 1
-    path[last] = ends
-    for place in range(int(length.max()) - 1, 0, -1):
-        rows = (starts + place)[length > place]
-        path[rows - 1] = before[rows, path[rows]]
-    return path
 
 
 FATES = ("right", "wrong type", "wrong border", "both wrong", "missed", "invented")
@@ -187,9 +40,7 @@ def _fates(true: Entities, found: Entities, n: int) -> tuple[np.ndarray, np.ndar
     for each of those (f,) whether it shares a unit with a true one. *n* units in all."""
     held = [np.full(n, -1), np.full(n, -1)]
     for numbers, (begin, end, _) in zip(held, (true, found), strict=True):
-        size = end - begin + 1
-        rows = np.repeat(begin - np.cumsum(size) + size, size) + np.arange(size.sum())
-        numbers[rows] = np.repeat(np.arange(len(begin)), size)
+        numbers[units_of(begin, end)] = np.repeat(np.arange(len(begin)), end - begin + 1)
     both = (held[0] >= 0) & (held[1] >= 0)
     one, other = np.unique(np.stack([held[0][both], held[1][both]]), axis=1)
     border = (true[0][one] != found[0][other]) | (true[1][one] != found[1][other])
@@ -217,7 +68,7 @@ class Tags(SumsToOne, OneClass):
     column_word = "tags"
     first_recipe = "crf"
     documents_as = "multilabel"
-    own_decisions = ("share of O",)
+    own_decisions = ("share of O", "limits of entities")
     stored: ClassVar[type] = np.float16
     written: ClassVar = {"value": "probabilities", "label": "tags"}
 

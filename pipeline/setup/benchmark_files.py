@@ -18,8 +18,8 @@ import pandas as pd
 from pipeline.base import Competition, DataError, UsageError, raise_if
 from pipeline.base.files import commit_text
 from pipeline.data.reading.conll import is_conll, parse_conll
+from pipeline.problems.entities import OUTSIDE
 from pipeline.problems.registry import problem_of
-from pipeline.problems.tags import OUTSIDE
 from pipeline.setup.benchmarks import Benchmark, benchmark_of
 
 Row = Mapping[str, Any]

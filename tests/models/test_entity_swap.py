@@ -21,7 +21,7 @@ from pipeline.models.row_transforms.transform import (
     steps_of,
 )
 from pipeline.oof.predictions import read_fold
-from pipeline.problems.tags import inventory_of
+from pipeline.problems.entities import inventory_of
 from tests.test_tags import asking
 from tests.test_tags import competition as write
 from tests.toy import toy_competition

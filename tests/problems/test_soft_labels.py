@@ -12,7 +12,7 @@ from pipeline.base.config import TaskConfig
 from pipeline.ensemble import __main__ as ensemble
 from pipeline.metrics import get_metric
 from pipeline.models.transformer.objective import fit_codec
-from pipeline.problems.soft_labels import SOFT_LABELS
+from pipeline.problems.multiclass import SOFT_LABELS
 
 WORDS = ["market price", "song picture", "vote parliament"]
 NAMES = ["money", "art", "state"]

@@ -13,8 +13,8 @@ from pipeline.base import UsageError
 from pipeline.base.config import TaskConfig
 from pipeline.metrics import MetricError, get_metric
 from pipeline.metrics.bootstrap import Draws, resampled_gains
+from pipeline.problems.entities import Inventory, decoded
 from pipeline.problems.registry import problem_of
-from pipeline.problems.tags import Inventory, decoded
 
 CLASSES = ["O", "B-LC", "I-LC", "B-PS", "I-PS"]
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from pipeline.data.table import Findings
-from pipeline.problems.tags import TAG
+from pipeline.problems.entities import TAG
 
 IDS, UNITS, TAGS, ARTICLE = "id", "tokens", "tags", "article"
 """The columns of the rows. Without comments that name the documents there are no ids; an article

@@ -8,7 +8,7 @@
 | multiclass | of labels, or with `label_sums` | label | offsets |
 | heads | of labels | label | offsets of each target |
 | multiclass | of ordered labels | label | offsets, cut points |
-| tags | of labels | label | share of O |
+| tags | of labels | label | share of O, limits of entities |
 | span | of labels | label | limits of answers |
 
 What a metric is stands in its record (`pipeline.metrics.record`).
@@ -29,11 +29,10 @@ from pipeline.ensemble.decisions.probabilities import (
     joined_classes,
     offsets_for,
     offsets_of_each,
-    outside_for,
     thresholds_for,
 )
 from pipeline.ensemble.decisions.rounding import Labels, clip_to, fit_grid, has_grid
-from pipeline.ensemble.decisions.spans import limits_for
+from pipeline.ensemble.decisions.units import entity_limits_for, limits_for, outside_for
 from pipeline.metrics import Metric
 from pipeline.problems.form import Kind
 
@@ -125,6 +124,11 @@ def share_of_outside(case: Case) -> Candidate | None:
     return _own(case, "share of O", outside_for)
 
 
+def limits_of_entities(case: Case) -> Candidate | None:
+    """Tags by the least length of an entity, and which neighbours are one."""
+    return _own(case, "limits of entities", entity_limits_for)
+
+
 def limits_of_answers(case: Case) -> Candidate | None:
     """Answers in a text by their greatest length, and how likely none has to be."""
     return _own(case, "limits of answers", limits_for)
@@ -139,6 +143,6 @@ def _own(case: Case, name: str, rule: Callable[[Metric], Rule]) -> Candidate | N
 
 DECISIONS: tuple[Offer, ...] = (
     *(clip, rounding, threshold, offsets, cut_points),
-    *(share_of_outside, limits_of_answers),
+    *(share_of_outside, limits_of_entities, limits_of_answers),
 )
 """From simple to flexible: one takes over from those before where it clears its hurdle."""

@@ -1,5 +1,4 @@
-"""From probabilities to classes: a threshold for each label, an offset for each class, or how
-likely O has to be among tags.
+"""From probabilities to classes: a threshold for each label, an offset for each class.
 
 Threshold: from which probability on a row counts as positive. The best threshold lies between two
 neighbouring predictions. One sort and running sums give the score of every one of them, so the
@@ -20,13 +19,11 @@ from pipeline.ensemble.decisions.decision import (
     Labelled,
     Rule,
     beyond_noise,
-    gain_of_labels,
     gains_on_the_way,
     listed,
 )
 from pipeline.metrics import Metric
 from pipeline.problems.form import THRESHOLD
-from pipeline.problems.tags import inventory_of
 
 ROUNDS_OF_LABELS = 5  # of going round the labels, where they depend on each other
 
@@ -297,66 +294,3 @@ def best_offset(
 
 def _logs(predicted: np.ndarray) -> np.ndarray:
     return np.log(np.maximum(predicted, FLOOR))
-
-
-# Share of O: how likely "no entity" has to be for a unit, lest the likeliest other tag is taken.
-#
-# Metrics that count what is missed more than what is too much (F5) want entities at small
-# probabilities, entity F1 may want fewer. A unit whose probability of O is below the level loses O,
-# and its other tags share what is left; the best path of the document is read off after that.
-# Levels are tried on a grid; one is taken only for a gain beyond its noise (`beyond_noise`).
-
-
-LEVELS = (0.3, 0.4, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
-"""Probabilities of O that are tried; below a level the next tag is taken."""
-LEFT = 1e-9
-"""What is left of O where it is not taken."""
-
-
-@dataclass(frozen=True)
-class ShareOfOutside:
-    """A level for O; 0 leaves everything as it is."""
-
-    level: float
-    outside: int
-    """The number of O."""
-
-    def apply(self, predicted: np.ndarray) -> np.ndarray:
-        """(m, k) probabilities, O taken away where it is below the level."""
-        if not self.level:
-            return predicted
-        low = predicted[:, self.outside] < self.level
-        changed = np.array(predicted, dtype=float)
-        changed[low, self.outside] = LEFT
-        changed[low] /= changed[low].sum(axis=1, keepdims=True)
-        return changed
-
-    def says(self, names: list[str]) -> str:
-        """The level."""
-        if not self.level:
-            return "no level gains beyond its noise"
-        return f"another tag than O where O has less than {self.level:g}"
-
-    def as_dict(self) -> dict[str, Any]:
-        """The level."""
-        return {"level": self.level}
-
-
-def outside_for(metric: Metric) -> Rule:
-    """The rule that fits the level to *metric*."""
-    outside = inventory_of(metric.classes).outside
-
-    def fit(rows: Labelled) -> ShareOfOutside:
-        def labels(level: float) -> np.ndarray:
-            decided = ShareOfOutside(level, outside).apply(rows.predicted)
-            return metric.labels(rows.truth, decided)
-
-        def gain(level: float) -> float:
-            return gain_of_labels(metric, rows.truth, labels(level))
-
-        best, classes = max(LEVELS, key=gain), rows.predicted.shape[1]
-        before, after = labels(0.0), labels(best)
-        better = beyond_noise(metric, rows.truth, before, after, rows.group_of_row, classes)
-        return ShareOfOutside(best if better else 0.0, outside)
-
-    return fit

@@ -14,7 +14,8 @@ import numpy as np
 from pipeline.data import Table
 from pipeline.data.table import Units, listing
 from pipeline.models.row_transforms.transform import Place, RowTransform
-from pipeline.problems.tags import TAGS, Inventory, inventory_of
+from pipeline.problems.entities import Inventory, inventory_of
+from pipeline.problems.tags import TAGS
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,8 +17,9 @@ from pipeline.base.config import ColumnsConfig, TaskConfig, Unit
 from pipeline.data import Table, Tables
 from pipeline.data.units import documents, list_in, tags_in
 from pipeline.metrics.registry import fitting, suggested
+from pipeline.problems.entities import OUTSIDE, TAG
 from pipeline.problems.label_texts import is_number
-from pipeline.problems.tags import OUTSIDE, TAG, TAGS
+from pipeline.problems.tags import TAGS
 from pipeline.problems.text import TEXT
 from pipeline.setup.detection.choices import Choices, Overrides
 from pipeline.setup.detection.names import target_rank

@@ -14,11 +14,11 @@ from pipeline.base import DataError
 from pipeline.base.errors import some
 from pipeline.data import id_column_of
 from pipeline.data.sample import index_columns
+from pipeline.problems.entities import TAG
 from pipeline.problems.form import match, unlabelled_among
 from pipeline.problems.label_texts import canonical, is_number
 from pipeline.problems.multilabel import separator_of
 from pipeline.problems.registry import problem_of
-from pipeline.problems.tags import TAG
 from pipeline.setup.detection.choices import Choices, Overrides
 from pipeline.setup.detection.heads import joined_columns
 from pipeline.setup.detection.names import ASIDE, TARGETS, plain_words, target_rank, words

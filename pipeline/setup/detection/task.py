@@ -10,11 +10,10 @@ import pandas as pd
 from pipeline.base import DataError
 from pipeline.metrics.registry import suggested
 from pipeline.problems.label_texts import canonical, is_number
-from pipeline.problems.multiclass import guesses, numbers_in
+from pipeline.problems.multiclass import SOFT_LABELS, guesses, numbers_in
 from pipeline.problems.multilabel import labels_in, separator_of
 from pipeline.problems.problem import Clues
 from pipeline.problems.registry import TYPES, problem_of
-from pipeline.problems.soft_labels import SOFT_LABELS
 from pipeline.problems.text import TEXT
 from pipeline.setup.detection.choices import Choices, Overrides
 from pipeline.setup.detection.heads import MOST, JointTargets, by_value
