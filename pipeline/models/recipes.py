@@ -47,6 +47,7 @@ YOUNGER: dict[str, Any] = {
     "rows": [],
     "tta": [],
     "head": "linear",
+    "subwords": "first",
     "loss_options": {},
     "class_weights": None,
     "auxiliary": {},

@@ -125,6 +125,8 @@ class TransformerRecipe(Taught):
     """Token states to one vector."""
     head: HeadName = "linear"
     """What makes outputs from the vectors of a row's texts."""
+    subwords: Literal["first", "mean"] = "first"
+    """Of tags: what a unit of several tokens is read off, its first token or the mean of all."""
     max_length: int = 128
     """Tokens per input, special tokens included; longer ones are truncated and counted."""
     epochs: int = 3

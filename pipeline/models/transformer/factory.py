@@ -367,6 +367,8 @@ def problems_without_paths(recipe: TransformerRecipe) -> Iterator[str]:
     """What *recipe* asks for that has a meaning for tags alone."""
     if recipe.learns_paths:
         yield "head crf learns the tags of a text together, and here are none; take another head"
+    if recipe.subwords != "first":
+        yield "subwords says what a tag is read off, and here are none; leave it at first"
 
 
 def problems_of_places(

@@ -102,7 +102,7 @@ def test_the_loss_is_that_of_the_units_and_the_same_however_a_step_is_cut():
     logits = torch.tensor(random.normal(size=(2, 7, 9)), dtype=torch.float32)
     tags = np.array([[0, 2, 1], [1, 0, -1]])
     places = np.array([[3 * 1, 3 * 1 + 1, 3 * 4 + 2], [3 * 2, 3 * 6, -1]])
-    encoded = torch.tensor(np.hstack([tags, places]))
+    encoded = torch.tensor(np.hstack([tags, places, np.ones_like(tags)]))
     expected = 0.0
     for row in range(2):
         for unit in range(3):
@@ -118,6 +118,46 @@ def test_the_loss_is_that_of_the_units_and_the_same_however_a_step_is_cut():
         logits, encoded
     )
     assert float(weighed) < float(whole)
+
+
+def test_a_unit_may_be_read_off_all_its_tokens(factory):
+    table = documents(["cat horse-fish a"], unit="word")
+    store = factory.shared.store
+    offsets = store.tokenizer("cat horse-fish a", return_offsets_mapping=True)["offset_mapping"]
+    own = [place for place, (first, end) in enumerate(offsets) if first >= 4 and end <= 14]
+    assert len(own) > 1
+    first, mean = (windows_of(table, store, 16, way) for way in ("first", "mean"))
+    assert first.sizes[0].tolist() == [1, 1, 1]
+    assert mean.sizes[0].tolist() == [1, len(own), 1]
+    assert mean.reach == len(own)
+    assert mean.places[0].tolist() == first.places[0].tolist()
+    assert mean.places[0][1] == WAYS * own[0] + BEGINS
+
+
+@pytest.mark.parametrize("paths", [False, True])
+def test_the_mean_of_a_units_tokens_is_learned_and_answered(paths):
+    codec = TagCodec(
+        problem="tags", loss="cross-entropy", outputs=3, units=1.0, tokens=7, reach=3, paths=paths
+    )
+    width = codec.width
+    logits = torch.randn(1, 6, width, generator=torch.Generator().manual_seed(0))
+    tags, places, sizes = [0, 2, -1], [3 * 1, 3 * 3 + 1, -1], [2, 3, -1]
+    encoded = torch.tensor([[*tags, *places, *sizes]])
+    one, two = logits[0, 1:3].mean(0), logits[0, 3:6].mean(0)
+    said = torch.stack([one[:3], two[3:6]])
+    values = codec.decode(logits)[0].numpy()
+    found = codec.chances(values, np.array(places[:2]), np.array(sizes[:2]))
+    if paths:
+        pairs = torch.stack([one[9:].view(3, 3), two[9:].view(3, 3)])
+        known = torch.ones(1, 2, dtype=torch.bool)
+        expected = path_losses(said[None], pairs[None], encoded[:, :2], known)[0]
+        assert found == pytest.approx(unit_chances(said[None], pairs[None])[0].numpy(), abs=1e-6)
+    else:
+        expected = torch.nn.functional.cross_entropy(said, encoded[0, :2], reduction="sum")
+        assert found == pytest.approx(said.softmax(1).numpy(), abs=1e-6)
+    assert float(codec.mean_loss(logits, encoded)) == pytest.approx(float(expected), rel=1e-5)
+    assert TagCodec.from_json(codec.as_json()) == codec
+    assert "reach" not in replace(codec, reach=0).as_json(), "folds of before are taken up"
 
 
 def by_hand(tags_said, pairs_said):
@@ -169,9 +209,14 @@ def test_paths_learn_what_a_tag_says_of_the_next(recipe, tmp_path):
 def test_paths_are_for_tags(recipe):
     with pytest.raises(UsageError, match="head crf learns the tags of a text together"):
         make_factory(replace(recipe, head="crf"), None, None)
+    with pytest.raises(UsageError, match="subwords says what a tag is read off"):
+        make_factory(replace(recipe, subwords="mean"), None, None)
 
 
-def test_it_learns_tags_and_says_the_same_once_saved(factory, tmp_path):
+@pytest.mark.parametrize("way", ["first", "mean"])
+def test_it_learns_tags_and_says_the_same_once_saved(recipe, way, tmp_path):
+    factory = factory_of(replace(recipe, subwords=way))
+
     def tag(word):
         return 1 if word in NAMES else 0
 

@@ -56,6 +56,8 @@ class TagCodec(TargetCodec):
     """Longest input: what outputs are padded to."""
     paths: bool = False
     """Whether tags are learned as paths: a token then has outputs for pairs of tags, too."""
+    reach: int = 0
+    """Most tokens of a unit, where it is read off the mean of them; 0: off its first one."""
 
     @property
     def width(self) -> int:
@@ -71,23 +73,28 @@ class TagCodec(TargetCodec):
         """For `from_json`."""
         names = ["problem", "loss", "class_weights", "outputs", "units", "tokens"]
         values = asdict(self)
-        return {name: values[name] for name in [*names, *(["paths"] if self.paths else [])]}
+        names += [name for name in ("paths", "reach") if values[name]]
+        return {name: values[name] for name in names}
 
     def encode(self, targets: np.ndarray) -> np.ndarray:
-        """(w, 2 U) int64."""
+        """(w, 3 U) int64."""
         return targets.astype(np.int64)
 
     def mean_loss(self, logits: Tensor, encoded: Tensor) -> Tensor:
-        """Cross-entropy of the units, or of the windows' paths, by (B, T, W) and (B, 2 U) -> ()."""
-        tags, places = encoded.chunk(2, dim=1)
+        """Cross-entropy of the units, or of the windows' paths, by (B, T, W) and (B, 3 U) -> ()."""
+        tags, places, sizes = encoded.chunk(3, dim=1)
         known = tags != UNKNOWN
-        if self.paths:
-            own = self._of_units(logits, places)
-            return path_losses(*own, tags, known).sum() / (len(tags) * self.units)
-        window = torch.arange(len(tags), device=tags.device)[:, None].expand_as(tags)[known]
-        token, way = places[known] // WAYS, places[known] % WAYS
-        token = token.clamp(max=logits.shape[1] - 1)
-        own = logits.float().unflatten(2, (WAYS, self.outputs))[window, token, way]
+        if self.paths or self.reach:
+            own, pairs = self._of_units(logits, places, sizes, self.reach)
+            if self.paths:
+                losses = path_losses(own, pairs, tags, known)
+                return losses.sum() / (len(tags) * self.units)
+            own = own[known]
+        else:
+            window = torch.arange(len(tags), device=tags.device)[:, None].expand_as(tags)[known]
+            token, way = places[known] // WAYS, places[known] % WAYS
+            token = token.clamp(max=logits.shape[1] - 1)
+            own = logits.float().unflatten(2, (WAYS, self.outputs))[window, token, way]
         losses = functional.cross_entropy(own, tags[known], reduction="none")
         if self.class_weights:
             losses = losses * losses.new_tensor(self.class_weights)[tags[known]]
@@ -100,24 +107,38 @@ class TagCodec(TargetCodec):
             values = values.unflatten(2, (WAYS, self.outputs)).log_softmax(dim=3).flatten(2)
         return functional.pad(values, (0, 0, 0, self.tokens - values.shape[1]))
 
-    def chances(self, values: np.ndarray, places: np.ndarray) -> np.ndarray:
-        """(u, o) probabilities of the tags of a window's units at *places* (u,), by what `decode`
-        made of it, (tokens, W)."""
-        if not self.paths:
+    def chances(self, values: np.ndarray, places: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+        """(u, o) probabilities of the tags of a window's units at *places* (u,), read off *sizes*
+        (u,) tokens, by what `decode` made of it, (tokens, W)."""
+        if not self.paths and not self.reach:
             tokens = values.reshape(-1, WAYS, self.outputs)
             return np.asarray(np.exp(tokens[places // WAYS, places % WAYS]))
-        own = self._of_units(torch.tensor(values)[None], torch.tensor(places)[None])
-        return np.asarray(unit_chances(*own)[0].numpy())
+        said, place, size = (torch.tensor(each)[None] for each in (values, places, sizes))
+        reach = int(sizes.max()) if self.reach else 0
+        own, pairs = self._of_units(said, place, size, reach)
+        found = unit_chances(own, pairs) if self.paths else own.softmax(dim=2)
+        return np.asarray(found[0].numpy())
 
-    def _of_units(self, logits: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
+    def _of_units(
+        self, logits: Tensor, places: Tensor, sizes: Tensor, reach: int
+    ) -> tuple[Tensor, Tensor]:
         """(B, U, o) what the units' tokens say of each tag, and (B, U, o, o) of each pair of tags,
-        the unit's own last; of places that are UNKNOWN what comes to hand."""
-        token = (places.clamp(min=0) // WAYS).clamp(max=logits.shape[1] - 1)
+        the unit's own last; of places that are UNKNOWN what comes to hand. *reach*: most tokens
+        whose mean is taken, 0 for the first."""
+        first = (places.clamp(min=0) // WAYS).clamp(max=logits.shape[1] - 1)
         window = torch.arange(len(places), device=places.device)[:, None]
-        own = logits.float()[window, token]  # (B, U, W)
+        said = logits.float()
+        own = said[window, first]  # (B, U, W)
+        for further in range(1, reach):
+            token = (first + further).clamp(max=logits.shape[1] - 1)
+            own = own + said[window, token] * (further < sizes)[..., None]
+        if reach:
+            own = own / sizes.clamp(min=1)[..., None]
         tags = own[..., : WAYS * self.outputs].unflatten(2, (WAYS, self.outputs))
         way = (places.clamp(min=0) % WAYS)[..., None, None].expand(*places.shape, 1, self.outputs)
-        pairs = own[..., WAYS * self.outputs :].unflatten(2, (self.outputs, self.outputs))
+        pairs = own[..., WAYS * self.outputs :]
+        if self.paths:
+            pairs = pairs.unflatten(2, (self.outputs, self.outputs))
         return tags.gather(2, way).squeeze(2), pairs
 
 
@@ -132,7 +153,7 @@ class TaggingLearner(TransformerLearner):
         """See `TransformerLearner.fit`."""
         assert train.targets is not None
         recipe, longest = self.shared.recipe, self.shared.recipe.max_length
-        windows = windows_of(train, self.shared.store, longest)
+        windows = windows_of(train, self.shared.store, longest, recipe.subwords)
         self.codec = TagCodec(
             problem=self.shared.task.problem,
             loss="cross-entropy",
@@ -141,6 +162,7 @@ class TaggingLearner(TransformerLearner):
             units=sum(map(len, windows.rows)) / len(windows.rows),
             tokens=longest,
             paths=recipe.learns_paths,
+            reach=windows.reach if recipe.subwords == "mean" else 0,
         )
         self.counted |= {"windows": len(windows.rows), "units": len(train)}
         super().fit(windows.table(train.targets), workspace, watch, rate_scale)
@@ -151,7 +173,8 @@ class TaggingLearner(TransformerLearner):
         codec = module.codec
         assert isinstance(codec, TagCodec)
         module.limits.watch = watch
-        windows = windows_of(table, shared.store, shared.recipe.max_length)
+        recipe = shared.recipe
+        windows = windows_of(table, shared.store, recipe.max_length, recipe.subwords)
         data = FoldDataModule(shared.store, shared.batching, self.seed, test=windows.table())
         total, count = np.zeros((len(table), shared.outputs)), np.zeros(len(table))
         with module.limits.memory("outside of a batch"):
@@ -159,7 +182,7 @@ class TaggingLearner(TransformerLearner):
         for numbers, values in batches:
             for number, said in zip(numbers.tolist(), values.numpy(), strict=True):
                 rows = windows.rows[number]
-                total[rows] += codec.chances(said, windows.places[number])
+                total[rows] += codec.chances(said, windows.places[number], windows.sizes[number])
                 count[rows] += 1
         return np.asarray(total / count[:, None], dtype=np.float32)
 
