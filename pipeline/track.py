@@ -3,8 +3,9 @@
     python -m pipeline.track --to mlflow
     python -m pipeline.track --to wandb --competition klue-sts --run minilm
 
-`cv --track` and `ensemble --track` do it as they go. This sends what they could not: the server was
-away, the key was wrong, the run was trained without. What is there already is not sent again.
+`cv`, `tune`, `race` and `ensemble` with --track do it as they go. This sends what they could not:
+the server was away, the key was wrong, the run was trained without. What is there already is not
+sent again.
 """
 
 import contextlib
@@ -126,7 +127,7 @@ def follow(service: str, competition: str, root: Path, min_free_bytes: int) -> d
 
     heard = Heard()
     threading.Thread(target=heard.listen, args=(sys.stdin,), daemon=True).start()
-    attempts = Attempts(lambda: make_mirror(service, competition, root, min_free_bytes))
+    attempts = Attempts(lambda into: make_mirror(service, competition, root, min_free_bytes, into))
     wait = EVERY_SECONDS
     while not heard.ended.wait(wait):
         wait = EVERY_SECONDS if attempts.sync(heard.runs, True) else min(2 * wait, MOST_SECONDS)
@@ -145,6 +146,7 @@ class Heard:
 
     def __init__(self) -> None:
         self.runs: list[str] = []
+        """Each below its folder of the root: ./linear, runs/tune/toy-1f0c/linear-3b."""
         self.farewell = False
         """Whether it has said that it ends."""
         self.ended = threading.Event()
@@ -159,11 +161,15 @@ class Heard:
         self.ended.set()
 
 
-def make_mirror(service: str, competition: str, root: Path, min_free_bytes: int) -> "Mirror":
-    """The mirror of *competition* below *root*; the service's library is loaded here."""
+def make_mirror(
+    service: str, competition: str, root: Path, min_free_bytes: int, into: str = "."
+) -> "Mirror":
+    """The mirror of *competition* below the folder *into* of *root*, where runs are trials unless
+    it is the root itself; the service's library is loaded here."""
     from pipeline.experiments.mirror import Mirror
 
-    return Mirror(service, Paths(root, competition), min_free_bytes)
+    trials_of = "" if into == "." else into
+    return Mirror(service, Paths(root / into, competition), min_free_bytes, trials_of)
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ class Companion:
         """Start it; what it has to say at its end goes into *answer*."""
         self.service, self.competition, self.root, self.say = service, competition, root, say
         self._answer = answer
-        self.paths = Paths(Path(root), competition)
+        self._expected: set[tuple[str, str]] = set()
         self.process: subprocess.Popen[str] | None = None
         command = ["--to", service, "--competition", safe_name(competition), "--root", root]
         command += ["--min-free-gb", str(min_free_gb), "--follow"]
@@ -97,13 +97,17 @@ class Companion:
             f"To send what is missing: {command_again(self.service, self.competition, self.root)}"
         )
 
-    def expect(self, run: str, settings: Mapping[str, Any] | None) -> None:
-        """A *run* is about to be trained under *settings*; None: it was before."""
+    def expect(self, run: str, settings: Mapping[str, Any] | None, into: str = ".") -> None:
+        """A *run* is about to be trained under *settings*, below the folder *into* of the root;
+        None: it was before."""
+        if (run, into) in self._expected:
+            return
+        self._expected.add((run, into))
         if settings is not None:
-            note_settings(self.paths, run, settings)
+            note_settings(Paths(Path(self.root) / into, self.competition), run, settings)
         if self.process is not None and self.process.stdin is not None:
             with contextlib.suppress(OSError, ValueError):  # it is gone: its end tells why
-                print(safe_name(run), file=self.process.stdin, flush=True)
+                print(f"{into}/{safe_name(run)}", file=self.process.stdin, flush=True)
 
     def end(self, patience: float) -> None:
         """The command is over: wait *patience* seconds for the last records, tell how it went."""

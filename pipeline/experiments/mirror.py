@@ -31,9 +31,17 @@ from pipeline.experiments.services import Change, service_of
 class Mirror:
     """The records of one competition at one service."""
 
-    def __init__(self, name: str, paths: Paths, min_free_bytes: int = 0) -> None:
-        """Nothing is written where less than *min_free_bytes* of the disk are left."""
+    def __init__(
+        self,
+        name: str,
+        paths: Paths,
+        min_free_bytes: int = 0,
+        trials_of: str = "",
+    ) -> None:
+        """Nothing is written where less than *min_free_bytes* of the disk are left; *trials_of*
+        names the search whose trials the runs are, which end without all folds."""
         self.name, self.paths, self.min_free_bytes = name, paths, min_free_bytes
+        self.trials_of = trials_of
         self.service = service_of(name)(paths)
         self.sent: dict[str, str] = {}
         """Key -> state of each record that was begun or added to here."""
@@ -57,8 +65,15 @@ class Mirror:
         for group, records in groups:
             if self._claimed(group):
                 for record in records:
-                    between = following and record.kind == "run" and record.state == "stopped"
-                    self._bring(replace(record, state="running") if between else record)
+                    self._bring(self._seen(record, following))
+
+    def _seen(self, record: Record, following: bool) -> Record:
+        """*record* between two folds goes on, and a trial is over with its last."""
+        state = record.state
+        if record.kind == "run" and state == "stopped" and (following or self.trials_of):
+            state = "running" if following else "finished"
+        trial = {"trial_of": self.trials_of} if self.trials_of else {}
+        return replace(record, state=state, facts={**record.facts, **trial})
 
     def close(self) -> None:
         """Let go of everything."""
@@ -162,19 +177,26 @@ def told(error: BaseException) -> str:
 
 
 class Attempts:
-    """A mirror that may fail as often as it likes."""
+    """Mirrors that may fail as often as they like, one for each folder that holds runs."""
 
-    def __init__(self, make: Callable[[], Mirror]) -> None:
+    def __init__(self, make: Callable[[str], Mirror]) -> None:
+        """*make*: the mirror of a folder of the root."""
         self._make = make
-        self._mirror: Mirror | None = None
+        self._mirrors: dict[str, Mirror] = {}
         self.trouble = ""
         """What went wrong last; empty since all went well."""
 
-    def sync(self, runs: list[str], following: bool) -> bool:
-        """Whether all of it was sent."""
+    def sync(self, runs: Iterable[str], following: bool) -> bool:
+        """Whether all of it was sent; *runs* stand below their folders, ./linear."""
+        below: dict[str, list[str]] = {".": []}
+        for run in list(runs):
+            folder, _, name = run.rpartition("/")
+            below.setdefault(folder, []).append(name)
         try:
-            self._mirror = self._mirror or self._make()
-            self._mirror.sync(list(runs), following)
+            for folder, names in below.items():
+                if folder not in self._mirrors:
+                    self._mirrors[folder] = self._make(folder)
+                self._mirrors[folder].sync(names, following)
         except Exception as error:  # whatever a service raises, it is tried again
             self.trouble = told(error)
             return False
@@ -183,17 +205,17 @@ class Attempts:
 
     def close(self) -> None:
         """Let go of the service."""
-        if self._mirror is not None:
+        for mirror in self._mirrors.values():
             try:
-                self._mirror.close()
+                mirror.close()
             except Exception as error:
                 self.trouble = self.trouble or told(error)
 
     def answer(self) -> dict[str, Any]:
         """How many records were sent, where they are, and what is wrong."""
-        mirror = self._mirror
+        mirrors = list(self._mirrors.values())
         return {
-            "records": 0 if mirror is None else len(mirror.sent),
-            "link": "" if mirror is None else mirror.service.link,
+            "records": sum(len(mirror.sent) for mirror in mirrors),
+            "link": mirrors[0].service.link if mirrors else "",
             "trouble": self.trouble,
         }

@@ -85,7 +85,7 @@ def records_of_run(paths: Paths, run: str) -> Iterator[Record]:
     ]
     state = "running" if any(fold.state == "running" for fold in folds) else "stopped"
     state = "finished" if whole else state
-    yield _run(paths, run, whole, state, len(done), settings or {})
+    yield _run(paths, run, whole, state, done, settings or {})
     yield from folds
 
 
@@ -94,11 +94,14 @@ def _run(
     run: str,
     whole: Mapping[str, Any],
     state: str,
-    finished: int,
+    done: list[dict[str, Any]],
     settings: Mapping[str, Any],
 ) -> Record:
-    metric = whole.get("metric", "")
-    numbers: dict[str, Any] = {"folds_finished": finished}
+    """*done*: the manifests of its finished folds."""
+    metric = done[0].get("metric", "") if done else ""
+    numbers: dict[str, Any] = {"folds_finished": len(done)}
+    if so_far := [each["score"] for each in done if each.get("score") is not None]:
+        numbers[f"folds/{metric}_mean"] = float(np.mean(so_far))
     if whole:
         scores = [score for score in whole["fold_scores"] if score is not None]
         numbers |= {f"oof/{metric}": whole["oof_score"]}

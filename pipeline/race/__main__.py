@@ -17,12 +17,14 @@ from pipeline.base import Competition, UsageError, raise_if
 from pipeline.base.command import STOP, Stopped, notified, run
 from pipeline.base.errors import BusyError, ResourceError
 from pipeline.base.parser import Parser
+from pipeline.experiments.companion import add_option
 from pipeline.training.options import add_trouble, add_wide, check_wide
 
 if TYPE_CHECKING:
     from jsonargparse import Namespace
     from rich.console import Console
 
+    from pipeline.experiments.companion import Companion
     from pipeline.race.race import Race
     from pipeline.submissions.submission_file import Written
 
@@ -49,6 +51,7 @@ def parser() -> Parser:
     add_trouble(options)
     add_wide(options)
     options.add_afterwards()
+    add_option(options)
     options.add_competition()
     return options
 
@@ -63,8 +66,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name, value in {"fresh": False, "only_fold": []}.items():
         args[name] = value
     args.seed = [args.seed]
-    with notified(args.notify, "race", competition.name, args.root) as news:
-        race = _race(args, arguments, competition)
+    from pipeline.tune.bench import tracked_by
+
+    with (
+        notified(args.notify, "race", competition.name, args.root) as news,
+        tracked_by(args, competition) as companion,
+    ):
+        race = _race(args, arguments, competition, companion)
+        if companion is not None:
+            for name in race.kept:
+                companion.expect(name, None)
         news["RUNS"] = " ".join(race.kept)
         if race.honest is not None:
             news["SCORE"] = f"{race.honest:.6f}"
@@ -84,7 +95,12 @@ def _check(args: "Namespace") -> None:
     raise_if([*problems, *check_wide(args)], UsageError)
 
 
-def _race(args: "Namespace", arguments: list[str], competition: Competition) -> "Race":
+def _race(
+    args: "Namespace",
+    arguments: list[str],
+    competition: Competition,
+    companion: "Companion | None",
+) -> "Race":
     from pipeline.models.registry import LEARNERS
     from pipeline.race.page import print_race, race_as_json
     from pipeline.race.race import Entrant, Race
@@ -98,7 +114,7 @@ def _race(args: "Namespace", arguments: list[str], competition: Competition) -> 
         check_kind(recipe, competition)
     ground = Ground.of(args, competition)
     on_gpu = any(LEARNERS[recipe.learner].torch for recipe in recipes.values())
-    bench = Bench(ground, arguments, page(sys.stderr), on_gpu)
+    bench = Bench(ground, arguments, page(sys.stderr), on_gpu, companion)
     console = page(sys.stderr if args.json else sys.stdout)
 
     def say(line: str) -> None:

@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING
 from pipeline.base import Competition, UsageError, raise_if
 from pipeline.base.command import notified, run
 from pipeline.base.parser import Parser
+from pipeline.experiments.companion import add_option
 from pipeline.training.options import add_trouble, add_wide, check_wide
 
 if TYPE_CHECKING:
     from jsonargparse import Namespace
 
+    from pipeline.experiments.companion import Companion
     from pipeline.tune.space import Space
     from pipeline.tune.study import Search
 
@@ -33,6 +35,7 @@ def parser() -> Parser:
     add_trouble(options)
     add_wide(options)
     options.add_afterwards()
+    add_option(options)
     options.add_competition()
     return options
 
@@ -87,8 +90,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name, value in {"fresh": False, "only_fold": [], "into": "."}.items():
         args[name] = value
     args.seed = [args.seed]
-    with notified(args.notify, "tune", competition.name, args.root) as news:
-        found = _tuned(args, arguments, competition, space, folds)
+    from pipeline.tune.bench import tracked_by
+
+    with (
+        notified(args.notify, "tune", competition.name, args.root) as news,
+        tracked_by(args, competition) as companion,
+    ):
+        found = _tuned(args, arguments, competition, space, folds, companion)
         if found is not None:
             news |= found
     return 0
@@ -116,7 +124,12 @@ def _check(args: "Namespace", competition: Competition) -> int:
 
 
 def _tuned(
-    args: "Namespace", arguments: list[str], competition: Competition, space: "Space", folds: int
+    args: "Namespace",
+    arguments: list[str],
+    competition: Competition,
+    space: "Space",
+    folds: int,
+    companion: "Companion | None",
 ) -> dict[str, str] | None:
     from pipeline.base.leases import lease
     from pipeline.models.registry import LEARNERS
@@ -138,7 +151,8 @@ def _tuned(
         )
     into = folder_of(ground.settings_of(space.default), competition.name)
     console = page(sys.stderr if args.json else sys.stdout)
-    bench = Bench(ground, arguments, page(sys.stderr), LEARNERS[space.default.learner].torch)
+    on_gpu = LEARNERS[space.default.learner].torch
+    bench = Bench(ground, arguments, page(sys.stderr), on_gpu, companion)
 
     def say(line: str) -> None:
         with bench.progress.pause():

@@ -5,17 +5,22 @@ on the disk, so a search that was killed asks here what there is already.
 """
 
 import os
+import sys
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pipeline.base import ArtifactError, Paths, UsageError, read_json
+from pipeline.base import ArtifactError, Competition, Paths, UsageError, read_json
 from pipeline.base.command import STOP
 from pipeline.base.errors import DivergedError
+from pipeline.experiments.companion import tracked
 from pipeline.metrics import get_metric
 from pipeline.models import Recipe
 from pipeline.models.recipes import as_begun
+from pipeline.report.page import page
 from pipeline.training import Job, check_space
 from pipeline.training.ground import Ground, begun_seeds
 from pipeline.training.jobs import differences
@@ -24,7 +29,10 @@ from pipeline.training.progress import Preparing, Progress
 from pipeline.training.run import cross_validate, unfinished
 
 if TYPE_CHECKING:
+    from jsonargparse import Namespace
     from rich.console import Console
+
+    from pipeline.experiments.companion import Companion
 
 LEADERS = (
     "--model",
@@ -62,6 +70,16 @@ class Outcome(NamedTuple):
     """Its settings do not go together."""
 
 
+def tracked_by(
+    args: "Namespace", competition: Competition
+) -> AbstractContextManager["Companion | None"]:
+    """What keeps the records of --track, unless nothing is trained; its last line goes to
+    stderr."""
+    service = None if args.dry_run else args.track
+    say = partial(page(sys.stderr).print, soft_wrap=True)
+    return tracked(service, competition.name, args.root, args.min_free_gb, say)
+
+
 Ask = Callable[[], FoldOf | None]
 """The next fold to train; None where nothing can be begun before another has ended."""
 Told = Callable[[Outcome], None]
@@ -71,10 +89,15 @@ class Bench:
     """Trains folds, and knows what lies on the disk."""
 
     def __init__(
-        self, ground: Ground, argv: Sequence[str], console: "Console", on_gpu: bool
+        self,
+        ground: Ground,
+        argv: Sequence[str],
+        console: "Console",
+        on_gpu: bool,
+        companion: "Companion | None" = None,
     ) -> None:
         """*argv*: the command's own arguments, for the processes that train its folds; progress
-        goes to *console*; *on_gpu*: whether folds would use one."""
+        goes to *console*; *on_gpu*: whether folds would use one; *companion* hears of every run."""
         from pipeline.training.parallel.workers import FLAGS as ALL_FLAGS
         from pipeline.training.parallel.workers import WITH_VALUE, without
 
@@ -84,7 +107,7 @@ class Bench:
         self.metric = get_metric(
             ground.competition.task.metric, ground.competition.task, ground.root
         )
-        self.on_gpu = on_gpu
+        self.on_gpu, self.companion = on_gpu, companion
         self.progress = Progress("", 0, console)
         self._seeds: dict[tuple[str, str], int] = {}
         self._job: Job | None = None
@@ -162,7 +185,13 @@ class Bench:
         if self._job is None or self._key != (recipe.name, into):
             self.close()
             self._job, self._key = self.ground.job(recipe, into), (recipe.name, into)
+            self.expect(recipe, into)
         return self._job
+
+    def expect(self, recipe: Recipe, into: str) -> None:
+        """Tell --track, where it was asked for, that *recipe* is about to be trained."""
+        if self.companion is not None:
+            self.companion.expect(recipe.name, self.ground.settings_of(recipe), into)
 
     def _here(self, ask: Ask, told: Told) -> None:
         with self.progress:
@@ -242,6 +271,7 @@ class Feed(Scheduler):
         while len(self.waiting) + len(self.under_way) < self.at_once and not self.failures:
             if (task := self.ask()) is None:
                 return
+            self.bench.expect(task.recipe, task.into)
             self.waiting.append(
                 Sent(
                     run=task.recipe.name,

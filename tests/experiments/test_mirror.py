@@ -17,6 +17,7 @@ from pipeline.experiments.mirror import Attempts, Mirror
 from pipeline.experiments.records import Record, records_of_run
 from pipeline.experiments.services import Change
 from pipeline.models.learner import Silent
+from pipeline.track import make_mirror
 from pipeline.training.progress import Journal
 from pipeline.training.tracking import TensorBoard
 
@@ -33,6 +34,7 @@ class Kept:
     numbers: dict[str, float] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
     states: list[str] = field(default_factory=list)
+    facts: dict[str, str] = field(default_factory=dict)
 
 
 class Fake:
@@ -59,6 +61,7 @@ class Fake:
         kept.points += change.points
         kept.settings |= change.settings
         kept.numbers |= change.numbers
+        kept.facts |= change.facts
         kept.states.append(change.state)
         for name, artifact in change.artifacts.items():
             artifact.write(self.folder / "sent")
@@ -161,23 +164,40 @@ def test_a_fold_that_nobody_trains_was_stopped_and_one_that_diverged_has_failed(
 def test_a_service_that_fails_is_told_of_and_gets_all_of_it_later(paths, server, trouble):
     logged(space(paths), range(1, 4))
     Fake.trouble = trouble
-    attempts = Attempts(lambda: Mirror("fake", paths))
-    assert not attempts.sync(["minilm"], following=True)
+    attempts = Attempts(lambda into: Mirror("fake", paths))
+    assert not attempts.sync(["./minilm"], following=True)
     assert attempts.answer()["trouble"].startswith(type(trouble).__name__)
     assert server == {}
     Fake.trouble = None
-    assert attempts.sync(["minilm"], following=True)
+    assert attempts.sync(["./minilm"], following=True)
     attempts.close()
     assert attempts.answer() == {"records": 2, "link": "here", "trouble": ""}
     assert len(server["minilm/seed-42/fold-0#1"].points) == 3
 
 
+def test_trials_below_a_folder_of_their_own_say_what_they_are_trials_of(paths, server):
+    into = "runs/tune/toy-1f0c"
+    finished(Paths(paths.root / into, "toy"))
+    attempts = Attempts(lambda folder: make_mirror("fake", "toy", paths.root, 0, folder))
+    assert attempts.sync([f"{into}/minilm"], following=True)
+    assert attempts.sync([f"{into}/minilm"], following=False)
+    attempts.close()
+    assert server["minilm#0"].states == ["running", "finished"]
+    (run, fold) = server.values()
+    assert run.facts["trial_of"] == fold.facts["trial_of"] == into
+    assert run.numbers["folds/pearson_mean"] == fold.numbers["fold/pearson"] == 0.75
+    assert attempts.answer()["records"] == 2
+    finished(paths)
+    assert attempts.sync(["./minilm"], following=False)
+    assert "trial_of" not in list(server.values())[2].facts
+
+
 def test_a_service_that_cannot_start_is_told_of(paths):
-    def refuse() -> Mirror:
+    def refuse(into: str) -> Mirror:
         raise ImportError("no module named mlflow")
 
     attempts = Attempts(refuse)
-    assert not attempts.sync(["minilm"], following=True)
+    assert not attempts.sync(["./minilm"], following=True)
     attempts.close()
     assert attempts.trouble == "ImportError: no module named mlflow"
 
@@ -218,9 +238,11 @@ def test_a_record_that_is_gone_from_the_server_is_made_again_with_all_it_had(pat
     finished(paths)
     synced(paths)
     server.clear()
+    server["other"] = Kept(None)  # so that no id is given out again
     finished(paths, score=0.5)
     synced(paths)
-    again = server["minilm/seed-42/fold-0#0"]
+    assert server["minilm#1"].numbers["folds/pearson_mean"] == 0.5
+    again = server["minilm/seed-42/fold-0#2"]
     assert len(again.points) == 3
     assert again.settings["passport"] == "abc"
 

@@ -2,7 +2,9 @@
 ends in time."""
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ from pipeline.base import UsageError
 from pipeline.base.command import Stopped
 from pipeline.doctor.__main__ import main as doctor
 from pipeline.race.__main__ import main
-from pipeline.race.race import PARTS, parts_by_group
+from pipeline.race.race import PARTS, Race, parts_by_group
 from pipeline.tune import bench
 from tests.toy import toy_files
 
@@ -50,8 +52,14 @@ def first(root) -> tuple[dict[str, Any], list[tuple[str, int]]]:
         trained.extend((job.run, fold) for fold in folds)
         return real(job, metric, watch, announce, folds)
 
+    done = Race._done
+
+    def clocked(race, recipe):  # the machine may be busy: what a fold takes decides who is next
+        return dict.fromkeys(done(race, recipe), 1.0 if recipe.name == "poor" else 2.0)
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bench, "cross_validate", noted)
+        patch.setattr(Race, "_done", clocked)
         return raced(root), trained
 
 
@@ -111,6 +119,18 @@ def test_when_the_time_is_up_what_was_begun_is_saved_and_a_submission_written(
     assert stands["poor"] == (3, "complete")
     assert stands["good"] == (0, "out: the time for it is up; what it has is saved")
     assert Path(answer["submission"]).exists()
+
+
+def test_a_tracker_hears_of_every_run(root, first, monkeypatch):
+    heard: list[tuple[Any, ...]] = []
+    beside = SimpleNamespace(expect=lambda *told: heard.append(told))
+    monkeypatch.setattr(bench, "tracked", lambda service, *_: nullcontext(service and beside))
+    raced(root, *ASKED, "--track", "mlflow")
+    last = (root / "runs/toy/race.jsonl").read_text().splitlines()[-1]
+    assert {name for name, *_ in heard} == set(json.loads(last)["runs"])
+    heard.clear()
+    raced(root, *ASKED)
+    assert heard == []
 
 
 def test_a_signal_ends_the_race_at_once(tmp_path, monkeypatch):

@@ -2,7 +2,10 @@
 and gone on with."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import optuna
@@ -12,6 +15,7 @@ from pipeline.base import UsageError
 from pipeline.cv import main as cv
 from pipeline.doctor.__main__ import main as doctor
 from pipeline.models.recipes import find
+from pipeline.tune import bench
 from pipeline.tune.__main__ import main
 from tests.toy import command, toy_files
 
@@ -41,8 +45,16 @@ def root(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def answer(root) -> dict[str, Any]:
-    return tuned(root)
+def told_tracker() -> list[tuple[str, dict[str, Any], str]]:
+    """What --track hears of: run, settings, folder."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def answer(root, told_tracker) -> dict[str, Any]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bench, "tracked", lambda *asked: listening(told_tracker, *asked))
+        return tuned(root, "--track", "mlflow")
 
 
 def tuned(root: Path, *more: str) -> dict[str, Any]:
@@ -50,6 +62,22 @@ def tuned(root: Path, *more: str) -> dict[str, Any]:
 
     words = ["--root", str(root), *ASKED, "--trials", str(TRIALS), *more]
     return called(main, words)
+
+
+@contextmanager
+def listening(heard: list, service: str | None, *_: Any) -> Iterator[Any]:
+    """In place of the process beside the command."""
+    assert service == "mlflow"
+    yield SimpleNamespace(expect=lambda *told: heard.append(told))
+
+
+def test_a_tracker_hears_of_every_trial_and_of_what_is_confirmed(root, answer, told_tracker):
+    trials = {run for run, _, into in told_tracker if into.startswith("runs/tune/toy-")}
+    whole = {run for run, _, into in told_tracker if into == "."}
+    assert trials == {path.name for path in root.glob("runs/tune/*/oof/toy/*")}
+    assert whole == {each["run"] for each in answer["confirmed"]}
+    for run, settings, _ in told_tracker:
+        assert settings["recipe"]["name"] == run
 
 
 def trials_of(answer: dict[str, Any]) -> list[tuple[Any, ...]]:
