@@ -47,6 +47,8 @@ def test_the_whole_way_of_squads_files(tmp_path, capsys):
     tests = [asked(number, unanswered=0.25) for number in TEST]
     write_squad(data / "train.json", rows)
     write_squad(data / "test.json", tests, labelled=False)
+    sample = {row.name: "" for row in tests[::-1]}
+    (data / "sample_submission.json").write_text(json.dumps(sample), encoding="utf-8")
     given = ["--folds", "3", "--root", str(tmp_path), "--metric", "word-f1"]
     assert run(init.main, [str(data), *given]) == 0
     told = " ".join(capsys.readouterr().out.split())
@@ -55,8 +57,12 @@ def test_the_whole_way_of_squads_files(tmp_path, capsys):
     assert "--model crf" in told
     where = trained(tmp_path, "letters", (1, 2), "greedy")
     answers = written(tmp_path)
-    assert "What happened to honest predictions" in capsys.readouterr().out
-    assert list(answers) == [row.name for row in tests]
+    said = capsys.readouterr().out
+    assert "What happened to honest predictions" in said
+    assert "the same as JSON, an answer under each id" in said
+    assert list(answers) == list(sample), "the sample's own order"
+    (sent,) = tmp_path.glob("submissions/*/predictions.json")
+    assert list(json.loads(sent.read_text(encoding="utf-8")).items()) == list(answers.items())
     right = sum(answers[row.name] == row.answer for row in tests)
     assert right >= 0.85 * len(tests)
     assert any(not row.answer for row in tests)

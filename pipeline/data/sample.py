@@ -15,6 +15,9 @@ from pipeline.base import Competition
 from pipeline.data.join import compare
 from pipeline.data.table import Findings
 
+ANSWER = "answer"
+"""The column of answers that stood under ids."""
+
 
 class FileForm(Protocol):
     """A file whose rows are not those that are predicted."""
@@ -148,6 +151,31 @@ def sample_of(
         wide, form = as_wide
         return replace(sample_of(wide, id_column, targets), file_form=form)
     return sample_as_it_is(frame, name, written)
+
+
+def sample_of_documents(
+    frame: pd.DataFrame,
+    id_column: str,
+    targets: Sequence[str],
+    written: Mapping[str, str],
+    source: str,
+) -> Sample:
+    """The sample of documents, or of their units, in the *frame* of the file *source*."""
+    if source.endswith(".json") and id_column not in frame.columns:
+        frame = by_keys(frame, id_column)
+    return sample_as_it_is(frame, id_column_of(frame, id_column, targets), written)
+
+
+def by_keys(frame: pd.DataFrame, id_column: str) -> pd.DataFrame:
+    """*frame*, or its rows where it is one JSON object with an answer under each id, as SQuAD's
+    evaluation takes it, that was read as a row of many columns.
+
+    >>> by_keys(pd.DataFrame([{"q1": "Bo", "q2": ""}]), "id").to_numpy().tolist()
+    [['q1', 'Bo'], ['q2', '']]
+    """
+    if len(frame) != 1 or len(frame.columns) < 2:
+        return frame
+    return pd.DataFrame({id_column: map(str, frame.columns), ANSWER: frame.iloc[0]}, dtype=object)
 
 
 def sample_as_it_is(

@@ -32,10 +32,9 @@ from pipeline.data.sample import (
     Sample,
     composed,
     for_rows,
-    id_column_of,
     made_up,
-    sample_as_it_is,
     sample_of,
+    sample_of_documents,
     sample_problems,
 )
 from pipeline.data.spans import by_answers, span_table
@@ -387,8 +386,8 @@ def sample_in(competition: Competition, root: Path) -> Checked[Sample]:
     frame, columns = file.value.frame, competition.columns
     written = dict(zip(map(str, frame.columns), file.value.header, strict=True))
     if competition.task.problem_type.units:  # its ids may be of documents or of units
-        own = id_column_of(frame, columns.id, columns.targets)
-        return Checked(sample_as_it_is(frame, own, written), notes=file.notes)
+        found = sample_of_documents(frame, columns.id, columns.targets, written, name)
+        return Checked(found, notes=file.notes)
     sample = sample_of(frame, columns.id, columns.targets, written)
     sample = replace(sample, bare=bool(competition.data.how(name).names))
     if form := sample.file_form:

@@ -141,6 +141,7 @@ def _blend(args: "Namespace", competition: Competition, news: dict[str, str]) ->
     from pipeline.report import print_sent
     from pipeline.report.ensemble import print_submission
     from pipeline.report.page import page
+    from pipeline.submissions.submission_file import answers_under_ids
 
     console = page(sys.stderr if args.json else sys.stdout)
     plain = _printed(made, console, args.figure)
@@ -154,6 +155,8 @@ def _blend(args: "Namespace", competition: Competition, news: dict[str, str]) ->
 
         for path in official_files(written.path, outcome.competition):
             console.print(f"for the benchmark's own evaluation: {path}", soft_wrap=True)
+    for path in [] if written is None else answers_under_ids(written.path, competition):
+        console.print(f"the same as JSON, an answer under each id: {path}", soft_wrap=True)
     sent = None
     if client is not None and written is not None:
         sent = _send(args, client, outcome, written, message)

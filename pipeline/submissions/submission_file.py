@@ -16,6 +16,7 @@ import contextlib
 import csv
 import hashlib
 import io
+import json
 import math
 import platform
 import re
@@ -30,7 +31,7 @@ import numpy as np
 
 from pipeline import __version__
 from pipeline.base import Competition, DataError, raise_if, read_json
-from pipeline.base.files import commit_bytes, commit_json, sha256
+from pipeline.base.files import commit_bytes, commit_json, commit_text, sha256
 from pipeline.base.leases import lease
 from pipeline.base.paths import safe_name
 from pipeline.data import Tables, compare, doubled, places_of
@@ -201,6 +202,26 @@ def existing(folder: Path, competition: str) -> dict[int, Path]:
         if fits := name.fullmatch(path.name):
             found[int(fits.group(1))] = path
     return found
+
+
+def answers_under_ids(path: Path, competition: Competition) -> list[Path]:
+    """Write the answers of *path*, one of our submissions, into the folder that bears its name as
+    one JSON object with an answer under each id, where the sample is one; or where there is no
+    sample and the test file is SQuAD's JSON, whose evaluation takes that. [] elsewhere."""
+    data = competition.data
+    asked = data.sample_submission or data.test
+    if not (competition.task.problem_type.spans and asked.endswith(".json")):
+        return []
+    _, *rows = read_rows(path)
+    beside = path.with_suffix("") / "predictions.json"
+    commit_text(beside, json.dumps(dict(rows), ensure_ascii=False, indent=1) + "\n")
+    return [beside]
+
+
+def read_rows(path: Path) -> list[list[str]]:
+    """The cells of a file that `build` made, header first."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.reader(file))
 
 
 FLOOR = 1e-6

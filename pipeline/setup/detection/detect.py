@@ -16,7 +16,7 @@ from pipeline.base.inputs import MARKED, FileConfig, JoinConfig, Role
 from pipeline.data import id_column_of
 from pipeline.data.labels import labelled_rows, one_hot
 from pipeline.data.reading.packed import FILE_NAME
-from pipeline.data.sample import by_joined_keys, composed, index_columns, widened
+from pipeline.data.sample import by_joined_keys, by_keys, composed, index_columns, widened
 from pipeline.data.table import called_alike
 from pipeline.problems.label_texts import canonical
 from pipeline.problems.registry import problem_of
@@ -272,6 +272,8 @@ def _wide(sample: pd.DataFrame, test: pd.DataFrame) -> tuple[pd.DataFrame, str]:
         return found[0], ""
     for name in test.columns:
         ids = composed(test[name].to_numpy(object))
+        if set(map(str, sample.columns)) <= set(ids):
+            return by_keys(sample, str(name)), ""
         if test[name].is_unique and (found := by_joined_keys(sample, id_column, ids)):
             return found[0].rename(columns={id_column: str(name)}), str(sample[id_column].iloc[0])
     return sample, ""

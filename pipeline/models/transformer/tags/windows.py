@@ -57,8 +57,7 @@ class Windows:
         for row, units in enumerate(self.rows):
             told = (targets[units, 0], self.places[row], self.sizes[row])
             packed[row, :, : len(units)] = np.stack(told)
-        packed = packed.reshape(len(self.rows), -1)
-        return Table(ids=ids, texts=texts, targets=packed)
+        return Table(ids=ids, texts=texts, targets=packed.reshape(len(self.rows), -1))
 
 
 def windows_of(table: Table, store: TokenStore, longest: int, subwords: str = "first") -> Windows:
