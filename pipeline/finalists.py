@@ -11,12 +11,14 @@ and have no say. Takes some seconds per file; nothing is written.
 import json
 import sys
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from pipeline.base.command import run
 from pipeline.base.parser import Parser
 
 
+@cache
 def parser() -> Parser:
     """The command's options; --help needs no heavy import."""
     options = Parser("finalists", __doc__ or "")

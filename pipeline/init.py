@@ -14,6 +14,7 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from pipeline.setup.detection.detect import Detected, Overrides
 
 
+@cache
 def parser() -> Parser:
     """The command's options; --help needs no heavy import."""
     options = Parser("init", __doc__ or "")

@@ -12,6 +12,7 @@ Nothing is ever fitted to what stands in it.
 import json
 import sys
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ ADDS = ("public", "private", "date", "correct")
 SENDS = ("message",)
 
 
+@cache
 def parser() -> Parser:
     """The command's options; --help needs no heavy import."""
     options = Parser("ledger", __doc__ or "")

@@ -11,6 +11,7 @@ the json names. Writes only where --out says, or where the file itself is missin
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pipeline.ensemble.texts.outcome import TextOutcome
 
 
+@cache
 def parser() -> Parser:
     """The command's options; --help needs no heavy import."""
     options = Parser("rebuild", __doc__ or "")

@@ -16,6 +16,7 @@ import threading
 import time
 from argparse import SUPPRESS
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -40,6 +41,7 @@ DEATH_SECONDS = 2.0
 NICENESS = 10
 
 
+@cache
 def parser() -> Parser:
     """The command's options; --help needs no heavy import."""
     options = Parser("track", __doc__ or "")

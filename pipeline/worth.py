@@ -10,6 +10,7 @@ stored. The honest score of the ensemble with it, minus that without it, is what
 import json
 import sys
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from pipeline.team.worth import Worth
 
 
+@cache
 def parser() -> Parser:
     """The command's options; --help needs no heavy import."""
     options = Parser("worth", __doc__ or "")

@@ -15,6 +15,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 
 from pipeline.base import ArtifactError, Competition
@@ -22,6 +23,7 @@ from pipeline.base.command import run
 from pipeline.base.parser import Parser
 
 
+@cache
 def parser(competition: bool = True) -> Parser:
     """The command's options, with or without those of a competition; --help needs no heavy
     import."""

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -94,6 +94,7 @@ def _add_file(options: Parser) -> None:
     )
 
 
+@cache
 def parser() -> Parser:
     """The command's options; --help needs no heavy import."""
     options = Parser("ensemble", __doc__ or "")

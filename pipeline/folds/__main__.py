@@ -9,12 +9,14 @@ checks them. To freeze other folds, delete folds/NAME.csv and folds/NAME.json.
 
 import json
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from pipeline.base.command import run
 from pipeline.base.parser import Parser
 
 
+@cache
 def parser() -> Parser:
     """The command's options; --help needs no heavy import."""
     options = Parser("folds", __doc__ or "")

@@ -13,12 +13,14 @@ them with --with-test-texts only; not every competition's rules allow that.
 import json
 import sys
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from pipeline.base.command import run, seconds_of
 from pipeline.base.parser import Parser
 
 
+@cache
 def parser() -> Parser:
     """The command's options; --help needs no heavy import."""
     options = Parser("pretrain", __doc__ or "")

@@ -9,6 +9,7 @@ ledger, what the runs cost and who gave them. Nothing is trained, and what is no
 
 import json
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from pipeline.base import Competition
@@ -18,6 +19,7 @@ from pipeline.base.parser import Parser
 from pipeline.report.drawn.words import add_language
 
 
+@cache
 def parser() -> Parser:
     """The command's options; --help needs no heavy import."""
     options = Parser("report", __doc__ or "")

@@ -12,6 +12,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Sequence
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -24,6 +25,7 @@ SHORTEST = 32
 """Characters of a token."""
 
 
+@cache
 def parser() -> Parser:
     """The command's options; --help needs no heavy import."""
     options = Parser("serve", __doc__ or "")

@@ -13,6 +13,7 @@ out ends with exit code 3, and nothing is written.
 import json
 import sys
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,6 +61,7 @@ passport. `team add` takes both.
 """
 
 
+@cache
 def parser_of(action: str) -> Parser:
     """The options of one action; --help needs no heavy import."""
     about = {"add": ADD, "list": LIST, "show": SHOW, "export": EXPORT, "challenge": CHALLENGE}[

@@ -11,6 +11,7 @@ goes further; a finished fold of a trial is not trained twice. docs/how-to-tune.
 import json
 import sys
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from pipeline.tune.study import Search
 
 
+@cache
 def parser() -> Parser:
     """The command's options; --help needs no heavy import."""
     options = Parser("tune", __doc__ or "")
