@@ -52,6 +52,7 @@ def test_the_whole_way_of_squads_files(tmp_path, capsys):
     given = ["--folds", "3", "--root", str(tmp_path), "--metric", "word-f1"]
     assert run(init.main, [str(data), *given]) == 0
     told = " ".join(capsys.readouterr().out.split())
+    assert "sample submission's first column" in told
     assert "question question" in told
     assert "pipeline.cv" in told
     assert "--model crf" in told
