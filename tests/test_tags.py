@@ -7,15 +7,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from seqeval.metrics import f1_score
+from seqeval.scheme import IOB2
 
-from pipeline import cv, init, predict, rebuild, wrapup
+from pipeline import bundle, cv, init, predict, rebuild, wrapup
 from pipeline.base.command import run
 from pipeline.data.units import documents, list_in, tags_in, units_in
 from pipeline.doctor import __main__ as doctor
 from pipeline.ensemble import __main__ as ensemble
 from pipeline.folds import __main__ as folds
+from pipeline.monitor import __main__ as monitor
 from pipeline.oof.predictions import read_fold
 from pipeline.report import __main__ as report
+from pipeline.serve.predicting import predict_file
 from pipeline.team import __main__ as team
 
 PEOPLE, PLACES = ["Ann Lee", "Bo", "Cy Young", "Dee"], ["Rome", "New York", "Oslo"]
@@ -116,6 +120,7 @@ def test_the_whole_way_of_tags(tmp_path, capsys):
     assert run(predict.main, [rows, "--with", str(file), "-o", str(same), *root]) == 0
     assert same.read_bytes() == file.read_bytes(), "all learners, the blend, decisions, decoding"
     named = asking(tmp_path)
+    watched(tmp_path, file, capsys)
     assert run(doctor.main, named) == 0
     assert run(folds.main, named) == 0
     audited(tmp_path, named)
@@ -124,6 +129,28 @@ def test_the_whole_way_of_tags(tmp_path, capsys):
     page = (tmp_path / "submissions" / "names-report.html").read_text(encoding="utf-8")
     assert "What happened to honest predictions" in page
     assert "entities that are missing, and such as are none" in page
+
+
+def watched(root: Path, file: Path, capsys) -> None:
+    """The score that a bundle has on rows that are labelled by now, in documents."""
+    out, labelled = root / "bundle", root / "labelled.jsonl"
+    assert run(bundle.main, [str(file), "-o", str(out), "--root", str(root)]) == 0
+    rows = {f"n-{number}": sentence(number) for number in range(200, 216)}
+    lines = [
+        json.dumps({"id": name, "words": units, "tags": tags})
+        for name, (units, tags) in rows.items()
+    ]
+    labelled.write_text("\n".join(lines), encoding="utf-8")
+    capsys.readouterr()
+    asked = ["--root", str(root), str(out), str(labelled), "--labels", "--json"]
+    assert run(monitor.main, asked) == 0
+    found = json.loads(capsys.readouterr().out)["real"]
+    predict_file(out, str(labelled), str(root / "said.csv"))
+    with (root / "said.csv").open(encoding="utf-8", newline="") as stream:
+        said = [row["target"].split() for row in csv.DictReader(stream)]
+    true = [tags for _, tags in rows.values()]
+    assert found["score"] == pytest.approx(f1_score(true, said, mode="strict", scheme=IOB2))
+    assert found["rows"] == len(rows)
 
 
 def audited(root: Path, named: list[str]) -> None:

@@ -15,10 +15,13 @@ import pytest
 from pipeline import api, bundle, cv, finalists, init, ledger, predict, rebuild, worth, wrapup
 from pipeline.base import Competition
 from pipeline.base.command import run
+from pipeline.base.config import TaskConfig
 from pipeline.base.parser import read_section
 from pipeline.doctor import __main__ as doctor
 from pipeline.ensemble import __main__ as ensemble
 from pipeline.folds import __main__ as folds
+from pipeline.metrics import get_metric
+from pipeline.monitor import __main__ as monitor
 from pipeline.oof.predictions import read_fold
 from pipeline.report import __main__ as report
 from pipeline.serve.predicting import predict_file
@@ -232,16 +235,44 @@ def manifests(root: Path) -> list[dict]:
     return [json.loads(path.read_text(encoding="utf-8")) for path in found]
 
 
-def test_a_bundle_gives_the_bytes_of_the_submission(blended, tmp_path):
+def test_a_bundle_gives_the_bytes_of_the_submission(blended, tmp_path, capsys):
     out = tmp_path / "bundle"
     assert run(bundle.main, [str(sent(blended)), "-o", str(out), "--root", str(blended)]) == 0
     there, answered = str(blended / "test.csv"), tmp_path / "answers.csv"
     predict_file(out, there, str(answered), str(blended / "sample_submission.csv"))
     assert answered.read_bytes() == sent(blended).read_bytes()
     assert "pipeline.serve" not in (out / "README.md").read_text(encoding="utf-8")
+    watched(blended, out, tmp_path / "labelled.csv", capsys)
     half = [str(sent(blended)), "-o", f"{out}-half", "--half", "--root", str(blended)]
     assert run(bundle.main, half) == 2
     assert not Path(f"{out}-half").exists()
+
+
+def watched(root: Path, out: Path, file: Path, capsys) -> None:
+    """The bundle's texts of labelled rows have the score that they have; of the test file it
+    expects what the ensemble did."""
+    rows = range(60, 120)
+    lines = [f'n{row},"{facts(row)[0]}","{facts(row)[1][0]}"\n' for row in rows]
+    file.write_text("id,facts,text\n" + "".join(lines), encoding="utf-8")
+    capsys.readouterr()
+    asked = ["--root", str(root), "--json", str(out)]
+    assert run(monitor.main, [*asked, str(root / "test.csv")]) == 0
+    of_test = json.loads(capsys.readouterr().out)
+    said = json.loads(sent(root).with_suffix(".json").read_text(encoding="utf-8"))["scores"]
+    assert of_test["expected"] == pytest.approx(said["expected"]["whole"])
+    assert of_test["real"] is None
+    assert run(monitor.main, [*asked, str(file), "--labels"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    answers = file.with_name("said.csv")
+    predict_file(out, str(file), str(answers))
+    with answers.open(encoding="utf-8", newline="") as stream:
+        texts = np.array([row["text"] for row in csv.DictReader(stream)], dtype=object)
+    right = np.array([[facts(row)[1][0]] for row in rows] + [None], dtype=object)[:-1]
+    metric = get_metric("bleu", TaskConfig(problem="text", metric="bleu"))
+    assert found["real"]["score"] == pytest.approx(metric.score(right, texts))
+    assert found["real"]["rows"] == 60
+    assert found["real"]["low"] < found["real"]["score"] < found["real"]["high"]
+    assert found["verdict"] == "unknown", "36 training rows are too few to tell"
 
 
 def test_the_leaderboard_is_forecast_and_files_are_compared(blended, tmp_path, capsys):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline.base import ArtifactError, Competition, DataError, Paths, UsageError, raise_if
-from pipeline.data import Table, load
+from pipeline.data import Table, Tables, load
 from pipeline.data.join import shared
 from pipeline.data.tables import labelled_file
 from pipeline.data.units import documents
@@ -29,14 +29,15 @@ from pipeline.ensemble.forecast.ranges import INSIDE, Scored, deviations
 from pipeline.ensemble.forecast.shift import Copied, copied
 from pipeline.ensemble.outcome import known_rows
 from pipeline.ensemble.predictor import RowFeatures, Rows, about_rows
-from pipeline.folds.frozen import read_frozen
+from pipeline.ensemble.texts.outcome import FittedTexts, TextOutcome
+from pipeline.folds.frozen import Folds, read_frozen
 from pipeline.oof import Members
 from pipeline.oof.predictions import sampled
-from pipeline.problems.text import refuse_texts
 from pipeline.serve.bundle import Bundle, digest_of, open_bundle
 from pipeline.setup.inspection.adversarial import Alike, alike
 from pipeline.setup.inspection.duplicates import code
-from pipeline.submissions.build import BuiltSubmission, fitted_of, make
+from pipeline.submissions.build import fitted_of
+from pipeline.submissions.built import Built, make_any
 from pipeline.submissions.rebuild import Origin, find_file, prove, read_origin, remake
 from pipeline.training.jobs import rows_digest
 from pipeline.training.new_rows import (
@@ -68,7 +69,7 @@ class Comparison:
     """What is to be said of the new rows."""
 
     rows: Table
-    outcome: Outcome
+    outcome: Outcome | TextOutcome
     """The ensemble of the bundle."""
     alike: Alike | None
     """None where there are too few rows to tell."""
@@ -126,28 +127,24 @@ def compare(
     Raises UsageError where the submission is not under *root*, ArtifactError where it is another.
     """
     bundle = open_bundle(folder)
-    refuse_texts(bundle.competition.task.problem_type, "monitor")
-    if labels and bundle.competition.task.problem_type.units:
-        described = bundle.competition.task.problem_type.described
-        raise UsageError(
-            f"--labels: a real score of {described} is not computed here. Leave it out: the rows "
-            "are compared, and the expected score is told, all the same"
-        )
     table, _ = rows_to_predict(file, bundle.competition, root, encoding)
     truth = labels_of(file, bundle.competition, root, encoding) if labels else None
-    made = ensemble_of(root, bundle)
+    outcome = ensemble_of(root, bundle).outcome
     about = json.dumps([rows_digest(table), digest_of(bundle.about)])
     name = hashlib.sha256(about.encode()).hexdigest()[:12]
-    kept = Paths(root, made.outcome.competition.name).workspaces / ".monitor" / name
-    members = answered(bundle, made.outcome, NewRows(table=table, kept=kept), console)
-    found = compared(root, made.outcome, members, table, truth)
+    kept = Paths(root, outcome.competition.name).workspaces / ".monitor" / name
+    rows = NewRows(table=table, kept=kept)
+    if isinstance(outcome, Outcome):
+        found = compared(root, outcome, answered(bundle, outcome, rows, console), table, truth)
+    else:
+        found = compared_texts(root, outcome, texts_of(bundle, rows, console), table, truth)
     shutil.rmtree(kept, ignore_errors=True)
     with suppress(OSError):  # another look may be at work beside it
         kept.parent.rmdir()
     return found
 
 
-def ensemble_of(root: Path, bundle: Bundle) -> BuiltSubmission:
+def ensemble_of(root: Path, bundle: Bundle) -> Built:
     """The ensemble that *bundle* was packed from, fitted again from the runs under *root*."""
     about = bundle.about
     try:
@@ -167,9 +164,8 @@ def ensemble_of(root: Path, bundle: Bundle) -> BuiltSubmission:
     if about["whole"]:
         made = remake(root, origin)
         prove(root, origin, made)
-        assert isinstance(made, BuiltSubmission), "texts are refused"
         return made
-    return make(root, origin.competition, replace(origin.asked, runs=_some(origin, bundle)))
+    return make_any(root, origin.competition, replace(origin.asked, runs=_some(origin, bundle)))
 
 
 def _some(origin: Origin, bundle: Bundle) -> list[str]:
@@ -222,18 +218,12 @@ def compared(
     *truth*: positions of the rows whose labels are known, and their targets.
     """
     competition = outcome.competition
-    tables = load(competition, root)
-    folds = read_frozen(competition, Paths(root, competition.name), tables.train)
-    train = tables.train.in_order(folds.ids)
+    tables, folds, train = trained_on(root, competition)
     fitted, facts = fitted_of(outcome), dict[str, RowFeatures]()
     named = {"train": train, "test": table, "holdout": tables.holdout}
     for name, each in named.items():
         if each is not None:
             facts[name] = about_rows(each, fitted.column, fitted.levels)
-    whole = replace(
-        competition,
-        submissions=replace(competition.submissions, public_share=None, public_rows=None),
-    )
     assessment, decided = outcome.assessment, outcome.decided
     held = Rows(members.holdout, facts.get("holdout"))
     known = known_rows(outcome.evidence, tables.holdout, held, assessment.blend, decided)
@@ -242,7 +232,7 @@ def compared(
         if outcome.doubts
         else forecast(
             Given(
-                competition=whole,
+                competition=whole(competition),
                 evidence=outcome.evidence,
                 members=members,
                 assessment=assessment,
@@ -256,6 +246,65 @@ def compared(
             known,
         )
     )
+    real = None
+    if truth is not None:
+        places, right = truth
+        rows = Rows(members.test, facts["test"]).take(places)
+        problem = competition.task.problem_type.name
+        said = decided.apply(assessment.blend.predict(rows, problem))
+        numbers = np.arange(len(table)) if table.units is None else table.units.number
+        real = _real(outcome, right, said, numbers[places])
+    return _found(outcome, folds, train, table, expected, real)
+
+
+def trained_on(root: Path, competition: Competition) -> tuple[Tables, Folds, Table]:
+    """The files, the folds, and the training rows in their order."""
+    tables = load(competition, root)
+    folds = read_frozen(competition, Paths(root, competition.name), tables.train)
+    return tables, folds, tables.train.in_order(folds.ids)
+
+
+def whole(competition: Competition) -> Competition:
+    """*competition* without a public part: new rows are one file."""
+    whole = replace(competition.submissions, public_share=None, public_rows=None)
+    return replace(competition, submissions=whole)
+
+
+def texts_of(bundle: Bundle, rows: NewRows, console: "Console") -> np.ndarray:
+    """(m,) the texts that *bundle* gives for the *rows*."""
+    fitted = bundle.fitted
+    assert isinstance(fitted, FittedTexts)
+    said = by_members(bundle.runs(tokens=rows.kept / ".tokens"), rows, console)
+    return fitted.chosen(said, bundle.competition)
+
+
+def compared_texts(
+    root: Path,
+    outcome: TextOutcome,
+    said: np.ndarray,
+    table: Table,
+    truth: tuple[np.ndarray, np.ndarray] | None,
+) -> Comparison:
+    """As `compared`, of the texts *said* (m,) of *table*; *truth* has references."""
+    competition = outcome.competition
+    _, folds, train = trained_on(root, competition)
+    expected = outcome.expects(whole(competition), table)
+    real = None
+    if truth is not None:
+        places, references = truth
+        real = _real(outcome, references, said[places], places)
+    return _found(outcome, folds, train, table, expected, real)
+
+
+def _found(
+    outcome: Outcome | TextOutcome,
+    folds: Folds,
+    train: Table,
+    table: Table,
+    expected: Leaderboard,
+    real: Real | None,
+) -> Comparison:
+    competition = outcome.competition
     ours, theirs = documents(train, competition.task), documents(table, competition.task)
     codes = code([ours.texts, theirs.texts])
     groups = folds.group_of_row
@@ -267,14 +316,15 @@ def compared(
         alike=alike(ours, codes[0], theirs, codes[1], competition.folds.group_columns),
         copies=copied(codes[0], groups, codes[1]),
         expected=expected,
-        real=None if truth is None else _real(outcome, members, facts["test"], *truth),
+        real=real,
     )
 
 
 def labels_of(
     file: Path, competition: Competition, root: Path, encoding: str | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Positions in *file* of the rows that have labels, and their targets.
+    """Positions in *file* of the rows that have labels, and their targets (of texts their
+    references).
 
     Raises DataError where a column of targets is missing, or a label cannot be read.
     """
@@ -297,21 +347,21 @@ def labels_of(
     assert found.value is not None, "a file that cannot be read is a problem"
     assert found.value.targets is not None
     _, places = shared(found.value.ids, rows.ids)
-    return places, found.value.targets
+    right = found.value.references
+    return places, found.value.targets if right is None else right
 
 
 def _real(
-    outcome: Outcome, members: Members, facts: RowFeatures, places: np.ndarray, truth: np.ndarray
+    outcome: Outcome | TextOutcome, truth: np.ndarray, predicted: np.ndarray, groups: np.ndarray
 ) -> Real:
-    """The score of the rows at *places*, whose targets are *truth*."""
+    """The score of rows that are *predicted*, whose targets are *truth*; *groups* (n,) has the
+    numbers of their documents."""
     metric, seed = outcome.metric, outcome.competition.folds.seed
-    rows = Rows(members.test, facts).take(places)
     problem = outcome.competition.task.problem_type.name
-    predicted = outcome.decided.apply(outcome.assessment.blend.predict(rows, problem))
     score = score_or_none(metric, truth, predicted)
     ends: Sequence[float | None] = (None, None)
     if score is not None:
-        scored = Scored(metric, problem, truth, predicted, np.arange(len(truth)))
+        scored = Scored(metric, problem, truth, predicted, groups)
         drawn = metric.as_gain(score) + deviations(scored, len(truth), seed, "real")
         if len(drawn):
             edge = (100 - INSIDE) / 2
@@ -319,4 +369,4 @@ def _real(
             ends = sorted(
                 end for end in (as_score(metric, each) for each in both) if end is not None
             )
-    return Real(rows=len(truth), score=score, low=ends[0], high=ends[1])
+    return Real(rows=len(np.unique(groups)), score=score, low=ends[0], high=ends[1])

@@ -143,8 +143,10 @@ class TextOutcome:
     lengths: tuple[float, float]
     """Mean characters of honest texts, and of references."""
     form: Form
+    expects: Callable[[Competition, Table], Leaderboard]
+    """What the score on the rows of a table will be."""
     leaderboard: Leaderboard
-    """What the score on the test file will be."""
+    """What it will be on the test file."""
     nest: TextNest
     truth: np.ndarray
     """(n,) the references of each training row."""
@@ -249,6 +251,14 @@ def conclude_texts(
         notes = [*notes, f"no holdout score: {', '.join(lacking)} came without its rows"]
     elif holdout is not None and len(holdout) and holdout.references is not None:
         known = _known(metric, holdout, _texts(made.of("holdout", "holdout"), blend))
+    refit = refit_of(in_sample - honest, len(every), len(runs))
+    in_doubt = doubted([run.manifest for run in runs], method in FIXED)
+
+    def expects(asked: Competition, rows: Table) -> Leaderboard:
+        if in_doubt:
+            return Leaderboard(notes=[WITHHELD])
+        return forecast_texts(asked, ours, known, rows, folds.fold_of_row, refit)
+
     return TextOutcome(
         competition=competition,
         metric=metric,
@@ -292,16 +302,8 @@ def conclude_texts(
             float(np.mean([len(text) for each in train.references for text in each])),
         ),
         form=form,
-        leaderboard=Leaderboard(notes=[WITHHELD])
-        if doubted([run.manifest for run in runs], method in FIXED)
-        else forecast_texts(
-            competition,
-            ours,
-            known,
-            test,
-            folds.fold_of_row,
-            refit_of(in_sample - honest, len(every), len(runs)),
-        ),
+        expects=expects,
+        leaderboard=expects(competition, test),
         nest=nest,
         truth=train.references,
         notes=[*notes, *form.notes, *_cut(pool)],
