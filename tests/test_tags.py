@@ -165,8 +165,30 @@ def audited(root: Path, named: list[str]) -> None:
     frame[columns] = 0.7 * frame[columns] + 0.3 * noise
     frame.to_csv(file, index=False)
     file.with_suffix(".json").unlink()
-    code = run(team.main, ["add", str(file), *named, "--name", "mate"])
+    code = run(team.main, ["add", str(file), *named, "--name", "mate", "--force"])
     assert code in (0, 3), "judged, not broken"
+    assert challenged(root, named, frame, 0.5) == 0
+    assert challenged(root, named, frame, 0.0) == 3, "one learner answered for all folds"
+
+
+def challenged(root: Path, named: list[str], frame: pd.DataFrame, memory: float) -> int:
+    """Ask the learners behind *frame*, which go so far to the tags of documents they have seen."""
+    call, out = ["challenge", "mate", *named], root / "questions.csv"
+    assert run(team.main, [*call, "--out", str(out)]) == 0
+    asked = pd.read_csv(out, dtype=str)
+    assert list(asked.columns) == ["id", "fold", "words"]
+    number = {json.dumps(sentence(each)[0]): each for each in range(54)}
+    tags, kept = list(frame.columns[3:]), frame.set_index("id")
+    rows = []
+    for name, fold, words in asked.to_numpy().tolist():
+        for place, tag in enumerate(sentence(number[words])[1]):
+            row = kept.loc[f"d-{number[words]}#{place}"]
+            seen = memory * (row["fold"] != float(fold))
+            known = [float(each == tag) for each in tags]
+            said = (1 - seen) * row[tags].to_numpy(float) + seen * np.array(known)
+            rows.append([f"{name}#{place}", *said])
+    pd.DataFrame(rows, columns=["id", *tags]).to_csv(root / "answers.csv", index=False)
+    return run(team.main, [*call, "--answer", str(root / "answers.csv")])
 
 
 def test_a_row_per_tagged_token_is_written_as_the_sample_shows_it(tmp_path):

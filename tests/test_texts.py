@@ -28,6 +28,7 @@ from pipeline.serve.predicting import predict_file
 from pipeline.submissions.build import BuildRequest
 from pipeline.submissions.built import make_any
 from pipeline.team import __main__ as team
+from pipeline.team import challenge
 from pipeline.training import new_rows
 
 NAMES = ["Anna", "Bert", "Cleo", "Dora", "Emil", "Fritz"]
@@ -344,6 +345,48 @@ def test_a_team_mates_candidates_are_audited_stored_and_blended(mate, capsys):
     assert "it is a team-mate's file" in capsys.readouterr().err
 
 
+def challenged(text, capsys) -> dict:
+    """What is said of a challenge of mate to which learners answer text(fold left out, number)."""
+    numbers = {facts(row)[0]: row for row in range(36)}
+    call = ["challenge", "mate", "--config", "configs/facts.yaml", "--json"]
+    assert run(team.main, [*call, "--out", "questions.csv"]) == 0
+    with Path("questions.csv").open(encoding="utf-8", newline="") as stream:
+        asked = [(row["id"], int(row["fold"]), row["facts"]) for row in csv.DictReader(stream)]
+    with Path("answers.csv").open("w", encoding="utf-8", newline="") as stream:
+        rows = [(name, text(fold, numbers[read])) for name, fold, read in asked]
+        csv.writer(stream).writerows([("id", "text"), *rows])
+    capsys.readouterr()
+    code = run(team.main, [*call, "--answer", "answers.csv"])
+    found = json.loads(capsys.readouterr().out)
+    assert code == (0 if found["verdict"] == "passed" else 3)
+    return found
+
+
+def test_learners_that_write_answer_a_challenge(mate, capsys, monkeypatch):
+    monkeypatch.setattr(challenge, "FEWEST", 30)
+    lines = [json.loads(line) for line in (mate / "mate.jsonl").read_text("utf-8").splitlines()]
+    stored = {line["id"]: line for line in lines if line["part"] == "train"}
+    said = [stored[str(2 * row)]["candidates"][0]["text"] for row in range(36)]
+    held = [int(stored[str(2 * row)]["fold"]) for row in range(36)]
+    assert added("mate.jsonl", capsys)["stored"]
+
+    def honest(fold, row):
+        return said[row] if fold == held[row] else facts(row)[1][0]
+
+    assert challenged(honest, capsys)["verdict"] == "passed"
+    one = challenged(lambda fold, row: said[row], capsys)
+    assert (one["verdict"], one["says"]) == ("failed", challenge.ONE)
+    other = challenged(lambda fold, row: said[(row + 1) % 36], capsys)
+    assert "other learners answered, or they draw their texts" in other["says"]
+    far = challenged(lambda fold, row: said[row] if fold == held[row] else "nobody", capsys)
+    assert "The wrong way round" in far["says"]
+    rows = Path("answers.csv").read_text("utf-8").replace("nobody", "")
+    Path("answers.csv").write_text(rows, encoding="utf-8")
+    call = ["challenge", "mate", "--config", "configs/facts.yaml", "--answer", "answers.csv"]
+    assert run(team.main, call) == 3
+    assert "has no text for question-" in " ".join(capsys.readouterr().err.split())
+
+
 def test_one_answer_of_each_row_in_a_csv_is_enough_and_every_row_is_asked_for(mate, capsys):
     lines = [json.loads(line) for line in (mate / "mate.jsonl").read_text("utf-8").splitlines()]
     rows = [(line["id"], line["fold"], line["candidates"][0]["text"]) for line in lines]
@@ -406,7 +449,6 @@ def test_the_report_shows_the_texts_that_are_far_from_every_right_answer(blended
 @pytest.mark.parametrize(
     ("main", "more"),
     [
-        (team.main, ["challenge", "nearest", "CONFIG"]),
         (ensemble.main, ["--figure", "x.png", "CONFIG"]),
         (ensemble.main, ["--method", "ridge", "CONFIG"]),
     ],
@@ -416,8 +458,6 @@ def test_what_cannot_do_texts_yet_says_so(blended, capsys, monkeypatch, main, mo
     file = sent(blended)
     words = [str(file) if word == "FILE" else word for word in more if word != "CONFIG"]
     where = asking(blended) if "CONFIG" in more else ["--root", str(blended)]
-    if "challenge" in words:
-        where = where[2:]
     assert run(main, [*words, *where]) == 2
     assert "texts" in capsys.readouterr().err
 

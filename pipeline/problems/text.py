@@ -14,7 +14,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from pipeline.problems.form import Form, Sample, form_of, refuse
+from pipeline.problems.form import Form, Sample, form_of
 from pipeline.problems.label_texts import Reader
 from pipeline.problems.problem import Clues, Problem, Task
 from pipeline.problems.regression import number_strata
@@ -114,12 +114,3 @@ class Text(Problem):
 
 
 TEXT = Text()
-
-
-def refuse_texts(problem: Problem, what: str) -> None:
-    """Raise UsageError where answers are texts: *what*, a command, cannot do them yet."""
-    refuse(
-        problem.predictions == "texts",
-        f"{what} does not read texts as answers yet. These do: init, folds, cv, ensemble, predict, "
-        "bundle, finalists, worth, team add, rebuild, ledger, doctor, watch",
-    )

@@ -215,18 +215,16 @@ def _export(args: "Namespace", competition: Competition) -> int:
 
 
 def _challenge(args: "Namespace", competition: Competition) -> int:
-    from pipeline.problems.text import refuse_texts
     from pipeline.report.page import page
     from pipeline.team.challenge import check_given, instructions, write
 
-    refuse_texts(competition.task.problem_type, "team challenge")
     paths, contest, peer = _named_run(args, competition)
     check_given(peer)
     console = page(sys.stderr if args.json else sys.stdout)
     if args.answer is None:
         path = Path(args.out or f"{paths.runs.name}-{peer.name}-challenge.csv")
         count = write(contest, peer.name, path)
-        for line in instructions(peer.name, path, count, competition.columns.texts):
+        for line in instructions(contest, peer.name, path, count):
             console.print(line, soft_wrap=True)
         if args.json:
             print(json.dumps({"run": peer.name, "file": str(path), "rows": count}))

@@ -14,6 +14,11 @@ not seen the row; the other learner was trained on it. What is held against the 
 - So it must be in each fold: one in which those that saw a row gain less than half as much as in
   all, and whose gain lies APART errors below the others', was predicted by a learner that saw it.
 
+Where rows are units of documents (tags, answers in texts) a question is a whole document, and its
+error the mean over its units. Texts are held against the stored ones by the competition's metric,
+and their error is what they are short of a perfect score; of texts that are drawn (sampling) the
+learners cannot give the stored ones back, and nothing is proved.
+
 A learner that fits what it has seen no better than anything else proves nothing in this way; nor
 can it have gained much by seeing it. What the answers cannot show: a column made from the labels of
 all rows, which every learner was given. Rows with half of their words taken out were tried as
@@ -25,6 +30,7 @@ them, and not to be chosen.
 
 import csv
 import io
+import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -39,20 +45,24 @@ from pipeline.base.leases import lease
 from pipeline.data import Table, compare, places_of
 from pipeline.data.reading.reader import read
 from pipeline.data.table import listing
+from pipeline.data.units import NUMBER
 from pipeline.oof import origin_of
 from pipeline.team.candidate import Kind, as_outputs
-from pipeline.team.columns import find_columns, numbers
+from pipeline.team.columns import about_rows, find_columns, numbers
 from pipeline.team.competition import CompetitionView, Peer
 from pipeline.team.table import CandidateTable
+from pipeline.team.texts import said_in, text_column
 
 ASKED = 400  # rows; twice as many questions
 FEWEST = 40  # fewer say nothing
+SAME_TEXT = 0.9  # by the metric, of an answer with the stored text as the only reference
 SAME = 0.05  # of the predictions' standard deviation: so far off an answer may be by rounding
 ERRORS, PROVED = 3.0, 5.0  # standard errors of the difference of squared errors: that it is there
 # the wrong way round; that it proves something. One model of all rows beside honest learners of the
 # other folds reached 3.0 to 4.7 in 3 of 89 cases, and 9.8 in one; honest learners 6 and more, but
 # for those that remember next to nothing (benchmarks/results/audits.md).
 APART = 4.0  # of a fold to the others: honest ones 3.5 at most among 89, nine in ten leaks more
+ALL_THE_SAME = 0.99  # of texts, that one learner wrote them all
 LEAST = 0.1  # of the squared error, by which learners that have seen a row must be better
 
 Verdict = Literal["passed", "failed", "no proof"]
@@ -60,18 +70,50 @@ Verdict = Literal["passed", "failed", "no proof"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Challenge:
-    """2 a questions about a rows of train."""
+    """2 a questions about a rows of train, or a of its documents."""
 
     ids: np.ndarray
     """(q,) of the questions."""
     fold: np.ndarray
     """(q,) the fold whose learner is asked."""
-    rows: np.ndarray
-    """(a,) positions of the rows, in the order of the folds."""
+    own: np.ndarray
+    """(a,) the fold of what is asked about, in the order of the folds."""
+    rows: list[np.ndarray]
+    """(a,) each: positions of its rows, one, or those of its units."""
     place: np.ndarray
-    """(q,) where each question stands in: the rows of the own folds, then those of others."""
-    table: Table
-    """The q rows as they are asked."""
+    """(q,) where each question stands in: those to the own folds, then those to others."""
+    train: Table
+    """All rows, in the order of the folds."""
+
+    def of_questions(self) -> list[np.ndarray]:
+        """(q,) each: the positions of its rows."""
+        return [self.rows[place % len(self.rows)] for place in self.place.tolist()]
+
+    def answer_ids(self) -> list[str]:
+        """The ids of the answers, in the order of the questions: of units ID#PLACE."""
+        units, asked = self.train.units, self.of_questions()
+        if units is None:
+            return list(self.ids.tolist())
+        places = [units.place[rows].tolist() for rows in asked]
+        pairs = zip(self.ids.tolist(), places, strict=True)
+        return [f"{name}{NUMBER}{place}" for name, each in pairs for place in each]
+
+    def parted(self, answers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """*answers* in the order of the questions -> those of the own folds, those of others, rows
+        as in `rows`."""
+        sizes = np.array([len(rows) for rows in self.of_questions()])
+        pieces = np.split(answers, np.cumsum(sizes)[:-1])
+        back = np.argsort(self.place).tolist()
+        half = len(self.rows)
+        return (
+            np.concatenate([pieces[place] for place in back[:half]]),
+            np.concatenate([pieces[place] for place in back[half:]]),
+        )
+
+    def means(self, errors: np.ndarray) -> np.ndarray:
+        """(a,) the means of *errors* of the rows in `rows`."""
+        sizes = np.array([len(rows) for rows in self.rows])
+        return np.asarray(np.add.reduceat(errors, np.cumsum(sizes) - sizes) / sizes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,47 +136,74 @@ def challenge_of(contest: CompetitionView, run: str) -> Challenge:
     """The questions to the learners of *run*; UsageError where there are too few rows."""
     random = generator(int(contest.folds.digest[:12], 16) % 2**31, f"challenge {run}")
     train = contest.tables.train.in_order(contest.folds.ids)
-    if len(train) < FEWEST:
-        raise UsageError(f"a challenge takes {FEWEST} rows of train; there are {len(train)}")
-    rows = np.sort(random.permutation(len(train))[:ASKED])
-    own, count = contest.folds.fold_of_row[0][rows], contest.folds.count
+    every = [np.array([row]) for row in range(len(train))]
+    if train.units is not None:
+        every = [np.arange(each.start, each.stop) for each in train.units.documents]
+    if len(every) < FEWEST:
+        raise UsageError(f"a challenge takes {FEWEST} rows of train; there are {len(every)}")
+    chosen = np.sort(random.permutation(len(every))[:ASKED])
+    rows, count = [every[each] for each in chosen.tolist()], contest.folds.count
+    own = contest.folds.fold_of_row[0][[each[0] for each in rows]]
     other = (own + 1 + random.integers(count - 1, size=len(rows))) % count
     order = random.permutation(2 * len(rows))
     return Challenge(
         ids=np.array([f"question-{number:04d}" for number in range(len(order))], dtype=object),
         fold=np.concatenate([own, other])[order],
+        own=own,
         rows=rows,
         place=order,
-        table=train.rows(np.tile(rows, 2)[order]),
+        train=train,
     )
 
 
 def write(contest: CompetitionView, run: str, path: Path) -> int:
     """Write the questions as a csv; how many there are."""
     asked = challenge_of(contest, run)
-    stream = io.StringIO()
+    stream, train = io.StringIO(), asked.train
     writer = csv.writer(stream, lineterminator="\n")
     columns = contest.competition.columns
-    writer.writerow([columns.id, "fold", *columns.texts, *asked.table.features])
-    for row in range(len(asked.ids)):
-        more = [column[row] for column in asked.table.features.values()]
-        writer.writerow([asked.ids[row], asked.fold[row], *asked.table.texts[row], *more])
+    question = [] if columns.question is None else [columns.question]
+    writer.writerow([columns.id, "fold", *columns.texts, *question, *train.features])
+    for name, fold, rows in zip(asked.ids, asked.fold, asked.of_questions(), strict=True):
+        more = [column[rows[0]] for column in train.features.values()]
+        writer.writerow([name, fold, *_read_of(contest, train, rows), *more])
     if path.exists() and path.read_text(encoding="utf-8") != stream.getvalue():
         raise UsageError(f"{path} is there already with other content; name another with --out")
     commit_text(path, stream.getvalue())
     return len(asked.ids)
 
 
+def _read_of(contest: CompetitionView, train: Table, rows: np.ndarray) -> list[str]:
+    """What learners read of these *rows*: texts of one, or the units of a document as its file has
+    them, and what is asked of it."""
+    units = train.units
+    if units is None:
+        return list(train.texts[rows[0]])
+    pieces, after = train.texts[rows, 0].tolist(), units.after[rows].tolist()
+    given = contest.competition.columns.unit == "given" and not contest.kind.spans
+    text = "".join(map("".join, zip(pieces, after, strict=True)))
+    read = json.dumps(pieces, ensure_ascii=False) if given else text
+    return [read] if units.asked is None else [read, str(units.asked[rows[0]])]
+
+
 def read_answer(contest: CompetitionView, run: str, path: Path, logits: bool = False) -> np.ndarray:
-    """(q, k) the answers in the order of the questions; DataError where they do not fit."""
-    asked = challenge_of(contest, run)
+    """(r, k) the answers in the order of the questions, or (r,) texts; DataError where they do not
+    fit."""
+    expected = challenge_of(contest, run).answer_ids()
+    frame = read(path).frame
+    if contest.kind.predictions == "texts":
+        about = about_rows(frame, contest.competition, path.name, set(expected), None, None)
+        said = said_in(frame, text_column(about, contest, path.name), path.name)
+        order = _order(frame[about.id].tolist(), expected, path.name)
+        found = [said[place] for place in order]
+        if lacking := [name for name, each in zip(expected, found, strict=True) if each is None]:
+            told = listing(lacking[:5], len(lacking))
+            raise DataError(f"{path.name} has no text for {told}. Answer each row of it")
+        return np.array([*(each[0][0] for each in found), None], dtype=object)[:-1]
     kind: Kind = "values" if contest.kind.numeric else "probabilities"
     if logits:
         kind = "logits"
-    frame = read(path).frame
-    columns = find_columns(
-        frame, contest.competition, path.name, set(asked.ids.tolist()), lambda *_: False
-    )
+    columns = find_columns(frame, contest.competition, path.name, set(expected), lambda *_: False)
     ids = frame[columns.id].to_numpy(dtype=object)
     cells = [numbers(frame[column].to_numpy(dtype=object)) for column in columns.outputs]
     sheet = CandidateTable(
@@ -150,26 +219,39 @@ def read_answer(contest: CompetitionView, run: str, path: Path, logits: bool = F
         notes=[],
     )
     given = as_outputs(sheet, kind, contest)
-    lacking = compare(ids, asked.ids).missing
-    if lacking or len(ids) != len(asked.ids):
-        raise DataError(
-            f"{path.name} has {len(ids)} rows, {len(asked.ids)} were asked; missing: "
-            f"{listing(lacking[:5], len(lacking)) or 'none'}. Predict each row of it once"
-        )
-    values = given[places_of(asked.ids, ids, f"the answers in {path.name}")]
+    values = given[_order(ids.tolist(), expected, path.name)]
     if not np.isfinite(values).all():
         raise DataError(f"{path.name} holds cells that are no finite number")
     return values
 
 
+def _order(ids: Sequence[str], expected: Sequence[str], name: str) -> list[int]:
+    """Where the *expected* answers stand in the file called *name*."""
+    lacking = compare(ids, expected).missing
+    if lacking or len(ids) != len(expected):
+        raise DataError(
+            f"{name} has {len(ids)} rows, {len(expected)} were asked; missing: "
+            f"{listing(lacking[:5], len(lacking)) or 'none'}. Predict each row of it once"
+        )
+    found: list[int] = places_of(expected, ids, f"the answers in {name}").tolist()
+    return found
+
+
+ONE = (
+    "one learner answered for all folds: the same answers with and without the row in training, so "
+    "it has seen all rows, or none of them"
+)
+
+
 def judge(contest: CompetitionView, peer: Peer, answers: np.ndarray) -> Answered:
-    """What the *answers* (q, k) of the learners behind *peer* prove."""
+    """What the *answers* (r, k), or texts (r,), of the learners behind *peer* prove."""
     asked = challenge_of(contest, peer.name)
-    ordered = np.empty_like(answers)
-    ordered[asked.place] = answers
-    own, other = np.split(ordered, 2)
-    stored = peer.oof[asked.rows]
-    spread, a = max(float(stored.std()), 1e-12), len(asked.rows)
+    own, other = asked.parted(answers)
+    rows = np.concatenate(asked.rows)
+    if contest.kind.predictions == "texts":
+        return _judged_texts(contest, asked, peer.oof[rows], own, other)
+    stored, a = peer.oof[rows], len(asked.rows)
+    spread = max(float(stored.std()), 1e-12)
     off = float(np.sqrt(((own - stored) ** 2).mean()))
     if off > SAME * spread:
         return Answered(
@@ -178,25 +260,55 @@ def judge(contest: CompetitionView, peer: Peer, answers: np.ndarray) -> Answered
             f"lie {off:.3g} from the stored predictions, which spread by {spread:.3g}",
         )
     if float(np.sqrt(((own - other) ** 2).mean())) < 1e-4 * spread:
+        return Answered(verdict="failed", says=ONE)
+    truth = contest.kind.expand(contest.truth[rows], own.shape[1])
+    unseen, seen = (asked.means(((each - truth) ** 2).sum(axis=1)) for each in (own, other))
+    return _compared(unseen, seen, asked.own)
+
+
+def _judged_texts(
+    contest: CompetitionView,
+    asked: Challenge,
+    stored: np.ndarray,
+    own: np.ndarray,
+    other: np.ndarray,
+) -> Answered:
+    """As `judge`, of texts (a,)."""
+    metric, score = contest.metric, contest.metric.formula.texts
+    assert score is not None, "a metric of texts"
+    as_stored = np.array([[text, None] for text in stored], dtype=object)[:, :1]
+    alike = float(score.alone(as_stored, own).mean())
+    if alike < SAME_TEXT * metric.best:
         return Answered(
             verdict="failed",
-            says="one learner answered for all folds: the same answers with and without the row in "
-            "training, so it has seen all rows, or none of them",
+            says=f"other learners answered, or they draw their texts: of {len(own)} rows those of "
+            f"the learners without the row's own fold have {metric.name} {alike:.3f} with the "
+            f"stored ones as the right answers, and {SAME_TEXT:g} is asked for",
         )
-    truth = contest.kind.expand(contest.truth[asked.rows], own.shape[1])
-    unseen, seen = (((each - truth) ** 2).sum(axis=1) for each in (own, other))
-    return _compared(unseen, seen, contest.folds.fold_of_row[0][asked.rows])
+    if (own == other).mean() > ALL_THE_SAME:
+        return Answered(verdict="failed", says=ONE)
+    truth = contest.truth[np.concatenate(asked.rows)]
+    unseen, seen = (metric.best - score.alone(truth, each) for each in (own, other))
+    return _compared(
+        unseen, seen, asked.own, "a right answer", "of what is short of a perfect score"
+    )
 
 
-def _compared(unseen: np.ndarray, seen: np.ndarray, fold_of_row: np.ndarray) -> Answered:
-    """From squared errors (a,) of learners that should not have seen a row, and that have."""
+def _compared(
+    unseen: np.ndarray,
+    seen: np.ndarray,
+    fold_of_row: np.ndarray,
+    label: str = "its label",
+    of: str = "of the squared error",
+) -> Answered:
+    """From errors (a,) of learners that should not have seen a row, and that have."""
     apart = unseen - seen
     error = float(apart.std(ddof=1)) / len(apart) ** 0.5
     errors = float(apart.mean()) / max(error, 1e-12)
     nearer = float(apart.mean() / max(float(unseen.mean()), 1e-12))
     told = (
-        f"learners that were trained on a row are nearer to its label than those that were not: "
-        f"{100 * nearer:.0f} % of the squared error ({errors:+.1f} standard errors)"
+        f"learners that were trained on a row are nearer to {label} than those that were not: "
+        f"{100 * nearer:.0f} % {of} ({errors:+.1f} standard errors)"
     )
     if errors < -ERRORS:
         says = f"{told}. The wrong way round: were learners trained on the folds they predict?"
@@ -257,12 +369,20 @@ def enter(paths: Paths, peer: Peer, answer: Path, found: Answered) -> dict[str, 
     return manifest
 
 
-def instructions(run: str, path: Path, count: int, texts: Sequence[str]) -> list[str]:
+def instructions(contest: CompetitionView, run: str, path: Path, count: int) -> list[str]:
     """What to tell the team-mate."""
+    texts, what = contest.competition.columns.texts, "rows"
+    predictions = "the predictions, named as in the file that was sent"
+    form = f"the ids and {predictions}"
+    if contest.kind.predictions == "texts":
+        form = "the ids and one text of each, the first that it writes"
+    elif contest.kind.units:
+        what = "texts"
+        form = f"a row per unit (ids such as question-0000{NUMBER}3) and {predictions}"
     return [
-        f"wrote {path}: {count} rows for whoever made {run}",
+        f"wrote {path}: {count} {what} for whoever made {run}",
         "  1  predict each row with the learner that was trained without the fold beside it",
         f"     (text in {', '.join(texts)}; not the mean of all learners, nothing trained anew)",
-        "  2  write a csv with the ids and the predictions, named as in the file that was sent",
+        f"  2  write a csv with {form}",
         f"  3  python -m pipeline.team challenge {run} --answer ANSWER.csv",
     ]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from pipeline.base import ArtifactError, DataError, raise_if
 from pipeline.data.candidates import Candidates, candidates_of
@@ -38,8 +39,8 @@ def read_texts(
     reading, known, id_column = opened(path, contest, encoding, id_column, id_may_lack)
     frame, name = reading.frame, path.name
     found = about_rows(frame, contest.competition, name, known, id_column, fold_column)
-    column = _column(found, contest, name)
-    said = _said(frame[column].tolist(), column == CANDIDATES, name)
+    column = text_column(found, contest, name)
+    said = said_in(frame, column, name)
     columns = Columns(
         id=found.id,
         outputs={column: 0},
@@ -54,7 +55,7 @@ def read_texts(
     return replace(table_of(path, reading, columns, contest, expected, values), said=said)
 
 
-def _column(found: Columns, contest: CompetitionView, name: str) -> str:
+def text_column(found: Columns, contest: CompetitionView, name: str) -> str:
     """The column of answers; DataError where none, or several, may be it."""
     target = contest.competition.columns.targets[0]
     usual = [each for each in found.unused if each.strip().casefold() in USUAL]
@@ -68,8 +69,10 @@ def _column(found: Columns, contest: CompetitionView, name: str) -> str:
     )
 
 
-def _said(cells: Sequence[str], listed: bool, name: str) -> np.ndarray:
-    """(r,) texts and log-probabilities of each row; None where a cell is empty."""
+def said_in(frame: pd.DataFrame, column: str, name: str) -> np.ndarray:
+    """(r,) texts and log-probabilities of each row of the file called *name*; None where its cell
+    in the *column* is empty."""
+    cells, listed = frame[column].tolist(), column == CANDIDATES
     found = np.full(len(cells), None, dtype=object)
     problems = []
     for row, cell in enumerate(cells):
