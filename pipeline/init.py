@@ -93,6 +93,9 @@ def parser() -> Parser:
     options.add_argument("--seed", type=int, help="seed of the folds; 42 if not given")
     _repeatable(options, "--names", "FILE=A,B,C", "names of the columns of a file without a header")
     _repeatable(options, "--skip-broken", "FILE", "leave out lines of it that are no whole rows")
+    options.add_argument(
+        "--decimal", choices=[",", "."], help="what stands for the point in numbers such as 1,234"
+    )
     _repeatable(options, "--encoding", "NAME|FILE=NAME", "of all files, of one; found if not given")
     options.add_argument("--force", action="store_true", help="overwrite an existing config")
     return options
@@ -259,6 +262,7 @@ def _wishes(args: "Namespace", name: str) -> "Overrides":
         folds=args.folds,
         seed=args.seed,
         encoding=args.encoding or [],
+        decimal=args.decimal,
         names=args.names or [],
         skip_broken=args.skip_broken or [],
     )

@@ -1,6 +1,7 @@
 """Competition files in the shapes that organisers hand out, from the folder to the submission."""
 
 import json
+import re
 import unicodedata
 from dataclasses import replace
 from pathlib import Path
@@ -8,11 +9,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pipeline import cv, init
+from pipeline import cv, init, ledger, predict, rebuild
 from pipeline.base import Competition
 from pipeline.base.command import run
 from pipeline.base.parser import read_section
 from pipeline.data.tables import load
+from pipeline.doctor import __main__ as doctor
 from pipeline.ensemble import __main__ as ensemble
 
 WORDS = ["market price", "song picture", "vote parliament"]
@@ -43,7 +45,8 @@ def submission(root: Path, folder: Path, *flags: str) -> list[list[str]]:
     config = ["--config", str(root / "configs" / "topics.yaml")]
     assert run(cv.main, [*where, *config, "--model", "linear"]) == 0
     assert run(ensemble.main, [*where, *config]) == 0
-    (file,) = (root / "submissions").glob("*.csv")
+    files = (root / "submissions").glob("topics-001-*")
+    (file,) = [path for path in files if path.suffix != ".json"]
     return [line.split(",") for line in file.read_text(encoding="utf-8").splitlines()]
 
 
@@ -80,6 +83,74 @@ def test_ids_of_both_texts_of_a_pair_do_not_name_the_row(tmp_path):
     lines = submission(tmp_path, folder)
     assert lines[0] == ["index", "topic"]
     assert [line[0] for line in lines[1:]] == [f"00{900 + row}" for row in range(12)]
+
+
+# Numbers written another way, and files that are separated another way: so is the submission.
+
+
+def german(folder: Path) -> None:
+    """Semicolons, commas for the point, in the label, a further column and the sample."""
+    train, test, sample = competition(folder)
+    train["topic"] = [f"{row % 4},{row % 7}5" for row in range(60)]
+    for frame in (train, test):
+        frame["length"] = [f"1.{row % 9}00,5" for row in range(len(frame))]
+    for name, frame in (("train", train), ("test", test), ("sample_submission", sample)):
+        frame = frame.assign(topic="0,0") if name[0] == "s" else frame
+        frame.to_csv(folder / f"{name}.csv", index=False, sep=";")
+
+
+def test_commas_for_the_point_are_read_and_written(tmp_path, capsys):
+    german(tmp_path / "data")
+    (header,), *rows = submission(tmp_path, tmp_path / "data")
+    assert header == "id;topic"
+    assert all(re.fullmatch(r"00\d+;\d", row[0]) and len(row) == 2 for row in rows)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "another way: topic (as 0,05 for 0.05); length (as 1.000,5 for 1000.5)." in said
+    config = read_section(Competition, tmp_path / "configs" / "topics.yaml")
+    assert config.task.problem == "regression"
+    tables = load(config, tmp_path)
+    assert tables.train.targets[:5, 0].tolist() == [0.05, 1.15, 2.25, 3.35, 0.45]
+    assert tables.test.features["length"][:2].tolist() == ["1000.5", "1100.5"]
+
+
+def test_percent_signs_and_tabs_of_the_sample_are_those_of_the_submission(tmp_path):
+    folder = tmp_path / "data"
+    train, test, sample = competition(folder)
+    train["topic"] = [f"{row % 50 + 0.5} %" for row in range(60)]
+    save(folder, train=train, test=test)
+    sample.assign(topic="10 %").to_csv(folder / "sample_submission.tsv", index=False, sep="\t")
+    (header,), *rows = submission(tmp_path, folder)
+    assert header == "id\ttopic"
+    assert all(re.fullmatch(r"00\d+\t[\d.]+ %", row[0]) for row in rows)
+    (file,) = (tmp_path / "submissions").glob("*.tsv")
+    where = ["--root", str(tmp_path)]
+    written = file.read_bytes()
+    assert run(rebuild.main, [file.name, *where]) == 0
+    file.unlink()
+    assert run(rebuild.main, [file.stem, *where]) == 0
+    assert file.read_bytes() == written
+    config = ["--config", str(tmp_path / "configs" / "topics.yaml")]
+    assert run(ledger.main, ["add", file.name, *where, *config]) == 0
+    assert run(doctor.main, [*where]) == 0
+    out = tmp_path / "new.tsv"
+    assert (
+        run(predict.main, [str(folder / "test.csv"), "--with", file.name, "-o", str(out), *where])
+        == 0
+    )
+    assert out.read_bytes() == written
+
+
+def test_probabilities_in_percent_are_a_hundred_times_as_large(tmp_path):
+    folder = tmp_path / "data"
+    train, test, sample = competition(folder)
+    save(folder, train=train, test=test)
+    wide = sample[["id"]].assign(money="33,3%", art="33,3%", state="33,3%")
+    wide.to_csv(folder / "sample_submission.txt", index=False, sep="|")
+    (header,), *rows = submission(tmp_path, folder, "--metric", "log-loss")
+    assert header == "id|money|art|state"
+    cells = [",".join(row).split("|")[1:] for row in rows]
+    values = [[float(cell.removesuffix("%").replace(",", ".")) for cell in row] for row in cells]
+    assert all(sum(row) == pytest.approx(100, abs=0.01) for row in values)
 
 
 # Several files that are one table; a file or a folder for each class.

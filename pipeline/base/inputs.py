@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pipeline.base.errors import UsageError, raise_if
+from pipeline.problems.label_texts import NumberForm
 
 LATER = {"later": True}
 """Metadata of fields that came with a later release: where they are not set, they stand in no
@@ -164,7 +165,22 @@ class FileConfig:
     """Its text encoding, where it is not that of the others."""
     broken: Literal["refuse", "skip"] = field(default="refuse", metadata=LATER)
     """Lines that are no whole rows: refuse the file, or skip and count them."""
+    numbers: dict[str, str] = field(default_factory=dict, metadata=LATER)
+    """Columns whose numbers are written another way, and how 1234.5 or 1.5 looks there: 1.234,5,
+    1,5, 1,234.5, 1.5%."""
 
     def __post_init__(self) -> None:
         if len(set(self.names)) != len(self.names):
             raise UsageError(f"data.files: the names for {self.file!r} have a name twice")
+        for column, example in self.numbers.items():
+            NumberForm.of(example, f"data.files: numbers of {column!r} in {self.file!r}")
+
+    @property
+    def bare(self) -> bool:
+        """Whether it has no header."""
+        return bool(self.names)
+
+    @property
+    def number_forms(self) -> dict[str, NumberForm]:
+        """Column -> how its numbers are written."""
+        return {column: NumberForm.of(example) for column, example in self.numbers.items()}

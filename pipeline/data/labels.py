@@ -4,6 +4,7 @@ And the classes that a single row has: they are set apart (`apart`).
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from pipeline.problems.label_texts import (
     NO_CLASS,
     NO_LABEL,
     OUTSIDE,
+    NumberForm,
     Reader,
     canonical,
     flag,
@@ -44,6 +46,33 @@ REMEDIES = {
     NO_CLASS: "Mend them; or, where they are right, name all classes (init: --classes)",
 }
 """What is wrong with labels -> what can be done, where {0} stands for the label."""
+
+
+def forms_of_sample(
+    values: np.ndarray, competition: Competition
+) -> tuple[dict[str, NumberForm], list[str]]:
+    """How the sample writes the numbers of its columns, probabilities in percent as such; and a
+    problem where it has percent signs and labels have none, or the other way round.
+
+    *values* (m, c) are its cells.
+    """
+    data, task = competition.data, competition.task
+    forms = data.how(data.sample_submission).number_forms
+    own = data.how(data.train).number_forms
+    if not task.problem_type.numeric:
+        return {name: replace(form, shares=bool(form.percent)) for name, form in forms.items()}, []
+    signs = any(form.percent for form in forms.values())
+    in_train = any(own[name].percent for name in competition.columns.targets if name in own)
+    shown = sorted({text for text in values.ravel() if any(map("123456789".__contains__, text))})
+    if signs == in_train or not shown:
+        return forms, []
+    has, lacks = (
+        ("it has", "labels of train have none") if signs else ("labels have", "it has none")
+    )
+    return forms, [
+        f"{has} percent signs, {lacks} ({shown[0]!r} here): is 50% written 50 or 0.5 there? Write "
+        "the labels of train as the sample has its answers, with the sign or without, in one unit"
+    ]
 
 
 def remedy_for(wrong: str, label: str) -> str:

@@ -13,7 +13,9 @@ import pandas as pd
 
 from pipeline.base import Competition
 from pipeline.data.join import compare
+from pipeline.data.reading.delimited import Layout
 from pipeline.data.table import Findings
+from pipeline.problems.label_texts import NumberForm
 
 ANSWER = "answer"
 """The column of answers that stood under ids."""
@@ -112,6 +114,10 @@ class Sample:
     """Columns without a name that count the rows from 0; they do so in the submission, too."""
     bare: bool = False
     """Whether the file has no header, and the submission has none."""
+    layout: Layout = field(default_factory=Layout)
+    """How fields stand in a line of the file."""
+    numbers: Mapping[str, NumberForm] = field(default_factory=dict)
+    """Columns of the file whose numbers are written another way, and how."""
     made_up: bool = False
     """Whether there is no file, so that nothing is known of the form of an answer."""
 
@@ -321,10 +327,11 @@ def _of_joined_keys(sample: Sample, ids: np.ndarray) -> Sample | None:
     columns = {sample.id_column: written, **cells, **counted}
     named = sample.header or [(name, name) for name in columns]
     frame = pd.DataFrame({name: columns[name] for name, _ in named}, dtype=object)
-    if (found := by_joined_keys(frame, sample.id_column, ids)) is None:
+    if (as_wide := by_joined_keys(frame, sample.id_column, ids)) is None:
         return None
-    wide, form = found
-    return replace(sample_as_it_is(wide, sample.id_column), file_form=form)
+    wide, form = as_wide
+    found = sample_as_it_is(wide, sample.id_column)
+    return replace(found, file_form=form, layout=sample.layout, numbers=sample.numbers)
 
 
 def of_rows(sample: Sample, ids: np.ndarray) -> Sample:
@@ -369,6 +376,7 @@ OTHERS = (
     "other; or take the sample away (it may be left out: the submission then has the test file's "
     "ids)"
 )
+NO_ANSWERS = "no column beside {0!r}; expected the answers: add it, or take the sample away"
 SHORT = " (if it shows some rows only, set data.short_sample to true; init: --short-sample)"
 LOOSELY: dict[str, Callable[[str], str]] = {
     "spaces around them": str.strip,

@@ -23,12 +23,13 @@ from pipeline.base import Competition, DataError, raise_if
 from pipeline.base.config import ColumnsConfig
 from pipeline.base.inputs import MARKED, Role, columns_in
 from pipeline.data.joined import joined
-from pipeline.data.labels import apart, encode, labelled_rows
+from pipeline.data.labels import apart, encode, forms_of_sample, labelled_rows
 from pipeline.data.reading.packed import FILE_NAME
 from pipeline.data.reading.parts import STAR
 from pipeline.data.reading.reader import SKIPPED, Reading, read
 from pipeline.data.references import answered
 from pipeline.data.sample import (
+    NO_ANSWERS,
     Sample,
     composed,
     for_rows,
@@ -100,8 +101,7 @@ def _reading(name: str, competition: Competition, root: Path) -> Checked[Reading
     how = competition.data.how(name)
     encoding = how.encoding or competition.data.encoding
     try:
-        skip = how.broken == "skip"
-        reading = read(root / name, encoding, name, names=how.names, skip=skip, way=SKIPPED)
+        reading = read(root / name, encoding, name, how=how, way=SKIPPED)
     except DataError as error:
         return Checked(None, [str(error).replace("\n", "\n  ")])
     return Checked(reading, notes=about(name, reading.notes))
@@ -383,17 +383,16 @@ def sample_in(competition: Competition, root: Path) -> Checked[Sample]:
     file = _reading(name, competition, root)
     if file.value is None:
         return Checked(None, file.problems)
-    frame, columns = file.value.frame, competition.columns
-    written = dict(zip(map(str, frame.columns), file.value.header, strict=True))
+    frame, columns, layout = file.value.frame, competition.columns, file.value.layout
+    written = dict(zip(frame.columns, file.value.header, strict=True))
     if competition.task.problem_type.units:  # its ids may be of documents or of units
         found = sample_of_documents(frame, columns.id, columns.targets, written, name)
-        return Checked(found, notes=file.notes)
+        return Checked(replace(found, layout=layout), notes=file.notes)
     sample = sample_of(frame, columns.id, columns.targets, written)
-    sample = replace(sample, bare=bool(competition.data.how(name).names))
+    forms, problems = forms_of_sample(sample.values, competition)
+    sample = replace(sample, bare=competition.data.how(name).bare, layout=layout, numbers=forms)
     if form := sample.file_form:
-        file.notes.extend(about(name, [f"{form.told}, as the submission will have"]))
-    problems = id_problems(sample.ids)
-    if not sample.columns:
-        told = f"there is no column beside {sample.id_column!r}; expected the answers: add it, or"
-        problems.append(f"{told} take the sample away")
+        file.notes.append(f"{name}: {form.told}, as the submission will have")
+    problems += id_problems(sample.ids)
+    problems += [] if sample.columns else [NO_ANSWERS.format(sample.id_column)]
     return Checked(sample, about(name, problems), file.notes)

@@ -14,7 +14,7 @@ from pipeline.doctor.folds import not_as_written
 from pipeline.doctor.repair import Commands
 from pipeline.submissions import Entry
 from pipeline.submissions.ledger import ledger_path, read_ledger
-from pipeline.submissions.submission_file import METHOD
+from pipeline.submissions.submission_file import METHOD, SUFFIXES, beside
 
 # The ledger of what was sent, against the files it speaks of.
 
@@ -59,7 +59,6 @@ def was_sent(csv: Path, quick: bool) -> bool:
 
 
 NAME = re.compile(rf"(?P<competition>.+)-\d{{3,}}-{METHOD}")
-SUFFIXES = (".csv", ".json")
 
 
 def competition_of(path: Path) -> str:
@@ -69,7 +68,7 @@ def competition_of(path: Path) -> str:
     ('toy', '')
     """
     found = NAME.fullmatch(path.stem)
-    return found["competition"] if found and path.suffix in SUFFIXES else ""
+    return found["competition"] if found and path.suffix in (*SUFFIXES, ".json") else ""
 
 
 def check_submission(root: Path, csv: Path, quick: bool) -> Iterator[Finding]:
@@ -155,12 +154,13 @@ def _doubts(csv: Path, content: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def submissions(folder: Path) -> tuple[dict[str, list[Path]], list[Finding]]:
-    """Competition -> its submissions (as .csv, there or not), and what could not be read."""
+    """Competition -> its submissions (there or not), and what could not be read."""
     paths, findings = attempt(folder, partial(ours, folder))
     found: dict[str, set[Path]] = {}
     for path in paths or []:
         if name := ledger_of(path):
             found.setdefault(name, set())
-        elif path.suffix == ".csv" or competition_of(path):
-            found.setdefault(competition_of(path), set()).add(path.with_suffix(".csv"))
+        elif path.suffix in SUFFIXES or competition_of(path):
+            csv = beside(path.with_suffix(".json")) if path.suffix == ".json" else path
+            found.setdefault(competition_of(path), set()).add(csv)
     return {name: sorted(files) for name, files in sorted(found.items())}, findings

@@ -1,10 +1,16 @@
-"""Label texts to numbers: one number for all ways to write it, or the reason why there is none."""
+"""Label texts to numbers: one number for all ways to write it, or the reason why there is none.
+
+And columns whose numbers are written another way: `NumberForm`, and `form_of`, which finds it.
+"""
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from math import isfinite
+
+from pipeline.base.errors import UsageError
 
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?")
 NOT_A_NUMBER = {"nan", "na", "n/a", "none", "null"}
@@ -87,3 +93,166 @@ def looked_up(text: str, known: Mapping[str, float], otherwise: str) -> float | 
     if not text:
         return NO_LABEL
     return known.get(text, known.get(canonical(text), otherwise))
+
+
+# Numbers written another way: a comma for the point, marks between thousands, a percent sign; and
+# which of it a column's cells prove. A form is named by how 1234.5, or 1.5, looks in it: 1,5;
+# 1.234,5; 1,234.5; 1.5%.
+
+
+GROUPS = ("", ".", ",", " ", "'", "\u00a0", "\u202f")
+"""What may stand between thousands: the spaces are plain, no-break and narrow no-break."""
+PERCENT = re.compile(r"\s?%")
+EXAMPLE = re.compile(r"1(?:([.,' \u00a0\u202f])234)?([.,])5(\s?%)?")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NumberForm:
+    """One way to write numbers."""
+
+    decimal: str = "."
+    thousands: str = ""
+    percent: str = ""
+    """Behind each number, a space before it where there is one; empty: nothing."""
+    shares: bool = False
+    """Whether 1 is written as 100: a probability in percent."""
+
+    @classmethod
+    def of(cls, example: str, where: str = "numbers") -> "NumberForm":
+        """The form in which 1234.5, or 1.5, is the *example*; UsageError for none.
+
+        >>> NumberForm.of("1.234,5 %")
+        NumberForm(decimal=',', thousands='.', percent=' %')
+        """
+        found = EXAMPLE.fullmatch(example.strip())
+        if found is None or found[1] == found[2]:
+            raise UsageError(
+                f"{where}: {example!r} is no way to write 1234.5 or 1.5; expected one such as "
+                "1,5 or 1.234,5 or 1,234.5 or 1.5%"
+            )
+        return cls(decimal=found[2], thousands=found[1] or "", percent=found[3] or "")
+
+    @property
+    def example(self) -> str:
+        """1234.5 in this form, or 1.5 where nothing stands between thousands."""
+        whole = f"1{self.thousands}234" if self.thousands else "1"
+        return f"{whole}{self.decimal}5{self.percent}"
+
+    def fits(self, text: str) -> bool:
+        """Whether *text*, without outer spaces, is a number in this form."""
+        return bool(self._pattern.fullmatch(text)) or (bool(self.percent) and text == "0")
+
+    def plain(self, text: str) -> str:
+        """The number with a point and nothing else; any other text as it is.
+
+        >>> [NumberForm.of("1.234,5").plain(text) for text in ("1.250,75", "-3,5", "none")]
+        ['1250.75', '-3.5', 'none']
+        """
+        stripped = text.strip()
+        if not self.fits(stripped):
+            return text
+        bare = PERCENT.sub("", stripped)
+        bare = bare.replace(self.thousands, "") if self.thousands else bare
+        bare = bare.replace(self.decimal, ".")
+        return str(Decimal(bare) / 100) if self.shares else bare
+
+    def written(self, text: str) -> str:
+        """A number with a point in this form; any other text as it is.
+
+        >>> NumberForm.of("1,234.5%").written("1250.0"), NumberForm.of("1,5").written("1e-07")
+        ('1,250.0%', '0,0000001')
+        """
+        if not is_number(text):
+            return text
+        value = (Decimal(text) * 100).normalize() if self.shares else Decimal(text)
+        bare = f"{value:{',' if self.thousands else ''}f}"
+        swap = {",": self.thousands, ".": self.decimal}
+        return "".join(swap.get(each, each) for each in bare) + self.percent
+
+    @property
+    def _pattern(self) -> re.Pattern[str]:
+        group = re.escape(self.thousands)
+        whole = rf"(?:[0-9]+|[1-9][0-9]{{0,2}}(?:{group}[0-9]{{3}})+)" if group else "[0-9]+"
+        end = r"\s?%" if self.percent else ""
+        return re.compile(rf"[+-]?{whole}(?:{re.escape(self.decimal)}[0-9]+)?{end}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Doubt:
+    """Cells that may be numbers in more ways than one, or several labels each."""
+
+    forms: tuple[NumberForm, ...]
+    """The ways."""
+    example: str
+    """A cell that is read otherwise by each."""
+
+
+def form_of(cells: Iterable[str], decimal: str | None = None) -> NumberForm | Doubt | None:
+    """How numbers are written in *cells*; None where all are numbers already, or some are none.
+
+    Empty cells and marks for missing values aside. *decimal* says what stands for the point. Cells
+    such as 1,234 may be a thousand or one and a bit; 3,4 and 1,2 may be labels: these are a
+    `Doubt`, unless other cells rule one of both out.
+
+    >>> form_of(["3,75", "4"]).example, form_of(["1,250", "-3,000,000"]).example
+    ('1,5', '1,234.5')
+    >>> form_of(["1,234", "950"]).example, form_of(["1.5", "2"]), form_of(["1,5", "x"])
+    ('1,234', None, None)
+    """
+    texts = {text.strip() for text in cells}
+    texts = {text for text in texts if text and text.lower() not in NOT_A_NUMBER}
+    if not texts or all(map(is_number, texts)):
+        return None
+    signs = [found[0] for text in sorted(texts) if (found := PERCENT.search(text))]
+    percent = signs[0] if signs else ""
+    bare = {PERCENT.sub("", text) if text.endswith("%") else text for text in texts}
+    if percent and any(not text.endswith("%") and text != "0" for text in texts):
+        return None
+    if percent and all(map(is_number, bare)):
+        return NumberForm(percent=percent)
+    ways = [
+        form
+        for point in (",", ".")
+        for group in GROUPS
+        if group != point and (form := NumberForm(decimal=point, thousands=group))
+        if decimal in (None, point) and all(map(form.fits, bare)) and _needed(form, bare)
+    ]
+    forms = tuple(replace(form, percent=percent) for form in ways)
+    odd = min((text for text in bare if not is_number(text)), key=lambda text: (len(text), text))
+    if len(forms) > 1:
+        return Doubt(forms=forms, example=odd)
+    if forms and decimal is None and not percent and _may_be_several(forms[0], bare):
+        return Doubt(forms=forms, example=odd)
+    return forms[0] if forms else None
+
+
+def _needed(form: NumberForm, texts: Iterable[str]) -> bool:
+    """Whether all marks of the form occur, so that none of fewer marks would do."""
+    marks = [form.thousands] if form.thousands else [form.decimal]
+    return all(any(mark in text for text in texts) for mark in marks)
+
+
+def _may_be_several(form: NumberForm, texts: set[str]) -> bool:
+    """Whether the numbers may be labels or codes, several in a cell: parts without a sign, a zero
+    in front or a copy in the same cell, of few different values that leave no gaps, and not always
+    two of them; or of three digits each."""
+    mark = form.thousands or form.decimal
+    if form.thousands and form.decimal in "".join(texts):
+        return False
+    cells = [text.split(mark) for text in texts]
+    parts = [part for cell in cells for part in cell]
+    if any(not NUMBER.fullmatch(part) or part[0] in "+-" for part in parts):
+        return False
+    if form.thousands:
+        return all(len(cell[0]) == 3 for cell in cells if len(cell) > 1)
+    if any(len(part) > 1 and part[0] == "0" for part in parts):
+        return False
+    if any(len(set(map(int, cell))) < len(cell) for cell in cells):
+        return False
+    widths = {len(cell[1]) for cell in cells if len(cell) > 1}
+    if len(cells) > 9 and len(widths) == 1 and all(len(cell) > 1 for cell in cells):
+        return False
+    known = set(map(int, parts))
+    ends = {cell[1] for cell in cells if len(cell) > 1}
+    halves = len(cells) > 3 and len(ends) == 1 and not {cell[0] for cell in cells} & ends
+    return not halves and len(known) > max(known) / 2

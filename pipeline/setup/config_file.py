@@ -74,7 +74,8 @@ CHANGES: dict[str, str] = {
     "data.joins": "Tables beside the rows: file, to (whose rows get the columns), key, columns; "
     "file_key where the file calls the key otherwise, prefix for names that stand in both.",
     "data.files": "Files that are read in a way of their own: names of the columns where there "
-    "is no header, encoding, broken: skip for lines that are no whole rows.",
+    "is no header, encoding, broken: skip for lines that are no whole rows, numbers: how 1234.5 or "
+    "1.5 is written in a column (1,5; 1.234,5; 1,234.5; 1.5%).",
     "columns.entities": "Entities in a text, by the places of their characters, for "
     "{text!marked} in the template.",
     "columns.unit": "What has a tag: given (each cell of texts is a list), character or word.",
@@ -169,6 +170,7 @@ def _in_a_line(entry: Any) -> str:
     if "text" not in entry and "key" not in entry:
         own = [f"{entry['file']}:", *entry.get("names", [])]
         further = [f"{name} {entry[name]}" for name in ("encoding", "broken") if name in entry]
+        further += [f"{name} as {how}" for name, how in entry.get("numbers", {}).items()]
         return " ".join([*own, *further])
     if "key" in entry:
         given = f"{entry['file']} to {' and '.join(entry['to'])} by {entry['key']}"

@@ -12,6 +12,9 @@ import pandas as pd
 
 from pipeline.base import DataError
 from pipeline.base.files import sha256
+from pipeline.data.reading.delimited import sniff
+from pipeline.data.reading.reader import with_points
+from pipeline.problems.label_texts import NumberForm, form_of
 from pipeline.submissions.ledger import Entry, read_ledger
 
 # How alike two submissions are, for a file that would cost a submission and tell nothing new.
@@ -19,6 +22,8 @@ from pipeline.submissions.ledger import Entry, read_ledger
 
 SAME_VALUES = 0.9999
 """Correlation above which numbers count as the same: they differ by about 1.4 % of their spread."""
+SNIFFED = 200
+"""Lines that show what separates fields."""
 SAME_LABELS = 0.999
 """Share of equal rows above which labels do: an accuracy can then differ by 0.001 at most."""
 
@@ -71,9 +76,15 @@ def likeness(one: bytes, other: bytes) -> Likeness | None:
 def _read(content: bytes) -> pd.DataFrame | None:
     """The file, texts by id; None where it is no such table."""
     try:
-        frame = pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False, index_col=0)
+        text = content.decode("utf-8")
+        separator = sniff(text.splitlines(keepends=True)[:SNIFFED])
+        frame = pd.read_csv(
+            io.StringIO(text), sep=separator, dtype=str, keep_default_na=False, index_col=0
+        )
     except (ValueError, UnicodeDecodeError):  # pandas' own errors are ValueErrors
         return None
+    forms = {name: form_of(pd.unique(frame[name])) for name in frame.columns}
+    with_points(frame, {name: each for name, each in forms.items() if isinstance(each, NumberForm)})
     return frame if len(frame) and len(frame.columns) and frame.index.is_unique else None
 
 

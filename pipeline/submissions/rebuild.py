@@ -28,7 +28,7 @@ from pipeline.submissions.build import (
     BuildRequest,
 )
 from pipeline.submissions.built import Built, make_any
-from pipeline.submissions.submission_file import digests, versions
+from pipeline.submissions.submission_file import SUFFIXES, beside, digests, versions
 
 # What a submission says it was made from, and whether that is still here.
 
@@ -59,18 +59,19 @@ class Origin:
 
 
 def find_file(root: Path, name: str) -> Path:
-    """The submission (as .csv, there or not) that *name* means: a path, or a name in submissions/.
+    """The submission (there or not) that *name* means: a path, or a name in submissions/.
 
     Raises UsageError naming the files there are.
     """
     given = Path(name)
-    stem = given.with_suffix("") if given.suffix in (".csv", ".json") else given
+    stem = given.with_suffix("") if given.suffix in (*SUFFIXES, ".json") else given
     places = [stem, root / stem, root / "submissions" / stem.name]
     for place in places if stem.name else []:
-        csv = place.with_name(f"{place.name}.csv")
+        csv = beside(place.with_name(f"{place.name}.json"))
         if csv.is_file() or csv.with_suffix(".json").is_file():
             return csv
-    there = ", ".join(path.name for path in sorted((root / "submissions").glob("*.csv"))) or "none"
+    files = sorted((root / "submissions").glob("*"))
+    there = ", ".join(path.name for path in files if path.suffix in SUFFIXES) or "none"
     raise UsageError(
         f"there is no submission {name or repr(name)}; in {root / 'submissions'} there are: {there}"
     )

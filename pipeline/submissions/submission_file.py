@@ -20,28 +20,32 @@ import json
 import math
 import platform
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from unicodedata import normalize
 
 import numpy as np
 
 from pipeline import __version__
-from pipeline.base import Competition, DataError, raise_if, read_json
+from pipeline.base import ArtifactError, Competition, DataError, raise_if, read_json
 from pipeline.base.files import commit_bytes, commit_json, commit_text, sha256
 from pipeline.base.leases import lease
 from pipeline.base.paths import safe_name
 from pipeline.data import Tables, compare, doubled, places_of
+from pipeline.data.reading.delimited import Layout
 from pipeline.data.reading.parts import parts_of, sheet_of
 from pipeline.data.sample import Sample
 from pipeline.metrics import Metric, MetricError
 from pipeline.problems.form import Form
+from pipeline.problems.label_texts import NumberForm
 from pipeline.problems.registry import problem_of
 from pipeline.submissions.already_sent import refuse_sent
 
+SUFFIXES = (".csv", ".tsv", ".txt")
+"""How the name of a submission may end."""
 EXAMPLES = 5
 EXPECTED = ("expected", "expected_notes")
 METHOD = "[a-z]+(?:-[a-z]+)*"
@@ -76,7 +80,7 @@ def _counted(names: Sequence[str], what: str) -> list[str]:
 
 
 def build(sample: Sample, ids: Sequence[str], filled: Mapping[str, Sequence[str]]) -> bytes:
-    """The file: RFC 4180 quoting, LF line ends, UTF-8.
+    """The file: separated and quoted as the sample is, LF line ends, UTF-8.
 
     Args:
         sample: gives header, ids, order, and the texts of columns that are not filled.
@@ -88,28 +92,53 @@ def build(sample: Sample, ids: Sequence[str], filled: Mapping[str, Sequence[str]
     order = places_of(sample_ids, ids, "the rows of the submission").tolist()
     count = [str(row) for row in range(len(sample_ids))]
     cells: dict[str, Sequence[str]] = dict.fromkeys(sample.counts, count)
+    numbers = _number_forms(sample)
     for position, name in enumerate(sample.columns):
         given = filled.get(name)
         kept = sample.values[:, position].tolist()
+        form = numbers.get(name)
         if given is None:
-            cells[name] = kept
+            cells[name] = kept if form is None else list(map(form.written, kept))
             continue
         spelled = {normalize("NFC", each): each for each in set(kept) if not each.isascii()}
-        texts = [given[place] for place in order]
+        texts = [given[place] if form is None else form.written(given[place]) for place in order]
         cells[name] = [spelled.get(each, each) for each in texts] if spelled else texts
     if sample.id_column:
         written = sample_ids if sample.written_ids is None else sample.written_ids.tolist()
         cells = {sample.id_column: written, **cells}
-    if sample.file_form is not None:
-        rows = sample.file_form.rows(sample_ids, cells)
-        bare = rows.to_csv(index=False, header=not sample.bare, lineterminator="\n")
-        return bare.encode("utf-8")
     header = sample.header or [(name, name) for name in cells]
+    if sample.file_form is None:
+        names = [as_written for _, as_written in header]
+        rows = list(zip(*(cells[name] for name, _ in header), strict=True))
+    else:
+        frame = sample.file_form.rows(sample_ids, cells)
+        names, rows = list(map(str, frame.columns)), list(frame.itertuples(index=False, name=None))
+    return _lines(rows if sample.bare else [names, *rows], sample.layout)
+
+
+def _number_forms(sample: Sample) -> Mapping[str, NumberForm]:
+    """Column -> how its numbers are written; where the file has a row per class, that of its one
+    column of values."""
+    if sample.file_form is None or len(sample.numbers) != 1:
+        return sample.numbers
+    return dict.fromkeys(sample.columns, next(iter(sample.numbers.values())))
+
+
+def _lines(rows: Iterable[Sequence[str]], layout: Layout) -> bytes:
+    """*rows* in lines of a *layout*; DataError where it has no quotes, and a cell needs them."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    if not sample.bare:
-        writer.writerow([as_written for _, as_written in header])
-    writer.writerows(zip(*(cells[name] for name, _ in header), strict=True))
+    quoting: Final = csv.QUOTE_MINIMAL if layout.quoted else csv.QUOTE_NONE
+    quote = '"' if layout.quoted else None
+    writer = csv.writer(
+        text, delimiter=layout.separator, quoting=quoting, quotechar=quote, lineterminator="\n"
+    )
+    try:
+        writer.writerows(rows)
+    except csv.Error as error:
+        raise DataError(
+            "a cell of the submission holds a line break or what separates fields, and the sample "
+            "submission shows no quotes around such cells. Give it as a csv with commas"
+        ) from error
     return text.getvalue().encode("utf-8")
 
 
@@ -125,10 +154,36 @@ class Written:
     """Whether that one's provenance now holds expected scores that were not known then."""
 
 
+def suffix_of(sample: str) -> str:
+    """How the name of a submission ends: as that of the *sample* does, where its lines are rows.
+
+    >>> suffix_of("data/sample.tsv"), suffix_of("sample.csv.gz"), suffix_of("sample.json")
+    ('.tsv', '.csv', '.csv')
+    """
+    known = [each for each in map(str.lower, Path(sample).suffixes) if each in SUFFIXES]
+    return known[-1] if known else SUFFIXES[0]
+
+
+def beside(record: Path) -> Path:
+    """The submission, there or not, whose provenance is *record*, or would be."""
+    there = [record.with_suffix(each) for each in SUFFIXES]
+    found = next((path for path in there if path.is_file()), None)
+    if found or not record.is_file():
+        return found or there[0]
+    with contextlib.suppress(ArtifactError):
+        return record.with_suffix(suffix_of(str(read_json(record).get("file", ""))))
+    return there[0]
+
+
 def write(
-    folder: Path, competition: str, method: str, content: bytes, provenance: Mapping[str, Any]
+    folder: Path,
+    competition: str,
+    method: str,
+    content: bytes,
+    provenance: Mapping[str, Any],
 ) -> Written:
-    """Write *content* under the next free number, then *provenance* beside it.
+    """Write *content* under the next free number, then *provenance* beside it; the name ends as
+    that of the sample does which is named there.
 
     Bytes that an earlier file of the competition already holds are not written again, but what is
     expected of them now is, where it was not known then. Raises DataError where they were sent
@@ -137,7 +192,9 @@ def write(
     with lease(folder / f".{safe_name(competition)}.lease", f"a submission of {competition}"):
         earlier = existing(folder, competition)
         number = max(earlier, default=0) + 1
-        path = folder / f"{safe_name(competition)}-{number:03d}-{method}.csv"
+        data = provenance.get("config", {}).get("data", {})
+        suffix = suffix_of(data.get("sample_submission", ""))
+        path = folder / f"{safe_name(competition)}-{number:03d}-{method}{suffix}"
         for old in earlier.values():
             if old.stat().st_size == len(content) and old.read_bytes() == content:
                 if old.with_suffix(".json").exists():
@@ -196,10 +253,10 @@ def _same_way(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 def existing(folder: Path, competition: str) -> dict[int, Path]:
     """Number -> file of the submissions of *competition* that are there."""
-    name = re.compile(re.escape(safe_name(competition)) + rf"-(\d{{3,}})-{METHOD}\.csv")
+    name = re.compile(re.escape(safe_name(competition)) + rf"-(\d{{3,}})-{METHOD}")
     found = {}
-    for path in sorted(folder.glob("*.csv")):
-        if fits := name.fullmatch(path.name):
+    for path in sorted(folder.glob("*")):
+        if path.suffix in SUFFIXES and (fits := name.fullmatch(path.stem)):
             found[int(fits.group(1))] = path
     return found
 

@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.base import DataError
+from pipeline.base import Competition, DataError
 from pipeline.base.files import sha256
 from pipeline.data.join import shared
 from pipeline.data.labels import encode
-from pipeline.data.reading.reader import Reading, read
+from pipeline.data.reading.reader import Reading, read, with_points
 from pipeline.data.table import listing
+from pipeline.problems.label_texts import NumberForm, form_of, is_number
 from pipeline.team.columns import PART_OF, Columns, find_columns, fold_names, numbers
 from pipeline.team.competition import PARTS, CompetitionView
 from pipeline.team.spelled import as_numbers
@@ -91,9 +92,29 @@ def opened(
     path: Path, contest: CompetitionView, encoding: str, id_column: str | None, id_may_lack: bool
 ) -> tuple[Reading, set[str], str | None]:
     """The file, all ids of the competition, and *id_column* unless it was named for another."""
-    reading = read(path, encoding, option="--encoding {0}")
+    reading = with_plain_numbers(read(path, encoding, option="--encoding {0}"), contest.competition)
     known = {row_id for ids in contest.ids.values() for row_id in ids.tolist()}
     return reading, known, None if id_may_lack and id_column not in reading.frame else id_column
+
+
+def with_plain_numbers(reading: Reading, competition: Competition) -> Reading:
+    """*reading* with a point in its numbers where they are written another way, as the files of the
+    *competition* have them or as nothing but that way can be; and a note on it."""
+    known = [each for file in competition.data.files for each in file.number_forms.values()]
+    forms, told = {}, {}
+    for name in [str(name) for name in reading.frame.columns]:
+        cells = [text.strip() for text in pd.unique(reading.frame[name]) if text.strip()]
+        odd = next((text for text in cells if not is_number(text)), "")
+        own = next((form for form in known if odd and all(map(form.fits, cells))), form_of(cells))
+        if not isinstance(own, NumberForm) or name == competition.columns.id:
+            continue
+        if own in known or not own.percent or not competition.task.problem_type.numeric:
+            own = replace(own, shares=bool(own.percent) and own not in known)
+            forms[name], told[name] = own, f"{odd} is read as {own.plain(odd)}"
+    if not forms:
+        return reading
+    note = f"numbers are written another way in {', '.join(told)}: {next(iter(told.values()))}"
+    return replace(reading, frame=with_points(reading.frame, forms), notes=[*reading.notes, note])
 
 
 def table_of(

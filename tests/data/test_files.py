@@ -19,6 +19,7 @@ from pipeline.setup.detection.profile import profiles_of
 from tests.data.test_tables import Folder
 from tests.setup import competitions as kinds
 
+SKIP = FileConfig(file="", broken="skip")
 BROKEN = (
     "id\tone\ttwo\n"
     "1\ta\tb\n"
@@ -52,7 +53,7 @@ def test_broken_lines_are_refused_with_the_way_to_skip_them(tmp_path):
 
 
 def test_broken_lines_that_are_skipped_are_counted_and_the_others_are_whole(tmp_path):
-    found = read(file(tmp_path, "train.tsv", BROKEN), skip=True)
+    found = read(file(tmp_path, "train.tsv", BROKEN), how=SKIP)
     assert found.frame.to_numpy().tolist() == [
         ["1", "a", "b"],
         ["3", '"stray', "d"],
@@ -68,26 +69,26 @@ def test_rows_between_two_stray_quotes_are_skipped_and_said_to_be(tmp_path):
     path = file(tmp_path, "train.csv", f'id,text\n1,a\n2,"open\n{rows}9,close"\n10,b\n')
     with pytest.raises(DataError, match="unbalanced quotes"):
         read(path)
-    found = read(path, skip=True)
+    found = read(path, how=SKIP)
     assert found.frame["id"].tolist() == ["1", "10"]
     assert any("it swallows 6 rows" in note for note in found.notes)
 
 
 def test_a_file_that_is_whole_is_read_alike_whether_or_not_lines_may_be_skipped(tmp_path):
     path = file(tmp_path, "a.csv", 'id,text\n1,"two\nlines"\n2,"a ""quote"""\n')
-    assert read(path, skip=True).frame.equals(read(path).frame)
-    assert read(path, skip=True).notes == read(path).notes
+    assert read(path, how=SKIP).frame.equals(read(path).frame)
+    assert read(path, how=SKIP).notes == read(path).notes
 
 
 def test_names_stand_for_a_header_and_the_first_line_is_a_row(tmp_path):
     path = file(tmp_path, "a.tsv", "0\tfirst\n1\tsecond\n")
-    found = read(path, names=["label", "text"]).frame
+    found = read(path, how=FileConfig(file="", names=["label", "text"])).frame
     assert list(found.columns) == ["label", "text"]
     assert found.to_numpy().tolist() == [["0", "first"], ["1", "second"]]
     with pytest.raises(DataError, match=r"rows with missing fields \(the header has 3\): line 1"):
-        read(path, names=["label", "text", "more"])
+        read(path, how=FileConfig(file="", names=["label", "text", "more"]))
     with pytest.raises(DataError, match="are for files whose lines are rows"):
-        read(file(tmp_path, "a.jsonl", '{"a": 1}\n'), names=["a"])
+        read(file(tmp_path, "a.jsonl", '{"a": 1}\n'), how=FileConfig(file="", names=["a"]))
 
 
 def test_each_file_may_have_an_encoding_of_its_own(folder):

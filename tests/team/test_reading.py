@@ -172,23 +172,40 @@ def test_ambiguous_columns_are_refused_with_what_was_found(toy):
     )
 
 
-@pytest.mark.parametrize(
-    ("written", "told"),
-    [
-        (lambda cell: cell.replace(".", ","), "'pred' has decimal commas ("),
-        (lambda cell: f"{float(cell):.1f} %", "'pred' holds percentages ("),
-    ],
-)
-def test_numbers_as_a_spreadsheet_writes_them_are_named(toy, written, told):
-    def edit(lines):
-        return [[*line[:-1], f'"{written(line[-1])}"'] for line in lines]
-
-    path = send(toy, header=["pred"])
+def in_cells(path, written):
+    """The cells of the last column are *written* so."""
     lines = [line.split(",") for line in path.read_text().splitlines()]
-    path.write_text("\n".join(",".join(line) for line in [lines[0], *edit(lines[1:])]))
+    edited = [[*line[:-1], f'"{written(line[-1])}"'] for line in lines[1:]]
+    path.write_text("\n".join(",".join(line) for line in [lines[0], *edited]))
+    return edited[0][-1].strip('"')
+
+
+def test_decimal_commas_are_read_and_said(toy):
+    path = send(toy, header=["pred"])
+    first = in_cells(path, lambda cell: cell.replace(".", ","))
+    candidate = read(toy, path)
+    assert_read(toy, candidate, predictions(toy))
+    told = f"{first} is read as {first.replace(',', '.')}"
+    assert f"mate.csv: numbers are written another way in pred: {told}" in candidate.notes
+
+
+def test_percentages_of_which_no_file_has_any_are_named(toy):
+    path = send(toy, header=["pred"])
+    first = in_cells(path, lambda cell: f"{float(cell):.1f} %")
     with pytest.raises(DataError) as caught:
         read(toy, path)
-    assert f"{told}{written(lines[1][-1])})" in str(caught.value)
+    assert f"'pred' holds percentages ({first})" in str(caught.value)
+
+
+def test_probabilities_in_percent_are_shares(classes):
+    values = predictions(classes)
+    path = send(classes, values)
+    lines = [line.split(",") for line in path.read_text().splitlines()]
+    edited = [
+        [*line[:2], *(f"{100 * float(cell):.8f} %" for cell in line[2:])] for line in lines[1:]
+    ]
+    path.write_text("\n".join(",".join(line) for line in [lines[0], *edited]))
+    assert_read(classes, read(classes, path), values)
 
 
 def test_percentages_are_told_from_logits(classes):

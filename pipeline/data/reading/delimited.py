@@ -38,6 +38,16 @@ class Rows:
     """Fields of all rows that have as many as the header, row after row."""
     found: Findings = field(default_factory=Findings)
     notes: list[str] = field(default_factory=list)
+    layout: "Layout" = field(default_factory=lambda: Layout())
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How fields stand in a line."""
+
+    separator: str = ","
+    quoted: bool = True
+    """Whether quotes enclose fields; otherwise they are characters like any other."""
 
 
 def parse_csv(text: str, names: Sequence[str] = (), skip: bool = False) -> Rows:
@@ -159,7 +169,7 @@ def _parse(
     skip: bool = False,
     first: int = 0,
 ) -> Rows:
-    result = Rows(header=list(names))
+    result = Rows(header=list(names), layout=Layout(separator, quoted))
     blank = 0
     with _long_fields():
         most = len(lines) + 1 if skip else MAX_RESTARTS

@@ -16,8 +16,9 @@ import numpy as np
 import pandas as pd
 
 from pipeline.base import DataError, raise_if
+from pipeline.base.inputs import FileConfig
 from pipeline.data.reading.conll import CONLL_ENDINGS, is_conll, parse_conll
-from pipeline.data.reading.delimited import Rows, parse_csv, parse_tsv
+from pipeline.data.reading.delimited import Layout, Rows, parse_csv, parse_tsv
 from pipeline.data.reading.encoding import IN_CONFIG, decode, encoding_shown
 from pipeline.data.reading.json_lines import parse_json, parse_jsonl
 from pipeline.data.reading.packed import (
@@ -39,6 +40,7 @@ from pipeline.data.reading.parquet import (
 from pipeline.data.reading.parts import is_pattern, parts_of, sheet_of, whole
 from pipeline.data.reading.spreadsheet import parse_spreadsheet, spreadsheet_columns
 from pipeline.data.table import Findings
+from pipeline.problems.label_texts import NumberForm
 
 Parsed = tuple[pd.DataFrame, Findings, list[str]]
 """The rows as str objects, what is wrong with them and where, and notes."""
@@ -104,6 +106,7 @@ FILLED = (
     "left out"
 )
 IN_PLACE = ". Mend the file in these places, or take it anew from where it came"
+AS_USUAL = FileConfig(file="")
 SKIPPED = (
     ". To leave such lines out, and have them counted: pipeline.init --skip-broken {0}, or "
     "broken: skip for this file in data.files"
@@ -111,6 +114,8 @@ SKIPPED = (
 """How a person asks for it, of a competition's file."""
 WRITTEN = "names as they are written"
 """In a frame's attrs, where a column without a name was given one."""
+LAYOUT = "how fields stand in a line"
+"""In a frame's attrs, of files whose lines are rows."""
 CLOSED = (".zst", ".7z", ".rar")
 """Endings of packed files that are not opened here."""
 BEGINNINGS = {
@@ -120,7 +125,7 @@ BEGINNINGS = {
 """How files begin that are no text, whatever their names say."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Reading:
     """A file's content."""
 
@@ -130,6 +135,8 @@ class Reading:
     """What a person should know and need not mend: another separator, characters removed."""
     header: list[str] = field(default_factory=list)
     """The names of the columns as they are written; those of `frame` are composed (NFC)."""
+    layout: Layout = field(default_factory=Layout)
+    """How fields stand in a line, where lines are rows; else as in csv."""
 
 
 def read_file(path: Path, encoding: str = "utf-8") -> pd.DataFrame:
@@ -146,25 +153,25 @@ def read(
     encoding: str = "utf-8",
     name: str = "",
     option: str = IN_CONFIG,
-    names: Sequence[str] = (),
-    skip: bool = False,
+    how: FileConfig = AS_USUAL,
     way: str = "",
 ) -> Reading:
     """As `read_file`, with notes; messages call the file *name* (default: its path), and *option*
     is how its encoding can be said.
 
-    Where lines are rows, *names* are those of the columns of a file without a header, and *skip*
-    leaves out lines that are no whole rows; a note counts them. *way* is how to ask for that, told
-    with the lines of the file {0} that are none.
+    *how* the file is read, its encoding aside: of lines that are rows, names of the columns where
+    there is no header, and whether those that are no whole rows are left out (a note counts them);
+    how numbers are written (they are read with a point). *way* is how to ask for leaving lines out,
+    told with the lines of the file {0} that are none.
     """
-    name = name or str(path)
+    name, names, skip = name or str(path), how.names, how.broken == "skip"
     if is_pattern(path):
         parts = whole(path, name)
         return _together(
             name,
             {
                 part.name: read(
-                    part, encoding, str(Path(name).with_name(part.name)), option, names, skip, way
+                    part, encoding, str(Path(name).with_name(part.name)), option, how, way
                 )
                 for part in parts
             },
@@ -199,12 +206,21 @@ def read(
     if not len(frame) and not problems:
         problems = [f"there is a header (line 1) but no row below it. {FILLED}"]
     raise_if(problems, DataError, f"{name} cannot be read")
-    names = [str(name) for name in frame.columns]
-    written = frame.attrs.pop(WRITTEN, names)
-    if (composed := _composed(names)) != names:
+    called = [str(name) for name in frame.columns]
+    written = frame.attrs.pop(WRITTEN, called)
+    if (composed := _composed(called)) != called:
         frame.columns = pd.Index(composed, dtype=object)
         notes = [*notes, "names of columns are in decomposed Unicode (NFD), read as composed (NFC)"]
-    return Reading(frame=frame, notes=notes, header=written)
+    layout = frame.attrs.pop(LAYOUT, Layout())
+    return Reading(with_points(frame, how.number_forms), notes, written, layout)
+
+
+def with_points(frame: pd.DataFrame, numbers: Mapping[str, NumberForm]) -> pd.DataFrame:
+    """*frame* with the *numbers* of its columns written with a point and nothing else."""
+    for column, form in numbers.items():
+        if column in frame.columns:
+            frame[column] = frame[column].map(form.plain)
+    return frame
 
 
 def _together(name: str, parts: Mapping[str, Reading]) -> Reading:
@@ -339,7 +355,7 @@ def _parsed(rows: Rows) -> Parsed:
     # an unnamed column is what DataFrame.to_csv writes for its index; pandas reads it so, too
     names = [name or f"Unnamed: {place}" for place, name in enumerate(rows.header)]
     frame = pd.DataFrame(cells, columns=pd.Index(names, dtype=object), dtype=object)
-    frame.attrs[WRITTEN] = rows.header
+    frame.attrs |= {WRITTEN: rows.header, LAYOUT: rows.layout}
     return frame, rows.found, rows.notes
 
 

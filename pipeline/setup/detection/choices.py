@@ -1,6 +1,6 @@
 """What was chosen and why, and what only a person can decide."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,10 @@ class Overrides:
     """FILE=a,b,c each: the columns of a file without a header; FILE=header: it has one."""
     skip_broken: Sequence[str] = ()
     """Files whose broken lines are left out."""
+    decimal: str | None = None
+    """What stands for the point in numbers: a comma, or a point."""
+    numbers: Mapping[Path, Mapping[str, str]] = field(default_factory=dict)
+    """Of files what was found so: columns, and how their numbers are written."""
 
     def named(self, path: Path) -> str:
         """What --names says of the file *path*; an empty text for nothing."""
@@ -68,6 +72,7 @@ class Overrides:
             names=[] if names in ("", "header") else [each.strip() for each in names.split(",")],
             encoding=self.encoding_of(path),
             broken="skip" if skip else "refuse",
+            numbers=dict(self.numbers.get(path, {})),
         )
 
     def read(self, path: Path) -> pd.DataFrame:
@@ -77,8 +82,7 @@ class Overrides:
             path,
             how.encoding or self.all_encoding or "utf-8",
             option=f"--encoding {_literal(path.name)}={{0}}",
-            names=how.names,
-            skip=how.broken == "skip",
+            how=how,
             way=SKIPPED,
         ).frame
 

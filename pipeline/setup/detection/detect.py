@@ -16,7 +16,7 @@ from pipeline.base.inputs import MARKED, FileConfig, JoinConfig, Role
 from pipeline.data import id_column_of
 from pipeline.data.labels import labelled_rows, one_hot
 from pipeline.data.reading.packed import FILE_NAME
-from pipeline.data.sample import by_joined_keys, by_keys, composed, index_columns, widened
+from pipeline.data.sample import index_columns
 from pipeline.data.table import called_alike
 from pipeline.problems.label_texts import canonical
 from pipeline.problems.registry import problem_of
@@ -31,10 +31,16 @@ from pipeline.setup.detection.files import (
 )
 from pipeline.setup.detection.heads import find_heads, heads_classes
 from pipeline.setup.detection.inputs import find_entities, find_inputs, opened, say_unused
-from pipeline.setup.detection.joins import find_joins, refuse_spans, spelled
+from pipeline.setup.detection.joins import find_joins, refuse_spans, spelled, wide_sample
 from pipeline.setup.detection.joins import widened as with_joins
-from pipeline.setup.detection.names import TARGETS, ask_bare_sample, ask_names, target_rank
-from pipeline.setup.detection.profile import Profile, profile_of, profiles_of
+from pipeline.setup.detection.names import (
+    TARGETS,
+    ask_bare_sample,
+    ask_names,
+    plain_words,
+    target_rank,
+)
+from pipeline.setup.detection.profile import Profile, find_numbers, profile_of, profiles_of
 from pipeline.setup.detection.spans import Spanned, find_spans, span_columns, span_task
 from pipeline.setup.detection.tags import Tagged, find_tags, tag_columns, tag_task
 from pipeline.setup.detection.target import (
@@ -96,6 +102,8 @@ class Seen:
     """Of the files that may be the holdout."""
     joins: list[JoinConfig]
     """Tables beside them; the rows have their columns already."""
+    overrides: Overrides
+    """Those given, which know how numbers are written."""
 
     @property
     def in_test(self) -> list[str]:
@@ -122,6 +130,7 @@ def detect(folder: Path, overrides: Overrides, spell: Callable[[Path], str]) -> 
     """
     choices = Choices()
     seen = _read(find_files(folder, overrides, choices), overrides, choices)
+    overrides = seen.overrides
     id_column = find_id(seen.profiles, seen.test, seen.sample, overrides, choices)
     if seen.joined and not overrides.id:
         told = f"The sample's keys join it with the names of columns, as in {seen.joined!r}."
@@ -201,9 +210,15 @@ def _read(files: Files, overrides: Overrides, choices: Choices) -> Seen:
         both = frames[files.train], frames[files.test]
         ask_bare_sample(files.sample, frames[files.sample], *both, overrides, choices)
     choices.settle()
+    given = None if files.sample is None else (files.sample, frames[files.sample])
+    rows = {path: frame for path, frame in frames.items() if path != files.sample}
+    names = {str(name) for frame in rows.values() for name in frame.columns}
+    stay = {name for name in names if plain_words(name)[-1:] == ["id"]} | {*overrides.texts}
+    stay |= {overrides.id or "", "" if given is None else id_column_of(given[1], "")}
+    overrides = find_numbers(rows, frames[files.test], given, stay, overrides, choices)
     sample, joined = None, ""
     if files.sample:
-        sample, joined = _wide(frames[files.sample], frames[files.test])
+        sample, joined = wide_sample(frames[files.sample], frames[files.test])
     labelled_in: dict[Role, list[Path]] = {"train": [files.train], "test": [files.test]}
     labelled_in |= {"holdout": list(files.holdout), "extra_train": list(files.extra)}
     for path in {path for paths in labelled_in.values() for path in paths}:
@@ -232,6 +247,7 @@ def _read(files: Files, overrides: Overrides, choices: Choices) -> Seen:
         },
         holdout={path: wide[path] for path in files.holdout},
         joins=joins,
+        overrides=overrides,
     )
 
 
@@ -262,21 +278,6 @@ def _without_names_of_classes(seen: Seen, columns: ColumnsConfig, choices: Choic
     if not joins:
         choices.reasons.pop("data.joins", None)
     return replace(seen, joins=joins)
-
-
-def _wide(sample: pd.DataFrame, test: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """A sample with a row per class, or per id of *test* and column, as one with a column for each;
-    any other as it is. Of ids and columns that are joined in keys also the first key."""
-    id_column = id_column_of(sample, "")
-    if found := widened(sample, id_column):
-        return found[0], ""
-    for name in test.columns:
-        ids = composed(test[name].to_numpy(object))
-        if set(map(str, sample.columns)) <= set(ids):
-            return by_keys(sample, str(name)), ""
-        if test[name].is_unique and (found := by_joined_keys(sample, id_column, ids)):
-            return found[0].rename(columns={id_column: str(name)}), str(sample[id_column].iloc[0])
-    return sample, ""
 
 
 def _shared(seen: Seen, id_column: str, targets: Sequence[str]) -> dict[str, Profile]:

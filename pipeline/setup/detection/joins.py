@@ -10,7 +10,14 @@ from pipeline.base import DataError
 from pipeline.base.inputs import End, JoinConfig, Role, SpanUnit
 from pipeline.data.joined import WHOLE, span_of, tags_of, with_columns
 from pipeline.data.reading.packed import FILE_NAME
-from pipeline.data.sample import index_columns
+from pipeline.data.sample import (
+    by_joined_keys,
+    by_keys,
+    composed,
+    id_column_of,
+    index_columns,
+)
+from pipeline.data.sample import widened as wide_of
 from pipeline.setup.detection.choices import Choices
 from pipeline.setup.detection.names import words
 
@@ -341,3 +348,18 @@ def widened(
 def spelled(joins: Sequence[JoinConfig], spell: Callable[[Path], str]) -> list[JoinConfig]:
     """*joins* with their files as the config has them."""
     return [replace(join, file=spell(Path(join.file))) for join in joins]
+
+
+def wide_sample(sample: pd.DataFrame, test: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """A sample with a row per class, or per id of *test* and column, as one with a column for each;
+    any other as it is. Of ids and columns that are joined in keys also the first key."""
+    id_column = id_column_of(sample, "")
+    if found := wide_of(sample, id_column):
+        return found[0], ""
+    for name in test.columns:
+        ids = composed(test[name].to_numpy(object))
+        if set(map(str, sample.columns)) <= set(ids):
+            return by_keys(sample, str(name)), ""
+        if test[name].is_unique and (found := by_joined_keys(sample, id_column, ids)):
+            return found[0].rename(columns={id_column: str(name)}), str(sample[id_column].iloc[0])
+    return sample, ""

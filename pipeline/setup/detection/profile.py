@@ -1,13 +1,17 @@
-"""What the values of a column look like."""
+"""What the values of a column look like, and how numbers are written in it."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from pipeline.problems.label_texts import is_number
+from pipeline.data.reading.reader import with_points
+from pipeline.problems.label_texts import Doubt, NumberForm, form_of, is_number
+from pipeline.problems.registry import problem_of
+from pipeline.setup.detection.choices import Choices, Overrides
 
 LOOKED_AT = 3000
 """Rows, evenly spread over the file, that averages are taken from."""
@@ -111,3 +115,112 @@ def profiles_of(frame: pd.DataFrame, columns: Sequence[str] | None = None) -> di
 
 def _sentence(text: str) -> bool:
     return not (is_number(text) or NO_SENTENCE.fullmatch(text.strip()))
+
+
+# Numbers that are written another way: 1,5; 1.234,5; 1,234; 12 %.
+
+
+def find_numbers(
+    tables: Mapping[Path, pd.DataFrame],
+    test: pd.DataFrame,
+    sample: tuple[Path, pd.DataFrame] | None,
+    stay: Collection[str],
+    overrides: Overrides,
+    choices: Choices,
+) -> Overrides:
+    """*overrides* that know how numbers are written in the columns of *tables*, one of which is
+    *test*, and of the *sample*; the columns have them with a point from here on.
+
+    A column is written alike in all tables that have it, where all its cells allow that. Ids and
+    texts *stay*, and labels of which a flag says that they are no numbers.
+    """
+    labels = {str(name) for frame in tables.values() for name in frame.columns} - set(test.columns)
+    if overrides.problem and not _of_numbers(overrides.problem):
+        stay = {*stay, *labels}
+    found: dict[Path, dict[str, NumberForm]] = {}
+    for name in dict.fromkeys(str(name) for frame in tables.values() for name in frame.columns):
+        if name in stay:
+            continue
+        cells = {path: pd.unique(each[name]) for path, each in tables.items() if name in each}
+        alike = form_of((text for own in cells.values() for text in own), overrides.decimal)
+        for path, texts in cells.items():
+            form = alike or form_of(texts, overrides.decimal)
+            if isinstance(form, Doubt) and name not in labels and len(form.forms) == 1:
+                form = form.forms[0]
+            if isinstance(form, NumberForm):
+                found.setdefault(path, {})[name] = form
+    if sample:
+        several = any(_commas(each[name]) for each in tables.values() for name in labels & {*each})
+        path, frame = sample
+        columns = [str(name) for name in frame.columns if name not in stay]
+        of_labels = [each for own in found.values() for name, each in own.items() if name in labels]
+        for name in columns:
+            own = next((each[name] for each in found.values() if name in each), None)
+            own = own or (of_labels[0] if of_labels and len(columns) == 1 else None)
+            form = _form_of_sample(frame[name], own, several and len(frame.columns) < 3, overrides)
+            if isinstance(form, Doubt):
+                choices.ask(DECIMAL, f"{name!r} of the sample submission has {told_doubt(form)}")
+            elif form:
+                found.setdefault(path, {})[name] = form
+        tables = {**tables, path: frame}
+    _say_numbers(tables, found, choices)
+    for path, forms in found.items():
+        with_points(tables[path], forms)
+    named = {
+        path: {name: form.example for name, form in own.items()} for path, own in found.items()
+    }
+    return replace(overrides, numbers=named)
+
+
+DECIMAL = "--decimal=, or --decimal=."
+
+
+def told_doubt(doubt: Doubt) -> str:
+    """What the cells may be."""
+    read = [form.plain(doubt.example) for form in doubt.forms]
+    if len(read) > 1:
+        ways = " or ".join(dict.fromkeys(read))
+        return f"numbers such as {doubt.example!r}: {ways}? What stands for the point in them"
+    return f"cells such as {doubt.example!r}: the number {read[0]}, or several labels in a cell"
+
+
+def _of_numbers(problem: str) -> bool:
+    kind = problem_of(problem)
+    return kind.target_kind in ("numbers", "shares", "flags") and kind.predictions == "numbers"
+
+
+def _commas(column: "pd.Series[str]") -> bool:
+    return bool(column.str.contains(",", regex=False).any())
+
+
+def _form_of_sample(
+    column: "pd.Series[str]", own: NumberForm | None, several: bool, overrides: Overrides
+) -> NumberForm | Doubt | None:
+    """How the sample writes the numbers of a *column*: as train does (*own*), where it can be, of
+    whole numbers with the same decimal mark; None too where its cells may be *several* labels."""
+    cells = [text.strip() for text in pd.unique(column) if text.strip()]
+    if own and cells and all(map(own.fits, cells)):
+        shown = not all(map(is_number, cells))
+        return own if shown else NumberForm(decimal=own.decimal) if own.decimal != "." else None
+    form = form_of(cells, overrides.decimal)
+    if not isinstance(form, Doubt):
+        return form
+    if several:
+        return None
+    return form if len(form.forms) > 1 else form.forms[0]
+
+
+def _say_numbers(
+    tables: Mapping[Path, pd.DataFrame],
+    found: Mapping[Path, Mapping[str, NumberForm]],
+    choices: Choices,
+) -> None:
+    """One line on all numbers that are read another way than they are written."""
+    told: dict[NumberForm, dict[str, str]] = {}
+    for path, forms in found.items():
+        for name, form in forms.items():
+            cell = next((each for each in tables[path][name] if form.plain(each) != each), "0")
+            told.setdefault(form, {}).setdefault(name, f"{cell} for {form.plain(cell)}")
+    lines = [f"{', '.join(own)} (as {next(iter(own.values()))})" for own in told.values()]
+    if lines:
+        choices.because("data.files", f"Numbers are written another way: {'; '.join(lines)}.")

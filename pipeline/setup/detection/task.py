@@ -9,21 +9,23 @@ import pandas as pd
 
 from pipeline.base import DataError
 from pipeline.metrics.registry import suggested
-from pipeline.problems.label_texts import canonical, is_number
+from pipeline.problems.label_texts import Doubt, canonical, form_of, is_number
 from pipeline.problems.multiclass import SOFT_LABELS, guesses, numbers_in
-from pipeline.problems.multilabel import labels_in, separator_of
+from pipeline.problems.multilabel import SEPARATORS, labels_in, separator_of
 from pipeline.problems.problem import Clues
 from pipeline.problems.registry import TYPES, problem_of
 from pipeline.problems.text import TEXT
 from pipeline.setup.detection.choices import Choices, Overrides
 from pipeline.setup.detection.heads import MOST, JointTargets, by_value
 from pipeline.setup.detection.names import GRADES, KINDS, words
-from pipeline.setup.detection.profile import Profile
+from pipeline.setup.detection.profile import DECIMAL, Profile, told_doubt
 from pipeline.setup.detection.target import Answers, class_of_column
 
 FLAG = f"--problem {'|'.join(TYPES)}"
 MOST_CODES = 200
 """More different whole numbers than this are no class codes."""
+FEW_CODES = 20
+"""More than this that hardly come twice are no class codes, either."""
 NEGATIVE = ("0", "-1", "false", "no", "n", "negative", "neg", "ham", "f")
 POSITIVE = ("1", "1", "true", "yes", "y", "positive", "pos", "spam", "t")
 
@@ -110,40 +112,37 @@ def _of_several(targets: Sequence[Profile], choices: Choices) -> str | None:
     return None
 
 
-WRITTEN = {
-    r"[+-]?\d{1,3}(,\d{3})*(\.\d+)?": (
-        "with a comma between thousands",
-        "Write the numbers without it (with a point, where it stands for one)",
-    ),
-    r"[+-]?\d+(,\d+)?": ("with a comma for the point", "Write the numbers with a point"),
-    r"[+-]?\d+([.,]\d+)?\s*%": ("with a percent sign", "Write the numbers without it"),
-    r"\d{4}([-./])\d{1,2}\1\d{1,2}.*": (
-        "that are dates",
-        "Write what is to be predicted of them as a number (the year; the days since a day)",
-    ),
-}
-"""How numbers are written that no reader takes for numbers, and what to do."""
+DATES = re.compile(r"\d{4}([-./])\d{1,2}\1\d{1,2}.*")
 
 
-def refuse_odd_numbers(target: Profile, shown: Sequence[str]) -> None:
-    """Raise DataError where all labels are numbers in a form that is not read as one, which is not
-    denied by what the sample has *shown*."""
+def refuse_odd_numbers(target: Profile, shown: Sequence[str], choices: Choices) -> bool:
+    """Ask where labels may be numbers in more ways than one, or several labels in a cell, and what
+    the sample has *shown* does not deny it: whether it was asked. Raise DataError where they are
+    dates."""
     values = [value.strip() for value in target.values]
-    filled = [text.strip() for text in shown if text.strip()]
-    for form, (how, remedy) in WRITTEN.items():
-        known = re.compile(form)
-        denied = any(known.fullmatch(text) is None and "," in text for text in filled)
-        if target.distinct > 2 and not denied and all(map(known.fullmatch, values)):
-            first = next(value for value in values if not is_number(value))
-            raise DataError(
-                f"column {target.name!r} of the training file has numbers {how}, such as "
-                f"{first!r}. {remedy} in the training file and the sample submission; or, "
-                f"where they are no numbers, say what they are: {FLAG}"
-            )
+    if target.distinct > 2 and all(map(DATES.fullmatch, values)):
+        raise DataError(
+            f"column {target.name!r} of the training file has numbers that are dates, such as "
+            f"{values[0]!r}. Write what is to be predicted of them as a number (the year; the days "
+            "since a day) in the training file and the sample submission; or, where they are no "
+            f"numbers, say what they are: {FLAG}"
+        )
+    doubt = form_of(values)
+    if not isinstance(doubt, Doubt):
+        return False
+    odd = [text for text in shown if "," in text]
+    if any(not form.fits(text.strip()) for text in odd for form in doubt.forms):
+        return False
+    choices.ask(
+        f"{DECIMAL} (or --problem multilabel, where they are labels)",
+        f"{target.name!r} has {told_doubt(doubt)}?",
+    )
+    return True
 
 
 def _of_words(target: Profile, shown: Sequence[str], choices: Choices) -> str | None:
-    refuse_odd_numbers(target, shown)
+    if refuse_odd_numbers(target, shown, choices):
+        return None
     if separator_of(target.values):
         cell = max(target.values, key=len)
         told = f"Cells of {target.name!r} hold several labels, such as {cell[:60]!r}."
@@ -193,6 +192,9 @@ def _of_whole_numbers(target: Profile, answers: Answers, choices: Choices) -> st
     if kinds & KINDS and _consecutive(target):
         choices.because("task.problem", f"{numbers} without gaps; by its name a kind, not a grade.")
         return "multiclass"
+    if target.distinct > FEW_CODES and target.repeats < 2:
+        choices.because("task.problem", f"{numbers} in {target.rows} rows: an amount.")
+        return "regression"
     choices.ask(FLAG, f"{numbers}: a grade (regression) or the code of a class (multiclass)?")
     return None
 
@@ -206,7 +208,11 @@ def separator_in(problem: str, targets: Sequence[Profile]) -> str | None:
     """What parts several labels in the cells of the one target; None where each has a column."""
     if len(targets) > 1 or problem_of(problem).in_a_cell != "several":
         return None
-    return separator_of(targets[0].values) or None
+    cells = targets[0].values
+    likely = separator_of(cells)
+    if likely or targets[0].flags:
+        return likely or None
+    return next((each for each in SEPARATORS if any(each in cell.strip() for cell in cells)), None)
 
 
 def find_classes(
