@@ -154,8 +154,7 @@ def sample_of(
     """
     name = id_column_of(frame, id_column, targets)
     if as_wide := widened(frame, name):
-        wide, form = as_wide
-        return replace(sample_of(wide, id_column, targets), file_form=form)
+        return replace(sample_of(as_wide[0], id_column, targets), file_form=as_wide[1])
     return sample_as_it_is(frame, name, written)
 
 
@@ -299,15 +298,15 @@ def for_rows(sample: Sample, ids: np.ndarray, short: bool) -> tuple[Sample, list
         short: data.short_sample.
     """
     if found := _of_joined_keys(sample, ids):
-        told = found.file_form.told if found.file_form else ""
-        return found, [], [f"the sample has {told}, and so will the submission"]
+        assert found.file_form is not None
+        return found, [], [f"the sample has {found.file_form.told}, and so will the submission"]
     if not sample.id_column:
         filled = replace(sample, ids=ids)
         if len(sample.ids) == len(ids):
             return filled, [], ["the sample has no ids: its rows are those of this file, in order"]
-        rows = f"{len(sample.ids):,} rows, this file has {len(ids):,}"
+        rows = f"the sample has no ids and {len(sample.ids):,} rows, this file has {len(ids):,}"
         expected = "expected a row for each, in the same order. Without the sample it works as well"
-        return filled, [f"the sample has no ids and {rows}: {expected}"], []
+        return filled, [f"{rows}: {expected}"], []
     if short and sample.file_form is None and set(sample.ids) < set(ids):
         told = (
             f"the sample shows {len(sample.ids):,} of {len(ids):,} rows (data.short_sample): the "
@@ -376,7 +375,7 @@ OTHERS = (
     "other; or take the sample away (it may be left out: the submission then has the test file's "
     "ids)"
 )
-NO_ANSWERS = "no column beside {0!r}; expected the answers: add it, or take the sample away"
+NO_ANSWERS = "there is no column beside {0!r}; expected the answers: add it, or remove the sample"
 SHORT = " (if it shows some rows only, set data.short_sample to true; init: --short-sample)"
 LOOSELY: dict[str, Callable[[str], str]] = {
     "spaces around them": str.strip,
