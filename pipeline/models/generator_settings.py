@@ -18,6 +18,7 @@ LEAST = {
     "layers": 1,
     "attention_heads": 1,
     "feed_forward": 4,
+    "networks": 1,
     "max_source": 4,
     "max_answer": 2,
     "candidates": 1,
@@ -55,6 +56,9 @@ class GeneratorRecipe:
     """From nothing: numbers between the two products of a layer."""
     dropout: float = 0.1
     """From nothing: in [0, 1). A pretrained backbone has its own."""
+    networks: int = field(default=1, metadata={"later": True})
+    """From nothing: so many, drawn by seeds of their own, are trained side by side on the same
+    steps, and write together: the mean of their log-probabilities says the next token."""
     prompt: str = HERE
     """What the model reads of a row; {} is the row's text: "summarize: {}", or "{}\\nAnswer: "."""
     max_source: int = 256
@@ -144,6 +148,12 @@ class GeneratorRecipe:
                 f"candidates is {self.candidates} and beams {self.beams}; a beam search keeps at "
                 "least as many beams as it gives candidates"
             )
+        if self.networks > 1 and self.backbone is not None:
+            yield (
+                f"networks is {self.networks}: networks side by side are drawn from nothing, and a "
+                "pretrained backbone begins with the same weights every time. Train it with "
+                "several seeds (cv --seed 42 43): their candidates are blended"
+            )
         if self.backbone is None:
             if self.width % (count := self.attention_heads):
                 yield f"width is {self.width}; it must be a multiple of attention_heads ({count})"
@@ -188,6 +198,11 @@ class GeneratorRecipe:
     def in_words(self, precision: str) -> str:
         """Its backbone, precision, batch, epochs, rate and way of writing."""
         small = f"{self.layers} + {self.layers} layers of {self.width} from nothing"
+        small = (
+            small
+            if self.networks == 1
+            else f"{self.networks} networks of {small}, which write together"
+        )
         way = {"beam": f"{self.beams} beams", "greedy": "greedily", "sample": "sampling"}
         return (
             f"{self.backbone or small}, precision {precision}, effective batch {self.batch_size} "

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import GenerationConfig, T5Config, T5ForConditionalGeneration
 
+from pipeline.base.seeding import derive_seed
 from pipeline.models.generator_settings import GeneratorRecipe
 from pipeline.models.transformer.heads import Encoded, Network, Pooling, drawn_from
 from pipeline.models.transformer.losses import TargetCodec
@@ -43,6 +44,7 @@ class Writer(Network):
         super().__init__(backbone, nn.Identity(), NoPooling(1, 1, 0), adapters=adapters)
         self.smoothing = smoothing
         model: Any = backbone
+        self.others = others_beside(backbone)
         self.encodes = bool(model.config.is_encoder_decoder)
         names = {f"backbone.{name}" for name, _ in backbone.named_parameters()}
         names |= {f"backbone.{name}" for name, _ in backbone.named_buffers()}
@@ -63,15 +65,24 @@ class Writer(Network):
         """See the class; *inputs* are the texts and the answers."""
         text, answer = inputs
         ids, real = answer["input_ids"], answer["attention_mask"]
-        logs = self.logits(text, ids, real).float().log_softmax(dim=2)
+        said = [
+            self.logits(text, ids, real, model).float().log_softmax(dim=2)
+            for model in (self.backbone, *self.others)
+        ]
+        if self.others and not self.training:
+            said = [mean_of_logs(said)]
+        return torch.stack([self._lost(logs, ids, real) for logs in said]).mean(dim=0)
+
+    def _lost(self, logs: Tensor, ids: Tensor, real: Tensor) -> Tensor:
+        """(B, 1) by what one network says, (B, T, V)."""
         lost = -logs.gather(2, ids[..., None])[..., 0]
         if self.training and self.smoothing:
             lost = (1 - self.smoothing) * lost - self.smoothing * logs.mean(dim=2)
         return (lost * real).sum(dim=1, keepdim=True)
 
-    def logits(self, text: Encoded, ids: Tensor, real: Tensor) -> Tensor:
-        """(B, T, V): what is said of each token of the answers *ids* (B, T) before it is known."""
-        model: Any = self.backbone
+    def logits(self, text: Encoded, ids: Tensor, real: Tensor, model: Any) -> Tensor:
+        """(B, T, V): what *model* says of each token of the answers *ids* (B, T) before it is
+        known."""
         if self.encodes:
             start = model.generation_config.decoder_start_token_id
             before = functional.pad(ids[:, :-1], (1, 0), value=start)
@@ -103,13 +114,53 @@ class Writer(Network):
             place = torch.arange(mask.shape[1], device=mask.device)[None] - spare
             ids, mask = ids.gather(1, place.clamp(min=0)), (place >= 0).long()
         found = model.generate(
-            input_ids=ids, attention_mask=mask, generation_config=way_of(recipe, model)
+            input_ids=ids,
+            attention_mask=mask,
+            generation_config=way_of(recipe, model),
+            logits_processor=[Together(self.others, ids, mask)] if self.others else [],
         )
         found = found[:, 1:] if self.encodes else found[:, ids.shape[1] :]
         end = (found == model.generation_config.eos_token_id).long()
         real = (end.cumsum(dim=1) - end) == 0
         shape = len(ids), recipe.kept, found.shape[1]
         return found.view(shape), real.long().view(shape)
+
+
+# Networks side by side: each learns by its own loss, they write together (ensemble decoding, as in
+# Sutskever, Vinyals & Le, "Sequence to Sequence Learning with Neural Networks", NeurIPS 2014).
+
+
+def others_beside(backbone: Any) -> list[Any]:
+    """The networks that write with *backbone*; they are parts of it, for what saves and steps."""
+    return list(getattr(backbone, "beside", []))
+
+
+def mean_of_logs(said: Sequence[Tensor]) -> Tensor:
+    """(…, V) the mean of log-probabilities, as log-probabilities again."""
+    return torch.stack(list(said)).mean(dim=0).log_softmax(dim=-1)
+
+
+class Together:
+    """What transformers asks at each token: the mean of what all networks say of it."""
+
+    def __init__(self, others: Sequence[Any], ids: Tensor, mask: Tensor) -> None:
+        """*others* read the B texts *ids* (B, S)."""
+        self.others, self.mask = others, mask
+        self.read = [other.get_encoder()(ids, attention_mask=mask)[0] for other in others]
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """(B x beams, V) of the beginnings *input_ids* (B x beams, t), where one says *scores*."""
+        beams = len(input_ids) // len(self.mask)
+        mask, said = self.mask.repeat_interleave(beams, dim=0), [scores.log_softmax(dim=-1)]
+        for other, states in zip(self.others, self.read, strict=True):
+            found = other(
+                encoder_outputs=(states.repeat_interleave(beams, dim=0),),
+                attention_mask=mask,
+                decoder_input_ids=input_ids,
+                use_cache=False,
+            )
+            said.append(found.logits[:, -1].float().log_softmax(dim=-1))
+        return mean_of_logs(said)
 
 
 def way_of(recipe: GeneratorRecipe, model: Any) -> GenerationConfig:
@@ -180,8 +231,13 @@ def from_nothing(recipe: GeneratorRecipe, pieces: int, seed: int) -> nn.Module:
         eos_token_id=1,
         decoder_start_token_id=0,
     )
-    with drawn_from(seed, "weights"):
-        return T5ForConditionalGeneration(config)
+    made = []
+    for number in range(recipe.networks):
+        with drawn_from(seed if not number else derive_seed(seed, "network", number), "weights"):
+            made.append(T5ForConditionalGeneration(config))
+    if made[1:]:
+        made[0].beside = nn.ModuleList(made[1:])
+    return made[0]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -59,7 +59,8 @@ def test_while_it_is_trained_labels_are_smoothed_as_in_torch(writer):
     writer.training = True  # itself alone: what is within drops nothing
     try:
         with torch.no_grad():
-            logits = writer.logits(text, answer["input_ids"], answer["attention_mask"])
+            given = answer["input_ids"], answer["attention_mask"]
+            logits = writer.logits(text, *given, writer.backbone)
             found = writer([text, answer])
     finally:
         writer.training = False
@@ -102,3 +103,81 @@ def test_the_loss_of_a_step_is_the_same_however_it_is_cut():
     cut_up = sum(codec.mean_loss(*each) * len(each[0]) / 6 for each in parts)
     torch.testing.assert_close(codec.mean_loss(losses, counts), cut_up)
     assert codec.from_json(codec.as_json()) == codec
+
+
+@pytest.fixture(scope="module")
+def together():
+    """Two networks side by side."""
+    recipe = GeneratorRecipe(name="x", **(SMALL | {"networks": 2}))
+    return Writer(from_nothing(recipe, 300, 0).eval(), None, 0.1).eval()
+
+
+def each_alone(writer):
+    found = [Writer(model, None, 0.1).eval() for model in (writer.backbone, *writer.others)]
+    found[0].others = []
+    return found
+
+
+def test_networks_side_by_side_start_unlike_and_the_first_as_one_alone(together):
+    first, second = (
+        dict(each.named_parameters()) for each in (together.backbone, *together.others)
+    )
+    alone = from_nothing(GeneratorRecipe(name="x", **SMALL), 300, 0)
+    assert all(torch.equal(first[name], weight) for name, weight in alone.named_parameters())
+    name = "encoder.block.0.layer.0.SelfAttention.q.weight"
+    assert not torch.equal(first[name], second[name])
+    held = {name for name, _ in together.named_parameters() if together.owns(name)}
+    assert len(held) == 2 * len(dict(alone.named_parameters())), "all are saved, each once"
+
+
+def test_an_answer_is_as_likely_as_the_mean_of_logs_says_and_each_learns_by_its_own(together):
+    text, answer = side([5, 2]), side([3, 3], seed=1)
+    ids = answer["input_ids"]
+    with torch.no_grad():
+        logs = [
+            together.logits(text, ids, answer["attention_mask"], model).log_softmax(2)
+            for model in (together.backbone, *together.others)
+        ]
+        mean = torch.stack(logs).mean(0).log_softmax(2)
+        expected = -mean.gather(2, ids[..., None]).sum(dim=1)
+        torch.testing.assert_close(together([text, answer]), expected)
+        together.training = True  # itself alone: what is within drops nothing
+        try:
+            learned = together([text, answer])
+        finally:
+            together.training = False
+        own = []
+        for writer in each_alone(together):
+            writer.training = True
+            own.append(writer([text, answer]))
+    torch.testing.assert_close(learned, torch.stack(own).mean(0))
+
+
+@pytest.mark.parametrize("way", ["greedy", "beam", "sample"])
+def test_networks_side_by_side_write_by_the_mean_of_their_logs(together, way):
+    recipe = GeneratorRecipe(name="x", **(SMALL | {"decode": way, "length_penalty": 0.0}))
+    text = side([5, 2, 7])
+    together.backbone.generation_config.eos_token_id = 1
+    with torch.no_grad():
+        torch.manual_seed(0)
+        ids, real = together.write(text, recipe)
+        lost = torch.stack(
+            [
+                together([text, {"input_ids": one, "attention_mask": mask}])[:, 0]
+                for one, mask in zip(ids.unbind(1), real.unbind(1), strict=True)
+            ],
+            dim=1,
+        )
+        if way == "greedy":
+            line = torch.zeros(3, 1, dtype=torch.long)
+            for _ in range(ids.shape[2]):
+                said = [
+                    model(**text, decoder_input_ids=line).logits[:, -1].log_softmax(1)
+                    for model in (together.backbone, *together.others)
+                ]
+                line = torch.cat([line, torch.stack(said).mean(0).argmax(1, keepdim=True)], dim=1)
+            assert torch.equal(line[:, 1:] * real[:, 0], ids[:, 0] * real[:, 0])
+        if way == "beam":
+            assert (lost[:, 0] <= lost[:, 1] + 1e-4).all(), "the likeliest first, by both"
+        torch.manual_seed(0)
+        assert torch.equal(together.write(text, recipe)[0], ids)

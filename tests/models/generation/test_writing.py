@@ -8,6 +8,7 @@ from pipeline.base.paths import Workspace
 from pipeline.models.generation.learner import WritingLearner
 from pipeline.models.generator_settings import GeneratorRecipe
 from pipeline.models.learner import Resuming
+from pipeline.models.recipes import as_values
 from pipeline.models.transformer_settings import Lora
 from pipeline.training.options import FailurePolicy
 from tests.fitting import Listener
@@ -42,8 +43,23 @@ def test_a_writer_learns_to_write_what_it_has_read(tmp_path):
     assert all(log < 0 for logs in found.log_probabilities for log in logs)
 
 
+def test_networks_side_by_side_say_the_same_once_saved(tmp_path):
+    factory = factory_for(networks=2)
+    learner = fitted(factory, tmp_path / "work")
+    said = learner.predict(NEW, Listener())
+    learner.save(tmp_path / "saved")
+    assert factory.load(tmp_path / "saved").predict(NEW, Listener()) == said
+    alone = factory_for()
+    assert factory.facts()["parameters"] == 2 * alone.facts()["parameters"]
+    assert "networks" not in as_values(alone.own), "runs of before go on"
+    assert as_values(factory.own)["networks"] == 2
+    with pytest.raises(UsageError, match="pretrained backbone begins with the same weights"):
+        GeneratorRecipe(name="x", backbone="some/where", networks=2)
+
+
 def test_a_training_that_was_killed_goes_on_to_the_same_weights(tmp_path, monkeypatch):
-    factory = factory_for(policy=FailurePolicy(checkpoint_seconds=0.0), average={"ema": 0.9})
+    changes = {"average": {"ema": 0.9}, "networks": 2}
+    factory = factory_for(policy=FailurePolicy(checkpoint_seconds=0.0), **changes)
     whole = fitted(factory, tmp_path / "whole").digest()
     _strike_at(monkeypatch, 4, "step")
     with pytest.raises(Injected):
