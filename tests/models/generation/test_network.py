@@ -1,5 +1,7 @@
 """Log-likelihoods of answers, and what is written."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -112,6 +114,17 @@ def together():
     return Writer(from_nothing(recipe, 300, 0).eval(), None, 0.1).eval()
 
 
+@pytest.fixture
+def talkative(together):
+    """The same, far from where they start."""
+    writer = copy.deepcopy(together)
+    draw = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for weight in writer.parameters():
+            weight.add_(0.5 * torch.randn(weight.shape, generator=draw))
+    return writer
+
+
 def each_alone(writer):
     found = [Writer(model, None, 0.1).eval() for model in (writer.backbone, *writer.others)]
     found[0].others = []
@@ -154,7 +167,8 @@ def test_an_answer_is_as_likely_as_the_mean_of_logs_says_and_each_learns_by_its_
 
 
 @pytest.mark.parametrize("way", ["greedy", "beam", "sample"])
-def test_networks_side_by_side_write_by_the_mean_of_their_logs(together, way):
+def test_networks_side_by_side_write_by_the_mean_of_their_logs(talkative, way):
+    together = talkative
     recipe = GeneratorRecipe(name="x", **(SMALL | {"decode": way, "length_penalty": 0.0}))
     text = side([5, 2, 7])
     together.backbone.generation_config.eos_token_id = 1
@@ -179,5 +193,9 @@ def test_networks_side_by_side_write_by_the_mean_of_their_logs(together, way):
             assert torch.equal(line[:, 1:] * real[:, 0], ids[:, 0] * real[:, 0])
         if way == "beam":
             assert (lost[:, 0] <= lost[:, 1] + 1e-4).all(), "the likeliest first, by both"
+            for row in range(3):
+                alone, there = together.write(cut(text, row), recipe)
+                length = int(there[0, 0].sum())
+                assert torch.equal(alone[0, 0, :length], ids[row, 0, :length])
         torch.manual_seed(0)
         assert torch.equal(together.write(text, recipe)[0], ids)
