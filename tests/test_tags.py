@@ -126,6 +126,11 @@ def test_the_whole_way_of_tags(tmp_path, capsys):
     audited(tmp_path, named)
     for command in (report, wrapup):
         assert run(command.main, named) == 0
+    listed = tmp_path / "doubtful.csv"
+    assert run(report.main, [*named, "--doubtful", str(listed)]) == 0
+    doubted = pd.read_csv(listed, dtype=str, keep_default_na=False)
+    assert sorted(doubted["id"]) == sorted(frozen["id"])
+    assert doubted["doubt"].astype(float).is_monotonic_decreasing
     page = (tmp_path / "submissions" / "names-report.html").read_text(encoding="utf-8")
     assert "What happened to honest predictions" in page
     assert "entities that are missing, and such as are none" in page

@@ -441,9 +441,13 @@ def test_the_report_shows_the_texts_that_are_far_from_every_right_answer(blended
     assert f">{ids[worst]}<" in first
     assert made.honest[worst] in shown
     assert run(wrapup.main, asking(blended)) == 0
-    asked = ["--doubtful", str(blended / "doubtful.csv")]
-    assert run(report.main, [*asking(blended), *asked]) == 2
-    assert "does not list texts yet" in capsys.readouterr().err
+    listed = blended / "doubtful.csv"
+    assert run(report.main, [*asking(blended), "--doubtful", str(listed)]) == 0
+    assert "36 rows with their right answers, the most doubtful first" in capsys.readouterr().out
+    with listed.open(encoding="utf-8", newline="") as stream:
+        found = list(csv.DictReader(stream))
+    assert {row["id"] for row in found} == set(ids)
+    assert found[0]["label"] == " / ".join(made.truth[ids.index(found[0]["id"])])
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ LEAST = {
     "candidates": 1,
     "beams": 1,
     "no_repeat": 0,
+    "samples": 0,
 }
 """Smallest value of each count. A vocabulary holds the 256 bytes, so that every text can be read
 and written."""
@@ -102,6 +103,9 @@ class GeneratorRecipe:
     side. sample: tokens are drawn by their probability."""
     candidates: int = 4
     """Answers kept of a row, the likeliest first; greedy has one."""
+    samples: int = field(default=0, metadata={"later": True})
+    """Of greedy and beam: so many answers more are drawn, as sample does, and stand behind the
+    others: what the model says besides, for minimum Bayes risk."""
     beams: int = 4
     """Of beam: beginnings kept, at least as many as candidates."""
     length_penalty: float = 1.0
@@ -148,6 +152,8 @@ class GeneratorRecipe:
                 f"candidates is {self.candidates} and beams {self.beams}; a beam search keeps at "
                 "least as many beams as it gives candidates"
             )
+        if self.samples and self.decode == "sample":
+            yield "samples are drawn beside greedy or beam; with decode sample set candidates"
         if self.networks > 1 and self.backbone is not None:
             yield (
                 f"networks is {self.networks}: networks side by side are drawn from nothing, and a "
@@ -208,6 +214,7 @@ class GeneratorRecipe:
             f"{self.backbone or small}, precision {precision}, effective batch {self.batch_size} "
             f"references, {self.epochs} epochs, rate {self.learning_rate:g}; writes with "
             f"{way[self.decode]}, {self.kept} candidates a row"
+            + (f" and {self.samples} drawn ones" if self.samples else "")
         )
 
 

@@ -3,10 +3,18 @@
 import csv
 import json
 
+import numpy as np
+
 from pipeline import cv
 from pipeline.base.command import run
+from pipeline.base.config import TaskConfig
 from pipeline.base.errors import UsageError
+from pipeline.data.table import Units
+from pipeline.metrics import get_metric
+from pipeline.problems.tags import TAGS
+from pipeline.problems.text import TEXT
 from pipeline.report.__main__ import main as report
+from pipeline.report.drawn.row_errors import DocumentErrors, TextErrors
 from tests.test_bad_files import Folder
 
 
@@ -36,3 +44,70 @@ def test_the_list_begins_with_the_planted_label_and_is_safe_in_a_spreadsheet(tmp
     out.unlink()
     assert run(report, [*where, "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"doubtful": str(out)}
+
+
+def test_right_answers_are_doubted_where_members_agree_on_another_text():
+    names = ["a red cat sat here", "two old dogs ran away", "one fish swam in the sea"]
+    truth = np.empty(9, dtype=object)
+    truth[:] = [[names[row % 3]] for row in range(9)]
+    truth[4] = ["nothing of this kind"]
+    said = np.array([names[row % 3] for row in range(9)], dtype=object)
+    other = said.copy()
+    other[7], said[7] = "a blue car stood there", "some green birds flew"
+    errors = TextErrors(
+        kind=TEXT,
+        rows=None,
+        truth=truth,
+        target=np.empty(0),
+        predicted=said,
+        members=[said, other],
+        fold_of_row=np.zeros(9),
+        facts=None,
+        names=["one", "other"],
+        outputs=["text"],
+        classes=[],
+        limits=None,
+        metric=get_metric("chrf", TaskConfig(problem="text", metric="chrf")),
+    )
+    found = errors.doubts()
+    assert int(found.score.argmax()) == 4
+    assert found.flagged.tolist() == [row == 4 for row in range(9)]
+    assert found.score[7] < 0.5 * found.score[4], "hard for every member is no wrong label"
+    assert (np.delete(found.score, [4, 7]) < 1e-9).all()
+
+
+def test_a_document_is_as_doubtful_as_its_most_doubtful_tag():
+    names, size = ("O", "B-X", "I-X"), 40
+    tags = np.tile([0, 1, 2, 0], size)
+    place = np.tile(np.arange(4), size)
+    chances = np.full((4 * size, 3), 0.02)
+    chances[np.arange(4 * size), tags] = 0.96
+    chances[9] = [0.02, 0.97, 0.01]  # of the third document, whose tag is B-X: right
+    tags[13], chances[13] = 0, [0.005, 0.99, 0.005]  # the fourth document: B-X is missing
+    units = Units(
+        document=np.repeat(np.arange(size), 4).astype(str).astype(object),
+        place=place,
+        after=np.full(4 * size, " ", dtype=object),
+    )
+    errors = DocumentErrors(
+        kind=TAGS,
+        rows=None,
+        truth=np.empty(size, dtype=object),
+        target=np.empty(0),
+        predicted=np.empty(size, dtype=object),
+        members=[],
+        fold_of_row=np.zeros(size),
+        facts=None,
+        names=[],
+        outputs=list(names),
+        classes=list(names),
+        limits=None,
+        metric=None,
+        units=units,
+        texts=np.full(4 * size, "a", dtype=object),
+        chances=chances,
+        tagged=np.column_stack([tags, place]).astype(float),
+    )
+    found = errors.doubts()
+    assert int(found.score.argmax()) == 3
+    assert np.flatnonzero(found.flagged).tolist() == [3]

@@ -9,7 +9,7 @@ answers are the same to the last digit, however often it was killed.
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,12 +58,27 @@ class WritingModule(TextModule):
 
     def _answered(self, part: Batch) -> list[Answers]:
         """The candidates of each row of *part*, unlike texts only, in the order of the decoder; of
-        a sample, the likeliest first."""
+        a sample, the likeliest first, behind the others where it is taken beside them."""
+        ways, found = [self.way], list[list[Answers]]()
+        if self.way.samples:
+            ways.append(replace(self.way, decode="sample", candidates=self.way.samples, samples=0))
+        for way in ways:
+            found.append(self._written(part, way))
+        return [
+            distinct(
+                [text for texts, _ in row for text in texts],
+                [log for _, logs in row for log in logs],
+            )
+            for row in zip(*found, strict=True)
+        ]
+
+    def _written(self, part: Batch, way: GeneratorRecipe) -> list[Answers]:
+        """As *way* says."""
         network: Any = self.network
         assert isinstance(network, Writer)
         (text,) = part["inputs"]
         with self.stepper.arithmetic.context():
-            ids, real = network.write(text, self.way)
+            ids, real = network.write(text, way)
             logs = torch.stack(
                 [
                     -network([text, {"input_ids": one, "attention_mask": mask}])[:, 0].float()
@@ -79,8 +94,8 @@ class WritingModule(TextModule):
         texts = self.tokenizer.batch_decode(
             ids.flatten(0, 1).tolist(), skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
-        each = zip(*[iter(text.strip() for text in texts)] * self.way.kept, strict=True)
-        order = self.way.decode == "sample"
+        each = zip(*[iter(text.strip() for text in texts)] * way.kept, strict=True)
+        order = way.decode == "sample"
         return [distinct(row, log, order) for row, log in zip(each, logs.tolist(), strict=True)]
 
 

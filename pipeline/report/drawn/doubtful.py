@@ -14,10 +14,11 @@ import numpy as np
 
 from pipeline.base import UsageError
 from pipeline.base.files import commit_text
-from pipeline.metrics.label_doubt import LabelDoubts, label_doubts
+from pipeline.metrics.label_doubt import LabelDoubts
 from pipeline.report.drawn.disk import Disk
 from pipeline.report.drawn.row_errors import Errors, errors_of
 
+WHAT = {"numbers": "labels", "documents": "documents", "texts": "rows with their right answers"}
 HEADER = ("id", "looks wrong", "doubt", "label", "answer")
 
 
@@ -29,18 +30,18 @@ def write_doubtful(disk: Disk, path: Path) -> str:
     if path.exists():
         raise UsageError(f"--doubtful {path} is there already; name another file, or delete it")
     disk.need_files()
-    if disk.shape != "numbers":
-        said = disk.competition.task.problem_type.written["label"]
-        raise UsageError(f"--doubtful lists doubtful labels of rows; it does not list {said} yet")
+    if disk.competition.task.problem_type.spans:
+        raise UsageError("--doubtful lists doubtful labels; it does not list answers in texts yet")
     disk.need_runs()
     found = errors_of(disk)
-    doubts = label_doubts(found.kind, found.truth, found.predicted)
+    doubts = found.doubts()
     commit_text(path, as_csv(found, doubts, list(found.names)))
     judged = int(np.isfinite(doubts.score).sum())
     share = doubts.flagged.sum() / max(judged, 1)
+    wrong = f"{doubts.flagged.sum():,} ({share:.1%})"
     return (
-        f"wrote {path}: {judged:,} labels, the most doubtful first; {doubts.flagged.sum():,} "
-        f"({share:.1%}) look wrong. Read them before you change any"
+        f"wrote {path}: {judged:,} {WHAT[disk.shape]}, the most doubtful first; {wrong} look "
+        "wrong. Read them before you change any"
     )
 
 

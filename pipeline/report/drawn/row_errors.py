@@ -19,6 +19,7 @@ from pipeline.data.units import documents
 from pipeline.ensemble.assessment import score_or_none
 from pipeline.ensemble.predictor import RowFeatures, about_rows
 from pipeline.metrics import Metric
+from pipeline.metrics.label_doubt import FAR, LabelDoubts, label_doubts, standardised
 from pipeline.problems.problem import Piece, Problem
 from pipeline.report.drawn.disk import Disk
 from pipeline.setup.inspection.description import bins
@@ -63,6 +64,10 @@ class Errors:
         off = np.abs(self.target - predicted)
         # of one class of several, what the others got is what its own lacks
         return np.asarray(off.sum(axis=1) / 2 if self.kind.exclusive else off.mean(axis=1))
+
+    def doubts(self) -> LabelDoubts:
+        """How doubtful each label is."""
+        return label_doubts(self.kind, self.truth, self.predicted)
 
     def label(self, row: int) -> str:
         """The label of a row in words."""
@@ -114,6 +119,20 @@ class TextErrors(Errors):
         assert score is not None, "a metric of texts"
         return np.asarray(self.metric.best - score.alone(self.truth, predicted))
 
+    def doubts(self) -> LabelDoubts:
+        """How much better the members' texts agree with each other than the ensemble's does with
+        the right answers; of one member alone, how far that is from them."""
+        score = self.metric.formula.texts
+        assert score is not None, "a metric of texts"
+        agreed = np.full(len(self.truth), self.metric.best)
+        if (count := len(self.members)) > 1:
+            others = ~np.eye(count, dtype=bool)
+            rows = zip(*(each.tolist() for each in self.members), strict=True)
+            agreed = np.array([score.between(said)[others].mean() for said in rows])
+        off = self.of(self.predicted) - (self.metric.best - agreed)
+        flagged = (standardised(off[:, None])[:, 0] > FAR) & (off > 0)
+        return LabelDoubts(np.maximum(off, 0.0), flagged)
+
     def label(self, row: int) -> str:
         """The right answers of a row."""
         return " / ".join(self.truth[row])
@@ -136,6 +155,10 @@ class DocumentErrors(Errors):
     units: Units
     texts: np.ndarray
     """Of the units."""
+    chances: np.ndarray
+    """(n, k) of the units, honest."""
+    tagged: np.ndarray
+    """(n, t) targets of the units."""
 
     @property
     def unit(self) -> str:
@@ -147,6 +170,14 @@ class DocumentErrors(Errors):
         """(n,) the error of each row."""
         pairs = zip(predicted.tolist(), self.truth.tolist(), strict=True)
         return np.array([self.kind.amiss(said, right) for said, right in pairs])
+
+    def doubts(self) -> LabelDoubts:
+        """Those of the most doubtful tag of each document (Wang & Mueller, "Detecting Label Errors
+        in Token Classification Data", 2022)."""
+        found = label_doubts(self.kind, self.tagged, self.chances)
+        starts = np.flatnonzero(self.units.first)
+        score = np.maximum.reduceat(found.score, starts)
+        return LabelDoubts(score, np.logical_or.reduceat(found.flagged, starts))
 
     def label(self, row: int) -> str:
         """The right pieces of a document."""
@@ -254,6 +285,8 @@ def _documents(disk: Disk) -> Errors:
         facts=about_rows(whole),
         units=units,
         texts=disk.train.texts[:, 0],
+        chances=disk.honest,
+        tagged=evidence.truth,
         **common,
     )
 

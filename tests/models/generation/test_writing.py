@@ -80,6 +80,25 @@ def test_every_way_of_decoding_gives_the_same_bytes_again(trained, way):
     assert all(len(set(texts)) == len(texts) for texts in first.texts)
 
 
+def test_drawn_answers_stand_behind_those_of_beams(trained):
+    factory = factory_for(samples=5)
+    found = factory.load(trained).predict(NEW, Listener())
+    beams = factory_for().load(trained).predict(NEW, Listener())
+    assert [texts[: len(own)] for texts, own in zip(found.texts, beams.texts, strict=True)] == [
+        *beams.texts
+    ]
+    assert max(map(len, found.texts)) > 2
+    assert all(len(set(texts)) == len(texts) for texts in found.texts)
+    behind = [
+        logs[len(own) :] for logs, own in zip(found.log_probabilities, beams.texts, strict=True)
+    ]
+    assert all(list(logs) == sorted(logs, reverse=True) for logs in behind)
+    assert factory.load(trained).predict(NEW, Listener()) == found
+    assert "samples" not in as_values(factory_for().own), "runs of before go on"
+    with pytest.raises(UsageError, match="samples are drawn beside greedy or beam"):
+        GeneratorRecipe(name="x", decode="sample", samples=3)
+
+
 def test_answers_that_were_killed_go_on_to_the_same_bytes(trained, tmp_path, monkeypatch):
     factory = factory_for(decode="sample")
     whole = factory.load(trained).predict(NEW, Listener())
