@@ -4,8 +4,8 @@ import json
 import os
 import re
 import shutil
-import subprocess
 from html.parser import HTMLParser
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -28,9 +28,10 @@ from pipeline.report.drawn.row_errors import DocumentErrors
 from pipeline.report.drawn.words import LANGUAGES, PLACE, Words, words_of
 from pipeline.submissions.ledger import News, record
 from tests.blendable import make as make_toy
+from tests.browser import CONTRAST, OVERFLOW, SIZES, browser
 from tests.submitted import FIRST, root, written
 
-__all__ = ["root", "written"]
+__all__ = ["browser", "root", "written"]
 EVIL = [
     '<script>alert("x")</script>',
     '"><img src=x onerror=alert(1)>',
@@ -248,66 +249,96 @@ def test_the_greedy_path_ends_at_the_greedy_weights():
     assert gains[-1] == max(gains)
 
 
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chrome")
-CLICKS = """
-const failed = [];
-addEventListener("error", (event) => failed.push(event.message));
-addEventListener("securitypolicyviolation", (event) => failed.push(event.violatedDirective));
-addEventListener("load", () => setTimeout(() => {
-  document.querySelectorAll("nav a").forEach((link) => {
-    link.click();
-    document.querySelectorAll("th button").forEach((button) => { button.click(); });
-    document.querySelectorAll(".filter").forEach((field) => {
-      field.value = "zzzz"; field.dispatchEvent(new Event("input"));
-    });
-    document.querySelectorAll("[data-tip]:not([data-to])").forEach((mark) => {
-      mark.dispatchEvent(new MouseEvent("click", {bubbles: true}));
-    });
-  });
-  const leads = document.querySelector("[data-to]");
-  leads.dispatchEvent(new MouseEvent("click", {bubbles: true}));
-  setTimeout(() => tell(leads.dataset.to), 200);
-}, 100));
-const tell = (to) => {
-  const at = document.getElementById(to);
-  const found = at.matches(".to") && at.closest(".page").matches(".shown");
-  const tips = document.querySelectorAll("[data-tip]").length;
-  const leads = document.querySelectorAll("[data-to]").length;
-  const shown = document.querySelectorAll(".page.shown").length;
-  const sorted = document.querySelectorAll("th[aria-sort]").length;
-  const out = document.createElement("pre");
-  out.id = "told";
-  out.textContent = JSON.stringify({failed, tips, leads, shown, sorted, found});
-  document.body.append(out);
-};
-"""
+@pytest.fixture
+def opened(browser, whole):
+    """The file in a browser; whatever its console says fails the test."""
+    here, _, _ = whole
+    browser.look("screen", "light")
+    browser.open("about:blank")
+    browser.open(report_path(here, "toy").as_uri())
+    yield browser
+    assert browser.complaints() == []
 
 
-def test_a_browser_clicks_through_it_without_an_error(whole, tmp_path):
-    if BROWSER is None:
-        pytest.skip("no chromium on this machine")
-    _, page, _ = whole
-    page = re.sub(r"script-src '[^']+'", "script-src 'unsafe-inline'", page)
-    file = tmp_path / "clicked.html"
-    file.write_text(page.replace("<nav", f"<script>{CLICKS}</script><nav", 1), "utf-8")
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr"]
-    options += [f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=4000"]
-    done = subprocess.run(
-        [BROWSER, *options, "--dump-dom", file.as_uri()],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-        env=os.environ | {"HOME": str(tmp_path)},
+def turned_to(opened, name):
+    """The page *name*, once the menu has brought it up."""
+    opened.run("document.querySelector(arguments[0]).click()", f"nav a[href='#{name}']")
+    return opened.wait_for(f"#{name}.shown")
+
+
+def test_every_page_fits_and_can_be_read_on_a_screen_and_a_phone_by_day_and_night(opened):
+    seen = set()
+    for size, scheme in product(("screen", "phone"), ("light", "dark")):
+        opened.look(size, scheme)
+        seen.add(opened.run("return getComputedStyle(document.body).backgroundColor"))
+        for name in fillers():
+            turned_to(opened, name)
+            assert len(opened.all(".page")) == 1
+            assert opened.run(OVERFLOW) <= 0, f"{name} on a {size}"
+            told = opened.run(CONTRAST, ".page.shown :is(p, td, th, h3, dt, dd), nav a")
+            assert min(told) >= 4.5, f"{name} in {scheme}"
+    assert len(seen) == 2, "light and dark differ"
+
+
+def test_tables_are_sorted_and_filtered_by_hand(opened):
+    turned_to(opened, "errors")
+    block = next(
+        each for each in opened.all(".page.shown .block") if "The 100 worst rows" in each.text
     )
-    told = json.loads(re.search(r'<pre id="told">(.*?)</pre>', done.stdout)[1])
-    assert told["failed"] == []
-    assert [line for line in done.stderr.splitlines() if ":CONSOLE" in line] == []
-    assert told["shown"] == 1
-    assert told["tips"] > 100
-    assert told["leads"] >= 100
-    assert told["found"], "a mark of a worst row leads to its row"
-    assert told["sorted"] > 5
+    head = block.find_elements("css selector", "th button")[1]
+    column = "return [...arguments[0].querySelectorAll('tbody tr')].map((row) => "
+    column += "Number(row.cells[1].dataset.sort))"
+    head.click()
+    errors = opened.run(column, block)
+    assert len(errors) == 100
+    assert errors == sorted(errors, reverse=True)
+    head.send_keys("\n")
+    assert opened.run(column, block) == errors[::-1]
+    field = block.find_element("css selector", ".filter")
+    first = block.find_element("css selector", "tbody td").text
+    rows = "return [...arguments[0].querySelectorAll('tbody tr')].filter((row) => "
+    rows += "row.offsetParent).map((row) => row.cells[0].textContent)"
+    for words, left in ((first, {first}), ("zzzz", set())):
+        field.clear()
+        field.send_keys(words)
+        assert set(opened.run(rows, block)) == left
+
+
+def test_a_mark_says_what_it_is_and_leads_to_its_row(opened):
+    turned_to(opened, "errors")
+    marks = opened.all(".page.shown [data-tip]")
+    assert len(marks) > 100
+    opened.point_at(marks[0])
+    tip = opened.find("#tip")
+    assert tip.text == marks[0].get_attribute("data-tip")
+    box, width = tip.rect, SIZES["screen"][0]
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= width
+    opened.press("ESCAPE")
+    assert not tip.is_displayed()
+    leads = next(each for each in marks if each.get_attribute("data-to"))
+    opened.run("arguments[0].dispatchEvent(new MouseEvent('click', {bubbles: true}))", leads)
+    found = opened.wait_for("tr.to")
+    assert found.get_attribute("id") == leads.get_attribute("data-to")
+    assert found.text.split()[0] in leads.get_attribute("data-tip")
+    assert opened.run("return document.activeElement.id") == found.get_attribute("id")
+
+
+def test_it_is_used_with_the_keyboard_alone(opened):
+    opened.press("TAB", "ENTER")
+    assert opened.run("return document.activeElement.id") == "main"
+    opened.run("document.querySelector('nav a').focus()")
+    opened.press("ARROW_RIGHT", "ARROW_RIGHT", "ARROW_RIGHT")
+    assert opened.find(".page.shown").get_attribute("id") == "errors"
+    chart = opened.find(".page.shown svg [tabindex='0']")
+    opened.run("arguments[0].focus()", chart)
+    said = opened.find("#tip").text
+    opened.press("ARROW_RIGHT")
+    assert opened.find("#tip").text not in ("", said)
+    while not opened.run("return document.activeElement.dataset.to"):
+        opened.press("ARROW_LEFT")
+    opened.press("ENTER")
+    opened.wait_for("tr.to")
 
 
 OTHERS = [language for language in LANGUAGES if language != "en"]

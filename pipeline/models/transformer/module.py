@@ -34,8 +34,9 @@ from pipeline.models.transformer.step import Stepper
 from pipeline.models.transformer_settings import TransformerRecipe
 
 Found = TypeVar("Found")
-LOG_EVERY = 50
-"""Optimiser steps between two points of the training log; reading a loss waits for the GPU."""
+LOG_EVERY, LOGGED = 50, 20
+"""Optimiser steps between two points of the training log, and points that a short training has at
+least; reading a loss waits for the GPU."""
 
 
 @dataclass
@@ -138,7 +139,8 @@ class TextModule(Stepped):
         self._loss_sum, self._loss_steps = self._loss_sum + loss, self._loss_steps + 1
         self.counts.add(groups, packed=self.network.packing is not None)
         # here rather than in a hook of the batch's end, which comes after a checkpoint is saved
-        if self.stepper.done == self.stepper.steps or self.stepper.done % LOG_EVERY == 0:
+        every = max(1, min(LOG_EVERY, self.stepper.steps // LOGGED))
+        if self.stepper.done == self.stepper.steps or self.stepper.done % every == 0:
             self._log_train_loss()
 
     @property

@@ -20,7 +20,7 @@ from pipeline.report import ledger as ledger_page
 from pipeline.report.drawn.charts import Tips, dots, ranges
 from pipeline.report.drawn.disk import Disk
 from pipeline.report.drawn.document import Block, Cards, Says, Table, clean, num, text
-from pipeline.report.ensemble_answer import VERDICTS, answer_lines, leaderboard_sentences
+from pipeline.report.ensemble_answer import answer_lines, leaderboard_sentences
 from pipeline.report.texts.ensemble import text_lines
 from pipeline.submissions.ledger import today
 from pipeline.submissions.overview import Expected, noise, standing
@@ -107,7 +107,6 @@ def _numbers(disk: Disk) -> Iterator[Block]:
         says=[
             *(" ".join(line.split()) for line in answer_lines(outcome) if line[:4] != "next"),
             f"method {assessment.method}: {assessment.reason}",
-            f"gain: {VERDICTS[outcome.verdict]}",
             *(" ".join(str(each).split()) for each in printed.decision_sentences(outcome)),
             *outcome.notes,
         ],
@@ -118,7 +117,7 @@ def _numbers(disk: Disk) -> Iterator[Block]:
     yield _methods(assessment.methods, assessment.method, word)
     if len(outcome.names) > 1:
         yield _correlation(outcome)
-        yield _greedy(outcome)
+        yield from _greedy(outcome)
     lines = [" ".join(str(each).split()) for each in printed.leaderboard_sentences(outcome)]
     yield Says(title="What the leaderboard will say", says=lines)
 
@@ -182,7 +181,7 @@ def _correlation(outcome: Outcome) -> Block:
     return Table(title="Correlation of errors", header=header, rows=rows)
 
 
-def _greedy(outcome: Outcome) -> Block:
+def _greedy(outcome: Outcome) -> Iterator[Block]:
     """Which run the greedy search picks next, and what the blend then scores in-sample."""
     evidence = outcome.assessment.nest.evidence
     chosen, gains = picks(evidence, evidence.folds)
@@ -198,7 +197,9 @@ def _greedy(outcome: Outcome) -> Block:
         if counts[place]
     )
     axes = ("pick", "in-sample gain (larger is better)")
-    return dots(
+    if len(chosen) < 2:
+        return  # the best run alone: no path
+    yield dots(
         "greedy",
         "Path of the greedy picks",
         [("", x, np.array(gains), told)],

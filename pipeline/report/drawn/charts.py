@@ -17,7 +17,7 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import NullFormatter, PercentFormatter
 
 from pipeline.report.drawn.document import Chart, clean
 from pipeline.report.drawn.words import Data
@@ -53,6 +53,8 @@ STYLE: Any = {
 }
 WIDTH = 4.9
 """Inches: as wide as a phone, so that letters keep their size there."""
+LETTER, MARK = 0.085, 0.6
+"""Inches of a letter, and of what stands before a name in a legend, with the gap to the next."""
 NAME = 32
 Tips = list[list[str]]
 
@@ -129,12 +131,12 @@ def bars(
         axes.locator_params(axis="x", nbins=6)
         axes.grid(axis="y", visible=False)
         if len(series) > 1:
-            axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0.2)
+            _legend(axes)
         return tips
 
-    return chart(
-        name, title, draw, tall(len(labels) * max(1.0, 0.6 * len(series))), says, [axis, *series]
-    )
+    ours = [str(each) for each in labels if not isinstance(each, Data)]
+    high = tall(len(labels) * max(1.0, 0.6 * len(series)))
+    return chart(name, title, draw, high, says, [axis, *series, *ours])
 
 
 def ranges(
@@ -193,6 +195,16 @@ def _named(axes: Axes, labels: Sequence[str]) -> None:
     axes.set_ylim(len(labels) - 0.4, -0.6)
 
 
+def _legend(axes: Axes) -> None:
+    """Above the axes, as many names in a row as the figure is wide."""
+    marks, names = axes.get_legend_handles_labels()
+    longest = max(map(len, names)) * LETTER + MARK
+    columns = int(min(3, len(names), max(1, WIDTH // longest)))
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    figure.legend(marks, names, loc="outside upper left", ncols=columns, borderaxespad=0)
+
+
 def tall(lines: float) -> float:
     """Inches for so many lines."""
     return min(9.0, 0.85 + 0.25 * max(lines, 2))
@@ -222,7 +234,7 @@ def dots(
                 y,
                 ("-o" if few else "-") if joined else "o",
                 color=SERIES[place % 8],
-                markersize=4 if few else 2.6,
+                markersize=4.5 if few else 3,
                 linewidth=1.4,
                 alpha=1.0 if few else 0.55,
                 markeredgewidth=0,
@@ -234,8 +246,10 @@ def dots(
         axes.set_ylabel(axes_named[1])
         if log:
             axes.set_xscale("log")
+            axes.xaxis.set_major_formatter("{x:g}")  # the usual one writes formulas
+            axes.xaxis.set_minor_formatter(NullFormatter())
         if 1 < len(series) <= 8:
-            axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2)
+            _legend(axes)
         return tips
 
     return chart(name, title, draw, 3.4, says, [*axes_named, *(each[0] for each in series)])

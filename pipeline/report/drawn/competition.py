@@ -43,7 +43,7 @@ def competition(disk: Disk) -> Iterator[Block]:
         }
         left = len(spread.names) - len(named)
         says = [f"{left} more labels are not drawn"] if left > 0 else []
-        yield bars("labels", "Labels: share of rows", named, shares, says=says)
+        yield bars("labels", "Labels: share of rows", [*map(clean, named)], shares, says=says)
     yield _lengths(disk)
     for section in seen_pages.sections(seen):
         if not section.title.startswith("Machine"):
@@ -154,7 +154,7 @@ def folds(disk: Disk) -> Iterator[Block]:
         )
     if shown and not numeric:
         series = {f"fold {line['fold']}": list(line["targets"].values()) for line in first[:8]}
-        yield bars("shares", "Share of each class in each fold", shown, series)
+        yield bars("shares", "Share of each class in each fold", [*map(clean, shown)], series)
     if asked.rows >= FEWEST:
         levels = [level for level in LEVELS if asked.shares[level] or ours.shares[level]]
         both = {

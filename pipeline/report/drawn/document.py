@@ -12,6 +12,8 @@ import hashlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +99,16 @@ class Table:
         """Whether there are enough rows for a field to filter them by."""
         return len(self.rows) > 12
 
+    @property
+    def many(self) -> bool:
+        """Whether it has more columns than a phone shows."""
+        return any(len(row) > 4 for row in self.rows[:1])
+
+    @property
+    def wide(self) -> bool:
+        """Whether it takes the whole width."""
+        return len(self.header) > 4 or self.filtered or len(self.rows) > 9
+
 
 @dataclass(frozen=True, kw_only=True)
 class Chart:
@@ -112,6 +124,7 @@ class Chart:
     figure: Any = field(default=None, repr=False, compare=False)
     """matplotlib's, for a document that takes pictures."""
     kind: str = "chart"
+    wide: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +135,7 @@ class Says:
     warns: Sequence[str] = ()
     title: str = ""
     kind: str = "says"
+    wide: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +144,7 @@ class Cards:
 
     cards: Sequence[tuple[str, str, str]]
     kind: str = "cards"
+    wide: bool = True
 
 
 Block = Table | Chart | Says | Cards
@@ -142,6 +157,14 @@ class Page:
     id: str
     title: str
     blocks: Sequence[Block]
+
+    @property
+    def bands(self) -> list[tuple[bool, list[Block]]]:
+        """The blocks from top to bottom: those that take the whole width, and neighbours that
+        share it."""
+        return [
+            (wide, list(blocks)) for wide, blocks in groupby(self.blocks, key=attrgetter("wide"))
+        ]
 
 
 def tried(name: str, title: str, make: Callable[[], Sequence[Block]]) -> Page:

@@ -18,7 +18,7 @@ from pipeline.report.ensemble import happened
 WORST, DOUBTFUL, POINTS = 100, 50, 1200
 FEW_ROWS = 20
 """A slice of fewer rows says nothing."""
-LEVELS = (2, 20)
+LEVELS, PARTS = (2, 20), 12
 CALIBRATION = 10
 
 
@@ -234,7 +234,7 @@ def slices_of(disk: Disk, found: Errors) -> Iterator[Slice]:
         values, part = np.unique(column.astype(str), return_inverse=True)
         if LEVELS[0] <= len(values) <= LEVELS[1]:
             for place, value in enumerate(values):
-                yield name, str(value) or "(empty)", part == place
+                yield clean(name), str(value) or "(empty)", part == place
     for fold in np.unique(found.fold_of_row).tolist():
         yield "fold", str(fold), found.fold_of_row == fold
 
@@ -270,8 +270,8 @@ def _slices(disk: Disk, found: Errors, off: np.ndarray) -> Iterator[Block]:
         drawn.append((f"{by}: {name}", mean, (mean - reach, mean + reach)))
         rows.append(
             [
-                text(by),
-                text(name, longest=60),
+                Cell(text=by),
+                Cell(text=clean(name, 60) if by != "length" else name),
                 num(count, ",.0f"),
                 num(mean),
                 num(mean / whole if whole else None, ".2f"),
@@ -293,9 +293,7 @@ def _slices(disk: Disk, found: Errors, off: np.ndarray) -> Iterator[Block]:
         axis="mean error; bar: 95 % interval",
         says=[f"the mean over all rows is {whole:.4f}"],
     )
-    histogram, edges = np.histogram(off[np.isfinite(off)], bins=12)
-    names = [f"{a:.2f} to {b:.2f}" for a, b in pairwise(edges)]
-    share = (histogram / max(histogram.sum(), 1)).tolist()
+    names, share = _sizes(off[np.isfinite(off)])
     yield bars("errorsizes", "How large errors are: share of rows", names, {"rows": share})
     header = ["by", "slice", "rows", "mean error", "times the mean", f"{metric.name} in it"]
     yield Table(
@@ -307,6 +305,21 @@ def _slices(disk: Disk, found: Errors, off: np.ndarray) -> Iterator[Block]:
             "below a run's name stands its own mean error"
         ],
     )
+
+
+def _sizes(off: np.ndarray) -> tuple[list[str], list[float]]:
+    """How large the errors *off*, (n,), are, and the share of rows: each size alone where there are
+    few, such as of counts.
+
+    >>> _sizes(np.array([0.0, 0.0, 2.0, 1.0]))
+    (['0', '1', '2'], [0.5, 0.25, 0.25])
+    """
+    sizes, counts = np.unique(off, return_counts=True)
+    names = [f"{size:g}" for size in sizes]
+    if len(sizes) > PARTS:
+        counts, edges = np.histogram(off, bins=PARTS)
+        names = [f"{a:.2f} to {b:.2f}" for a, b in pairwise(edges)]
+    return names, (counts / max(counts.sum(), 1)).tolist()
 
 
 def _doubtful(disk: Disk, found: Errors) -> Iterator[Block]:

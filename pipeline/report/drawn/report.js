@@ -36,8 +36,9 @@
     if (!step || at < 0) { return; }
     event.preventDefault();
     const next = links[(at + step + links.length) % links.length];
+    history.pushState(null, "", next.hash); // a new hash alone would take the focus to the page
+    show(true);
     next.focus();
-    location.hash = next.hash;
   });
 
   // A click on a column's head sorts by it, a second one the other way round.

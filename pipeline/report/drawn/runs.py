@@ -273,16 +273,20 @@ def cost(disk: Disk) -> Iterator[Block]:
         ]
     )
     if points:
-        tips: Tips = [
-            [f"{clean(name, 80)}: {minutes:.1f} minutes, {score:.4f}", ""]
+        series = [
+            (
+                clean(name, 32),
+                np.array([minutes]),
+                np.array([score]),
+                [[f"{clean(name, 80)}: {minutes:.1f} minutes, {score:.4f}", ""]],
+            )
             for name, minutes, score in points
         ]
-        x, y = (np.array([each[place] for each in points]) for place in (1, 2))
         low, high = min(known), max(known)
         yield dots(
             "cost",
             "Minutes against the score of a run alone",
-            [("runs", x, y, tips)],
+            series,
             ("minutes, all folds", disk.metric.name),
             log=low > 0 and high / low > 20,
         )

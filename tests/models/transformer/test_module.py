@@ -143,8 +143,13 @@ def test_the_training_loss_that_is_kept_is_the_mean_over_rows_since_the_last_poi
     assert module.last_train_loss == pytest.approx((1 + 4 + 9) / 3, rel=1e-6)
 
 
-def test_the_loss_is_logged_now_and_then_and_at_the_end(folder, monkeypatch):
-    monkeypatch.setattr(module_file, "LOG_EVERY", 2)
+@pytest.mark.parametrize(
+    ("points", "logged"),
+    [(2, {2: (0 + 1) / 2, 4: (4 + 9) / 2, 5: 16}), (20, {1: 0, 2: 1, 3: 4, 4: 9, 5: 16})],
+)
+def test_the_loss_is_logged_now_and_then_and_at_the_end(folder, monkeypatch, points, logged):
+    """Of a short training all the more often: two points are no curve."""
+    monkeypatch.setattr(module_file, "LOGGED", points)
     module = make_module(folder, learning_rate=1e-9, steps=5, schedule="constant")
     with torch.no_grad():
         module.network.head.linear.weight.zero_()
@@ -152,9 +157,9 @@ def test_the_loss_is_logged_now_and_then_and_at_the_end(folder, monkeypatch):
     events = EventAccumulator(str(folder / "fold" / "logs"))
     events.Reload()
     losses = {event.step: event.value for event in events.Scalars("train_loss")}
-    assert losses == pytest.approx({2: (0 + 1) / 2, 4: (4 + 9) / 2, 5: 16}, abs=1e-4)
+    assert losses == pytest.approx(logged, abs=1e-4)
     rates = [event.value for event in events.Scalars("learning_rate")]
-    assert rates == pytest.approx([1e-9] * 3)
+    assert rates == pytest.approx([1e-9] * len(logged))
 
 
 @pytest.mark.parametrize("target", [float("nan"), float("inf")])

@@ -21,7 +21,7 @@ STEPS = steps_of(5, groups=2)
 
 @pytest.fixture(autouse=True)
 def _log_every_other_step(monkeypatch):
-    monkeypatch.setattr(module_file, "LOG_EVERY", 2)
+    monkeypatch.setattr(module_file, "LOGGED", 2)  # of 5 steps
 
 
 def module_of(hardware=CPU, learnt=None, **changes):
