@@ -7,11 +7,15 @@ Predictions are the truth plus noise; everything else (files, frozen folds, part
 what `pipeline.cv` leaves behind.
 """
 
+import atexit
 import csv
 import json
-from collections.abc import Sequence
+import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import numpy as np
@@ -112,31 +116,56 @@ def make(
 
     *sample* gives the columns after the id and what they show; *task* is more YAML for the task.
     """
-    names = list(targets or TARGETS.get(problem, ["label"]))
+    names = tuple(targets or TARGETS.get(problem, ["label"]))
     files = {"train": n, "test": m} | ({"dev": h} if holdout else {})
-    truth = {
-        file: truth_of(problem, rows, len(names), seed)
+    header, shown = sample or (names, ["0.5"] * len(names))
+    made = _made(problem, metric, names, tuple(files.items()), (*header,), (*shown,), task, texts)
+    shutil.copytree(made, root, dirs_exist_ok=True)
+    competition = read_section(Competition, root / "configs" / "toy.yaml")
+    tables, paths = load(competition, root), Paths(root, "toy")
+    folds = frozen(competition, paths, tables.train)
+    return Toy(root, competition, paths, tables, folds, _truth(problem, files, len(names)))
+
+
+def _truth(problem: str, files: Mapping[str, int], targets: int) -> dict[str, np.ndarray]:
+    return {
+        file: truth_of(problem, rows, targets, seed)
         for seed, (file, rows) in enumerate(files.items())
     }
+
+
+@cache
+def _made(
+    problem: str,
+    metric: str,
+    names: tuple[str, ...],
+    files: tuple[tuple[str, int], ...],
+    header: tuple[str, ...],
+    shown: tuple[str, ...],
+    task: str,
+    texts: int,
+) -> Path:
+    """A folder with these files and their frozen folds: many tests want the same."""
+    root = Path(mkdtemp(prefix="toy-"))
+    atexit.register(shutil.rmtree, root, ignore_errors=True)
     columns = [f"text{place}" for place in range(texts)]
-    for file, values in truth.items():
-        labels = [] if file == "test" else names
+    for file, values in _truth(problem, dict(files), len(names)).items():
+        labels = () if file == "test" else names
         ids = [f"{file}-{row:04d}" for row in range(len(values))]
         rows = [
             _row(row_id, values[row], problem, columns, labels) for row, row_id in enumerate(ids)
         ]
         _write(root / "data" / f"{file}.csv", ["id", *columns, *labels], rows)
-    header, shown = sample or (names, ["0.5"] * len(names))
-    lines = [[f"test-{row:04d}", *shown] for row in range(m)]
+    lines = [[f"test-{row:04d}", *shown] for row in range(dict(files)["test"])]
     _write(root / "data" / "sample.csv", ["id", *header], lines)
-    _write_config(root, problem, metric, names, columns, holdout, task)
+    _write_config(root, problem, metric, names, columns, "dev" in dict(files), task)
     competition = read_section(Competition, root / "configs" / "toy.yaml")
-    tables, paths = load(competition, root), Paths(root, "toy")
-    return Toy(root, competition, paths, tables, frozen(competition, paths, tables.train), truth)
+    frozen(competition, Paths(root, "toy"), load(competition, root).train)
+    return root
 
 
 def _row(
-    row_id: str, values: np.ndarray, problem: str, columns: list[str], labels: list[str]
+    row_id: str, values: np.ndarray, problem: str, columns: list[str], labels: Sequence[str]
 ) -> list[str]:
     random = np.random.default_rng([int(row_id[-4:]), len(row_id)])
     texts = [" ".join(random.choice(WORDS, size=12)) for _ in columns]
@@ -156,7 +185,7 @@ def _write_config(
     root: Path,
     problem: str,
     metric: str,
-    names: list[str],
+    names: Sequence[str],
     columns: list[str],
     holdout: bool,
     task: str,

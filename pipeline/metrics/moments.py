@@ -15,12 +15,13 @@ difference of.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from pipeline.base.cores import threads
 
@@ -124,11 +125,17 @@ def measure_by_fold(
     return {fold: whole[number] for number, fold in enumerate(folds.tolist())}
 
 
+@cache
+def _libraries() -> ThreadpoolController:
+    """Of the products; looking for what is loaded takes longer than to measure few rows."""
+    return ThreadpoolController()
+
+
 def _on_all_cores(rows: "_Rows") -> Iterator[dict[int, Moments]]:
     """The moments of every share, in their order."""
     shares = rows.shares()
     jobs = min(threads(), len(shares))
-    with threadpool_limits(1, user_api="blas"):  # more add up in another order
+    with _libraries().limit(limits=1, user_api="blas"):  # more add up in another order
         if jobs == 1:
             yield from [rows.moments(start, end) for start, end in shares]
             return
