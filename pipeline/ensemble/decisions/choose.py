@@ -82,7 +82,7 @@ def clears(step: Gain, hurdle: Hurdle) -> bool:
         case "a standard error":
             return step.difference > max(step.error, 0.0)
         case "real":
-            return step.difference > 0 and step.low > 0
+            return step.low > 0
 
 
 def refused(step: Gain, hurdle: Hurdle, chosen: str) -> str:
