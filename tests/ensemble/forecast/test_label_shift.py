@@ -86,6 +86,16 @@ def test_predictions_that_no_shares_explain_are_said_to_be_so():
     assert not found("binary", [0.5, 0.5], [0.5, 0.5], noise=3.0).explained
 
 
+def test_shares_that_are_free_are_not_counted_as_evidence_for_them():
+    """Eight kinds of output, seven shares: one degree of freedom is left to refute a mixture."""
+    shares = np.full(8, 1 / 8)
+    for seed in range(6):
+        truth, oof = rows(2000, shares, 3 + seed, "multiclass")
+        _, test = rows(1000, shares, 1003 + seed, "multiclass", noise=1.6)
+        shift = find_label_shift(truth, oof[0], test, "multiclass", list("abcdefgh"), 0)
+        assert not shift.explained
+
+
 def forecast(after, texts=0.0, metric="accuracy", noise=1.0):
     truth, oof = rows(2000, [0.6, 0.3, 0.1], 1, "multiclass")
     hidden, test = rows(1000, after, 2, "multiclass", noise=noise)
