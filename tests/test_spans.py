@@ -9,13 +9,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import cv, init, predict, rebuild, wrapup
+from pipeline import bundle, cv, init, predict, rebuild, wrapup
 from pipeline.base.command import run
 from pipeline.doctor import __main__ as doctor
 from pipeline.ensemble import __main__ as ensemble
 from pipeline.folds import __main__ as folds
 from pipeline.oof.predictions import read_fold
 from pipeline.report import __main__ as report
+from pipeline.serve.bundle import open_bundle
+from pipeline.serve.engine import Engine
 from pipeline.team import __main__ as team
 from tests.reading_comprehension import Asked, asked, tweet, write_csv, write_squad
 
@@ -148,6 +150,15 @@ def test_a_piece_of_a_tweet_by_its_label(tmp_path, capsys):
     right = sum(answers[row[0]] == row[3] for row in tests)
     whole = sum(row[1] == row[3] for row in tests)
     assert right >= 0.8 * len(tests) > 2 * whole, "more than who always answers with all of it"
+    (file,) = (tmp_path / "submissions").glob("*.csv")
+    out = tmp_path / "bundle"
+    assert run(bundle.main, [str(file), "-o", str(out), "--root", str(tmp_path)]) == 0
+    engine = Engine(open_bundle(out))
+    asked = [dict(zip(engine.columns, row[1:3], strict=True)) for row in tests]
+    for row, each in zip(tests, engine.answer(engine.table(asked)), strict=True):
+        (piece,) = each["answer"]["selected_text"]
+        assert each["text"] == row[1]
+        assert each["text"][piece["start"] : piece["end"]] == piece["text"] == answers[row[0]]
 
 
 @pytest.mark.parametrize(

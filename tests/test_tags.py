@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from seqeval.metrics import f1_score
+from seqeval.metrics.sequence_labeling import get_entities
 from seqeval.scheme import IOB2
 
 from pipeline import bundle, cv, init, predict, rebuild, wrapup
@@ -19,6 +20,10 @@ from pipeline.folds import __main__ as folds
 from pipeline.monitor import __main__ as monitor
 from pipeline.oof.predictions import read_fold
 from pipeline.report import __main__ as report
+from pipeline.serve.app import rows_of
+from pipeline.serve.bundle import open_bundle
+from pipeline.serve.engine import Engine
+from pipeline.serve.guard import Limits
 from pipeline.serve.predicting import predict_file
 from pipeline.team import __main__ as team
 
@@ -153,9 +158,26 @@ def watched(root: Path, file: Path, capsys) -> None:
     predict_file(out, str(labelled), str(root / "said.csv"))
     with (root / "said.csv").open(encoding="utf-8", newline="") as stream:
         said = [row["target"].split() for row in csv.DictReader(stream)]
+    served(out, [units for units, _ in rows.values()], said)
     true = [tags for _, tags in rows.values()]
     assert found["score"] == pytest.approx(f1_score(true, said, mode="strict", scheme=IOB2))
     assert found["rows"] == len(rows)
+
+
+def served(out: Path, documents: list[list[str]], said: list[list[str]]) -> None:
+    """What a server tells of documents: the entities that the file has, by their places."""
+    engine = Engine(open_bundle(out))
+    limits, columns = Limits(), engine.columns
+    body = json.dumps({"rows": [{"words": units} for units in documents]}).encode()
+    rows, _ = rows_of(body, columns, limits, engine.lists)
+    told = engine.answer(engine.table(rows))
+    for units, tags, each in zip(documents, said, told, strict=True):
+        pieces = each["answer"]["tags"]
+        known = [(kind, " ".join(units[a : b + 1])) for kind, a, b in get_entities(tags)]
+        assert [(piece["label"], piece["text"]) for piece in pieces] == known
+        assert all(each["text"][one["start"] : one["end"]] == one["text"] for one in pieces)
+        assert 0 <= each["agreement"] <= 1
+        assert each["disagree"] == [name for name, own in each["members"].items() if own != pieces]
 
 
 def audited(root: Path, named: list[str]) -> None:

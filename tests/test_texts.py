@@ -24,6 +24,8 @@ from pipeline.metrics import get_metric
 from pipeline.monitor import __main__ as monitor
 from pipeline.oof.predictions import read_fold
 from pipeline.report import __main__ as report
+from pipeline.serve.bundle import open_bundle
+from pipeline.serve.engine import Engine
 from pipeline.serve.predicting import predict_file
 from pipeline.submissions.build import BuildRequest
 from pipeline.submissions.built import make_any
@@ -242,11 +244,26 @@ def test_a_bundle_gives_the_bytes_of_the_submission(blended, tmp_path, capsys):
     there, answered = str(blended / "test.csv"), tmp_path / "answers.csv"
     predict_file(out, there, str(answered), str(blended / "sample_submission.csv"))
     assert answered.read_bytes() == sent(blended).read_bytes()
-    assert "pipeline.serve" not in (out / "README.md").read_text(encoding="utf-8")
+    assert "pipeline.serve" in (out / "README.md").read_text(encoding="utf-8")
+    engine = Engine(open_bundle(out))
+    asked = [dict(zip(("id", "facts"), row, strict=True)) for row in cells(blended / "test.csv")]
+    told = engine.answer(engine.table([{"facts": row["facts"]} for row in asked]))
+    texts = dict(cells(answered))
+    assert [each["answer"]["text"] for each in told] == [texts[row["id"]] for row in asked]
+    assert {name for each in told for name in each["members"]} == {
+        m["name"] for m in engine.bundle.members
+    }
+    assert all(0 <= each["agreement"] <= 1 for each in told)
     watched(blended, out, tmp_path / "labelled.csv", capsys)
     half = [str(sent(blended)), "-o", f"{out}-half", "--half", "--root", str(blended)]
     assert run(bundle.main, half) == 2
     assert not Path(f"{out}-half").exists()
+
+
+def cells(path: Path) -> list[list[str]]:
+    """Of a csv, without its header."""
+    with path.open(encoding="utf-8", newline="") as stream:
+        return list(csv.reader(stream))[1:]
 
 
 def watched(root: Path, out: Path, file: Path, capsys) -> None:

@@ -270,10 +270,10 @@ class Span(Problem):
         return list(FATES), {"answers": fates}
 
     def pieces(self, labels: np.ndarray, first: np.ndarray, classes: Sequence[str]) -> list[Piece]:
-        """The answers."""
-        inside = np.concatenate([[0], (labels > 0).astype(int), [0]])
-        starts = np.flatnonzero(np.diff(inside) > 0)
-        ends = np.flatnonzero(np.diff(inside) < 0) - 1
+        """The answers; two that touch where one text ends and the next begins are two."""
+        inside = labels > 0
+        starts = np.flatnonzero(inside & (first | ~np.append(False, inside[:-1])))
+        ends = np.flatnonzero(inside & (np.append(first[1:], True) | ~np.append(inside[1:], False)))
         return [(begin, end, "") for begin, end in zip(starts.tolist(), ends.tolist(), strict=True)]
 
     def right_pieces(self, targets: np.ndarray, classes: Sequence[str]) -> list[Piece]:

@@ -10,6 +10,8 @@ nothing of the machine.
 """
 
 import asyncio
+import base64
+import hashlib
 import json
 import os
 from collections.abc import AsyncIterator, Sequence
@@ -122,8 +124,11 @@ class Files:
         return self.problem
 
 
-def rows_of(content: bytes, columns: Sequence[str], limits: Limits) -> tuple[list[Row], bool]:
+def rows_of(
+    content: bytes, columns: Sequence[str], limits: Limits, lists: bool = False
+) -> tuple[list[Row], bool]:
     """The rows of a request, and whether it is a single one; Refused, with a sentence, otherwise.
+    With *lists* a text may come as the list of its units.
 
     >>> rows_of(b'{"text": "a"}', ["text"], Limits())
     ([{'text': 'a'}], True)
@@ -138,10 +143,11 @@ def rows_of(content: bytes, columns: Sequence[str], limits: Limits) -> tuple[lis
         raise Refused(422, f'expected one row, {{"{columns[0]}": …}}, or {{"rows": [{{…}}, …]}}')
     if len(rows) > limits.rows:
         raise Refused(413, f"{len(rows):,} rows; at most {limits.rows:,} in a request")
-    return [_row(row, number, columns, limits) for number, row in enumerate(rows, start=1)], single
+    numbered = enumerate(rows, start=1)
+    return [_row(row, number, columns, limits, lists) for number, row in numbered], single
 
 
-def _row(row: Any, number: int, columns: Sequence[str], limits: Limits) -> Row:
+def _row(row: Any, number: int, columns: Sequence[str], limits: Limits, lists: bool) -> Row:
     if not isinstance(row, dict):
         raise Refused(422, f"row {number} is no object with the columns {', '.join(columns)}")
     found = {}
@@ -151,6 +157,8 @@ def _row(row: Any, number: int, columns: Sequence[str], limits: Limits) -> Row:
         value = row[column]
         if isinstance(value, int | float) and not isinstance(value, bool):
             value = str(value)
+        if lists and isinstance(value, list) and all(isinstance(each, str) for each in value):
+            value = json.dumps(value, ensure_ascii=False)
         if not isinstance(value, str):
             raise Refused(422, f"row {number}: {column!r} is no text")
         if len(value) > limits.characters:
@@ -181,6 +189,20 @@ def described(bundle: Bundle, columns: Sequence[str]) -> dict[str, Any]:
     }
 
 
+def page_of(about: dict[str, Any]) -> tuple[str, str]:
+    """The page to try it by hand, and its Content-Security-Policy: no script runs but its own, and
+    nothing is asked but this server."""
+    page = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
+    script = page[page.rindex("<script>") + len("<script>") : page.rindex("</script>")]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = (
+        f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; "
+        "img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
+    )
+    return page.replace("{{ABOUT}}", json.dumps(about).replace("<", "\\u003c")), policy
+
+
 def make_app(served: Served, token: str = "") -> App:
     """The application; raises what `open_bundle` and `Engine` raise."""
     folder = Path(served.folder)
@@ -190,7 +212,8 @@ def make_app(served: Served, token: str = "") -> App:
     def answered(rows: Sequence[Row]) -> list[dict[str, Any]]:
         return engine.answer(engine.table(rows))
 
-    answered([dict.fromkeys(engine.columns, "warm up")])
+    example = json.dumps(["warm", "up"]) if engine.lists else "warm up"
+    answered([dict.fromkeys(engine.columns, example)])
     limits, columns = served.limits, engine.columns
     state: dict[str, Batches] = {}
 
@@ -215,8 +238,8 @@ def make_app(served: Served, token: str = "") -> App:
 
     @app.post("/predict", openapi_extra=described(bundle, columns))
     async def predict(request: Request) -> JSONResponse:
-        """Answer, prediction, spread of the learners and members that disagree, for each row."""
-        rows, single = rows_of(await request.body(), columns, limits)
+        """Answer, how sure it is, what each member says and who disagrees, for each row."""
+        rows, single = rows_of(await request.body(), columns, limits, engine.lists)
         if served.log_texts:
             log("texts", id=request.scope["request_id"], rows=rows)
         counts.waiting.set(state["batches"].rows + len(rows))
@@ -253,12 +276,12 @@ def make_app(served: Served, token: str = "") -> App:
         return Response(counts.page(), media_type=CONTENT_TYPE_LATEST)
 
     if served.page:
-        page = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
+        about = {"columns": columns, "name": bundle.about["submission"], "lists": engine.lists}
+        shown, policy = page_of(about)
 
         @app.get("/", include_in_schema=False)
         async def by_hand() -> HTMLResponse:
-            told = json.dumps({"columns": columns, "name": bundle.about["submission"]})
-            return HTMLResponse(page.replace("{{ABOUT}}", told.replace("<", "\\u003c")))
+            return HTMLResponse(shown, headers={"content-security-policy": policy})
 
     _say_what_is_wrong(app)
     known = {"/predict", "/healthz", "/readyz", "/metrics", "/", "/openapi.json"}

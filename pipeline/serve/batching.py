@@ -88,22 +88,30 @@ class Batches:
         return batch
 
     async def _work(self) -> None:
-        loop = asyncio.get_running_loop()
         while True:
             await self.wake.wait()
             self.wake.clear()
             while batch := self._next():
-                rows = [row for each in batch for row in each.rows]
-                self.told(len(rows))
-                try:
-                    found = await loop.run_in_executor(self.thread, self.answer, rows)
-                except Exception as error:
-                    self._fail(batch, error)
-                    continue
-                for each in batch:
-                    own, found = found[: len(each.rows)], found[len(each.rows) :]
-                    if not each.done.done():
-                        each.done.set_result(own)
+                await self._answer(batch)
+
+    async def _answer(self, batch: list[Waiting]) -> None:
+        """Answer the requests together; where that fails, one by one: what is wrong with the rows
+        of one is not told to the others."""
+        rows = [row for each in batch for row in each.rows]
+        self.told(len(rows))
+        try:
+            loop = asyncio.get_running_loop()
+            found = await loop.run_in_executor(self.thread, self.answer, rows)
+        except Exception as error:
+            if len(batch) == 1:
+                self._fail(batch, error)
+            for each in batch if len(batch) > 1 else ():
+                await self._answer([each])
+            return
+        for each in batch:
+            own, found = found[: len(each.rows)], found[len(each.rows) :]
+            if not each.done.done():
+                each.done.set_result(own)
 
     def _fail(self, batch: list[Waiting], error: Exception) -> None:
         for each in batch:

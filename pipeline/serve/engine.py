@@ -5,22 +5,20 @@ none has to be brought back for a request. They are run in a plain loop: Lightni
 anew for every prediction, which takes longer than a few texts do. The bits are the same.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from pipeline.base import DataError, UsageError, raise_if
+from pipeline.base import DataError, raise_if
 from pipeline.data import Table
-from pipeline.data.tables import frame_to_predict
-from pipeline.ensemble.predictor import Fitted
+from pipeline.data.tables import frame_to_predict, view_columns
 from pipeline.models.learner import Learner, LearnerFactory, Silent, Watch
 from pipeline.models.registry import LEARNERS
 from pipeline.serve.bundle import Bundle
-from pipeline.submissions.build import answers
-from pipeline.training.fold import give_back_memory, predict_bare
+from pipeline.serve.telling import WAYS
+from pipeline.training.fold import generate_bare, give_back_memory, predict_bare
 from pipeline.training.jobs import make_factory
 from pipeline.training.new_rows import SavedRun
 from pipeline.training.options import FailurePolicy
@@ -40,9 +38,13 @@ class PlainLoop:
         """What `module.predict_step` returns, batch by batch."""
         import torch
 
+        from pipeline.models.kernels.cpu_kernels import lay_out
+
         device = torch.device(self.accelerator)
         if module.training or module.device.type != device.type:  # a walk over all layers
             module.eval().to(device)
+            if device.type == "cpu":
+                lay_out(module)
         with torch.inference_mode():
             return [
                 module.predict_step(module.transfer_batch_to_device(batch, device, 0), number)
@@ -64,14 +66,8 @@ class Engine:
     """Answers rows; one caller at a time."""
 
     def __init__(self, bundle: Bundle) -> None:
-        """Load every learner of *bundle*; UsageError where its rows do not stand for themselves."""
+        """Load every learner of *bundle*."""
         self.bundle, self.problem = bundle, bundle.competition.task.problem_type
-        if self.problem.learnt_as != "rows":
-            raise UsageError(
-                f"{bundle.folder} answers with {self.problem.described}, which is not served. "
-                "Answer files with its predict.py"
-            )
-        assert isinstance(bundle.fitted, Fitted), "of numbers"
         self.fitted = bundle.fitted
         data = replace(bundle.competition.data, test="the request", sample_submission="", files=[])
         self.competition = replace(bundle.competition, data=data)
@@ -98,7 +94,13 @@ class Engine:
     def columns(self) -> list[str]:
         """What a row has to have."""
         columns = self.competition.columns
-        return list(dict.fromkeys([*columns.texts, *columns.features]))
+        named = [*columns.texts, *columns.features, *view_columns(columns)]
+        return list(dict.fromkeys(named))
+
+    @property
+    def lists(self) -> bool:
+        """Whether a cell may be a list: of the units of a text."""
+        return self.problem.units and self.competition.columns.unit == "given"
 
     def table(self, rows: Sequence[Mapping[str, str]]) -> Table:
         """The *rows* as a table; DataError, with all that is wrong."""
@@ -110,49 +112,13 @@ class Engine:
         return found.value
 
     def answer(self, table: Table) -> list[dict[str, Any]]:
-        """For each row: the answer's cells, the prediction, its spread, who disagrees."""
-        means: list[np.ndarray] = []
-        spread: list[np.ndarray] = []
+        """For each row, or document, what `telling` tells of it."""
+        ask = generate_bare if self.problem.predictions == "texts" else predict_bare
+        said: dict[str, list[Any]] = {}
         for member in self.members:
-            each = [predict_bare(member.saved, one, table, Silent()) for one in member.learners]
-            means.append(np.asarray(np.sum(each, axis=0, dtype=np.float64) / len(each)))
-            spread += each
+            said[member.saved.run] = [
+                ask(member.saved, one, table, Silent()) for one in member.learners
+            ]
             for factory in member.factories:
                 factory.forget()
-        return list(self._told(table, means, np.std(spread, axis=0, dtype=np.float64)))
-
-    def _told(
-        self, table: Table, members: list[np.ndarray], spread: np.ndarray
-    ) -> Iterator[dict[str, Any]]:
-        fitted, task = self.fitted, self.competition.task
-        ids = table.ids.tolist()
-        predicted = fitted.blend.predict(fitted.rows(members, table), self.problem.name)
-        texts = answers(fitted, task, ids, predicted)
-        apart = self._apart(predicted, members, spread)
-        outputs = self.competition.outputs
-        for row in range(len(table)):
-            yield {
-                "answer": {column: cells[row] for column, cells in texts.items()},
-                "prediction": dict(zip(outputs, predicted[row].tolist(), strict=True)),
-                "spread": dict(zip(outputs, spread[row].tolist(), strict=True)),
-                "members": {
-                    member.saved.run: values[row].tolist()
-                    for member, values in zip(self.members, members, strict=True)
-                },
-                "disagree": [
-                    member.saved.run
-                    for member, far in zip(self.members, apart, strict=True)
-                    if far[row]
-                ],
-            }
-
-    def _apart(
-        self, predicted: np.ndarray, members: list[np.ndarray], spread: np.ndarray
-    ) -> list[np.ndarray]:
-        """(M,) of (n,): whether a member would say something else. Of classes another label; of
-        numbers one further from the blend than the learners are spread."""
-        if self.problem.numeric:
-            return [(np.abs(each - predicted) > spread).any(axis=1) for each in members]
-        limits = self.fitted.limits
-        said = self.problem.as_labels(predicted, limits)
-        return [(self.problem.as_labels(each, limits) != said).any(axis=1) for each in members]
+        return list(WAYS[self.problem.learnt_as](self.fitted, self.competition, table, said))

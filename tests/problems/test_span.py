@@ -94,3 +94,8 @@ def test_what_happened_to_answers_is_counted():
     fates, rows = SPAN.mistakes(targets, labels.ravel(), [])
     assert fates == ["right", "wrong border", "elsewhere", "missed", "invented"]
     assert rows == {"answers": [2, 1, 1, 1, 1]}
+
+
+def test_answers_of_two_texts_that_touch_are_two():
+    labels, first = np.array([1, 1, 1, 0, 1]), np.array([True, False, True, False, False])
+    assert SPAN.pieces(labels, first, []) == [(0, 1, ""), (2, 2, ""), (4, 4, "")]

@@ -340,3 +340,25 @@ def test_sigterm_lets_a_request_finish_and_a_kill_leaves_the_bundle_whole(quick)
                 assert child.wait(30) == -signal.SIGKILL
         child.stderr.close()
     check_files(quick)
+
+
+def test_what_is_wrong_with_one_request_is_told_to_no_other():
+    def answer(rows):
+        if any("bad" in row["text"] for row in rows):
+            raise ValueError("bad")
+        return [{"answer": row["text"]} for row in rows]
+
+    async def run_all():
+        batches = Batches(answer, 10, 10)
+        asked = [
+            asyncio.create_task(batches.ask([{"text": each}], 5)) for each in ("a", "bad", "b")
+        ]
+        await asyncio.sleep(0)  # all wait: they are one batch
+        batches.start()
+        found = await asyncio.gather(*asked, return_exceptions=True)
+        await batches.stop()
+        return found
+
+    first, bad, last = asyncio.run(run_all())
+    assert (first, last) == ([{"answer": "a"}], [{"answer": "b"}])
+    assert isinstance(bad, ValueError)

@@ -24,6 +24,8 @@ from torch.nn import functional
 
 CPU_INFO = Path("/proc/cpuinfo")
 AMD = "AuthenticAMD"
+ROWS = 32
+"""Rows of a product that weights are laid out for: a short text or two."""
 
 
 @cache
@@ -117,12 +119,33 @@ class Product(torch.autograd.Function):
 class Linear(nn.Linear):
     """torch's layer, its products by oneDNN wherever it is about float32 on a CPU."""
 
+    _packed: "tuple[int, Tensor] | None"
+
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (torch's own name)
         """(…, n) -> (…, m)."""
         if not _is_plain(input, self.weight) or torch.is_autocast_enabled("cpu"):
             return super().forward(input)
+        if torch.is_inference_mode_enabled():  # nothing is derived: the same without its record
+            full = _fill(input.reshape(-1, self.in_features))
+            found = _product(full, self._laid_out(), self.bias)
+            return owning(found, (*input.shape[:-1], self.out_features))
         product: Tensor = Product.apply(input, self.weight, self.bias)
         return product
+
+    def _laid_out(self) -> Tensor:
+        """The weights as oneDNN wants them, where `lay_out` has done that and they are the same
+        since."""
+        version, packed = getattr(self, "_packed", None) or (None, self.weight)
+        return packed if version == self.weight._version else self.weight
+
+
+def lay_out(module: nn.Module) -> None:
+    """Keep the weights of the layers inside *module* as oneDNN wants them, too: predictions take
+    the same bits from them, and it need not lay them out for every few rows."""
+    for layer in module.modules():
+        if type(layer) is Linear and _is_plain(layer.weight):
+            packed = torch.ops.mkldnn._reorder_linear_weight(layer.weight.detach(), ROWS)
+            layer._packed = (layer.weight._version, packed)
 
 
 def _is_plain(*tensors: Tensor) -> bool:

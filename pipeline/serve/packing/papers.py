@@ -2,13 +2,13 @@
 
 import json
 import re
+import sys
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from pipeline.models.hub.weights import PACKAGE
-from pipeline.problems.registry import problem_of
 
 UNKNOWN = "unknown"
 
@@ -104,9 +104,8 @@ def readme(about: dict[str, Any]) -> str:
         if joined
         else "No other rows of the competition are in it, but for the ids of two of the sample."
     )
-    served = problem_of(about["config"]["task"]["problem"]).learnt_as == "rows"
     about_http = "over HTTP, with the package in wheels/ installed"
-    over_http = f"    python -m pipeline.serve .         # {about_http}\n" * served
+    over_http = f"    python -m pipeline.serve .         # {about_http}\n"
     return f"""# {about["submission"]}
 
 Predicts as this submission of {about["competition"]} did: {about["method"]},
@@ -172,21 +171,28 @@ and the sample beside it gives ids, order and header."""
 
 
 def dockerfile() -> str:
-    """Dockerfile: serves the bundle as a user without rights, on a file system nobody writes to.
+    """Dockerfile: serves the bundle as a user without rights, on a file system nobody writes to,
+    with the Python that packed it, as the versions in wheels.txt are those that run on it.
 
     FOLDSTACK_TOKEN has to be set when it is started, as it listens beyond the machine.
     """
-    return """# docker build -t predictions . && docker run --read-only --tmpfs /tmp -p 8000:8000 \\
-#     -e FOLDSTACK_TOKEN=... predictions
-FROM python:3.11-slim
+    python = ".".join(map(str, sys.version_info[:2]))
+    return f"""# docker build -t predictions .
+# docker run --read-only --tmpfs /tmp -p 8000:8000 -e FOLDSTACK_TOKEN=... predictions
+# torch is the one for CPUs; for a GPU: docker build --build-arg TORCH_INDEX= …
+FROM python:{python}-slim
+ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 RUN useradd --uid 10001 --create-home served
 WORKDIR /bundle
 COPY wheels.txt wheels-serve.txt ./
-RUN pip install --no-cache-dir -r wheels.txt -r wheels-serve.txt
+RUN pip install --no-cache-dir ${{TORCH_INDEX:+--extra-index-url $TORCH_INDEX}} \\
+    -r wheels.txt -r wheels-serve.txt
 COPY . .
 RUN pip install --no-cache-dir --no-deps wheels/foldstack-*.whl
 USER 10001
 ENV HF_HUB_OFFLINE=1 HOME=/tmp
 EXPOSE 8000
+HEALTHCHECK --start-period=60s CMD ["python", "-c", \\
+    "from urllib.request import urlopen; urlopen('http://127.0.0.1:8000/readyz')"]
 CMD ["python", "-m", "pipeline.serve", "/bundle", "--host", "0.0.0.0", "--port", "8000"]
 """

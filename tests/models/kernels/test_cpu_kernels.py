@@ -12,6 +12,7 @@ from pipeline.models.kernels.cpu_kernels import (
     Product,
     has_operator,
     is_amd,
+    lay_out,
     use_fast_products,
 )
 
@@ -124,3 +125,24 @@ def test_a_processor_of_amds_is_known_by_its_maker(tmp_path, text, expected):
     if text is not None:
         info.write_text(text, encoding="utf-8")
     assert is_amd(info) is expected
+
+
+@needs_operator
+@pytest.mark.parametrize("rows", [1, 30, 70])
+def test_predictions_are_the_same_bits_with_weights_laid_out_and_without_a_record(rows):
+    torch.manual_seed(0)
+    module, given = nn.Sequential(nn.Linear(48, 80), nn.Linear(80, 24)), torch.randn(rows, 48)
+    use_fast_products(module)
+    recorded = module(given).detach()
+    with torch.inference_mode():
+        plain = module(given)
+        lay_out(module)
+        assert all(layer._packed is not None for layer in module)
+        assert torch.equal(module(given), recorded)
+        assert torch.equal(plain, recorded)
+    with torch.no_grad():
+        module[0].weight.add_(1.0)
+    with torch.inference_mode():
+        changed = module(given)
+    assert torch.equal(changed, module(given).detach()), "weights that changed are laid out no more"
+    assert not torch.equal(changed, recorded)
