@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from pipeline import cv, init, ledger, predict, rebuild
-from pipeline.base import Competition
+from pipeline.base import Competition, DataError
 from pipeline.base.command import run
 from pipeline.base.parser import read_section
 from pipeline.data.tables import load
@@ -177,6 +177,36 @@ def test_train_in_two_files_is_found_and_read_as_one(tmp_path, names, capsys):
     assert "60 train, 12 test" in said
     (provenance,) = (tmp_path / "submissions").glob("*.json")
     assert f'"data/{names[0][:6]}*' in provenance.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("form", ["{role}_{what}.txt", "{what}-{role}.txt"])
+def test_a_file_of_texts_and_one_of_labels_are_a_table_by_their_lines(tmp_path, form, capsys):
+    folder = tmp_path / "data"
+    train, test, _ = competition(folder)
+    columns = {"text": train["title"], "labels": train["topic"]}
+    files = {form.format(role="train", what=what): cells for what, cells in columns.items()}
+    for name, cells in {**files, form.format(role="test", what="text"): test["title"]}.items():
+        (folder / name).write_text("\r\n".join(cells) + "\r\n", encoding="utf-8")
+    lines = submission(tmp_path, folder)
+    assert lines[0] == ["id", "labels"]
+    assert [line[0] for line in lines[1:3]] == ["test-1", "test-2"]
+    assert [line[1] for line in lines[1:]] == ["money", "art", "state"] * 4
+    assert "A line of each is a row: " in " ".join(capsys.readouterr().out.split())
+    config = read_section(Competition, tmp_path / "configs" / "topics.yaml")
+    short = folder / Path(next(iter(files))).name
+    short.write_text("one\ntwo\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"have not as many lines: .*\b60\b"):
+        load(config, tmp_path)
+
+
+def test_a_file_of_each_class_is_no_column(tmp_path, capsys):
+    folder = tmp_path / "data"
+    train, test, sample = competition(folder)
+    save(folder, test=test, sample_submission=sample)
+    for name in ("train_pos.txt", "train_neg.txt"):
+        (folder / name).write_text("\n".join(train["title"]), encoding="utf-8")
+    assert run(init.main, [str(folder), "--root", str(tmp_path), "--name", "topics"]) == 2
+    assert "2 files could be it" in capsys.readouterr().err
 
 
 def test_versions_of_a_file_are_asked_about(tmp_path, capsys):

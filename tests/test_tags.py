@@ -326,6 +326,48 @@ def test_spans_become_tags_and_are_written_as_the_sample_shows_them(tmp_path, un
     assert len(written) <= 1.2 * len(wanted)
 
 
+SHAPES = {
+    "doccano": lambda text, spans: {"text": text, "label": spans},
+    "objects": lambda text, spans: {
+        "text": text,
+        "entities": [{"label": kind, "start_offset": a, "end_offset": b} for a, b, kind in spans],
+    },
+    "spacy 2": lambda text, spans: [text, {"entities": spans}],
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_spans_in_cells_become_tags_and_are_written_as_the_sample_has_them(tmp_path, shape):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    told = [("Ann went to Rome.", [[0, 3, "PS"], [12, 16, "LC"]]), ("It rained.", [])]
+    rows = [SHAPES[shape](text, spans) for text, spans in told * 20]
+    (folder / "train.json").write_text(json.dumps(rows))
+    asked = [{"id": f"t{n}", "text": told[n % 2][0]} for n in range(4)]
+    (folder / "test.json").write_text(json.dumps(asked))
+    name = "label" if shape == "doccano" else "entities"
+    sample = pd.DataFrame({"id": [row["id"] for row in asked], name: "[]"})
+    sample.to_csv(folder / "sample_submission.csv", index=False)
+    where = ["--root", str(tmp_path)]
+    assert run(init.main, [str(folder), *where, "--name", "spans"]) == 0
+    config = ["--config", str(tmp_path / "configs" / "spans.yaml")]
+    assert run(cv.main, [*where, *config, "--model", "crf"]) == 0
+    assert run(ensemble.main, [*where, *config]) == 0
+    (file,) = (tmp_path / "submissions").glob("*.csv")
+    written = [json.loads(cell) for cell in pd.read_csv(file)[name]]
+    assert written == [told[n % 2][1] for n in range(4)]
+
+
+def test_spans_that_overlap_are_refused_by_their_document(tmp_path, capsys):
+    rows = [{"id": str(n), "text": "Ann went to Rome.", "label": [[0, 3, "PS"]]} for n in range(9)]
+    rows[4]["label"] += [[0, 8, "LC"]]
+    for name, own in (("train", rows), ("test", [{"id": "x", "text": "It rained."}])):
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, own)))
+    assert run(init.main, [str(tmp_path), "--root", str(tmp_path), "--name", "spans"]) == 3
+    told = "spans that overlap another; a unit has one tag, so take one out: id 4 (0, 8, LC)"
+    assert told in capsys.readouterr().err
+
+
 def changed(root: Path, name: str, change) -> None:
     path = root / f"{name}.jsonl"
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

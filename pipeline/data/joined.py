@@ -17,7 +17,7 @@ from pipeline.data.reading.packed import FILE_NAME
 from pipeline.data.sample import composed
 from pipeline.data.table import MENDED, Findings
 from pipeline.data.units import units_in
-from pipeline.problems.entities import OUTSIDE
+from pipeline.problems.entities import OVERLAP, tags_of_spans
 
 Read = Callable[[str], tuple[pd.DataFrame | None, list[str], list[str]]]
 """A file's name -> its rows (None where they cannot be read), problems and notes."""
@@ -171,26 +171,19 @@ def tags_of(
     ids = composed(frame[join.key].to_numpy(object)).tolist()
     for key, text in zip(ids, frame[join.text].tolist(), strict=True):
         units = units_in(text, join.spans)
-        tags = [OUTSIDE] * len(units[0] if units else [])
+        whole = []
         for start, end, label in spans.get(key, []):
-            place = f"{join.key} {key} ({start} to {end}, {label})"
             span = span_of(start, end, join)
             if span is None or not label.strip():
-                found.add(
-                    "spans without a whole number as start and end, or a label", place, MENDED
-                )
-                continue
-            begin, behind = span
-            if not begin < behind <= len(tags):
-                found.add(
-                    f"spans that are empty or end behind their text, in {join.spans}s",
-                    place,
-                    MENDED,
-                )
-            elif set(tags[begin:behind]) != {OUTSIDE}:
-                found.add("spans that overlap another; a unit has one tag, so take one out", place)
+                what = "spans without a whole number as start and end, or a label"
+                found.add(what, f"{join.key} {key} ({start} to {end}, {label})", MENDED)
             else:
-                kind = "_".join(label.split())
-                tags[begin:behind] = [f"B-{kind}", *[f"I-{kind}"] * (behind - begin - 1)]
+                whole.append((*span, label))
+        tags, wrong = tags_of_spans(len(units[0] if units else []), whole)
+        for what, (begin, behind, label) in wrong:
+            last = behind - (join.end_is == "last")
+            what += "" if what == OVERLAP else f", in {join.spans}s"
+            remedy = "" if what == OVERLAP else MENDED
+            found.add(what, f"{join.key} {key} ({begin} to {last}, {label})", remedy)
         rows.append(json.dumps(tags, ensure_ascii=False))
     return rows, found

@@ -3,15 +3,19 @@
 And the classes that a single row has: they are set apart (`apart`).
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from pipeline.base import Competition
 from pipeline.base.config import TaskConfig
+from pipeline.data.reading.json_lines import held_in
 from pipeline.data.table import MENDED, Findings, Table, concatenate
+from pipeline.problems.entities import tags_of_spans
 from pipeline.problems.heads import heads_of, parts_of
 from pipeline.problems.label_texts import (
     COMMA,
@@ -237,3 +241,57 @@ def apart(
     )
     more = single if extra is None else concatenate(extra, single)
     return train.rows(~alone), more, [told]
+
+
+# Spans of a text that stand in a cell: [[0, 4, "PER"]], [{"start": 0, "end": 4, "label": "PER"}].
+
+SPAN_FIELDS = {
+    "start": ("start", "begin", "start_offset", "start_idx", "start_char"),
+    "end": ("end", "end_offset", "end_idx", "end_char"),
+    "tag": ("label", "tag", "entity", "type", "class", "entity_type", "labels"),
+}
+"""What a field of a span's object holds -> its names. The end is the character after the last."""
+
+
+def spans_in(cell: str) -> list[tuple[int, int, str]] | None:
+    """The spans that a *cell* lists: start, end and label each; None where it is no such list.
+
+    >>> spans_in('[[0, 4, "PER"]]'), spans_in("[]"), spans_in('["B-PER"]')
+    ([(0, 4, 'PER')], [], None)
+    """
+    listed = held_in(cell, list)
+    if listed is None:
+        return None
+    found = [_span(each) for each in listed]
+    return None if None in found else [each for each in found if each is not None]
+
+
+def _span(given: Any) -> tuple[int, int, str] | None:
+    if isinstance(given, dict):
+        fields = {name: _field(given, known) for name, known in SPAN_FIELDS.items()}
+        given = list(fields.values())
+    if not isinstance(given, list | tuple) or len(given) != 3:
+        return None
+    places = [each for each in given if type(each) is int]
+    label = next((each for each in given if type(each) is not int), None)
+    label = label[0] if isinstance(label, list) and len(label) == 1 else label
+    if len(places) != 2 or not isinstance(label, str) or not label.strip():
+        return None
+    return places[0], places[1], label
+
+
+def _field(given: Mapping[str, Any], known: Sequence[str]) -> Any:
+    return next((given[name] for name in known if name in given), None)
+
+
+def tags_of_cells(
+    cells: Sequence[str], rows: Sequence[int], ids: np.ndarray, found: Findings
+) -> list[str]:
+    """The tags of documents whose *cells* list spans; what is wrong with them goes into *found*."""
+    written = []
+    for cell, count, document in zip(cells, rows, ids.tolist(), strict=True):
+        tags, wrong = tags_of_spans(count, spans_in(cell) or [])
+        for what, span in wrong:
+            found.add(what, f"id {document} ({', '.join(map(str, span))})", MENDED)
+        written.append(json.dumps(tags, ensure_ascii=False))
+    return written

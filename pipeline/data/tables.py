@@ -10,6 +10,7 @@ to `data.extra_train` trains on it; then rows related to a fold's held-out rows 
 that fold.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
@@ -272,7 +273,7 @@ def test_id_column(frame: pd.DataFrame, competition: Competition, sample: Sample
 def row_ids(frame: pd.DataFrame, id_column: str, name: str) -> np.ndarray:
     """(n,) ids of a file's rows as text."""
     if id_column == ROW_NUMBER:
-        stem = Path(name).stem.partition(STAR)[0].rstrip("-_. ")
+        stem = re.sub(r"\{.*\}", "", Path(name).stem).partition(STAR)[0].strip("-_. ")
         return np.array([f"{stem}-{row}" for row in range(1, len(frame) + 1)], object)
     return composed(frame[id_column].to_numpy(dtype=object))
 

@@ -20,10 +20,11 @@ from pipeline.base import Competition
 from pipeline.base.config import TaskConfig, Unit
 from pipeline.base.inputs import End
 from pipeline.data.join import compare
+from pipeline.data.labels import spans_in, tags_of_cells
 from pipeline.data.reading.json_lines import held_in
 from pipeline.data.sample import OTHERS, Sample
 from pipeline.data.table import MENDED, Findings, Table, Units, id_problems, listing
-from pipeline.problems.entities import OUTSIDE, inventory_of
+from pipeline.problems.entities import OUTSIDE, entities_of, inventory_of
 
 NUMBER = "#"
 """Between a document's id and a unit's place in it."""
@@ -115,7 +116,10 @@ def unit_table(
         rows.append(len(units[0]))
     targets = None
     if labelled:
-        targets = _targets(frame[columns.targets[0]].tolist(), rows, ids, task, found, notes)
+        cells = frame[columns.targets[0]].tolist()
+        if columns.unit == "character" and all(spans_in(cell) is not None for cell in cells):
+            cells = tags_of_cells(cells, rows, ids, found)
+        targets = _targets(cells, rows, ids, task, found, notes)
     if found.sentences():
         return None, found.sentences(), notes.sentences()
     place = np.concatenate([np.arange(count) for count in rows])
@@ -227,7 +231,7 @@ class DocumentForm:
     order: list[str]
     """The documents, in the order in which they are written."""
     join: str = " "
-    """What stands between the tags of a cell; "json" for a list."""
+    """What stands between the tags of a cell; "json" for a list, "spans" for one of entities."""
     roles: Mapping[str, str] = field(default_factory=dict)
     """Of a row per unit or entity: column -> what it holds, one of ROLES."""
     end_is: End = "after"
@@ -241,6 +245,8 @@ class DocumentForm:
         if self.kind == "spans":
             told = "its last unit" if self.end_is == "last" else "the unit after it"
             return f"a row per entity, whose end is {told}"
+        if self.join == "spans":
+            return "a cell lists the entities of a document: start, the character after it, type"
         return "a cell holds all tags of a document"
 
     def rows(self, ids: Sequence[str], cells: Mapping[str, Sequence[str]]) -> pd.DataFrame:
@@ -265,6 +271,9 @@ class DocumentForm:
         return replace(self, frame=self.frame.head(0), order=[])
 
     def _cell(self, tags: Sequence[str]) -> str:
+        if self.join == "spans":
+            found = entities_of(tags, behind=1)
+            return json.dumps([list(each) for each in found], ensure_ascii=False)
         return json.dumps(tags, ensure_ascii=False) if self.join == "json" else self.join.join(tags)
 
     def _tagged(self, order: Sequence[str], tags: Mapping[str, Sequence[str]]) -> pd.DataFrame:
@@ -287,11 +296,8 @@ class DocumentForm:
         """A row for each entity."""
         behind, shown = int(self.end_is == "after"), []
         for name in order:
-            inventory = inventory_of(tuple(dict.fromkeys([OUTSIDE, *tags[name]])))
-            numbers = np.array([inventory.names.index(tag) for tag in tags[name]], dtype=int)
-            found = inventory.entities(numbers, np.arange(len(numbers)) == 0)
-            for start, end, kind in zip(*(each.tolist() for each in found), strict=True):
-                shown.append((name, str(start), str(end + behind), inventory.types[kind]))
+            for start, end, kind in entities_of(tags[name], behind):
+                shown.append((name, str(start), str(end), kind))
         held = ("document", "start", "end", "tag")
         return self._made({role: [row[at] for row in shown] for at, role in enumerate(held)})
 
@@ -364,7 +370,8 @@ def by_units(
                 "in a cell, in the order of the test file, to be converted to that form"
             ]
         lists = bool(shown) and all(list_in(each) is not None for each in shown)
-        join = "json" if lists else " "
+        spans = lists and all(spans_in(each) is not None for each in shown)
+        join = "spans" if spans else "json" if lists else " "
         form = DocumentForm(kind="list", frame=frame, value_column=column, order=given, join=join)
     wide = replace(
         sample,

@@ -231,3 +231,37 @@ def units_of(begin: np.ndarray, end: np.ndarray) -> np.ndarray:
     """All rows of the entities that begin and *end* there, one entity after the other."""
     size = end - begin + 1
     return np.asarray(np.repeat(begin - np.cumsum(size) + size, size) + np.arange(size.sum()))
+
+
+OUTSIDE_TEXT = "spans that are empty or end behind their text"
+OVERLAP = "spans that overlap another; a unit has one tag, so take one out"
+
+
+def tags_of_spans(
+    count: int, spans: Sequence[tuple[int, int, str]]
+) -> tuple[list[str], list[tuple[str, tuple[int, int, str]]]]:
+    """(count,) tags in IOB2 of *spans*, each the first unit, the one after the last, and its type;
+    and what is wrong with those that cannot be tags.
+
+    >>> tags_of_spans(3, [(0, 2, "PER"), (1, 3, "LOC")])[0]
+    ['B-PER', 'I-PER', 'O']
+    """
+    tags, wrong = [OUTSIDE] * count, []
+    for begin, behind, label in spans:
+        kind = "_".join(label.split())
+        if not 0 <= begin < behind <= count:
+            wrong.append((OUTSIDE_TEXT, (begin, behind, label)))
+        elif set(tags[begin:behind]) != {OUTSIDE}:
+            wrong.append((OVERLAP, (begin, behind, label)))
+        else:
+            tags[begin:behind] = [f"B-{kind}", *[f"I-{kind}"] * (behind - begin - 1)]
+    return tags, wrong
+
+
+def entities_of(tags: Sequence[str], behind: int) -> list[tuple[int, int, str]]:
+    """The start, the end and the type of each entity; *behind*: 1 for ends after the last unit."""
+    inventory = inventory_of(tuple(dict.fromkeys([OUTSIDE, *tags])))
+    numbers = np.array([inventory.names.index(tag) for tag in tags], dtype=int)
+    found = inventory.entities(numbers, np.arange(len(numbers)) == 0)
+    rows = zip(*(each.tolist() for each in found), strict=True)
+    return [(start, end + behind, inventory.types[kind]) for start, end, kind in rows]

@@ -254,22 +254,6 @@ def into_folder(folder: Path) -> None:
         (folder / name).rename(folder / "test" / name)
 
 
-def line_by_line(folder: Path) -> None:
-    """Texts in one file, labels in another."""
-    train = pd.read_csv(folder / TRAIN, dtype=str)
-    (folder / "train_text.txt").write_text("\n".join(train["title"]), encoding="utf-8")
-    (folder / "train_labels.txt").write_text("\n".join(train["topic"]), encoding="utf-8")
-    (folder / TRAIN).unlink()
-
-
-def side_by_side(folder: Path) -> None:
-    texts, topics = (
-        (folder / name).read_text(encoding="utf-8").splitlines()
-        for name in ("train_text.txt", "train_labels.txt")
-    )
-    save(folder, train=pd.DataFrame({"title": texts, "topic": topics}))
-
-
 def without_header(folder: Path) -> None:
     sample = pd.read_csv(folder / SAMPLE, dtype=str)
     sample.to_csv(folder / SAMPLE, header=False, index=False)
@@ -286,7 +270,6 @@ def of_ai_hub(folder: Path) -> None:
 
 FILES += [
     (in_parts, "", "Where they are one table, put them all into a folder test", into_folder),
-    (line_by_line, "", "write them side by side into train.csv", side_by_side),
     (
         without_header,
         "",

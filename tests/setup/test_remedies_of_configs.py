@@ -147,10 +147,10 @@ def unit_per_line(folder: Path) -> None:
 
 
 def spans_inside(folder: Path) -> None:
-    """As Doccano exports them: a list of spans in each row."""
+    """A list of spans in each row, whose ends are their last characters."""
     spans("11")(folder)
     train = pd.read_csv(folder / TRAIN, dtype=str)
-    told = train.assign(label=json.dumps([[0, 2, "PS"], [7, 11, "LC"]])).to_dict("records")
+    told = train.assign(label=json.dumps([[0, 1, "PS"], [7, 10, "LC"]])).to_dict("records")
     rows = [json.dumps({**row, "label": json.loads(row["label"])}) for row in told]
     (folder / "train.jsonl").write_text("\n".join(rows), encoding="utf-8")
     without(TRAIN, "train_spans.csv")(folder)

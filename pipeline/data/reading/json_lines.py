@@ -69,11 +69,23 @@ def parse_json(text: str) -> tuple[pd.DataFrame, Findings, list[str]]:
     content = _questions(content) or content
     if type(content) is list and content and all(type(each) is str for each in content):
         content = [Object([(TEXTS, each)]) for each in content]
+    if type(content) is list and content and all(map(_is_noted, content)):
+        content = [Object([(TEXTS, text), *fields]) for text, fields in content]
     rows: list[tuple[str, dict[str, Any]]] = []
     for number, item in enumerate(content if type(content) is list else [content], start=1):
         if (pairs := _checked(item, f"element {number}", found)) is not None:
             rows.append((f"element {number}", pairs))
     return _table(rows, text, found)
+
+
+def _is_noted(item: Any) -> bool:
+    """Whether *item* is a text with an object of what is known of it, as spaCy 2 was trained on."""
+    return (
+        type(item) is list
+        and len(item) == 2
+        and type(item[0]) is str
+        and isinstance(item[1], Object)
+    )
 
 
 def _by_columns(content: Object) -> list[Object]:

@@ -36,11 +36,49 @@ def parse_arrow(path: Path, name: str) -> tuple[pd.DataFrame, Findings, list[str
 def _parsed(table: Any) -> tuple[pd.DataFrame, Findings, list[str]]:
     found, notes = Findings(), Findings()
     columns = [_texts(column, found) for column in table.columns]
+    said = []
+    for place, names in _names_of_tags(table).items():
+        columns[place] = [_named(cell, names) for cell in columns[place]]
+        shown = ", ".join([f"{number} is {name}" for number, name in enumerate(names)][:3])
+        told = f"{table.column_names[place]!r}: numbers have the names that the file says"
+        said.append(f"{told} ({shown}{', …' if len(names) > 3 else ''})")
     for column, values in zip(table.column_names, columns, strict=True):
         _clean(values, column, notes)
     frame = pd.DataFrame(dict(enumerate(columns)), dtype=object)
     frame.columns = pd.Index(table.column_names, dtype=object)
-    return frame, found, notes.sentences()
+    return frame, found, [*said, *notes.sentences()]
+
+
+def _names_of_tags(table: Any) -> dict[int, list[str]]:
+    """Place of each column of lists of class numbers -> the names of the classes, as the library
+    `datasets` leaves them in a file (`ClassLabel`, in the schema's metadata)."""
+    given = (table.schema.metadata or {}).get(b"huggingface")
+    try:
+        features = json.loads(given)["info"]["features"] if given else {}
+    except (ValueError, KeyError, TypeError):  # another program's remark
+        return {}
+    found = {}
+    for place, name in enumerate(table.column_names):
+        feature = features
+        for part in name.split("."):
+            feature = feature.get(part) if isinstance(feature, dict) else None
+        inner = feature.get("feature") if isinstance(feature, dict) else feature
+        inner = inner[0] if isinstance(inner, list) and inner else inner
+        names = inner.get("names") if isinstance(inner, dict) else None
+        if isinstance(names, list) and feature is not inner:
+            found[place] = list(map(str, names))
+    return found
+
+
+def _named(cell: str, names: list[str]) -> str:
+    """The list of numbers in a *cell* as one of *names*; any other cell as it is."""
+    listed = json.loads(cell) if cell.startswith("[") else None
+    if not isinstance(listed, list):
+        return cell
+    named = [
+        names[each] if type(each) is int and 0 <= each < len(names) else each for each in listed
+    ]
+    return json.dumps(named, ensure_ascii=False)
 
 
 def parquet_columns(path: Path, name: str) -> list[str]:

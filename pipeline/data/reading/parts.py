@@ -5,6 +5,9 @@ Such a table is named by a path with a star where the number of each part stands
 A star alone stands for any name: `data/train/*.csv` is every csv file of that folder, by name.
 
 And several tables that are one file: `data/all.xlsx#train` is a sheet of a workbook.
+
+And files that have a line for each row: `train_{text,labels}.txt` is a table of two columns, read
+from train_text.txt and train_labels.txt.
 """
 
 import re
@@ -15,6 +18,7 @@ from pipeline.base import DataError
 
 STAR = "*"
 SHEET = re.compile(r"(?P<book>.+\.xlsx)#(?P<sheet>.+)", re.IGNORECASE)
+SIDES = re.compile(r"(?P<before>.*)\{(?P<names>[^{}]+)\}(?P<after>.*)")
 OF = re.compile(r"[-_]of[-_]0*(\d+)")
 """After the number of a part: how many there are."""
 
@@ -37,8 +41,25 @@ def is_pattern(path: Path) -> bool:
     return STAR in path.name and not path.exists()
 
 
+def sides_of(path: Path) -> dict[str, Path]:
+    """Column -> the file that has a line for each row, where *path* names several side by side.
+
+    >>> sides_of(Path("data/train_{text,labels}.txt"))["labels"]
+    PosixPath('data/train_labels.txt')
+    """
+    found = SIDES.fullmatch(path.name)
+    if found is None or path.exists():
+        return {}
+    return {
+        name: path.with_name(f"{found['before']}{name}{found['after']}")
+        for name in found["names"].split(",")
+    }
+
+
 def parts_of(path: Path) -> list[Path]:
     """The files that *path* names, in the order of their numbers: itself, where it has no star."""
+    if beside := sides_of(path):
+        return list(beside.values())
     if not is_pattern(path):
         return [path]
     there = list(path.parent.iterdir()) if path.parent.is_dir() else []
@@ -100,6 +121,46 @@ def grouped(names: Sequence[str]) -> dict[str, list[str]]:
         for pattern, parts in found.items()
         if len(parts) > 1 and (OF.search(pattern) or _follow(sorted(parts)))
     }
+
+
+LABELS = {"label", "labels", "y", "target", "targets", "class", "classes", "gold", "tag", "tags"}
+"""What a file with a line for each row is called that has its label."""
+
+
+def side_by_side(files: Sequence[Path]) -> dict[Path, list[Path]]:
+    """Pattern -> those of the text *files* that have a line for each row of one table: their names
+    differ in a word, one is called like labels, and they have as many lines; and a file that has
+    one of these words in its name in the same place, without a partner.
+    """
+    groups: dict[tuple[str, str], dict[str, Path]] = {}
+    for path in files:
+        for word in re.finditer(r"[^_.\- ]+", path.stem):
+            if path.suffix.lower() == ".txt":
+                key = (path.stem[: word.start()], f"{path.stem[word.end() :]}{path.suffix}")
+                groups.setdefault(key, {})[word[0]] = path
+    found = {
+        key: group
+        for key, group in groups.items()
+        if len(group) > 1 and LABELS & set(map(str.lower, group)) and _as_many(list(group.values()))
+    }
+    words = {(word, bool(key[0])) for key, group in found.items() for word in group}
+    paired = [path for group in found.values() for path in group.values()]
+    for key, group in groups.items():
+        (name, path), *others = group.items()
+        if not others and path not in paired and (name, bool(key[0])) in words:
+            found[key] = group
+    return {
+        path.with_name(f"{before}{{{','.join(group)}}}{after}"): list(group.values())
+        for (before, after), group in found.items()
+        for path in list(group.values())[:1]
+    }
+
+
+def _as_many(files: Sequence[Path]) -> bool:
+    """Whether all *files* have as many lines, and none has a tab in its first."""
+    contents = [path.read_bytes() for path in files]
+    counts = {content.removesuffix(b"\n").count(b"\n") for content in contents}
+    return len(counts) == 1 and not any(b"\t" in each.partition(b"\n")[0] for each in contents)
 
 
 def _follow(numbers: list[int]) -> bool:

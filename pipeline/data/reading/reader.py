@@ -37,7 +37,7 @@ from pipeline.data.reading.parquet import (
     parse_arrow,
     parse_parquet,
 )
-from pipeline.data.reading.parts import is_pattern, parts_of, sheet_of, whole
+from pipeline.data.reading.parts import is_pattern, parts_of, sheet_of, sides_of, whole
 from pipeline.data.reading.spreadsheet import parse_spreadsheet, spreadsheet_columns
 from pipeline.data.table import Findings
 from pipeline.problems.label_texts import NumberForm
@@ -176,6 +176,8 @@ def read(
                 for part in parts
             },
         )
+    if beside := sides_of(path):
+        return _side_by_side(beside, encoding, name, option)
     if holds_texts(path):
         frame, notes = read_texts(path, encoding, name, option)
         return Reading(frame=frame, notes=notes, header=list(frame.columns))
@@ -221,6 +223,24 @@ def with_points(frame: pd.DataFrame, numbers: Mapping[str, NumberForm]) -> pd.Da
         if column in frame.columns:
             frame[column] = frame[column].map(form.plain)
     return frame
+
+
+def _side_by_side(files: Mapping[str, Path], encoding: str, name: str, option: str) -> Reading:
+    """A column of the lines of each of the *files*; DataError where they have not as many."""
+    lines, notes = {}, []
+    for column, path in files.items():
+        _format(path, str(Path(name).with_name(path.name)))
+        text, told = decode(_bytes(path, path.name), encoding, path.name, option)
+        lines[column] = text.replace("\r\n", "\n").removesuffix("\n").split("\n")
+        notes += told
+    counts = {column: len(each) for column, each in lines.items()}
+    if len(set(counts.values())) > 1:
+        shown = ", ".join(f"{files[column].name} {count:,}" for column, count in counts.items())
+        raise DataError(
+            f"{name} is read line by line, and its files have not as many lines: {shown}. Take "
+            "them anew from where they came, or write the rows side by side into a csv"
+        )
+    return Reading(pd.DataFrame(lines, dtype=object), notes, list(lines))
 
 
 def _together(name: str, parts: Mapping[str, Reading]) -> Reading:
@@ -269,6 +289,8 @@ def found_encoding(path: Path) -> str | None:
 def column_names(path: Path, encoding: str = "utf-8") -> list[str]:
     """The columns of a file, where it can be from its first lines only; DataError where they
     cannot be read."""
+    if beside := sides_of(path):
+        return list(beside)
     path = whole(path, path.name)[0]
     if holds_texts(path):
         return columns_of_texts(path)

@@ -17,7 +17,7 @@ from pipeline.data.reading.packed import (
     members,
     names_in,
 )
-from pipeline.data.reading.parts import OF, grouped, is_there, parts_of, sheet_of
+from pipeline.data.reading.parts import OF, grouped, is_there, parts_of, sheet_of, side_by_side
 from pipeline.data.reading.reader import CLOSED, FORMATS, column_names, is_table
 from pipeline.data.reading.spreadsheet import sheets_of
 from pipeline.data.tables import ROW_NUMBER
@@ -130,6 +130,9 @@ def _tables_of(
             told = f"{len(names)} files that are one table, from {names[0]} to {names[-1]}."
             said[folder / pattern] = [told]
             there = [path for path in there if path not in together] + [folder / pattern]
+    for path, beside in side_by_side([path for path in there if role_of(path)]).items():
+        said[path] = [f"A line of each is a row: {', '.join(each.name for each in beside)}."]
+        there = [each for each in there if each not in beside] + [path]
     return sorted(there), said
 
 
@@ -259,9 +262,6 @@ def _together(role: str, files: Sequence[Path], seen: Looked) -> str:
         return ""
     if _are_parts(files, seen.overrides):
         return f". Where they are one table, put them all into a folder {role}"
-    lines = all(path.suffix.lower() == ".txt" for path in files)
-    if lines and all(len(_columns(path, seen.overrides)) == 1 for path in files):
-        return f". Where a row has a line in each, write them side by side into {role}.csv"
     return ""
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 from pipeline.base import Competition
 from pipeline.base.config import ColumnsConfig, TaskConfig, Unit
 from pipeline.data import Table, Tables
+from pipeline.data.labels import spans_in
 from pipeline.data.units import documents, list_in, tags_in
 from pipeline.metrics.registry import fitting, suggested
 from pipeline.problems.entities import OUTSIDE, TAG
@@ -39,6 +40,8 @@ class Tagged:
     texts: str
     unit: Unit
     space_after: str | None
+    spans: bool = False
+    """Whether the cells of *target* list spans of the text."""
 
 
 def find_tags(
@@ -55,8 +58,13 @@ def find_tags(
     rows = train.iloc[:LOOKED_AT]
     given = [name for name in overrides.targets if name in train.columns]
     in_both = [name for name in shared if all(_tags(cell) for cell in rows[name].tolist())]
+    in_both += [name for name in shared if any(spans_in(cell) for cell in rows[name].tolist())]
     for target in given or [*sorted(only_train, key=target_rank), *in_both]:
         cells = rows[target].tolist()
+        if texts := _text_of_spans(cells, rows, overrides.texts or shared):
+            return Tagged(
+                target=target, texts=texts, unit="character", space_after=None, spans=True
+            )
         lists = _lists(cells)
         if not lists and not all(IOB.fullmatch(cell.strip()) for cell in cells):
             continue
@@ -68,6 +76,26 @@ def find_tags(
                 spaces = [name for name in shared if name != texts and _flags(rows[name], lengths)]
                 space_after = spaces[0] if spaces and unit == "given" else None
                 return Tagged(target=target, texts=texts, unit=unit, space_after=space_after)
+    return None
+
+
+def _text_of_spans(cells: Sequence[str], rows: pd.DataFrame, texts: Sequence[str]) -> str | None:
+    """Which of the *texts* the *cells* list spans of: they lie in it, and neither begin nor end
+    within its words; None where they are no spans, or of none."""
+    found = [spans_in(cell) for cell in cells]
+    if not any(found) or any(each is None for each in found):
+        return None
+    for name in texts:
+        own = [
+            (text, start, end)
+            for text, spans in zip(rows[name].tolist(), found, strict=True)
+            for start, end, _ in spans or []
+        ]
+        cut = [text[end - 1 : end + 1].isalnum() and text[end : end + 1] for text, _, end in own]
+        foreign = any(ord(each) > 0x2E7F for text, _, _ in own for each in text)
+        inside = all(0 <= start < end <= len(text) for text, start, end in own)
+        if inside and (foreign or sum(map(bool, cut)) <= len(cut) / 2):
+            return name
     return None
 
 
@@ -104,10 +132,14 @@ def tag_columns(
     told = {
         "given": f"Lists as long as those of {tagged.target!r}.",
         "word": f"As many words as {tagged.target!r} has tags.",
-        "character": f"As many characters as {tagged.target!r} has tags.",
+        "character": f"The spans in {tagged.target!r} lie in it."
+        if tagged.spans
+        else f"As many characters as {tagged.target!r} has tags.",
     }
     choices.because("columns.texts", told[tagged.unit])
-    choices.because("columns.targets", f"A tag for each of {tagged.texts!r} of a row.")
+    spans = f"Spans of {tagged.texts!r}, by their characters: they become tags."
+    plain = f"A tag for each of {tagged.texts!r} of a row."
+    choices.because("columns.targets", spans if tagged.spans else plain)
     if tagged.unit != "given":
         choices.because("columns.unit", told[tagged.unit])
     if tagged.space_after:
@@ -136,7 +168,12 @@ def tag_task(
     labelled: Sequence[pd.DataFrame], tagged: Tagged, overrides: Overrides, choices: Choices
 ) -> TaskConfig:
     """What is predicted: O, then the tags of each type."""
-    seen = {tag for frame in labelled for cell in frame[tagged.target] for tag in tags_in(cell)}
+    cells = [cell for frame in labelled for cell in frame[tagged.target]]
+    if tagged.spans:
+        labels = {"_".join(span[2].split()) for cell in cells for span in spans_in(cell) or []}
+        seen = {f"{begin}-{label}" for label in labels for begin in "BI"}
+    else:
+        seen = {tag for cell in cells for tag in tags_in(cell)}
     seen.add(OUTSIDE)
     kinds = sorted(seen - {OUTSIDE}, key=lambda tag: (tag[2:], tag) if tag[1:2] == "-" else (tag,))
     choices.because("task.problem", f"{tagged.target!r} has a tag for every unit of a text.")

@@ -7,6 +7,8 @@ from datetime import datetime
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from openpyxl import Workbook
 
@@ -170,3 +172,21 @@ def test_a_file_is_looked_through_as_often_for_a_thousand_rows_as_for_one():
         assert len(parse_jsonl(text)[0]) == rows
         scans.append(text.scans)
     assert scans[0] == scans[1]
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_numbers_of_tags_in_parquet_have_the_names_that_the_file_says(tmp_path, older):
+    classes = {"names": ["O", "B-PER", "I-PER"], "_type": "ClassLabel"}
+    tags = [classes] if older else {"feature": classes, "_type": "Sequence"}
+    features = {"ner_tags": tags, "label": classes, "tokens": [{"dtype": "string"}]}
+    table = pa.table({"tokens": [["Ann", "B"], []], "ner_tags": [[1, 2], []], "label": [1, 0]})
+    noted = {"huggingface": json.dumps({"info": {"features": features}})}
+    pq.write_table(table.replace_schema_metadata(noted), tmp_path / "train.parquet")
+    found = read(tmp_path / "train.parquet")
+    assert found.frame["ner_tags"].tolist() == ['["B-PER", "I-PER"]', "[]"]
+    assert found.frame["label"].tolist() == ["1", "0"]
+    assert any("0 is O, 1 is B-PER, 2 is I-PER" in note for note in found.notes)
+    for other in ("no json", json.dumps({"info": None})):
+        noted = {"huggingface": other}
+        pq.write_table(table.replace_schema_metadata(noted), tmp_path / "other.parquet")
+        assert read(tmp_path / "other.parquet").frame["ner_tags"].tolist() == ["[1, 2]", "[]"]
