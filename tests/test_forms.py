@@ -350,34 +350,6 @@ def test_whole_numbers_with_a_fraction_are_written_as_the_sample_has_them(tmp_pa
     assert "no class of train" not in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    ("form", "mended", "said"),
-    [
-        ("{:.2f}", lambda text: text.replace(",", "."), "with a comma for the point"),
-        pytest.param(
-            "{:.0f}%",
-            lambda text: text.removesuffix("%"),
-            "with a percent sign",
-            marks=pytest.mark.nightly,
-        ),
-    ],
-)
-def test_numbers_in_another_form_are_refused_and_the_remedy_works(
-    tmp_path, capsys, form, mended, said
-):
-    folder = tmp_path / "data"
-    train, test, sample = competition(folder)
-    train["topic"] = [form.format(row + row / 100).replace(".", ",") for row in range(60)]
-    sample["topic"] = train["topic"][0]
-    save(folder, train=train, test=test, sample_submission=sample)
-    message = refusal(tmp_path, folder, capsys)
-    assert said in message
-    assert "in the training file and the sample submission" in message
-    train["topic"], sample["topic"] = train["topic"].map(mended), sample["topic"].map(mended)
-    save(folder, train=train, sample_submission=sample)
-    assert len(submission(tmp_path, folder, "--problem", "regression")) == 13
-
-
 def test_a_test_file_with_labels_lends_none_of_their_forms_to_the_model(tmp_path, capsys):
     folder = tmp_path / "data"
     train, test, _ = competition(folder)

@@ -153,6 +153,44 @@ def test_probabilities_in_percent_are_a_hundred_times_as_large(tmp_path):
     assert all(sum(row) == pytest.approx(100, abs=0.01) for row in values)
 
 
+# What test has where labels would be, and samples that show nothing.
+
+
+def test_an_empty_column_of_the_sample_for_one_of_two_words_gets_words(tmp_path):
+    folder = tmp_path / "data"
+    train, test, sample = competition(folder)
+    train["topic"] = train["topic"].replace("state", "art")
+    save(folder, train=train, test=test, sample_submission=sample.assign(topic=""))
+    lines = submission(tmp_path, folder)
+    assert [line[1] for line in lines[1:]] == ["money", "art", "art"] * 4
+
+
+def test_the_label_in_words_is_no_feature_where_test_has_a_mark_for_it(tmp_path, capsys):
+    folder = tmp_path / "data"
+    train, test, _ = competition(folder)
+    train["label"] = train["topic"].factorize()[0].astype(str)
+    train = train.rename(columns={"topic": "label_text"})
+    save(folder, train=train, test=test.assign(label_text="unknown", label="-1"))
+    assert run(init.main, [str(folder), "--root", str(tmp_path), "--name", "topics"]) == 0
+    config = read_section(Competition, tmp_path / "configs" / "topics.yaml")
+    assert config.columns.features == []
+    assert config.columns.targets == ["label"]
+    assert "The label in another form: label_text" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_word_in_every_row_of_test_stands_for_the_numbers_to_predict(tmp_path):
+    folder = tmp_path / "data"
+    train, test, _ = competition(folder)
+    for place, name in enumerate(("anger", "joy")):
+        train[name] = [str((row >> place) % 2) for row in range(60)]
+    train = train.drop(columns="topic")
+    save(folder, train=train, test=test.assign(anger="NONE", joy="NONE"))
+    assert run(init.main, [str(folder), "--root", str(tmp_path), "--name", "topics"]) == 0
+    config = read_section(Competition, tmp_path / "configs" / "topics.yaml")
+    assert config.columns.targets == ["anger", "joy"]
+    assert config.task.problem == "multilabel"
+
+
 # Several files that are one table; a file or a folder for each class.
 
 

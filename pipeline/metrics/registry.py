@@ -171,6 +171,7 @@ METRICS: dict[str, Record] = {
         bounds=UP_TO_ONE,
         usual_for={
             "two classes, a class is shown": "The sample submission shows classes.",
+            "two words, an empty column is shown": "The sample has a column for one of two words.",
             "labels in a cell": "Labels are written, not chances.",
         },
         place={"multilabel": 2},

@@ -170,6 +170,8 @@ class Binary(OneClass, YesOrNo):
             return "two classes, a class is shown"
         if clues.shown:
             return "two classes, probabilities are shown"
+        if clues.shown_columns and not all(map(is_number, classes)):
+            return "two words, an empty column is shown"
         return "two classes, nothing is shown"
 
     def form(self, task: Task, targets: Sequence[str], needs: str, sample: Sample) -> Form:

@@ -254,6 +254,24 @@ def into_folder(folder: Path) -> None:
         (folder / name).rename(folder / "test" / name)
 
 
+def line_by_line(folder: Path) -> None:
+    """Fields in one file, labels in another, as WiC has them."""
+    train = pd.read_csv(folder / TRAIN, dtype=str)
+    lines = train["id"] + "\t" + train["title"]
+    (folder / "train.data.txt").write_text("\n".join(lines), encoding="utf-8")
+    (folder / "train.gold.txt").write_text("\n".join(train["topic"]), encoding="utf-8")
+    (folder / TRAIN).unlink()
+
+
+def beside_each_other(folder: Path) -> None:
+    rows = [
+        (folder / name).read_text(encoding="utf-8").splitlines()
+        for name in ("train.data.txt", "train.gold.txt")
+    ]
+    cells = [[*line.split("\t"), topic] for line, topic in zip(*rows, strict=True)]
+    save(folder, train=pd.DataFrame(cells, columns=["id", "title", "topic"]))
+
+
 def without_header(folder: Path) -> None:
     sample = pd.read_csv(folder / SAMPLE, dtype=str)
     sample.to_csv(folder / SAMPLE, header=False, index=False)
@@ -269,6 +287,7 @@ def of_ai_hub(folder: Path) -> None:
 
 
 FILES += [
+    (line_by_line, "", "write them side by side into train.csv", beside_each_other),
     (in_parts, "", "Where they are one table, put them all into a folder test", into_folder),
     (
         without_header,

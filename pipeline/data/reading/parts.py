@@ -123,7 +123,7 @@ def grouped(names: Sequence[str]) -> dict[str, list[str]]:
     }
 
 
-LABELS = {"label", "labels", "y", "target", "targets", "class", "classes", "gold", "tag", "tags"}
+GOLD = re.compile("labels?|y|targets?|class(es)?|gold|tags?", re.IGNORECASE)
 """What a file with a line for each row is called that has its label."""
 
 
@@ -141,7 +141,7 @@ def side_by_side(files: Sequence[Path]) -> dict[Path, list[Path]]:
     found = {
         key: group
         for key, group in groups.items()
-        if len(group) > 1 and LABELS & set(map(str.lower, group)) and _as_many(list(group.values()))
+        if len(group) > 1 and any(map(GOLD.fullmatch, group)) and _as_many(list(group.values()))
     }
     words = {(word, bool(key[0])) for key, group in found.items() for word in group}
     paired = [path for group in found.values() for path in group.values()]

@@ -18,7 +18,6 @@ from pipeline.data.labels import labelled_rows, one_hot
 from pipeline.data.reading.packed import FILE_NAME
 from pipeline.data.sample import index_columns
 from pipeline.data.table import called_alike
-from pipeline.problems.label_texts import canonical
 from pipeline.problems.registry import problem_of
 from pipeline.setup.detection.choices import Choices, Overrides
 from pipeline.setup.detection.columns import find_groups, find_id, find_strata, pairs_of
@@ -34,11 +33,11 @@ from pipeline.setup.detection.inputs import find_entities, find_inputs, opened, 
 from pipeline.setup.detection.joins import find_joins, refuse_spans, spelled, wide_sample
 from pipeline.setup.detection.joins import widened as with_joins
 from pipeline.setup.detection.names import (
-    TARGETS,
     ask_bare_sample,
     ask_names,
     plain_words,
-    target_rank,
+    unseen,
+    valued,
 )
 from pipeline.setup.detection.profile import Profile, find_numbers, profile_of, profiles_of
 from pipeline.setup.detection.spans import Spanned, find_spans, span_columns, span_task
@@ -107,19 +106,8 @@ class Seen:
 
     @property
     def in_test(self) -> list[str]:
-        """The columns of test, without those that are empty in every row."""
-        return [
-            str(name)
-            for name in self.test.columns
-            if self.test[name].str.strip().any() and not self._placeholder(str(name))
-        ]
-
-    def _placeholder(self, name: str) -> bool:
-        """Whether test has one value everywhere that train never has, where labels would be."""
-        if target_rank(name) > len(TARGETS) or name not in self.profiles:
-            return False
-        values = {canonical(text) for text in pd.unique(self.test[name])}
-        return len(values) == 1 and not values & set(map(canonical, self.profiles[name].values))
+        """The columns of test, without those that are empty or a mark in every row."""
+        return valued(self.profiles, self.test)
 
 
 def detect(folder: Path, overrides: Overrides, spell: Callable[[Path], str]) -> Detected:
@@ -313,7 +301,12 @@ def _columns(
     if own and own.natural and not any(each.sentence_like for each in shared.values()):
         shared = {id_column: own, **shared}  # rows are named by their texts
     known = [name for name in targets if name in seen.in_test]
-    forms = [name for name in shared if other_form(seen.train, seen.profiles, name, known)]
+    marks = {name: targets for name in shared if unseen(seen.profiles, seen.test, name)}
+    forms = [
+        name
+        for name in shared
+        if other_form(seen.train, seen.profiles, name, marks.get(name, known))
+    ]
     shared = {name: profile for name, profile in shared.items() if name not in forms}
     entities = find_entities(seen.train, shared, choices)
     places = [place for each in entities for place in (each.start, each.end)]

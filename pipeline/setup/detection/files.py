@@ -225,8 +225,8 @@ def _choose(role: str, seen: Looked, choices: Choices) -> Path | None:
         plain = [path for path in candidates if {"sample", "format"} & set(words(_stem(path)))]
     best = plain or candidates
     if len(best) == 1:
-        others = [path.name for path in candidates if path != best[0]]
-        also = f", rather than {', '.join(others)}" if others else ""
+        others = ", ".join(path.name for path in candidates if path != best[0])
+        also = f", rather than {others}" if others else ""
         choices.because(f"data.{_key(role)}", f"By its name{also}.")
         return best[0]
     if best and role != "sample":
@@ -237,9 +237,8 @@ def _choose(role: str, seen: Looked, choices: Choices) -> Path | None:
             choices.because(f"data.{role}", f"It names the rows; {rest} stands beside it.")
             return main
     if best:
-        names = [path.name for path in best]
         told = f"{len(best)} files could be it{_together(role, best, seen)}"
-        choices.ask(f"--{role} FILE", told, names)
+        choices.ask(f"--{role} FILE", told, [path.name for path in best])
     elif role == "sample":
         choices.because("data.sample_submission", "No file is called like one.")
     elif len(texts := [path for path in seen.texts if role_of(path) == role]) == 1:
@@ -262,7 +261,8 @@ def _together(role: str, files: Sequence[Path], seen: Looked) -> str:
         return ""
     if _are_parts(files, seen.overrides):
         return f". Where they are one table, put them all into a folder {role}"
-    return ""
+    lines = all(path.suffix == ".txt" for path in files)
+    return f". Where a row has a line in each, write them side by side into {role}.csv" * lines
 
 
 MOST_NAMED = 4

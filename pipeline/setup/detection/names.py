@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.problems.label_texts import is_number
+from pipeline.problems.label_texts import canonical, is_number
 from pipeline.setup.detection.choices import Choices, Overrides
 from pipeline.setup.detection.profile import Profile, profiles_of
 
@@ -123,6 +123,27 @@ LINES = {".csv", ".tsv", ".txt"}
 LONG = 4
 """Words from which a name is a sentence."""
 KNOWN = TEXTS | (IDS - {"no"}) | {name for names in TARGETS for name in names}
+
+
+def valued(train: Mapping[str, Profile], test: pd.DataFrame) -> list[str]:
+    """The columns of *test* without those that are empty in every row, or have a mark in all where
+    labels would be: by their names; or, where test lacks no column of *train*, a word for numbers.
+    """
+    filled = [str(name) for name in test.columns if test[name].str.strip().any()]
+    marks = [name for name in filled if unseen(train, test, name)]
+    labels = [name for name in marks if target_rank(name) <= len(TARGETS)]
+    if not labels and set(train) <= set(filled):
+        labels = [
+            name for name in marks if train[name].numeric and not is_number(test[name].iloc[0])
+        ]
+    return [name for name in filled if name not in labels]
+
+
+def unseen(train: Mapping[str, Profile], test: pd.DataFrame, name: str) -> bool:
+    """Whether the column *name* has one value everywhere in *test* that *train* never has."""
+    values = {canonical(text) for text in pd.unique(test[name])}
+    known = train[name].values if name in train else []
+    return bool(known) and len(values) == 1 and not values & set(map(canonical, known))
 
 
 def ask_names(frames: Mapping[Path, pd.DataFrame], overrides: Overrides, choices: Choices) -> None:

@@ -51,7 +51,8 @@ def answers_of(sample: pd.DataFrame | None, id_column: str) -> Answers:
         return Answers()
     kept = {id_column_of(sample, id_column), *index_columns(sample)}
     columns = [str(name) for name in sample.columns if name not in kept]
-    values = {name: [str(text) for text in pd.unique(sample[name])[:50]] for name in columns}
+    shown = {name: map(str, pd.unique(sample[name])[:50]) for name in columns}
+    values = {name: [text for text in texts if text.strip()] for name, texts in shown.items()}
     return Answers(columns=columns, values=values)
 
 

@@ -226,7 +226,9 @@ def find_classes(
         return []
     if overrides.classes:
         return _given_classes(overrides.classes, target, choices)
-    if listed := [name for name, texts in answers.values.items() if all(map(numbers_in, texts))]:
+    if listed := [
+        name for name, texts in answers.values.items() if texts and all(map(numbers_in, texts))
+    ]:
         choices.ask(
             "--classes A B C …",
             f"the sample submission lists a probability per class in {listed[0]!r}; name the "
