@@ -78,18 +78,36 @@ def pinned(names: list[str]) -> list[str]:
     What is not installed here is left out: it is not needed here.
     """
     found: dict[str, str] = {}
-    waiting = list(names)
+    waiting, seen = list(names), set()
     while waiting:
-        name = _plain(waiting.pop())
-        if name in found:
+        asked = waiting.pop()
+        name, extras = _plain(asked), _extras(asked)
+        if (name, extras) in seen:
             continue
+        seen.add((name, extras))
         try:
             package = distribution(name)
         except PackageNotFoundError:
             continue
         found[name] = package.version.partition("+")[0]
-        waiting += [each for each in package.requires or [] if "extra ==" not in each]
+        waiting += [each for each in package.requires or [] if _is_asked(each, extras)]
     return sorted(f"{name}=={version}" for name, version in found.items())
+
+
+def _extras(requirement: str) -> frozenset[str]:
+    """Those that *requirement* asks for.
+
+    >>> sorted(_extras("jsonargparse[signatures,urls]>=4; python_version > '3'")), len(_extras("a"))
+    (['signatures', 'urls'], 0)
+    """
+    found = re.match(r"\s*[\w.-]+\s*\[([^\]]*)\]", requirement)
+    return frozenset(map(_plain, found[1].split(","))) if found else frozenset()
+
+
+def _is_asked(requirement: str, extras: frozenset[str]) -> bool:
+    """Whether a package that was asked for with these *extras* needs it."""
+    of = re.findall(r"extra\s*==\s*[\"']([^\"']+)", requirement)
+    return not of or bool({*map(_plain, of)} & extras)
 
 
 def _plain(requirement: str) -> str:
