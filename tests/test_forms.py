@@ -350,6 +350,21 @@ def test_whole_numbers_with_a_fraction_are_written_as_the_sample_has_them(tmp_pa
     assert "no class of train" not in capsys.readouterr().out
 
 
+def test_a_metric_that_takes_classes_only_is_refused_before_anything_is_trained(tmp_path, capsys):
+    folder = tmp_path / "data"
+    train, test, sample = competition(folder)
+    train["topic"] = train["topic"].replace("state", "art")
+    save(folder, train=train, test=test, sample_submission=sample)
+    metric = ["--metric", "sklearn.metrics:matthews_corrcoef"]
+    message = refusal(tmp_path, folder, capsys, *metric)
+    assert "put a function around it that decides" in message
+    own = (
+        "import sklearn.metrics as m\ndef mcc(y, p):\n    return m.matthews_corrcoef(y, p >= 0.5)\n"
+    )
+    (tmp_path / "own_mcc.py").write_text(own)
+    assert len(submission(tmp_path, folder, "--metric", "own_mcc:mcc")) == 13
+
+
 def test_a_test_file_with_labels_lends_none_of_their_forms_to_the_model(tmp_path, capsys):
     folder = tmp_path / "data"
     train, test, _ = competition(folder)

@@ -30,7 +30,7 @@ from unicodedata import normalize
 import numpy as np
 
 from pipeline import __version__
-from pipeline.base import ArtifactError, Competition, DataError, raise_if, read_json
+from pipeline.base import ArtifactError, Competition, DataError, UsageError, raise_if, read_json
 from pipeline.base.files import commit_bytes, commit_json, commit_text, sha256
 from pipeline.base.leases import lease
 from pipeline.base.paths import safe_name
@@ -310,10 +310,19 @@ def try_submission(competition: Competition, tables: Tables, metric: Metric) -> 
 
 
 def _try_metric(metric: Metric, targets: np.ndarray, columns: int) -> None:
-    """Call it once; that nearly right predictions have no score is no error."""
+    """Call it once; that nearly right predictions have no score is no error. UsageError where it
+    raises one: most often it takes classes, and gets numbers."""
     right = problem_of(metric.problem).expand(np.asarray(targets), columns)
-    with contextlib.suppress(MetricError):
+    try:
         metric.score(targets, 0.8 * right + 0.1)
+    except MetricError as error:
+        if "it raised " not in str(error):
+            return
+        raise UsageError(
+            f"{error}. It gets predictions as they are: numbers, or probabilities. Where it takes "
+            "classes, put a function around it that decides, and name that one: "
+            "def metric(y_true, y_pred): return f(y_true, y_pred >= 0.5) (docs/metrics.md)"
+        ) from error
 
 
 # What a file was computed by, and from.

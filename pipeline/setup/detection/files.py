@@ -62,7 +62,7 @@ class Files:
 def find_files(folder: Path, overrides: Overrides, choices: Choices) -> Files:
     """Find train, test, sample submission and dev files; UsageError where it takes a flag."""
     if not folder.is_dir():
-        raise UsageError(f"there is no folder {folder}; expected one with train and test files")
+        raise UsageError(f"there is no folder {folder}; give the one that has train and test files")
     there, parts = _tables_of(folder, overrides)
     folders = [path for path in sorted(folder.iterdir()) if _of_texts(path)]
     given = _given(folder, overrides)
