@@ -90,7 +90,7 @@ def _moments(evidence: Evidence, rows: np.ndarray) -> Moments:
 def _pulled(
     moments: Moments, columns: np.ndarray, common: Blend, strength: float, level: np.ndarray
 ) -> Blend:
-    """Least squares on one slice, pulled towards the *common* weights and intercept.
+    """Least squares on one slice, pulled towards the *common* weights, which have no intercept.
 
     *level* (k,) is taken off the intercept: see `label_level`.
     """
@@ -99,8 +99,7 @@ def _pulled(
     held = members + strength * unit * np.eye(len(members))
     weights = common.weights + np.linalg.solve(held, toward - members @ common.weights)
     unbiased = moments.mean[:, -1] - level - moments.mean[:, :-1] @ weights
-    free = 1 / (1 + strength)
-    return Blend(weights, free * unbiased + (1 - free) * common.intercept)
+    return Blend(weights, 1 / (1 + strength) * unbiased)
 
 
 slices = tuned("slices", sliced, 0)

@@ -54,6 +54,15 @@ def test_a_weak_member_that_stays_near_the_mean_is_left_alone_and_a_narrow_one_i
     assert find_scale(evidence, FOLDS).moved.tolist() == [False, True]
 
 
+@pytest.mark.parametrize(("far", "moved"), [(0.7, False), (1.4, True)])
+def test_a_member_a_standard_deviation_away_is_on_another_scale(far, moved):
+    truth = truth_of("regression", 400, 1)
+    one, other = (member("regression", truth, 0.5, seed) for seed in (1, 2))
+    away = other - other.mean() + truth.mean() + far * truth.std()
+    evidence = gather("regression", "rmse", [one, away], truth)
+    assert find_scale(evidence, FOLDS).moved.tolist() == [False, moved]
+
+
 def test_a_constant_member_is_left_alone():
     evidence, _ = off_scale()
     constant = gather(

@@ -41,6 +41,16 @@ def test_the_strongest_pull_gives_the_common_weights():
         np.testing.assert_allclose(blend.weights, common, atol=2e-3)
 
 
+def test_with_little_pull_a_slice_has_the_level_of_its_truth():
+    evidence = two_experts()
+    high = gather("regression", "rmse", [each + 0.9 for each in evidence.oof], evidence.truth)
+    rows, free = high.rows(FOLDS), sliced(high, FOLDS)[-1]
+    for place, blend in free.own.items():
+        here = rows[high.facts.slices[rows] == place]
+        found = blend.of([each[here] for each in high.oof])
+        np.testing.assert_allclose(found.mean(), high.truth[here].mean(), atol=0.05)
+
+
 def test_rows_of_no_slice_get_the_common_weights():
     evidence = two_experts()
     blend = slices(evidence, FOLDS)
