@@ -11,6 +11,7 @@ Facts are filled in. Judgements are yours: they are left as questions.
 import importlib.util
 import json
 import re
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from pathlib import Path
@@ -126,7 +127,9 @@ def _figures(folder: Path) -> "Drawn":
             drawn[known] = f"figures/figure-{len(drawn) + 1}.png"
             options = {"dpi": 160, "facecolor": "white", "metadata": {"Software": None}}
             write = partial(chart.figure.savefig, format="png", **options)
-            commit(folder / drawn[known], write)
+            with warnings.catch_warnings():  # of letters that no font here has
+                warnings.simplefilter("ignore", UserWarning)
+                commit(folder / drawn[known], write)
         return drawn[known]
 
     return draw

@@ -38,3 +38,13 @@ def test_any_sign_is_left_alone_where_the_encoding_has_it():
     page(stream).print("3 × 2 ± 1 → 안녕")
     stream.seek(0)
     assert stream.read() == "3 × 2 ± 1 → 안녕\n"
+
+
+def test_a_font_with_hangul_is_taken_where_one_is_here(monkeypatch):
+    from pipeline.report.drawn import charts
+
+    for here, taken in ((["Arial", "NanumGothic", "Noto Sans KR"], ["Noto Sans KR"]), ([], [])):
+        monkeypatch.setattr(charts.font_manager, "get_font_names", lambda here=here: here)
+        charts._families.cache_clear()
+        assert charts._families()[1:] == taken
+    charts._families.cache_clear()

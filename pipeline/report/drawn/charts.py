@@ -10,11 +10,13 @@ import io
 import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from markupsafe import Markup
+from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, PercentFormatter
@@ -51,6 +53,15 @@ STYLE: Any = {
     "svg.hashsalt": "foldstack",
     "text.parse_math": False,  # a name with two dollar signs is a name, no formula
 }
+ASIAN = (
+    "Noto Sans KR",
+    "Noto Sans CJK KR",
+    "Noto Sans CJK JP",  # the one face that matplotlib sees of a file with all of them
+    "NanumGothic",
+    "Malgun Gothic",
+    "Apple SD Gothic Neo",
+)
+"""Fonts with Hangul, for drawings that are pictures: a browser has its own."""
 WIDTH = 4.9
 """Inches: as wide as a phone, so that letters keep their size there."""
 LETTER, MARK = 0.085, 0.6
@@ -71,7 +82,7 @@ def chart(
 
     *words* are the texts in it that another language says otherwise.
     """
-    with warnings.catch_warnings(), mpl.rc_context(STYLE):
+    with warnings.catch_warnings(), mpl.rc_context(STYLE | {"font.family": _families()}):
         warnings.simplefilter("ignore", UserWarning)  # letters its fonts lack; the browser has them
         figure = Figure(figsize=(WIDTH, height), layout="constrained")
         tips = draw(figure.subplots())
@@ -81,6 +92,13 @@ def chart(
     svg = _inline(stream.getvalue(), name, title)
     ours = [each for each in words if each]
     return Chart(title=title, svg=svg, tips=tips, says=says, words=ours, figure=figure)
+
+
+@cache
+def _families() -> list[str]:
+    """The usual font, and for letters that it lacks one of `ASIAN` that is here."""
+    here = set(font_manager.get_font_names())
+    return [*mpl.rcParams["font.family"], *[each for each in ASIAN if each in here][:1]]
 
 
 def _inline(svg: str, name: str, title: str) -> Markup:
