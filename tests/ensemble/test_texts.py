@@ -111,6 +111,15 @@ def test_the_best_candidates_of_a_member_are_its_first_ones(truth, sets):
         assert pool.texts[pool.first[place]].tolist() == own[0].best.tolist()
 
 
+def test_rows_are_told_as_they_are_done_and_a_text_of_nothing_has_a_length(truth, sets):
+    done: list[int] = []
+    empty = Candidates([["", each] for each in truth], [[-1.0, -2.0] for _ in truth])
+    pool = pooled([*sets, [empty]], SCORE, done.append)
+    assert done == [*range(1, ROWS + 1)]
+    assert pool.longer[list(pool.texts).index("")] == 0
+    assert np.isfinite(pool.longer).all()
+
+
 def test_a_row_has_no_more_candidates_than_are_compared():
     many = Candidates([[f"text {number}" for number in range(MOST + 9)]], [[-1.0] * (MOST + 9)])
     last = Candidates([["the last"]], [[NAN]])
