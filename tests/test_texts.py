@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -141,9 +142,20 @@ def test_lines_that_are_not_as_written_are_found(place, capsys, harm):
         lines.write_text(lines.read_text(encoding="utf-8").replace("lives", "dwells"), "utf-8")
     assert run(cv.main, [*asking(place), "--model", "nearest"]) != 0
     said = "has changed since it was written" if harm == "changed" else "is missing"
-    assert f"fold-1-test.jsonl {said}" in capsys.readouterr().err
+    message = capsys.readouterr().err
+    assert f"fold-1-test.jsonl {said}" in message
+    assert "python -m pipeline.doctor says how to mend it" in message
     assert run(doctor.main, asking(place)) == 5
-    assert "fold-1-test.jsonl" in capsys.readouterr().out
+    advice = " ".join(capsys.readouterr().out.split())
+    assert "fold-1-test.jsonl" in advice
+    remedy = re.search(
+        r"or delete (\S+) and (\S+), then run: python -m pipeline\.cv (.+?) \(", advice
+    )
+    assert remedy is not None
+    for name in remedy.groups()[:2]:
+        lines.with_name(Path(name).name).unlink()
+    assert run(cv.main, remedy[3].split()) == 0
+    assert run(doctor.main, asking(place)) == 0
 
 
 def test_folds_and_doctor_look_at_it(made, capsys):
@@ -437,7 +449,16 @@ def test_one_answer_of_each_row_in_a_csv_is_enough_and_every_row_is_asked_for(ma
     (mate / "broken.jsonl").write_text('{"id": "0", "candidates": [{"text": 3}]}\n', "utf-8")
     config = ["--config", "configs/facts.yaml"]
     assert run(team.main, ["add", "broken.jsonl", "--name", "x", *config]) == 3
-    assert "broken.jsonl, row 1: a candidate that is not as" in capsys.readouterr().err
+    message = capsys.readouterr().err
+    assert "broken.jsonl, row 1: a candidate that is not as" in message
+    expected = message.partition("expected: ")[2].partition(", …]")[0].replace("or null", "")
+    shown = json.loads(f"{expected}]}}")["candidates"][0]  # the form that is shown is taken
+    with (mate / "broken.jsonl").open("w", encoding="utf-8") as stream:
+        for line in lines:
+            wanted = [{**shown, "text": f"{each['text']}!"} for each in line["candidates"]]
+            stream.write(json.dumps(line | {"candidates": wanted}) + "\n")
+    mended = added("broken.jsonl", capsys, "--dry-run")
+    assert [each["says"] for each in mended["findings"] if each["grade"] == "out"] == []
 
 
 def test_the_report_shows_the_texts_that_are_far_from_every_right_answer(blended, capsys):

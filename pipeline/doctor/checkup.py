@@ -23,7 +23,9 @@ OTHER = "other files"
 def checkup(scope: Scope) -> list[Section]:
     """Look at everything in *scope*; UsageError where it names what is not there."""
     if not scope.root.is_dir():
-        raise UsageError(f"there is no folder {scope.root}")
+        raise UsageError(
+            f"there is no folder {scope.root}; --root takes the one that has configs/, folds/, oof/"
+        )
     there = list_root(scope.root)
     if scope.config and safe_name(scope.config.name) not in {*there.runs, *there.submissions}:
         there = Listing(runs={}, submissions={}, findings=[])  # nothing was trained by it yet

@@ -1,5 +1,6 @@
 """`init --benchmark NAME`: from official files, or what `datasets` saved, to official answers."""
 
+import itertools
 import json
 import sys
 
@@ -15,6 +16,7 @@ from pipeline.base.parser import read_section
 from pipeline.data import load
 from pipeline.data.template import view_of
 from pipeline.ensemble import __main__ as ensemble
+from pipeline.setup.benchmark_files import official_files
 from pipeline.setup.benchmarks import BENCHMARKS
 from tests.setup.official import FILES, ROWS
 
@@ -35,6 +37,19 @@ METRICS = {
     "klue-ner": "klue-entity-f1",
 }
 """As the papers of GLUE and KLUE have it."""
+NUMBERS, ENTAILED = {"0", "1"}, {"entailment", "not_entailment"}
+ANSWERS = {
+    "cola": ("CoLA.tsv", NUMBERS),
+    "sst2": ("SST-2.tsv", NUMBERS),
+    "mrpc": ("MRPC.tsv", NUMBERS),
+    "stsb": ("STS-B.tsv", {"0.500", "4.750"}),
+    "qqp": ("QQP.tsv", NUMBERS),
+    "mnli": ("MNLI-m.tsv MNLI-mm.tsv", {"entailment", "neutral", "contradiction"}),
+    "qnli": ("QNLI.tsv", ENTAILED),
+    "rte": ("RTE.tsv", ENTAILED),
+    "wnli": ("WNLI.tsv", NUMBERS),
+}
+"""The files that gluebenchmark.com takes, and what stands in them."""
 
 
 def begun(root, name, *more):
@@ -59,6 +74,21 @@ def test_every_benchmark_is_read_with_its_metric_and_classes(tmp_path, name):
     assert rows["train"]["label"].notna().all()
     assert len(rows["train"]) == ROWS * (5 if name.startswith("klue") else 1)
     assert list(rows["test"]["id"]) == list(rows["sample_submission"]["id"])
+    names, words = ANSWERS.get(name, ("", set()))
+    assert words <= {*BENCHMARKS[name].classes, "0.500", "4.750"}
+    sample, given = rows["sample_submission"], itertools.cycle(sorted(words) or [""])
+    sample[sample.columns[1]] = [next(given) for _ in range(len(sample))]
+    sample.to_csv(tmp_path / "sent.csv", index=False)
+    competition = read_section(Competition, tmp_path / "configs" / f"{name}.yaml")
+    files = official_files(tmp_path / "sent.csv", competition)
+    assert " ".join(file.name for file in files) == names
+    told = []
+    for file in files:
+        lines = [line.split("\t") for line in file.read_text(encoding="utf-8").splitlines()]
+        assert lines[0] == ["index", "prediction"]
+        assert [line[0] for line in lines[1:]] == [str(row) for row in range(len(lines) - 1)]
+        told += [line[1] for line in lines[1:]]
+    assert not files or told == list(sample["label"])
 
 
 def answers(root, name):

@@ -98,7 +98,7 @@ ROWS: list[Case] = [
     (
         changed(SAMPLE, lambda each: each[["id"]]),
         "--target topic",
-        "take the sample away",
+        "expected the answers: add it, or remove the sample",
         without(SAMPLE),
     ),
     # labels
@@ -158,6 +158,12 @@ ROWS: list[Case] = [
         "",
         "cells such as '1,2': the number 1.2, or several labels in a cell",
         "--problem multilabel",
+    ),
+    (  # test has the labels too
+        both(labels("1,2", "3", "2,3"), assigned(TEST, topic="1"), without(SAMPLE)),
+        "--target topic",
+        "cells such as '1,2': the number 1.2, or several labels in a cell",
+        "--target topic --problem multilabel",
     ),
     (
         both(labels("35%", "12.5 %", "2%"), assigned(SAMPLE, topic="0.5")),

@@ -51,7 +51,7 @@ def members(path: Path, name: str) -> Iterator[tuple[str, Callable[[], bytes]]]:
     """Path and reader of each file in the archive *path*; DataError as `unpacked`."""
     with _damage_told(name), path.open("rb") as stream:
         for each, open_ in _members(stream, path.name.lower()):
-            yield each, lambda open_=open_: _bounded(open_(), MOST_BYTES, name)  # type: ignore[misc]
+            yield each, lambda open_=open_: _bounded(open_(), name)  # type: ignore[misc]
 
 
 def inner_name(path: Path, name: str) -> str:
@@ -63,18 +63,18 @@ def inner_name(path: Path, name: str) -> str:
         return _only([each for each, _ in _members(stream, lower)], name)
 
 
-def unpacked(path: Path, name: str, most: int = MOST_BYTES) -> bytes:
+def unpacked(path: Path, name: str) -> bytes:
     """The bytes of the one table in the packed file *path*, which messages call *name*.
 
-    Raises DataError where it is damaged, holds no table or several, or more than *most* bytes.
+    Raises DataError where it is damaged, holds no table or several, or more than `MOST_BYTES`.
     """
     lower, wanted = path.name.lower(), inner_name(path, name)
     with _damage_told(name), path.open("rb") as stream:
         if not is_archive(path):
-            return _bounded(STREAMS[path.suffix.lower()](stream), most, name)
+            return _bounded(STREAMS[path.suffix.lower()](stream), name)
         for each, open_ in _members(stream, lower):
             if each == wanted:
-                return _bounded(open_(), most, name)
+                return _bounded(open_(), name)
     raise AssertionError("its name was found before")
 
 
@@ -109,12 +109,13 @@ def _only(names: list[str], name: str) -> str:
     )
 
 
-def _bounded(stream: IO[bytes], most: int, name: str) -> bytes:
+def _bounded(stream: IO[bytes], name: str) -> bytes:
     with stream:
-        content = stream.read(most + 1)
-    if len(content) > most:
+        content = stream.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
         raise DataError(
-            f"{name} unpacks to more than {size_text(most)}; unpack it yourself if that is right"
+            f"{name} unpacks to more than {size_text(MOST_BYTES)}; unpack it yourself if that is "
+            "right"
         )
     return content
 

@@ -104,7 +104,9 @@ def check_place(out: Path) -> None:
     if out.exists():
         raise UsageError(f"-o {out} is there already; name another place, or delete it")
     if not out.parent.is_dir():
-        raise UsageError(f"-o {out}: there is no folder {out.parent}")
+        raise UsageError(
+            f"-o {out}: there is no folder {out.parent}; make it first, or name another place"
+        )
 
 
 def pack(asked: Asked, folder: Path) -> None:

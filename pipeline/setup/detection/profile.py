@@ -135,6 +135,7 @@ def find_numbers(
     texts *stay*, and labels of which a flag says that they are no numbers.
     """
     labels = {str(name) for frame in tables.values() for name in frame.columns} - set(test.columns)
+    labels |= {*overrides.targets}  # test may have them too
     if overrides.problem and not _of_numbers(overrides.problem):
         stay = {*stay, *labels}
     found: dict[Path, dict[str, NumberForm]] = {}

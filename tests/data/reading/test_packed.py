@@ -79,7 +79,7 @@ def test_a_bomb_is_refused_before_it_is_in_memory(tmp_path, monkeypatch):
     path.write_bytes(gzip.compress(b"a" * 10_000_000))
     monkeypatch.setattr(packed, "MOST_BYTES", 1000)
     with pytest.raises(DataError, match="unpacks to more than"):
-        packed.unpacked(path, "train.csv.gz", packed.MOST_BYTES)
+        packed.unpacked(path, "train.csv.gz")
 
 
 @pytest.mark.parametrize("cut", [20, 40])
