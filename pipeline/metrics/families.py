@@ -1,10 +1,11 @@
 """Metrics with something in parentheses: f-beta(0.5), map(3), micro-f1(no_relation), mean(a, b).
 
 mean(pearson, spearman)      the mean of several metrics of one direction
+mean(0.7 auc, 0.3 pr-auc)    a weighted one: the numbers are shares of their sum
 f-beta(2)                    recall counts twice as much as precision; of tags: units that are not O
 entity-f-beta(5)             the same of whole entities
 entity-f1(PS, LC)            F1 of entities of these types alone
-micro-f1(no_relation)        F1 of all rows together, these classes left out
+micro-f1(no_relation)        F1 of all rows together, these classes left out; macro-f1, weighted-f1
 top-accuracy(3), map(3)      is the class among the three likeliest; one over its place there
 rouge-l(mean, morphemes)     of texts: the mean over references in place of the best; texts cut into
                              words (English), stems, spaces, characters or morphemes (Korean)
@@ -28,6 +29,8 @@ from pipeline.problems.entities import inventory_of
 CALL = re.compile(r"([a-z0-9-]+)\((.*)\)")
 PARTS = re.compile(r"(?:[^,(]|\([^)]*\))+")
 """What commas part, but those within further parentheses."""
+WEIGHTED = re.compile(r"(?:([0-9]+(?:\.[0-9]+)?)\s+)?(.*)")
+"""One of several metrics, behind its weight where it has one."""
 Family = Callable[[Sequence[str], TaskConfig], Record]
 """(what stands in the parentheses, the task) -> the record; UsageError where that makes none."""
 
@@ -78,18 +81,24 @@ def _entity_f1(asked: Sequence[str], task: TaskConfig) -> Record:
     return tagging.record_of(tagging.entity_f(types=asked))
 
 
-def _micro_f1(asked: Sequence[str], task: TaskConfig) -> Record:
-    strange = [name for name in asked if name not in task.classes]
-    if strange or not asked:
-        shown = ", ".join(task.classes[:10])
-        raise UsageError(
-            f"micro-f1({', '.join(asked)}): expected classes that do not count, of task.classes: "
-            f"{shown}{' …' if len(task.classes) > 10 else ''}"
+def _f1_without(average: formulas.Average) -> Family:
+    def family(asked: Sequence[str], task: TaskConfig) -> Record:
+        strange = [name for name in asked if name not in task.classes]
+        left_out = frozenset(task.classes.index(name) for name in asked if name in task.classes)
+        if strange or not asked or len(left_out) == len(task.classes):
+            shown = ", ".join(task.classes[:10])
+            raise UsageError(
+                f"{average}-f1({', '.join(asked)}): expected classes that do not count, of "
+                f"task.classes: {shown}{' …' if len(task.classes) > 10 else ''}"
+            )
+        formula = Formula(
+            score=formulas.f1_without(left_out, average),
+            label_sums=linear.f1_sums(left_out, average),
         )
-    left_out = frozenset(task.classes.index(name) for name in asked)
-    score, sums = formulas.micro_f1_without(left_out), linear.micro_f1_sums(left_out)
-    made = {"multiclass": Formula(score=score, label_sums=sums)}
-    return Record(formulas=made, greater_is_better=True, needs="label", bounds=UP_TO_ONE)
+        made = {"multiclass": formula}
+        return Record(formulas=made, greater_is_better=True, needs="label", bounds=UP_TO_ONE)
+
+    return family
 
 
 def _of_the_likeliest(scored: Callable[[int], formulas.Rows], example: str) -> Family:
@@ -145,27 +154,31 @@ def _mean(asked: Sequence[str], task: TaskConfig) -> Record:
 
 
 def _mean_of_numbers(asked: Sequence[str], task: TaskConfig) -> Record:
-    records = []
+    records, weights = [], []
     if task.problem_type.units:
         what = task.problem_type.written["label"]
         raise UsageError(
             f"mean({', '.join(asked)}): means of several metrics do not fit {what} yet"
         )
-    for name in asked:
+    for each in asked:
+        share, name = WEIGHTED.fullmatch(each).groups()  # type: ignore[union-attr]
         if name not in METRICS or task.problem not in METRICS[name].formulas:
             raise UsageError(f"mean({', '.join(asked)}): {name!r} is no metric of a {task.problem}")
         records.append(METRICS[name])
+        weights.append(float(share or 1))
     if len(records) < 2 or len({(each.greater_is_better, each.needs) for each in records}) > 1:
         raise UsageError(
             f"mean({', '.join(asked)}): expected two or more metrics that are better in the same "
             "direction and take the same (values, or labels)"
         )
+    if not min(weights) > 0:
+        raise UsageError(f"mean({', '.join(asked)}): expected weights above 0, or none")
     first, problem = records[0], task.problem
     parts = [each.formulas[problem] for each in records]
     sums = [each.row_sums for each in parts if each.row_sums]
     formula = Formula(
-        score=formulas.mean_of([each.score for each in parts]),
-        row_sums=linear.mean_of_sums(sums) if len(sums) == len(parts) else None,
+        score=formulas.mean_of([each.score for each in parts], weights),
+        row_sums=linear.mean_of_sums(sums, weights) if len(sums) == len(parts) else None,
     )
     orders = ["level", "shape", "order"]  # the mean sees all that one of them sees
     return replace(
@@ -192,7 +205,9 @@ FAMILIES: dict[str, Family] = {
     "f-beta": _f_beta,
     "entity-f1": _entity_f1,
     "entity-f-beta": _entity_f_beta,
-    "micro-f1": _micro_f1,
+    "micro-f1": _f1_without("micro"),
+    "macro-f1": _f1_without("macro"),
+    "weighted-f1": _f1_without("weighted"),
     "top-accuracy": _of_the_likeliest(formulas.among, "top-accuracy(3)"),
     "map": _of_the_likeliest(formulas.one_over_place, "map(3)"),
 }

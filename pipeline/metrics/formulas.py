@@ -9,6 +9,7 @@ otherwise. Where a formula has no value it raises MetricError with the reason.
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -18,6 +19,8 @@ EPSILON = float(np.finfo(np.float64).eps)  # a probability of 0 costs as much as
 
 Score = Callable[[np.ndarray, np.ndarray], float]
 """(y_true (n, k), y_pred (n, k)) -> score, both float64 and finite."""
+Average = Literal["micro", "macro", "weighted"]
+"""How several classes are put together, as scikit-learn's `average`."""
 
 
 class MetricError(DataError):
@@ -278,16 +281,26 @@ def f_beta(beta: float) -> Score:
     return score
 
 
-def micro_f1_without(left_out: frozenset[int]) -> Score:
-    """F1 of all rows together, the classes with the numbers *left_out* not counting as answers:
-    for relations, where most rows have none."""
+def f1_without(left_out: frozenset[int], average: Average) -> Score:
+    """F1 of rows together, or the mean over classes (each alike, or as often as it has rows), the
+    classes with the numbers *left_out* not counting as answers: relations, stances."""
 
     def score(truth: np.ndarray, guess: np.ndarray) -> float:
         counts = confusion(truth, guess)
         kept = [place for place in range(len(counts)) if place not in left_out]
-        total = counts.sum(axis=1)[kept].sum() + counts.sum(axis=0)[kept].sum()
-        _refuse(np.array([total == 0]), "no target and no prediction is of a class that counts")
-        return float(2 * np.diag(counts)[kept].sum() / total)
+        hits, true = np.diag(counts)[kept], counts.sum(axis=1)[kept]
+        either = true + counts.sum(axis=0)[kept]
+        by_rows = average == "weighted"
+        whose = "target is" if by_rows else "target and no prediction is"
+        _refuse(
+            np.array([(true if by_rows else either).sum() == 0]),
+            f"no {whose} of a class that counts",
+        )
+        if average == "micro":
+            return float(2 * hits.sum() / either.sum())
+        occurs = either > 0
+        each = 2 * hits[occurs] / either[occurs]
+        return float(np.average(each, weights=true[occurs] if by_rows else None))
 
     return score
 
@@ -322,9 +335,11 @@ def mean_over(rows: Rows) -> Score:
     return lambda truth, guess: float(rows(truth, guess).mean())
 
 
-def mean_of(scores: Sequence[Score]) -> Score:
-    """The mean of several scores of the same predictions."""
-    return lambda truth, guess: float(np.mean([score(truth, guess) for score in scores]))
+def mean_of(scores: Sequence[Score], weights: Sequence[float]) -> Score:
+    """The weighted mean of several scores of the same predictions."""
+    return lambda truth, guess: float(
+        np.average([score(truth, guess) for score in scores], weights=weights)
+    )
 
 
 def indicators(truth: np.ndarray, k: int) -> np.ndarray:

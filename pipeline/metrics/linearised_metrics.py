@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.metrics.formulas import BINS, EPSILON, Rows, calibration, indicators
+from pipeline.metrics.formulas import BINS, EPSILON, Average, Rows, calibration, indicators
 from pipeline.metrics.moments import FromMoments, Pair
 
 # Rank metrics, written as sums over rows so that a bootstrap draw needs no sorting.
@@ -135,18 +135,23 @@ def row_means(rows: Rows, sign: float) -> Sums:
     return lambda truth, predicted: (_with_count(rows(truth, predicted)), _mean(sign))
 
 
-def mean_of_sums(parts: Sequence[Sums]) -> Sums:
-    """The sums of a mean of several metrics."""
-    return lambda truth, predicted: side_by_side([each(truth, predicted) for each in parts])
+def mean_of_sums(parts: Sequence[Sums], weights: Sequence[float]) -> Sums:
+    """The sums of a weighted mean of several metrics."""
+    return lambda truth, predicted: side_by_side(
+        [each(truth, predicted) for each in parts], weights
+    )
 
 
-def side_by_side(parts: Sequence[tuple[np.ndarray, Finish]]) -> tuple[np.ndarray, Finish]:
+def side_by_side(
+    parts: Sequence[tuple[np.ndarray, Finish]], weights: Sequence[float] | None = None
+) -> tuple[np.ndarray, Finish]:
     """The sums of the mean of *parts*, each of which has its terms and what it makes of them."""
     ends = np.cumsum([terms.shape[1] for terms, _ in parts])[:-1]
 
     def finish(total: np.ndarray) -> np.ndarray:
         pieces = zip(parts, np.split(total, ends, axis=-1), strict=True)
-        return np.asarray(np.mean([done(piece) for (_, done), piece in pieces], axis=0))
+        scores = [done(piece) for (_, done), piece in pieces]
+        return np.asarray(np.average(scores, axis=0, weights=weights))
 
     return np.hstack([terms for terms, _ in parts]), finish
 
@@ -309,14 +314,18 @@ def f_beta_sums(beta: float) -> LabelSums:
     return LabelSums(terms, finish)
 
 
-def micro_f1_sums(left_out: frozenset[int]) -> LabelSums:
-    """F1 of all rows together, the classes with the numbers *left_out* not counting as answers."""
+def f1_sums(left_out: frozenset[int], average: Average) -> LabelSums:
+    """`formulas.f1_without`."""
 
     def terms(truth: np.ndarray, found: np.ndarray, classes: int) -> np.ndarray:
-        wanted, chosen = (~np.isin(each, list(left_out)) for each in (truth, found))
-        return np.hstack([wanted & (truth == found), wanted.astype(int) + chosen]).astype(float)
+        kept = np.array([number for number in range(classes) if number not in left_out], dtype=int)
+        chosen, wanted = found == kept, truth == kept
+        if average == "weighted":
+            return np.hstack([chosen & wanted, wanted, chosen]).astype(float)
+        return np.hstack([chosen & wanted, chosen.astype(int) + wanted]).astype(float)
 
-    return LabelSums(terms, _micro_f1)
+    ends = {"micro": _micro_f1, "macro": _f1_of(np.nanmean), "weighted": _weighted_f1}
+    return LabelSums(terms, ends[average])
 
 
 ACCURACY = LabelSums(_hits, _mean(1.0))

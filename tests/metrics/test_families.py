@@ -7,6 +7,7 @@ import sklearn.metrics as reference
 
 from pipeline.base.config import TaskConfig
 from pipeline.base.errors import UsageError
+from pipeline.metrics import MetricError
 from pipeline.metrics.metric import get_metric
 from tests.metrics.test_metric import classes, labels, numbers
 
@@ -34,12 +35,21 @@ def test_f_beta(seed, beta):
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("left_out", [[0], [0, 2]])
-def test_micro_f1_without_some_classes(seed, left_out):
+@pytest.mark.parametrize("average", ["micro", "macro", "weighted"])
+def test_f1_without_some_classes(seed, left_out, average):
     truth, guess = classes(seed)
     kept = [place for place in range(4) if place not in left_out]
-    expected = reference.f1_score(truth[:, 0], guess.argmax(axis=1), labels=kept, average="micro")
-    name = f"micro-f1({', '.join(NAMES[place] for place in left_out)})"
+    shown = guess.argmax(axis=1)
+    expected = reference.f1_score(truth[:, 0], shown, labels=kept, average=average)
+    name = f"{average}-f1({', '.join(NAMES[place] for place in left_out)})"
     assert score(name, "multiclass", truth, guess) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("average", ["micro", "macro", "weighted"])
+def test_f1_without_the_only_class_that_occurs_has_no_value(average):
+    truth, guess = np.zeros((3, 1)), np.eye(4)[[0, 0, 0]]
+    with pytest.raises(MetricError, match="of a class that counts"):
+        score(f"{average}-f1(no_relation)", "multiclass", truth, guess)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -61,6 +71,12 @@ def test_the_mean_of_two():
     both += scipy.stats.spearmanr(truth[:, 0], guess[:, 0]).statistic
     found = score("mean(pearson, spearman)", "regression", truth, guess)
     assert found == pytest.approx(both / 2)
+    parts = [
+        reference.mean_absolute_error(truth, guess),
+        reference.mean_squared_error(truth, guess),
+    ]
+    found = score("mean(0.6 mae, 1.2 mse)", "regression", truth, guess)
+    assert found == pytest.approx((parts[0] + 2 * parts[1]) / 3)
     record = get_metric("mean(pearson, spearman)", task("regression")).record
     assert (record.sees, record.bounds) == ("shape", (-1.0, 1.0))
 
@@ -73,6 +89,13 @@ def test_the_mean_of_two():
         ("map(0)", "multiclass", "expected one number above 0"),
         ("map(3)", "binary", "does not fit a binary problem. There are: auc"),
         ("micro-f1(unknown)", "multiclass", "expected classes that do not count, of task.classes"),
+        ("macro-f1(owns, unknown)", "multiclass", "macro-f1(owns, unknown): expected classes that"),
+        (
+            "weighted-f1(no_relation, born_in, works_at, owns)",
+            "multiclass",
+            "do not count, of task",
+        ),
+        ("mean(2 mae, 0 rmse)", "regression", "expected weights above 0"),
         ("mean(rmse, pearson)", "regression", "better in the same direction"),
         ("mean(rmse)", "regression", "expected two or more metrics"),
         ("mean(f1, mcc)", "multiclass", "'f1' is no metric of a multiclass"),
@@ -105,11 +128,14 @@ def grades(seed):
         ("micro-f1", "multilabel", lambda seed: labels(seed, k=3)),
         ("f-beta(2)", "multilabel", lambda seed: labels(seed, k=3)),
         ("micro-f1(no_relation, owns)", "multiclass", classes),
+        ("macro-f1(no_relation, owns)", "multiclass", classes),
+        ("weighted-f1(no_relation, owns)", "multiclass", classes),
         ("top-accuracy(2)", "multiclass", classes),
         ("map(3)", "multiclass", classes),
         ("calibration-error", "binary", labels),
         ("calibration-error", "multiclass", classes),
         ("mean(mae, mcrmse)", "regression", numbers),
+        ("mean(0.2 mae, 3 mcrmse)", "regression", numbers),
         ("mean(log-loss, brier)", "multiclass", classes),
         ("kl-divergence", "soft-labels", shares),
         ("log-loss", "soft-labels", shares),

@@ -243,10 +243,24 @@ def calibration(truth, guess):
     return sum(abs(right[each].sum() - sure[each].sum()) for each in inside) / len(sure)
 
 
+def class_calibration(truth, guess):
+    sure, right = guess.max(axis=1), guess.argmax(axis=1) == truth[:, 0]
+    edges = np.linspace(0, 1, 16)
+    inside = [(sure > low) & (sure <= high) for low, high in pairwise(edges)]
+    return sum(abs(right[each].sum() - sure[each].sum()) for each in inside) / len(sure)
+
+
+AVERAGES = ("micro", "macro", "weighted")
 BY_REFERENCE = {
     ("multiclass", "weighted-f1"): of_labels(reference.f1_score, average="weighted"),
     ("multiclass", "micro-f1(art)"): of_labels(
         reference.f1_score, labels=[1, 2, 3], average="micro"
+    ),
+    ("multiclass", "weighted-f1(art)"): of_labels(
+        reference.f1_score, labels=[1, 2, 3], average="weighted"
+    ),
+    ("multiclass", "macro-f1(art)"): of_labels(
+        reference.f1_score, labels=[1, 2, 3], average="macro"
     ),
     ("binary", "mcc"): of_labels(reference.matthews_corrcoef),
     ("multiclass", "mcc"): of_labels(reference.matthews_corrcoef),
@@ -258,6 +272,11 @@ BY_REFERENCE = {
     ),
     ("multilabel", "micro-f1"): lambda truth, guess: reference.f1_score(
         truth, guess >= 0.5, average="micro"
+    ),
+    ("regression", "mcrmse"): reference.root_mean_squared_error,
+    ("regression", "mean(0.7 pearson, 0.3 spearman)"): lambda truth, guess: (
+        0.7 * scipy.stats.pearsonr(truth[:, 0], guess[:, 0])[0]
+        + 0.3 * scipy.stats.spearmanr(truth[:, 0], guess[:, 0])[0]
     ),
     ("multilabel", "auc"): each_class(reference.roc_auc_score),
     ("multilabel", "log-loss"): each_class(reference.log_loss),
@@ -273,6 +292,11 @@ BY_REFERENCE = {
     ("multiclass", "top-accuracy(2)"): lambda truth, guess: reference.top_k_accuracy_score(
         truth[:, 0], guess, k=2
     ),
+    ("binary", "pr-auc"): trapezoids,
+    ("multiclass", "brier"): lambda truth, guess: (
+        ((np.eye(guess.shape[1])[truth[:, 0].astype(int)] - guess) ** 2).sum(axis=1).mean()
+    ),
+    ("multiclass", "calibration-error"): class_calibration,
     ("binary", "brier"): lambda truth, guess: reference.brier_score_loss(truth[:, 0], guess[:, 0]),
     ("binary", "calibration-error"): calibration,
     ("regression", "mean(pearson, spearman)"): both_correlations,
@@ -284,8 +308,14 @@ BY_REFERENCE = {
         / 2
     ),
 }
-SMALLER = ("log-loss", "brier", "calibration-error", "mean(rmse, mae)")
-ORDINAL = ("qwk", "mcc", "balanced-accuracy", "weighted-f1", "micro-f1(art)")
+SMALLER = ("log-loss", "brier", "calibration-error", "mcrmse", "mean(rmse, mae)")
+ORDINAL = (
+    "qwk",
+    "mcc",
+    "balanced-accuracy",
+    "weighted-f1",
+    *(f"{each}-f1(art)" for each in AVERAGES),
+)
 
 
 def columns_of(problem, name):
