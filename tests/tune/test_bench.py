@@ -41,6 +41,7 @@ class Nodes:
 def fed(folder: Path, names: list[str], nodes: Nodes) -> list[Outcome]:
     stub: Any = SimpleNamespace(
         say=lambda line: None,
+        expect=lambda recipe, into: None,
         arguments=lambda task: [str(folder / task.recipe.name)],
         parts=lambda recipe, fold, into: [folder / recipe.name],
     )
