@@ -26,11 +26,14 @@ def machine(seen: Inspection) -> Section:
     least = min(facts.free.values())
     tight = [kind for kind, size in facts.weights.items() if size > least]
     return Section(
-        title="Machine, and what a model needs",
+        title="Machine, and what models need",
         rows=[
             ["free disk", free],
-            ["predictions", f"{size_text(facts.predictions)} for any model"],
-            ["weights", f"{weights} transformer, if kept for {plural(facts.fits, 'fold')}"],
+            [
+                "models",
+                f"predictions {size_text(facts.predictions)}; weights of "
+                f"{plural(facts.fits, 'fold')} {weights} model",
+            ],
             [
                 "devices",
                 f"{plural(facts.cores, 'core')}, {memory}GPU: {names(facts.gpus) or 'none'}",
@@ -46,7 +49,9 @@ def machine(seen: Inspection) -> Section:
 
 
 SHOWN = 12
-"""Classes or labels that are listed."""
+"""Classes or labels that are listed where there are a few more."""
+MANY = 24
+"""From so many on half of these are enough."""
 BAR = 24
 RARE = 0.02
 UNDECIDED = 0.05
@@ -123,8 +128,8 @@ def _histogram(spread: Spread) -> list[list[str]]:
     """Name, rows, share, bar and, where there is one, the holdout's share."""
     train, other = spread.counts["train"], spread.counts.get("holdout")
     places = list(range(len(train)))
-    if len(places) > SHOWN:
-        places = sorted(places, key=lambda place: -train[place])[:SHOWN]
+    if (most := _shown(len(places))) < len(places):
+        places = sorted(places, key=lambda place: -train[place])[:most]
     rows = []
     for place in places:
         bar = "█" * round(BAR * train[place] / max(1, *train))
@@ -134,16 +139,21 @@ def _histogram(spread: Spread) -> list[list[str]]:
     return rows
 
 
+def _shown(count: int) -> int:
+    return count if count <= SHOWN else SHOWN if count < MANY else SHOWN // 2
+
+
 def _spread_says(seen: Inspection) -> list[str]:
     spread, says = seen.spread, []
     train, total = spread.counts["train"], spread.totals["train"]
-    if len(train) > SHOWN:
-        rest = sorted(train, reverse=True)[SHOWN:]
+    if rest := sorted(train, reverse=True)[_shown(len(train)) :]:
         fewest = f"down to {rest[-1]:,}" if rest[-1] < rest[0] else "each"
         says.append(f"{len(rest)} more with {plural(rest[0], 'row')} {fewest}")
     rare = [n for n, count in zip(spread.names, train, strict=True) if count < RARE * total]
     if rare and not spread.numbers:
-        says.append(f"rare, under {RARE:.0%} of the rows: {names(rare)}".replace("%", " %"))
+        most = len(rare) > len(train) / 2  # then their names say nothing
+        told = f"{len(rare)} of {len(train)}" if most and len(train) >= MANY else names(rare)
+        says.append(f"rare, under {RARE:.0%} of the rows: {told}".replace("%", " %"))
     if "holdout" in spread.counts and (moved := spread.moved("holdout")) > MOVED:
         says.append(
             f"the holdout's labels are spread differently ({share(moved, 1)} of its rows would "
@@ -256,9 +266,12 @@ def show(inspection: Inspection, stream: IO[str] | None = None) -> None:
     console = page(stream, WIDTH)
     encoding = getattr(stream, "encoding", None) or "utf-8"
     with console.capture() as captured:
+        before = None
         for section in sections(inspection):
-            console.print(_piece(section, encoding))
-            console.print()
+            if before and (before.rows or section.rows):
+                console.print()
+            console.print(_piece(section, encoding, console.width))
+            before = section
     lines = captured.get().rstrip("\n").split("\n")
     stream.write("\n".join(line.rstrip() for line in lines) + "\n")
 
@@ -269,9 +282,16 @@ def sections(inspection: Inspection) -> list[Section]:
     return [room(inspection) for room in rooms if room is not relation or inspection.asked]
 
 
-def _piece(section: Section, encoding: str) -> RenderableType:
-    """A section for the console: its title, its grid, its sentences."""
-    parts: list[RenderableType] = [Text(writable(section.title, encoding), style="bold")]
+def _piece(section: Section, encoding: str, width: int) -> RenderableType:
+    """A section for the console: its title, its grid, its sentences; in one line where it is one
+    sentence alone, and fits."""
+    title = Text(writable(section.title, encoding), style="bold")
+    if not section.rows and not section.warns and len(section.says) == 1:
+        mark = Text(writable(" → ", encoding), style="cyan")
+        line = Text.assemble(title, mark, writable(section.says[0], encoding))
+        if line.cell_len <= width:
+            return line
+    parts: list[RenderableType] = [title]
     if section.rows:
         parts.append(Padding(_grid(section, encoding), (0, 0, 0, 2)))
     remarks = Grid.grid(padding=(0, 1, 0, 0))

@@ -123,6 +123,13 @@ def relation(seen: Inspection) -> Section:
         for column, part in asked.unseen.items()
     ]
     rows = [row if scored else row[:-1] for row in lines]
+    reached = [asked.test.reached, *(claim.relation.reached for claim in asked.claims)]
+    if not (scored or warns or any(value for each in reached for value in each.values())):
+        recipe = asked.claims[0].recipe
+        none = (
+            f"yes: test rows share no sentence with train, nor do held-out rows (recipe {recipe})"
+        )
+        return Section(title=title, says=[none])
     return Section(
         title=title,
         header=header,

@@ -100,7 +100,12 @@ def test_the_page_names_every_figure_a_reader_looks_for(healthy):
     assert "text characters" in text
     assert "words 9 9 9 9 9 9 9 9" in text
     assert "an input of 128 tokens holds every row" in text
-    for word in ("told apart with AUC 0.", "free disk", "weights 2.2 GB for a base", "core"):
+    for word in (
+        "told apart with AUC 0.",
+        "free disk",
+        "weights of 5 folds 2.2 GB for a base",
+        "core",
+    ):
         assert word in text
 
 
@@ -282,7 +287,18 @@ def test_many_classes_are_cut_with_what_is_left_out(tmp_path):
     labels = np.repeat(np.arange(30), 5 + (np.arange(30) < 20))
     text = flowing(seen(tmp_path, labels, "multiclass", [f"c{number}" for number in range(30)]))
     assert "Target: 30 classes" in text
-    assert "18 more with 6 rows down to 5" in text
+    assert "24 more with 6 rows down to 5" in text
+    few = flowing(seen(tmp_path, labels % 20, "multiclass", [f"c{number}" for number in range(20)]))
+    assert "8 more with" in few
+
+
+def test_three_hundred_classes_fit_on_a_screen(tmp_path):
+    labels = np.arange(1200) % 300
+    text = printed(seen(tmp_path, labels, "multiclass", [f"c{number}" for number in range(300)]))
+    assert len(text.splitlines()) <= 40, "with the choices of init above it: a screen"
+    assert "→ rare, under 2 % of the rows: 300 of 300\n" in text
+    assert "Rows of other files that are in train → none of test, not one sentence\n" in text
+    assert "every row stands alone\nRows of other files" in text
 
 
 def test_a_holdout_spread_differently_is_told_and_shown_beside(tmp_path):
