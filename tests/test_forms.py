@@ -294,7 +294,7 @@ def test_a_sample_of_the_first_rows_is_taken_on_request(tmp_path, capsys):
     assert [line[1] for line in lines[1:4]] == ["money", "art", "state"]
 
 
-PAGE = 120
+PAGE = 65
 """Lines of a command's page, all its tables included."""
 
 

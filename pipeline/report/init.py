@@ -287,8 +287,8 @@ def _piece(section: Section, encoding: str, width: int) -> RenderableType:
     sentence alone, and fits."""
     title = Text(writable(section.title, encoding), style="bold")
     if not section.rows and not section.warns and len(section.says) == 1:
-        mark = Text(writable(" → ", encoding), style="cyan")
-        line = Text.assemble(title, mark, writable(section.says[0], encoding))
+        arrow = Text(writable(" → ", encoding), style="cyan")
+        line = Text.assemble(title, arrow, writable(section.says[0], encoding))
         if line.cell_len <= width:
             return line
     parts: list[RenderableType] = [title]
