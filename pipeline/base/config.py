@@ -12,6 +12,7 @@ from pipeline.base.errors import UsageError, raise_if
 from pipeline.base.inputs import (
     LATER,
     MARKED,
+    SPANS,
     EntityConfig,
     FileConfig,
     JoinConfig,
@@ -142,7 +143,7 @@ class TaskConfig:
     separator: str | None = None
     """What parts several labels in the target's one cell, such as a comma, or list where each cell
     is a list; the labels are then named in classes. For heads: what joins their classes in a cell
-    of the target or of the submission."""
+    of the target or of the submission. For tags: spans where cells list start, end and type."""
     unlabelled: str | None = None
     """What stands in place of a label in rows that have none (-1): they are left out."""
 
@@ -157,7 +158,12 @@ class TaskConfig:
         if self.separator is not None and (kind.in_a_cell == "one" or not self.classes):
             problems.append(
                 "task.separator is for several labels in one cell: task.problem must be "
-                "multilabel or heads, and task.classes name the labels"
+                "multilabel, heads or tags, and task.classes name the labels"
+            )
+        elif self.separator not in (None, SPANS) and kind.in_a_cell == "one per unit":
+            problems.append(
+                f"task.separator is {self.separator!r}; for tags it can be {SPANS}, where cells "
+                "list start, end and type, or null"
             )
         if wrong := kind.classes_problem(self.classes):
             problems.append(wrong)

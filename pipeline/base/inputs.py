@@ -62,6 +62,8 @@ def template_problems(
 
 
 End = Literal["last", "after"]
+SPANS = "spans"
+"""As task.separator: cells list start, end and type of spans."""
 """Where a place ends: at its last character, or after it."""
 
 

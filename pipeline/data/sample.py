@@ -347,9 +347,11 @@ def composed(ids: np.ndarray) -> np.ndarray:
     return np.array([normalize("NFC", each) for each in ids], dtype=object)
 
 
-def made_up(competition: Competition, id_column: str, ids: np.ndarray) -> Sample:
-    """A sample for a competition that has none: the id, then one column per target."""
-    columns = list(competition.columns.targets)
+def made_up(
+    competition: Competition, id_column: str, ids: np.ndarray, columns: Sequence[str] = ()
+) -> Sample:
+    """A sample for a competition that has none: the id, then *columns*, or one per target."""
+    columns = list(columns or competition.columns.targets)
     values = np.full((len(ids), len(columns)), "", dtype=object)
     return Sample(id_column=id_column, columns=columns, ids=ids, values=values, made_up=True)
 

@@ -22,7 +22,7 @@ import pandas as pd
 
 from pipeline.base import Competition, DataError, raise_if
 from pipeline.base.config import ColumnsConfig
-from pipeline.base.inputs import MARKED, Role, columns_in
+from pipeline.base.inputs import MARKED, End, Role, columns_in
 from pipeline.data.joined import joined
 from pipeline.data.labels import apart, encode, forms_of_sample, labelled_rows
 from pipeline.data.reading.packed import FILE_NAME
@@ -238,10 +238,13 @@ def _units_to_predict(
     notes = notes + about(name, told)
     if table is not None:
         where = competition.data.sample_submission
-        given = sample or made_up(competition, "id", ids)
         ends = [join.end_is for join in competition.data.joins if join.spans]
+        own = ("start", "end", "label") if ends else ()  # spans are a table of their own
+        given = sample or made_up(competition, "id", ids, own)
+        end_is: End = ends[0] if ends else "after"
+        separator = competition.task.separator
         sample, wrong, told = (
-            by_answers(given, table) if spans else by_units(given, table, *ends[:1])
+            by_answers(given, table) if spans else by_units(given, table, end_is, separator)
         )
         problems, notes = problems + about(where, wrong), notes + about(where or name, told)
     return Checked(table, problems, notes), sample

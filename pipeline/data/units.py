@@ -18,7 +18,7 @@ import pandas as pd
 
 from pipeline.base import Competition
 from pipeline.base.config import TaskConfig, Unit
-from pipeline.base.inputs import End
+from pipeline.base.inputs import SPANS, End
 from pipeline.data.join import compare
 from pipeline.data.labels import spans_in, tags_of_cells
 from pipeline.data.reading.json_lines import held_in
@@ -245,7 +245,7 @@ class DocumentForm:
         if self.kind == "spans":
             told = "its last unit" if self.end_is == "last" else "the unit after it"
             return f"a row per entity, whose end is {told}"
-        if self.join == "spans":
+        if self.join == SPANS:
             return "a cell lists the entities of a document: start, the character after it, type"
         return "a cell holds all tags of a document"
 
@@ -271,7 +271,7 @@ class DocumentForm:
         return replace(self, frame=self.frame.head(0), order=[])
 
     def _cell(self, tags: Sequence[str]) -> str:
-        if self.join == "spans":
+        if self.join == SPANS:
             found = entities_of(tags, behind=1)
             return json.dumps([list(each) for each in found], ensure_ascii=False)
         return json.dumps(tags, ensure_ascii=False) if self.join == "json" else self.join.join(tags)
@@ -321,12 +321,13 @@ the rows of the file."""
 
 
 def by_units(
-    sample: Sample, table: Table, end_is: End = "after"
+    sample: Sample, table: Table, end_is: End = "after", separator: str | None = None
 ) -> tuple[Sample, list[str], list[str]]:
     """A *sample* of documents, as it was read, with a row per unit of *table*; problems and notes.
 
     The organiser's ids have to be those of the documents, unless the file shows tagged units or
-    entities only. *end_is* says what the end of an entity is there.
+    entities only. *end_is* says what the end of an entity is there, *separator* what a cell is
+    (`task.separator`) where the sample does not show it.
     """
     assert table.units is not None, "a table of units"
     order = list(dict.fromkeys(table.units.document.tolist()))
@@ -371,7 +372,8 @@ def by_units(
             ]
         lists = bool(shown) and all(list_in(each) is not None for each in shown)
         spans = lists and all(spans_in(each) is not None for each in shown)
-        join = "spans" if spans else "json" if lists else " "
+        join = SPANS if spans else "json" if lists else " "
+        join = separator or join if sample.made_up else join
         form = DocumentForm(kind="list", frame=frame, value_column=column, order=given, join=join)
     wide = replace(
         sample,

@@ -121,9 +121,9 @@ class Problem(ABC):
     """The recipe that is proposed for a first run: no download, soon done."""
     stored: ClassVar[type] = np.float32
     """The numbers that predictions are kept as."""
-    in_a_cell: ClassVar[Literal["one", "several", "one of each"]] = "one"
-    """How many labels a cell of one target column may hold, parted by task.separator and named in
-    task.classes: any of several, or one of each of several targets."""
+    in_a_cell: ClassVar[Literal["one", "several", "one of each", "one per unit"]] = "one"
+    """How many labels a cell of one target column may hold, as task.separator says and named in
+    task.classes: any of several, one of each of several targets, or one of each unit."""
 
     usual_loss: ClassVar[str]
     """What `loss: auto` is for a network."""

@@ -62,6 +62,7 @@ class Tags(SumsToOne, OneClass):
     usual_loss = "cross-entropy"
     alone = "accuracy"
     units = True
+    in_a_cell = "one per unit"
     learnt_as = "units"
     own_metrics = False
     further_metrics = ", f-beta(5), entity-f1(TYPE)"

@@ -89,6 +89,11 @@ def test_yaml_numbers_are_what_they_look_like(tmp_path):
         ({"problem": "binary", "classes": []}, "binary needs 2"),
         ({"problem": "multiclass", "classes": ["a", "b", "a"]}, "names a class twice"),
         ({"problem": "regression", "label_range": (5, 0)}, "the first must be the smaller"),
+        (
+            {"problem": "tags", "classes": ["O", "B-A"], "separator": ","},
+            "for tags it can be spans",
+        ),
+        ({"problem": "regression", "separator": ","}, "must be multilabel, heads or tags, and"),
     ],
 )
 def test_a_task_that_contradicts_itself_is_refused(settings, message):

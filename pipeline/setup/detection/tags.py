@@ -14,6 +14,7 @@ import pandas as pd
 
 from pipeline.base import Competition
 from pipeline.base.config import ColumnsConfig, TaskConfig, Unit
+from pipeline.base.inputs import SPANS
 from pipeline.data import Table, Tables
 from pipeline.data.labels import spans_in
 from pipeline.data.units import documents, list_in, tags_in
@@ -190,12 +191,15 @@ def tag_task(
         "task.classes", "Given by --classes." if classes else "O, then the tags found, by type."
     )
     metric, reason = suggested(TAGS.name)
+    if tagged.spans:
+        choices.because("task.separator", "Cells list start, end and type.")
     told = "Given by --metric." if overrides.metric else f"{reason} A guess: check the rules."
     choices.because("task.metric", told)
     return TaskConfig(
         problem=TAGS.name,
         metric=overrides.metric or metric,
         classes=classes or [OUTSIDE, *kinds],
+        separator=SPANS if tagged.spans else None,
     )
 
 
