@@ -11,7 +11,6 @@ from unicodedata import is_normalized, normalize
 import numpy as np
 import pandas as pd
 
-from pipeline.base import Competition
 from pipeline.data.join import compare
 from pipeline.data.reading.delimited import Layout
 from pipeline.data.table import Findings
@@ -347,13 +346,10 @@ def composed(ids: np.ndarray) -> np.ndarray:
     return np.array([normalize("NFC", each) for each in ids], dtype=object)
 
 
-def made_up(
-    competition: Competition, id_column: str, ids: np.ndarray, columns: Sequence[str] = ()
-) -> Sample:
-    """A sample for a competition that has none: the id, then *columns*, or one per target."""
-    columns = list(columns or competition.columns.targets)
+def made_up(columns: Sequence[str], id_column: str, ids: np.ndarray) -> Sample:
+    """A sample for a competition that has none: the id, then the *columns*, all empty."""
     values = np.full((len(ids), len(columns)), "", dtype=object)
-    return Sample(id_column=id_column, columns=columns, ids=ids, values=values, made_up=True)
+    return Sample(id_column=id_column, columns=[*columns], ids=ids, values=values, made_up=True)
 
 
 # How its ids differ from those of the test file.

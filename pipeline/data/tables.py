@@ -215,7 +215,7 @@ def frame_to_predict(
         problems, notes = problems + wrong, notes + told
     if not competition.data.sample_submission:
         own = test_id_column(frame, competition, None)
-        sample = made_up(competition, "id" if own == ROW_NUMBER else own, ids)
+        sample = made_up(columns.targets, "id" if own == ROW_NUMBER else own, ids)
         header = ",".join([sample.id_column, *sample.columns])
         notes.append(f"no sample submission: the submission's header will be {header}")
     table, wrong = _table(name, frame, ids, competition)
@@ -238,13 +238,11 @@ def _units_to_predict(
     notes = notes + about(name, told)
     if table is not None:
         where = competition.data.sample_submission
-        ends = [join.end_is for join in competition.data.joins if join.spans]
-        own = ("start", "end", "label") if ends else ()  # spans are a table of their own
-        given = sample or made_up(competition, "id", ids, own)
-        end_is: End = ends[0] if ends else "after"
-        separator = competition.task.separator
+        ends: list[End] = [join.end_is for join in competition.data.joins if join.spans]
+        own = ["start", "end", "label"] if ends else competition.columns.targets
+        given, form = sample or made_up(own, "id", ids), competition.task.separator
         sample, wrong, told = (
-            by_answers(given, table) if spans else by_units(given, table, end_is, separator)
+            by_answers(given, table) if spans else by_units(given, table, form, *ends[:1])
         )
         problems, notes = problems + about(where, wrong), notes + about(where or name, told)
     return Checked(table, problems, notes), sample

@@ -321,7 +321,7 @@ the rows of the file."""
 
 
 def by_units(
-    sample: Sample, table: Table, end_is: End = "after", separator: str | None = None
+    sample: Sample, table: Table, separator: str | None, end_is: End = "after"
 ) -> tuple[Sample, list[str], list[str]]:
     """A *sample* of documents, as it was read, with a row per unit of *table*; problems and notes.
 

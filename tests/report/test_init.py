@@ -42,7 +42,7 @@ def seen(tmp_path, targets, problem, classes=(), names=("label",), holdout=None,
         task=TaskConfig(problem=problem, metric="accuracy", classes=list(classes)),
     )
     held = None if holdout is None else table(len(holdout), holdout, first=2 * n, **more)
-    sample = made_up(toy, "id", test.ids)
+    sample = made_up(toy.columns.targets, "id", test.ids)
     tables = Tables(train=train, test=test, extra=None, holdout=held, sample=sample)
     return look(toy, tables, tmp_path, HEADERS)
 
