@@ -53,7 +53,10 @@ def check_export(recipe: Recipe, out: str | None) -> None:
     elif Path(out).exists():
         problems.append(f"-o {out} is there already; name another folder, or delete it")
     elif not Path(out).absolute().parent.is_dir():
-        problems.append(f"-o {out}: there is no folder {Path(out).absolute().parent}")
+        where = Path(out).absolute().parent
+        problems.append(
+            f"-o {out}: there is no folder {where}; make it first, or name another place"
+        )
     if recipe.learner != "transformer":
         problems.append(
             f"--export onnx: {recipe.name} is of learner {recipe.learner}, which reads texts by "

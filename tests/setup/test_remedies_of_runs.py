@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +18,13 @@ from pipeline.base.errors import ArtifactError, UsageError
 from pipeline.base.paths import Paths
 from pipeline.data.tokens.files import MANIFEST
 from pipeline.data.tokens.store import TokenStore
+from pipeline.distil.export import check_export
 from pipeline.doctor import __main__ as doctor
 from pipeline.ensemble import __main__ as ensemble
 from pipeline.folds import __main__ as folds
+from pipeline.models.hub.weights import locate
+from pipeline.models.transformer_settings import TransformerRecipe
+from pipeline.serve.packing.pack import check_place
 from tests.setup.test_remedies import (
     TEST,
     TRAIN,
@@ -31,7 +36,7 @@ from tests.setup.test_remedies import (
     without,
 )
 from tests.test_shapes import competition, save
-from tests.tiny import LONGEST, tiny_tokenizer
+from tests.tiny import LONGEST, tiny_backbone, tiny_tokenizer
 
 WORDS = ["a cat sleeps on the mat", "a dog barks"]
 LINEAR = ("--model", "linear")
@@ -183,6 +188,32 @@ def test_a_root_that_is_not_there_says_what_lies_under_one(root, capsys):
     named = re.findall(r"\w+/", message.partition("--root takes the one that has")[2])
     assert all((root / name).is_dir() for name in named if name != "submissions/"), named
     assert run(doctor.main, ["--root", str(root)]) == 0, told(capsys)
+
+
+def test_a_folder_to_write_into_is_made_first_or_another_place_is_named(tmp_path):
+    recipe = TransformerRecipe(name="x", backbone="tiny")
+    checks = {"export": lambda out: check_export(recipe, str(out)), "pack": check_place}
+    for name, check in checks.items():
+        out = tmp_path / name / "bundle"
+        with pytest.raises(UsageError, match="make it first, or name another place"):
+            check(out)
+        check(tmp_path / "elsewhere")
+        out.parent.mkdir()
+        check(out)
+        out.mkdir()
+        with pytest.raises(UsageError, match=r"name another (place|folder), or delete it"):
+            check(out)
+        out.rmdir()
+        check(out)
+
+
+def test_a_backbone_that_is_not_there_is_put_there_or_named_otherwise(tmp_path):
+    recipe = TransformerRecipe(name="x", backbone=str(tmp_path / "models" / "tiny"))
+    with pytest.raises(UsageError, match="Put its files there, or name another one, or a Hugging"):
+        locate(recipe)
+    assert locate(replace(recipe, backbone="someone/tiny-model")).origin == "someone/tiny-model"
+    tiny_backbone(Path(recipe.backbone), WORDS)
+    assert locate(recipe).folder_or_id == recipe.backbone
 
 
 # Tokens.

@@ -153,7 +153,10 @@ def locate(recipe: TransformerRecipe, writes: bool = False) -> Weights:
     if folder.is_dir():
         return _here(folder, f"the folder {folder}", recipe.sha256, writes)
     if name.startswith(("/", ".", "~")) or name.count("/") > 1:
-        raise UsageError(f"the backbone of {recipe.name} is not there: {name} is no folder")
+        raise UsageError(
+            f"the backbone of {recipe.name} is not there: {name} is no folder. Put its files "
+            "there, or name another one, or a Hugging Face id, as backbone"
+        )
     weights = Weights(
         folder_or_id=name,
         revision=recipe.revision,
