@@ -16,7 +16,7 @@ def table(sources, texts=None, **more):
     )
 
 
-TRAIN = table(["news"] * 60 + ["talk"] * 70 + ["rare"] * 3)
+TRAIN = table(["news"] * 60 + ["talk"] * 50 + ["rare"] * 49)
 
 
 def test_rows_are_sliced_by_the_values_of_a_column():
@@ -24,7 +24,7 @@ def test_rows_are_sliced_by_the_values_of_a_column():
     assert train.levels == test.levels == ["news", "talk"]
     assert train.column == "source"
     assert test.slices.tolist() == [1, 0, REST, REST]
-    assert np.bincount(train.slices + 1).tolist() == [3, 60, 70]
+    assert np.bincount(train.slices + 1).tolist() == [49, 60, 50]
 
 
 @pytest.mark.parametrize(
