@@ -115,7 +115,7 @@ def test_another_seed_of_folds_is_put_back_or_gets_folds_and_models_of_its_own(r
     ],
 )
 def test_a_template_of_a_recipe_says_what_it_can_name(root, capsys, template, said, remedy):
-    asked = [*asking(root), *LINEAR, "--only-fold", "0", "--no-weights", "--set"]
+    asked = [*asking(root), *LINEAR, "--dry-run", "--set"]
     assert run(cv.main, [*asked, f"template={template}"]) in (2, 3)
     assert said in told(capsys)
     assert run(cv.main, [*asked, f"template=['{remedy}']"]) == 0, told(capsys)
