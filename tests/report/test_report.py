@@ -435,6 +435,8 @@ def test_a_document_is_wrong_by_its_pieces_and_says_them_in_words():
         facts=None,
         units=Units(document=names, place=np.array([0, 1, 2, 0, 1]), after=after),
         texts=words,
+        chances=np.full((5, 3), 1 / 3),
+        tagged=np.array([[1.0], [2], [0], [0], [0]]),
     )
     assert errors.of(errors.predicted).tolist() == [2, 2], "one missing, one that is none; two"
     assert (errors.label(0), errors.label(1)) == ("Ann Lee (PER)", "none")
