@@ -122,7 +122,7 @@ class NumberForm:
         """The form in which 1234.5, or 1.5, is the *example*; UsageError for none.
 
         >>> NumberForm.of("1.234,5 %")
-        NumberForm(decimal=',', thousands='.', percent=' %')
+        NumberForm(decimal=',', thousands='.', percent=' %', shares=False)
         """
         found = EXAMPLE.fullmatch(example.strip())
         if found is None or found[1] == found[2]:
