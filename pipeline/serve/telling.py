@@ -30,7 +30,7 @@ def of_numbers(fitted: Fitted, competition: Competition, table: Table, said: Sai
     spread = np.std(learners, axis=0, dtype=np.float64)
     predicted = _blended(fitted, competition, table, means)
     texts = answers(fitted, competition.task, table.ids.tolist(), predicted)
-    apart = _apart(fitted, competition, predicted, means, spread)
+    apart = _apart(fitted, competition, predicted, means, spread_within(said))
     for row in range(len(table)):
         yield {
             "answer": {column: cells[row] for column, cells in texts.items()},
@@ -41,6 +41,21 @@ def of_numbers(fitted: Fitted, competition: Competition, table: Table, said: Sai
             },
             "disagree": [name for name, far in zip(said, apart, strict=True) if far[row]],
         }
+
+
+FAR = 2.0
+"""Standard deviations."""
+
+
+def spread_within(said: Said) -> np.ndarray:
+    """(n, k) how far the learners of one member are spread, the root of the mean over members that
+    have several: what all learners are spread by holds the members' own distance, beyond which two
+    can never be. Where no member has several, that is taken all the same."""
+    several = [each for each in said.values() if len(each) > 1] or [
+        [one for each in said.values() for one in each]
+    ]
+    found: np.ndarray = np.sqrt(np.mean([np.var(each, axis=0) for each in several], axis=0))
+    return found
 
 
 def _means(said: Said) -> list[np.ndarray]:
@@ -63,13 +78,13 @@ def _apart(
     competition: Competition,
     predicted: np.ndarray,
     means: Sequence[np.ndarray],
-    spread: np.ndarray,
+    within: np.ndarray,
 ) -> list[np.ndarray]:
     """(M,) of (n,): whether a member would say something else. Of classes another label; of numbers
-    one further from the blend than the learners are spread."""
+    one further from the blend than learners of one member usually are from each other."""
     problem, limits = competition.task.problem_type, fitted.limits
     if problem.numeric:
-        return [(np.abs(each - predicted) > spread).any(axis=1) for each in means]
+        return [(np.abs(each - predicted) > FAR * within).any(axis=1) for each in means]
     said = problem.as_labels(predicted, limits)
     return [(problem.as_labels(each, limits) != said).any(axis=1) for each in means]
 

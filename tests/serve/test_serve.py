@@ -13,19 +13,26 @@ import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
 import uvicorn
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.base.command import run
+from pipeline.base.config import Competition
+from pipeline.base.parser import read_section
+from pipeline.data import Table
 from pipeline.serve.__main__ import main
 from pipeline.serve.app import Served, make_app, of_environment, rows_of
 from pipeline.serve.batching import Batches, Full
 from pipeline.serve.bundle import check_files
 from pipeline.serve.engine import Engine
 from pipeline.serve.guard import LOG, Limits, Refused
+from pipeline.serve.telling import of_numbers, spread_within
 from tests.toy import environment
 from tests.trained import NAME, bundles, trained
 
@@ -89,13 +96,29 @@ def test_rows_get_the_answers_of_the_submission(port, trained):
     assert one["prediction"]["label"] == pytest.approx(float(sent[rows[0]["id"]]), abs=1e-4)
     assert one["spread"]["label"] > 0
     assert set(one["members"]) == {"linear", "tiny"}
-    blend = one["prediction"]["label"]
-    apart = [
-        name
-        for name, (value,) in one["members"].items()
-        if abs(value - blend) > one["spread"]["label"]
-    ]
-    assert one["disagree"] == apart
+    assert set(one["disagree"]) <= set(one["members"])
+
+
+@pytest.mark.parametrize(("apart", "disagree"), [(1.0, ["low", "high"]), (0.1, [])])
+def test_members_disagree_beyond_what_learners_of_one_member_do(trained, apart, disagree):
+    """Two members are never further from their mean than all learners are spread."""
+    random = np.random.default_rng(0)
+    said = {
+        name: [2.5 + side * apart + 0.1 * random.normal(size=(1, 1)) for _ in range(5)]
+        for name, side in (("low", -1), ("high", 1))
+    }
+    assert spread_within(said)[0, 0] == pytest.approx(0.1, rel=0.6)
+    fitted: Any = SimpleNamespace(
+        blend=SimpleNamespace(predict=lambda rows, problem: np.mean(rows, axis=0)),
+        rows=lambda means, table: means,
+        limits=None,
+    )
+    competition = read_section(Competition, trained / "configs" / "default.yaml")
+    table = Table(ids=np.array(["a"], dtype=object), texts=np.array([["x", "y"]], dtype=object))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipeline.serve.telling.answers", lambda *_: {"target": ["2.5"]})
+        (told,) = of_numbers(fitted, competition, table, said)
+    assert told["disagree"] == disagree
 
 
 def test_it_says_that_it_is_well_and_how_it_is_used(port):
