@@ -307,10 +307,10 @@ def team(disk: Disk) -> Iterator[Block]:
         rows.append(
             [
                 text(line.run),
-                text(line.by),
+                text(line.by, label=not line.given),
                 num(line.score),
                 num(line.holdout),
-                text(line.proof),
+                text(line.proof, label=not line.given),
                 text(line.verdict or "ours", label=True),
                 text(line.when[:10]),
             ]
