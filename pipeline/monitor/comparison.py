@@ -266,8 +266,8 @@ def trained_on(root: Path, competition: Competition) -> tuple[Tables, Folds, Tab
 
 def whole(competition: Competition) -> Competition:
     """*competition* without a public part: new rows are one file."""
-    whole = replace(competition.submissions, public_share=None, public_rows=None)
-    return replace(competition, submissions=whole)
+    settings = replace(competition.submissions, public_share=None, public_rows=None)
+    return replace(competition, submissions=settings)
 
 
 def texts_of(bundle: Bundle, rows: NewRows, console: "Console") -> np.ndarray:

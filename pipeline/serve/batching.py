@@ -105,8 +105,9 @@ class Batches:
         except Exception as error:
             if len(batch) == 1:
                 self._fail(batch, error)
-            for each in batch if len(batch) > 1 else ():
-                await self._answer([each])
+            else:
+                for each in batch:
+                    await self._answer([each])
             return
         for each in batch:
             own, found = found[: len(each.rows)], found[len(each.rows) :]

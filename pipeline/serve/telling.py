@@ -108,11 +108,16 @@ def of_pieces(fitted: Fitted, competition: Competition, table: Table, said: Said
 
 def _shown(table: Table) -> list[str]:
     """The text of each document, in which its pieces have their places."""
-    units = table.units
+    units, written = table.units, _written(table)
     assert units is not None, "rows are units"
-    pairs = zip(table.texts[:, 0].tolist(), units.after.tolist(), strict=True)
-    written = ["".join(pair) for pair in pairs]
     return ["".join(written[rows]) for rows in units.documents]
+
+
+def _written(table: Table) -> list[str]:
+    """Each unit with what stands behind it."""
+    assert table.units is not None, "rows are units"
+    pairs = zip(table.texts[:, 0].tolist(), table.units.after.tolist(), strict=True)
+    return ["".join(pair) for pair in pairs]
 
 
 def _pieces(
@@ -126,8 +131,7 @@ def _pieces(
     lengths = np.array([len(unit) for unit in table.texts[:, 0]])
     ends = np.cumsum(lengths + [len(each) for each in units.after])
     begins = ends - lengths - [len(each) for each in units.after]
-    texts = table.texts[:, 0].tolist()
-    shown = ["".join(each) for each in zip(texts, units.after.tolist(), strict=True)]
+    texts, written = table.texts[:, 0].tolist(), _written(table)
     found: list[list[dict[str, Any]]] = [[] for _ in units.documents]
     starts = [each.start for each in units.documents]
     for begin, end, kind in problem.pieces(labels, first, task.classes):
@@ -136,7 +140,7 @@ def _pieces(
         piece = {
             "start": int(begins[begin]) - origin,
             "end": int(begins[end] + lengths[end]) - origin,
-            "text": "".join([*shown[begin:end], texts[end]]),
+            "text": "".join([*written[begin:end], texts[end]]),
         }
         found[document].append(piece | ({"label": kind} if kind else {}))
     return found

@@ -32,7 +32,7 @@ from pipeline.ensemble.decisions.probabilities import (
     thresholds_for,
 )
 from pipeline.ensemble.decisions.rounding import Labels, clip_to, fit_grid, has_grid
-from pipeline.ensemble.decisions.units import entity_limits_for, limits_for, outside_for
+from pipeline.ensemble.decisions.units import answer_limits_for, entity_limits_for, outside_for
 from pipeline.metrics import Metric
 from pipeline.problems.form import Kind
 
@@ -131,7 +131,7 @@ def limits_of_entities(case: Case) -> Candidate | None:
 
 def limits_of_answers(case: Case) -> Candidate | None:
     """Answers in a text by their greatest length, and how likely none has to be."""
-    return _own(case, "limits of answers", limits_for)
+    return _own(case, "limits of answers", answer_limits_for)
 
 
 def _own(case: Case, name: str, rule: Callable[[Metric], Rule]) -> Candidate | None:

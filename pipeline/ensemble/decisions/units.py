@@ -200,7 +200,7 @@ CLASSES = 2
 
 
 @dataclass(frozen=True)
-class Limits:
+class AnswerLimits:
     """What an answer may be."""
 
     longest: int = 0
@@ -210,7 +210,7 @@ class Limits:
 
     def apply(self, predicted: np.ndarray) -> np.ndarray:
         """(m, 3) predictions with these limits, as `best_spans` reads them."""
-        if self == Limits():
+        if self == AnswerLimits():
             return predicted
         return limited_answers(predicted, self.longest, self.factor)
 
@@ -228,14 +228,14 @@ class Limits:
         return {"longest": self.longest, "factor": self.factor}
 
 
-def limits_for(metric: Metric) -> Rule:
+def answer_limits_for(metric: Metric) -> Rule:
     """The rule that fits both limits to *metric*: how often no answer counts, then the length."""
 
-    def fit(rows: Labelled) -> Limits:
-        def labels(limits: Limits) -> np.ndarray:
+    def fit(rows: Labelled) -> AnswerLimits:
+        def labels(limits: AnswerLimits) -> np.ndarray:
             return metric.labels(rows.truth, limits.apply(rows.predicted))
 
-        def better(found: Limits, tried: list[Limits]) -> Limits:
+        def better(found: AnswerLimits, tried: list[AnswerLimits]) -> AnswerLimits:
             gains = [gain_of_labels(metric, rows.truth, labels(each)) for each in tried]
             if not tried:
                 return found
@@ -246,12 +246,12 @@ def limits_for(metric: Metric) -> Rule:
 
         references = References.of(rows.truth)
         lengths = references.end - references.begin + 1
-        found = Limits()
+        found = AnswerLimits()
         if len(np.unique(references.document)) < (rows.truth[:, PLACE] == 0).sum():
-            found = better(found, [Limits(factor=each) for each in FACTORS])
+            found = better(found, [AnswerLimits(factor=each) for each in FACTORS])
         if len(lengths):
             longest = np.unique(np.quantile(lengths, NO_LONGER, method="higher").astype(int))
-            found = better(found, [Limits(each, found.factor) for each in longest.tolist()])
+            found = better(found, [AnswerLimits(each, found.factor) for each in longest.tolist()])
         return found
 
     return fit

@@ -115,7 +115,7 @@ def _of_several(targets: Sequence[Profile], choices: Choices) -> str | None:
 DATES = re.compile(r"\d{4}([-./])\d{1,2}\1\d{1,2}.*")
 
 
-def refuse_odd_numbers(target: Profile, shown: Sequence[str], choices: Choices) -> bool:
+def ask_about_numbers(target: Profile, shown: Sequence[str], choices: Choices) -> bool:
     """Ask where labels may be numbers in more ways than one, or several labels in a cell, and what
     the sample has *shown* does not deny it: whether it was asked. Raise DataError where they are
     dates."""
@@ -141,7 +141,7 @@ def refuse_odd_numbers(target: Profile, shown: Sequence[str], choices: Choices) 
 
 
 def _of_words(target: Profile, shown: Sequence[str], choices: Choices) -> str | None:
-    if refuse_odd_numbers(target, shown, choices):
+    if ask_about_numbers(target, shown, choices):
         return None
     if separator_of(target.values):
         cell = max(target.values, key=len)

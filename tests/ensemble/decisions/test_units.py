@@ -5,9 +5,9 @@ import numpy as np
 from pipeline.base.config import TaskConfig
 from pipeline.ensemble.decisions.decision import Labelled
 from pipeline.ensemble.decisions.units import (
-    Limits,
+    AnswerLimits,
+    answer_limits_for,
     entity_limits_for,
-    limits_for,
     outside_for,
 )
 from pipeline.metrics.metric import Metric, get_metric
@@ -36,8 +36,8 @@ def rows(texts: int, unanswered: bool, far: bool) -> Labelled:
 
 def test_a_greatest_length_keeps_ends_from_starts_far_away():
     given = rows(40, unanswered=False, far=True)
-    found = limits_for(METRIC)(given)
-    assert found == Limits(longest=3, factor=1.0)
+    found = answer_limits_for(METRIC)(given)
+    assert found == AnswerLimits(longest=3, factor=1.0)
     assert METRIC.score(given.truth, given.predicted) == 0.0
     assert METRIC.score(given.truth, found.apply(given.predicted)) == 1.0
     assert found.says([]) == "at most 3 characters"
@@ -45,7 +45,7 @@ def test_a_greatest_length_keeps_ends_from_starts_far_away():
 
 def test_no_answer_counts_as_often_as_it_has_to():
     given = rows(40, unanswered=True, far=False)
-    found = limits_for(METRIC)(given)
+    found = answer_limits_for(METRIC)(given)
     assert found.longest == 0
     assert found.factor > 1
     assert METRIC.score(given.truth, given.predicted) == 0.5
@@ -55,8 +55,8 @@ def test_no_answer_counts_as_often_as_it_has_to():
 
 def test_nothing_is_limited_where_it_gains_nothing():
     given = rows(40, unanswered=False, far=False)
-    found = limits_for(METRIC)(given)
-    assert found == Limits()
+    found = answer_limits_for(METRIC)(given)
+    assert found == AnswerLimits()
     assert found.apply(given.predicted) is given.predicted
     assert found.says([]) == "no limit gains beyond its noise"
 
