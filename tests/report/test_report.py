@@ -7,6 +7,8 @@ import shutil
 from html.parser import HTMLParser
 from itertools import product
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,6 +25,7 @@ from pipeline.report.__main__ import main as report
 from pipeline.report.drawn import pages as writing
 from pipeline.report.drawn.charts import bars
 from pipeline.report.drawn.document import Page, Says, Table, num, render, text
+from pipeline.report.drawn.errors import slices_of
 from pipeline.report.drawn.pages import fillers, pages_of, report_path
 from pipeline.report.drawn.row_errors import DocumentErrors
 from pipeline.report.drawn.words import LANGUAGES, PLACE, Words, words_of
@@ -445,3 +448,18 @@ def test_a_document_is_wrong_by_its_pieces_and_says_them_in_words():
     assert cut["holds", "PER"] == [True, False]
     answered = SPAN.amiss({(3, 5, "")}, {(0, 2, ""), (3, 5, "")})
     assert (answered, SPAN.amiss(set(), {(0, 2, "")}), SPAN.amiss(set(), set())) == (0, 1, 0)
+
+
+def test_errors_are_shown_by_the_letters_a_row_is_written_in():
+    texts = np.array([["비가 온다"], ["it rains"], ["눈이 온다"], ["no snow"]], dtype=object)
+    rows = SimpleNamespace(texts=texts, features={"source": np.array(["a", "a", "b", "b"])})
+    found: Any = SimpleNamespace(
+        rows=rows, facts=None, fold_of_row=np.zeros(4), label_slices=lambda targets: []
+    )
+    disk: Any = SimpleNamespace(
+        competition=SimpleNamespace(columns=SimpleNamespace(targets=["label"]))
+    )
+    cut = {(by, name): here.tolist() for by, name, here in slices_of(disk, found)}
+    assert cut["alphabet", "hangul"] == [True, False, True, False]
+    assert cut["alphabet", "latin"] == [False, True, False, True]
+    assert cut["source", "b"] == [False, False, True, True]

@@ -3,7 +3,10 @@
 What an error is, is said by `wrong`.
 """
 
+import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -224,19 +227,37 @@ def _mixed_up(counts: np.ndarray, names: Sequence[str]) -> Block:
 
 
 def slices_of(disk: Disk, found: Errors) -> Iterator[Slice]:
-    """By label, length, overlap, further columns and folds."""
+    """By label, length, overlap, language, further columns and folds."""
     yield from found.label_slices(disk.competition.columns.targets)
     if found.facts is not None:
         count = len(found.facts.names) - len(found.facts.levels)
         for place, name in enumerate(found.facts.names[:count]):
             yield from _quarters(name, found.facts.values[:, place])
-    for name, column in found.rows.features.items():
+    written = np.array([alphabet_of(" ".join(row)) for row in found.rows.texts], dtype=object)
+    columns = {"alphabet": written} | {clean(k): v for k, v in found.rows.features.items()}
+    for name, column in columns.items():
         values, part = np.unique(column.astype(str), return_inverse=True)
         if LEVELS[0] <= len(values) <= LEVELS[1]:
             for place, value in enumerate(values):
-                yield clean(name), str(value) or "(empty)", part == place
+                yield name, str(value) or "(empty)", part == place
     for fold in np.unique(found.fold_of_row).tolist():
         yield "fold", str(fold), found.fold_of_row == fold
+
+
+def alphabet_of(text: str) -> str:
+    """What most letters of *text* are written in, by their names in Unicode: as much of its
+    language as can be told from the letters alone; empty where it has none.
+
+    >>> alphabet_of("비행기가 A320 위에"), alphabet_of("a plane"), alphabet_of("42")
+    ('hangul', 'latin', '')
+    """
+    found = Counter(filter(None, map(_alphabet, text)))
+    return found.most_common(1)[0][0] if found else ""
+
+
+@cache
+def _alphabet(letter: str) -> str:
+    return unicodedata.name(letter, " ").split(" ")[0].lower() if letter.isalpha() else ""
 
 
 def _quarters(name: str, values: np.ndarray) -> Iterator[Slice]:
