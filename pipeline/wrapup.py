@@ -215,6 +215,10 @@ def _table_lines(table: "Table", words: "Words") -> Iterator[str]:
         yield from (more, "")
 
 
+MARGIN, WIDTH = 2, 8
+"""Centimetres, of pages and of pictures: five to six pages in all, with room for answers."""
+
+
 def has_docx() -> bool:
     """Whether python-docx is installed (the extra `docx`)."""
     return importlib.util.find_spec("docx") is not None
@@ -226,12 +230,17 @@ def write_docx(
     """The document as docx; pictures are read from where *draw* put them, beside *path*."""
     docx = importlib.import_module("docx")
     document = docx.Document()
+    document.styles["Normal"].paragraph_format.space_after = docx.shared.Pt(4)
+    page = document.sections[0]
+    page.left_margin = page.right_margin = page.top_margin = page.bottom_margin = docx.shared.Cm(
+        MARGIN
+    )
     document.add_heading(title, 0)
     for number, chapter in enumerate(parts, 1):
         if len(parts) > 1:
             document.add_heading(f"{number}. {chapter.title}", 1)
         for block in chapter.blocks:
-            _into_docx(document, docx.shared.Cm(15), path.parent, block, words, draw)
+            _into_docx(document, docx.shared.Cm(WIDTH), path.parent, block, words, draw)
     commit(path, document.save)
 
 
