@@ -193,6 +193,8 @@ def test_the_file_has_a_text_for_every_row_of_the_sample(blended):
     assert 0.2 < low < scores["honest"] < high <= 1
     assert scores["in_sample"] >= scores["honest"] - 1e-9 or scores["in_sample"] > 0
     assert {"chrf", "rouge-l", "exact-match"} <= scores["others"].keys()
+    assert [each["name"] for each in record["decisions"]["candidates"]] == ["length"]
+    assert record["decisions"]["applied"] == "nothing", record["decisions"]
 
 
 def test_rebuild_gives_the_same_bytes_and_the_ledger_takes_the_file(blended, tmp_path, capsys):

@@ -1,7 +1,7 @@
 """What `pipeline.ensemble` prints: members, methods, the choice and why, the submission."""
 
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from rich.table import Table as Grid
 from pipeline.base import Competition
 from pipeline.ensemble import Outcome
 from pipeline.ensemble.assessment import Assessment, MethodLine
-from pipeline.ensemble.decisions.choose import FEWEST, NOTHING, Decided
+from pipeline.ensemble.decisions.choose import FEWEST, NOTHING, Decided, Line
 from pipeline.report.ensemble_answer import VERDICTS, answer_lines, leaderboard_sentences
 from pipeline.report.page import empty_grid, reach, score_text, signed
 from pipeline.submissions.build import decisions, finite, scores
@@ -24,9 +24,9 @@ Piece = str | Grid
 # The piece of the ensemble's page on decisions: what was tried, what it gains, what is applied.
 
 
-def decision_table(decided: Decided, word: str) -> Grid | None:
+def decision_table(lines: Sequence[Line], word: str) -> Grid | None:
     """The candidates; None where there were none."""
-    if not decided.lines:
+    if not lines:
         return None
     grid = Grid(title="Decisions", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     grid.add_column("decision")
@@ -34,7 +34,7 @@ def decision_table(decided: Decided, word: str) -> Grid | None:
         grid.add_column(column, justify="right")
     grid.add_column("applied", overflow="fold")
     grid.add_column("fitted on all rows", overflow="fold")
-    for line in decided.lines:
+    for line in lines:
         effect = line.effect
         grid.add_row(
             line.name + (" *" if line.applied else ""),
@@ -212,7 +212,7 @@ def happened(outcome: Outcome) -> tuple[list[str], dict[str, list[int]]] | None:
 
 def decided(outcome: Outcome) -> Iterator[Piece]:
     """What is done to predictions before they are written."""
-    if (grid := decision_table(outcome.decided, _word(outcome))) is not None:
+    if (grid := decision_table(outcome.decided.lines, _word(outcome))) is not None:
         yield grid
     yield from decision_sentences(outcome)
 

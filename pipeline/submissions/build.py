@@ -19,7 +19,7 @@ from pipeline.data.sample import Sample
 from pipeline.data.units import begins
 from pipeline.ensemble import Outcome
 from pipeline.ensemble.assessment import MemberLine
-from pipeline.ensemble.decisions.choose import Judge
+from pipeline.ensemble.decisions.choose import Judge, Line
 from pipeline.ensemble.forecast.leaderboard import Leaderboard
 from pipeline.ensemble.honest import Nest
 from pipeline.ensemble.outcome import Instead, conclude
@@ -302,19 +302,24 @@ def decisions(outcome: Outcome) -> dict[str, Any]:
         "interval_95": [finite(decided.effect.low), finite(decided.effect.high)],
         "without_one_fold": decided.nested,
         "score_holds_choice": decided.with_choice,
-        "candidates": [
-            {
-                "name": line.name,
-                "fitted": line.detail,
-                "effect": finite(line.effect.difference),
-                "error": finite(line.effect.error),
-                "interval_95": [finite(line.effect.low), finite(line.effect.high)],
-                "applied": line.applied,
-                "why": line.why,
-            }
-            for line in decided.lines
-        ],
+        "candidates": tried(decided.lines),
     }
+
+
+def tried(lines: Sequence[Line]) -> list[dict[str, Any]]:
+    """The decisions that were tried, as plain values for JSON."""
+    return [
+        {
+            "name": line.name,
+            "fitted": line.detail,
+            "effect": finite(line.effect.difference),
+            "error": finite(line.effect.error),
+            "interval_95": [finite(line.effect.low), finite(line.effect.high)],
+            "applied": line.applied,
+            "why": line.why,
+        }
+        for line in lines
+    ]
 
 
 def members_used(

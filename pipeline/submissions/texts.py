@@ -37,6 +37,7 @@ from pipeline.submissions.build import (
     expected,
     finite,
     members_used,
+    tried,
 )
 from pipeline.submissions.submission_file import build, check, digests, versions
 
@@ -62,8 +63,8 @@ class BuiltTexts:
 
     @property
     def decision(self) -> str:
-        """Nothing is done to a text that was taken."""
-        return NOTHING
+        """What is decided about the length of texts."""
+        return self.outcome.decided
 
     @property
     def lines(self) -> Sequence[MemberLine]:
@@ -199,6 +200,15 @@ def text_scores(outcome: TextOutcome) -> dict[str, Any]:
     }
 
 
+def text_decisions(outcome: TextOutcome) -> dict[str, Any]:
+    """What is decided about the length of texts, as plain values for JSON."""
+    return {
+        "applied": outcome.decided,
+        "fitted": outcome.blend.decision if outcome.decided != NOTHING else {},
+        "candidates": tried(outcome.decisions),
+    }
+
+
 def text_provenance(made: BuiltTexts, message: str, root: Path) -> dict[str, Any]:
     """Where a submission came from, as plain values for JSON."""
     outcome = made.outcome
@@ -210,6 +220,7 @@ def text_provenance(made: BuiltTexts, message: str, root: Path) -> dict[str, Any
         "asked": {name: value for name, value in asdict(made.asked).items() if name not in NAMED},
         "members": members_used(outcome.manifests, outcome.members),
         "blend": outcome.blend.details(),
+        "decisions": text_decisions(outcome),
         "form": outcome.form.kind,
         "passport": outcome.passport,
         "rows": outcome.rows,

@@ -21,7 +21,7 @@ from pipeline.ensemble.honest import AUTO, Nest, difference
 from pipeline.ensemble.predictor import facts_of
 from pipeline.ensemble.texts.nest import METHODS as TEXT_METHODS
 from pipeline.ensemble.texts.nest import TextEvidence, TextNest
-from pipeline.ensemble.texts.pool import pooled, terms_of
+from pipeline.ensemble.texts.pool import pooled
 from pipeline.metrics import Metric, MetricError
 from pipeline.metrics.metric import judging
 from pipeline.team.checks.copies import correlation
@@ -103,14 +103,13 @@ def _texts(
     score = metric.formula.texts
     assert score is not None, "a metric of texts"
     pool = pooled([*(peer.weighed for peer in peers), oof], score)
-    whole = TextEvidence(
-        names=[*(peer.name for peer in peers), name],
-        pool=pool,
-        terms=terms_of(pool, truth.tolist(), score),
-        finish=score.finish,
-        fold_of_row=contest.folds.fold_of_row[0],
-        group_of_row=contest.folds.group_of_row,
-        metric=metric,
+    whole = TextEvidence.gather(
+        [*(peer.name for peer in peers), name],
+        pool,
+        truth,
+        contest.folds.fold_of_row[0],
+        contest.folds.group_of_row,
+        metric,
     )
     bare, seed = whole.without(len(peers)), contest.competition.folds.seed
     after = TextNest(cast(Any, whole), seed, TEXT_METHODS)

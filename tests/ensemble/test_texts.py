@@ -1,6 +1,7 @@
 """Minimum Bayes risk: what is taken is worth most, and nothing sees the fold it is scored on."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,8 +12,18 @@ from pipeline.data.candidates import Candidates
 from pipeline.ensemble.forecast.given import of_any_references
 from pipeline.ensemble.forecast.leaderboard import Labelled, Leaderboard
 from pipeline.ensemble.forecast.ranges import Range, Scored
-from pipeline.ensemble.texts.nest import METHODS, Consensus, TextEvidence, TextNest, greedy
-from pipeline.ensemble.texts.pool import MOST, TRUST, Pool, pooled, remembered, terms_of
+from pipeline.ensemble.texts.nest import (
+    DECIDED,
+    DECISIONS,
+    LENGTHS,
+    METHODS,
+    Consensus,
+    TextEvidence,
+    TextNest,
+    decide,
+    greedy,
+)
+from pipeline.ensemble.texts.pool import FIELDS, MOST, TRUST, Pool, pooled, remembered
 from pipeline.metrics import get_metric
 
 WORDS = ["a", "pub", "near", "the", "river", "serves", "cheap", "food", "and", "tea"]
@@ -55,16 +66,11 @@ def sets(truth) -> list[list[Candidates]]:
 def evidence_of(truth: list[str], sets: list[list[Candidates]]) -> TextEvidence:
     assert SCORE is not None
     pool = pooled(sets, SCORE)
-    references = [(each,) for each in truth]
-    return TextEvidence(
-        names=[f"m{place}" for place in range(len(sets))],
-        pool=pool,
-        terms=terms_of(pool, references, SCORE),
-        finish=SCORE.finish,
-        fold_of_row=np.arange(ROWS) % 4,
-        group_of_row=np.arange(ROWS),
-        metric=METRIC,
-    )
+    references = np.empty(ROWS, dtype=object)
+    references[:] = [(each,) for each in truth]
+    names = [f"m{place}" for place in range(len(sets))]
+    fold_of_row = np.arange(ROWS) % 4
+    return TextEvidence.gather(names, pool, references, fold_of_row, np.arange(ROWS), METRIC)
 
 
 def by_hand(row: int, sets: list[list[Candidates]], weights: list[float], power: float) -> float:
@@ -133,7 +139,8 @@ def test_fits_see_no_row_that_they_are_scored_on(truth, sets):
     nest = TextNest(evidence_of(truth, sets), 1, METHODS)
     other = [text if row % 4 else "food tea food tea" for row, text in enumerate(truth)]
     changed = TextNest(evidence_of(other, sets), 1, METHODS)
-    for method in (*METHODS, "auto"):
+    decided = [method + DECIDED for method in (*DECISIONS, "auto")]
+    for method in (*METHODS, "auto", *decided):
         mine, theirs = (each.fit(method, frozenset({1, 2, 3})) for each in (nest, changed))
         assert mine.details() == theirs.details()
     whole = [each.fit("greedy", frozenset(range(4))).details() for each in (nest, changed)]
@@ -173,8 +180,8 @@ def test_utilities_are_kept_for_the_same_candidates_alone(tmp_path, truth, sets)
     first, again = (remembered(path, ["a", "b"], make) for _ in range(2))
     assert len(calls) == 1
     assert again.texts.tolist() == first.texts.tolist()
-    for name in ("starts", "expected", "said", "first"):
-        assert np.array_equal(getattr(first, name), getattr(again, name))
+    for name in FIELDS:
+        assert np.array_equal(getattr(first, name), getattr(again, name), equal_nan=True), name
     remembered(path, ["a", "c"], make)
     assert len(calls) == 2
 
@@ -203,6 +210,71 @@ def test_length_takes_longer_texts_where_the_middle_is_too_short(truth):
     assert TextNest(shorter, 1, METHODS).fit("length", shorter.folds).length <= 0
 
 
+def ranked(truth: list[str], *orders: list[int]) -> list[list[Candidates]]:
+    """A member for each of *orders*: three candidates a row, the right answer and it without one
+    and two words, likely in this order by their log-probability, the likeliest first."""
+    members = []
+    for order in orders:
+        texts, logs = [], []
+        for right in truth:
+            shorter = [right, right.rsplit(" ", 1)[0], right.rsplit(" ", 2)[0]]
+            texts.append([shorter[place] for place in order])
+            logs.append([-4.0 - place for place in range(3)])
+        members.append([Candidates(texts, logs)])
+    return members
+
+
+def test_a_penalty_takes_longer_texts_where_whole_answers_that_are_short_are_likelier(truth):
+    """The right answer is the least likely one, and the likeliest a word for a word."""
+    evidence = evidence_of(truth, ranked(truth, [2, 1, 0]))
+    logs, starts = evidence.pool.logs[0].reshape(ROWS, 3), evidence.pool.starts
+    assert np.allclose(logs, [-4, -5, -6])
+    by_hand = logs / np.exp(evidence.pool.longer.reshape(ROWS, 3)) ** 2.0
+    assert np.array_equal(evidence.pool.likeliest(0, 2.0), starts + by_hand.argmax(axis=1))
+    assert np.array_equal(evidence.pool.likeliest(0, 0.0), evidence.pool.first[0])
+    nest = TextNest(evidence, 1, METHODS)
+    of_file, told, (line,) = decide(nest, "best", "best")
+    assert (line.name, line.applied, of_file) == ("penalty", True, "best, decided")
+    assert nest.fit(of_file, evidence.folds).details()["penalty"] == 2.0
+    assert line.effect.low > 0
+    assert nest.honest_gain(told) > nest.honest_gain("best")
+
+
+def test_length_stands_on_any_consensus_and_is_left_out_where_it_gains_nothing(truth):
+    """Two members whose middle is short; and one whose candidates are all as long."""
+    whole = [f"{right} by day and night" for right in truth]
+    said = [
+        [right, right.rsplit(" ", 1)[0], right.rsplit(" ", 2)[0], each]
+        for right, each in zip(truth, whole, strict=True)
+    ]
+    both = [[Candidates([row[::step] for row in said], [[NAN] * 4] * ROWS)] for step in (1, -1)]
+    short = evidence_of(whole, both)
+    for method in ("mean", "greedy"):
+        of_file, _, (line,) = decide(TextNest(short, 1, METHODS), method, method)
+        assert line.applied, line.why
+        assert TextNest(short, 1, METHODS).fit(of_file, short.folds).length > 0
+    same = evidence_of(truth, [[Candidates([[each] for each in truth], [[-1.0]] * ROWS)]])
+    for method in ("best", "mean"):
+        of_file, told, (line,) = decide(TextNest(same, 1, METHODS), "auto", method)
+        assert not line.applied
+        assert of_file == method
+        assert told in ("auto", method)
+        assert line.why == "no: fitted on all rows nothing gains beyond its noise"
+    assert decide(TextNest(short, 1, METHODS), "length", "length") == ("length", "length", [])
+
+
+def test_a_member_that_does_not_say_how_likely_its_texts_are_keeps_its_first(truth):
+    sets = [member(1, truth, 2), member(2, truth, 2, logs=False)]
+    pool = pooled([sets, [sets[1]], [sets[0], sets[0]]], SCORE)
+    assert np.array_equal(pool.likeliest(1, 1.0), pool.first[1])
+    assert np.array_equal(pool.likeliest(0, 1.0), pool.first[0]), "one learner of two is enough"
+    alone = pooled([[sets[0]]], SCORE)
+    kept = pool.keep([2])
+    where = {text: place for place, text in enumerate(kept.texts.tolist())}
+    for text, log in zip(alone.texts.tolist(), alone.logs[0].tolist(), strict=True):
+        assert kept.logs[0, where[text]] == pytest.approx(log), "the mean of twice the same"
+
+
 def test_the_range_holds_scores_of_rows_with_few_and_with_many_right_answers():
     """Nobody knows how many right answers a test row has."""
     random = np.random.default_rng(5)
@@ -227,3 +299,16 @@ def test_the_range_holds_scores_of_rows_with_few_and_with_many_right_answers():
     alone = scored.rows(np.arange(0, 80, 2))
     same = Labelled(table=rows, scored=alone, gain=few)
     assert of_any_references(plain, same) is plain, "all rows have one right answer"
+
+
+def test_what_gains_within_a_standard_error_is_not_decided(truth, sets):
+    """Of a dozen lengths one is always the best on the rows that are looked at."""
+    evidence = evidence_of(truth, sets)
+    nest, folds = TextNest(evidence, 1, METHODS), evidence.folds
+    blends = nest.left_out("mean", folds)
+    gains = [
+        evidence.gain({fold: replace(blend, length=each) for fold, blend in blends.items()})
+        for each in (0.0, *LENGTHS)
+    ]
+    assert max(gains) > gains[0]
+    assert not nest.fit("mean" + DECIDED, folds).decision

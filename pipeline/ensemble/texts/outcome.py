@@ -12,12 +12,13 @@ from scipy.special import stdtrit
 from pipeline.base import Competition, UsageError
 from pipeline.data import Table
 from pipeline.data.candidates import Candidates
+from pipeline.ensemble.decisions.choose import NOTHING, Line
 from pipeline.ensemble.forecast.given import WITHHELD, forecast_texts, refit_of
 from pipeline.ensemble.forecast.leaderboard import Labelled, Leaderboard
 from pipeline.ensemble.forecast.ranges import Scored
 from pipeline.ensemble.honest import AUTO, UPPER, Gain, contributions, gain_over, spread_of
-from pipeline.ensemble.texts.nest import METHODS, Consensus, TextEvidence, TextNest
-from pipeline.ensemble.texts.pool import MOST, TRUST, Pool, pooled, remembered, terms_of
+from pipeline.ensemble.texts.nest import METHODS, Consensus, TextEvidence, TextNest, decide
+from pipeline.ensemble.texts.pool import FIELDS, MOST, TRUST, Pool, pooled, remembered
 from pipeline.metrics import Metric, get_metric, resampled_gains
 from pipeline.metrics.bootstrap import freedom
 from pipeline.metrics.registry import fitting
@@ -108,7 +109,7 @@ class FittedTexts:
             return np.empty(0, dtype=object)
         score = get_metric(self.metric, competition.task).formula.texts
         assert score is not None, "a metric of texts"
-        return _texts(pooled(members, score, told), self.blend)
+        return self.blend.texts(pooled(members, score, told))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -129,6 +130,8 @@ class TextOutcome:
     members: list[MemberLine]
     methods: list[MethodLine]
     blend: Consensus
+    decisions: list[Line]
+    """What was tried about the length of texts; [] where the method has none, or too few folds."""
     honest: float
     interval: Interval
     in_sample: float
@@ -182,7 +185,13 @@ class TextOutcome:
         """Whether blending pays: real, undecided or no; untold where a member is in doubt."""
         if self.doubts:
             return "untold"
-        return "no" if self.method == "best" else self.over_single.verdict
+        alone = self.method == "best" and self.decided == NOTHING
+        return "no" if alone else self.over_single.verdict
+
+    @property
+    def decided(self) -> str:
+        """The decision that is applied, or "nothing"."""
+        return next((line.name for line in self.decisions if line.applied), NOTHING)
 
 
 def check_method(method: str) -> None:
@@ -217,14 +226,13 @@ def conclude_texts(
     assert score is not None, "a metric of texts"
     made = _Pools(score, metric.name, list(runs), cache, told)
     pool = made.of("oof", "training")
-    evidence = TextEvidence(
-        names=[run.name for run in runs],
-        pool=pool,
-        terms=terms_of(pool, train.references.tolist(), score),
-        finish=score.finish,
-        fold_of_row=folds.fold_of_row[0],
-        group_of_row=folds.group_of_row,
-        metric=metric,
+    evidence = TextEvidence.gather(
+        [run.name for run in runs],
+        pool,
+        train.references,
+        folds.fold_of_row[0],
+        folds.group_of_row,
+        metric,
     )
     nest = TextNest(cast(Any, evidence), competition.folds.seed, METHODS)
     every = evidence.folds
@@ -232,12 +240,12 @@ def conclude_texts(
     if method == AUTO:
         choice = nest.choose(every)
         chosen, reason, wavers = choice.method, choice.reason, nest.wavers(choice.method)
-    told_of = min((method, chosen), key=nest.honest_gain)  # of the file as it is, never the higher
+    of_file, told_of, tried = decide(nest, method, chosen)
     blends = nest.left_out(told_of, every)
     taken = evidence.places(blends)[1]
     predicted = pool.texts[taken]
     single = pool.texts[evidence.places(nest.left_out("best", every))[1]]
-    blend: Consensus = nest.fit(method, every)
+    blend: Consensus = nest.fit(of_file, every)
     honest, in_sample = nest.honest_gain(told_of), nest.in_sample_gain(told_of)
     ours = Labelled(
         table=train,
@@ -250,7 +258,7 @@ def conclude_texts(
     if holdout is not None and lacking:
         notes = [*notes, f"no holdout score: {', '.join(lacking)} came without its rows"]
     elif holdout is not None and len(holdout) and holdout.references is not None:
-        known = _known(metric, holdout, _texts(made.of("holdout", "holdout"), blend))
+        known = _known(metric, holdout, blend.texts(made.of("holdout", "holdout")))
     refit = refit_of(in_sample - honest, len(every), len(runs))
     in_doubt = doubted([run.manifest for run in runs], method in FIXED)
 
@@ -282,6 +290,7 @@ def conclude_texts(
             for name in METHODS
         ],
         blend=blend,
+        decisions=tried,
         honest=honest,
         interval=_interval(honest, nest.resampled(told_of, every), nest),
         in_sample=in_sample,
@@ -296,7 +305,7 @@ def conclude_texts(
         },
         holdout=None if known is None else metric.as_gain(known.gain),
         predicted=predicted,
-        test=_texts(made.of("test", "test"), blend),
+        test=blend.texts(made.of("test", "test")),
         lengths=(
             float(np.mean([len(text) for text in predicted])),
             float(np.mean([len(text) for each in train.references for text in each])),
@@ -321,10 +330,6 @@ def _known(metric: Metric, holdout: Table, said: np.ndarray) -> Labelled:
     assert holdout.references is not None, "its answers are known"
     scored = _scored(metric, holdout.references, said, np.arange(len(said)))
     return Labelled(table=holdout, scored=scored, gain=metric.gain(holdout.references, said))
-
-
-def _texts(pool: Pool, blend: Consensus) -> np.ndarray:
-    return np.asarray(pool.texts[blend.places(pool)])
 
 
 def _cut(pool: Pool) -> list[str]:
@@ -358,7 +363,7 @@ class _Pools:
         if self.cache is None:
             return make()
         parts = [f"{run.name} {sorted(run.manifest['parts'].items())}" for run in self.runs]
-        key = [kind, self.metric, str(TRUST), str(MOST), *parts]
+        key = [kind, self.metric, str(TRUST), str(MOST), *FIELDS, *parts]
         name = hashlib.sha256("\n".join(key).encode()).hexdigest()[:12]
         return remembered(self.cache / f"{kind}-{name}.npz", key, make)
 

@@ -43,6 +43,9 @@ class Pool:
     """(M, C) bool: whether a member says it."""
     first: np.ndarray
     """(M, n) the place of each member's best candidate of each row."""
+    logs: np.ndarray
+    """(M, C) the logarithm of each candidate's probability, that of the mean over a member's
+    learners; -inf where the member does not say it, NaN where it does not say how likely it is."""
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -51,7 +54,11 @@ class Pool:
         """The same rows and candidates with these members only."""
         kept = list(members)
         return replace(
-            self, expected=self.expected[:, kept], said=self.said[kept], first=self.first[kept]
+            self,
+            expected=self.expected[:, kept],
+            said=self.said[kept],
+            first=self.first[kept],
+            logs=self.logs[kept],
         )
 
     @cached_property
@@ -69,7 +76,20 @@ class Pool:
         if length:
             scores = scores + length * self.longer
         allowed = self.said[weights > 0].any(axis=0)
-        scores = np.where(allowed, scores, -np.inf)
+        return self._largest(np.where(allowed, scores, -np.inf))
+
+    def likeliest(self, member: int, penalty: float) -> np.ndarray:
+        """(n,) the place of the candidate of each row that *member* finds likeliest, the logarithm
+        of its probability divided by its characters to the power *penalty* (Wu et al., "Google's
+        neural machine translation system", 2016, section 7, without their constant); its first
+        where it does not say how likely they are."""
+        scores = self.logs[member] / np.exp(penalty * self.longer)
+        with np.errstate(invalid="ignore"):  # NaN where one of them is
+            known = np.isfinite(np.maximum.reduceat(scores, self.starts))
+            return np.where(known, self._largest(scores), self.first[member])
+
+    def _largest(self, scores: np.ndarray) -> np.ndarray:
+        """(n,) the place of the largest of the *scores* (C,) of each row; of equals the first."""
         sizes = np.diff(self.starts, append=len(scores))
         best = np.repeat(np.maximum.reduceat(scores, self.starts), sizes)
         places = np.where(scores >= best - TIE, np.arange(len(scores)), len(scores))
@@ -91,12 +111,13 @@ def pooled(
     """
     rows = len(members[0][0])
     texts: list[str] = []
-    starts, expected, said, first = [], [], [], []
+    starts, expected, said, first, logs = [], [], [], [], []
     for row in range(rows):
-        names, shares = _shares(members, row)
+        names, shares, likely = _shares(members, row)
         between = utility.between(names)
         expected.append(np.moveaxis(shares @ between.T, -1, 0))
         said.append((shares[0] > 0).T)
+        logs.append(likely.T)
         best = [next(iter(each)).texts[row][0] for each in members]
         place_of = {name: place for place, name in enumerate(names)}
         first.append([len(texts) + place_of[text] for text in best])
@@ -109,25 +130,35 @@ def pooled(
         expected=np.moveaxis(np.concatenate(expected), 0, -1),
         said=np.concatenate(said).T,
         first=np.array(first, dtype=int).T,
+        logs=np.concatenate(logs).T,
     )
 
 
-def _shares(members: Sequence[Sequence[Candidates]], row: int) -> tuple[list[str], np.ndarray]:
-    """The different candidates of a *row*, c of them, and each member's distribution (T, M, c)."""
+def _shares(
+    members: Sequence[Sequence[Candidates]], row: int
+) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """The different candidates of a *row*, c of them, each member's distribution (T, M, c), and
+    the logarithms of their probabilities (M, c)."""
     known: dict[str, np.ndarray] = {}
+    likely: dict[str, np.ndarray] = {}
     for member, sets in enumerate(members):
         for each in sets:
             logs = np.array(each.log_probabilities[row])
-            for text, share in zip(each.texts[row], _distribution(logs).T, strict=True):
+            shares = _distribution(logs).T
+            for text, share, log in zip(each.texts[row], shares, logs.tolist(), strict=True):
                 found = known.setdefault(text, np.zeros((len(TRUST), len(members))))
                 found[:, member] += share / len(sets)
+                total = likely.setdefault(text, np.full(len(members), -np.inf))
+                with np.errstate(invalid="ignore"):  # NaN stays NaN
+                    total[member] = np.logaddexp(total[member], log - math.log(len(sets)))
     names = list(known)
     if len(names) > MOST:
         best = {next(iter(sets)).texts[row][0] for sets in members}
         order = sorted(names, key=lambda name: (name not in best, -float(known[name].sum())))
         kept = set(order[:MOST])
         names = [name for name in names if name in kept]
-    return names, np.stack([known[name] for name in names], axis=-1)
+    shares = np.stack([known[name] for name in names], axis=-1)
+    return names, shares, np.stack([likely[name] for name in names], axis=-1)
 
 
 def _distribution(logs: np.ndarray) -> np.ndarray:
@@ -142,7 +173,7 @@ def _distribution(logs: np.ndarray) -> np.ndarray:
 # Utilities cost the most, and depend on predictions and the metric alone: they are kept.
 
 
-FIELDS = ("starts", "expected", "said", "first")
+FIELDS = ("starts", "expected", "said", "first", "logs")
 
 
 def remembered(path: Path, key: Sequence[str], make: Callable[[], Pool]) -> Pool:

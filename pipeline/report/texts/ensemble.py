@@ -1,6 +1,5 @@
 """What `pipeline.ensemble` prints where answers are texts."""
 
-import math
 from collections.abc import Callable, Iterator
 from time import monotonic
 from typing import Any
@@ -8,14 +7,16 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table as Grid
 
+from pipeline.ensemble.decisions.choose import FEWEST, NOTHING
+from pipeline.ensemble.texts.nest import DECISIONS
 from pipeline.ensemble.texts.outcome import Interval, TextOutcome
 from pipeline.ensemble.texts.pool import TRUST
-from pipeline.report.ensemble import submit_command
+from pipeline.report.ensemble import decision_table, submit_command
 from pipeline.report.ensemble_answer import VERDICTS, board_of, leaderboard_sentences
 from pipeline.report.page import empty_grid, reach, score_text, signed
 from pipeline.submissions.build import finite
 from pipeline.submissions.submission_file import Written
-from pipeline.submissions.texts import gained, text_scores
+from pipeline.submissions.texts import gained, text_decisions, text_scores
 
 WAYS = {
     "best": "the first candidate of the best member",
@@ -49,13 +50,16 @@ def text_lines(outcome: TextOutcome) -> Iterator[str | Grid]:
     yield ""
     yield _members(outcome)
     yield _methods(outcome, word)
+    if (grid := decision_table(outcome.decisions, word)) is not None:
+        yield grid
     yield f"method   {outcome.method} ({WAYS[outcome.method]}): {outcome.reason}"
     if outcome.wavers:
         yield "         without some fold another method is chosen: the lower score is told"
     if not outcome.blend.alone:
         yield f"         {_trust(outcome)}"
-    if outcome.blend.length:
-        yield f"         {_length(outcome)}"
+    if outcome.blend.decision and outcome.decided == NOTHING:
+        yield f"         {outcome.blend.says()}"
+    yield f"decided  {_decided(outcome)}"
     yield (
         f"{word:<8} {score_text(outcome.honest)}, 95 % interval {_ends(outcome.interval)} "
         f"(in-sample {score_text(outcome.in_sample)})"
@@ -76,15 +80,19 @@ def text_lines(outcome: TextOutcome) -> Iterator[str | Grid]:
     yield f"written  texts in {', '.join(outcome.form.columns)}"
 
 
+def _decided(outcome: TextOutcome) -> str:
+    """What is done about the length of texts, or why nothing is."""
+    if outcome.decided != NOTHING:
+        return f"{outcome.decided}: {outcome.blend.says()}"
+    if outcome.decisions:
+        return "nothing: no decision clears its hurdle"
+    if outcome.method in DECISIONS:
+        return f"nothing: fitting and comparing decisions honestly takes {FEWEST} folds"
+    return f"nothing: {outcome.method} holds the length"
+
+
 def _ends(found: Interval) -> str:
     return f"{found.low:.4f} to {found.high:.4f}"
-
-
-def _length(outcome: TextOutcome) -> str:
-    """How their length counts."""
-    more = "longer" if outcome.blend.length > 0 else "shorter"
-    worth = 100 * abs(outcome.blend.length) * math.log(1.1)
-    return f"{more} candidates count for more: a tenth of the length for {worth:.1f} points"
 
 
 def _trust(outcome: TextOutcome) -> str:
@@ -171,6 +179,7 @@ def texts_as_json(outcome: TextOutcome, written: Written | None, message: str) -
             for line in outcome.methods
         ],
         "blend": outcome.blend.details(),
+        "decisions": text_decisions(outcome),
         "notes": outcome.notes,
         "submission": None if written is None else str(written.path),
         "reused": written is not None and written.reused,
