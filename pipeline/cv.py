@@ -156,15 +156,14 @@ def _hand_out(
 
 def _run(job: "Job", args: "Namespace", console: "Console") -> dict[str, Any] | None:
     """Train what is missing of one model; its manifest, or None while folds are missing."""
-    from pipeline.metrics import get_metric
+    from pipeline.metrics import metric_of
     from pipeline.report import first_lines, fold_line
     from pipeline.report.page import page
     from pipeline.training import check_space
     from pipeline.training.progress import Progress
     from pipeline.training.run import cross_validate, start_over, unfinished
 
-    task = job.competition.task
-    metric = get_metric(task.metric, task, Path(args.root))
+    metric = metric_of(job.competition, Path(args.root))
     if args.fresh and not args.dry_run:
         _ask_before_deleting(job, args)
         start_over(job, args.only_fold)

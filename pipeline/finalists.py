@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = options.read(argv)
     competition = options.competition(args)
     from pipeline.base import Paths
-    from pipeline.metrics import get_metric
+    from pipeline.metrics import metric_of
     from pipeline.report.finalists import print_proposal, proposal_json
     from pipeline.report.page import page
     from pipeline.submissions.finalists import candidates, choose_files, private_rows, propose
@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not found:
         raise_nothing([*foreign, *left_out])
     rows, assumed = private_rows(competition.submissions, found[0])
-    metric = get_metric(competition.task.metric, competition.task, root)
+    metric = metric_of(competition, root)
     proposal = propose(found, [*foreign, *left_out], rows, competition.folds.seed, metric)
     sent = {entry.file: entry for entry in entries}
     print_proposal(proposal, sent, assumed, page(sys.stderr if args.json else sys.stdout))

@@ -116,7 +116,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     from pipeline.data import load
     from pipeline.data.labels import single_rows
-    from pipeline.metrics import get_metric
+    from pipeline.metrics import metric_of
     from pipeline.metrics.metric import fitting
     from pipeline.setup.config_file import render
     from pipeline.setup.detection.detect import detect
@@ -132,7 +132,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.benchmark:
         detected = _as_benchmark(args, detected)
     task = detected.competition.task
-    metric = get_metric(task.metric, task, root)
+    metric = metric_of(detected.competition, root)
     if metric.record.ordered_labels and task.problem_type.exclusive and not args.classes:
         _check_order(task.metric, task.classes)
     root.mkdir(
@@ -145,7 +145,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try_submission(detected.competition, tables, metric)
     asked, rows = by_documents(detected.competition, tables)
     if asked is not detected.competition:
-        metric = get_metric(asked.task.metric, asked.task, root)
+        metric = metric_of(asked, root)
     folds = propose(asked, rows.train, rows.test, metric)
     found = replace(detected.competition, folds=folds.competition.folds)
     detected = replace(detected, competition=found, reasons=detected.reasons | folds.reasons)

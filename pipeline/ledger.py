@@ -59,9 +59,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = options.read(argv)
     _check(args)
     competition = options.competition(args)
-    from pipeline.metrics import get_metric
+    from pipeline.metrics import metric_of
 
-    get_metric(competition.task.metric, competition.task, Path(args.root))  # its name is checked
+    metric_of(competition, Path(args.root))  # its name is checked
     if args.action == "add":
         return _add(args, competition)
     return _send(args, competition) if args.action == "send" else _list(args, competition)
@@ -83,7 +83,7 @@ def _check(args: "Namespace") -> None:
 
 def _list(args: "Namespace", competition: Competition) -> int:
     from pipeline.base import Paths
-    from pipeline.metrics import get_metric
+    from pipeline.metrics import metric_of
     from pipeline.report.ledger import print_standing, standing_json
     from pipeline.report.page import page
     from pipeline.submissions.ledger import today
@@ -91,7 +91,7 @@ def _list(args: "Namespace", competition: Competition) -> int:
 
     root = Path(args.root)
     folder = Paths(root, competition.name).submissions
-    metric = get_metric(competition.task.metric, competition.task, root)
+    metric = metric_of(competition, root)
     found = standing(folder, competition.name, competition.submissions, today())
     stray, why = None, "left out (--quick)"
     if found.rows is None:

@@ -137,7 +137,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _train(student: "Student", fresh: bool, console: "Console") -> None:
     """Train what is missing of the student's folds."""
-    from pipeline.metrics import get_metric
+    from pipeline.metrics import metric_of
     from pipeline.report import first_lines, fold_line
     from pipeline.report.page import page
     from pipeline.training import check_space
@@ -145,7 +145,7 @@ def _train(student: "Student", fresh: bool, console: "Console") -> None:
     from pipeline.training.run import cross_validate, start_over, unfinished
 
     job = student.job
-    metric = get_metric(job.competition.task.metric, job.competition.task, job.root)
+    metric = metric_of(job.competition, job.root)
     if fresh:
         start_over(job)
     missing = unfinished(job)

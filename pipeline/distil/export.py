@@ -26,7 +26,7 @@ from pipeline.base.paths import Part, Workspace
 from pipeline.data import Table
 from pipeline.distil.alone import Student as Opened
 from pipeline.distil.student import Student, all_rows
-from pipeline.metrics import MetricError, get_metric
+from pipeline.metrics import MetricError, metric_of
 from pipeline.models import Recipe
 from pipeline.models.learner import Silent, Watch
 from pipeline.models.recipes import template_of, tta_steps_of
@@ -233,8 +233,7 @@ def _answered(folder: Path, table: Table, int8: bool) -> tuple[np.ndarray, float
 
 def _scores_in_int8(job: Job, folder: Path) -> tuple[float | None, float | None]:
     """The pooled score of the folds' students as they are, and of each exported in int8."""
-    task, truth = job.competition.task, job.tables.train.targets
-    metric = get_metric(task.metric, task, job.root)
+    truth, metric = job.tables.train.targets, metric_of(job.competition, job.root)
     assert truth is not None
     as_is = np.empty((len(truth), len(job.competition.outputs)))
     whole = as_is.copy()

@@ -196,7 +196,7 @@ def _printed(
 @contextmanager
 def _told_of_calls(metric: str) -> Iterator[None]:
     """A line on stderr now and then, with the time left, where *metric* takes its time."""
-    from pipeline.metrics.metric import CALLS
+    from pipeline.metrics.own import CALLS
     from pipeline.report.page import page
 
     token = CALLS.set(CallsLine(metric, partial(page(sys.stderr).print, soft_wrap=True)))

@@ -21,7 +21,7 @@ from pipeline.ensemble.methods.scaling import find_scale
 from pipeline.ensemble.predictor import Predictor
 from pipeline.metrics import Metric, MetricError
 from pipeline.metrics.bootstrap import BUNDLES
-from pipeline.metrics.metric import CALLS
+from pipeline.metrics.own import CALLS
 
 
 @dataclass(frozen=True, kw_only=True)

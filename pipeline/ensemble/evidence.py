@@ -225,3 +225,29 @@ class Evidence:
         parts = [rows[start : start + size] for start in range(0, max(len(rows), 1), size)]
         found = [blend.predict(self.given.take(part), self.problem) for part in parts]
         return np.concatenate(found)
+
+
+def as_known(evidence: Evidence) -> tuple[Evidence, list[str]]:
+    """The *evidence*, and a note where its metric is a function of the user's own that says what a
+    metric of the table says; the evidence under the function as it is where it says something else
+    of a member.
+    """
+    metric = evidence.metric
+    if metric.own is None:
+        return evidence, []
+    everywhere = np.arange(len(evidence.truth))
+    for member in evidence.oof:
+        mine, theirs = (
+            evidence.judged_by(each).gain_of(everywhere, member) for each in (metric.own, metric)
+        )
+        if mine != theirs and not math.isclose(mine, theirs, rel_tol=1e-9):
+            told = (
+                f"{metric.name} says {metric.as_gain(mine):.6g} of a member where "
+                f"{metric.known_as}, which it seemed to be, says {metric.as_gain(theirs):.6g}: it "
+                "is taken as it is"
+            )
+            return evidence.judged_by(metric.own), [told]
+    return evidence, [
+        f"{metric.name} says what {metric.known_as} says, of the members and of made-up rows: it "
+        "is blended, and its intervals are found, as that one"
+    ]

@@ -11,7 +11,7 @@ from pipeline.base import Competition
 from pipeline.data import Table
 from pipeline.ensemble.assessment import Assessment, as_score, assess, score_or_none
 from pipeline.ensemble.decisions.choose import NOTHING, Decided, Judge, decide_on
-from pipeline.ensemble.evidence import Evidence
+from pipeline.ensemble.evidence import Evidence, as_known
 from pipeline.ensemble.forecast.given import WITHHELD, Given, forecast
 from pipeline.ensemble.forecast.leaderboard import Labelled, Leaderboard
 from pipeline.ensemble.forecast.ranges import Scored
@@ -70,9 +70,8 @@ def score_holdout(known: Labelled, members: Sequence[np.ndarray]) -> Holdout:
 
 # Members that only repeat another are left out before anything is fitted.
 #
-# A run under two names, or a team-mate's copy of ours, splits one weight in two, hides in the table
-# that both are needed together, and costs time. Whether two members are one is seen from their
-# predictions alone, so no label is looked at and nothing has to be nested.
+# A run under two names, or a team-mate's copy, splits one weight in two, hides in the table that
+# both are needed, and costs time. It is seen from predictions alone: nothing has to be nested.
 
 
 SAME_MODEL = 0.9999  # correlation of predictions from which two members count as one model
@@ -303,7 +302,8 @@ def conclude(
         competition.task.problem_type.name,
         about.get("train"),
     )
-    evidence, members, pruned = without_copies(evidence, members)
+    evidence, told = as_known(evidence)
+    metric, (evidence, members, pruned) = evidence.metric, without_copies(evidence, members)
     if members.apart:  # what nobody is left to tell of new rows is no fact
         about = facts_by_file(train, test, holdout, slice_by, members.apart)
         evidence = replace(evidence, facts=about.get("train"), _cache={}, _latest={})
@@ -362,7 +362,7 @@ def conclude(
         facts=about.get("test"),
         slice_by=slice_by,
         holdout=None if known is None else score_holdout(known, members.holdout),
-        notes=[*notes, *pruned, *remarks(judged, assessment.method)],
+        notes=[*notes, *told, *pruned, *remarks(judged, assessment.method)],
     )
 
 

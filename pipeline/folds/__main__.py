@@ -34,12 +34,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     from pipeline.data.units import documents
     from pipeline.folds.frozen import frozen
     from pipeline.folds.relation import FEWEST, compare_folds, differ, shares_line
-    from pipeline.metrics import get_metric
+    from pipeline.metrics import metric_of
     from pipeline.report.folds import facts, grid, lines
     from pipeline.report.page import page
 
     root = Path(args.root)
-    get_metric(competition.task.metric, competition.task, root)  # a wrong name is told before all
+    metric_of(competition, root)  # a wrong name is told before all
     paths = Paths(root, competition.name)
     tables, task = load(competition, root), competition.task
     train, test = documents(tables.train, task), documents(tables.test, task)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pipeline.metrics.metric import Metric as Metric
     from pipeline.metrics.metric import MetricError as MetricError
     from pipeline.metrics.metric import get_metric as get_metric
+    from pipeline.metrics.metric import metric_of as metric_of
     from pipeline.metrics.moments import Moments as Moments
 
 __getattr__ = door(__name__, __file__)

@@ -19,7 +19,7 @@ from functools import partial
 
 from pipeline.base import UsageError
 from pipeline.base.config import TaskConfig
-from pipeline.metrics import formulas, tagging
+from pipeline.metrics import formulas, structured
 from pipeline.metrics import linearised_metrics as linear
 from pipeline.metrics.record import Formula, Record
 from pipeline.metrics.registry import METRICS, UP_TO_ONE, record_of_texts
@@ -64,12 +64,12 @@ def _f_beta(asked: Sequence[str], task: TaskConfig) -> Record:
     formula = Formula(
         score=formulas.f_beta(beta), columns="mean", label_sums=linear.f_beta_sums(beta)
     )
-    made = dict.fromkeys(("binary", "multilabel"), formula) | {"tags": tagging.unit_f(beta)}
+    made = dict.fromkeys(("binary", "multilabel"), formula) | {"tags": structured.unit_f(beta)}
     return Record(formulas=made, greater_is_better=True, needs="label", bounds=UP_TO_ONE)
 
 
 def _entity_f_beta(asked: Sequence[str], task: TaskConfig) -> Record:
-    return tagging.record_of(tagging.entity_f(_number(asked, float, "entity-f-beta(5)")))
+    return structured.record_of(structured.entity_f(_number(asked, float, "entity-f-beta(5)")))
 
 
 def _entity_f1(asked: Sequence[str], task: TaskConfig) -> Record:
@@ -78,7 +78,7 @@ def _entity_f1(asked: Sequence[str], task: TaskConfig) -> Record:
         raise UsageError(
             f"entity-f1({', '.join(asked)}): expected types that count, of {', '.join(known)}"
         )
-    return tagging.record_of(tagging.entity_f(types=asked))
+    return structured.record_of(structured.entity_f(types=asked))
 
 
 def _f1_without(average: formulas.Average) -> Family:
@@ -176,9 +176,11 @@ def _mean_of_numbers(asked: Sequence[str], task: TaskConfig) -> Record:
     first, problem = records[0], task.problem
     parts = [each.formulas[problem] for each in records]
     sums = [each.row_sums for each in parts if each.row_sums]
+    counts = [each.label_sums for each in parts if each.label_sums and first.needs == "label"]
     formula = Formula(
         score=formulas.mean_of([each.score for each in parts], weights),
         row_sums=linear.mean_of_sums(sums, weights) if len(sums) == len(parts) else None,
+        label_sums=linear.mean_of_counts(counts, weights) if len(counts) == len(parts) else None,
     )
     orders = ["level", "shape", "order"]  # the mean sees all that one of them sees
     return replace(

@@ -328,6 +328,24 @@ def f1_sums(left_out: frozenset[int], average: Average) -> LabelSums:
     return LabelSums(terms, ends[average])
 
 
+def mean_of_counts(parts: Sequence[LabelSums], weights: Sequence[float]) -> LabelSums:
+    """The sums of a weighted mean of several metrics of decided labels."""
+    ends: dict[int, np.ndarray] = {}  # by the width of all terms, which grows with the classes
+
+    def terms(truth: np.ndarray, found: np.ndarray, classes: int) -> np.ndarray:
+        each = [part.terms(truth, found, classes) for part in parts]
+        whole = np.hstack(each)
+        ends[whole.shape[1]] = np.cumsum([one.shape[1] for one in each])[:-1]
+        return whole
+
+    def finish(total: np.ndarray) -> np.ndarray:
+        pieces = zip(parts, np.split(total, ends[total.shape[-1]], axis=-1), strict=True)
+        scores = [part.finish(piece) for part, piece in pieces]
+        return np.asarray(np.average(scores, axis=0, weights=weights))
+
+    return LabelSums(terms, finish)
+
+
 ACCURACY = LabelSums(_hits, _mean(1.0))
 F1 = LabelSums(_ones, _f1_of(np.mean))
 MACRO_F1 = LabelSums(_each_class, _f1_of(np.nanmean), _f1)

@@ -5,24 +5,19 @@ inside training. Classes are derived here: from 0.5 on positive, the likeliest c
 label. The reference is docs/metrics.md; what is known of each metric is its record (`registry`).
 """
 
-import hashlib
-import importlib
-import inspect
 import math
-import sys
+import warnings
 from collections.abc import Callable, Sequence
-from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
 
 import numpy as np
 
 from pipeline.base import UsageError
-from pipeline.base.config import TaskConfig
-from pipeline.data.table import Targets
+from pipeline.base.config import Competition, TaskConfig
+from pipeline.metrics import own
 from pipeline.metrics.families import is_family, record_of
 from pipeline.metrics.formulas import (
     MetricError,
@@ -37,21 +32,15 @@ from pipeline.metrics.record import Formula, Needs, Record
 from pipeline.metrics.registry import METRICS, fitting, score_problem
 from pipeline.problems.registry import TYPES, problem_of
 
-__all__ = ["Metric", "MetricError", "fitting", "get_metric", "of_a_function", "score_problem"]
-
-
-class Calls(Protocol):
-    """Told of every call of a user's function."""
-
-    def expect(self, calls: int) -> None:
-        """About so many are to come in all."""
-
-    def one_more(self) -> None:
-        """One is about to be made."""
-
-
-CALLS: ContextVar[Calls | None] = ContextVar("calls", default=None)
-"""Who is told, for a line about the time left (`ensemble.__main__`)."""
+__all__ = [
+    "Metric",
+    "MetricError",
+    "fitting",
+    "get_metric",
+    "metric_of",
+    "of_a_function",
+    "score_problem",
+]
 
 
 @dataclass(frozen=True)
@@ -68,6 +57,10 @@ class Metric:
     """How predictions become labels, given the targets, in place of rounding (`judging`)."""
     classes: tuple[str, ...] = ()
     """task.classes."""
+    own: "Metric | None" = None
+    """Where a function of the user's own says what this metric says: the function as it is."""
+    known_as: str = ""
+    """The name of the metric of the table that it says the same as; empty: it has that name."""
 
     @cached_property
     def formula(self) -> Formula:
@@ -176,9 +169,9 @@ def get_metric(name: str, task: TaskConfig, root: Path | None = None) -> Metric:
             f"there are {', '.join(fitting(task.problem))}{kind.further_metrics}"
         )
     if ":" in name:
-        function, known_as = _find(name, root or Path()), task.problem_type.name
+        function, known_as = own.find(name, root or Path()), task.problem_type.name
         larger = getattr(function, "greater_is_better", True)
-        return of_a_function(name, _own(name, function), known_as, bool(larger))
+        return of_a_function(name, own.own_score(name, function), known_as, bool(larger))
     fit = ", ".join(fitting(task.problem))
     if is_family(name):
         record = record_of(name, task)
@@ -200,6 +193,51 @@ def get_metric(name: str, task: TaskConfig, root: Path | None = None) -> Metric:
         )
     known_as = task.problem_type.name
     return Metric(name, METRICS[name], known_as, task.label_range, classes=classes)
+
+
+def metric_of(competition: Competition, root: Path | None = None) -> Metric:
+    """The metric of *competition*; a function of the user's own that says what a metric of the
+    table says is that one (`own.tables_like`).
+
+    Raises UsageError as `get_metric`, and where a function turns the direction round.
+    """
+    task = competition.task
+    metric = get_metric(task.metric, task, root)
+    if ":" not in task.metric:
+        return metric
+    tables = own.tables_like(task, len(competition.outputs))
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        for name in own.names_it_may_be(task):
+            try:
+                known = get_metric(name, task)
+            except UsageError:  # a class whose name cannot stand in parentheses
+                continue
+            if sign := own.sign_between(metric.score, known.score, tables):
+                return _as_known(metric, known, sign)
+    return metric
+
+
+def _as_known(metric: Metric, known: Metric, sign: int) -> Metric:
+    """The *metric* of a user's own with all that is there for the *known* one, whose value, or its
+    negative, it gives."""
+    record, larger = known.record, known.greater_is_better == (sign > 0)
+    if metric.greater_is_better != larger:
+        better, said = ("larger", "smaller") if larger else ("smaller", "larger")
+        function = metric.name.rpartition(":")[2]
+        raise UsageError(
+            f"the metric {metric.name} gives {'' if sign > 0 else 'minus '}what {known.name} "
+            f"gives, which is better when it is {better}, and says that {said} is better: write "
+            f"{function}.greater_is_better = {larger} below it"
+        )
+    if sign < 0:
+        kind = problem_of(known.problem).scored_as
+        formula, (low, high) = record.formulas[kind], record.bounds
+        turned = replace(formula, score=lambda truth, guess: -formula.score(truth, guess))
+        record = replace(
+            record, formulas={kind: turned}, greater_is_better=larger, bounds=(-high, -low)
+        )
+    return replace(known, name=metric.name, record=record, own=metric, known_as=known.name)
 
 
 def of_a_function(name: str, score: Score, problem: str, greater_is_better: bool = True) -> Metric:
@@ -267,133 +305,3 @@ def called(metric: Metric, truth: np.ndarray, members: Sequence[np.ndarray]) -> 
             return -math.inf
 
     return Prepared(members, gain)
-
-
-# A metric of the user's own: a function in a file of theirs, named as `module:function`.
-#
-# Their code is run because they named it, and only then. The names of its parameters say what it
-# wants: two of any name get float64 arrays, each (n,) where it has one column and (n, k) otherwise;
-# `table` gets the rows of the labelled file as a DataFrame as well; `solution` and `submission` get
-# two DataFrames, as the metrics that Kaggle publishes do. It returns a number; larger is better
-# unless the function has an attribute greater_is_better = False.
-
-SHAPES = (
-    "def score(y_true, y_pred), def score(y_true, y_pred, table) or "
-    "def score(solution, submission, row_id_column_name)"
-)
-
-
-def _own(name: str, function: Callable[..., Any]) -> Score:
-    """The score by a user's *function*, each different call made once."""
-    call = _call_of(name, function)
-    known: dict[bytes, float | MetricError] = {}
-
-    def score(truth: np.ndarray, guess: np.ndarray) -> float:
-        asked = hashlib.blake2b(np.asarray(truth).tobytes(), digest_size=16)
-        asked.update(guess.tobytes())
-        if isinstance(truth, Targets) and truth.file is not None:
-            asked.update(truth.places.tobytes() + str(id(truth.file)).encode())
-        if (found := known.get(asked.digest())) is None:
-            if (told := CALLS.get()) is not None:
-                told.one_more()
-            try:
-                found = _number(name, call(truth, guess))
-            except MetricError as error:
-                found = error
-            known[asked.digest()] = found
-        if isinstance(found, MetricError):
-            raise found
-        return found
-
-    return score
-
-
-def _call_of(name: str, function: Callable[..., Any]) -> Callable[[np.ndarray, np.ndarray], Any]:
-    """What calls *function* with what its parameters are called after."""
-    try:
-        asked = list(inspect.signature(function).parameters)
-    except (TypeError, ValueError):  # compiled: it does not say
-        asked = []
-    of_tables = "solution" in asked or "submission" in asked
-
-    def call(truth: np.ndarray, guess: np.ndarray) -> Any:
-        given: dict[str, Any] = {}
-        flat: list[Any] = [
-            each[:, 0] if each.shape[1] == 1 else each
-            for each in (np.asarray(truth, np.float64), guess)
-        ]
-        if of_tables or "table" in asked:
-            table = truth.rows() if isinstance(truth, Targets) else None
-            if table is None:
-                raise MetricError("it looks at the rows of the labelled file, and these are others")
-            given = {"table": table}
-            if of_tables:
-                flat, given = [], _as_kaggle(truth, table, guess)
-                given = {key: value for key, value in given.items() if key in asked}
-        try:
-            return function(*flat, **given)
-        except (ArithmeticError, ValueError) as error:
-            raise MetricError(f"it raised {type(error).__name__}: {error}") from error
-        except Exception as error:  # whatever it is, it is their code that has to change
-            held = given.get("table", given.get("solution"))
-            told = "" if held is None else f" Its table has the columns {', '.join(held.columns)}."
-            raise UsageError(
-                f"the metric {name} raised {type(error).__name__}: {error}.{told} Mend the "
-                f"function; it may be one of: {SHAPES} (docs/metrics.md)"
-            ) from error
-
-    return call
-
-
-def _as_kaggle(truth: np.ndarray, table: Any, guess: np.ndarray) -> dict[str, Any]:
-    """The arguments of a metric in Kaggle's form: ids and labels, ids and predictions."""
-    import pandas as pd
-
-    assert isinstance(truth, Targets), "it has a table"
-    file = truth.file
-    assert file is not None
-    submission = pd.DataFrame(guess, columns=list(file.outputs))
-    submission.insert(0, file.id_column, table[file.id_column])
-    return {
-        "solution": table,
-        "submission": submission,
-        "row_id_column_name": file.id_column,
-    }
-
-
-def _find(name: str, root: Path) -> Callable[..., Any]:
-    module_name, _, function_name = name.partition(":")
-    if not module_name or not function_name:
-        raise UsageError(f"the metric {name!r} is not module:function")
-    place = str(root.resolve())
-    sys.path.insert(0, place)
-    try:
-        importlib.invalidate_caches()
-        module = importlib.import_module(module_name)
-    except Exception as error:  # a missing module, or anything that importing theirs runs into
-        raise UsageError(
-            f"the metric {name!r} cannot be imported: {type(error).__name__}: {error}. "
-            f"Expected {module_name.replace('.', '/')}.py in {place}, or an installed module"
-        ) from error
-    finally:
-        sys.path.remove(place)
-    function = getattr(module, function_name, None)
-    if not callable(function):
-        there = [key for key, value in vars(module).items() if callable(value) and key[0] != "_"]
-        raise UsageError(
-            f"the metric {name!r}: {module.__file__} has no function {function_name!r}; "
-            f"it has: {', '.join(there) or 'none'}"
-        )
-    return function
-
-
-def _number(name: str, value: Any) -> float:
-    try:
-        score = float(value)
-    except (TypeError, ValueError) as error:
-        raise UsageError(
-            f"the metric {name} returned {type(value).__name__}, expected a number"
-        ) from error
-    if not math.isfinite(score):
-        raise MetricError(f"it returned {score}")
-    return score

@@ -7,7 +7,7 @@ in `formulas`; docs/metrics.md says which function of scikit-learn or scipy each
 import math
 from dataclasses import replace
 
-from pipeline.metrics import formulas, heads, moments, spans, tagging
+from pipeline.metrics import formulas, moments, spans, structured
 from pipeline.metrics import linearised_metrics as linear
 from pipeline.metrics.greedy import likely, likely_classes, ranked
 from pipeline.metrics.record import Formula, Record
@@ -156,8 +156,8 @@ METRICS: dict[str, Record] = {
     "accuracy": Record(
         formulas={
             **dict.fromkeys(CLASSIFIED, _ACCURACY),
-            "heads": heads.ACCURACY,
-            "tags": tagging.ACCURACY,
+            "heads": structured.HEADS_ACCURACY,
+            "tags": structured.ACCURACY,
         },
         greater_is_better=True,
         needs="label",
@@ -181,7 +181,7 @@ METRICS: dict[str, Record] = {
             "binary": _MACRO_F1,
             "multiclass": _MACRO_F1,
             "multilabel": _F1,
-            "heads": heads.MACRO_F1,
+            "heads": structured.HEADS_MACRO_F1,
         },
         greater_is_better=True,
         needs="label",
@@ -202,8 +202,8 @@ METRICS: dict[str, Record] = {
             ),
             "multilabel": _LOG_LOSS,
             "soft-labels": _loss_of_rows(formulas.soft_losses),
-            "tags": tagging.LOG_LOSS,
-            "heads": heads.LOG_LOSS,
+            "tags": structured.LOG_LOSS,
+            "heads": structured.HEADS_LOG_LOSS,
         },
         greater_is_better=False,
         needs="value",
@@ -271,13 +271,13 @@ METRICS: dict[str, Record] = {
                 ("binary", "multiclass"),
                 Formula(score=formulas.weighted_f1, label_sums=linear.WEIGHTED_F1),
             ),
-            "heads": heads.WEIGHTED_F1,
+            "heads": structured.HEADS_WEIGHTED_F1,
         },
         greater_is_better=True,
         needs="label",
         bounds=UP_TO_ONE,
     ),
-    **heads.JOINT,
+    **structured.JOINT,
     "micro-f1": Record(
         formulas={
             "multiclass": _ACCURACY,
@@ -309,12 +309,12 @@ METRICS: dict[str, Record] = {
         needs="value",
         bounds=(0.0, 2.0),
     ),
-    "entity-f1": tagging.record_of(
-        tagging.entity_f(), 0, usual="Tags: whole entities (strict IOB2), all types together."
+    "entity-f1": structured.record_of(
+        structured.entity_f(), 0, usual="Tags: whole entities (strict IOB2), all types together."
     ),
-    "entity-macro-f1": tagging.record_of(tagging.entity_f(macro=True), 1),
-    "klue-entity-f1": tagging.record_of(tagging.entity_f(macro=True, joined=True), 2),
-    "klue-char-f1": tagging.record_of(tagging.klue_characters(), 3),
+    "entity-macro-f1": structured.record_of(structured.entity_f(macro=True), 1),
+    "klue-entity-f1": structured.record_of(structured.entity_f(macro=True, joined=True), 2),
+    "klue-char-f1": structured.record_of(structured.klue_characters(), 3),
     **spans.ANSWERS,
     "calibration-error": Record(
         formulas=dict.fromkeys(

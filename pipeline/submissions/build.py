@@ -25,7 +25,7 @@ from pipeline.ensemble.honest import Nest
 from pipeline.ensemble.outcome import Instead, conclude
 from pipeline.ensemble.predictor import Fitted, Rows
 from pipeline.folds.frozen import read_frozen
-from pipeline.metrics import get_metric
+from pipeline.metrics import metric_of
 from pipeline.oof import doubts_of, origin_of
 from pipeline.oof.members import Members, read_members
 from pipeline.oof.runs import remarks_of, seen_by_audit, standing
@@ -129,7 +129,7 @@ def make(
         instead: the members that are blended instead of those that were read.
     """
     paths = Paths(root, competition.name)
-    metric = get_metric(competition.task.metric, competition.task, paths.root)
+    metric = metric_of(competition, paths.root)
     tables = load(competition, paths.root)
     task = competition.task
     form = task.problem_type.form(task, competition.columns.targets, metric.needs, tables.sample)

@@ -15,7 +15,7 @@ from pipeline.base.errors import PipelineError
 from pipeline.data import Table, Tables, load
 from pipeline.folds import Folds
 from pipeline.folds.frozen import read_frozen
-from pipeline.metrics import Metric, MetricError, get_metric
+from pipeline.metrics import Metric, MetricError, metric_of
 from pipeline.oof import Members, origin_of, read_manifest
 from pipeline.oof.members import read_members
 from pipeline.oof.predictions import Wanted, complete_runs
@@ -91,7 +91,7 @@ def load_contest(competition: Competition, root: Path) -> tuple[Paths, Competiti
     tables = load(competition, root)
     contest = CompetitionView(
         competition=competition,
-        metric=get_metric(competition.task.metric, competition.task, root),
+        metric=metric_of(competition, root),
         tables=tables,
         folds=read_frozen(competition, paths, tables.train),
         digests=read_json(paths.passport)["digests"],

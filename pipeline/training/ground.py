@@ -15,7 +15,7 @@ from pipeline.data.units import documents
 from pipeline.folds import Folds
 from pipeline.folds.frozen import frozen
 from pipeline.folds.relation import questions
-from pipeline.metrics import get_metric
+from pipeline.metrics import metric_of
 from pipeline.models import Recipe
 from pipeline.models.clean import libraries_of
 from pipeline.models.recipes import (
@@ -67,7 +67,7 @@ class Ground:
         """Read the tables, and freeze the folds where that has not been done."""
         policy, root = policy_of(args), Path(args.root)
         tables = load(competition, root)
-        metric = get_metric(competition.task.metric, competition.task, root)
+        metric = metric_of(competition, root)
         try_submission(competition, tables, metric)
         paths = Paths(root, competition.name)
         folds = frozen_folds(competition, paths, tables, keep=not args.dry_run)

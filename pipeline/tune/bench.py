@@ -17,7 +17,7 @@ from pipeline.base import ArtifactError, Competition, Paths, UsageError, read_js
 from pipeline.base.command import STOP
 from pipeline.base.errors import DivergedError
 from pipeline.experiments.companion import tracked
-from pipeline.metrics import get_metric
+from pipeline.metrics import metric_of
 from pipeline.models import Recipe
 from pipeline.models.recipes import as_begun
 from pipeline.report.page import page
@@ -104,9 +104,7 @@ class Bench:
         self.ground, self.args, self.console = ground, ground.args, console
         self.argv = without(argv, (*WITH_VALUE, *LEADERS), (*ALL_FLAGS, *FLAGS))
         self.seed: int = ground.args.seed[0]
-        self.metric = get_metric(
-            ground.competition.task.metric, ground.competition.task, ground.root
-        )
+        self.metric = metric_of(ground.competition, ground.root)
         self.on_gpu, self.companion = on_gpu, companion
         self.progress = Progress("", 0, console)
         self._seeds: dict[tuple[str, str], int] = {}

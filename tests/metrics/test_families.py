@@ -155,3 +155,17 @@ def test_the_fast_way_equals_the_formula_on_draws_of_rows(name, problem, make, s
     counts = np.array([np.bincount(rows, minlength=len(truth)) for rows in draws])
     for rows, found in zip(draws, finish(counts @ terms), strict=True):
         assert found == pytest.approx(metric.gain(truth[rows], guess[rows]), abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("problem", "name"),
+    [("multiclass", "mean(mcc, 3 macro-f1)"), ("multilabel", "mean(f1, micro-f1)")],
+)
+def test_a_mean_of_metrics_of_labels_is_a_function_of_sums_over_rows(problem, name):
+    truth, guess = classes(0) if problem == "multiclass" else labels(0, k=3)
+    metric = get_metric(name, task(problem))
+    terms, finish = metric.row_sums(truth, guess)
+    assert finish(terms.sum(axis=0, keepdims=True))[0] == pytest.approx(metric.gain(truth, guess))
+    drawn = np.random.default_rng(0).integers(len(truth), size=len(truth))
+    total = terms[drawn].sum(axis=0, keepdims=True)
+    assert finish(total)[0] == pytest.approx(metric.gain(truth[drawn], guess[drawn]))

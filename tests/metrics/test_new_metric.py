@@ -31,7 +31,8 @@ from pipeline.ensemble.decisions.probabilities import offsets_for, thresholds_fo
 from pipeline.ensemble.predictor import Rows
 from pipeline.folds.__main__ import main as folds
 from pipeline.ledger import main as ledger
-from pipeline.metrics.metric import CALLS, get_metric
+from pipeline.metrics.metric import get_metric
+from pipeline.metrics.own import CALLS
 from pipeline.metrics.record import Formula, Record
 from pipeline.metrics.registry import METRICS
 from pipeline.submissions.build import BuildRequest

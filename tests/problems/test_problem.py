@@ -34,9 +34,8 @@ test_soft_labels.py, test_tags.py and test_heads.py have the others."""
 EXCEPTIONS = {
     "setup/detection/task.py": "says which type the labels look like: a decision between them",
     "metrics/registry.py": "says which types a metric suits, and its formula for each",
-    "metrics/heads.py": "says that metrics of joined classes suit several targets",
     "metrics/families.py": "the same for metrics with something in parentheses",
-    "metrics/tagging.py": "the same for metrics of tags, whose record is written once",
+    "metrics/structured.py": "the same for metrics of tags and of several targets of classes",
     "setup/benchmarks.py": "says which type each benchmark is",
     "data/reading/conll.py": "the name of the column of tags, and of a header of such a file",
 }

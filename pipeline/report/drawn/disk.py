@@ -18,7 +18,7 @@ from pipeline.ensemble import Outcome
 from pipeline.ensemble.texts.outcome import TextOutcome
 from pipeline.folds import Folds
 from pipeline.folds.frozen import read_frozen
-from pipeline.metrics import Metric, get_metric
+from pipeline.metrics import Metric, metric_of
 from pipeline.oof.predictions import complete_runs
 from pipeline.oof.runs import find_runs
 from pipeline.setup.detection.tags import by_documents, of_units
@@ -41,8 +41,7 @@ class Disk:
     @cached_property
     def metric(self) -> Metric:
         """The competition's."""
-        task = self.competition.task
-        return get_metric(task.metric, task, self.root)
+        return metric_of(self.competition, self.root)
 
     @cached_property
     def tables(self) -> Tables:
