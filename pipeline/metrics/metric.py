@@ -30,6 +30,7 @@ from pipeline.metrics.greedy import GreedySteps, Prepared
 from pipeline.metrics.linearised_metrics import Finish, Sums
 from pipeline.metrics.record import Formula, Needs, Record
 from pipeline.metrics.registry import METRICS, fitting, score_problem
+from pipeline.metrics.texts.own_lists import record_of as of_lists
 from pipeline.problems.registry import TYPES, problem_of
 
 __all__ = [
@@ -163,23 +164,21 @@ def get_metric(name: str, task: TaskConfig, root: Path | None = None) -> Metric:
     Raises UsageError naming the metrics that fit, or the nearest name.
     """
     classes = tuple(task.classes)
-    if ":" in name and not (kind := task.problem_type).own_metrics:
-        raise UsageError(
-            f"the metric {name!r}: functions of your own do not score {kind.written['label']} yet; "
-            f"there are {', '.join(fitting(task.problem))}{kind.further_metrics}"
-        )
+    known_as = task.problem_type.name
     if ":" in name:
-        function, known_as = own.find(name, root or Path()), task.problem_type.name
+        function = own.find(name, root or Path())
+        if task.problem_type.learnt_as != "rows":
+            return Metric(name, of_lists(name, function, task), known_as, classes=classes)
         larger = getattr(function, "greater_is_better", True)
         return of_a_function(name, own.own_score(name, function), known_as, bool(larger))
-    fit = ", ".join(fitting(task.problem))
+    fit = ", ".join(fitting(task.problem)) + task.problem_type.further_metrics
     if is_family(name):
         record = record_of(name, task)
         if task.problem not in record.formulas:
             raise UsageError(
                 f"the metric {name!r} does not fit a {task.problem} problem. There are: {fit}."
             )
-        return Metric(name, record, task.problem_type.name, task.label_range, classes=classes)
+        return Metric(name, record, known_as, task.label_range, classes=classes)
     if name not in METRICS:
         close = get_close_matches(name.lower(), sorted(METRICS), n=1, cutoff=0.5)
         hint = f"did you mean {close[0]!r}? " if close else ""
@@ -191,7 +190,6 @@ def get_metric(name: str, task: TaskConfig, root: Path | None = None) -> Metric:
         raise UsageError(
             f"the metric {name!r} does not fit a {task.problem} problem. There are: {fit}."
         )
-    known_as = task.problem_type.name
     return Metric(name, METRICS[name], known_as, task.label_range, classes=classes)
 
 
@@ -203,7 +201,7 @@ def metric_of(competition: Competition, root: Path | None = None) -> Metric:
     """
     task = competition.task
     metric = get_metric(task.metric, task, root)
-    if ":" not in task.metric:
+    if ":" not in task.metric or task.problem_type.learnt_as != "rows":
         return metric
     tables = own.tables_like(task, len(competition.outputs))
     with warnings.catch_warnings(), np.errstate(all="ignore"):

@@ -52,20 +52,29 @@ SHAPES = (
 
 
 def own_score(name: str, function: Callable[..., Any]) -> Score:
-    """The score by a user's *function*, each different call made once."""
-    call = _call_of(name, function)
+    """The score by a user's *function* of arrays or tables."""
+    if getattr(function, "per_document", False):
+        raise UsageError(
+            f"the metric {name} has per_document = True, but only tags, answers in a text and "
+            "texts have documents: take the line away"
+        )
+    return once(name, _call_of(name, function))
+
+
+def once(name: str, call: Callable[[np.ndarray, np.ndarray], Any]) -> Score:
+    """The score by *call*, each different call made once."""
     known: dict[bytes, float | MetricError] = {}
 
     def score(truth: np.ndarray, guess: np.ndarray) -> float:
-        asked = hashlib.blake2b(np.asarray(truth).tobytes(), digest_size=16)
-        asked.update(guess.tobytes())
+        asked = hashlib.blake2b(_bytes(truth), digest_size=16)
+        asked.update(_bytes(guess))
         if isinstance(truth, Targets) and truth.file is not None:
             asked.update(truth.places.tobytes() + str(id(truth.file)).encode())
         if (found := known.get(asked.digest())) is None:
             if (told := CALLS.get()) is not None:
                 told.one_more()
             try:
-                found = _number(name, call(truth, guess))
+                found = number(name, call(truth, guess))
             except MetricError as error:
                 found = error
             known[asked.digest()] = found
@@ -76,12 +85,23 @@ def own_score(name: str, function: Callable[..., Any]) -> Score:
     return score
 
 
+def _bytes(values: np.ndarray) -> bytes:
+    if values.dtype == object:  # texts, or their references
+        return repr(values.tolist()).encode("utf-8", "surrogatepass")
+    return np.asarray(values).tobytes()
+
+
+def parameters(function: Callable[..., Any]) -> list[str]:
+    """What its parameters are called."""
+    try:
+        return list(inspect.signature(function).parameters)
+    except (TypeError, ValueError):  # compiled: it does not say
+        return []
+
+
 def _call_of(name: str, function: Callable[..., Any]) -> Callable[[np.ndarray, np.ndarray], Any]:
     """What calls *function* with what its parameters are called after."""
-    try:
-        asked = list(inspect.signature(function).parameters)
-    except (TypeError, ValueError):  # compiled: it does not say
-        asked = []
+    asked = parameters(function)
     of_tables = "solution" in asked or "submission" in asked
 
     def call(truth: np.ndarray, guess: np.ndarray) -> Any:
@@ -156,12 +176,15 @@ def find(name: str, root: Path) -> Callable[..., Any]:
     return function
 
 
-def _number(name: str, value: Any) -> float:
+def number(name: str, value: Any) -> float:
+    """What a function returned; UsageError where it is no number."""
     try:
         score = float(value)
     except (TypeError, ValueError) as error:
         raise UsageError(
-            f"the metric {name} returned {type(value).__name__}, expected a number"
+            f"the metric {name} returned {type(value).__name__}, expected a number; one that is "
+            "made for one document (tags, spans, texts) says so: "
+            f"{name.partition(':')[2]}.per_document = True"
         ) from error
     if not math.isfinite(score):
         raise MetricError(f"it returned {score}")

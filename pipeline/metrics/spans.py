@@ -163,6 +163,12 @@ def _texts_of(truth: np.ndarray) -> _Texts:
     return found
 
 
+def answers_of(truth: np.ndarray, labels: np.ndarray) -> tuple[list[tuple[str, ...]], list[str]]:
+    """(d,) the references of each text, and (d,) the answers that *labels* (n, 1) show."""
+    texts = _texts_of(truth)
+    return texts.references, texts.answers(labels)
+
+
 def of_answers(normal: Normal, one: OfOne, bare: bool = False) -> Formula:
     """The mean over texts of the best over references; see `over_references`."""
     best = over_references(normal, one, bare)

@@ -113,8 +113,6 @@ class Problem(ABC):
     and targets are numbers that stand for them."""
     learnt_as: ClassVar[Literal["rows", "units", "spans", "texts"]] = "rows"
     """Which of a learner's factories learns it (`pipeline.models.registry.LearnerKind`)."""
-    own_metrics: ClassVar[bool] = True
-    """Whether a function of the user's own may score it."""
     further_metrics: ClassVar[str] = ""
     """Metrics with something in parentheses, for a message that lists others."""
     first_recipe: ClassVar[str] = "linear"

@@ -201,7 +201,6 @@ class Span(Problem):
     units = True
     spans = True
     learnt_as = "spans"
-    own_metrics = False
     column_word = "columns"
     first_recipe = "crf"
     own_decisions = ("limits of answers",)

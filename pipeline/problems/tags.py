@@ -64,7 +64,6 @@ class Tags(SumsToOne, OneClass):
     units = True
     in_a_cell = "one per unit"
     learnt_as = "units"
-    own_metrics = False
     further_metrics = ", f-beta(5), entity-f1(TYPE)"
     column_word = "tags"
     first_recipe = "crf"

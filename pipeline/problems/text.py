@@ -32,7 +32,6 @@ class Text(Problem):
     target_kind = "numbers"
     predictions = "texts"
     learnt_as = "texts"
-    own_metrics = False
     usual_loss = "mse"
     first_recipe = "nearest"
     documents_as = "regression"

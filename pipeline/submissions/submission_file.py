@@ -34,7 +34,7 @@ from pipeline.base import ArtifactError, Competition, DataError, UsageError, rai
 from pipeline.base.files import commit_bytes, commit_json, commit_text, sha256
 from pipeline.base.leases import lease
 from pipeline.base.paths import safe_name
-from pipeline.data import Tables, compare, doubled, places_of
+from pipeline.data import Table, Tables, compare, doubled, places_of
 from pipeline.data.reading.delimited import Layout
 from pipeline.data.reading.parts import parts_of, sheet_of
 from pipeline.data.sample import Sample
@@ -305,19 +305,30 @@ def try_submission(competition: Competition, tables: Tables, metric: Metric) -> 
     if ":" in metric.name:
         for table in (tables.train, tables.holdout):
             if table is not None and table.targets is not None:
-                _try_metric(metric, table.targets, len(competition.outputs))
+                _try_metric(metric, table, len(competition.outputs))
     return form
 
 
-def _try_metric(metric: Metric, targets: np.ndarray, columns: int) -> None:
+def _try_metric(metric: Metric, table: Table, columns: int) -> None:
     """Call it once; that nearly right predictions have no score is no error. UsageError where it
     raises one: most often it takes classes, and gets numbers."""
-    right = problem_of(metric.problem).expand(np.asarray(targets), columns)
+    assert table.targets is not None
+    kind, truth = problem_of(metric.problem), table.references
+    if truth is not None:
+        right = np.array([*(each[0] for each in truth), None], dtype=object)[:-1]
+    else:
+        truth = table.targets
+        right = 0.8 * kind.expand(np.asarray(truth), columns) + 0.1
     try:
-        metric.score(targets, 0.8 * right + 0.1)
+        metric.score(truth, right)
     except MetricError as error:
         if "it raised " not in str(error):
             return
+        if kind.learnt_as != "rows":
+            raise UsageError(
+                f"{error}. It gets two lists, of right answers and of predictions, an entry for "
+                "each document (docs/metrics.md)"
+            ) from error
         raise UsageError(
             f"{error}. It gets predictions as they are: numbers, or probabilities. Where it takes "
             "classes, put a function around it that decides, and name that one: "

@@ -70,12 +70,9 @@ class MethodLine:
     name: str
     in_sample: float
     honest: float
+    optimism: float
+    """In-sample gain minus honest gain."""
     over_best: Gain
-
-    @property
-    def optimism(self) -> float:
-        """In-sample score minus honest score."""
-        return self.in_sample - self.honest
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -283,17 +280,18 @@ def conclude_texts(
         methods=[
             MethodLine(
                 name=name,
-                in_sample=nest.in_sample_gain(name),
-                honest=nest.honest_gain(name),
+                in_sample=metric.as_gain(nest.in_sample_gain(name)),
+                honest=metric.as_gain(nest.honest_gain(name)),
+                optimism=nest.in_sample_gain(name) - nest.honest_gain(name),
                 over_best=gain_over(nest, name, "best"),
             )
             for name in METHODS
         ],
         blend=blend,
         decisions=tried,
-        honest=honest,
-        interval=_interval(honest, nest.resampled(told_of, every), nest),
-        in_sample=in_sample,
+        honest=metric.as_gain(honest),
+        interval=_interval(metric.as_gain(honest), nest.resampled(told_of, every), nest),
+        in_sample=metric.as_gain(in_sample),
         over_single=gain_over(nest, told_of, "best"),
         others={
             name: (
@@ -370,13 +368,13 @@ class _Pools:
 
 def _members(nest: TextNest, method: str, blend: Consensus) -> list[MemberLine]:
     evidence: TextEvidence = nest.evidence
-    worth = contributions(nest, method)
+    worth, as_score = contributions(nest, method), evidence.metric.as_gain
     alone = [evidence.keep([place]) for place in range(len(evidence.names))]
     return [
         MemberLine(
             name=name,
-            score=evidence.score_of(evidence.pool.first[place]),
-            alone=own.score_of(Consensus(np.ones(1)).places(own.pool)),
+            score=as_score(evidence.score_of(evidence.pool.first[place])),
+            alone=as_score(own.score_of(Consensus(np.ones(1)).places(own.pool))),
             weight=float(blend.weights[place]),
             worth=gain,
         )

@@ -220,10 +220,11 @@ def chrf() -> TextScore:
     return TextScore(lru_cache(KEPT)(_characters), terms, 3 * CHRF_ORDERS, _chrf, pairs)
 
 
-# Means over rows: ROUGE and exact match. Terms: the row's score, and 1.
+# Means over rows: ROUGE, exact match, functions of one's own. Terms: the row's score, and 1.
 
 
-def _mean(total: np.ndarray) -> np.ndarray:
+def mean_of_rows(total: np.ndarray) -> np.ndarray:
+    """(...) of sums (..., 2)."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(total[..., 0] / total[..., 1])
 
@@ -240,7 +241,7 @@ def _of_rows(
         found = np.array([single(answer, each) for each in references])
         return np.array([found.mean() if mean else found.max(), 1.0])
 
-    return TextScore(lru_cache(KEPT)(counted), terms, 2, _mean, pairs)
+    return TextScore(lru_cache(KEPT)(counted), terms, 2, mean_of_rows, pairs)
 
 
 def _f1(both: np.ndarray, lengths: np.ndarray) -> np.ndarray:

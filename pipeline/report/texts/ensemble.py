@@ -40,7 +40,8 @@ def text_lines(outcome: TextOutcome) -> Iterator[str | Grid]:
     )
     yield ""
     runs = "1 run" if len(outcome.names) == 1 else f"{len(outcome.names)} runs"
-    yield f"{outcome.competition.name}: {runs}, scored by {metric} (larger is better)"
+    better = "larger" if outcome.metric.greater_is_better else "smaller"
+    yield f"{outcome.competition.name}: {runs}, scored by {metric} ({better} is better)"
     rows = ", ".join(f"{number} {name}" for name, number in outcome.rows.items())
     folds = outcome.manifests[0]["folds"]
     yield f"  rows     {rows}; {folds} folds, {outcome.groups} groups"

@@ -120,6 +120,12 @@ def pack(asked: Asked, folder: Path) -> None:
             "packed. Make a submission without: pipeline.ensemble --runs ..., or predict here: "
             "pipeline.predict"
         )
+    if ":" in outcome.metric.name and competition.task.problem_type.predictions == "texts":
+        raise UsageError(
+            f"candidates are compared by {outcome.metric.name}, your own function, which a bundle "
+            "does not hold. Make a submission by a metric with a name (--task.metric chrf) and "
+            "pack that, or predict here: pipeline.predict"
+        )
     members, backbones = [], dict[str, Backbone]()
     try:
         folder.mkdir(parents=True)

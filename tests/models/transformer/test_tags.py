@@ -12,8 +12,13 @@ from pipeline.base.errors import UsageError
 from pipeline.base.paths import Workspace
 from pipeline.data.table import Table, Units
 from pipeline.models.transformer.factory import make_factory
-from pipeline.models.transformer.tags.crf import path_losses, unit_chances
-from pipeline.models.transformer.tags.learner import TagCodec, TaggingFactory, check_tagging
+from pipeline.models.transformer.tags.learner import (
+    TagCodec,
+    TaggingFactory,
+    check_tagging,
+    path_losses,
+    unit_chances,
+)
 from pipeline.models.transformer.tags.windows import BEGINS, BEHIND, GOES_ON, WAYS, windows_of
 from pipeline.models.transformer_settings import TransformerRecipe
 from pipeline.training.lightning.trainer import FoldFitter
