@@ -152,7 +152,7 @@ class _Trial:
     def _mixed(self, how: How, columns: tuple[str, ...]) -> Recipe:
         """The share by halving: the more groups stay whole, the fewer relatives are known."""
         low, high = 0.0, 1.0
-        tried: list[Recipe] = []
+        tried = [self.of(how, columns, high)]
         for _ in range(STEPS):
             tried.append(self.of(how, columns, round((low + high) / 2, 2)))
             known, wanted = _known(tried[-1].relation, columns), _known(self.asked, columns)

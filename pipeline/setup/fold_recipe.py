@@ -64,7 +64,8 @@ def propose(competition: Competition, train: Table, test: Table, metric: Metric)
     shared = [name for name in competition.columns.features if name in train.features]
     shared = [name for name in shared if name in test.features]
     profiles = {name: profile_of(pd.Series(train.features[name]), name) for name in shared}
-    columns = [name for name, profile in profiles.items() if _may_group(profile)]
+    new = _unseen(profiles, train, test)
+    columns = [name for name in profiles if _may_group(profiles[name]) or name in new]
     choice = choose_recipe(train, test, competition.folds, columns)
     folds = choice.chosen.within(competition.folds)
     stratify = [name for name in folds.stratify_by if name not in folds.group_columns]
@@ -88,7 +89,7 @@ def propose(competition: Competition, train: Table, test: Table, metric: Metric)
             )
             for each in [choice.chosen, *others]
         ],
-        unseen=_unseen(profiles, train, test, folds.group_columns),
+        unseen={name: part for name, part in new.items() if name not in folds.group_columns},
         parted=parted,
     )
 
@@ -99,12 +100,11 @@ def _may_group(profile: Profile) -> bool:
     return grouping and (not profile.numeric or names_rows(profile.name))
 
 
-def _unseen(
-    profiles: dict[str, Profile], train: Table, test: Table, grouped: Sequence[str]
-) -> dict[str, float]:
+def _unseen(profiles: dict[str, Profile], train: Table, test: Table) -> dict[str, float]:
+    """Column of few values -> share of test rows whose value train has not, where that is much."""
     found = {}
     for name, profile in profiles.items():
-        if name in grouped or not profile.few:
+        if not profile.few:
             continue
         values = np.array([str(value) for value in test.features[name]], dtype=object)
         new = ~np.isin(values, np.array(profile.values, dtype=object)) & (values != "")

@@ -64,6 +64,18 @@ class LabelShift:
         left = float((self.seen[here] * np.log(self.seen[here] / share[here])).sum())
         return left <= self.unlike / 2
 
+    def between_folds(self, fold_of_row: np.ndarray) -> float:
+        """The same divergence of the predictions of one fold (n,) from those of the others, on
+        average: where whole sources or authors are held out it is as far from nought."""
+        kinds, found = len(self.seen), []
+        for fold in np.unique(fold_of_row):
+            held = fold_of_row == fold
+            own = np.bincount(self.outputs[held], minlength=kinds) / held.sum()
+            other = np.bincount(self.outputs[~held], minlength=kinds) + 1 / held.size
+            here = own > 0
+            found.append(float((own[here] * np.log(own[here] * other.sum() / other[here])).sum()))
+        return float(np.mean(found))
+
     @property
     def told(self) -> str:
         """The shares that moved most, in words."""

@@ -31,7 +31,6 @@ from pipeline.ensemble.forecast.ranges import (
     within,
 )
 from pipeline.ensemble.forecast.shift import (
-    Copied,
     Shift,
     by_documents,
     copied,
@@ -50,7 +49,7 @@ FEWEST = 30  # rows below which a range would not hold
 NEARER = 0.03  # by so much less a holdout file must be told from test than train is, in AUC
 FAR = 0.3  # folds whose relatives differ by so much say nothing of test
 EASE = 0.3  # share of the way to a perfect score that relatives of every row may be worth
-UNSEEN = 0.80  # AUC up to which texts may differ where predictions do not
+STRANGE = 0.85  # AUC left once rows are weighed above which most test rows are like none of train
 EXCESS = 0.04  # AUC by which test may be told from train better than one fold from the others
 
 
@@ -164,7 +163,7 @@ class _Forecast:
         shift, groups = by_documents(shift, train.scored.group_of_row, train.document)
         copies = copied(ours, groups, theirs)
         if copies.many:
-            return self._withheld(_told(copies))
+            return self._withheld(copies.told)
         if (why := self._other_question()) is not None:
             return self._withheld(why)
         if shift is None:
@@ -203,21 +202,25 @@ class _Forecast:
     def _from_train(self, shift: Shift | None, labels: LabelShift | None) -> Leaderboard:
         """Expected from the folds' score."""
         scored, gain = self.train.scored, self.train.gain
-        alike = shift is None or shift.verdict == "alike" or self._as_folds_are(shift)
+        usual = shift is not None and self._as_folds_are(shift)
+        alike = usual or shift is None or shift.verdict == "alike"
         weighs = can_weigh(scored.metric)
+        fold = self.train.fold_of_row
+        if usual and labels is not None and fold is not None:
+            labels = None if labels.unlike <= labels.between_folds(fold) else labels
         if labels is None:
             if alike:
                 return self._expected(scored, gain, [])
             assert shift is not None
-            if shift.auc > (UNLIKE if self.further.outputs is None else UNSEEN):
+            if shift.auc > UNLIKE and self.further.outputs is None:
                 return self._withheld(_apart(shift.auc))
             if not weighs:
                 return self._withheld(f"{_apart(shift.auc)}, and {_no_way(scored.metric)}")
             return self._widened(shift)
         left = ALIKE if shift is None else left_of_shift(shift, labels.weights)
         if not labels.explained or (left > ALIKE + EXCESS and not alike):
-            told = shift is not None and shift.auc <= UNLIKE and weighs and not alike
-            if shift is not None and told and labels.explained_by(shift.weights):
+            weighed = shift is not None and weighs and not alike
+            if shift is not None and weighed and labels.explained_by(shift.weights):
                 return self._widened(shift)
             more = "" if shift is None else f" (texts are told apart with AUC {shift.auc:.2f})"
             return self._withheld(
@@ -236,7 +239,12 @@ class _Forecast:
         moved = weighed_gain(scored, labels.weights) - gain
         again = [weighed_gain(scored, each) for each in labels.redrawn]
         move = Move(name="label shares", gain=moved, doubt=float(np.nanstd(again)))
-        return self._expected(scored, gain, [move], labels.weights)
+        found = self._expected(scored, gain, [move], labels.weights)
+        if alike or left <= ALIKE or shift is None or not labels.explained_by(shift.weights):
+            return found
+        other = self._widened(shift)
+        both = "other texts would explain it as well: the range holds both"
+        return replace(found, parts=hull(found.parts, other.parts), notes=[*self.notes, both])
 
     def _as_folds_are(self, shift: Shift) -> bool:
         """Whether one fold is told from the others as well as test is from train, by its groups."""
@@ -287,17 +295,15 @@ class _Forecast:
         return within(self.metric, replace(part, low=low, high=high))
 
     def _widened(self, shift: Shift) -> Leaderboard:
-        """From the lower end of two ranges to the upper: rows as they are, and weighed as in test.
-
-        The score is that of the weighed rows.
-        """
+        """The score of rows weighed as in test; the range holds that of rows as they are, too."""
         scored, gain = self.train.scored, self.train.gain
         plain = self._expected(scored, gain, [])
         known = np.flatnonzero(np.isfinite(shift.weights))
         part, weights = scored.rows(known), shift.weights[known]
         moved = weighed_gain(part, weights) - gain
-        if not np.isfinite(moved):
-            return self._withheld(_apart(shift.auc))
+        left = left_of_shift(shift, np.nan_to_num(shift.weights))
+        if not np.isfinite(moved) or shift.counts_as < FEWEST or left > STRANGE:
+            return self._withheld(f"{_apart(shift.auc)}, and hardly a training row is as in test")
         move = Move(name="texts as in test", gain=moved, doubt=abs(moved) / 2)
         weighed = self._expected(part, gain, [move], weights)
         self.notes.append(
@@ -305,9 +311,11 @@ class _Forecast:
             f"({len(known):,} rows, which then tell as much as {shift.counts_as:,}); the range "
             "also holds the score without. Labels that go another way in test would not show"
         )
-        return replace(
-            weighed, parts=hull(weighed.parts, plain.parts), notes=self.notes, auc=self.auc
-        )
+        parts = hull(weighed.parts, plain.parts)
+        if left > ALIKE + EXCESS:
+            parts = {name: wider(self.metric, each) for name, each in parts.items()}
+            self.notes.append("some test rows are like no training row: half as wide again")
+        return replace(weighed, parts=parts, notes=self.notes, auc=self.auc)
 
     def _with_holdout(self, found: Leaderboard, holdout: Labelled) -> Leaderboard:
         """*found*, or what the holdout file says, or both, as the evidence is."""
@@ -381,15 +389,6 @@ class _Forecast:
             f"the holdout file scores {score:.4f}, and {found.low:.4f} to {found.high:.4f} would "
             f"be expected of {found.rows:,} rows like train ({NEVER} %)"
         )
-
-
-def _told(copies: Copied) -> str:
-    share = f"{100 * copies.test / copies.rows:.0f} %"
-    return (
-        f"{copies.test:,} of {copies.rows:,} test rows ({share}) have the texts of a training row, "
-        "and folds keep such rows apart: the honest score tells of the other rows only. Expect a "
-        "better one, unless copies have contradicting labels (init counts them)"
-    )
 
 
 def _apart(auc: float | None) -> str:

@@ -11,12 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.special import ndtri, stdtrit
 
 from pipeline.base.seeding import generator
 from pipeline.ensemble.assessment import as_score
 from pipeline.metrics.bootstrap import BLOCKS, RESAMPLES, Draws, resampled_gains
 from pipeline.metrics.metric import Metric
 
+ALONE = 100  # the largest groups are left out one by one, the others in as many bundles
 ROOM = 200  # groups drawn from for each one that is wanted, at most: more change nothing
 
 
@@ -113,6 +115,31 @@ def weighed_gain(scored: Scored, weights: np.ndarray) -> float:
     return float(_gains(scored, every, weights)[0])
 
 
+def stretch(scored: Scored, inside: float, weights: np.ndarray | None = None) -> float:
+    """By how much a range is wider because few groups carry what is known of the spread.
+
+    At least 1: the quantile of Student's t over that of the normal distribution. The degrees of
+    freedom are those of a variance that is a sum of squares, one of each group by which it moves
+    the score (Satterthwaite, "An approximate distribution of estimates of variance components",
+    Biometrics 2, 1946): as many as groups where all move it alike, two where one group does it all.
+    """
+    groups, number = np.unique(scored.group_of_row, return_inverse=True)
+    order = np.argsort(-np.bincount(number), kind="stable")
+    place = np.empty(len(groups), dtype=np.int64)
+    place[order] = np.arange(len(groups))
+    place[place >= ALONE] = ALONE + place[place >= ALONE] % ALONE
+    blocks = int(place.max()) + 1
+    without = Draws(place[number], np.ones((blocks, blocks)) - np.eye(blocks))
+    found = _gains(scored, without, weights)
+    square = (found - found.mean()) ** 2
+    free = float(blocks)
+    if np.isfinite(found).all() and square.any():
+        noise = (square**2).sum() - square.sum() ** 2 / blocks  # of the sum of squares
+        free = min(free, 2 * square.sum() ** 2 / noise) if noise > 0 else free
+    at = (1 + inside / 100) / 2
+    return float(stdtrit(max(free, 1.0), at) / ndtri(at))
+
+
 # 90 % ranges: how a score on so many rows varies, how sure the folds' own score is, and the doubt
 # of every move away from it.
 
@@ -185,7 +212,7 @@ def ranges(
     own = deviations(scored, n, seed, "train", weights)
     expected = gain + sum(each.gain for each in moves)
     doubt = float(np.sqrt(sum(each.doubt**2 for each in moves)))
-    found = {}
+    wide, found = stretch(scored, inside, weights), {}
     for name, rows in parts.items():
         if rows < 1:
             continue
@@ -195,7 +222,7 @@ def ranges(
         if weights is not None:  # the moves have what the weights change on average
             own, theirs = own - own.mean(), theirs - theirs.mean()
         random = generator(seed, "expected-pairs", rows)
-        drawn = expected + theirs - random.choice(own, size=len(theirs))
+        drawn = expected + wide * (theirs - random.choice(own, size=len(theirs)))
         if doubt:
             drawn = drawn + doubt * random.standard_normal(len(drawn))
         edge = (100 - inside) / 2

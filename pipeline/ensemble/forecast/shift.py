@@ -157,6 +157,16 @@ class Copied:
         """Whether so many more of test than of train that scores of train say too little."""
         return self.test / self.rows - self.train > MUCH
 
+    @property
+    def told(self) -> str:
+        """What that means for the score."""
+        share = f"{100 * self.test / self.rows:.0f} %"
+        return (
+            f"{self.test:,} of {self.rows:,} test rows ({share}) have the texts of a training row, "
+            "and folds keep such rows apart: the honest score tells of the other rows only. Expect "
+            "a better one, unless copies have contradicting labels (init counts them)"
+        )
+
 
 def copied(train: Codes, group_of_row: np.ndarray, test: Codes) -> Copied:
     """Compare texts, case, spaces and outer punctuation aside; groups (n,) are never cut."""

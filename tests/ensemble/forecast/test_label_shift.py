@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.ensemble.forecast.label_shift import find_label_shift
+from pipeline.ensemble.forecast.label_shift import LabelShift, find_label_shift
 from pipeline.ensemble.forecast.leaderboard import Further, Labelled, leaderboard
 from pipeline.ensemble.forecast.ranges import weighed_gain
 from tests.ensemble.forecast.test_leaderboard import table_of
@@ -134,6 +134,78 @@ def test_the_forecast_is_withheld_where_shares_are_not_all_that_changed():
     assert "not only because labels have other shares" in made.notes[-1]
     strange, _, _ = forecast([0.1, 0.2, 0.7], texts=1.0)
     assert strange.parts == {}
+
+
+@pytest.mark.parametrize(("grouped", "moved", "given"), [(True, 0.4, True), (True, 1.6, False),
+                                                          (False, 0.4, False)])  # fmt: skip
+def test_predictions_as_unlike_train_as_one_fold_is_unlike_the_others_are_no_shift(
+    grouped, moved, given
+):
+    """Each source moves predictions its own way; a fold is a source, test a source of its own."""
+    truth, oof = rows(2000, [0.4, 0.1, 0.1, 0.4], 1, "regression")
+    _, test = rows(1000, [0.4, 0.1, 0.1, 0.4], 2, "regression", noise=0.4, moved=moved)
+    fold = np.arange(2000) % 5
+    raw = truth + 0.4 * (oof[0] - truth) + np.array([-0.5, -0.3, 0.1, 0.3, 0.5])[fold][:, None]
+    sources = [np.array([f"{name}{each}" for each in which], dtype=object)
+               for name, which in (("s", fold), ("t", np.zeros(1000, dtype=int)))]  # fmt: skip
+    ours, asked = (replace(table_of(len(each), seed), features={"source": each} if grouped else {})
+                   for seed, each in ((1, sources[0]), (5, sources[1])))  # fmt: skip
+    scored = replace(scored_of("regression", "pearson", truth, raw), group_of_row=fold)
+    gain = scored.metric.gain(truth, raw)
+    train = Labelled(table=ours, scored=scored, gain=gain, raw=raw, fold_of_row=fold)
+    further = Further(outputs=outputs_of(test), names=["score"])
+    columns = ["source"] if grouped else []
+    made = leaderboard(train, None, asked, {"whole": 1000}, 0, columns, further)
+    assert bool(made.parts) == given
+    assert "label shares" not in [move.name for move in made.moves]
+
+
+def test_where_labels_or_texts_would_explain_the_predictions_the_range_holds_both(monkeypatch):
+    """Rows with a word that test has more of have higher labels, and larger errors."""
+    random = np.random.default_rng(0)
+    ours, asked = table_of(1500, 1, 0.35), table_of(900, 5, 0.6)
+    truth, raw = [], []
+    for table in (ours, asked):
+        odd = np.array(["zebra" in text for text in table.texts[:, 0]])[:, None]
+        error = random.normal(size=odd.shape) + 0.1 * random.normal(size=(3, *odd.shape))
+        truth.append(random.integers(0, 3, size=odd.shape) + 1.0 * odd)
+        raw.append(truth[-1] + np.where(odd, 1.2, 0.4) * error)
+    scored = scored_of("regression", "rmse", truth[0], raw[0][0])
+    gain = scored.metric.gain(truth[0], raw[0][0])
+    train = Labelled(table=ours, scored=scored, gain=gain, raw=raw[0][0])
+    further = Further(outputs=outputs_of(raw[1]), names=["score"])
+    both = leaderboard(train, None, asked, {"whole": 900}, 0, (), further)
+    assert both.notes[-1] == "other texts would explain it as well: the range holds both"
+    monkeypatch.setattr(LabelShift, "explained_by", lambda *_: False)
+    alone = leaderboard(train, None, asked, {"whole": 900}, 0, (), further)
+    parts = both.parts["whole"], alone.parts["whole"]
+    assert parts[0].score == parts[1].score
+    assert parts[0].low < parts[1].low, "without a move the folds' score is the better one"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"), [(0.1, 0.9, "also holds"), (0, 0.5, "half as"), (0, 1, "withheld")]
+)
+def test_texts_of_another_kind_with_the_same_predictions_widen_the_range(before, after, told):
+    """By as much as few training rows are like those of test."""
+    truth, oof = rows(1500, [0.6, 0.3, 0.1], 1, "multiclass")
+    _, test = rows(900, [0.6, 0.3, 0.1], 2, "multiclass")
+    scored = scored_of("multiclass", "accuracy", truth, oof[0])
+    gain = scored.metric.gain(truth, oof[0])
+    further = Further(outputs=outputs_of(test), names=["x", "y", "z"])
+    widths = []
+    for strange in (0, after):
+        table = table_of(1500, 1, before if strange else 0)
+        train = Labelled(table=table, scored=scored, gain=gain, raw=oof[0])
+        asked = table_of(900, 5, strange)
+        made = leaderboard(train, None, asked, {"whole": 900}, 0, (), further)
+        widths.append(made.parts["whole"].high - made.parts["whole"].low if made.parts else np.nan)
+    assert told in made.notes[-1]
+    if told == "withheld":
+        assert not made.parts
+    else:
+        assert made.auc > 0.7
+        assert widths[1] > 1.4 * widths[0]
 
 
 def test_weights_of_one_leave_the_score_as_it_is():

@@ -104,6 +104,38 @@ def test_the_range_adds_up_the_files_rows_and_the_honest_scores_own():
     assert widths[1] == pytest.approx(2 * 1.645 * error, rel=0.1)
 
 
+@pytest.mark.parametrize(
+    ("groups", "least", "most"), [(600, 1, 1.02), (12, 1.06, 1.2), (3, 1.3, 4)]
+)
+def test_few_groups_that_err_together_widen_the_range_as_students_t_does(
+    monkeypatch, groups, least, most
+):
+    random = np.random.default_rng(0)
+    group = np.arange(600) % groups
+    truth = random.normal(size=(600, 1))
+    error = random.permutation(np.linspace(0.5, 1.5, groups))[group]
+    known = get_metric("rmse", task_of("regression", "rmse"))
+    scored = Scored(known, "regression", truth, truth + error[:, None], group)
+    stretch = samples.stretch(scored, 90)
+    assert least <= stretch <= most
+    widths = []
+    for wide in (samples.stretch, lambda *_: 1.0):
+        monkeypatch.setattr(samples, "stretch", wide)
+        found = ranges(scored, gain_of(scored), {"whole": 600}, 0)["whole"]
+        widths.append(found.high - found.low)
+    assert widths[0] == pytest.approx(stretch * widths[1])
+
+
+def test_one_large_group_that_moves_the_score_counts_as_two_degrees_of_freedom():
+    """A group of 30 rows with an error of its own among 570 rows that are all predicted alike."""
+    group = np.concatenate([np.zeros(30, dtype=int), np.arange(1, 571)])
+    truth = np.zeros((600, 1))
+    predicted = np.where(group[:, None] == 0, 3.0, 1.0)
+    known = get_metric("rmse", task_of("regression", "rmse"))
+    scored = Scored(known, "regression", truth, predicted, group)
+    assert samples.stretch(scored, 90) == pytest.approx(2.92 / 1.645, rel=0.03)
+
+
 def test_the_same_rows_give_the_same_range():
     scored = scored_of("binary", "auc", 300)
     once, again = (ranges(scored, gain_of(scored), {"whole": 100}, 7) for _ in range(2))
