@@ -2,14 +2,18 @@
 
     python -m benchmarks.serve --folder serve                # trains and packs, then measures
     python -m benchmarks.serve --folder serve --seconds 30 --rounds 5 --write
+    python -m benchmarks.serve --folder serve --litserve other/bin/python
 
 The built-in competition, `minilm` with pooling cls and head layers (the layers of transformers' own
 BertForSequenceClassification) in two folds: both sides answer with the mean of the same two
 learners, and their answers are compared before anything is measured. Both are one process of
 uvicorn on the loopback with the same threads. Load is locust's, on the same machine: so many users,
 each sending one row and waiting for its answer. The sides take turns, round after round; figures
-are the median of the rounds, and the lowest and highest. Memory is what the server's process holds
-(resident) after the load, and what it held at most.
+are the median of the rounds, and the lowest and highest. Memory is what the server's processes hold
+(resident) after the load, and what they held at most.
+
+`--litserve` names the Python of an environment that has litserve besides (it brings uvloop and
+httptools, which uvicorn would take for the other sides too): our learners behind that framework.
 """
 
 import argparse
@@ -17,6 +21,7 @@ import csv
 import json
 import os
 import shutil
+import signal
 import socket
 import statistics
 import subprocess
@@ -24,20 +29,24 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from benchmarks.shared.children import environment, spread
 from benchmarks.shared.machine import PROJECT, keep, machine_line
 
-SIDES = ("foldstack serve", "transformers pipeline + FastAPI")
+OURS, PIPELINES, LITSERVE = (
+    "foldstack serve",
+    "transformers pipeline + FastAPI",
+    "our learners behind LitServe",
+)
 MEMBER = ["--model", "minilm", "--set", "pooling=cls", "--set", "head=layers"]
 FOLDS = ["--folds.count", "2"]
 ALIKE = 1e-3
 """By which the answers of both sides may differ: rows that are batched together round otherwise."""
-PATIENCE = 120.0
-"""Seconds until a server is ready."""
+PATIENCE, GRACE = 120.0, 10.0
+"""Seconds until a server is ready, and until one that is asked to end is killed."""
 
 
 def main() -> int:
@@ -51,15 +60,17 @@ def main() -> int:
     parser.add_argument("--seconds", type=int, default=20, help="of load, each time")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1, help="of each server")
+    parser.add_argument("--litserve", metavar="PYTHON", help="a Python that has litserve besides")
     parser.add_argument("--write", action="store_true")
     args = parser.parse_args()
     root = args.folder.absolute()
     bundle = packed(root, args.epochs)
     rows = test_rows(root)
-    commands = {side: command(side, bundle) for side in SIDES}
+    sides = [OURS, PIPELINES, *([LITSERVE] if args.litserve else [])]
+    commands = {side: command(side, bundle, args.litserve) for side in sides}
     away = compared(commands, rows[:20], args.threads)
     figures = measured(commands, root, rows, args)
-    page = written(figures, args, away)
+    page = written(figures, sides, args, away)
     print(page)
     if args.write:
         keep("serve", page, figures)
@@ -99,10 +110,12 @@ def test_rows(root: Path) -> list[dict[str, str]]:
     return [{key: value for key, value in row.items() if key != "id"} for row in rows]
 
 
-def command(side: str, bundle: Path) -> list[str]:
+def command(side: str, bundle: Path, litserve: str) -> list[str]:
     """What starts a side, but for its port."""
-    if side == SIDES[0]:
+    if side == OURS:
         return [sys.executable, "-m", "pipeline.serve", str(bundle), "--port"]
+    if side == LITSERVE:
+        return [litserve, "-m", "benchmarks.serve.litserve_peer"]
     uvicorn = [sys.executable, "-m", "uvicorn", "benchmarks.serve.peer:app", "--no-access-log"]
     return [*uvicorn, "--log-level", "warning", "--port"]
 
@@ -115,7 +128,11 @@ def started(line: Sequence[str], bundle: Path, threads: int) -> Iterator[tuple[s
         port = free.getsockname()[1]
     where, variables = f"http://127.0.0.1:{port}", _environment(threads) | {"BUNDLE": str(bundle)}
     with subprocess.Popen(
-        [*line, str(port)], env=variables, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
+        [*line, str(port)],
+        env=variables,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
     ) as server:
         try:
             until = time.monotonic() + PATIENCE
@@ -128,6 +145,10 @@ def started(line: Sequence[str], bundle: Path, threads: int) -> Iterator[tuple[s
             yield where, server.pid
         finally:
             server.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                server.wait(GRACE)
+            with suppress(ProcessLookupError):
+                os.killpg(server.pid, signal.SIGKILL)  # LitServe does not end by SIGTERM
             server.communicate()
 
 
@@ -142,12 +163,12 @@ def _answers(address: str) -> bool:
 def compared(commands: dict[str, list[str]], rows: Sequence[dict[str, str]], threads: int) -> float:
     """By how much the sides' answers differ at most; SystemExit where these are not the same
     weights."""
-    bundle = Path(commands[SIDES[0]][3])
+    bundle = Path(commands[OURS][3])
     answers = []
     for line in commands.values():
         with started(line, bundle, threads) as (where, _):
             answers.append([_asked(where, row) for row in rows])
-    away = max(abs(ours - theirs) for ours, theirs in zip(*answers, strict=True))
+    away = max(max(each) - min(each) for each in zip(*answers, strict=True))
     if away > ALIKE:
         raise SystemExit(f"the sides answer otherwise, {away:g} apart: not the same weights")
     return away
@@ -168,10 +189,10 @@ def measured(
     """One dictionary for each round, side and number of users."""
     place = root / "rows.json"
     place.write_text(json.dumps(rows), encoding="utf-8")
-    bundle, figures = Path(commands[SIDES[0]][3]), []
+    bundle, figures = Path(commands[OURS][3]), []
     for number in range(args.rounds):
-        turn = SIDES if number % 2 == 0 else SIDES[::-1]
-        for side in turn:
+        sides = list(commands)
+        for side in sides if number % 2 == 0 else sides[::-1]:
             for users in args.users:
                 with started(commands[side], bundle, args.threads) as (where, process):
                     loaded(where, place, 2, 3, root / "warm")
@@ -205,21 +226,32 @@ def loaded(where: str, rows: Path, users: int, seconds: int, prefix: Path) -> di
 
 
 def memory_of(process: int) -> dict[str, float]:
-    """Megabytes that the process has now, and had at most: while its learners were loaded."""
-    status = Path(f"/proc/{process}/status").read_text(encoding="ascii")
-    words = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
-    kinds = {"resident_mb": "VmRSS", "peak_mb": "VmHWM"}
-    return {name: int(words[kind].split()[0]) * 1024 / 1e6 for name, kind in kinds.items()}
+    """Megabytes that the process and its children have now, and had at most: while the learners
+    were loaded."""
+    held = {"resident_mb": 0.0, "peak_mb": 0.0}
+    for each in [process, *children_of(process)]:
+        status = Path(f"/proc/{each}/status").read_text(encoding="ascii")
+        words = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
+        for name, kind in (("resident_mb", "VmRSS"), ("peak_mb", "VmHWM")):
+            held[name] += int(words[kind].split()[0]) * 1024 / 1e6
+    return held
 
 
-def written(figures: list[dict[str, Any]], args: Any, away: float) -> str:
+def children_of(process: int) -> list[int]:
+    """All processes below *process*."""
+    told = Path(f"/proc/{process}/task/{process}/children").read_text(encoding="ascii")
+    below = [int(word) for word in told.split()]
+    return below + [one for each in below for one in children_of(each)]
+
+
+def written(figures: list[dict[str, Any]], sides: Sequence[str], args: Any, away: float) -> str:
     """The page."""
     lines = [
         "| users | side | rows a second | p50, ms | p99, ms | failed | memory, MB | at its peak |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for users in args.users:
-        for side in SIDES:
+        for side in sides:
             own = [each for each in figures if (each["users"], each["side"]) == (users, side)]
             cells = [
                 spread([each[name] for each in own], digits)
@@ -237,11 +269,11 @@ def written(figures: list[dict[str, Any]], args: Any, away: float) -> str:
             "# Serving",
             "",
             f"`python -m benchmarks.serve --seconds {args.seconds} --rounds {args.rounds} "
-            f"--threads {args.threads} --write`. "
+            f"--threads {args.threads}{' --litserve PYTHON' if args.litserve else ''} --write`. "
             + machine_line("torch", "transformers", "fastapi", "uvicorn", "locust"),
             "",
             *(__doc__ or "").split("\n\n")[2:],
-            f"Answers of both sides to the same rows: at most {away:.1e} apart.",
+            f"Answers of all sides to the same rows: at most {away:.1e} apart.",
             "",
             *lines,
         ]
