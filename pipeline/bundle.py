@@ -158,9 +158,9 @@ def _measured(asked: "Asked", effect: "Effect | None", proof: "Proof | None") ->
             "untold" if each is None else f"{each:.6f}" for each in (effect.honest, effect.halved)
         ]
         yield (
-            f"float16  {effect.changed:,} of {effect.cells:,} answers of the test file are other "
-            f"texts, predictions at most {effect.largest:.1e} away; honest "
-            f"{asked.made.outcome.metric.name} {scores[0]} -> {scores[1]}"
+            f"float16  {effect.changed:,} of {effect.cells:,} answers of the test file are written "
+            f"otherwise, predictions at most {effect.largest:.1e} away; honest "
+            f"{asked.made.outcome.metric.name}, the method held: {scores[0]} -> {scores[1]}"
         )
     if proof is not None:
         other = "OTHER bytes than the submission's" + (", as float16 tells" if effect else "")

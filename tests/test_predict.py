@@ -2,13 +2,14 @@
 
 import csv
 import json
+import re
 import shutil
 
 import pytest
 
 from pipeline.base.command import run
 from pipeline.predict import main
-from pipeline.training import new_rows
+from pipeline.training import new_rows, progress
 from tests.toy import pairs
 from tests.trained import NAME, root, trained
 
@@ -55,8 +56,8 @@ def test_some_members_are_fitted_and_scored_anew(root, tmp_path, capsys):
     assert "--members liner: not in toy-001-mean.csv; it was made from" in capsys.readouterr().err
 
 
-def test_pieces_that_were_finished_are_not_predicted_again(root, tmp_path, monkeypatch):
-    asked = []
+def test_pieces_that_were_finished_are_not_predicted_again(root, tmp_path, monkeypatch, capsys):
+    asked, to_come = [], []
     real = new_rows.predict_wordings
 
     def predict(job, learner, table, watch):
@@ -65,14 +66,26 @@ def test_pieces_that_were_finished_are_not_predicted_again(root, tmp_path, monke
             raise KeyboardInterrupt
         return real(job, learner, table, watch)
 
+    class Counted(new_rows.Progress):
+        def __init__(self, run, trainings, console):
+            super().__init__(run, trainings, console)
+            to_come.append(trainings)
+
     monkeypatch.setattr(new_rows, "PIECE", 5)
     monkeypatch.setattr(new_rows, "predict_wordings", predict)
+    monkeypatch.setattr(new_rows, "Progress", Counted)
+    monkeypatch.setattr(progress, "PLAIN_EVERY_SECONDS", 0.0)
     out = tmp_path / "out.csv"
     assert call(root, root / "test.csv", out) == 130
     assert not out.exists()
     assert call(root, root / "test.csv", out) == 0
     sizes = [5, 5, 2] * 3
     assert [size for _, size in asked] == [*sizes[:4], *sizes[3:], *sizes]
+    assert to_come == [9, 6, 9]  # pieces of all learners: what the time left is of
+    assert re.search(
+        r"linear seed-42/fold-1  piece 3/3  predict .* left: piece \d+:\d\d, run ",
+        capsys.readouterr().err,
+    )
     sent = dict(cells(root / "submissions" / NAME))
     for row, value in cells(out)[1:]:
         assert float(value) == pytest.approx(float(sent[row]), abs=1e-4)

@@ -9,6 +9,7 @@ piece, so that a killed command goes on, and a million rows take the memory of a
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,6 +54,8 @@ if TYPE_CHECKING:
 
 PIECE = 50_000
 """Rows that are predicted at once."""
+KEPT_AS = {"numbers": ".npz", "texts": ".jsonl"}
+"""What predictions are (`Problem.predictions`) -> the ending of the file that keeps a piece."""
 
 
 def parts_in_order(manifest: Mapping[str, Any]) -> list[Part]:
@@ -159,11 +162,34 @@ class NewRows:
     kept: Path
     """A folder for these rows alone: their digest is in its name."""
 
-    def pieces(self) -> Iterator[tuple[int, Table]]:
-        """(number, rows) of each piece, in order."""
-        places = np.arange(len(self.table))
-        for number, start in enumerate(range(0, max(len(places), 1), PIECE)):
-            yield number, self.table.rows((places >= start) & (places < start + PIECE))
+    @property
+    def count(self) -> int:
+        """How many pieces there are; of no rows one."""
+        return max(1, -(-len(self.table) // PIECE))
+
+    def piece(self, number: int) -> Table:
+        """The rows of a piece."""
+        places = np.arange(len(self.table)) // PIECE
+        return self.table.rows(places == number)
+
+    def path(self, saved: "SavedRun", part: Part, number: int) -> Path:
+        """Where what a learner says of a piece is kept."""
+        kind = saved.competition.task.problem_type.predictions
+        return self.kept / saved.run / f"{part.name}-{number}{KEPT_AS[kind]}"
+
+    def lacking(self, saved: "SavedRun") -> int:
+        """How many predictions of a piece are not there yet, those of all learners."""
+        return sum(
+            not self.path(saved, part, number).is_file()
+            for part in saved.parts
+            for number in range(self.count)
+        )
+
+    def watched(self, part: Part, number: int, progress: Progress) -> AbstractContextManager[Watch]:
+        """For the time that a piece is predicted: the Watch that tells how far it is."""
+        if self.count == 1:
+            return progress.timed(part)
+        return progress.timed(part, f"piece {number + 1}/{self.count}", "piece")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,14 +235,13 @@ def saved_run(job: Job, manifest: Mapping[str, Any]) -> SavedRun:
 def predicted(
     saved: SavedRun,
     rows: NewRows,
-    watch: Callable[[Part], Watch],
-    done: Callable[[Part], None] = lambda part: None,
+    progress: Progress,
     apart: dict[str, np.ndarray] | None = None,
 ) -> np.ndarray:
     """(m, k) float64, the mean of the run's learners for the *rows*, added up in the order of
     the parts as the run's own predictions are.
 
-    *done* is told of each part; *apart* is given the run's (m,) by which the wordings of each row
+    *apart* is given the run's (m,) by which the wordings of each row
     are apart, where the recipe asks about several. Raises ArtifactError where weights are others
     than the run's.
     """
@@ -224,17 +249,18 @@ def predicted(
     far = np.zeros(len(rows.table))
     for part in saved.parts:
         weights, learner = saved.weights(part), None
-        for number, piece in rows.pieces():
-            path = rows.kept / saved.run / f"{part.name}-{number}.npz"
+        for number in range(rows.count):
+            path = rows.path(saved, part, number)
             if not path.is_file():
-                learner = learner or saved.factory.load(weights)
-                values, between = predict_wordings(saved, learner, piece, watch(part))
+                with rows.watched(part, number, progress) as watch:
+                    learner = learner or saved.factory.load(weights)
+                    values, between = predict_wordings(saved, learner, rows.piece(number), watch)
                 found = {"rows": values} | ({} if between is None else {"apart": between})
                 commit_arrays(path, found)
-            start, arrays = number * PIECE, read_arrays(path)
-            total[start : start + len(piece)] += arrays["rows"]
-            far[start : start + len(piece)] += arrays.get("apart", 0.0)
-        done(part)
+            arrays = read_arrays(path)
+            here = slice(number * PIECE, number * PIECE + len(arrays["rows"]))
+            total[here] += arrays["rows"]
+            far[here] += arrays.get("apart", 0.0)
     if apart is not None and tta_steps_of(saved.recipe):
         apart[saved.run] = far / len(saved.parts)
     return total / len(saved.parts)
@@ -246,8 +272,7 @@ def of_each_fold(saved: SavedRun, rows: NewRows) -> dict[tuple[int, int], np.nda
     found: dict[tuple[int, int], list[np.ndarray]] = {}
     for part in saved.parts:
         pieces = [
-            read_arrays(rows.kept / saved.run / f"{part.name}-{number}.npz")["rows"]
-            for number, _ in rows.pieces()
+            read_arrays(rows.path(saved, part, number))["rows"] for number in range(rows.count)
         ]
         found.setdefault((part.repeat, part.fold), []).append(np.concatenate(pieces))
     return {place: np.stack(each).mean(axis=0, dtype=np.float64) for place, each in found.items()}
@@ -256,8 +281,7 @@ def of_each_fold(saved: SavedRun, rows: NewRows) -> dict[tuple[int, int], np.nda
 def said(
     saved: SavedRun,
     rows: NewRows,
-    watch: Callable[[Part], Watch],
-    done: Callable[[Part], None] = lambda part: None,
+    progress: Progress,
     apart: dict[str, np.ndarray] | None = None,
 ) -> list[Candidates]:
     """What each learner of a run whose predictions are texts says of the *rows*, in the order of
@@ -268,19 +292,19 @@ def said(
     found = []
     for part in saved.parts:
         weights, learner, pieces = saved.weights(part), None, []
-        for number, piece in rows.pieces():
-            path = rows.kept / saved.run / f"{part.name}-{number}.jsonl"
+        for number in range(rows.count):
+            path = rows.path(saved, part, number)
             if not path.is_file():
-                learner = learner or saved.factory.load(weights)
-                answers = rows.kept / ".answers"
-                if isinstance(learner, Resuming):
-                    learner.keep_below(answers)
-                texts = generate_bare(saved, learner, piece, watch(part))
+                piece, answers = rows.piece(number), rows.kept / ".answers"
+                with rows.watched(part, number, progress) as watch:
+                    learner = learner or saved.factory.load(weights)
+                    if isinstance(learner, Resuming):
+                        learner.keep_below(answers)
+                    texts = generate_bare(saved, learner, piece, watch)
                 commit_text(path, texts.lines(piece.ids.tolist()))
                 shutil.rmtree(answers, ignore_errors=True)
             pieces.append(read_lines(path.read_bytes().decode("utf-8"), str(path))[1])
         found.append(concatenate_rows(pieces))
-        done(part)
     return found
 
 
@@ -298,9 +322,9 @@ def by_members(
     found = []
     for saved in runs:
         saved.factory.prepare([rows.table], Preparing(saved.run, console))
-        with Progress(saved.run, len(saved.parts), console) as progress:
+        with Progress(saved.run, rows.lacking(saved), console) as progress:
             ask = ASKED[saved.competition.task.problem_type.predictions]
-            found.append(ask(saved, rows, progress.watch, apart=apart))
+            found.append(ask(saved, rows, progress, apart=apart))
         count = len(saved.parts)
         console.print(f"{saved.run}: {len(rows.table):,} rows by {count} learners", soft_wrap=True)
     return found

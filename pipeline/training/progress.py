@@ -64,6 +64,13 @@ class Progress:
         """The Watch of the next training."""
         return FoldWatch(self, part)
 
+    @contextmanager
+    def timed(self, part: Part, which: str = "", unit: str = "fold") -> Iterator["FoldWatch"]:
+        """The Watch of the next piece of work, *which* one of its part, and its time at the end."""
+        began = self.clock()
+        yield FoldWatch(self, part, which, unit)
+        self.finished(self.clock() - began)
+
     def finished(self, seconds: float) -> None:
         """One training ended after that many seconds."""
         self.finished_seconds.append(seconds)
@@ -96,9 +103,10 @@ class Progress:
 class FoldWatch:
     """The Watch of one training (see pipeline.models.learner.Watch)."""
 
-    def __init__(self, progress: Progress, part: Part) -> None:
+    def __init__(self, progress: Progress, part: Part, which: str = "", unit: str = "fold") -> None:
+        """*unit*: what the run is so many of; *which* of them, where a part has several."""
         self.progress = progress
-        self.part = part
+        self.part, self.which, self.unit = part, which, unit
         self.began = self.phase_began = self.shown = progress.clock()
         self.name, self.total, self.before, self.per_epoch = "", 0, 0, 0
         self.steps = self.rows = self.tokens = 0
@@ -131,7 +139,7 @@ class FoldWatch:
         spent = max(now - self.phase_began, 1e-9)
         done = self.before + self.steps
         share = min(1.0, done / self.total) if self.total else 0.0
-        pieces = [f"{self.progress.run} {self.part.name}", self.name]
+        pieces = [f"{self.progress.run} {self.part.name}", *filter(None, [self.which]), self.name]
         if self.per_epoch:
             epochs = -(-self.total // self.per_epoch)
             pieces.append(f"epoch {min(epochs, done // self.per_epoch + 1)}/{epochs}")
@@ -144,7 +152,7 @@ class FoldWatch:
         total = None if left is None else now - self.began + left
         run_left = self.progress.run_left(left, total)
         if left is not None and run_left is not None:
-            pieces.append(f"left: fold {clock_text(left)}, run {clock_text(run_left)}")
+            pieces.append(f"left: {self.unit} {clock_text(left)}, run {clock_text(run_left)}")
         return "  ".join(pieces)
 
 
@@ -197,9 +205,10 @@ class Preparing:
         spent = max(self.clock() - self.began, 1e-9)
         there = self.before + self.done
         left = spent * (self.total - there) / max(self.done, 1)
+        speed = self.done / spent
         return (
             f"{self.run}  {self.name} {there:,}/{self.total:,} ({there / max(self.total, 1):.0%})  "
-            f"{self.done / spent:,.0f} inputs/s  left: {clock_text(left)}"
+            f"{speed:,.{0 if speed >= 10 else 1}f} inputs/s  left: {clock_text(left)}"
         )
 
 

@@ -78,6 +78,21 @@ def test_the_estimate_for_the_run_uses_the_folds_that_ended():
     assert "left: fold 0:05, run 0:20" in watch.line()  # 5 left, then one more of (20 + 10) / 2
 
 
+def test_pieces_of_a_part_count_one_by_one():
+    clock = Clock()
+    progress, _ = plain(clock, trainings=6)
+    for number in (1, 2):
+        with progress.timed(Part(42, 0, 0), f"piece {number}/3", "piece") as watch:
+            watch.phase("predict", 10)
+            clock.now += 10.0
+            watch.advance(5)
+            line = watch.line()
+            clock.now += 10.0
+    # two pieces at 20 s, of which one is half done, and four to come
+    assert line.startswith("minilm seed-42/fold-0  piece 2/3  predict  ")
+    assert line.endswith("left: piece 0:10, run 1:30")
+
+
 def test_without_a_terminal_a_plain_line_comes_now_and_then():
     clock = Clock()
     progress, stream = plain(clock)
