@@ -19,13 +19,13 @@ import numpy as np
 
 from pipeline import __version__
 from pipeline.base import Paths, UsageError, read_json
-from pipeline.base.files import commit_json, commit_text, refuse_links
+from pipeline.base.files import commit_json, commit_text, refuse_links, sha256
 from pipeline.base.leases import lease
 from pipeline.base.paths import Part, safe_name
 from pipeline.data.candidates import Candidates
 from pipeline.folds.passport import fold_columns
 from pipeline.oof import origin_of
-from pipeline.oof.manifest import FORMAT, unproven
+from pipeline.oof.manifest import FORMAT, parts_of, unproven
 from pipeline.oof.predictions import FoldPredictions, commit_fold
 from pipeline.team.audit import Audit, as_values
 from pipeline.team.candidate_view import CandidateView
@@ -211,7 +211,7 @@ def store(
         facts = _facts(subject, audit, by)
         if known is not None:
             facts |= _answered(known, facts, subject)
-            if _same(known, facts, subject):
+            if _same(known, facts, subject) and _whole(paths, name, known):
                 return Stored(folder=folder, reused=True)
             _refuse_other(name, known, facts, replace)
             paths.run_manifest(name).unlink()  # first, so that no half run looks whole
@@ -251,6 +251,16 @@ def _same(known: dict[str, Any], facts: dict[str, Any], subject: CandidateView) 
     alike = all(there.get(key) == facts[key] for key in ("sources", "kind", "proof", "forced"))
     judged = there.get("audit", {}).get("verdict") == facts["audit"]["verdict"]
     return alike and judged and known.get("passport") == subject.contest.folds.digest
+
+
+def _whole(paths: Paths, name: str, known: dict[str, Any]) -> bool:
+    """Whether every part that run.json lists lies there, byte for byte."""
+    for part in parts_of(known):
+        path = paths.fold_predictions(name, *part)
+        there = path.exists() and path.with_suffix(".json").exists()
+        if not there or sha256(path) != known["parts"].get(part.name):
+            return False
+    return True
 
 
 def _answered(
