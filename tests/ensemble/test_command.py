@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,8 +12,10 @@ from jsonargparse import Namespace
 
 from pipeline.base.command import run
 from pipeline.base.files import read_json
+from pipeline.ensemble import outcome
+from pipeline.ensemble.__main__ import CallsLine, main
 from pipeline.ensemble.__main__ import _command as command_told
-from pipeline.ensemble.__main__ import main
+from pipeline.ensemble.honest import Gain
 from pipeline.finalists import main as finalists
 from pipeline.ledger import main as ledger
 from pipeline.metrics import get_metric
@@ -216,6 +219,30 @@ def test_the_best_single_model_gets_a_threshold_though_the_blend_needs_none(
     assert mean["gain_over_best_single"] == pytest.approx(mean["honest"] - best["honest"])
     assert mean["honest"] - best["honest_undecided"] > mean["gain_over_best_single"] + 0.02
     assert "over the best single model with threshold of its own" in page
+
+
+@pytest.mark.parametrize(
+    ("decided", "plain", "low", "high"),
+    [((0.02, 0.13), (0.45, 0.8), 0.02, 0.4), ((0.07, 0.4), (0.45, 0.6), 0.05, 0.4)],
+)
+def test_the_gain_between_decided_models_is_no_surer_than_that_of_undecided_ones(
+    monkeypatch, decided, plain, low, high
+):
+    """On either side the wider interval counts: around 0.1 with decisions, around 0.5 without."""
+    gains = [Gain(0.1, 0.01, *decided), Gain(0.5, 0.02, *plain)]
+    nest = SimpleNamespace(draws=lambda folds: None, evidence=SimpleNamespace(
+        folds=[], problem="binary", truth=None))  # fmt: skip
+    judge = SimpleNamespace(score=sum, gain=lambda ours, theirs: gains[0])
+    single = SimpleNamespace(decision="threshold", predicted=[1], anew=[2], chosen="a threshold")
+    monkeypatch.setattr(outcome, "decide_on", lambda *_: single)
+    monkeypatch.setattr(outcome, "Judge", lambda *_: judge)
+    assessment = SimpleNamespace(
+        nest=nest, headline=SimpleNamespace(over_best=gains[1]), requested="mean", members=[1, 2]
+    )
+    blend = SimpleNamespace(lines=["…"], decision="threshold", predicted=[3])
+    found, told = outcome._over_single(None, None, assessment, None, (0, 1), blend)
+    assert (found.difference, found.error, told) == (0.1, 0.02, "a threshold")
+    assert (found.low, found.high) == pytest.approx((low, high))
 
 
 NEAR_THE_END = [
@@ -609,6 +636,23 @@ def test_help_is_quick_and_needs_no_torch():
     assert done.returncode == 0, done.stderr
     assert "--method" in done.stdout
     assert time.monotonic() - began < 10
+
+
+def test_a_slow_metric_tells_now_and_then_how_many_calls_are_left():
+    said, clock = [], iter([0.0, 100.0, 100.0, 104.0, 110.0, 112.0, 120.0, 120.0, 130.0])
+    line = CallsLine("slow", said.append, lambda: next(clock))
+    line.one_more()
+    assert not said, "how many are to come is not known yet"
+    line.expect(40)
+    for _ in range(4):
+        line.one_more()
+    assert said == [
+        "slow: 2 of about 40 calls, about 190 s left",
+        "slow: 4 of about 40 calls, about 180 s left",
+    ]
+    line.expect(1)
+    line.one_more()
+    assert said[2:] == ["slow: 1 of about 1 calls, nearly done"]
 
 
 def test_a_command_that_is_told_reads_every_config_that_was_given():

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,8 +24,10 @@ from pipeline.ensemble.texts.nest import (
     decide,
     greedy,
 )
+from pipeline.ensemble.texts.outcome import FittedTexts
 from pipeline.ensemble.texts.pool import FIELDS, MOST, TRUST, Pool, pooled, remembered
 from pipeline.metrics import get_metric
+from pipeline.problems.form import Form
 
 WORDS = ["a", "pub", "near", "the", "river", "serves", "cheap", "food", "and", "tea"]
 ROWS = 24
@@ -124,6 +127,16 @@ def test_rows_are_told_as_they_are_done_and_a_text_of_nothing_has_a_length(truth
     assert done == [*range(1, ROWS + 1)]
     assert pool.longer[list(pool.texts).index("")] == 0
     assert np.isfinite(pool.longer).all()
+
+
+def test_of_no_rows_no_texts_are_taken():
+    blend = FittedTexts(
+        blend=Consensus(weights=np.ones(1)),
+        form=Form(kind="label", columns={"text": 0}),
+        metric="chrf",
+    )
+    competition = SimpleNamespace(task=TaskConfig(problem="text", metric="chrf"))
+    assert blend.chosen([[Candidates([], [])]], competition).shape == (0,)
 
 
 def test_a_row_has_no_more_candidates_than_are_compared():

@@ -241,7 +241,7 @@ def _with_holdout_rows(
         return None, absent, 0.0
     evidence = given.evidence.keep(places)
     nest = Nest(evidence, given.competition.folds.seed)
-    method = "best" if len(places) == 1 else given.assessment.method
+    method = given.assessment.method
     blend = nest.fit(method, evidence.folds)
     rows = Rows([given.members.holdout[place] for place in places], given.facts.get("holdout"))
     raw = blend.predict(rows, evidence.problem)
