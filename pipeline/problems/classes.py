@@ -164,9 +164,11 @@ class Binary(OneClass, YesOrNo):
         """By what the sample shows: a column per class, classes, or probabilities."""
         if clues.shown_columns > 1:
             return "a probability per class"
-        classes = {canonical(value) for value in clues.labels}
-        plain = all("." not in value for value in clues.shown)
-        if clues.shown and plain and {canonical(value) for value in clues.shown} <= classes:
+        classes = {canonical(value).casefold() for value in clues.labels}
+        plain = bool(clues.shown) and all("." not in value for value in clues.shown)
+        shown = {canonical(value).casefold() for value in clues.shown}
+        codes = shown <= {"0", "1"} and not any(map(is_number, classes))  # of words, most likely
+        if plain and (shown <= classes or codes):
             return "two classes, a class is shown"
         if clues.shown:
             return "two classes, probabilities are shown"

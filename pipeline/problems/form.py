@@ -10,7 +10,7 @@ and writes them (`Problem.texts`).
 
 import math
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from os.path import commonprefix
 from shlex import quote
@@ -171,11 +171,15 @@ def shown_in(columns: dict[str, int], sample: Sample) -> list[str]:
 
 def spelled(shown: Sequence[str], names: Sequence[str]) -> list[str]:
     """(c,) the *names* of classes as the sample spells them, where what it *shows* are the same
-    numbers with or without a fraction of zeros.
+    numbers with or without a fraction of zeros, or the same words in another case.
 
     >>> spelled(["0"], ["0.0", "1.0"]), spelled(["1.0"], ["0", "1"]), spelled(["a"], ["a", "b"])
     (['0', '1'], ['0.0', '1.0'], ['a', 'b'])
+    >>> spelled(["false"], ["False", "True"]), spelled(["SPAM"], ["spam", "ham"])
+    (['false', 'true'], ['SPAM', 'HAM'])
     """
+    if cased := _in_case(shown, names):
+        return cased
     plain = [canonical(name) for name in names]
     same = [text for text in shown if is_number(text) and canonical(text) in plain]
     if not same or not all(map(is_number, names)) or set(same) & set(names):
@@ -184,6 +188,24 @@ def spelled(shown: Sequence[str], names: Sequence[str]) -> list[str]:
         if all(text == form.format(canonical(text)) for text in same):
             return [form.format(name) for name in plain]
     return list(names)
+
+
+CASES: tuple[Callable[[str], str], ...] = (str.lower, str.upper, str.capitalize, str.title)
+
+
+def _in_case(shown: Sequence[str], names: Sequence[str]) -> list[str]:
+    """The *names* in the case in which the sample *shows* some of them; empty where it shows other
+    words, or one as it is."""
+    folded = {_plain(name): name for name in names}
+    if not shown or set(shown) & set(names) or len(folded) < len(names):
+        return []
+    if any(_plain(text) not in folded for text in shown):
+        return []
+    for case in CASES:
+        if all(case(folded[_plain(text)]) == text.strip() for text in shown):
+            return [case(name) for name in names]
+    own = {_plain(text): text.strip() for text in shown}
+    return [own.get(_plain(name), name) for name in names]
 
 
 def refuse_contradiction(
@@ -204,22 +226,27 @@ def refuse_contradiction(
             "(init: --unlabelled=-1) and they are left out. Where -1 is a class like any other, "
             "set task.class_codes to the classes (init: --class-codes as-is)"
         )
-    known = {canonical(name) for name in classes}
-    if any(canonical(text) in known for text in told):
+    known = {canonical(name).casefold() for name in classes}
+    if any(canonical(text).casefold() in known for text in told):
         return
     if all(map(is_number, told)) and any(map(is_number, classes)):
         return  # dummy answers, such as 0 everywhere
-    example = " ".join(quote(f"{name}={place}") for place, name in enumerate(classes[:3]))
+    likely = told if len(told) == len(classes) else [str(place) for place in range(len(classes))]
+    pairs = zip(classes[:3], likely[:3], strict=True)
+    example = " ".join(quote(f"{name}={code}") for name, code in pairs)
+    chances = len(classes) == 2 and set(told) <= {"0", "1"}
     raise DataError(
         f"the sample submission shows {_few(told)}, the classes of train are {_few(classes)}: "
         "which class is written how? Set task.class_codes to what is written for each of "
         f"task.classes, in their order (init: --class-codes {example}"
         f"{' …' if len(classes) > 3 else ''}, with the organiser's codes); where the classes "
         "are right as they are, set it to the same as task.classes (init: --class-codes as-is)"
+        f"{CHANCES * chances}"
         f"{WRITTEN_TEXTS if any(len(name.split()) > 2 for name in classes) else ''}"
     )
 
 
+CHANCES = "; where they are probabilities, name a metric that takes them (init: --metric auc)"
 WRITTEN_TEXTS = "; where they are texts that are to be written, say so (init: --problem text)"
 
 

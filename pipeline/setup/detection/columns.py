@@ -1,12 +1,16 @@
-"""Which column names the rows."""
+"""Which column names the rows, which hold the text; which other files have these columns."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from itertools import combinations
+from pathlib import Path
 
 import pandas as pd
 
+from pipeline.base import DataError
+from pipeline.base.config import ColumnsConfig
 from pipeline.data import id_column_of
+from pipeline.data.reading.reader import column_names
 from pipeline.data.tables import ROW_NUMBER
 from pipeline.setup.detection.choices import Choices, Overrides
 from pipeline.setup.detection.names import (
@@ -42,8 +46,7 @@ def find_id(
         return _wished_id(overrides.id, train, choices)
     shared = {name: profile for name, profile in train.items() if name in test.columns}
     if sample is not None:
-        no_id = [name for name in train if name not in shared and not train[name].unique]
-        first = id_column_of(sample, "", no_id)
+        first = id_column_of(sample, "", no_ids(train, test))
         if not first:
             why = "the sample submission has no ids, its rows are those of the test file, in order"
             return _own_id(shared, choices, why)
@@ -56,6 +59,11 @@ def find_id(
             return alias
         return _own_id(train, choices, f"the test file calls its ids {first!r}")
     return _own_id(shared, choices, "there is no sample submission")
+
+
+def no_ids(train: dict[str, Profile], test: pd.DataFrame) -> list[str]:
+    """The columns of *train* that cannot name a row: *test* has them not, and values come again."""
+    return [name for name in train if name not in test.columns and not train[name].unique]
 
 
 def _wished_id(name: str, train: dict[str, Profile], choices: Choices) -> str:
@@ -213,7 +221,12 @@ def _last_resort(shared: dict[str, Profile], choices: Choices) -> list[str]:
     if len(natural) == 1:
         choices.because("columns.texts", "The only column with sentences, whatever its name says.")
         return natural
-    choices.ask(TWICE, "no column of train and test is clearly a text", natural or list(shared))
+    if not shared or all(profile.numbers > 0.9 for profile in shared.values()):
+        only = "; call a text alike in both files, where it has two names"
+    else:
+        only = ""
+    why = f"no column of train and test is clearly a text{only}"
+    choices.ask(TWICE, why, natural or list(shared))
     return []
 
 
@@ -298,3 +311,45 @@ def _seen(profile: Profile, column: pd.Series) -> float:
     """The share of rows with a value of train, of those that have one."""
     filled = column[column.astype(str).str.strip() != ""]
     return float(filled.isin(set(profile.values)).mean()) if len(filled) else 1.0
+
+
+# Further labelled files: dev files become the holdout, others are only mentioned.
+
+
+def find_holdout(
+    frames: Mapping[Path, pd.DataFrame], columns: ColumnsConfig, choices: Choices
+) -> list[Path]:
+    """Those of the dev files that have the id, texts and targets of train."""
+    needed = _needed(columns)
+    holdout = [path for path, frame in frames.items() if needed <= set(frame.columns)]
+    for path, frame in frames.items():
+        lacking = ", ".join(sorted(needed - set(frame.columns)))
+        reason = "has labels" if path in holdout else f"lacks {lacking}, so it is not used"
+        choices.because("data.holdout", f"{path.name} {reason}.")
+    return holdout
+
+
+def mention_others(
+    others: Sequence[Path], columns: ColumnsConfig, overrides: Overrides, choices: Choices
+) -> None:
+    """Say which other files have labels too, and which are of no use."""
+    needed = _needed(columns)
+    more = [path.name for path in others if needed <= set(columns_of(path, overrides))]
+    rest = [path.name for path in others if path.name not in more]
+    if more and columns.targets:
+        choices.because("data.extra_train", f"Labelled too, but not used: {', '.join(more)}.")
+    if rest:
+        choices.because("data.train", f"Other files, not used: {', '.join(rest)}.")
+
+
+def _needed(columns: ColumnsConfig) -> set[str]:
+    return {*columns.texts, *columns.targets, columns.id} - {ROW_NUMBER, ""}
+
+
+def columns_of(path: Path, overrides: Overrides) -> list[str]:
+    """The names of the columns of the file *path*; none where it cannot be read."""
+    try:
+        how = overrides.how(path)
+        return how.names or column_names(path, how.encoding or overrides.all_encoding or "utf-8")
+    except DataError:  # a file that nobody asked for may be whatever it likes
+        return []

@@ -12,20 +12,32 @@ import pandas as pd
 
 from pipeline.base import Competition, DataError, raise_if
 from pipeline.base.config import ColumnsConfig, DataConfig, FoldsConfig, TaskConfig
-from pipeline.base.inputs import MARKED, FileConfig, JoinConfig, Role
+from pipeline.base.inputs import MARKED, JoinConfig, Role
 from pipeline.data import id_column_of
 from pipeline.data.labels import labelled_rows, one_hot
 from pipeline.data.reading.packed import FILE_NAME
 from pipeline.data.sample import index_columns
 from pipeline.data.table import called_alike
 from pipeline.problems.registry import problem_of
-from pipeline.setup.detection.choices import Choices, Overrides
-from pipeline.setup.detection.columns import find_groups, find_id, find_strata, pairs_of
+from pipeline.setup.detection.choices import (
+    Choices,
+    Overrides,
+    ask_unlabelled,
+    find_codes,
+    ways_of,
+)
+from pipeline.setup.detection.columns import (
+    find_groups,
+    find_holdout,
+    find_id,
+    find_strata,
+    mention_others,
+    no_ids,
+    pairs_of,
+)
 from pipeline.setup.detection.files import (
     Files,
     find_files,
-    find_holdout,
-    mention_others,
     role_of,
 )
 from pipeline.setup.detection.heads import find_heads, heads_classes
@@ -45,9 +57,8 @@ from pipeline.setup.detection.tags import Tagged, find_tags, tag_columns, tag_ta
 from pipeline.setup.detection.target import (
     Answers,
     answers_of,
-    ask_unlabelled,
-    find_codes,
     find_targets,
+    name_column,
     other_form,
     refuse_tags,
 )
@@ -123,7 +134,8 @@ def detect(folder: Path, overrides: Overrides, spell: Callable[[Path], str]) -> 
     if seen.joined and not overrides.id:
         told = f"The sample's keys join it with the names of columns, as in {seen.joined!r}."
         choices.reasons["columns.id"] = told
-    answers = answers_of(seen.sample, id_column)
+    named = no_ids(seen.profiles, seen.test)
+    answers = answers_of(seen.sample, id_column, seen.test, named)
     tagged = _tags(seen, id_column, overrides)
     spanned = None if tagged else _spans(seen, id_column, overrides)
     if tagged:
@@ -133,11 +145,15 @@ def detect(folder: Path, overrides: Overrides, spell: Callable[[Path], str]) -> 
         shared = _shared(seen, id_column, spanned.targets)
         columns = span_columns(spanned, id_column, shared, choices)
     else:
+        before = dict(choices.reasons)
         columns = _columns(seen, id_column, answers, overrides, choices)
+        if any(join.key in columns.targets for join in seen.joins):
+            seen = _without_names_of_classes(seen, columns.targets)
+            choices.reasons = before if seen.joins else {**before, "data.joins": ""}
+            columns = _columns(seen, id_column, answers, overrides, choices)
     answers = answers.without_kept(columns.targets)
     strata, groups = _fold_columns(seen, columns, choices)
     holdout = find_holdout(seen.holdout, columns, choices)
-    seen = _without_names_of_classes(seen, columns, choices)
     beside = [join.file for join in seen.joins]
     others = [path for path in seen.files.others if str(path) not in beside]
     mention_others(others, columns, overrides, choices)
@@ -148,10 +164,13 @@ def detect(folder: Path, overrides: Overrides, spell: Callable[[Path], str]) -> 
     elif spanned:
         task = span_task(spanned, overrides, choices)
     else:
-        task = _task(labelled, columns, answers, overrides, choices)
+        task = _task(labelled, columns, answers, folder, overrides, choices)
     choices.settle()
     assert task is not None, "settled"
-    encoding, otherwise = _ways(seen, overrides, spell, choices)
+    read_from = [seen.files.train, seen.files.test, *seen.holdout, *seen.files.extra]
+    read_from += [Path(join.file) for join in seen.joins]
+    read_from += [seen.files.sample] if seen.files.sample else []
+    encoding, otherwise = ways_of(read_from, overrides, spell, choices)
     return Detected(
         competition=Competition(
             name=overrides.name or folder.resolve().name,
@@ -239,33 +258,17 @@ def _read(files: Files, overrides: Overrides, choices: Choices) -> Seen:
     )
 
 
-def _ways(
-    seen: Seen, overrides: Overrides, spell: Callable[[Path], str], choices: Choices
-) -> tuple[str, list[FileConfig]]:
-    """The encoding of all files, and the files that are read in a way of their own."""
-    own = [seen.files.train, seen.files.test, *seen.holdout, *seen.files.extra]
-    own += [Path(join.file) for join in seen.joins]
-    own += [seen.files.sample] if seen.files.sample else []
-    ways = {path: overrides.how(path) for path in own}
-    of_all = overrides.all_encoding or "utf-8"
-    found = {path: way.encoding for path, way in ways.items() if way.encoding}
-    if found:
-        told = ", ".join(f"{path.name} {encoding}" for path, encoding in found.items())
-        why = f"By its bytes: {told}. --encoding FILE=NAME says otherwise."
-        choices.because("data.encoding", "Given by --encoding." if overrides.encoding else why)
-    if len(set(found.values())) == 1 and len(found) == len(own):
-        of_all = next(iter(found.values()))
-        ways = {path: replace(way, encoding=None) for path, way in ways.items()}
-    named = [replace(way, file=spell(path)) for path, way in ways.items()]
-    return of_all, [way for way in named if way != FileConfig(file=way.file)]
-
-
-def _without_names_of_classes(seen: Seen, columns: ColumnsConfig, choices: Choices) -> Seen:
+def _without_names_of_classes(seen: Seen, targets: Sequence[str]) -> Seen:
     """*seen* without tables that are joined by a target and name its classes: no input."""
-    joins = [join for join in seen.joins if join.key not in columns.targets]
-    if not joins:
-        choices.reasons.pop("data.joins", None)
-    return replace(seen, joins=joins)
+    theirs = [join for join in seen.joins if join.key in targets]
+    names = {f"{join.prefix}{name}" for join in theirs for name in join.columns}
+    return replace(
+        seen,
+        joins=[join for join in seen.joins if join not in theirs],
+        train=seen.train.drop(columns=[*names]),
+        test=seen.test.drop(columns=[*names], errors="ignore"),
+        profiles={name: own for name, own in seen.profiles.items() if name not in names},
+    )
 
 
 def _shared(seen: Seen, id_column: str, targets: Sequence[str]) -> dict[str, Profile]:
@@ -345,6 +348,7 @@ def _task(
     labelled: Sequence[pd.DataFrame],
     columns: ColumnsConfig,
     answers: Answers,
+    beside: Path,
     overrides: Overrides,
     choices: Choices,
 ) -> TaskConfig | None:
@@ -357,14 +361,17 @@ def _task(
         ]
         choices.because("task.unlabelled", "Given by --unlabelled.")
     targets = [profile_of(labelled[0][name], name) for name in columns.targets]
-    if ask_unlabelled(targets, answers, overrides, choices):
+    if len(targets) == 1 and ask_unlabelled(
+        targets[0].name, targets[0].values, answers.shown, overrides, choices
+    ):
         return None
     whole = len(targets) > 2 and not np.isnan(one_hot(labelled[0][columns.targets])).any()
     shares = len(targets) > 1 and are_shares(labelled[0][columns.targets])
     one = answers.values[answers.columns[0]] if len(answers.columns) == 1 else []
     plain = whole or shares
     heads = None if plain else find_heads(labelled[0], targets, one, overrides, choices)
-    problem = find_problem(targets, answers, overrides, choices, whole, shares, heads)
+    by = name_column(labelled[0], profiles_of(labelled[0]), targets[0].name)
+    problem = find_problem(targets, answers, overrides, choices, whole, shares, heads, by)
     each = problem is not None and problem_of(problem).in_a_cell == "one of each"
     if problem is None or (each and heads is None):
         return None
@@ -386,7 +393,7 @@ def _task(
         metric=find_metric(problem, targets, pairs, graded(labels), answers, overrides, choices),
         classes=classes,
         label_range=bounds,
-        class_codes=find_codes(classes, overrides, choices),
+        class_codes=find_codes(classes, answers.shown, beside, overrides, choices),
         separator=heads.separator if heads else separator_in(problem, targets),
         unlabelled=overrides.unlabelled,
     )

@@ -1,33 +1,40 @@
 """Which file of a folder is what, by its name."""
 
 import unicodedata
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from pipeline.base import DataError, UsageError, raise_if
-from pipeline.base.config import ColumnsConfig
 from pipeline.data.reading.packed import (
     ENDINGS,
     columns_of_texts,
     holds_texts,
-    is_archive,
-    members,
-    names_in,
 )
 from pipeline.data.reading.parts import OF, grouped, is_there, parts_of, sheet_of, side_by_side
-from pipeline.data.reading.reader import CLOSED, FORMATS, column_names, is_table
+from pipeline.data.reading.reader import is_table
 from pipeline.data.reading.spreadsheet import sheets_of
-from pipeline.data.tables import ROW_NUMBER
-from pipeline.setup.detection.choices import Choices, Overrides
+from pipeline.setup.detection.choices import (
+    ABOUT,
+    Choices,
+    Overrides,
+    odd_endings,
+    of_lines,
+    only_dev,
+    only_one,
+    parted,
+    some_of,
+    what_lies,
+)
+from pipeline.setup.detection.columns import columns_of
 from pipeline.setup.detection.joins import main_among
 from pipeline.setup.detection.names import words
 
-ABOUT = {"dataset_info.json", "state.json", "dataset_dict.json", "dataset_infos.json"}
-"""Files beside the tables of a saved data set, which describe it."""
 DEV = {"dev", "devel", "development", "valid", "val", "validation", "eval", "validate"}
+UNLABELLED = {"unlabeled", "unlabelled", "unsup", "unsupervised"}
+"""Texts beside those of train that nobody labelled."""
 ELSEWHERE = {
     "sample": ("제출", "提出", "提交"),
     "train": ("학습", "훈련", "学習", "訓練", "训练"),
@@ -35,6 +42,9 @@ ELSEWHERE = {
     "test": ("평가", "테스트", "시험", "評価", "テスト", "测试", "測試"),
 }
 """What stands in the names of files in Korean, Japanese and Chinese."""
+ANSWERS = {"baseline", "answer", "answers", "prediction", "predictions", "pred", "preds", "example"}
+ANSWERS |= {"format", "result", "results", "solution", "template", "dummy", "random", "benchmark"}
+"""Words in the names of files that show what is to be handed in."""
 PLAIN = {
     "train": {"train", "training"},
     "test": {"test"},
@@ -63,13 +73,14 @@ def find_files(folder: Path, overrides: Overrides, choices: Choices) -> Files:
     """Find train, test, sample submission and dev files; UsageError where it takes a flag."""
     if not folder.is_dir():
         raise UsageError(f"there is no folder {folder}; give the one that has train and test files")
+    folder = _deeper(folder)
     there, parts = _tables_of(folder, overrides)
     folders = [path for path in sorted(folder.iterdir()) if _of_texts(path)]
     given = _given(folder, overrides)
     roles = {path: role_of(path) for path in there}
     for each in sorted(folder.iterdir()):  # train/, test/ with a table in each
         if each.is_dir() and each not in folders and (role := role_of(each)):
-            inside, more = _tables_of(each, overrides, named=False)
+            inside, more = _tables_of(_deeper(each), overrides, named=False)
             inside, together = _one_table(inside, overrides)
             if len(inside) == 1 and role not in roles.values():
                 roles[inside[0]] = role
@@ -80,6 +91,8 @@ def find_files(folder: Path, overrides: Overrides, choices: Choices) -> Files:
         for role in ("train", "test", "sample")
     }
     choices.settle()
+    if chosen["sample"] is None:
+        chosen["sample"] = _like_a_sample(seen, chosen["train"], chosen["test"], choices)
     taken = [*(path for path in chosen.values() if path), *given["holdout"], *given["extra"]]
     for role, chosen_path in chosen.items():
         choices.because(f"data.{_key(role)}", *(parts.get(chosen_path, []) if chosen_path else []))
@@ -100,6 +113,16 @@ def find_files(folder: Path, overrides: Overrides, choices: Choices) -> Files:
         others=[path for path in roles if not _in(path, [*taken, *holdout])],
         folders=[path for path in folders if not _in(path, taken)],
     )
+
+
+def _deeper(folder: Path) -> Path:
+    """*folder*, or the one folder that lies in it with nothing that is a table beside it, such as
+    open/ or data/: what an archive was unpacked to."""
+    there = [path for path in folder.iterdir() if path.name[0] not in "._"]
+    inside = [path for path in there if path.is_dir()]
+    if len(inside) != 1 or any(is_table(path) and path.name not in ABOUT for path in there):
+        return folder
+    return folder if role_of(inside[0]) or holds_texts(inside[0]) else _deeper(inside[0])
 
 
 @dataclass(frozen=True)
@@ -156,12 +179,12 @@ def _one_table(files: list[Path], overrides: Overrides) -> tuple[list[Path], dic
         return files, {}
     pattern = files[0].with_name(f"*{files[0].suffix}")
     names = [path.name for path in files]
-    return [pattern], {pattern: [f"All {len(files)} tables of its folder, one: {_some(names)}."]}
+    return [pattern], {pattern: [f"All {len(files)} tables of its folder, one: {some_of(names)}."]}
 
 
 def _are_parts(files: Sequence[Path], overrides: Overrides) -> bool:
     """Whether *files* have the same columns, and no row stands in two of them."""
-    if len({tuple(sorted(_columns(path, overrides))) for path in files}) > 1:
+    if len({tuple(sorted(columns_of(path, overrides))) for path in files}) > 1:
         return False
     if OF.search(files[0].name):
         return True
@@ -180,7 +203,9 @@ def _of_texts(path: Path) -> bool:
 
 
 def _flat(folder: Path) -> bool:
-    return len(columns_of_texts(folder)) == 2
+    """Whether each text file of *folder* is a row: none of them is called like a table."""
+    named = any(role_of(each) for each in folder.iterdir() if each.suffix == ".txt")
+    return len(columns_of_texts(folder)) == 2 and not named
 
 
 def _unpacked(path: Path) -> bool:
@@ -195,8 +220,10 @@ def role_of(path: Path) -> str:
     ['sample', 'train', 'dev']
     >>> role_of(Path("all.xlsx#test")), role_of(Path("학습데이터.csv"))
     ('test', 'train')
+    >>> role_of(Path("unlabeledTrainData.tsv")), role_of(Path("SemEval2018-T3_test.txt"))
+    ('', 'test')
     """
-    parts = words(_stem(path))
+    parts = words(_stem(path).replace("SemEval", ""))
     joined = "".join(parts)
     if "submi" in joined or ("sample" in parts and ("sub" in parts or "answer" in parts)):
         return "sample"
@@ -205,7 +232,7 @@ def role_of(path: Path) -> str:
         if any(word in stem for word in known):
             return role
     if any(part.startswith("train") for part in parts):
-        return "train"
+        return "" if UNLABELLED & set(parts) else "train"
     if DEV & set(parts):
         return "dev"
     return "test" if any(part in ("test", "tests", "testing", "testset") for part in parts) else ""
@@ -242,17 +269,50 @@ def _choose(role: str, seen: Looked, choices: Choices) -> Path | None:
     elif role == "sample":
         choices.because("data.sample_submission", "No file is called like one.")
     elif len(texts := [path for path in seen.texts if role_of(path) == role]) == 1:
+        if of_lines(texts[0]):
+            told = (
+                f"the text files in {texts[0].name} have as many lines as each other: where a row "
+                f"has a line in each, write them side by side into {role}.csv, below a header"
+            )
+            choices.ask(f"--{role} FILE", told)
+            return None
         choices.because(f"data.{role}", "A folder of text files: a row for each, named by it.")
         return texts[0]
     else:
-        there = [path.relative_to(seen.folder).as_posix() for path in seen.roles]
+        named = {path.relative_to(seen.folder).as_posix(): own for path, own in seen.roles.items()}
+        there = list(named)
         why = f"no file of {seen.folder} is called like a {role} file"
         known = {path.parent for path in seen.roles}
-        lies = "; ".join(what_lies(seen.folder, seen.texts, known) or only_one(there))
+        odd = [path for path in seen.folder.rglob("*") if role_of(path) and not is_table(path)]
+        lying = [*what_lies(seen.folder, seen.texts, known), *parted(seen.roles, seen.overrides)]
+        lying += odd_endings(
+            [path for path in odd if path.is_file() and path.suffix not in ENDINGS]
+        )
+        lies = "; ".join(lying or only_one(there) or only_dev(named, role))
         said = not lies or any(lies in each for each in choices.questions)
         told = why if said else f"{why}. {lies}"
         choices.ask(f"--{role} FILE", told, there)
     return None
+
+
+def _like_a_sample(
+    seen: Looked, train: Path | None, test: Path | None, choices: Choices
+) -> Path | None:
+    """The one table of no other role whose first column has the ids of *test*, each once, and no
+    other column that test has, nor one that would be an input: it is called like answers, or has a
+    column that only train has."""
+    asked, labelled = (columns_of(path, seen.overrides) if path else [] for path in (test, train))
+    found = []
+    for path in [path for path, role in seen.roles.items() if not role]:
+        own = columns_of(path, seen.overrides)
+        known = bool(ANSWERS & set(words(_stem(path))) or set(own[1:]) & set(labelled))
+        if test and own[1:] and own[0] in asked and not set(own[1:]) & set(asked) and known:
+            ids, wanted = (seen.overrides.read(each)[own[0]] for each in (path, test))
+            found += [path] * (ids.is_unique and set(ids) == set(wanted))
+    if len(found) != 1:
+        return None
+    choices.reasons["data.sample_submission"] = "It has an answer for each id of the test file."
+    return found[0]
 
 
 def _together(role: str, files: Sequence[Path], seen: Looked) -> str:
@@ -263,62 +323,6 @@ def _together(role: str, files: Sequence[Path], seen: Looked) -> str:
         return f". Where they are one table, put them all into a folder {role}"
     lines = all(path.suffix == ".txt" for path in files)
     return f". Where a row has a line in each, write them side by side into {role}.csv" * lines
-
-
-MOST_NAMED = 4
-"""Names of files that are told of each folder."""
-
-
-def only_one(tables: Sequence[str]) -> list[str]:
-    """What to do where all rows seem to stand in one of the *tables*."""
-    if len(tables) != 1:
-        return []
-    return [
-        f"If {tables[0]} holds the rows of train and of test, part it into two files, train.csv "
-        "and test.csv"
-    ]
-
-
-def what_lies(folder: Path, texts: Sequence[Path], known: Collection[Path] = ()) -> list[str]:
-    """What *folder* holds beside tables, and what to do about it: packed files of several tables,
-    folders with tables in them that are not *known*, text files that may be the rows."""
-    told = []
-    for path in sorted(folder.iterdir()):
-        if path in texts:
-            count = len(names_in(path))
-            told.append(f"{path.name} holds {count:,} text files, which can be a table (--test)")
-        elif path in known:
-            continue
-        elif path.is_dir():
-            if inside := sorted(each.name for each in path.iterdir() if _usable(each)):
-                told.append(f"the folder {path.name} holds {_some(inside)}: give {path} instead")
-        elif is_archive(path) and not is_table(path):
-            if inside := _tables_in(path):
-                told.append(f"{path.name} is packed and holds {_some(inside)}: unpack it")
-        elif path.suffix.lower() == ".xlsx" and len(sheets := sheets_of(path)) > 1:
-            told.append(
-                f"{path.name} has the sheets {_some(sheets)}: name one as '{path.name}#{sheets[0]}'"
-            )
-        elif path.suffix.lower() in CLOSED:
-            told.append(f"{path.name} is packed: unpack it")
-    return told
-
-
-def _usable(path: Path) -> bool:
-    return (is_table(path) and path.name not in ABOUT) or (path.is_dir() and holds_texts(path))
-
-
-def _tables_in(path: Path) -> list[str]:
-    try:
-        names = [name for name, _ in members(path, path.name)]
-    except DataError:
-        return []
-    return sorted(name for name in names if Path(name).suffix.lower() in (*FORMATS, *ENDINGS))
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-    return ", ".join(names[:MOST_NAMED]) + more
 
 
 def _key(role: str) -> str:
@@ -357,44 +361,3 @@ def _readable(path: Path) -> bool:
 def _in(path: Path, paths: Sequence[Path]) -> bool:
     own = {each.resolve() for each in parts_of(path)}
     return any(own & {each.resolve() for each in parts_of(other)} for other in paths)
-
-
-# Further labelled files: dev files become the holdout, others are only mentioned.
-
-
-def find_holdout(
-    frames: Mapping[Path, pd.DataFrame], columns: ColumnsConfig, choices: Choices
-) -> list[Path]:
-    """Those of the dev files that have the id, texts and targets of train."""
-    needed = _needed(columns)
-    holdout = [path for path, frame in frames.items() if needed <= set(frame.columns)]
-    for path, frame in frames.items():
-        lacking = ", ".join(sorted(needed - set(frame.columns)))
-        reason = "has labels" if path in holdout else f"lacks {lacking}, so it is not used"
-        choices.because("data.holdout", f"{path.name} {reason}.")
-    return holdout
-
-
-def mention_others(
-    others: Sequence[Path], columns: ColumnsConfig, overrides: Overrides, choices: Choices
-) -> None:
-    """Say which other files have labels too, and which are of no use."""
-    needed = _needed(columns)
-    more = [path.name for path in others if needed <= set(_columns(path, overrides))]
-    rest = [path.name for path in others if path.name not in more]
-    if more and columns.targets:
-        choices.because("data.extra_train", f"Labelled too, but not used: {', '.join(more)}.")
-    if rest:
-        choices.because("data.train", f"Other files, not used: {', '.join(rest)}.")
-
-
-def _needed(columns: ColumnsConfig) -> set[str]:
-    return {*columns.texts, *columns.targets, columns.id} - {ROW_NUMBER, ""}
-
-
-def _columns(path: Path, overrides: Overrides) -> list[str]:
-    try:
-        how = overrides.how(path)
-        return how.names or column_names(path, how.encoding or overrides.all_encoding or "utf-8")
-    except DataError:  # a file that nobody asked for may be whatever it likes
-        return []

@@ -44,10 +44,13 @@ def find_inputs(
     if overrides.template:
         return _wished(shared, entities, overrides, choices)
     if entities and not overrides.texts:
-        text = entities[0].text
-        choices.because("columns.texts", "The offsets of entities are places in it.")
+        texts = list(dict.fromkeys(each.text for each in entities))
+        where = "it" if len(texts) == 1 else "them"
+        choices.because("columns.texts", f"The offsets of entities are places in {where}.")
         choices.because("columns.template", "The sentence with its entities marked.")
-        return Inputs(texts=[text], template=[f"{{{text}{MARKED}}}"])
+        marked = [f"{{{text}{MARKED}}}" for text in texts]
+        both = marked if len(texts) <= 2 else [f" {SEPARATOR} ".join(marked)]
+        return Inputs(texts=texts, template=both)
     texts, further = find_texts(shared, overrides, choices)
     further += [
         name

@@ -1,6 +1,6 @@
 """Tables beside the rows: which file names the rows, and what is joined to it by which key."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -67,12 +67,15 @@ def _read(path: Path, read: Read) -> pd.DataFrame | None:
     return frame.drop(columns=index_columns(frame))
 
 
-def key_between(frame: pd.DataFrame, side: pd.DataFrame, file: Path) -> tuple[str, str] | None:
+def key_between(
+    frame: pd.DataFrame, side: pd.DataFrame, file: Path, repeated: Collection[str] = ()
+) -> tuple[str, str] | None:
     """The column of *frame* whose values *side*, a table of *file*, names each once, and what it is
     called there; None where there is none, or *side* has nothing to add.
 
     Where the column names the rows of *frame* too, both must name the same rows: numbers from 0
-    fit into any longer count.
+    fit into any longer count. Not so of columns that are *repeated* in other rows: that a short
+    test file has each of their values once is chance.
     """
     if FILE_NAME in side.columns:
         pairs = [(str(name), FILE_NAME) for name in frame.columns]
@@ -86,7 +89,7 @@ def key_between(frame: pd.DataFrame, side: pd.DataFrame, file: Path) -> tuple[st
             continue
         if not keys.isin(set(own)).all():
             continue
-        one_each = keys.is_unique and FILE_NAME not in side.columns
+        one_each = keys.is_unique and name not in repeated and FILE_NAME not in side.columns
         if one_each and len(keys) != len(own):
             continue
         return name, other
@@ -155,9 +158,11 @@ def find_joins(
 
 def _join(rows: Mapping[Role, Sequence[pd.DataFrame]], beside: Beside) -> JoinConfig | None:
     keys: dict[Role, tuple[str, str]] = {}
+    everywhere = [frame for frames in rows.values() for frame in frames]
+    repeated = {str(name) for each in everywhere for name in each if not each[name].is_unique}
     for role in NAMED[beside.role]:
         frames = rows.get(role, ())
-        fits = [key_between(frame, beside.frame, beside.path) for frame in frames]
+        fits = [key_between(frame, beside.frame, beside.path, repeated) for frame in frames]
         first = fits[0] if fits else None
         if first is not None and all(each == first for each in fits):
             keys[role] = first

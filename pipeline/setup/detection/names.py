@@ -21,8 +21,8 @@ def _these(names: str) -> frozenset[str]:
 TEXTS = _these(
     "text sentence sent document doc review comment essay content contents body excerpt tweet "
     "article news code message discourse sms abstract story passage utterance headline title "
-    "description question query answer response reply prompt premise hypothesis claim evidence "
-    "context summary anchor phrase caption instruction snippet post paragraph source_text"
+    "description question query answer response reply prompt premise hypothesis hypo claim "
+    "evidence context summary anchor phrase caption instruction snippet post paragraph source_text"
 )
 MAIN_TEXTS = _these(
     "text document sentence review comment essay content contents body excerpt tweet article "
@@ -46,6 +46,8 @@ ASIDE = _these(
     "std stderr error sd variance confidence agreement votes count annotator annotators worker "
     "fold kfold split usage set date created weight rationale explanation"
 )
+MIDDLES = _these("mean avg average median majority consensus final gold")
+"""Of what several people said of a row."""
 GRADES = _these(
     "score scores rating grade grades stars star level quality similarity points mark marks "
     "relevance difficulty age"
@@ -58,6 +60,7 @@ IDS = _these("id ids idx index guid uuid uid key no num number unnamed")
 GROUPS = _these("author user writer worker prompt essay topic qid document doc subject group")
 KNOWN_PAIRS = (
     ("premise", "hypothesis"),
+    ("premise", "hypo"),
     ("anchor", "target"),
     ("claim", "evidence"),
     ("query", "document"),

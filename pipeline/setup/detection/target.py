@@ -1,8 +1,7 @@
 """Which columns are to be predicted, which rows have no label, what is written for a class."""
 
-import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
@@ -13,18 +12,20 @@ import pandas as pd
 from pipeline.base import DataError
 from pipeline.base.errors import some
 from pipeline.data import id_column_of
+from pipeline.data.reading.json_lines import held_in
 from pipeline.data.sample import index_columns
 from pipeline.problems.entities import TAG
-from pipeline.problems.form import match, unlabelled_among
+from pipeline.problems.form import match
 from pipeline.problems.label_texts import canonical, is_number
 from pipeline.problems.multilabel import separator_of
-from pipeline.problems.registry import problem_of
 from pipeline.setup.detection.choices import Choices, Overrides
 from pipeline.setup.detection.heads import joined_columns
-from pipeline.setup.detection.names import ASIDE, TARGETS, plain_words, target_rank, words
+from pipeline.setup.detection.names import ASIDE, MIDDLES, TARGETS, plain_words, target_rank, words
 from pipeline.setup.detection.profile import Profile
 
 FLAG = "--target COLUMN"
+SURE_NAMES = 3
+"""Ranks of names (target, label, score) that a column which test has is a target by."""
 SURE = 0.99
 """A column that follows from another one in this share of rows says nothing new."""
 
@@ -37,6 +38,11 @@ class Answers:
     values: dict[str, list[str]] = field(default_factory=dict)
     """Distinct dummy answers per column."""
 
+    @property
+    def shown(self) -> list[str]:
+        """The values of all columns."""
+        return [text for texts in self.values.values() for text in texts]
+
     def without_kept(self, targets: Sequence[str]) -> "Answers":
         """Only the columns of the *targets*, where they have some: others are kept as they are."""
         own = [name for name in self.columns if name in targets]
@@ -45,15 +51,38 @@ class Answers:
         )
 
 
-def answers_of(sample: pd.DataFrame | None, id_column: str) -> Answers:
-    """The sample submission's value columns with up to 50 of their values."""
+def answers_of(
+    sample: pd.DataFrame | None,
+    id_column: str,
+    test: pd.DataFrame | None = None,
+    no_ids: Sequence[str] = (),
+) -> Answers:
+    """The sample submission's value columns with up to 50 of their values.
+
+    Its first column is one of them where it is one of *no_ids*. Beside others, those that repeat
+    a column of *test* row by row, such as the text, are no answers: they are kept as they are.
+    """
     if sample is None:
         return Answers()
-    kept = {id_column_of(sample, id_column), *index_columns(sample)}
+    named = id_column_of(sample, id_column, no_ids)
+    kept = {named, *index_columns(sample)}
     columns = [str(name) for name in sample.columns if name not in kept]
+    if test is not None:
+        own = [name for name in columns if not _repeats(sample, test, name, named)]
+        columns = own or columns
     shown = {name: map(str, pd.unique(sample[name])[:50]) for name in columns}
     values = {name: [text for text in texts if text.strip()] for name, texts in shown.items()}
     return Answers(columns=columns, values=values)
+
+
+def _repeats(sample: pd.DataFrame, test: pd.DataFrame, name: str, id_column: str) -> bool:
+    """Whether the column *name* of the *sample* has in each row what *test* has there."""
+    if name not in test.columns or id_column not in test.columns or sample[name].nunique() < 2:
+        return False
+    there = dict(zip(test[id_column], test[name], strict=True))
+    return all(
+        there.get(key) == cell for key, cell in zip(sample[id_column], sample[name], strict=True)
+    )
 
 
 def find_targets(
@@ -83,6 +112,11 @@ def find_targets(
     candidates = list(only_train)
     if not candidates:
         known = [name for name in profiles if target_rank(name) <= len(TARGETS)]
+        sure = [name for name in known if target_rank(name) < SURE_NAMES]
+        if len(sure) == 1 and answers.columns in ([], sure):
+            told = "Called like a target, and test has it too: labels of test are not looked at."
+            choices.because("columns.targets", told)
+            return sure
         plain = [name for name, seen in profiles.items() if not (seen.unique or seen.natural)]
         choices.ask(FLAG, "no column is in train only", known or plain or list(profiles))
         return []
@@ -107,6 +141,14 @@ def find_targets(
             "columns that are predicted alike in both files"
         )
     return _narrowed(train, profiles, candidates, answers, choices)
+
+
+PAIRS = (
+    "the training file has two texts of a row, {0!r} and {1!r}, which test has not, and no answer "
+    "for a single text, such as {2!r} of the sample submission. Where one of the two is preferred, "
+    "write a training file with a row for each text: the text, called as in test, and a number "
+    "{2!r}, higher for the preferred one (1 and 0, or how often it was)"
+)
 
 
 def class_of_column(profile: Profile, columns: Sequence[str]) -> dict[str, str]:
@@ -154,6 +196,10 @@ def _narrowed(
     choices: Choices,
 ) -> list[str]:
     """One of several columns that are in train only, or all where they are labels of a row."""
+    texts = [name for name in candidates if profiles[name].natural]
+    others = [name for name in profiles if profiles[name].natural and name not in candidates]
+    if len(texts) == 2 and not others and answers.columns:
+        raise DataError(PAIRS.format(*texts, answers.columns[0]))
     left = [name for name in candidates if name.lower() in map(str.lower, answers.columns)]
     if len(left) == 1:
         choices.because("columns.targets", "Called as in the sample submission.")
@@ -162,10 +208,15 @@ def _narrowed(
     copies = {name: source for name in left if (source := _follows(train, profiles, name, left))}
     if not answers.columns and _labels(left, profiles):  # a rare label may have one value here
         copies = {name: source for name, source in copies.items() if profiles[name].distinct > 1}
-    for name, source in copies.items():
-        choices.because("columns.targets", f"{name!r} follows from {source!r} and is left out.")
+    for name, source in list(copies.items()):
+        told = f"{name!r} follows from {source!r} and is left out."
+        if MIDDLES & set(words(name)) and not MIDDLES & set(words(source)):
+            del copies[name]
+            copies[source] = name
+            told = f"{source!r} is what {name!r} was made of, and is left out."
+        choices.because("columns.targets", told)
     left = [name for name in left if name not in copies]
-    shown = {value for values in answers.values.values() for value in values}
+    shown = set(answers.shown)
     alike = [name for name in left if shown and shown <= set(profiles[name].values)]
     if len(alike) == 1 and not profiles[alike[0]].numeric:
         left = alike
@@ -234,6 +285,18 @@ def other_form(
     return False
 
 
+def name_column(train: pd.DataFrame, profiles: Mapping[str, Profile], target: str) -> str:
+    """The column of *train* that has a word of its own for each value of *target*; '' for none."""
+    own = profiles[target]
+    for name, profile in profiles.items():
+        words_alone = profile.numbers == 0 and profile.distinct == own.distinct > 2
+        if name != target and words_alone and own.repeats >= 2 and not profile.natural:
+            pairs = train[[name, target]].drop_duplicates()
+            if len(pairs) == own.distinct and pairs[name].is_unique:
+                return name
+    return ""
+
+
 def _decided(source: pd.Series, copy: pd.Series) -> float:
     """Share of rows whose *copy* is the most frequent one of rows with the same *source*."""
     groups = pd.DataFrame({"source": source.to_numpy(), "copy": copy.to_numpy()})
@@ -255,6 +318,13 @@ BY_SPAN = (
     "train_spans.csv beside it (id, start, end, label), a row for each, and leave the column out: "
     "they become tags"
 )
+BY_PLACE = (
+    "{0}: column {1!r} holds places of characters in each row (start and end, such as 0 10). Write "
+    "them into train_spans.csv beside it (id, start, end, label), a row for each place, and leave "
+    "out the column and what repeats its words: they become tags, whose spans are to be written as "
+    "the sample has them"
+)
+PLACES = re.compile(r"\d+ \d+(;\d+ \d+)*")
 IOB = re.compile(rf"({TAG.pattern})( ({TAG.pattern}))+")
 
 
@@ -262,11 +332,16 @@ def refuse_tags(train: pd.DataFrame, only_train: Sequence[str], name: str) -> No
     """Raise DataError where a column holds a tag per token, or where all hold lists."""
     listed = []
     for column in only_train:
+        cells = [held_in(value, list) or [] for value in train[column].iloc[:LOOKED_AT]]
+        places = [place for cell in cells for place in cell]
+        if places and all(PLACES.fullmatch(str(place)) for place in places):
+            raise DataError(BY_PLACE.format(name, column))
+    for column in only_train:
         values = train[column].iloc[:LOOKED_AT]
         alone = {value.strip() for value in values}
         if {tag[:2] for tag in alone} >= {"O", "B-"} and all(map(TAG.fullmatch, alone)):
             raise DataError(BY_WORD.format(name, column))
-        lists = [_list(value) for value in values]
+        lists = [held_in(value, list) for value in values]
         if all(value is not None for value in lists):
             tags = [tag for value in lists for tag in value or []]
             if tags and all(isinstance(tag, str) and re.fullmatch(TAG, tag) for tag in tags):
@@ -295,22 +370,12 @@ def _spans(found: list[Any] | None) -> bool:
     )
 
 
-def _list(value: str) -> list[Any] | None:
-    if not value.startswith("["):
-        return None
-    try:
-        found = json.loads(value)
-    except json.JSONDecodeError:
-        return None
-    return found if isinstance(found, list) else None
-
-
 def _partner(train: pd.DataFrame, column: str, lists: list[list[Any] | None]) -> str:
     """The column whose lists are as long, row by row."""
     lengths = [len(value or []) for value in lists]
     for other in train.columns:
         if other != column:
-            found = [_list(value) for value in train[other].iloc[:LOOKED_AT]]
+            found = [held_in(value, list) for value in train[other].iloc[:LOOKED_AT]]
             if [None if value is None else len(value) for value in found] == lengths:
                 return repr(str(other))
     return ""
@@ -330,52 +395,3 @@ def _listing(name: str, column: str) -> str:
         "where several can be right, one column of 0 and 1 per label. Where they are several right "
         "answers in words, say so: --problem text"
     )
-
-
-# What the submission writes for a class, and which rows have no label: only a person knows.
-
-
-CODES = "--class-codes CLASS=CODE …"
-AS_IS = "as-is"
-
-
-def ask_unlabelled(
-    targets: Sequence[Profile], answers: Answers, overrides: Overrides, choices: Choices
-) -> bool:
-    """Whether -1 may mean that a row has no label; then it is asked, unless flags have said."""
-    if overrides.unlabelled is not None or overrides.class_codes:
-        return False
-    if overrides.problem and not problem_of(overrides.problem).named_classes:
-        return False
-    shown = [text for values in answers.values.values() for text in values]
-    if len(targets) != 1 or not shown or not unlabelled_among(targets[0].values, shown):
-        return False
-    others = ", ".join(sorted(set(targets[0].values) - {"-1"})[:4])
-    choices.ask(
-        f"--unlabelled=-1, or --class-codes {AS_IS}",
-        f"{targets[0].name!r} has -1 beside {others}"
-        ", and the sample submission does not show it: rows without a label, which are left out, "
-        "or a class like any other?",
-    )
-    return True
-
-
-def find_codes(classes: Sequence[str], overrides: Overrides, choices: Choices) -> list[str]:
-    """(c,) what is written for each of *classes*; empty where nothing was said of it."""
-    if not overrides.class_codes:
-        return []
-    choices.because("task.class_codes", "Given by --class-codes.")
-    if list(overrides.class_codes) == [AS_IS]:
-        return list(classes)
-    known = {canonical(name): name for name in classes}
-    code_of: dict[str, str] = {}
-    for given in overrides.class_codes:
-        name, equals, code = given.rpartition("=")
-        if not equals or canonical(name) not in known:
-            choices.ask(CODES, f"{given!r} names no class of train with its code", list(classes))
-            return []
-        code_of[known[canonical(name)]] = code
-    if left := [name for name in classes if name not in code_of]:
-        choices.ask(CODES, "these classes have no code", left)
-        return []
-    return [code_of[name] for name in classes]

@@ -15,7 +15,7 @@ from pipeline.problems.multilabel import SEPARATORS, labels_in, separator_of
 from pipeline.problems.problem import Clues
 from pipeline.problems.registry import TYPES, problem_of
 from pipeline.problems.text import TEXT
-from pipeline.setup.detection.choices import Choices, Overrides
+from pipeline.setup.detection.choices import Choices, Overrides, ask_alike
 from pipeline.setup.detection.heads import MOST, JointTargets, by_value
 from pipeline.setup.detection.names import GRADES, KINDS, words
 from pipeline.setup.detection.profile import DECIMAL, Profile, told_doubt
@@ -26,8 +26,17 @@ MOST_CODES = 200
 """More different whole numbers than this are no class codes."""
 FEW_CODES = 20
 """More than this that hardly come twice are no class codes, either."""
-NEGATIVE = ("0", "-1", "false", "no", "n", "negative", "neg", "ham", "f")
-POSITIVE = ("1", "1", "true", "yes", "y", "positive", "pos", "spam", "t")
+NEGATIVE = (
+    *("0", "-1", "false", "no", "n", "negative", "neg", "ham", "f"),
+    *("legitimate", "legit", "real", "human", "normal", "different"),
+    *("부정", "거짓", "아니오", "아니요", "없음", "정상", "반대", "비추천", "불일치", "불합격"),
+)
+POSITIVE = (
+    *("1", "1", "true", "yes", "y", "positive", "pos", "spam", "t"),
+    *("phishing", "fraud", "fake", "ai", "abnormal", "same"),
+    *("긍정", "참", "예", "네", "있음", "스팸", "찬성", "추천", "일치", "합격"),
+)
+"""Of two classes the usual names, each across from its partner."""
 
 
 def find_problem(
@@ -38,8 +47,12 @@ def find_problem(
     one_of_several: bool = False,
     shares: bool = False,
     heads: JointTargets | None = None,
+    named_by: str = "",
 ) -> str | None:
-    """The problem type, or None where it takes a flag; DataError where all labels are alike."""
+    """The problem type, or None where it takes a flag; DataError where all labels are alike.
+
+    *named_by*: a column of train with a word for each value of the one target.
+    """
     if overrides.problem:
         choices.because("task.problem", "Given by --problem.")
         return str(overrides.problem)
@@ -55,7 +68,7 @@ def find_problem(
     if len(targets) > 1:
         return _of_several(targets, choices)
     target = targets[0]
-    shown = [text for texts in answers.values.values() for text in texts]
+    shown = answers.shown
     if target.distinct > 2 and (count := guesses(shown, target.values)) > 1:
         choices.because("task.problem", f"The sample submission names {count} classes a row.")
         return "multiclass"
@@ -73,6 +86,13 @@ def find_problem(
     if not all(canonical(value).lstrip("-").isdigit() for value in target.values):
         choices.because("task.problem", f"{target.name!r} is a number with a fraction.")
         return "regression"
+    if overrides.classes or overrides.class_codes:
+        choices.because("task.problem", "Its classes, or their codes, were given.")
+        return "multiclass"
+    if named_by:
+        told = f"Each value of {target.name!r} has a name in {named_by!r}: the code of a class."
+        choices.because("task.problem", told)
+        return "multiclass"
     return _of_whole_numbers(target, answers, choices)
 
 
@@ -172,7 +192,7 @@ def _of_words(target: Profile, shown: Sequence[str], choices: Choices) -> str | 
 
 def _of_whole_numbers(target: Profile, answers: Answers, choices: Choices) -> str | None:
     """Whole numbers are grades or class codes: the sample submission tells, else the name."""
-    shown = {value for values in answers.values.values() for value in values} or target.values
+    shown = set(answers.shown) or target.values
     kinds = set(words(target.name))
     if zeros := [value for value in target.values if re.fullmatch(r"0[0-9]+", value.strip())]:
         told = f"{target.name!r} has values such as {zeros[0]!r}: zeros in front prove a code."
@@ -239,6 +259,8 @@ def find_classes(
     if by_column := class_of_column(target, answers.columns):
         choices.because("task.classes", "In the order of the sample submission's columns.")
         return list(by_column.values())
+    if ask_alike(target.name, target.values, answers.shown, overrides, choices):
+        return sorted(target.values)
     classes = sorted(
         {
             canonical(value): unicodedata.normalize("NFC", value.strip()) for value in target.values
@@ -351,7 +373,7 @@ def find_metric(
         labels=targets[0].values,
         pairs=pairs,
         bounded=bounded,
-        shown=[value for values in answers.values.values() for value in values],
+        shown=answers.shown,
         shown_columns=len(answers.columns),
     )
     if separator_in(problem, targets):
