@@ -30,6 +30,7 @@ import time
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ def main() -> int:
     parser.add_argument("--users", type=int, nargs="+", default=[1, 8, 32])
     parser.add_argument("--seconds", type=int, default=20, help="of load, each time")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=1, help="of each server")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1], help="of each server")
     parser.add_argument("--litserve", metavar="PYTHON", help="a Python that has litserve besides")
     parser.add_argument("--write", action="store_true")
     args = parser.parse_args()
@@ -68,7 +69,7 @@ def main() -> int:
     rows = test_rows(root)
     sides = [OURS, PIPELINES, *([LITSERVE] if args.litserve else [])]
     commands = {side: command(side, bundle, args.litserve) for side in sides}
-    away = compared(commands, rows[:20], args.threads)
+    away = compared(commands, rows[:20], args.threads[0])
     figures = measured(commands, root, rows, args)
     page = written(figures, sides, args, away)
     print(page)
@@ -193,11 +194,11 @@ def measured(
     for number in range(args.rounds):
         sides = list(commands)
         for side in sides if number % 2 == 0 else sides[::-1]:
-            for users in args.users:
-                with started(commands[side], bundle, args.threads) as (where, process):
+            for users, threads in product(args.users, args.threads):
+                with started(commands[side], bundle, threads) as (where, process):
                     loaded(where, place, 2, 3, root / "warm")
                     found = loaded(where, place, users, args.seconds, root / "load")
-                    found |= {"round": number, "side": side, "users": users}
+                    found |= {"round": number, "side": side, "users": users, "threads": threads}
                     figures.append(found | memory_of(process))
                 print(figures[-1], file=sys.stderr, flush=True)
     return figures
@@ -247,29 +248,30 @@ def children_of(process: int) -> list[int]:
 def written(figures: list[dict[str, Any]], sides: Sequence[str], args: Any, away: float) -> str:
     """The page."""
     lines = [
-        "| users | side | rows a second | p50, ms | p99, ms | failed | memory, MB | at its peak |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| users | threads | side | rows a second | p50, ms | p99, ms | failed | memory, MB | peak |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for users in args.users:
-        for side in sides:
-            own = [each for each in figures if (each["users"], each["side"]) == (users, side)]
-            cells = [
-                spread([each[name] for each in own], digits)
-                for name, digits in (("rows_per_second", 1), ("p50_ms", 0), ("p99_ms", 0))
-            ]
-            failed = sum(each["failed"] for each in own)
-            held = [
-                f"{statistics.median(each[name] for each in own):.0f}"
-                for name in ("resident_mb", "peak_mb")
-            ]
-            cells += [str(failed), *held]
-            lines.append(f"| {users} | {side} | {' | '.join(cells)} |")
+    for users, threads, side in product(args.users, args.threads, sides):
+        which = {"users": users, "threads": threads, "side": side}
+        own = [each for each in figures if which.items() <= each.items()]
+        cells = [
+            spread([each[name] for each in own], digits)
+            for name, digits in (("rows_per_second", 1), ("p50_ms", 0), ("p99_ms", 0))
+        ]
+        failed = sum(each["failed"] for each in own)
+        held = [
+            f"{statistics.median(each[name] for each in own):.0f}"
+            for name in ("resident_mb", "peak_mb")
+        ]
+        cells += [str(failed), *held]
+        lines.append(f"| {users} | {threads} | {side} | {' | '.join(cells)} |")
     return "\n".join(
         [
             "# Serving",
             "",
             f"`python -m benchmarks.serve --seconds {args.seconds} --rounds {args.rounds} "
-            f"--threads {args.threads}{' --litserve PYTHON' if args.litserve else ''} --write`. "
+            f"--threads {' '.join(map(str, args.threads))}"
+            f"{' --litserve PYTHON' if args.litserve else ''} --write`. "
             + machine_line("torch", "transformers", "fastapi", "uvicorn", "locust"),
             "",
             *(__doc__ or "").split("\n\n")[2:],

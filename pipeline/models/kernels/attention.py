@@ -69,7 +69,7 @@ class Squares(NamedTuple):
         ]
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=64)
 def squares(lengths: tuple[int, ...], heads: int) -> Squares:
     """The blocks for texts of *lengths*: all layers of a step ask for the same."""
     tokens = np.array(lengths)
@@ -127,17 +127,8 @@ class Attention(torch.autograd.Function):
         scale: float,
     ) -> Tensor:
         """*kept*: per block None, or what its (c * h, T, T) chances are multiplied with."""
-        with torch.autocast(query.device.type, enabled=False):
-            rows = [plan.spread(each) for each in (query * scale, key, value)]
-            output, chances = torch.empty_like(rows[2]), []
-            trains = any(ctx.needs_input_grad)
-            for block, mask, q, k, v, out in zip(
-                plan.blocks, kept, *map(plan.parts, (*rows, output)), strict=True
-            ):
-                chance = _chances(block, q, k)
-                torch.bmm(_times(chance, mask, v.dtype), v, out=out)
-                if trains:
-                    chances.append(chance)
+        trains = any(ctx.needs_input_grad)
+        rows, output, chances = _taken(query, key, value, plan, kept, scale, trains)
         if trains:
             ctx.save_for_backward(*rows, output, *chances, *kept)
             ctx.plan, ctx.scale = plan, scale
@@ -170,6 +161,30 @@ def _in_parts(saved: Sequence[Any]) -> list[Any]:
     return [*saved[:4], saved[4:half], saved[half:]]
 
 
+def _taken(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    plan: Squares,
+    kept: list[Tensor | None],
+    scale: float,
+    trains: bool,
+) -> tuple[list[Tensor], Tensor, list[Tensor]]:
+    """Rows of queries, keys and values, what is taken of the values, and, where it *trains*, the
+    chances of each block."""
+    with torch.autocast(query.device.type, enabled=False):
+        rows = [plan.spread(each) for each in (query * scale, key, value)]
+        output, chances = torch.empty_like(rows[2]), []
+        for block, mask, q, k, v, out in zip(
+            plan.blocks, kept, *map(plan.parts, (*rows, output)), strict=True
+        ):
+            chance = _chances(block, q, k)
+            torch.bmm(_times(chance, mask, v.dtype), v, out=out)
+            if trains:
+                chances.append(chance)
+    return rows, output, chances
+
+
 def _chances(block: Block, query: Tensor, key: Tensor) -> Tensor:
     """(c * h, T, T) float32: how much of each token each query takes; padding has none."""
     scores = query @ key.transpose(1, 2)
@@ -200,7 +215,8 @@ def attention(
     kept: list[Tensor | None] = [None] * len(shapes)
     if dropout:
         kept = list(factors(shapes, dropout))
-    output: Tensor = Attention.apply(
-        query, key, value, plan, kept, size**-0.5 if scale is None else scale
-    )
+    scale = size**-0.5 if scale is None else scale
+    if torch.is_inference_mode_enabled():  # nothing is derived: the same without its record
+        return plan.gather(_taken(query, key, value, plan, kept, scale, trains=False)[1], query)
+    output: Tensor = Attention.apply(query, key, value, plan, kept, scale)
     return output
