@@ -105,6 +105,13 @@ def test_the_whole_way_of_squads_files(tmp_path, capsys):
     assert run(folds.main, where) == 0
     audited(tmp_path, where)
     assert run(wrapup.main, where) == 0
+    listed = tmp_path / "doubtful.csv"
+    assert run(report.main, [*where, "--doubtful", str(listed)]) == 0
+    doubts = pd.read_csv(listed, keep_default_na=False)
+    assert set(doubts["id"]) == {row.name for row in rows}
+    assert doubts["doubt"].between(0, 1).all()
+    right_of = {row.name: row.answer or "none" for row in rows}
+    assert dict(zip(doubts["id"], doubts["label"], strict=True)) == right_of
     assert run(report.main, [*where, "--quick"]) == 0
     page = (tmp_path / "submissions" / "letters-report.html").read_text(encoding="utf-8")
     assert "What happened to honest predictions" in page

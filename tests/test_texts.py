@@ -481,6 +481,13 @@ def test_the_report_shows_the_texts_that_are_far_from_every_right_answer(blended
     assert f">{ids[worst]}<" in first
     assert made.honest[worst] in shown
     assert run(wrapup.main, asking(blended)) == 0
+    picture = blended / "texts.svg"
+    again = ["--method", "greedy", "--dry-run", "--figure", str(picture)]
+    assert run(ensemble.main, [*asking(blended), *again]) == 0
+    capsys.readouterr()
+    drawn = picture.read_text(encoding="utf-8")
+    for words in ("first candidates, each against", "weights of greedy", "in-sample, by method"):
+        assert words in drawn
     listed = blended / "doubtful.csv"
     assert run(report.main, [*asking(blended), "--doubtful", str(listed)]) == 0
     assert "36 rows with their right answers, the most doubtful first" in capsys.readouterr().out
@@ -493,7 +500,6 @@ def test_the_report_shows_the_texts_that_are_far_from_every_right_answer(blended
 @pytest.mark.parametrize(
     ("main", "more"),
     [
-        (ensemble.main, ["--figure", "x.png", "CONFIG"]),
         (ensemble.main, ["--method", "ridge", "CONFIG"]),
     ],
 )

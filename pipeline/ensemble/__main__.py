@@ -131,8 +131,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _blend(args: "Namespace", competition: Competition, news: dict[str, str]) -> None:
     """Fit, choose, score, print, write and, where asked, send; *news* gets what became of it."""
     client, kind = _client(args), competition.task.problem_type.predictions
-    if kind != "numbers" and args.figure:
-        raise UsageError(f"--figure draws numbers; it does not show {kind} yet: leave it out")
     makers: dict[str, Callable[..., BuiltSubmission | BuiltTexts]]
     makers = {"numbers": _make, "texts": _make_texts}
     with _told_of_calls(competition.task.metric):
@@ -178,19 +176,17 @@ def _printed(
     made: "BuiltSubmission | BuiltTexts", console: "Console", figure: str | None
 ) -> Callable[..., Any]:
     """Print the page of what was *made*, draw the *figure*; what gives the same as plain values."""
+    from pipeline.report.ensemble import as_json, print_outcome
+    from pipeline.report.texts.ensemble import print_texts, texts_as_json
     from pipeline.submissions.texts import BuiltTexts
 
     if isinstance(made, BuiltTexts):
-        from pipeline.report.texts.ensemble import print_texts, texts_as_json
-
         print_texts(made.outcome, console)
-        return texts_as_json
-    from pipeline.report.ensemble import as_json, print_outcome
-
-    print_outcome(made.outcome, console)
+    else:
+        print_outcome(made.outcome, console)
     if figure:
         _draw(made.outcome, Path(figure))
-    return as_json
+    return texts_as_json if isinstance(made, BuiltTexts) else as_json
 
 
 @contextmanager
@@ -345,7 +341,7 @@ def _check_figure(path: Path) -> None:
         raise UsageError(f"--figure {path}: expected a name that ends in .png, .svg or .pdf")
 
 
-def _draw(outcome: "Outcome", path: Path) -> None:
+def _draw(outcome: "Outcome | TextOutcome", path: Path) -> None:
     """Draw the picture, or say why it cannot be written."""
     from pipeline.base.files import as_resource_error
     from pipeline.report.drawn.blend import draw

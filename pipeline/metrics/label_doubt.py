@@ -4,7 +4,8 @@ Labels of classes are judged by confident learning (Northcutt, Jiang and Chuang,
 Learning: Estimating Uncertainty in Dataset Labels", 2021), as cleanlab computes it: every row by
 the margin between what its label and the best other class got, and how many are wrong of each class
 by the counts of rows that are confidently of another. Numbers are judged by their residual, in
-robust standard deviations of all residuals.
+robust standard deviations of all residuals. An answer in a text is judged as a label of classes
+whose classes are all places and "none": what it got beside what the best other one got.
 
 A hard row and a wrong label look alike: what is listed is to be read by a person.
 """
@@ -18,6 +19,7 @@ import numpy as np
 
 from pipeline.base import UsageError
 from pipeline.problems.problem import Problem
+from pipeline.problems.span import BEGINS, NONE, PLACE, STOPS, References, best_spans, limited
 
 FAR = 3.0
 """Robust standard deviations from which a number is taken to be wrong."""
@@ -64,6 +66,39 @@ def label_doubts(problem: Problem, targets: np.ndarray, answers: np.ndarray) -> 
         found = _judged(problem, plain, answers[known].astype(np.float64))
         score[known], flagged[known] = found
     return LabelDoubts(score, flagged)
+
+
+def answer_doubts(targets: np.ndarray, answers: np.ndarray) -> LabelDoubts:
+    """Of the right answers of d whole texts, of *targets* (n, 4), by out-of-fold *answers* (n, 3)
+    of their characters, as `pipeline.problems.span` has both.
+
+    The chance of an answer is the root of the product of its start's and its end's, the scale on
+    which "no answer" is compared. Another answer is taken to be right, and the label wrong, where
+    it got more than the label, and more than labels of its kind get on average.
+    """
+    first = targets[:, PLACE] == 0
+    starts, right = np.flatnonzero(first), References.of(targets)
+    chances = np.asarray(answers, dtype=np.float64)
+    none = chances[starts, NONE]
+    begin, end, best = best_spans(limited(chances, 0, 0.0), first)
+    own = np.zeros(len(starts))
+    each = np.sqrt(chances[right.begin, BEGINS] * chances[right.end, STOPS])
+    np.maximum.at(own, right.document, each)
+    answered = np.zeros(len(starts), dtype=bool)
+    answered[right.document] = True
+    agrees = np.zeros(len(starts), dtype=bool)
+    np.logical_or.at(
+        agrees,
+        right.document,
+        (right.begin == begin[right.document]) & (right.end == end[right.document]),
+    )
+    best = np.where(agrees, 0.0, np.sqrt(best))
+    own = np.where(answered, own, none)
+    elsewhere = best > np.where(answered, none, -1.0)  # else the other answer is that there is none
+    other = np.where(answered, np.maximum(best, none), best)
+    usual = [own[answered == kind].mean() if (answered == kind).any() else 1.0 for kind in (0, 1)]
+    flagged = (other > own) & (other > np.where(elsewhere, usual[1], usual[0]))
+    return LabelDoubts(0.5 + (other - own) / 2, flagged)
 
 
 def _judged(

@@ -15,6 +15,7 @@ from pipeline.ensemble.assessment import DRAWS, shown_weights, weight_spread
 from pipeline.ensemble.forecast.ranges import INSIDE
 from pipeline.ensemble.methods.registry import METHODS
 from pipeline.ensemble.methods.weights import picks
+from pipeline.ensemble.texts.outcome import TextOutcome
 from pipeline.report import ensemble as printed
 from pipeline.report import ledger as ledger_page
 from pipeline.report.drawn.charts import Tips, dots, ranges
@@ -277,14 +278,12 @@ def _range(expected: Expected | None) -> tuple[float, float] | None:
 
 INK, FAINT, STRONG = "#222222", "#b8b8b8", "#1f6f8b"
 LONGEST = 28  # characters of a name
+AGREEING = 300  # rows, about, whose texts are compared with each other
 
 
-def draw(outcome: Outcome, path: Path, seed: int, title: str = "") -> None:
+def draw(outcome: Outcome | TextOutcome, path: Path, seed: int, title: str = "") -> None:
     """Write the figure to *path*; its suffix says the format (png, svg, pdf)."""
-    names = [
-        name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"
-        for name in outcome.members.names
-    ]
+    names = [name if len(name) <= LONGEST else name[: LONGEST - 1] + "…" for name in outcome.names]
     with mpl.rc_context(
         {
             "font.size": 9,
@@ -297,15 +296,47 @@ def draw(outcome: Outcome, path: Path, seed: int, title: str = "") -> None:
         tall = max(3.2, 0.34 * len(names) + 1.4)
         figure = Figure(figsize=(14, tall), layout="constrained")
         left, middle, right = figure.subplots(1, 3, width_ratios=[1.1, 1, 1.15])
-        _draw_correlations(left, names, outcome.assessment.correlation)
-        _draw_weights(middle, names, outcome, seed)
-        _draw_methods(right, outcome)
+        if isinstance(outcome, TextOutcome):
+            _draw_matrix(left, names, _agreement(outcome))
+            left.set_title(f"{outcome.metric.name} of first candidates, each against another's")
+            _draw_worths(middle, outcome)
+            _draw_methods(right, outcome, outcome.methods, outcome.method)
+        else:
+            _draw_matrix(left, names, outcome.assessment.correlation)
+            left.set_title("correlation of the members' errors")
+            _draw_weights(middle, names, outcome, seed)
+            _draw_methods(right, outcome, outcome.assessment.methods, outcome.assessment.method)
         name = title or outcome.competition.name
         figure.suptitle(f"{name}: {len(names)} members, {outcome.metric.name}")
         figure.savefig(path, dpi=110, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
-def _draw_correlations(axes: Axes, names: list[str], correlation: np.ndarray) -> None:
+def _agreement(outcome: TextOutcome) -> np.ndarray:
+    """(M, M) the mean score of each member's first candidate with each other's as the only right
+    answer, of some rows."""
+    score, first = outcome.metric.formula.texts, [run.oof[0].best for run in outcome.runs]
+    assert score is not None, "a metric of texts"
+    rows = range(0, len(outcome.truth), max(len(outcome.truth) // AGREEING, 1))
+    found = np.mean([score.between([each[row] for each in first]) for row in rows], axis=0)
+    return np.asarray((found + found.T) / 2)
+
+
+def _draw_worths(axes: Axes, outcome: TextOutcome) -> None:
+    places = [place for place, line in enumerate(outcome.members) if line.worth is not None]
+    known = [line.worth for line in outcome.members if line.worth is not None]
+    axes.axvline(0, color=FAINT, linewidth=0.8)
+    low, high = [each.low for each in known], [each.high for each in known]
+    axes.hlines(places, low, high, color=FAINT, linewidth=5)
+    axes.plot([each.difference for each in known], places, "o", color=STRONG)
+    lines = enumerate(outcome.members)
+    labels = [f"{place + 1}  ({line.weight:.2f})" for place, line in lines]
+    axes.set_yticks(range(len(labels)), labels)
+    axes.invert_yaxis()
+    axes.set_xlabel("lost without it; bar: 95 %")
+    axes.set_title(f"weights of {outcome.method}, and what each member is worth")
+
+
+def _draw_matrix(axes: Axes, names: list[str], correlation: np.ndarray) -> None:
     low = min(0.8, float(correlation.min())) - 0.1
     axes.imshow(correlation, cmap="YlGnBu", vmin=low, vmax=1.1, aspect="auto")
     for row, column in np.ndindex(correlation.shape):
@@ -318,7 +349,6 @@ def _draw_correlations(axes: Axes, names: list[str], correlation: np.ndarray) ->
     axes.set_yticks(places, [f"{name}  {place + 1}" for place, name in enumerate(names)])
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
-    axes.set_title("correlation of the members' errors")
 
 
 def _draw_weights(axes: Axes, names: list[str], outcome: Outcome, seed: int) -> None:
@@ -336,19 +366,19 @@ def _draw_weights(axes: Axes, names: list[str], outcome: Outcome, seed: int) -> 
     axes.set_title(f"weights of {assessment.method}")
 
 
-def _draw_methods(axes: Axes, outcome: Outcome) -> None:
-    assessment = outcome.assessment
+def _draw_methods(
+    axes: Axes, outcome: Outcome | TextOutcome, methods: Sequence[Any], chosen: str
+) -> None:
     word = "claimed" if outcome.doubts else "honest"
-    lines = [line for line in assessment.methods if line.honest is not None]
+    lines = [line for line in methods if line.honest is not None]
     for place, line in enumerate(lines):
-        assert line.honest is not None
         flattered = line.honest if line.in_sample is None else line.in_sample
         axes.plot([line.honest, flattered], [place, place], color=FAINT, linewidth=2)
         axes.plot(flattered, place, "o", mfc="white", mec=STRONG)
         axes.plot(line.honest, place, "o", color=STRONG)
     axes.plot([], [], "o", color=STRONG, label=word)
     axes.plot([], [], "o", mfc="white", mec=STRONG, label="in-sample")
-    labels = [line.name + (" *" if line.name == assessment.method else "") for line in lines]
+    labels = [line.name + (" *" if line.name == chosen else "") for line in lines]
     axes.set_yticks(range(len(lines)), labels)
     axes.invert_yaxis()
     axes.margins(x=0.1)

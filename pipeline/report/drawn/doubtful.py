@@ -30,8 +30,6 @@ def write_doubtful(disk: Disk, path: Path) -> str:
     if path.exists():
         raise UsageError(f"--doubtful {path} is there already; name another file, or delete it")
     disk.need_files()
-    if disk.competition.task.problem_type.spans:
-        raise UsageError("--doubtful lists doubtful labels; it does not list answers in texts yet")
     disk.need_runs()
     found = errors_of(disk)
     doubts = found.doubts()

@@ -19,7 +19,7 @@ from pipeline.data.units import documents
 from pipeline.ensemble.assessment import score_or_none
 from pipeline.ensemble.predictor import RowFeatures, about_rows
 from pipeline.metrics import Metric
-from pipeline.metrics.label_doubt import FAR, LabelDoubts, label_doubts, standardised
+from pipeline.metrics.label_doubt import FAR, LabelDoubts, answer_doubts, label_doubts, standardised
 from pipeline.problems.problem import Piece, Problem
 from pipeline.report.drawn.disk import Disk
 from pipeline.setup.inspection.description import bins
@@ -173,7 +173,9 @@ class DocumentErrors(Errors):
 
     def doubts(self) -> LabelDoubts:
         """Those of the most doubtful tag of each document (Wang & Mueller, "Detecting Label Errors
-        in Token Classification Data", 2022)."""
+        in Token Classification Data", 2022); those of its answer, where it has one."""
+        if self.kind.spans:
+            return answer_doubts(self.tagged, self.chances)
         found = label_doubts(self.kind, self.tagged, self.chances)
         starts = np.flatnonzero(self.units.first)
         score = np.maximum.reduceat(found.score, starts)
