@@ -248,7 +248,7 @@ def children_of(process: int) -> list[int]:
 def written(figures: list[dict[str, Any]], sides: Sequence[str], args: Any, away: float) -> str:
     """The page."""
     lines = [
-        "| users | threads | side | rows a second | p50, ms | p99, ms | failed | memory, MB | peak |",
+        "| users | threads | side | rows a second | p50, ms | p99, ms | failed | MB | peak |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for users, threads, side in product(args.users, args.threads, sides):
