@@ -316,11 +316,11 @@ def _show(
     from pipeline.report.init import show
     from pipeline.setup.config_file import summary
 
-    lines = [f"{config} is written. What was chosen, and why:", ""]
+    lines = [f"{config} is written. What was chosen, and why:"]
     lines.append(summary(detected.competition, detected.reasons))
     if notes:
-        lines += ["", "Noticed in the files:", *(f"  {note}" for note in notes)]
-    _print("\n".join(lines) + "\n")
+        lines += ["Noticed in the files:", *(f"  {note}" for note in notes)]
+    _print("\n".join(lines))
     show(inspection, sys.stdout)
 
 

@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -294,8 +295,8 @@ def test_a_sample_of_the_first_rows_is_taken_on_request(tmp_path, capsys):
     assert [line[1] for line in lines[1:4]] == ["money", "art", "state"]
 
 
-PAGE = 65
-"""Lines of a command's page, all its tables included."""
+PAGE, INIT = 65, 45
+"""Lines of a command's page, all its tables included, and of what init prints."""
 
 
 def test_three_hundred_classes_take_no_more_than_a_screen(tmp_path, capsys, monkeypatch):
@@ -314,7 +315,7 @@ def test_three_hundred_classes_take_no_more_than_a_screen(tmp_path, capsys, monk
     assert "kind-100, " in said
     assert "… (300)" in said
     assert "kind-299" not in said.partition("Target")[0]
-    assert said.count("\n") < PAGE
+    assert said.count("\n") <= INIT
     config = [
         "--root",
         str(tmp_path),
@@ -334,6 +335,47 @@ def test_three_hundred_classes_take_no_more_than_a_screen(tmp_path, capsys, monk
     assert len(told) < 3000
     assert run(doctor.main, config) in (0, 1)
     assert len(capsys.readouterr().out) < 6000
+
+
+def test_rare_classes_of_long_names_beside_all_that_is_odd_take_no_more_than_a_screen(
+    tmp_path, capsys, monkeypatch
+):
+    """Single rows, rows without a text, texts again and again, further columns, several texts."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    random = np.random.default_rng(0)
+    often = 1 / np.arange(1, 301) ** 1.1
+    kinds = [*range(300), *random.choice(300, size=900, p=often / often.sum())]
+    words = np.array(["market", "song", "river", "stone", "bread", "cloud", "horse", "light"])
+
+    def rows(n: int, first: int) -> pd.DataFrame:
+        texts = [[f"{' '.join(random.choice(words, 9))} {row}" for row in range(n)] for _ in "ab"]
+        frame = pd.DataFrame({"id": [f"r{first + row}" for row in range(n)]})
+        source = random.choice(list("xyz"), n)
+        return frame.assign(title=texts[0], body=texts[1], source=source)
+
+    train, test = rows(1200, 0), rows(200, 5000).assign(extra="q")
+    train["topic"] = [f"class number {kind} of 300, {words[kind % 8]}" for kind in kinds]
+    train.loc[5:25, "title"] = ""
+    train.loc[30:45, "body"] = train.loc[0, "body"]
+    sample = test[["id"]].assign(topic=train["topic"][0])
+    (tmp_path / "input").mkdir()
+    save(tmp_path / "input", train=train, test=test, sample_submission=sample)
+    assert run(init.main, [str(tmp_path / "input"), "--root", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert said.count("\n") <= INIT, said
+    for answer in (
+        "… (300)",
+        "classes of a single row are trained on in every fold and never scored",
+        "rare, under 2 % of the rows",
+        "fewer than the 5 folds: some held-out parts will lack it",
+        "21 rows with an empty title",
+        "equal or near texts",
+        "only test has extra",
+        "told apart with AUC",
+        "free disk",
+        "Next:",
+    ):
+        assert answer in said, answer
 
 
 # Numbers that are written otherwise, labels in other forms, names that differ in their letters.

@@ -42,7 +42,7 @@ def test_every_choice_has_its_reason_in_the_config(root):
     main(["data/disaster", "--folds", "4", "--seed", "7"])
     text = Path("configs/disaster.yaml").read_text()
     for line in (
-        "  # The sample submission shows classes. A guess: check the competition's rules.\n"
+        "  # The sample submission shows classes. A guess: check the rules.\n"
         "  # Fitting: auc, accuracy, f1,",
         "  # 'target' has two values.\n  # Possible: regression, binary,",
         "  # Negative, positive.\n",

@@ -187,7 +187,7 @@ METRICS: dict[str, Record] = {
         needs="label",
         bounds=UP_TO_ONE,
         usual_for={
-            "several classes": "One class per row, every class counts the same.",
+            "several classes": "One class per row, all count the same.",
             "targets of classes": "The mean over the targets, every class counts the same.",
         },
         place={"multiclass": 0, "multilabel": 1, "heads": 0},

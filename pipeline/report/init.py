@@ -16,6 +16,9 @@ from pipeline.setup.inspection.description import Quantiles, Spread
 
 # What the look at the data says about the machine: disk, need, devices.
 
+PART = 0.01
+"""Of the free disk, from which the size of predictions is told."""
+
 
 def machine(seen: Inspection) -> Section:
     """Free disk, what a run will need of it, and the devices."""
@@ -25,20 +28,12 @@ def machine(seen: Inspection) -> Section:
     memory = "" if facts.memory is None else f"{size_text(facts.memory)} memory, "
     least = min(facts.free.values())
     tight = [kind for kind, size in facts.weights.items() if size > least]
+    devices = f"{plural(facts.cores, 'core')}, {memory}GPU: {names(facts.gpus) or 'none'}"
+    heavy = facts.predictions > PART * least
+    predicted = f"predictions {size_text(facts.predictions)}, " if heavy else ""
     return Section(
-        title="Machine, and what models need",
-        rows=[
-            ["free disk", free],
-            [
-                "models",
-                f"predictions {size_text(facts.predictions)}; weights of "
-                f"{plural(facts.fits, 'fold')} {weights} model",
-            ],
-            [
-                "devices",
-                f"{plural(facts.cores, 'core')}, {memory}GPU: {names(facts.gpus) or 'none'}",
-            ],
-        ],
+        title=f"Machine: {devices}; free disk {free}",
+        says=[f"{predicted}weights of {plural(facts.fits, 'fold')} {weights} model"],
         warns=[
             f"too little disk to keep the weights of a {kind} transformer" for kind in tight[:1]
         ],
@@ -51,7 +46,7 @@ def machine(seen: Inspection) -> Section:
 SHOWN = 12
 """Classes or labels that are listed where there are a few more."""
 MANY = 24
-"""From so many on half of these are enough."""
+"""From so many on a third of these are enough."""
 BAR = 24
 RARE = 0.02
 UNDECIDED = 0.05
@@ -61,18 +56,15 @@ MOVED = 0.1
 
 def files(seen: Inspection) -> Section:
     """Rows per file, and columns that not both files have."""
-    rows = [
-        [role, number(count), name(seen.sources[role], 200)] for role, count in seen.rows.items()
-    ]
+    rows = [f"{role} {number(count)}" for role, count in seen.rows.items()]
     if seen.submission_rows != seen.rows.get("test"):
-        rows.append(["sample submission", number(seen.submission_rows), ""])
+        rows.append(f"sample submission {number(seen.submission_rows)}")
     says = []
     if seen.columns.only_train:
         says.append(f"only train has {names(seen.columns.only_train)}: no help in predicting test")
     if seen.columns.only_test:
         says.append(f"only test has {names(seen.columns.only_test)}")
-    title = f"{name(seen.name)}: {seen.problem}, metric {name(seen.metric)}"
-    return Section(title=title, rows=rows, right=[1], says=says)
+    return Section(title=f"{name(seen.name)}: rows of {', '.join(rows)}", says=says)
 
 
 def target(seen: Inspection) -> Section:
@@ -85,8 +77,8 @@ def target(seen: Inspection) -> Section:
     least = min(scored, default=(0, ""))
     if not spread.numbers and 0 < least[0] < seen.folds:
         warns.append(
-            f"{name(least[1])} has {plural(least[0], 'row')}, fewer than the {seen.folds} folds: "
-            "some held-out parts will lack it"
+            f"{name(least[1], 20)} has {plural(least[0], 'row')}, fewer than the {seen.folds} "
+            "folds: some held-out parts will lack it"
         )
     return Section(
         title=_target_title(seen),
@@ -140,7 +132,7 @@ def _histogram(spread: Spread) -> list[list[str]]:
 
 
 def _shown(count: int) -> int:
-    return count if count <= SHOWN else SHOWN if count < MANY else SHOWN // 2
+    return count if count <= SHOWN else SHOWN if count < MANY else SHOWN // 3
 
 
 def _spread_says(seen: Inspection) -> list[str]:
@@ -154,6 +146,8 @@ def _spread_says(seen: Inspection) -> list[str]:
         most = len(rare) > len(train) / 2  # then their names say nothing
         told = f"{len(rare)} of {len(train)}" if most and len(train) >= MANY else names(rare)
         says.append(f"rare, under {RARE:.0%} of the rows: {told}".replace("%", " %"))
+        if rest and " of " in told:  # both are numbers of classes
+            says = ["; ".join(says)]
     if "holdout" in spread.counts and (moved := spread.moved("holdout")) > MOVED:
         says.append(
             f"the holdout's labels are spread differently ({share(moved, 1)} of its rows would "
@@ -188,15 +182,20 @@ def texts(seen: Inspection) -> Section:
     facts, rows = seen.lengths, []
     for fact in facts.columns:
         rows.append([name(fact.column), "characters", *_side_by_side(fact.characters)])
-        rows.append(["", "words", *_side_by_side(fact.words)])
+        if len(facts.columns) == 1:
+            rows.append(["", "words", *_side_by_side(fact.words)])
     rows.append(["whole input", "tokens, about", *_side_by_side(facts.tokens)])
+    budget, title = _budget(facts.beyond), "Texts: median, mean, 95 %, longest"
+    if facts.sampled:
+        title += " (words and tokens of a sample)"
+    elif len(budget) < 50:
+        title, budget = f"{title}; {budget}", ""
     return Section(
-        title="Texts: median, mean, 95 %, longest"
-        + (" (words and tokens of a sample)" if facts.sampled else ""),
+        title=title,
         header=["", "", "train", "", "", "", "test", "", "", ""],
         rows=rows,
         right=range(2, 10),
-        says=[_budget(facts.beyond), *_lengths_differ(seen)],
+        says=[*([budget] if budget else []), *_lengths_differ(seen)],
         warns=[
             f"{role}: {plural(count, 'row')} with an empty {name(fact.column)}"
             for fact in facts.columns
@@ -266,12 +265,11 @@ def show(inspection: Inspection, stream: IO[str] | None = None) -> None:
     console = page(stream, WIDTH)
     encoding = getattr(stream, "encoding", None) or "utf-8"
     with console.capture() as captured:
-        before = None
-        for section in sections(inspection):
-            if before and (before.rows or section.rows):
-                console.print()
+        shown = sections(inspection)
+        for place, section in enumerate(shown):
+            if place > 1 and (shown[place - 1].rows or section.rows):
+                console.print()  # sections of sentences, and the first two, close up
             console.print(_piece(section, encoding, console.width))
-            before = section
     lines = captured.get().rstrip("\n").split("\n")
     stream.write("\n".join(line.rstrip() for line in lines) + "\n")
 

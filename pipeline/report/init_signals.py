@@ -17,11 +17,12 @@ COMPANY = 0.01
 def copies(seen: Inspection) -> Section:
     """Copies in train, sentences shared by rows, and the groups the folds keep whole."""
     facts, groups = seen.copies, seen.groups
-    title = "Copies in train (case, spaces and outer punctuation aside), groups for the folds"
+    title = "Copies in train"
     if not facts.repeated and not facts.shared and all(g.largest <= 1 for g in groups):
         near = " and none has a near copy" if groups[-1].how == "near" else ""
         near += f" (in a sample of {groups[-1].rows:,} rows)" if groups[-1].sampled else ""
         return Section(title=title, says=[f"no text occurs twice{near}: every row stands alone"])
+    title += " (case, spaces and outer punctuation aside), groups for the folds"
     warns = []
     if facts.conflicting:
         example = names(facts.conflict_examples[0], limit=3)
@@ -31,7 +32,7 @@ def copies(seen: Inspection) -> Section:
         )
     return Section(
         title=title,
-        rows=[*_copy_rows(facts, seen), *(_group_row(group, groups[0]) for group in groups)],
+        rows=[*_copy_rows(facts, seen), *_group_rows(groups)],
         says=_group_says(seen),
         warns=warns + _giant(seen),
     )
@@ -46,6 +47,14 @@ def _copy_rows(facts: Copies, seen: Inspection) -> list[list[str]]:
         rows.append(["sentences in several rows", f"{used}, in {plural(facts.shared_rows, 'row')}"])
     if facts.same_sides:
         rows.append(["both sides equal", plural(facts.same_sides, "row")])
+    return rows
+
+
+def _group_rows(groups: list[Groups]) -> list[list[str]]:
+    """One for each way to group; a single one where near texts make the same groups."""
+    rows = [_group_row(group, groups[0]) for group in groups]
+    if len(rows) == 2 and rows[0][1] == rows[1][1]:
+        return [["groups by equal or near texts", rows[0][1]]]
     return rows
 
 
@@ -125,10 +134,7 @@ def relation(seen: Inspection) -> Section:
     rows = [row if scored else row[:-1] for row in lines]
     reached = [asked.test.reached, *(claim.relation.reached for claim in asked.claims)]
     if not (scored or warns or any(value for each in reached for value in each.values())):
-        recipe = asked.claims[0].recipe
-        none = (
-            f"yes: test rows share no sentence with train, nor do held-out rows (recipe {recipe})"
-        )
+        none = "yes: like test rows, held-out ones share no sentence with train"
         return Section(title=title, says=[none])
     return Section(
         title=title,
@@ -150,6 +156,13 @@ def overlap(seen: Inspection) -> Section:
     found = seen.overlap
     if not any(facts.sharing for facts in found.values()):
         return Section(title=title, says=[f"none of {', '.join(found)}, not one sentence"])
+    if not any(facts.same or facts.swapped for facts in found.values()):
+        sharing = [
+            f"{plural(facts.sharing, f'{role} row')} ({share(facts.sharing, facts.rows)})"
+            for role, facts in found.items()
+            if facts.sharing
+        ]
+        return Section(title=title, says=[f"none, but a sentence of {', '.join(sharing)}"])
     says = []
     if (test := found.get("test")) and test.same:
         unclear = f", {test.ambiguous:,} of them under several labels" if test.ambiguous else ""
@@ -182,7 +195,7 @@ def _overlap_row(role: str, facts: Overlap, pairs: bool) -> list[str]:
 # What the look at the data says about the target and about test: what tells them apart.
 
 
-SHOWN = 8
+SHOWN, FEW = 8, 3
 STRONG = {"Pearson": 0.5, "AUC": 0.75, "accuracy": 0.5}
 MANY = 20
 """A column with more values than this is told by shares, not by names."""
@@ -191,12 +204,14 @@ MANY = 20
 def alone(seen: Inspection) -> Section:
     """What predicts the target without a model."""
     notable = [one for one in seen.alone if one.notable]
-    title = "What predicts the target alone, on rows held out"
+    title = "What predicts the target alone"
+    if notable:
+        title += ", on rows held out"
     if seen.alone_rows < seen.rows["train"]:
         title += f" (a sample of {seen.alone_rows:,} rows)"
     quiet = [one.name for one in seen.alone if not one.notable]
     if not notable:
-        return Section(title=title, says=[f"nothing of this: {names(quiet, SHOWN)}"])
+        return Section(title=title, says=[f"none of {names(quiet, FEW)}"])
     chance = "" if notable[0].measure == "Pearson" else f" (chance {notable[0].chance:.2f})"
     rows = [
         ["!" if one.suspicious else "", name(one.name), f"{one.measure} {one.score:.2f}{chance}"]
@@ -238,8 +253,9 @@ def alike(seen: Inspection) -> Section:
         title += f": told apart with AUC {facts.auc:.2f} ({facts.low:.2f} to {facts.high:.2f})"
         if facts.rows < seen.rows["train"] + seen.rows["test"]:
             title += f", {facts.rows:,} rows tried"
-        parts = ", ".join(f"{view} {value:.2f}" for view, value in facts.parts.items())
-        rows.append(["by one kind only", parts])
+        if len(facts.parts) > 1:
+            parts = ", ".join(f"{view} {value:.2f}" for view, value in facts.parts.items())
+            title += f"; {parts}"
         says.append(_verdict(facts.auc, seen))
     for values in seen.columns.values:
         rows += _value_rows(values, seen.rows["train"], seen.rows["test"])

@@ -7,6 +7,7 @@ import json
 import re
 import textwrap
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
 import yaml
@@ -16,8 +17,10 @@ from pipeline.base.config import as_dict
 from pipeline.problems.registry import TYPES
 
 WIDTH = 100
-MOST_SHOWN = 12
-"""Of a long list on the terminal."""
+BY_NAME, ROLES = "By its name.", ("train", "test", "sample_submission")
+"""Files whose names say what they are stand in one line."""
+MOST_SHOWN, LINE = 12, 56
+"""Of a long list on the terminal: entries, and characters."""
 PLAIN = re.compile(r"(?:[^\W\d_]|\.{0,2}/)[\w./-]*")
 FIELDS: dict[str, tuple[str, ...]] = {
     "data": ("train", "test", "sample_submission", "holdout", "extra_train", "encoding"),
@@ -135,10 +138,15 @@ def render(
 def summary(competition: Competition, reasons: Mapping[str, str]) -> str:
     """The choices for the terminal: field, value and reason, fields without a reason left out."""
     values = as_dict(competition)
-    lines = []
+    files = [key for key in ROLES if reasons.get(f"data.{key}") == BY_NAME]
+    lines, alike = [], len(files) == len(ROLES)
+    if alike:
+        shown = ", ".join(str(values["data"][key]) for key in files)
+        lines = _summed("files", shown, "By their names.")
     for section, fields in FIELDS.items():
         for name in fields:
-            if reason := reasons.get(f"{section}.{name}"):
+            told = alike and section == "data" and name in ROLES
+            if (reason := reasons.get(f"{section}.{name}")) and not told:
                 value = values[section][name]
                 shown = _listed(value) if isinstance(value, list) else value
                 lines += _summed(name, "none" if shown in (None, "") else str(shown), reason)
@@ -157,10 +165,11 @@ def _listed(values: Sequence[Any]) -> str:
     >>> _listed(range(100))
     '0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, … (100)'
     """
-    shown = ", ".join(map(str, values[:MOST_SHOWN]))
     if len(values) <= 2 * MOST_SHOWN:
         return ", ".join(map(str, values))
-    return f"{shown}, … ({len(values)})"
+    lengths = accumulate(len(str(value)) + 2 for value in values[:MOST_SHOWN])
+    shown = max(sum(length <= LINE for length in lengths), 1)
+    return f"{', '.join(map(str, values[:shown]))}, … ({len(values)})"
 
 
 def _in_a_line(entry: Any) -> str:

@@ -95,7 +95,7 @@ def test_test_rows_that_stand_in_train_are_not_told_by_cross_validation(healthy)
 def test_the_page_names_every_figure_a_reader_looks_for(healthy):
     text = flowing(healthy)
     yes = healthy.spread.counts["train"][1]
-    assert "toy: binary, metric accuracy train 100 file.csv test 100 file.csv" in text
+    assert "toy: rows of train 100, test 100" in text
     assert f"yes {yes} {yes} % █" in text
     assert "text characters" in text
     assert "words 9 9 9 9 9 9 9 9" in text
@@ -143,8 +143,8 @@ def test_no_line_is_wider_than_the_page(healthy, columns, width, monkeypatch):
     monkeypatch.delenv("COLUMNS", raising=False)
     if columns:
         monkeypatch.setenv("COLUMNS", columns)
-    wide = replace(healthy, metric="some_module:some_function " * 9, sources={"train": "a/" * 90})
-    wide = replace(wide, sources={**wide.sources, "test": "b"})
+    further = replace(healthy.columns, only_train=["a column of a long name"] * 9)
+    wide = replace(healthy, metric="some_module:some_function " * 9, columns=further)
     lines = printed(wide).splitlines()
     assert 0.9 * width < max(cell_len(line) for line in lines) <= width
     assert all(line == line.rstrip() for line in lines)
@@ -287,7 +287,7 @@ def test_many_classes_are_cut_with_what_is_left_out(tmp_path):
     labels = np.repeat(np.arange(30), 5 + (np.arange(30) < 20))
     text = flowing(seen(tmp_path, labels, "multiclass", [f"c{number}" for number in range(30)]))
     assert "Target: 30 classes" in text
-    assert "24 more with 6 rows down to 5" in text
+    assert "26 more with 6 rows down to 5" in text
     few = flowing(seen(tmp_path, labels % 20, "multiclass", [f"c{number}" for number in range(20)]))
     assert "8 more with" in few
 
@@ -295,8 +295,8 @@ def test_many_classes_are_cut_with_what_is_left_out(tmp_path):
 def test_three_hundred_classes_fit_on_a_screen(tmp_path):
     labels = np.arange(1200) % 300
     text = printed(seen(tmp_path, labels, "multiclass", [f"c{number}" for number in range(300)]))
-    assert len(text.splitlines()) <= 40, "with the choices of init above it: a screen"
-    assert "→ rare, under 2 % of the rows: 300 of 300\n" in text
+    assert len(text.splitlines()) <= 26, "with the choices of init above it: a screen"
+    assert "296 more with 4 rows each; rare, under 2 % of the rows: 300 of 300\n" in text
     assert "Rows of other files that are in train → none of test, not one sentence\n" in text
     assert "every row stands alone\nRows of other files" in text
 

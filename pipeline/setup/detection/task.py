@@ -378,11 +378,11 @@ def find_metric(
     )
     if separator_in(problem, targets):
         metric, reason = suggested("labels in a cell")
-        choices.because("task.metric", f"{reason} A guess: check the competition's rules.")
+        choices.because("task.metric", f"{reason} A guess: check the rules.")
         return metric
     if problem_of(problem).exclusive and (top := guesses(clues.shown, clues.labels)) > 1:
         choices.because("task.metric", f"The sample shows {top} guesses. A guess: check the rules.")
         return f"map({top})"
     metric, reason = suggested(problem_of(problem).looks_like(clues))
-    choices.because("task.metric", f"{reason} A guess: check the competition's rules.")
+    choices.because("task.metric", f"{reason} A guess: check the rules.")
     return metric
