@@ -56,6 +56,7 @@ def main() -> int:
     parser.add_argument("names", nargs="+")
     parser.add_argument("--root", type=Path, required=True, help="where configs/ lie")
     parser.add_argument("--worlds", type=int, default=4, help="of each competition and size")
+    parser.add_argument("--first", type=int, default=0, help="seed of the first world")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--rows", type=int, nargs="+", default=[1000], help="of train, in a world")
     parser.add_argument("--show", action="store_true", help="print what was said of honest files")
@@ -64,7 +65,7 @@ def main() -> int:
     (args.root / "audits").mkdir(exist_ok=True)
     jobs = [
         (name, seed, rows)
-        for seed in range(args.worlds)
+        for seed in range(args.first, args.first + args.worlds)
         for name in args.names
         for rows in args.rows
     ]

@@ -219,7 +219,7 @@ class _Forecast:
             return self._widened(shift)
         left = ALIKE if shift is None else left_of_shift(shift, labels.weights)
         if not labels.explained or (left > ALIKE + EXCESS and not alike):
-            weighed = shift is not None and weighs and not alike
+            weighed = shift is not None and shift.auc <= UNLIKE and weighs and not alike
             if shift is not None and weighed and labels.explained_by(shift.weights):
                 return self._widened(shift)
             more = "" if shift is None else f" (texts are told apart with AUC {shift.auc:.2f})"

@@ -160,10 +160,10 @@ def test_predictions_as_unlike_train_as_one_fold_is_unlike_the_others_are_no_shi
     assert "label shares" not in [move.name for move in made.moves]
 
 
-def test_where_labels_or_texts_would_explain_the_predictions_the_range_holds_both(monkeypatch):
+def rows_with_a_word(before, after):
     """Rows with a word that test has more of have higher labels, and larger errors."""
     random = np.random.default_rng(0)
-    ours, asked = table_of(1500, 1, 0.35), table_of(900, 5, 0.6)
+    ours, asked = table_of(1500, 1, before), table_of(900, 5, after)
     truth, raw = [], []
     for table in (ours, asked):
         odd = np.array(["zebra" in text for text in table.texts[:, 0]])[:, None]
@@ -174,6 +174,11 @@ def test_where_labels_or_texts_would_explain_the_predictions_the_range_holds_bot
     gain = scored.metric.gain(truth[0], raw[0][0])
     train = Labelled(table=ours, scored=scored, gain=gain, raw=raw[0][0])
     further = Further(outputs=outputs_of(raw[1]), names=["score"])
+    return train, asked, further
+
+
+def test_where_labels_or_texts_would_explain_the_predictions_the_range_holds_both(monkeypatch):
+    train, asked, further = rows_with_a_word(0.35, 0.6)
     both = leaderboard(train, None, asked, {"whole": 900}, 0, (), further)
     assert both.notes[-1] == "other texts would explain it as well: the range holds both"
     monkeypatch.setattr(LabelShift, "explained_by", lambda *_: False)
@@ -181,6 +186,13 @@ def test_where_labels_or_texts_would_explain_the_predictions_the_range_holds_bot
     parts = both.parts["whole"], alone.parts["whole"]
     assert parts[0].score == parts[1].score
     assert parts[0].low < parts[1].low, "without a move the folds' score is the better one"
+
+
+def test_predictions_and_texts_of_another_kind_are_too_much_even_where_weighing_explains_them():
+    train, asked, further = rows_with_a_word(0.1, 0.9)
+    made = leaderboard(train, None, asked, {"whole": 900}, 0, (), further)
+    assert "the predictions of test are others" in made.notes[-1]
+    assert not made.parts
 
 
 @pytest.mark.parametrize(
