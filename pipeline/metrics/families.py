@@ -2,6 +2,8 @@
 
 mean(pearson, spearman)      the mean of several metrics of one direction
 mean(0.7 auc, 0.3 pr-auc)    a weighted one: the numbers are shares of their sum
+column-mean(auc, 2 toxic, 1 threat)    one metric of each column alone, weighted; without names the
+                             weights stand in the order of the columns
 f-beta(2)                    recall counts twice as much as precision; of tags: units that are not O
 entity-f-beta(5)             the same of whole entities
 entity-f1(PS, LC)            F1 of entities of these types alone
@@ -196,6 +198,62 @@ def _mean_of_numbers(asked: Sequence[str], task: TaskConfig) -> Record:
     )
 
 
+COLUMN = re.compile(r"([0-9]+(?:\.[0-9]+)?)(?:\s+(.*))?")
+"""A column's weight and, maybe, its name."""
+
+
+def _columns(asked: Sequence[str]) -> tuple[list[float], list[str]]:
+    """The weights of columns, and their names, "" where there is none."""
+    found = [COLUMN.fullmatch(each) for each in asked]
+    if len(found) < 2 or not all(found):
+        raise UsageError(
+            f"column-mean(…, {', '.join(asked)}): expected a metric and a weight for each column, "
+            "such as column-mean(auc, 2 toxic, 1 threat)"
+        )
+    weights = [float(each[1]) for each in found if each]
+    if not sum(weights) > 0:
+        raise UsageError("column-mean: expected a weight above 0")
+    return weights, [each[2] or "" for each in found if each]
+
+
+def columns_problem(name: str, columns: Sequence[str]) -> str | None:
+    """Why the metric *name* does not fit these prediction *columns*; None where it does."""
+    found = CALL.fullmatch(name.strip())
+    if found is None or found[1] != "column-mean":
+        return None
+    asked = [each.strip() for each in PARTS.findall(found[2])]
+    names = _columns(asked[1:])[1]
+    alike = [not given or given == own for given, own in zip(names, columns, strict=False)]
+    if len(names) == len(columns) and all(alike):
+        return None
+    wanted = ", ".join(f"1 {each}" for each in columns[:20])
+    return (
+        f"the metric {name} does not fit the {len(columns)} columns that are predicted: expected "
+        f"column-mean({asked[0]}, {wanted}), with weights of yours"
+    )
+
+
+def _column_mean(asked: Sequence[str], task: TaskConfig) -> Record:
+    """A metric of each column alone, class by class against the rest, and the weighted mean."""
+    kind, weights = task.problem_type, _columns(asked[1:])[0]
+    single = "regression" if kind.numeric else "binary"
+    if kind.target_kind not in ("numbers", "flags", "classes"):
+        raise UsageError(f"column-mean(…) does not fit a {task.problem} problem yet")
+    record = record_of(asked[0], task) if is_family(asked[0]) else METRICS.get(asked[0])
+    if record is None or single not in record.formulas:
+        raise UsageError(f"column-mean: {asked[0]!r} is no metric of one column alone")
+    part = record.formulas[single]
+    sums, counts = part.row_sums, part.label_sums if record.needs == "label" else None
+    formula = Formula(
+        score=formulas.of_columns(part.score, weights),
+        row_sums=sums and linear.sums_of_columns(sums, weights),
+        label_sums=counts and linear.counts_of_columns(counts, weights),
+    )
+    return replace(
+        record, formulas={task.problem: formula}, log_likelihood=False, usual_for={}, place={}
+    )
+
+
 MEANS: dict[str, Family] = {"numbers": _mean_of_numbers, "texts": _mean_of_texts}
 """What predictions are (`Problem.predictions`) -> the mean of several metrics."""
 FAMILIES: dict[str, Family] = {
@@ -204,6 +262,7 @@ FAMILIES: dict[str, Family] = {
     "rouge-2": _rouge(partial(texts.rouge_n, 2), "rouge-2(mean)"),
     "rouge-l": _rouge(texts.rouge_l, "rouge-l(mean, morphemes)"),
     "mean": _mean,
+    "column-mean": _column_mean,
     "f-beta": _f_beta,
     "entity-f1": _entity_f1,
     "entity-f-beta": _entity_f_beta,

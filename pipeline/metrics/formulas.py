@@ -342,6 +342,26 @@ def mean_of(scores: Sequence[Score], weights: Sequence[float]) -> Score:
     )
 
 
+def columns_of(values: np.ndarray, k: int) -> list[np.ndarray]:
+    """k columns (n, 1) of *values* (n, k), or of class numbers (n, 1)."""
+    spread = indicators(values, k)
+    if spread.shape[1] != k:
+        raise MetricError(f"there are {spread.shape[1]} columns and {k} weights")
+    return np.split(spread, k, axis=1)
+
+
+def of_columns(score: Score, weights: Sequence[float]) -> Score:
+    """The weighted mean of the *score* of each column alone; those without weight are not asked."""
+    kept = [column for column, weight in enumerate(weights) if weight]
+
+    def mean(truth: np.ndarray, guess: np.ndarray) -> float:
+        wanted, found = (columns_of(each, len(weights)) for each in (truth, guess))
+        scores = [score(wanted[column], found[column]) for column in kept]
+        return float(np.average(scores, weights=[weights[column] for column in kept]))
+
+    return mean
+
+
 def indicators(truth: np.ndarray, k: int) -> np.ndarray:
     """0/1 targets (n, k): as they are, or one column per class where they are class numbers."""
     return truth if truth.shape[1] == k else (truth == np.arange(k)).astype(np.float64)

@@ -12,7 +12,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.metrics.formulas import BINS, EPSILON, Average, Rows, calibration, indicators
+from pipeline.metrics.formulas import (
+    BINS,
+    EPSILON,
+    Average,
+    Rows,
+    calibration,
+    columns_of,
+    indicators,
+)
 from pipeline.metrics.moments import FromMoments, Pair
 
 # Rank metrics, written as sums over rows so that a bootstrap draw needs no sorting.
@@ -342,6 +350,33 @@ def mean_of_counts(parts: Sequence[LabelSums], weights: Sequence[float]) -> Labe
         pieces = zip(parts, np.split(total, ends[total.shape[-1]], axis=-1), strict=True)
         scores = [part.finish(piece) for part, piece in pieces]
         return np.asarray(np.average(scores, axis=0, weights=weights))
+
+    return LabelSums(terms, finish)
+
+
+def sums_of_columns(sums: Sums, weights: Sequence[float]) -> Sums:
+    """The sums of the weighted mean of a metric of each column alone."""
+    kept = [column for column, weight in enumerate(weights) if weight]
+
+    def of_each(truth: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, Finish]:
+        wanted, found = (columns_of(each, len(weights)) for each in (truth, predicted))
+        parts = [sums(wanted[column], found[column]) for column in kept]
+        return side_by_side(parts, [weights[column] for column in kept])
+
+    return of_each
+
+
+def counts_of_columns(sums: LabelSums, weights: Sequence[float]) -> LabelSums:
+    """The same of decided labels: 0 or 1 in each column, or class numbers."""
+    kept = [column for column, weight in enumerate(weights) if weight]
+
+    def terms(truth: np.ndarray, found: np.ndarray, classes: int) -> np.ndarray:
+        wanted, given = (columns_of(each, len(weights)) for each in (truth, found))
+        return np.hstack([sums.terms(wanted[column], given[column], 2) for column in kept])
+
+    def finish(total: np.ndarray) -> np.ndarray:
+        scores = [sums.finish(each) for each in np.split(total, len(kept), axis=-1)]
+        return np.asarray(np.average(scores, axis=0, weights=[weights[each] for each in kept]))
 
     return LabelSums(terms, finish)
 

@@ -18,7 +18,7 @@ import numpy as np
 from pipeline.base import UsageError
 from pipeline.base.config import Competition, TaskConfig
 from pipeline.metrics import own
-from pipeline.metrics.families import is_family, record_of
+from pipeline.metrics.families import columns_problem, is_family, record_of
 from pipeline.metrics.formulas import (
     MetricError,
     Score,
@@ -201,6 +201,8 @@ def metric_of(competition: Competition, root: Path | None = None) -> Metric:
     """
     task = competition.task
     metric = get_metric(task.metric, task, root)
+    if problem := columns_problem(task.metric, competition.outputs):
+        raise UsageError(problem)
     if ":" not in task.metric or task.problem_type.learnt_as != "rows":
         return metric
     tables = own.tables_like(task, len(competition.outputs))

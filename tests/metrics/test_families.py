@@ -8,6 +8,7 @@ import sklearn.metrics as reference
 from pipeline.base.config import TaskConfig
 from pipeline.base.errors import UsageError
 from pipeline.metrics import MetricError
+from pipeline.metrics.families import columns_problem
 from pipeline.metrics.metric import get_metric
 from tests.metrics.test_metric import classes, labels, numbers
 
@@ -169,3 +170,65 @@ def test_a_mean_of_metrics_of_labels_is_a_function_of_sums_over_rows(problem, na
     drawn = np.random.default_rng(0).integers(len(truth), size=len(truth))
     total = terms[drawn].sum(axis=0, keepdims=True)
     assert finish(total)[0] == pytest.approx(metric.gain(truth[drawn], guess[drawn]))
+
+
+def column_by_column(score, *weights):
+    def mean(truth, guess):
+        scores = [score(*pair) for pair in zip(truth.T, guess.T, strict=True)]
+        return np.average(scores, weights=weights)
+
+    return mean
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    ("problem", "name", "single"),
+    [
+        ("regression", "rmse", reference.root_mean_squared_error),
+        ("regression", "pearson", lambda truth, guess: scipy.stats.pearsonr(truth, guess)[0]),
+        ("multilabel", "auc", reference.roc_auc_score),
+        ("multilabel", "f-beta(2)", lambda t, g: reference.fbeta_score(t, g >= 0.5, beta=2)),
+        ("multilabel", "log-loss", reference.log_loss),
+    ],
+)
+def test_weights_of_columns(problem, name, single, seed):
+    truth, guess = (numbers if problem == "regression" else labels)(seed, k=3)
+    metric = get_metric(f"column-mean({name}, 3, 0.5 second, 2)", task(problem))
+    expected = column_by_column(single, 3, 0.5, 2)(truth, guess)
+    assert metric.score(truth, guess) == pytest.approx(expected)
+    terms, finish = metric.row_sums(truth, guess)
+    assert finish(terms.sum(axis=0, keepdims=True))[0] == pytest.approx(metric.gain(truth, guess))
+    drawn = np.random.default_rng(seed).integers(len(truth), size=len(truth))
+    if name not in ("auc",):  # linear but for ranks
+        total = finish(terms[drawn].sum(axis=0, keepdims=True))[0]
+        assert total == pytest.approx(metric.gain(truth[drawn], guess[drawn]))
+
+
+def test_a_column_without_weight_may_be_what_it_is():
+    truth, guess = labels(0, k=2)
+    truth[:, 1] = 0  # its area has no value
+    whole = score("column-mean(auc, 1, 0)", "multilabel", truth, guess)
+    assert whole == pytest.approx(reference.roc_auc_score(truth[:, 0], guess[:, 0]))
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("column-mean(rmse)", "expected a metric and a weight for each column"),
+        ("column-mean(rmse, two, 1)", "expected a metric and a weight for each column"),
+        ("column-mean(rmse, 0, 0)", "expected a weight above 0"),
+        ("column-mean(auc, 1, 2)", "'auc' is no metric of one column alone"),
+    ],
+)
+def test_weights_of_columns_that_cannot_be_are_refused(name, told):
+    with pytest.raises(UsageError, match=told):
+        get_metric(name, task("regression"))
+
+
+def test_weights_are_held_against_the_columns_and_the_remedy_fits():
+    assert columns_problem("rmse", ["a", "b"]) is None
+    for wrong in ("column-mean(rmse, 1, 2, 3)", "column-mean(rmse, 2 b, 1 a)"):
+        message = columns_problem(wrong, ["a", "b"])
+        assert message.endswith("expected column-mean(rmse, 1 a, 1 b), with weights of yours")
+    assert columns_problem("column-mean(rmse, 1 a, 1 b)", ["a", "b"]) is None
+    assert columns_problem("column-mean(rmse, 1, 3)", ["a", "b"]) is None

@@ -217,6 +217,17 @@ def each_class(score):
     return mean
 
 
+def of_each(score, *weights):
+    """The weighted mean over columns, classes against the rest."""
+
+    def mean(truth, guess):
+        wanted = np.eye(guess.shape[1])[truth[:, 0].astype(int)] if truth.shape[1] == 1 else truth
+        scores = [score(*pair) for pair in zip(wanted.T, guess.T, strict=True)]
+        return np.average(scores, weights=weights)
+
+    return mean
+
+
 def trapezoids(truth, guess):
     precision, recall, _ = reference.precision_recall_curve(truth, guess)
     return reference.auc(recall, precision)
@@ -279,6 +290,11 @@ BY_REFERENCE = {
         0.7 * scipy.stats.pearsonr(truth[:, 0], guess[:, 0])[0]
         + 0.3 * scipy.stats.spearmanr(truth[:, 0], guess[:, 0])[0]
     ),
+    ("multilabel", "column-mean(auc, 2, 0.5, 1)"): of_each(reference.roc_auc_score, 2, 0.5, 1),
+    ("multilabel", "column-mean(f1, 2, 0, 1)"): of_each(
+        lambda truth, guess: reference.f1_score(truth, guess >= 0.5), 2, 0, 1
+    ),
+    ("multiclass", "column-mean(log-loss, 1, 2, 1, 1)"): of_each(reference.log_loss, 1, 2, 1, 1),
     ("multilabel", "auc"): each_class(reference.roc_auc_score),
     ("multilabel", "log-loss"): each_class(reference.log_loss),
     ("multiclass", "log-loss"): lambda truth, guess: reference.log_loss(
@@ -309,7 +325,14 @@ BY_REFERENCE = {
         / 2
     ),
 }
-SMALLER = ("log-loss", "brier", "calibration-error", "mcrmse", "mean(rmse, mae)")
+SMALLER = (
+    "log-loss",
+    "column-mean(log-loss, 1, 2, 1, 1)",
+    "brier",
+    "calibration-error",
+    "mcrmse",
+    "mean(rmse, mae)",
+)
 ORDINAL = (
     "qwk",
     "mcc",
