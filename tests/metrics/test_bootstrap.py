@@ -205,6 +205,14 @@ def test_intervals_of_a_metric_of_ones_own_hold(problem, n, per_group):
     assert 0.91 <= np.mean(held) <= 0.99
 
 
+def test_calls_without_each_of_four_groups_give_the_unbiased_error_of_their_mean():
+    predicted = np.repeat([0.0, 1.0, 3.0, 6.0], 5)[:, None]
+    metric = of_a_function("mine:own", lambda y, p: float(np.mean(p - y)), "regression")
+    draws = Draws.over(np.arange(20) // 5, seed=0, resamples=2000)
+    spread = np.std(resampled_gains(metric, np.zeros((20, 1)), predicted, draws))
+    assert spread == pytest.approx(np.std([0, 1, 3, 6], ddof=1) / 2, rel=0.05)
+
+
 def test_what_cannot_be_scored_without_a_bundle_tells_nothing():
     draws = Draws.over(np.arange(40), seed=0, resamples=30)
     truth = np.zeros((40, 1))

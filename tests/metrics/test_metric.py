@@ -11,6 +11,7 @@ import sklearn.metrics as reference
 from pipeline.base.config import TaskConfig
 from pipeline.base.errors import DataError, UsageError
 from pipeline.data.table import LabelledFile, Targets, stacked, with_numbers
+from pipeline.metrics import formulas
 from pipeline.metrics.metric import Metric, MetricError, fitting, get_metric
 
 SEEDS = range(8)
@@ -457,3 +458,13 @@ def test_a_module_that_is_not_there_says_where_it_was_looked_for(tmp_path):
     with pytest.raises(UsageError) as caught:
         get_metric("nowhere_to_be_found:score", task, root=tmp_path)
     assert f"Expected nowhere_to_be_found.py in {tmp_path.resolve()}" in str(caught.value)
+
+
+def test_cross_entropy_and_divergence_of_soft_labels_by_hand():
+    """Rows of guesses are rescaled to sum to 1; a chance of nought costs much, and not all."""
+    truth, guess = np.array([[0.2, 0.8], [0.0, 1.0]]), np.array([[0.5, 1.5], [1.0, 0.0]])
+    losses = formulas.soft_losses(truth, guess / [[2], [1]])
+    assert losses[0] == pytest.approx(-(0.2 * np.log(0.25) + 0.8 * np.log(0.75)))
+    assert losses[1] == pytest.approx(-np.log(formulas.EPSILON))
+    found = formulas.divergences(truth, guess / [[4], [1]])[0]  # halves of the same chances
+    assert found == pytest.approx(0.2 * np.log(0.2 / 0.25) + 0.8 * np.log(0.8 / 0.75))
