@@ -82,5 +82,5 @@ def answered(contest: CompetitionView, name: str, learners: Learners) -> str:
     none = np.zeros((0, learners.oof.shape[1]))
     peer = Peer(name=name, manifest={}, oof=learners.oof, test=none, holdout=none)
     asked = challenge_of(contest, name)
-    rows = np.tile(asked.rows, 2)[asked.place]
+    rows = np.concatenate(asked.of_questions())  # one each
     return judge(contest, peer, learners.says[asked.fold, rows]).verdict
