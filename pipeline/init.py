@@ -142,7 +142,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if single_rows(tables.train, detected.competition).any():
         detected = detected.with_rare_rows()
         tables = load(detected.competition, root)
-    try_submission(detected.competition, tables, metric)
+    form = try_submission(detected.competition, tables, metric)
     asked, rows = by_documents(detected.competition, tables)
     if asked is not detected.competition:
         metric = metric_of(asked, root)
@@ -153,10 +153,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     competition = read_section(Competition, config)
     inspection = look(*by_documents(competition, tables), root, detected.headers, folds)
     inspection = of_units(inspection, competition, tables, root)
+    notes = [*told, *tables.notes, *form.notes]
     if args.json:
-        print(json.dumps(_as_json(config, detected, [*told, *tables.notes], inspection)))
+        print(json.dumps(_as_json(config, detected, notes, inspection)))
     else:
-        _show(config, detected, [*told, *tables.notes], inspection)
+        _show(config, detected, notes, inspection)
         _print(f"\nNext:\n  {_next_command(config, args, task.problem_type.first_recipe)}")
     return 0
 

@@ -168,7 +168,8 @@ class Binary(OneClass, YesOrNo):
         plain = bool(clues.shown) and all("." not in value for value in clues.shown)
         shown = {canonical(value).casefold() for value in clues.shown}
         codes = shown <= {"0", "1"} and not any(map(is_number, classes))  # of words, most likely
-        if plain and (shown <= classes or codes):
+        no_numbers = not any(map(is_number, clues.shown))
+        if plain and (shown <= classes or codes or no_numbers):
             return "two classes, a class is shown"
         if clues.shown:
             return "two classes, probabilities are shown"

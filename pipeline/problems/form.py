@@ -215,8 +215,10 @@ def refuse_contradiction(
     *classes*, and no *codes* say what is.
 
     >>> refuse_contradiction(["spam", "?"], ["ham", "spam"], [])
+    >>> refuse_contradiction(["answer"], ["ham", "spam"], [])
     """
     told = [text for text in shown if any(map(str.isalnum, text))]  # no mere ? or -
+    told = [text for text in told if _plain(text) not in PLACEHOLDERS or text in classes]
     if codes or not told:
         return
     if unlabelled_among(classes, told):
@@ -246,6 +248,9 @@ def refuse_contradiction(
     )
 
 
+PLACEHOLDERS = {"answer", "answers", "label", "target", "prediction", "class", "string", "dummy"}
+PLACEHOLDERS |= {"text", "value", "result", "placeholder", "xxx", "tbd", "정답", "답", "예측값"}
+"""Words where an answer will be: no class, where train has none that is called so."""
 CHANCES = "; where they are probabilities, name a metric that takes them (init: --metric auc)"
 WRITTEN_TEXTS = "; where they are texts that are to be written, say so (init: --problem text)"
 

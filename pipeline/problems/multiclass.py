@@ -73,7 +73,7 @@ class Multiclass(OneClass, SumsToOne):
         shown, written = shown_in(form.columns, sample), task.class_codes or task.classes
         if (top := guesses(shown, written)) > 1:
             words = f"the {top} likeliest classes"
-            return replace(form, top=top, words=words)
+            return replace(form, top=top, words=words, join=between(shown, written))
         refuse(
             task.submit == "value",
             "task.submit is value, but the sample submission has one column for "
@@ -95,7 +95,7 @@ class Multiclass(OneClass, SumsToOne):
             if place == -2:
                 texts[column] = number_lists(predicted)
             elif place == -1:
-                texts[column] = likeliest(predicted, written, form.top)
+                texts[column] = likeliest(predicted, written, form.top, form.join or " ")
             else:
                 texts[column] = number_texts(predicted[:, place])
         return texts
@@ -108,11 +108,16 @@ MULTICLASS = Multiclass()
 
 
 def guesses(shown: Sequence[str], classes: Sequence[str]) -> int:
-    """How many classes each of the answers *shown* names, parted by spaces; 1 for usual answers.
+    """How many classes each of the answers *shown* names, parted by spaces or, where all are
+    classes, by what is `between` them; 1 for usual answers.
 
     >>> guesses(["1 2 3"], ["1", "2", "5"]), guesses(["art"], ["art", "new music"])
     (3, 1)
+    >>> guesses(["new music,art"], ["art", "new music"])
+    2
     """
+    if (separator := between(shown, classes)) != " ":
+        return max(len(text.split(separator)) for text in shown)
     answers = [text.split() for text in shown if text.strip()]
     if not answers or any(len(name.split()) > 1 for name in classes):
         return 1
@@ -124,10 +129,32 @@ def guesses(shown: Sequence[str], classes: Sequence[str]) -> int:
     return max(map(len, answers))
 
 
-def likeliest(predicted: np.ndarray, names: Sequence[str], count: int) -> list[str]:
+def between(shown: Sequence[str], classes: Sequence[str]) -> str:
+    """What parts several classes in each of the answers *shown*: a space where nothing else does,
+    or where it stands in cells of train as well, which have several labels then.
+
+    >>> between(["a, b"], ["a", "b", "c"]), between(["a b"], ["a", "b"]), between(["a,x"], ["a"])
+    (', ', ' ', ' ')
+    >>> between(["a,b"], ["a", "b", "a,b"])
+    ' '
+    """
+    known = {canonical(name) for name in classes}
+    for separator in (", ", ",", "; ", ";", "|"):
+        if any(separator in name for name in classes):
+            break
+        parts = [text.split(separator) for text in shown]
+        named = all(canonical(part) in known for each in parts for part in each)
+        if parts and named and min(map(len, parts)) > 1:
+            return separator
+    return " "
+
+
+def likeliest(
+    predicted: np.ndarray, names: Sequence[str], count: int, separator: str = " "
+) -> list[str]:
     """(m,) the *count* likeliest of *names* for each row of (m, k), the likeliest first."""
     best = np.argsort(-predicted, axis=1, kind="stable")[:, :count]
-    return [" ".join(names[place] for place in row) for row in best.tolist()]
+    return [separator.join(names[place] for place in row) for row in best.tolist()]
 
 
 def list_column(sample: Sample) -> str:

@@ -93,7 +93,26 @@ def parse_tsv(text: str, names: Sequence[str] = (), skip: bool = False) -> Rows:
         return quoted
     plain = _skipped(plain, skip)
     plain.notes.append("quotes are plain characters in this file, they do not enclose fields")
-    return plain
+    return _without_enclosing(plain)
+
+
+def _without_enclosing(rows: Rows) -> Rows:
+    """*rows* without the quotes around columns of which every cell has them, as R writes words;
+    those inside stay as they are.
+
+    >>> _without_enclosing(Rows(["id", "text"], ['"5_8"', '"a" b', '"6_1"', '"c"'])).cells
+    ['5_8', '"a" b', '6_1', '"c"']
+    """
+    width, bare = len(rows.header), []
+    for place, name in enumerate(rows.header):
+        cells = rows.cells[place::width]
+        if cells and all(len(cell) > 1 and cell[0] == cell[-1] == '"' for cell in cells):
+            rows.cells[place::width] = [cell[1:-1] for cell in cells]
+            rows.header[place] = name.strip('"')
+            bare.append(repr(rows.header[place]))
+    if bare:
+        rows.notes.append(f"quotes around every cell of {', '.join(bare)} are left out")
+    return rows
 
 
 def _skipped(rows: Rows, skip: bool) -> Rows:

@@ -187,6 +187,13 @@ def texts_in(path: Path) -> list[bytes]:
     return list(_contents(path, path.name).values())
 
 
+def of_lines(folder: Path) -> bool:
+    """Whether the few text files of *folder* hold many lines, as many as another of them: columns,
+    not rows."""
+    counts = [content.count(b"\n") for content in texts_in(folder)]
+    return len(counts) <= 50 and min(counts) >= 10 and all(counts.count(n) > 1 for n in counts)
+
+
 def names_in(path: Path) -> list[str]:
     """The names of the files in *path*, without their ending, sorted."""
     return sorted(PurePosixPath(each).stem for each in _contents(path, path.name, read=False))

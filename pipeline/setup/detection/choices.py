@@ -18,12 +18,11 @@ from pipeline.data.reading.packed import (
     is_archive,
     members,
     names_in,
-    texts_in,
 )
 from pipeline.data.reading.reader import CLOSED, FORMATS, SKIPPED, found_encoding, is_table, read
 from pipeline.data.reading.spreadsheet import sheets_of
 from pipeline.problems.form import unlabelled_among
-from pipeline.problems.label_texts import canonical
+from pipeline.problems.label_texts import canonical, is_number
 from pipeline.problems.registry import problem_of
 
 ABOUT = {"dataset_info.json", "state.json", "dataset_dict.json", "dataset_infos.json"}
@@ -160,21 +159,30 @@ CODES = "--class-codes CLASS=CODE …"
 AS_IS = "as-is"
 
 
+UNKNOWN = {"nan", "n/a", "#n/a", "<na>", "unlabeled", "unlabelled"}
+"""What stands for a label that nobody gave."""
+
+
 def ask_unlabelled(
     name: str, values: Sequence[str], shown: Sequence[str], overrides: Overrides, choices: Choices
 ) -> bool:
-    """Whether -1 among the *values* of the target *name* may mean that a row has no label, by what
-    the sample has *shown*; then it is asked, unless flags have said."""
+    """Whether -1, or N/A, among the *values* of the target *name* may mean that a row has no label,
+    by what the sample has *shown*; then it is asked, unless flags have said."""
     if overrides.unlabelled is not None or overrides.class_codes:
         return False
     if overrides.problem and not problem_of(overrides.problem).named_classes:
         return False
-    if not shown or not unlabelled_among(values, shown):
+    unknown = {value for value in values if value.strip().lower() in UNKNOWN} - {*shown}
+    words = len(values) > 2 and not all(map(is_number, {*values} - unknown))
+    mark = "-1" if unlabelled_among(values, shown) else ""
+    if len(unknown) == 1 and words:
+        (mark,) = unknown
+    if not shown or not mark:
         return False
-    others = ", ".join(sorted(set(values) - {"-1"})[:4])
+    others = ", ".join(sorted(set(values) - {mark})[:4])
     choices.ask(
-        f"--unlabelled=-1, or --class-codes {AS_IS}",
-        f"{name!r} has -1 beside {others}"
+        f"--unlabelled={mark}, or --class-codes {AS_IS}",
+        f"{name!r} has {mark} beside {others}"
         ", and the sample submission does not show it: rows without a label, which are left out, "
         "or a class like any other?",
     )
@@ -328,17 +336,10 @@ def odd_endings(files: Sequence[Path]) -> list[str]:
     named = some_of(sorted(path.name for path in files))
     one = sorted(files)[0]
     return [
-        f"{named}: no table ends so. Where it has a line for each row, call it "
-        f"{one.stem}_{one.suffix[1:] or 'text'}.txt, and those beside it likewise (train_text.txt, "
-        "train_labels.txt, test_text.txt: how-to-inputs.md)"
+        f"{named}: no table ends so. Where it is one, call it {one.stem}.txt; where it has nothing "
+        f"but a text or a label in each line, {one.stem}_{one.suffix[1:] or 'text'}.txt, and those "
+        "beside it likewise (train_text.txt, train_labels.txt: how-to-inputs.md)"
     ]
-
-
-def of_lines(folder: Path) -> bool:
-    """Whether the few text files of *folder* hold many lines, as many as another of them: columns,
-    not rows."""
-    counts = [content.count(b"\n") for content in texts_in(folder)]
-    return len(counts) <= 50 and min(counts) >= 10 and all(counts.count(n) > 1 for n in counts)
 
 
 def only_dev(tables: Mapping[str, str], role: str) -> list[str]:

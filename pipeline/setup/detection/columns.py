@@ -329,6 +329,21 @@ def find_holdout(
     return holdout
 
 
+def ask_beside(rows: int, others: Sequence[Path], overrides: Overrides, choices: Choices) -> None:
+    """Ask where no target was found, and another file has as many rows and names none of them."""
+    for path in others:
+        try:
+            frame = overrides.read(path)
+        except DataError:  # a file that nobody asked for may be whatever it likes
+            continue
+        if len(frame) == rows and len(frame.columns) == 1:
+            choices.ask(
+                f"{frame.columns[0]!r} into the training file",
+                f"{path.name} has {rows:,} rows, as many as train, and nothing that names them: "
+                "where they are the same rows in the same order, write its column beside theirs",
+            )
+
+
 def mention_others(
     others: Sequence[Path], columns: ColumnsConfig, overrides: Overrides, choices: Choices
 ) -> None:

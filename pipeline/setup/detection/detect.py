@@ -27,6 +27,7 @@ from pipeline.setup.detection.choices import (
     ways_of,
 )
 from pipeline.setup.detection.columns import (
+    ask_beside,
     find_groups,
     find_holdout,
     find_id,
@@ -134,9 +135,8 @@ def detect(folder: Path, overrides: Overrides, spell: Callable[[Path], str]) -> 
     if seen.joined and not overrides.id:
         told = f"The sample's keys join it with the names of columns, as in {seen.joined!r}."
         choices.reasons["columns.id"] = told
-    named = no_ids(seen.profiles, seen.test)
-    answers = answers_of(seen.sample, id_column, seen.test, named)
-    tagged = _tags(seen, id_column, overrides)
+    answers = answers_of(seen.sample, id_column, seen.test, no_ids(seen.profiles, seen.test))
+    tagged, by = _tags(seen, id_column, overrides), ""
     spanned = None if tagged else _spans(seen, id_column, overrides)
     if tagged:
         shared = _shared(seen, id_column, [tagged.target])
@@ -147,7 +147,7 @@ def detect(folder: Path, overrides: Overrides, spell: Callable[[Path], str]) -> 
     else:
         before = dict(choices.reasons)
         columns = _columns(seen, id_column, answers, overrides, choices)
-        if any(join.key in columns.targets for join in seen.joins):
+        if by := next((join.file for join in seen.joins if join.key in columns.targets), ""):
             seen = _without_names_of_classes(seen, columns.targets)
             choices.reasons = before if seen.joins else {**before, "data.joins": ""}
             columns = _columns(seen, id_column, answers, overrides, choices)
@@ -157,6 +157,7 @@ def detect(folder: Path, overrides: Overrides, spell: Callable[[Path], str]) -> 
     beside = [join.file for join in seen.joins]
     others = [path for path in seen.files.others if str(path) not in beside]
     mention_others(others, columns, overrides, choices)
+    ask_beside(len(seen.train), [] if columns.targets else others, overrides, choices)
     labelled = [seen.train, *(seen.holdout[path] for path in holdout)]
     task: TaskConfig | None
     if tagged:
@@ -164,12 +165,10 @@ def detect(folder: Path, overrides: Overrides, spell: Callable[[Path], str]) -> 
     elif spanned:
         task = span_task(spanned, overrides, choices)
     else:
-        task = _task(labelled, columns, answers, folder, overrides, choices)
+        task = _task(labelled, columns, answers, folder, by, overrides, choices)
     choices.settle()
     assert task is not None, "settled"
-    read_from = [seen.files.train, seen.files.test, *seen.holdout, *seen.files.extra]
-    read_from += [Path(join.file) for join in seen.joins]
-    read_from += [seen.files.sample] if seen.files.sample else []
+    read_from = [*seen.files.tables, *(Path(join.file) for join in seen.joins)]
     encoding, otherwise = ways_of(read_from, overrides, spell, choices)
     return Detected(
         competition=Competition(
@@ -349,6 +348,7 @@ def _task(
     columns: ColumnsConfig,
     answers: Answers,
     beside: Path,
+    by: str,
     overrides: Overrides,
     choices: Choices,
 ) -> TaskConfig | None:
@@ -370,7 +370,7 @@ def _task(
     one = answers.values[answers.columns[0]] if len(answers.columns) == 1 else []
     plain = whole or shares
     heads = None if plain else find_heads(labelled[0], targets, one, overrides, choices)
-    by = name_column(labelled[0], profiles_of(labelled[0]), targets[0].name)
+    by = by or name_column(labelled[0], profiles_of(labelled[0]), targets[0].name)
     problem = find_problem(targets, answers, overrides, choices, whole, shares, heads, by)
     each = problem is not None and problem_of(problem).in_a_cell == "one of each"
     if problem is None or (each and heads is None):

@@ -12,6 +12,7 @@ from pipeline.data.reading.packed import (
     ENDINGS,
     columns_of_texts,
     holds_texts,
+    of_lines,
 )
 from pipeline.data.reading.parts import OF, grouped, is_there, parts_of, sheet_of, side_by_side
 from pipeline.data.reading.reader import is_table
@@ -21,7 +22,6 @@ from pipeline.setup.detection.choices import (
     Choices,
     Overrides,
     odd_endings,
-    of_lines,
     only_dev,
     only_one,
     parted,
@@ -67,6 +67,12 @@ class Files:
     """Nothing is known of them yet."""
     folders: list[Path]
     """Of text files, or archives of them."""
+
+    @property
+    def tables(self) -> list[Path]:
+        """All that are read, whether or not other tables stand beside them."""
+        sample = [self.sample] if self.sample else []
+        return [self.train, self.test, *self.holdout, *self.extra, *sample]
 
 
 def find_files(folder: Path, overrides: Overrides, choices: Choices) -> Files:

@@ -6,12 +6,13 @@ said, with the flag that says otherwise.
 """
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
 import pandas as pd
 
+from pipeline.base import DataError
 from pipeline.problems.heads import JOINS, NAMED, parting, parts_of
 from pipeline.problems.label_texts import canonical, is_number
 from pipeline.problems.registry import problem_of
@@ -222,3 +223,23 @@ def _named(heads: Sequence[str], columns: Sequence[Sequence[str]]) -> list[str]:
 def by_value(text: str) -> tuple[float, str]:
     """Numbers by their value, then words."""
     return (float(text), text) if is_number(text) else (float("inf"), text)
+
+
+def refuse_votes(targets: Sequence[Profile], answers: Mapping[str, Sequence[str]]) -> None:
+    """Raise DataError where labels are counts, and the sample has shares that sum to one."""
+    shown = [answers.get(target.name, []) for target in targets]
+    counts = [value for target in targets for value in target.values]
+    if len(targets) < 3 or not all(shown) or not all(map(str.isdecimal, counts)):
+        return
+    firsts = [float(texts[0]) for texts in shown if is_number(texts[0])]
+    many = max(map(int, counts)) > 1
+    if many and len(firsts) == len(targets) and min(firsts) > 0 and abs(sum(firsts) - 1) < SURPLUS:
+        raise DataError(
+            f"the columns {', '.join(target.name for target in targets)} hold counts, and the "
+            "sample submission has shares that sum to 1 in a row. Divide each row of the training "
+            "file by its sum: the columns are soft labels then"
+        )
+
+
+SURPLUS = 0.02
+"""What rounded shares of a row may differ from 1 in sum."""

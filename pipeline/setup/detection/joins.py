@@ -81,7 +81,7 @@ def key_between(
         pairs = [(str(name), FILE_NAME) for name in frame.columns]
     else:
         pairs = [(str(name), str(name)) for name in frame.columns if name in side.columns]
-        pairs += _called_otherwise(frame, side, file)
+        pairs += _called_otherwise(frame, side, file) or _same_names(frame, side)
     for name, other in pairs:
         more = [column for column in side.columns if column not in (*frame.columns, other)]
         keys, own = frame[name], side[other]
@@ -106,6 +106,20 @@ def _called_otherwise(frame: pd.DataFrame, side: pd.DataFrame, file: Path) -> li
         (name, "id")
         for name, own in parts.items()
         if own[1:] and own[-1] == "id" and set(own[:-1]) <= named
+    ]
+
+
+def _same_names(frame: pd.DataFrame, side: pd.DataFrame) -> list[tuple[str, str]]:
+    """The columns that name the same rows in both under other names; numbers alone do not tell."""
+    return [
+        (str(name), str(other))
+        for name in frame.columns
+        for other in side.columns
+        if name != other
+        and len(frame) == len(side)
+        and not frame[name].iloc[:1].str.isdecimal().any()
+        and frame[name].is_unique
+        and set(frame[name]) == set(side[other])
     ]
 
 

@@ -16,7 +16,7 @@ from pipeline.problems.problem import Clues
 from pipeline.problems.registry import TYPES, problem_of
 from pipeline.problems.text import TEXT
 from pipeline.setup.detection.choices import Choices, Overrides, ask_alike
-from pipeline.setup.detection.heads import MOST, JointTargets, by_value
+from pipeline.setup.detection.heads import MOST, JointTargets, by_value, refuse_votes
 from pipeline.setup.detection.names import GRADES, KINDS, words
 from pipeline.setup.detection.profile import DECIMAL, Profile, told_doubt
 from pipeline.setup.detection.target import Answers, class_of_column
@@ -28,12 +28,12 @@ FEW_CODES = 20
 """More than this that hardly come twice are no class codes, either."""
 NEGATIVE = (
     *("0", "-1", "false", "no", "n", "negative", "neg", "ham", "f"),
-    *("legitimate", "legit", "real", "human", "normal", "different"),
+    *("legitimate", "legit", "real", "human", "normal", "different", "x", "负面", "否"),
     *("부정", "거짓", "아니오", "아니요", "없음", "정상", "반대", "비추천", "불일치", "불합격"),
 )
 POSITIVE = (
     *("1", "1", "true", "yes", "y", "positive", "pos", "spam", "t"),
-    *("phishing", "fraud", "fake", "ai", "abnormal", "same"),
+    *("phishing", "fraud", "fake", "ai", "abnormal", "same", "o", "正面", "是"),
     *("긍정", "참", "예", "네", "있음", "스팸", "찬성", "추천", "일치", "합격"),
 )
 """Of two classes the usual names, each across from its partner."""
@@ -66,6 +66,7 @@ def find_problem(
         choices.because("task.problem", "Columns from 0 to 1 that sum to 1 in every row: shares.")
         return "soft-labels"
     if len(targets) > 1:
+        refuse_votes(targets, answers.values)
         return _of_several(targets, choices)
     target = targets[0]
     shown = answers.shown

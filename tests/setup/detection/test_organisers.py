@@ -85,7 +85,10 @@ def test_a_file_of_answers_for_the_ids_of_test_is_the_sample(tmp_path):
             "its column 'split' says which are which. Part it into two files",
         ),
         ({"train": TRAIN, "valid": TRAIN}, "predict the rows of valid.csv: --test valid.csv"),
-        ({"train__text": "a\nb\n", "train__labels": "0\n1\n"}, "call it train_labels.txt"),
+        (
+            {"train__text": "a\nb\n", "train__labels": "0\n1\n"},
+            "train_labels.txt, and those beside it",
+        ),
     ],
 )
 def test_what_lies_there_in_place_of_train_and_test_is_said(files, said, tmp_path):
@@ -266,3 +269,50 @@ def test_a_file_says_which_code_is_which_class(name, content, tmp_path):
     assert seen(tmp_path).task.class_codes == []
     hand_out(tmp_path, **{name: content})
     assert seen(tmp_path).task.class_codes == TOPICS
+
+
+def test_a_mark_for_no_label_is_asked_about(tmp_path):
+    hand_out(tmp_path, train=labelled(["a", "b", "N/A"]), test=TEST, sample_submission=shown("a"))
+    assert "--unlabelled=N/A, or --class-codes as-is" in asked(tmp_path)
+    assert seen(tmp_path, unlabelled="N/A").task.classes == ["a", "b"]
+
+
+def test_a_word_where_the_answer_will_be_is_no_class(tmp_path):
+    hand_out(
+        tmp_path, train=labelled(["ham", "spam"]), test=TEST, sample_submission=shown("answer")
+    )
+    assert seen(tmp_path).task.metric == "f1"
+
+
+def test_codes_that_a_table_names_are_those_of_classes(tmp_path):
+    names = {"code": [11, 25, 47], "name": TOPICS}
+    train = {"id": IDS, "text": texts(IDS), "code": [[11, 25, 47][row % 3] for row in IDS]}
+    sample = shown(11, name="code")
+    hand_out(tmp_path, train=train, test=TEST, codes=names, sample_submission=sample)
+    assert seen(tmp_path).task.problem == "multiclass"
+
+
+def test_guesses_may_be_parted_by_commas(tmp_path):
+    top = {"id": ASKED, "label": ['"vote,song"'] * len(ASKED)}
+    hand_out(tmp_path, train=labelled(TOPICS), test=TEST, sample_submission=top)
+    assert seen(tmp_path).task.metric == "map(2)"
+    cells = ['"vote,song"', "vote", "song", '"song,market"', "market", '"vote,market"', "vote"]
+    hand_out(tmp_path, train=labelled(cells))
+    assert seen(tmp_path).task.problem == "multilabel"
+
+
+def test_counts_in_train_against_shares_in_the_sample_are_refused_with_the_way(tmp_path):
+    names = ["votes_a", "votes_b", "votes_c"]
+    votes = {name: [(row * place) % 5 for row in IDS] for place, name in enumerate(names, 1)}
+    shares = {name: [0.3333] * len(ASKED) for name in names}
+    hand_out(tmp_path, train={"id": IDS, "text": texts(IDS), **votes}, test=TEST)
+    hand_out(tmp_path, sample_submission={"id": ASKED, **shares})
+    assert "Divide each row of the training file by its sum" in asked(tmp_path)
+
+
+def test_labels_in_a_file_of_their_own_may_call_the_id_otherwise(tmp_path):
+    names = [f"x{row}" for row in IDS]
+    labels = {"doc_id": names[::-1], "label": list("abc") * 20}
+    hand_out(tmp_path, train={"id": names, "text": texts(IDS)}, train_labels=labels, test=TEST)
+    (join,) = seen(tmp_path).data.joins
+    assert (join.key, join.file_key, join.columns) == ("id", "doc_id", ["label"])
