@@ -170,11 +170,13 @@ def test_lists_of_another_length_than_the_classes_are_refused(tmp_path, capsys):
     assert "lists 2 probabilities in column 'topic', task.classes has 3" in message
 
 
-def test_a_column_such_as_usage_is_kept_and_tells_nothing_of_the_metric(tmp_path):
+def test_a_column_such_as_usage_is_kept_and_tells_nothing_of_the_metric(tmp_path, capsys):
     folder = tmp_path / "data"
     train, test, sample = competition(folder)
     sample.insert(1, "Usage", ["Public", "Private"] * 6)
     save(folder, train=train, test=test, sample_submission=sample)
+    assert run(init.main, [str(folder), "--root", str(tmp_path / "first")]) == 0
+    assert "['Usage'] are no target of train: kept as" in capsys.readouterr().out
     lines = submission(tmp_path, folder)
     assert "metric: macro-f1" in (tmp_path / "configs" / "topics.yaml").read_text()
     assert lines[1:3] == [["00900", "Public", "money"], ["00901", "Private", "art"]]

@@ -100,6 +100,26 @@ def test_multiclass_labels_are_the_likeliest_classes_by_name():
     assert found == {"topic": ["world", "art", "sport"]}
 
 
+@pytest.mark.parametrize("between", [" ", ",", ", ", "|"])
+def test_guesses_are_parted_as_in_the_sample(between):
+    sample = sample_of(["topic"], [between.join(["art", "world"])])
+    found = texts_of("multiclass", "accuracy", sample, [[0.2, 0.1, 0.3, 0.4]])
+    assert found == {"topic": [between.join(["world", "sport"])]}
+
+
+@pytest.mark.parametrize(
+    ("classes", "shown", "written"),
+    [
+        (["False", "True"], "false", ["true", "false"]),
+        (["ham", "spam"], "HAM", ["SPAM", "HAM"]),
+        (["ham", "spam"], "answer", ["spam", "ham"]),
+    ],
+)
+def test_two_words_are_written_in_the_case_of_the_sample(classes, shown, written):
+    found = texts_of("binary", "f1", sample_of(["x"], [shown]), [[0.75], [0.25]], classes=classes)
+    assert found == {"x": written}
+
+
 def test_multiclass_columns_are_matched_by_class_name():
     sample = sample_of(["p_World", "p_Art", "p_Sport", "p_Business"], ["0", "0", "0", "1"])
     found = texts_of("multiclass", "log-loss", sample, [[0.125, 0.25, 0.5, 0.0625]])
