@@ -58,9 +58,10 @@ def decision_sentences(outcome: Outcome) -> Iterator[str]:
         yield f"         without one fold at a time it is: {', '.join(decided.nested)}"
         yield f"         {_told_of(decided, _word(outcome))}"
     if decided.form is not None and decided.chosen == NOTHING:
+        numbers = outcome.metric.needs == "value"
+        why = f"{outcome.metric.name} takes numbers, the file takes classes: " if numbers else ""
         yield (
-            f"  note   {outcome.metric.name} takes numbers, the file takes classes: "
-            f"{decided.form.says([])}; that changes the {_word(outcome)} score by "
+            f"  note   {why}{decided.form.says([])}; that changes the {_word(outcome)} score by "
             f"{decided.effect.difference:+.5f} (above 0 is better)"
         )
 
@@ -85,7 +86,7 @@ def _chosen(outcome: Outcome) -> str:
         fitted = decided.decision.says(outcome.competition.outputs)
         what = "the choice included" if decided.with_choice else "as in the file"
         if decided.form is not None:
-            what = "classes instead of numbers included"
+            what = "what the file's form asks for included"
         return (
             f"{decided.chosen}: {fitted}. {_word(outcome).capitalize()} effect, {what}, "
             f"{effect.difference:+.5f} ({effect.low:+.5f} to {effect.high:+.5f})"
@@ -293,7 +294,7 @@ def _with(outcome: Outcome) -> str:
     if outcome.honest == before or (decided.decision is None and decided.form is None):
         return ""
     if decided.form is not None:
-        return f", as the classes of the file; {score_text(before)} as numbers"
+        return f", as the file's form has it; {score_text(before)} before"
     return f", with the {decided.chosen} applied; {score_text(before)} without"
 
 

@@ -5,6 +5,7 @@
 | regression | of ordered labels | any | cut points |
 | regression | any other | value | clip, rounding |
 | binary, multilabel | of labels, or with `label_sums` | label | threshold |
+| multilabel, no row without | the same | columns | one at least: threshold, then the nearest |
 | multiclass | of labels, or with `label_sums` | label | offsets |
 | heads | of labels | label | offsets of each target |
 | multiclass | of ordered labels | label | offsets, cut points |
@@ -23,9 +24,17 @@ import numpy as np
 
 from pipeline.base.config import TaskConfig
 from pipeline.ensemble.decisions.cut_points import cuts_within, fit_class_cuts
-from pipeline.ensemble.decisions.decision import Candidate, Case, Hurdle, Offer, Rule
+from pipeline.ensemble.decisions.decision import (
+    Candidate,
+    Case,
+    Decision,
+    Hurdle,
+    Offer,
+    Rule,
+)
 from pipeline.ensemble.decisions.probabilities import (
     MOST_JOINED,
+    at_least_one,
     joined_classes,
     offsets_for,
     offsets_of_each,
@@ -38,17 +47,32 @@ from pipeline.problems.form import Kind
 
 
 def forced(
-    task: TaskConfig, metric: Metric, kind: Kind, seen_range: tuple[float, float]
-) -> Labels | None:
-    """What the form of the file does before any choice; None where the metric reads classes."""
+    task: TaskConfig,
+    metric: Metric,
+    kind: Kind,
+    seen_range: tuple[float, float],
+    truth: np.ndarray | None = None,
+    joined: bool = False,
+) -> Decision | None:
+    """What the form of the file does before any choice; None where the metric reads classes.
+
+    A cell for all labels of a row is left empty by none of train where *truth* (n, k) has one in
+    each row: no file of ours does either.
+    """
+    if joined and truth is not None:
+        case = Case(task=task, metric=metric, kind=kind, truth=truth, joined=joined)
+        if case.never_none:
+            return at_least_one(truth.shape[1])
     if kind == "value" or metric.needs == "label":
         return None
     return Labels(task.problem_type.name, task.label_range or seen_range)
 
 
-def candidates(task: TaskConfig, metric: Metric, kind: Kind, truth: np.ndarray) -> list[Candidate]:
+def candidates(
+    task: TaskConfig, metric: Metric, kind: Kind, truth: np.ndarray, joined: bool = False
+) -> list[Candidate]:
     """The decisions that compete, from simple to flexible."""
-    case = Case(task=task, metric=metric, kind=kind, truth=truth)
+    case = Case(task=task, metric=metric, kind=kind, truth=truth, joined=joined)
     offered = [offer(case) for offer in DECISIONS]
     return [candidate for candidate in offered if candidate is not None]
 
@@ -89,7 +113,15 @@ def threshold(case: Case) -> Candidate | None:
     """Two classes, or each label of several, by a cut of the probability."""
     if not _writes_classes(case) or case.task.problem_type.target_kind != "flags":
         return None
-    return Candidate(name="threshold", rule=thresholds_for(case.metric))
+    least = case.joined and case.never_none
+    return Candidate(name="threshold", rule=thresholds_for(case.metric, least))
+
+
+def one_at_least(case: Case) -> Candidate | None:
+    """Several labels in columns of their own: thresholds, and one of them in each row."""
+    if case.joined or not (_writes_classes(case) and case.never_none):
+        return None
+    return Candidate(name="one at least", rule=thresholds_for(case.metric, least=True))
 
 
 def offsets(case: Case) -> Candidate | None:
@@ -142,7 +174,7 @@ def _own(case: Case, name: str, rule: Callable[[Metric], Rule]) -> Candidate | N
 
 
 DECISIONS: tuple[Offer, ...] = (
-    *(clip, rounding, threshold, offsets, cut_points),
+    *(clip, rounding, threshold, one_at_least, offsets, cut_points),
     *(share_of_outside, limits_of_entities, limits_of_answers),
 )
 """From simple to flexible: one takes over from those before where it clears its hurdle."""

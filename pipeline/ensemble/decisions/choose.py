@@ -19,7 +19,6 @@ from scipy.special import stdtrit
 from pipeline.base import Competition
 from pipeline.ensemble.decisions.candidates import candidates, forced
 from pipeline.ensemble.decisions.decision import Candidate, Decision, Hurdle, Labelled
-from pipeline.ensemble.decisions.rounding import Labels
 from pipeline.ensemble.evidence import Evidence, FoldSet
 from pipeline.ensemble.honest import AUTO, NESTED_RESAMPLES, UPPER, Difference, Gain, Nest
 from pipeline.metrics import Draws, Metric, MetricError, resampled_gains
@@ -122,7 +121,7 @@ class Line:
 class Decided:
     """What is done to predictions before they are written, and the score that holds with it."""
 
-    form: Labels | None
+    form: Decision | None
     """What the file's form does first."""
     chosen: str
     decision: Decision | None
@@ -164,7 +163,7 @@ def decide(
     evidence: Evidence,
     honest: Honest,
     candidates: Sequence[Candidate],
-    form: Labels | None,
+    form: Decision | None,
     seed: int,
     names: list[str],
     of_method: Honest | None = None,
@@ -186,7 +185,7 @@ class _Chooser:
     evidence: Evidence
     honest: Honest
     candidates: list[Candidate]
-    form: Labels | None
+    form: Decision | None
     seed: int
 
     def whole(self, names: list[str], of_method: Honest | None) -> Decided:
@@ -338,8 +337,8 @@ def decide_on(
     return decide(
         evidence.judged_by(metric),
         honest,
-        candidates(task, metric, form.kind, evidence.truth),
-        forced(task, metric, form.kind, seen_range),
+        candidates(task, metric, form.kind, evidence.truth, bool(form.join)),
+        forced(task, metric, form.kind, seen_range, evidence.truth, bool(form.join)),
         competition.folds.seed,
         competition.outputs,
         of_method=(lambda folds: by(method, folds)) if wavers and method else None,

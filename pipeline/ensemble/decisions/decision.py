@@ -66,6 +66,14 @@ class Case:
     """What stands in the file: numbers and probabilities (value), or classes (label)."""
     truth: np.ndarray
     """(n, k) the labels, (n, 1) class numbers for multiclass."""
+    joined: bool = False
+    """Whether the labels of a row are written into one cell."""
+
+    @property
+    def never_none(self) -> bool:
+        """Whether each row has one of several labels at least."""
+        several = self.task.problem_type.in_a_cell == "several"
+        return several and bool(self.truth.any(axis=1).all())
 
 
 Offer = Callable[[Case], Candidate | None]

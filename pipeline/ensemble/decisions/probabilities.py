@@ -34,22 +34,36 @@ class Thresholds:
 
     levels: np.ndarray
     """(k,) positive from here on."""
+    least: bool = False
+    """Whether a row has a label at least: where none passes, the one that is nearest to it."""
 
     def apply(self, predicted: np.ndarray) -> np.ndarray:
         """(m, k) of 0 and 1."""
-        return (predicted >= self.levels).astype(float)
+        found = predicted >= self.levels
+        if self.least and len(found):
+            nearest = (predicted - self.levels).argmax(axis=1)
+            found[np.arange(len(found)), nearest] = True  # where one passes, the nearest does
+        return found.astype(float)
 
     def says(self, names: list[str]) -> str:
         """The thresholds."""
-        return f"positive from {listed(names, self.levels, '.3f')} on"
+        usual = self.least and bool((self.levels == THRESHOLD).all())
+        told = f"{THRESHOLD}" if usual else listed(names, self.levels, ".3f")
+        more = "; a label at least in each row, as in train" if self.least else ""
+        return f"positive from {told} on{more}"
 
     def as_dict(self) -> dict[str, Any]:
         """The thresholds."""
-        return {"levels": self.levels.tolist()}
+        return {"levels": self.levels.tolist()} | ({"least": True} if self.least else {})
 
 
-def thresholds_for(metric: Metric) -> Rule:
-    """The rule that fits thresholds to *metric*.
+def at_least_one(k: int) -> Thresholds:
+    """The usual threshold of *k* labels, of which each row has one at least."""
+    return Thresholds(np.full(k, THRESHOLD), least=True)
+
+
+def thresholds_for(metric: Metric, least: bool = False) -> Rule:
+    """The rule that fits thresholds to *metric*; with *least* a row has one label at least.
 
     Where each label is scored alone, one look at each is enough. Otherwise labels are gone round,
     each set to its best threshold with the others as they are, until none moves: a local optimum.
@@ -65,7 +79,7 @@ def thresholds_for(metric: Metric) -> Rule:
                 levels[column] = _level(metric, rows, levels, column)
             if (levels == before).all():
                 break
-        return Thresholds(levels)
+        return Thresholds(levels, least)
 
     return fit
 

@@ -132,10 +132,11 @@ def find_numbers(
     *test*, and of the *sample*; the columns have them with a point from here on.
 
     A column is written alike in all tables that have it, where all its cells allow that. Ids and
-    texts *stay*, and labels of which a flag says that they are no numbers.
+    texts *stay*, and labels of which a flag says that they are no numbers. Where test has every
+    column, any may hold labels.
     """
-    labels = {str(name) for frame in tables.values() for name in frame.columns} - set(test.columns)
-    labels |= {*overrides.targets}  # test may have them too
+    known = {str(name) for frame in tables.values() for name in frame.columns}
+    labels = {*(known - set(test.columns) or known), *overrides.targets}
     if overrides.problem and not _of_numbers(overrides.problem):
         stay = {*stay, *labels}
     found: dict[Path, dict[str, NumberForm]] = {}

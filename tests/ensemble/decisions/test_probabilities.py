@@ -3,10 +3,11 @@ import pytest
 
 from pipeline.base.config import TaskConfig
 from pipeline.ensemble.decisions import probabilities
-from pipeline.ensemble.decisions.candidates import candidates
+from pipeline.ensemble.decisions.candidates import candidates, forced
 from pipeline.ensemble.decisions.decision import Labelled
 from pipeline.ensemble.decisions.probabilities import (
     Offsets,
+    Thresholds,
     best_level,
     best_offset,
     joined_classes,
@@ -278,3 +279,52 @@ def test_several_targets_have_offsets_where_classes_are_written(metric, kind, na
     monkeypatch.setattr("pipeline.ensemble.decisions.candidates.MOST_JOINED", 7)
     few = [] if metric == "joint-macro-f1" else names
     assert [each.name for each in candidates(task, of_two(metric), kind, truth)] == few
+
+
+def test_where_no_label_passes_the_nearest_one_is_given():
+    predicted = np.array([[0.1, 0.4, 0.3], [0.9, 0.8, 0.1], [0.05, 0.02, 0.29]])
+    levels = np.array([0.5, 0.6, 0.3])
+    plain, least = Thresholds(levels), Thresholds(levels, least=True)
+    assert plain.apply(predicted).tolist() == [[0, 0, 1], [1, 1, 0], [0, 0, 0]]
+    assert least.apply(predicted).tolist() == [[0, 0, 1], [1, 1, 0], [0, 0, 1]]
+    assert least.apply(predicted[:0]).shape == (0, 3)
+    assert plain.as_dict() == {"levels": levels.tolist()}
+    assert least.as_dict()["least"] is True
+
+
+@pytest.mark.parametrize("metric", ["f1", "auc"])
+@pytest.mark.parametrize("joined", [False, True])
+@pytest.mark.parametrize("empty", [False, True])
+def test_a_row_without_a_label_is_written_only_where_train_has_one(metric, joined, empty):
+    """In a cell for all labels of a row none is left empty; of columns the score decides."""
+    task = TaskConfig(problem="multilabel", metric=metric, classes=["a", "b", "c"], separator=",")
+    truth = np.eye(3)[np.arange(60) % 3]
+    truth[0] = 0 if empty else truth[0]
+    score, seen = get_metric(metric, task), (0.0, 1.0)
+    first = forced(task, score, "label", seen, truth, joined)
+    offered = {each.name: each for each in candidates(task, score, "label", truth, joined)}
+    low = np.array([[0.2, 0.3, 0.2]])
+    rows = Labelled(truth, 0.8 * truth + 0.1, np.arange(60))
+    if joined and not empty:
+        assert first.apply(low).tolist() == [[0, 1, 0]]
+        assert "a label at least in each row, as in train" in first.says([])
+        assert offered["threshold"].rule(rows).apply(low - 0.1).sum() == 1
+    else:
+        assert (first is None) == (metric == "f1")
+        assert offered["threshold"].rule(rows).apply(low - 0.2).sum() == 0
+    assert ("one at least" in offered) == (not joined and not empty)
+
+
+def test_one_at_least_is_chosen_where_it_scores_more():
+    """Labels that exclude each other, and a model that is careful about all of them."""
+    random = np.random.default_rng(0)
+    truth = np.eye(3)[random.integers(3, size=600)]
+    careful = 0.25 + 0.2 * truth + 0.08 * random.normal(size=truth.shape)
+    task = TaskConfig(problem="multilabel", metric="accuracy", classes=["a", "b", "c"])
+    rows = Labelled(truth, careful, np.arange(600))
+    metric = get_metric("accuracy", task)
+    offered = {each.name: each for each in candidates(task, metric, "label", truth)}
+    scores = {
+        name: metric.score(truth, each.rule(rows).apply(careful)) for name, each in offered.items()
+    }
+    assert scores["one at least"] > scores["threshold"] + 0.02
