@@ -370,7 +370,8 @@ def _task(
     one = answers.values[answers.columns[0]] if len(answers.columns) == 1 else []
     plain = whole or shares
     heads = None if plain else find_heads(labelled[0], targets, one, overrides, choices)
-    by = by or name_column(labelled[0], profiles_of(labelled[0]), targets[0].name)
+    if not by and targets[0].numeric:
+        by = name_column(labelled[0], profiles_of(labelled[0]), targets[0].name)
     problem = find_problem(targets, answers, overrides, choices, whole, shares, heads, by)
     each = problem is not None and problem_of(problem).in_a_cell == "one of each"
     if problem is None or (each and heads is None):
