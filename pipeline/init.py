@@ -123,7 +123,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from pipeline.setup.detection.tags import by_documents, of_units
     from pipeline.setup.fold_recipe import propose
     from pipeline.setup.inspection.inspect import look
-    from pipeline.submissions.submission_file import try_submission
+    from pipeline.submissions.submission_file import conversion, try_submission
 
     wishes, told = _wishes(args, name), list[str]()
     if args.benchmark:
@@ -143,6 +143,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         detected = detected.with_rare_rows()
         tables = load(detected.competition, root)
     form = try_submission(detected.competition, tables, metric)
+    told += conversion(detected.competition.data.sample_submission, tables.sample.id_column)
     asked, rows = by_documents(detected.competition, tables)
     if asked is not detected.competition:
         metric = metric_of(asked, root)

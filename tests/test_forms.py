@@ -1,7 +1,12 @@
 """Forms of labels and of submissions, the whole way; what cannot be written is refused first."""
 
 import json
+import re
+import shlex
 import shutil
+import subprocess
+import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -393,6 +398,35 @@ def test_rare_classes_of_long_names_beside_all_that_is_odd_take_no_more_than_a_s
         "Next:",
     ):
         assert answer in said, answer
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "json", "xlsx", "parquet"])
+def test_a_sample_that_is_no_csv_is_told_with_the_command_that_converts(tmp_path, capsys, ending):
+    folder = tmp_path / "data"
+    train, test, sample = competition(folder)
+    save(folder, train=train, test=test)
+    write = {
+        "jsonl": lambda path: sample.to_json(path, orient="records", lines=True),
+        "json": lambda path: sample.to_json(path, orient="records"),
+        "xlsx": lambda path: sample.to_excel(path, index=False),
+        "parquet": lambda path: sample.to_parquet(path, index=False),
+    }
+    write[ending](folder / f"sample_submission.{ending}")
+    assert run(init.main, [str(folder), "--root", str(tmp_path), "--name", "topics"]) == 0
+    said = capsys.readouterr().out
+    (command,) = re.findall(r"is no csv, but submissions are.*convert FILE\.csv: (python .*)", said)
+    sample.to_csv(tmp_path / "FILE.csv", index=False)
+    words = [sys.executable, *shlex.split(command)[1:]]
+    subprocess.run(words, check=True, cwd=tmp_path)
+    read = {"xlsx": partial(pd.read_excel, dtype=str), "parquet": pd.read_parquet}
+    if ending == "jsonl":
+        found = pd.read_json(tmp_path / "FILE.jsonl", lines=True, dtype=False)
+    elif ending == "json":
+        found = pd.read_json(tmp_path / "FILE.json", dtype=False)
+    else:
+        found = read[ending](tmp_path / f"FILE.{ending}")
+    assert found.astype(str).values.tolist() == sample.astype(str).values.tolist()
+    assert found.columns.tolist() == sample.columns.tolist()
 
 
 # Numbers that are written otherwise, labels in other forms, names that differ in their letters.

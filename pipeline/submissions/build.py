@@ -29,7 +29,7 @@ from pipeline.metrics import metric_of
 from pipeline.oof import doubts_of, origin_of
 from pipeline.oof.members import Members, read_members
 from pipeline.oof.runs import remarks_of, seen_by_audit, standing
-from pipeline.submissions.submission_file import build, check, digests, versions
+from pipeline.submissions.submission_file import build, check, conversion, digests, versions
 
 # From finished runs to the bytes of a submission: one path for writing a file and for making it
 # again.
@@ -154,7 +154,11 @@ def make(
         test=tables.test,
         holdout=holdout,
         slice_by=asked.slice_by,
-        notes=[*tables.notes, *notes],
+        notes=[
+            *tables.notes,
+            *conversion(competition.data.sample_submission, tables.sample.id_column),
+            *notes,
+        ],
     )
     given = Rows(outcome.members.test, outcome.facts)
     content = fill(fitted_of(outcome), task, tables.test.ids.tolist(), tables.sample, given)

@@ -20,6 +20,7 @@ import json
 import math
 import platform
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -162,6 +163,26 @@ def suffix_of(sample: str) -> str:
     """
     known = [each for each in map(str.lower, Path(sample).suffixes) if each in SUFFIXES]
     return known[-1] if known else SUFFIXES[0]
+
+
+CONVERTED = {
+    ".jsonl": "to_json('FILE.jsonl', orient='records', lines=True, force_ascii=False)",
+    ".json": "to_json('FILE.json', orient='records', force_ascii=False)",
+    ".xlsx": "to_excel('FILE.xlsx', index=False)",
+    ".parquet": "to_parquet('FILE.parquet', index=False)",
+}
+"""How the name of a sample ends that has no lines of fields -> what turns a table into such."""
+
+
+def conversion(sample: str, id_column: str) -> list[str]:
+    """A note where the file *sample* is no csv: what is written, and the command that converts."""
+    if (how := CONVERTED.get(Path(sample).suffix.lower())) is None:
+        return []
+    code = f"import pandas as pd; pd.read_csv('FILE.csv', dtype={{{id_column!r}: str}}).{how}"
+    return [
+        f"{sample} is no csv, but submissions are, with its columns: where the organiser takes "
+        f"that form alone, convert FILE.csv: python -c {shlex.quote(code)}"
+    ]
 
 
 def beside(record: Path) -> Path:
