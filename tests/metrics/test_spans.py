@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.base.config import TaskConfig
 from pipeline.metrics.metric import get_metric
-from pipeline.metrics.spans import ANSWERS
+from pipeline.metrics.spans import ANSWERS, jaccard
 from pipeline.problems.span import targets_of
 
 WORDS = [
@@ -162,6 +162,10 @@ def test_sums_over_rows_give_the_score_of_any_draw_of_texts(name):
     rows = np.concatenate([np.flatnonzero(number == each) for each in drawn])
     wanted = formula.score(truth[rows].copy(), labels[rows])
     assert float(sums.finish(terms[rows].sum(axis=0)[None])[0]) == pytest.approx(wanted)
+
+
+def test_no_words_on_either_side_are_alike():
+    assert (jaccard("", " "), jaccard("", "one"), jaccard("two one", "one")) == (1.0, 0.0, 0.5)
 
 
 def test_raw_predictions_are_decoded_before_they_are_scored():
