@@ -179,10 +179,11 @@ def test_an_inventory_that_is_not_read_is_refused(classes, says):
         task(classes)
 
 
-def test_own_functions_and_means_are_refused_early():
-    for metric in ("mine:score", "mean(entity-f1, accuracy)"):
-        with pytest.raises(UsageError, match="tags yet"):
-            get_metric(metric, task())
+def test_a_mean_is_refused_early_and_a_function_that_is_not_there():
+    with pytest.raises(UsageError, match="tags yet"):
+        get_metric("mean(entity-f1, accuracy)", task())
+    with pytest.raises(UsageError, match="'mine:score' cannot be imported"):
+        get_metric("mine:score", task())
 
 
 def test_what_folds_look_at_changes_with_every_tag():
