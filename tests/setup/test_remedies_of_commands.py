@@ -445,7 +445,10 @@ NOT_FOLLOWED = {
         "--no-joins leaves them out.",
         "text files, which can be a table (--test)",
     ],
-    "not followed yet": ["name a metric that takes them (init: --metric auc)"],
+    "not followed yet": [
+        "predict the rows of",
+        "name a metric that takes them (init: --metric auc)",
+    ],
     "the name of a choice, which stands in a sentence that is followed": [
         "--target COLUMN (repeatable)",
         "--classes HEAD=CLASS …",
@@ -455,7 +458,6 @@ NOT_FOLLOWED = {
     ],
     "followed in tests of its own room, beside what it takes: a machine, a network, a model": [
         "ids that stand in several of",
-        "Where there is none, predict the rows of",
         "is there already with other content; name another with --out",
         "no Ray cluster at",
         "a fold is to get {}, and no node",
