@@ -156,12 +156,20 @@ def test_targets_of_other_names_than_the_samples_columns_are_called_alike(tmp_pa
     accepted(tmp_path, folder, "")
 
 
-def test_one_file_with_all_rows_is_parted(tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("column", "told"),
+    [
+        ("split", "Part it into two files, train.csv and test.csv, by that column"),
+        ("half", "part it into two files, train.csv and test.csv"),
+    ],
+)
+def test_one_file_with_all_rows_is_parted(tmp_path, capsys, column, told):
     folder = tmp_path / "data"
     train, test, sample = competition(folder)
-    save(folder, all=pd.concat([train.assign(split="train"), test.assign(split="test")]))
-    message = refusal(tmp_path, folder, capsys)
-    assert "part it into two files, train.csv and test.csv" in message
+    names = ("train", "test") if column == "split" else ("one", "two")
+    parts = zip((train, test), names, strict=True)
+    save(folder, all=pd.concat([each.assign(**{column: name}) for each, name in parts]))
+    assert told in refusal(tmp_path, folder, capsys)
     as_they_are(folder, (train, test, sample))
     accepted(tmp_path, folder, "")
 
