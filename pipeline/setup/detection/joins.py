@@ -110,8 +110,9 @@ def _called_otherwise(frame: pd.DataFrame, side: pd.DataFrame, file: Path) -> li
 
 
 def _same_names(frame: pd.DataFrame, side: pd.DataFrame) -> list[tuple[str, str]]:
-    """The columns that name the same rows in both under other names; numbers alone do not tell."""
-    return [
+    """The column that names the same rows in both under another name; numbers alone do not tell,
+    and two columns that do, such as both sides of a pair, name something else than rows."""
+    found = [
         (str(name), str(other))
         for name in frame.columns
         for other in side.columns
@@ -121,6 +122,7 @@ def _same_names(frame: pd.DataFrame, side: pd.DataFrame) -> list[tuple[str, str]
         and frame[name].is_unique
         and set(frame[name]) == set(side[other])
     ]
+    return found if len(found) == 1 else []
 
 
 @dataclass(frozen=True)
