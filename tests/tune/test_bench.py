@@ -98,7 +98,7 @@ def test_a_fold_gets_the_options_of_the_search_and_its_own():
         args=SimpleNamespace(seed=[7], no_weights=True),
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "get_metric", lambda *_: None)
+        patch.setattr(module, "metric_of", lambda *_: None)
         bench = module.Bench(args, given, SimpleNamespace(is_terminal=False), False)  # type: ignore[arg-type]
     task = FoldOf(LinearRecipe(name="m-1"), "m", ("a=1", "b=[1, 2]"), 3, "runs/tune/x")
     assert bench.arguments(task) == [
