@@ -168,7 +168,7 @@ class TaskConfig:
         if wrong := kind.classes_problem(self.classes):
             problems.append(wrong)
         if len(set(self.classes)) != len(self.classes):
-            problems.append("task.classes names a class twice")
+            problems.append("task.classes names a class twice; name each class once")
         if self.label_range and not self.label_range[0] < self.label_range[1]:
             problems.append(
                 f"task.label_range is {list(self.label_range)}; the first must be the smaller"
@@ -225,7 +225,7 @@ class FoldsConfig:
         if not 0 <= self.whole <= 1:
             problems.append(f"folds.whole is {self.whole}; it must be from 0 to 1")
         if self.file and self.repeats != 1:
-            problems.append("folds.file holds one assignment, but folds.repeats is not 1")
+            problems.append("folds.file holds one assignment; set folds.repeats to 1")
         raise_if(problems, UsageError)
 
 
@@ -304,7 +304,7 @@ class Competition:
         if wrong := kind.columns_problem(self.columns.targets, self.task):
             problems.append(wrong)
         if self.columns.question is not None and not kind.spans:
-            problems.append("columns.question is for a span problem")
+            problems.append("leave columns.question out: it is for a span problem")
         raise_if(problems, UsageError, f"the config of {self.name!r} does not fit together")
 
     @property

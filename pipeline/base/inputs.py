@@ -173,7 +173,10 @@ class FileConfig:
 
     def __post_init__(self) -> None:
         if len(set(self.names)) != len(self.names):
-            raise UsageError(f"data.files: the names for {self.file!r} have a name twice")
+            raise UsageError(
+                f"data.files: the names for {self.file!r} have a name twice; give each column one "
+                "of its own"
+            )
         for column, example in self.numbers.items():
             NumberForm.of(example, f"data.files: numbers of {column!r} in {self.file!r}")
 

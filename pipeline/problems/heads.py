@@ -101,9 +101,12 @@ class Heads(Problem):
             return f"task.classes has the classes of {scattered[0]!r} in several places; {way}"
         found = heads_of(classes)
         if small := [head for head, own in found.items() if len(own) < FEWEST]:
-            return f"task.classes names one class of {small[0]!r}; a head has {FEWEST} or more"
+            return f"task.classes names one class of {small[0]!r}; name the others too"
         if len(found) < FEWEST:
-            return f"task.classes has the head {heads[0]!r} alone; one head is a multiclass problem"
+            return (
+                f"task.classes has the head {heads[0]!r} alone: one head is a multiclass problem. "
+                "So set task.problem to multiclass, or name the other heads"
+            )
         return None
 
     def columns_problem(self, targets: Sequence[str], task: Task) -> str | None:

@@ -240,7 +240,8 @@ class SoftLabels(SumsToOne):
         if not classes:
             return None
         return (
-            f"task.classes has {len(classes)} entries; soft-labels have a target column per class"
+            f"task.classes has {len(classes)} entries; leave them out: soft-labels have a column "
+            "of columns.targets per class"
         )
 
     def reader(self, task: Task) -> Reader:

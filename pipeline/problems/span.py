@@ -212,7 +212,7 @@ class Span(Problem):
         """There are none."""
         if not classes:
             return None
-        return f"task.classes has {len(classes)} entries; a span problem has no classes"
+        return f"task.classes has {len(classes)} entries; leave them out of a span problem"
 
     def columns_problem(self, targets: Sequence[str], task: Task) -> str | None:
         """The answer, and maybe where it begins."""

@@ -85,12 +85,15 @@ class Tags(SumsToOne, OneClass):
             )
         if any(prefixed) and not all(prefixed):
             bare = [name for name, has in zip(others, prefixed, strict=True) if not has]
-            return f"task.classes has tags with B- or I- and tags without: {', '.join(bare[:4])}"
+            return (
+                f"task.classes has tags with B- or I- and tags without: {', '.join(bare[:4])}; "
+                "write all of them with B- and I-, or none"
+            )
         alone = [name for name in others if name[:2] == "I-" and f"B-{name[2:]}" not in classes]
         if alone:
             return (
-                f"task.classes has {alone[0]} but no B-{alone[0][2:]}: tags are read as IOB2, "
-                "where every entity begins with B-"
+                f"task.classes has {alone[0]} but no B-{alone[0][2:]}: name that too, as tags are "
+                "read as IOB2, where every entity begins with B-"
             )
         return None
 

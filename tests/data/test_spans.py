@@ -97,7 +97,7 @@ def test_answers_that_stand_nowhere_are_left_out_or_refused():
 
 
 def test_a_question_is_for_spans_alone():
-    with pytest.raises(UsageError, match=r"columns\.question is for a span problem"):
+    with pytest.raises(UsageError, match=r"leave columns\.question out"):
         replace(COMPETITION, task=TaskConfig(problem="regression", metric="rmse"))
 
 

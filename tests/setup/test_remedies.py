@@ -286,7 +286,20 @@ def of_ai_hub(folder: Path) -> None:
         (folder / name).unlink()
 
 
+def dev_alone(folder: Path) -> None:
+    """Labelled rows for validation in place of test."""
+    rows = pd.read_csv(folder / TRAIN, dtype=str).tail(6)
+    save(folder, dev=rows.assign(id=[f"d{row}" for row in range(6)]))
+    without(TEST, SAMPLE)(folder)
+
+
 FILES += [
+    (
+        dev_alone,
+        "",
+        "Where there is none, predict the rows of dev.csv: --test dev.csv, and --target COLUMN",
+        "--test dev.csv --target topic",
+    ),
     (line_by_line, "", "write them side by side into train.csv", beside_each_other),
     (in_parts, "", "Where they are one table, put them all into a folder test", into_folder),
     (

@@ -1,16 +1,13 @@
-"""As in `test_remedies`, of what the commands after init say; and whether any sentence is left out.
+"""As in `test_remedies`, of what the commands after init say.
 
 A case is a command with what is wrong, the words of the remedy, and the same with the remedy in its
-place. The last test reads the sources: a sentence that names a flag to say is followed by a test of
-these files, or stands in a list with the reason why it is not.
+place.
 """
 
-import ast
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator
-from itertools import chain
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -63,13 +60,18 @@ CV = [
     (f"{DRY} --task.metric auk", "did you mean 'auc'?", f"{DRY} --task.metric auc"),
     ("--model linaer --dry-run", "linear", DRY),
     (
+        f"{DRY} --set 'pseudo={{rows: \"\"}}'",
+        "pseudo.rows is empty; expected test, or a file",
+        f"{DRY} --set 'pseudo={{rows: test}}'",
+    ),
+    (
         f"{DRY} --submissions.per_day 0",
         "submissions.per_day is 0; it must be at least 1",
         f"{DRY} --submissions.per_day 1",
     ),
     (
         f"{DRY} --submissions.until 31.3.2026",
-        "write it as 2026-03-31",
+        "; write it as 2026-03-31",
         f"{DRY} --submissions.until 2026-03-31",
     ),
     (
@@ -299,8 +301,14 @@ def test_a_name_that_is_taken_and_a_file_that_is_there(tmp_path, capsys, remedy)
     assert run(team.main, [*export, str(tmp_path / "folder.csv")]) == 2
     assert "is a folder; name a file in it" in told(capsys)
     assert run(team.main, [*export, str(tmp_path / "folder.csv" / "m0.csv")]) == 0
+    assert run(team.main, [*export, str(tmp_path / "m0.txt")]) == 2
+    assert "m0.txt must end in .csv" in told(capsys)
     assert run(team.main, [*export, str(out)]) == 2
     assert "--replace overwrites it" in told(capsys)
+    asked = ["challenge", "anna", *where, "--out"]
+    assert run(team.main, [*asked, str(out)]) == 2
+    assert "is there already with other content; name another with --out" in told(capsys)
+    assert run(team.main, [*asked, str(tmp_path / "questions.csv")]) == 0, told(capsys)
     assert run(team.main, [*export, str(out), "--replace"]) == 0, told(capsys)
 
 
@@ -406,141 +414,3 @@ def test_marks_that_are_no_place_in_the_text_are_mended_or_left_out(tmp_path, ca
     assert run(init.main, [*asked, "--force", *split(flags)]) == 0, told(capsys)
     save(folder, train=train)
     assert run(folds.main, asking(tmp_path)) == 0, told(capsys)
-
-
-# Which sentences name a flag to say, and which test follows them.
-
-
-PACKAGE = Path(init.__file__).resolve().parent
-ROOMS = ("base", "data", "setup", "folds", "problems", "metrics", "models", "training", "oof")
-ROOMS += ("ensemble", "team", "doctor")
-COMMANDS = ("init.py", "cv.py")
-FLAG = re.compile(r"(?:^|[ (`])--[a-z]")
-SHORTEST, LONGEST = 9, 24
-"""Characters that a test must quote of a sentence: all of it, or so many."""
-NOT_FOLLOWED = {
-    "a reason that a config or a page gives, not a remedy": [
-        "Relative paths start at --root",
-        "Further fields: repeats, bins",
-        "--encoding FILE=NAME says otherwise",
-        "Given by --names or --skip-broken",
-        "The columns of --text, put together",
-        "The texts that --template names",
-        "Every field is an option of the other commands too",
-        "(--task.submit changes that)",
-        "As one class of {} instead",
-        "so {}s are written, although the metric",
-        "with --benchmark: load it by datasets",
-        "the column of ids (of --test",
-        "of FILE and --test, such as cp949",
-        "Audit a team-mate's predictions on one page",
-        "A proof for a run in doubt",
-        "Write a run as one csv with a sidecar",
-        "python -m pipeline.team challenge {} --answer",
-        "is blended (--force) although",
-        "Given by --",
-        "see {} --help",
-        "--notify {}: {}",
-        "--method {}: {}",
-        "--no-joins leaves them out.",
-        "text files, which can be a table (--test)",
-    ],
-    "not followed yet": [
-        "predict the rows of",
-        "name a metric that takes them (init: --metric auc)",
-    ],
-    "the name of a choice, which stands in a sentence that is followed": [
-        "--target COLUMN (repeatable)",
-        "--classes HEAD=CLASS …",
-        "--classes O 0 1 …",
-        "--class-codes CLASS=CODE …",
-        "--template TEXT",
-    ],
-    "followed in tests of its own room, beside what it takes: a machine, a network, a model": [
-        "ids that stand in several of",
-        "is there already with other content; name another with --out",
-        "no Ray cluster at",
-        "a fold is to get {}, and no node",
-        "--cluster needs Ray",
-        "A process is killed when memory runs out",
-        "The kernel does that when memory runs out",
-        "this machine shows {} {}",
-        "use another --root, or keep no weights",
-        "are to stay free (--min-free-gb)",
-        "has room for {} more files (inodes)",
-        "need {} on the disk of",
-        "cannot write {}: {}. Make the folder writable",
-        "the tokenizer output changed",
-        "bring that folder here from where it was trained",
-        "the weights in {} are not those of",
-        "What remains can predict: --members",
-        "--from-hub needs the package datasets",
-        "--from-hub loads a benchmark",
-        "klue-mrc asks for a span",
-        "the loss is {} at step",
-        "--learning-rate is",
-        "--mask is",
-        "--new-vocabulary is",
-        "give another --recipe",
-        "prefix moves the places",
-        "networks side by side are drawn",
-        "pseudo.rows is empty",
-        "install the versions of the parts you want to keep",
-        "--figure draws numbers",
-        "does not blend texts",
-        "--out {} must end in",
-    ],
-}
-
-
-def test_every_sentence_that_names_a_flag_is_followed():
-    tests = sorted(Path(__file__).parents[1].rglob("*test_remedies*.py"))
-    quoted = "\n".join(text for path in tests for text in texts(path))
-    excused = [_plain(each) for group in NOT_FOLLOWED.values() for each in group]
-    rooms = chain.from_iterable(sorted((PACKAGE / room).rglob("*.py")) for room in ROOMS)
-    left = {}
-    for path in chain(rooms, (PACKAGE / name for name in COMMANDS)):
-        for sentence in texts(path):
-            plain = _plain(sentence)
-            if " " not in plain or not FLAG.search(sentence):
-                continue  # the name of an option
-            if not followed(sentence, quoted) and not any(each in plain for each in excused):
-                left[sentence] = path.relative_to(PACKAGE).as_posix()
-    assert left == {}, "write a case above, or say in NOT_FOLLOWED why there is none"
-
-
-def texts(path: Path) -> Iterator[str]:
-    """The strings of a file, {} for what is put into them; docstrings are none."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    inner = {
-        id(part)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.JoinedStr | ast.Expr)
-        for part in ast.walk(node)
-        if (part is not node and not isinstance(node, ast.Expr))
-        or (isinstance(node, ast.Expr) and part is node.value and isinstance(part, ast.Constant))
-    }  # fmt: skip
-    for node in ast.walk(tree):
-        if id(node) in inner:
-            continue
-        if isinstance(node, ast.JoinedStr):
-            yield "".join(
-                str(x.value) if isinstance(x, ast.Constant) else "{}" for x in node.values
-            )
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            yield node.value
-
-
-def _plain(sentence: str) -> str:
-    return " ".join(re.sub(r"\{\d*\}", "{}", sentence).split())
-
-
-def followed(sentence: str, quoted: str) -> bool:
-    """Whether tests quote all that stands between two gaps of a *sentence*, or enough of it."""
-    for piece in re.split(r"\{\w*\}", sentence):
-        plain = " ".join(piece.split())
-        starts = range(max(len(plain) - LONGEST, 0) + 1)
-        if len(plain) >= SHORTEST and any(plain[at : at + LONGEST] in quoted for at in starts):
-            return True
-    words = [each for each in quoted.splitlines() if len(each) < LONGEST and FLAG.search(each)]
-    return any(len(each) >= SHORTEST and each in sentence for each in words)

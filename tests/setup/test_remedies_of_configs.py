@@ -312,6 +312,16 @@ MOVED = "--folds.file data/moved.csv"
 PARTS = "--data.train 'data/part-*.csv'"
 
 
+SINGLE = assigned(TRAIN, topic=["money", "art"] * 29 + ["art", "state"])
+AUTHORS = "--columns.features [author] --folds.group_columns [author] --folds.groups none"
+THREE = both(
+    assigned(TRAIN, author=[f"w{row // 20}" for row in range(60)]), assigned(TEST, author="w")
+)
+NEAR = "--folds.near_threshold 0.01"
+SAME_TEXTS = assigned(TRAIN, title="one text")
+four = changed("mine.csv", lambda frame: frame.assign(fold=[f"{n // 3 % 4}" for n in range(60)]))
+
+
 def nothing(_: Path) -> None:
     """The folder stays."""
 
@@ -329,6 +339,13 @@ CONFIGS: list[tuple[str, Change, str, str, Change]] = [
     ("--data.train data", nothing, "name one in it", "--data.train data/train.csv", nothing),
     (PARTS, nothing, "with a number in place of the star", PARTS, parts("id", "id")),
     (PARTS, parts("id", "key"), "Call the columns alike", PARTS, parts("id", "id")),
+    (
+        PARTS,
+        parts("id", "key"),
+        "or read one of them, and the others as data.extra_train",
+        "--data.train data/part-0.csv --data.extra_train [data/part-1.csv]",
+        changed("part-1.csv", lambda frame: frame.rename(columns={"key": "id"})),
+    ),
     ("--columns.texts [titel]", nothing, "the right one in the config's", "", nothing),
     ("--data.extra_train [data/train.csv]", nothing, "or the file out of the config", "", nothing),
     # labels and classes
@@ -337,7 +354,15 @@ CONFIGS: list[tuple[str, Change, str, str, Change]] = [
     ("--task.problem binary", nothing, "needs 2: negative, positive", "", nothing),
     ("--task.classes [art,money]", nothing, "name all", "", nothing),
     # the sample
-    ("--task.submit value", nothing, "auto or label", "--task.submit label", nothing),
+    ("--task.submit value", nothing, "task.submit to auto or label", "", nothing),
+    (
+        f"--columns.targets [same] --task.problem regression --task.classes [] {NO_SAMPLE} "
+        "--task.metric rmse",
+        assigned(TRAIN, same="1"),
+        "there is nothing to learn. Is columns.targets the right column?",
+        "",
+        nothing,
+    ),
     ("", sample(a="0.5", b="0.5"), "Call them alike in both files", "", sample(topic="art")),
     ("", sample(topic="1"), "Set task.class_codes", CODES, nothing),
     # tables beside the rows
@@ -350,6 +375,12 @@ CONFIGS: list[tuple[str, Change, str, str, Change]] = [
     (join(column="title"), SAME, "(prefix: other_)", join(column="title", prefix="o_"), nothing),
     # folds
     ("--folds.count 90", nothing, "Get more rows", "--folds.count 6", nothing),
+    ("", SINGLE, "set folds.rare to train-only", "--folds.rare train-only", nothing),
+    (AUTHORS, THREE, "set folds.count to 3", f"{AUTHORS} --folds.count 3", nothing),
+    (AUTHORS, THREE, "take author out of folds.group_columns", "", nothing),
+    (NEAR, nothing, "set folds.groups to exact", f"{NEAR} --folds.groups exact", nothing),
+    (NEAR, SAME_TEXTS, "set folds.groups to none", f"{NEAR} --folds.groups none", nothing),
+    (OWN, mine(four), "If that is meant, set folds.count to 4", f"{OWN} --folds.count 4", nothing),
     (OWN, nothing, "Put it back", OWN, mine()),
     (OWN, mine(cell("mine.csv", "id", "x")), "has to have each id of", OWN, mine()),
     (OWN, mine(cell("mine.csv", "fold", "x")), "a whole number from 0", OWN, mine()),
@@ -433,7 +464,14 @@ NAMED_SHARES = {f"{name}": "0.5" for name in ("kind_fact", "kind_guess", "tense_
 JOINED = sample(answer="fact-past")
 # what init sees, what changes, options, the words of the remedy, options, a change
 FORMS: list[tuple[Change, Change, str, str, str, Change]] = [
-    (two_targets(), nothing, "--task.submit value", "auto or label", "", nothing),
+    (
+        two_targets(),
+        nothing,
+        "--task.submit value",
+        "Set task.submit to auto or label",
+        "",
+        nothing,
+    ),
     (two_targets(), JOINED, "", "set task.separator", "--task.separator=-", nothing),
     (two_targets(), JOINED, "--task.separator=/", "what parts them", "--task.separator=-", nothing),
     (two_targets(), JOINED, "--task.separator=/", "take the sample away", NO_SAMPLE, nothing),
@@ -445,8 +483,8 @@ FORMS: list[tuple[Change, Change, str, str, str, Change]] = [
         "--task.submit auto",
         nothing,
     ),
-    (long_answers, nothing, "--task.submit value", "auto or label", "--task.submit label", nothing),
-    (spans("11"), nothing, "--task.submit value", "auto or label", "--task.submit label", nothing),
+    (long_answers, nothing, "--task.submit value", ". Set it to auto or label", "", nothing),
+    (spans("11"), nothing, "--task.submit value", ". Set it to auto or label", "", nothing),
     (
         nothing,
         sample(topic="[0.5, 0.2, 0.2, 0.1]"),

@@ -253,6 +253,12 @@ ROWS: list[Case] = [
         "--classes A B C …",
         "--classes money art state",
     ),
+    (
+        both(labels("no", "yes"), assigned(SAMPLE, topic="0")),
+        "--metric accuracy",
+        "; where they are probabilities, name a metric that takes them (init: --metric auc)",
+        "--metric auc",
+    ),
     (as_before(TRAIN), "--metric acuracy", "did you mean 'accuracy'?", "--metric accuracy"),
     (
         as_before(TRAIN),

@@ -4,8 +4,10 @@ import json
 import re
 import shutil
 import zipfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,10 +23,13 @@ from pipeline.data.tokens.store import TokenStore
 from pipeline.distil.export import check_export
 from pipeline.doctor import __main__ as doctor
 from pipeline.ensemble import __main__ as ensemble
+from pipeline.ensemble.texts.outcome import check_method
 from pipeline.folds import __main__ as folds
 from pipeline.models.hub.weights import locate
+from pipeline.models.transformer.factory import problems_of_places
 from pipeline.models.transformer_settings import TransformerRecipe
 from pipeline.serve.packing.pack import check_place
+from pipeline.training.pretraining import Pretrained, Pretraining, write_recipe
 from tests.setup.test_remedies import (
     TEST,
     TRAIN,
@@ -214,6 +219,44 @@ def test_a_backbone_that_is_not_there_is_put_there_or_named_otherwise(tmp_path):
     assert locate(replace(recipe, backbone="someone/tiny-model")).origin == "someone/tiny-model"
     tiny_backbone(Path(recipe.backbone), WORDS)
     assert locate(recipe).folder_or_id == recipe.backbone
+
+
+# Settings that are made of flags and recipes.
+
+REFUSED: list[tuple[Callable[..., object], Any, str, Any]] = [
+    (Pretraining, {"learning_rate": 5}, "--learning-rate is 5; expected above 0", 0.5),
+    (Pretraining, {"mask": 15}, "--mask is 15; it must be above 0 and below 1", 0.15),
+    (Pretraining, {"new_vocabulary": 9}, "--new-vocabulary is 9; it must be at least 200", 200),
+    (Pretraining, {"epochs": 0}, "--epochs is 0; it must be at least 1", 1),
+    (check_method, {"method": "ridge"}, "does not blend texts: they cannot be", "greedy"),
+]
+
+
+@pytest.mark.parametrize(("make", "given", "said", "right"), REFUSED, ids=[x[2] for x in REFUSED])
+def test_a_setting_says_what_it_takes(make, given, said, right):
+    with pytest.raises(UsageError, match=said):
+        make(**given)
+    make(**dict.fromkeys(given, right))
+
+
+def test_a_recipe_of_a_name_that_is_taken_gets_another(tmp_path):
+    recipe, made = (
+        TransformerRecipe(name="x", backbone="tiny"),
+        Pretrained(folder=tmp_path, record={}, new=True),
+    )
+    for mark in ("0", "1"):
+        again = replace(made, record={"sha256": mark})
+        if mark == "1":
+            with pytest.raises(UsageError, match="says something else; give another --recipe"):
+                write_recipe(recipe, again, tmp_path, "mine")
+        write_recipe(recipe, again, tmp_path, f"mine{mark * int(mark)}")
+
+
+def test_a_prefix_before_places_is_taken_away():
+    recipe = TransformerRecipe(name="x", backbone="tiny", prefix="query: ")
+    (told,) = problems_of_places(recipe, "tags", "units", "")
+    assert "prefix moves the places of units; set it to nothing: --set prefix=" in told
+    assert not list(problems_of_places(replace(recipe, prefix=""), "tags", "units", ""))
 
 
 # Tokens.

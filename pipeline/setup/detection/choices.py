@@ -347,7 +347,10 @@ def only_dev(tables: Mapping[str, str], role: str) -> list[str]:
     dev = [name for name, own in tables.items() if own == "dev"]
     if role != "test" or not dev:
         return []
-    return [f"Where there is none, predict the rows of {dev[0]}: --test {quote(dev[0])}"]
+    return [
+        f"Where there is none, predict the rows of {dev[0]}: --test {quote(dev[0])}, and --target "
+        "COLUMN where it has the labels and no sample submission names them"
+    ]
 
 
 def what_lies(folder: Path, texts: Sequence[Path], known: Collection[Path] = ()) -> list[str]:

@@ -1,0 +1,171 @@
+"""Whether any sentence that tells what to do is left out by the tests that do it.
+
+The sources are read: a sentence that names a flag, or a field of a config, is quoted by one of the
+tests `test_remedies*.py`, which do what it says; or by the test of its own room that stands with it
+in IN_ITS_ROOM; or it stands in NOT_FOLLOWED with the reason why nobody follows it.
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+
+from pipeline import init
+
+PACKAGE = Path(init.__file__).resolve().parent
+TESTS = Path(__file__).resolve().parents[1]
+ROOMS = ("base", "data", "setup", "folds", "problems", "metrics", "models", "training", "oof")
+ROOMS += ("ensemble", "team", "doctor")
+COMMANDS = ("init.py", "cv.py")
+FLAG = re.compile(r"(?:^|[ (`])--[a-z]")
+FIELD = re.compile(r"(?<![\w{.])(?:data|columns|task|folds|submissions)\.[a-z]\w*")
+SHORTEST, LONGEST = 9, 24
+"""Characters that a test must quote of a sentence: all of it, or so many."""
+IN_ITS_ROOM = {
+    "team/test_reading.py": ["ids that stand in several of"],
+    "training/parallel/test_scheduler.py": [
+        "no Ray cluster at",
+        "a fold is to get {}, and no node",
+    ],
+    "training/parallel/test_shares.py": ["this machine shows {} {}"],
+    "training/test_disk_space.py": ["has room for {} more files (inodes)"],
+    "oof/test_arrays.py": ["need {} on the disk of"],
+    "oof/test_predictions.py": ["the tokenizer output changed"],
+    "test_predict.py": ["What remains can predict: --members"],
+    "models/test_row_transforms.py": [
+        "it is about pairs, and columns.texts names",
+        "set task.label_range, or",
+    ],
+    "models/transformer/test_losses.py": [
+        "task.label_range is not set. Set it",
+        "labels lie outside task.label_range",
+    ],
+    "models/test_first_stage.py": ["the config has no data.extra_train"],
+}
+"""Tests -> what they follow or ask for themselves, beside what it takes: a machine, a model."""
+NOT_FOLLOWED = {
+    "it takes a network, a cluster, a full disk, or memory that runs out": [
+        "--cluster needs Ray",
+        "A process is killed when memory runs out",
+        "The kernel does that when memory runs out",
+        "use another --root, or keep no weights",
+        "are to stay free (--min-free-gb)",
+        "cannot write {}: {}. Make the folder writable",
+        "--from-hub needs the package datasets",
+        "--from-hub loads a benchmark",
+    ],
+    "it takes weights of a backbone, or libraries of two versions": [
+        "bring that folder here from where it was trained",
+        "the weights in {} are not those of",
+        "the loss is {} at step",
+        "install the versions of the parts you want to keep",
+        "networks side by side are drawn",
+        "puts no token before a text",
+    ],
+    "a benchmark that there is not, and a list of names that there are": [
+        "klue-mrc asks for a span",
+        "--members {}: not in {}; {}",
+    ],
+    "no data are known that lead there": ["no folds can be made; another folds.seed may do"],
+    "the field only says why, and what to do stands beside it": [
+        "of a single row {} trained on in every fold and never scored (folds.rare)",
+        "rows (data.short_sample): the submission has all",
+        "lists the probabilities in the order of task.classes",
+        "default: the first of columns.features",
+    ],
+    "a reason that a config or a page gives, not a remedy": [
+        "Relative paths start at --root",
+        "Further fields: repeats, bins",
+        "--encoding FILE=NAME says otherwise",
+        "Given by --names or --skip-broken",
+        "The columns of --text, put together",
+        "The texts that --template names",
+        "Every field is an option of the other commands too",
+        "(--task.submit changes that)",
+        "As one class of {} instead",
+        "so {}s are written, although the metric",
+        "with --benchmark: load it by datasets",
+        "the column of ids (of --test",
+        "of FILE and --test, such as cp949",
+        "Audit a team-mate's predictions on one page",
+        "A proof for a run in doubt",
+        "Write a run as one csv with a sidecar",
+        "python -m pipeline.team challenge {} --answer",
+        "is blended (--force) although",
+        "Given by --",
+        "see {} --help",
+        "--notify {}: {}",
+        "--method {}: {}",
+        "--no-joins leaves them out.",
+        "text files, which can be a table (--test)",
+    ],
+    "the name of a choice, which stands in a sentence that is followed": [
+        "--target COLUMN (repeatable)",
+        "--classes HEAD=CLASS …",
+        "--classes O 0 1 …",
+        "--class-codes CLASS=CODE …",
+        "--template TEXT",
+    ],
+}
+
+
+def test_every_sentence_that_names_a_flag_or_a_field_is_followed():
+    here = sorted(TESTS.rglob("*test_remedies*.py"))
+    quoted = {"": "\n".join(text for path in here for text in texts(path))}
+    for name in IN_ITS_ROOM:
+        quoted[name] = "\n".join(texts(TESTS / name)).replace("\\", "")
+    excused = [_plain(each) for group in NOT_FOLLOWED.values() for each in group]
+    elsewhere = [(_plain(each), name) for name, own in IN_ITS_ROOM.items() for each in own]
+    rooms = chain.from_iterable(sorted((PACKAGE / room).rglob("*.py")) for room in ROOMS)
+    left, used = {}, set()
+    for path in chain(rooms, (PACKAGE / name for name in COMMANDS)):
+        for sentence in texts(path):
+            plain = _plain(sentence)
+            if " " not in plain or not (FLAG.search(sentence) or FIELD.search(sentence)):
+                continue  # the name of an option
+            reasons = {each for each in excused if each in plain}
+            there = {(each, name) for each, name in elsewhere if each in plain}
+            reasons |= {each for each, name in there if followed(sentence, quoted[name])}
+            used |= reasons
+            if not reasons and not followed(sentence, quoted[""]):
+                left[sentence] = path.relative_to(PACKAGE).as_posix()
+    assert left == {}, "write a case in test_remedies*.py, or say above why there is none"
+    assert {*excused, *(each for each, _ in elsewhere)} - used == set(), "no sentence says so today"
+
+
+def texts(path: Path) -> Iterator[str]:
+    """The strings of a file, {} for what is put into them; docstrings are none."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    inner = {
+        id(part)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.JoinedStr | ast.Expr)
+        for part in ast.walk(node)
+        if (part is not node and not isinstance(node, ast.Expr))
+        or (isinstance(node, ast.Expr) and part is node.value and isinstance(part, ast.Constant))
+    }  # fmt: skip
+    for node in ast.walk(tree):
+        if id(node) in inner:
+            continue
+        if isinstance(node, ast.JoinedStr):
+            yield "".join(
+                str(x.value) if isinstance(x, ast.Constant) else "{}" for x in node.values
+            )
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+def _plain(sentence: str) -> str:
+    return " ".join(re.sub(r"\{\d*\}", "{}", sentence).split())
+
+
+def followed(sentence: str, quoted: str) -> bool:
+    """Whether tests quote all that stands between two gaps of a *sentence*, or enough of it."""
+    for piece in re.split(r"\{\w*\}", sentence):
+        plain = " ".join(piece.split())
+        starts = range(max(len(plain) - LONGEST, 0) + 1)
+        if len(plain) >= SHORTEST and any(plain[at : at + LONGEST] in quoted for at in starts):
+            return True
+    words = [each for each in quoted.splitlines() if len(each) < LONGEST and FLAG.search(each)]
+    return any(len(each) >= SHORTEST and each in sentence for each in words)
