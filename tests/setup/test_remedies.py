@@ -286,6 +286,23 @@ def of_ai_hub(folder: Path) -> None:
         (folder / name).unlink()
 
 
+def prompts(folder: Path, count: int = 3) -> None:
+    told = [f"so long a prompt {row}" for row in range(count)]
+    save(
+        folder,
+        prompts_train=pd.DataFrame(
+            {"prompt_id": [f"p{row}" for row in range(count)], "prompt": told}
+        ),
+    )
+
+
+def prompts_that_lack_one(folder: Path) -> None:
+    """Two tables of train, of which one stands beside the other."""
+    assigned(TRAIN, prompt_id=[f"p{row % 3}" for row in range(60)])(folder)
+    renamed(TRAIN, "train_rows.csv")(folder)
+    prompts(folder, 2)
+
+
 def dev_alone(folder: Path) -> None:
     """Labelled rows for validation in place of test."""
     rows = pd.read_csv(folder / TRAIN, dtype=str).tail(6)
@@ -294,6 +311,22 @@ def dev_alone(folder: Path) -> None:
 
 
 FILES += [
+    (
+        prompts_that_lack_one,
+        "",
+        "prompts_train.csv stands beside train_rows.csv but lacks the prompt_id 'p2' of 20 of its",
+        both(lambda folder: prompts(folder)),
+    ),
+    (prompts_that_lack_one, "", "or do without that table (--no-joins)", "--no-joins"),
+    (
+        assigned(TRAIN, topic=[f"${row % 9}.50" for row in range(60)]),
+        "",
+        "such as '$0.50'; a sum is read as a number: write it without its sign in each file",
+        both(
+            assigned(TRAIN, topic=[f"{row % 9}.50" for row in range(60)]),
+            assigned(SAMPLE, topic="0.5"),
+        ),
+    ),
     (
         dev_alone,
         "",

@@ -3,6 +3,7 @@
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import permutations
 from pathlib import Path
 
 import pandas as pd
@@ -29,7 +30,7 @@ from pipeline.setup.detection.choices import (
     what_lies,
 )
 from pipeline.setup.detection.columns import columns_of
-from pipeline.setup.detection.joins import main_among
+from pipeline.setup.detection.joins import key_pairs, main_among, read_side
 from pipeline.setup.detection.names import words
 
 DEV = {"dev", "devel", "development", "valid", "val", "validation", "eval", "validate"}
@@ -269,6 +270,13 @@ def _choose(role: str, seen: Looked, choices: Choices) -> Path | None:
             rest = ", ".join(path.name for path in best if path != main)
             choices.because(f"data.{role}", f"It names the rows; {rest} stands beside it.")
             return main
+        if nearly := nearly_main(best, seen.overrides):
+            main, told = nearly
+            if seen.overrides.no_joins:
+                choices.because(f"data.{role}", "It names the rows.")
+                return main
+            choices.ask(f"--{role} FILE", told, [path.name for path in best])
+            return None
     if best:
         told = f"{len(best)} files could be it{_together(role, best, seen)}"
         choices.ask(f"--{role} FILE", told, [path.name for path in best])
@@ -319,6 +327,29 @@ def _like_a_sample(
         return None
     choices.reasons["data.sample_submission"] = "It has an answer for each id of the test file."
     return found[0]
+
+
+def nearly_main(candidates: Sequence[Path], how: Overrides) -> tuple[Path, str] | None:
+    """The one of two files that names the rows, where the other would stand beside it but for some
+    keys that it lacks, and what to do about these; else None."""
+    found = []
+    for path, other in permutations(candidates) if len(candidates) == 2 else ():
+        frame, side = read_side(path, how.read), read_side(other, how.read)
+        if frame is None or side is None:
+            continue
+        for name, their in key_pairs(frame, side, other):
+            keys, own = frame[name], set(side[their])
+            lacking = [key for key in keys.unique() if key not in own]
+            if keys.is_unique or not side[their].is_unique or not 0 < len(lacking) <= len(own) / 2:
+                continue
+            shown = ", ".join(map(repr, lacking[:3])) + ", …" * (len(lacking) > 3)
+            rows = int(keys.isin(lacking).sum())
+            told = (
+                f"{other.name} stands beside {path.name} but lacks the {their} {shown} of {rows:,} "
+                "of its rows: add what is missing, or do without that table (--no-joins)"
+            )
+            found.append((path, told))
+    return found[0] if len(found) == 1 else None
 
 
 def _together(role: str, files: Sequence[Path], seen: Looked) -> str:

@@ -38,7 +38,7 @@ def main_among(candidates: Sequence[Path], others: Sequence[Path], read: Read) -
     Two tables of the same rows: the one that has more columns in common with the *others*, which
     are called like the other role, holds the texts.
     """
-    frames = {path: frame for path in candidates if (frame := _read(path, read)) is not None}
+    frames = {path: frame for path in candidates if (frame := read_side(path, read)) is not None}
     if len(frames) < len(candidates):
         return None
     mains = [
@@ -49,7 +49,7 @@ def main_among(candidates: Sequence[Path], others: Sequence[Path], read: Read) -
         )
     ]
     if len(mains) > 1:
-        known = [frame for path in others if (frame := _read(path, read)) is not None]
+        known = [frame for path in others if (frame := read_side(path, read)) is not None]
         shared = {
             path: max((len(set(frames[path]) & set(frame)) for frame in known), default=0)
             for path in mains
@@ -59,7 +59,8 @@ def main_among(candidates: Sequence[Path], others: Sequence[Path], read: Read) -
     return mains[0] if len(mains) == 1 else None
 
 
-def _read(path: Path, read: Read) -> pd.DataFrame | None:
+def read_side(path: Path, read: Read) -> pd.DataFrame | None:
+    """The rows of *path* without columns of an index; None where it cannot be read."""
     try:
         frame = read(path)
     except DataError:  # it is said where the file is needed
@@ -77,12 +78,7 @@ def key_between(
     fit into any longer count. Not so of columns that are *repeated* in other rows: that a short
     test file has each of their values once is chance.
     """
-    if FILE_NAME in side.columns:
-        pairs = [(str(name), FILE_NAME) for name in frame.columns]
-    else:
-        pairs = [(str(name), str(name)) for name in frame.columns if name in side.columns]
-        pairs += _called_otherwise(frame, side, file) or _same_names(frame, side)
-    for name, other in pairs:
+    for name, other in key_pairs(frame, side, file):
         more = [column for column in side.columns if column not in (*frame.columns, other)]
         keys, own = frame[name], side[other]
         if not more or not len(keys) or not own.is_unique:
@@ -94,6 +90,14 @@ def key_between(
             continue
         return name, other
     return None
+
+
+def key_pairs(frame: pd.DataFrame, side: pd.DataFrame, file: Path) -> list[tuple[str, str]]:
+    """Columns of *frame* and of *side*, a table of *file*, that may be a key."""
+    if FILE_NAME in side.columns:
+        return [(str(name), FILE_NAME) for name in frame.columns]
+    same = [(str(name), str(name)) for name in frame.columns if name in side.columns]
+    return same + (_called_otherwise(frame, side, file) or _same_names(frame, side))
 
 
 def _called_otherwise(frame: pd.DataFrame, side: pd.DataFrame, file: Path) -> list[tuple[str, str]]:
@@ -147,7 +151,7 @@ def find_joins(
     for path, role in sorted(others, key=lambda other: other[1] != "train"):
         if not any(role == known for known in NAMED):
             continue
-        side = _read(path, read)
+        side = read_side(path, read)
         if side is None:
             continue
         if role == "test" and any(each.spans for each in found) and span_columns(side):

@@ -161,6 +161,9 @@ def ask_about_numbers(target: Profile, shown: Sequence[str], choices: Choices) -
     return True
 
 
+MONEY = re.compile(r"-?[$€£¥₩]\s?-?\d[\d.,]*|-?\d[\d.,]*\s?[$€£¥₩]")
+
+
 def _of_words(target: Profile, shown: Sequence[str], choices: Choices) -> str | None:
     if ask_about_numbers(target, shown, choices):
         return None
@@ -174,6 +177,11 @@ def _of_words(target: Profile, shown: Sequence[str], choices: Choices) -> str | 
     if target.numbers > 0.5:  # numbers with a few slips: the reader of labels will name the rows
         choices.because("task.problem", f"{target.name!r} is a number in most rows.")
         return "regression"
+    if bad and all(map(MONEY.fullmatch, bad)):
+        told = f"{target.name!r} has sums of money, such as {bad[0]!r}; a sum is read as a number: "
+        told += "write it without its sign in each file"
+        choices.ask("--target COLUMN", told)
+        return None
     if target.repeats < 2 and target.natural:
         told = f"{target.name!r} has {target.distinct:,} different texts in {target.rows:,} rows."
         choices.because("task.problem", told)
