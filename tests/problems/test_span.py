@@ -77,7 +77,7 @@ def test_what_folds_look_at_changes_with_any_answer():
 
 
 def test_config_of_spans_says_what_is_wrong():
-    assert "has no classes" in str(SPAN.classes_problem(["a", "b"]))
+    assert "leave them out" in str(SPAN.classes_problem(["a", "b"]))
     assert SPAN.classes_problem([]) is None
     assert "expected the column" in str(SPAN.columns_problem(["a", "b", "c"], None))  # type: ignore[arg-type]
 
