@@ -17,6 +17,7 @@ import inspect
 import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from itertools import combinations
 from pathlib import Path
@@ -118,19 +119,26 @@ def _call_of(name: str, function: Callable[..., Any]) -> Callable[[np.ndarray, n
             if of_tables:
                 flat, given = [], _as_kaggle(truth, table, guess)
                 given = {key: value for key, value in given.items() if key in asked}
-        try:
+        held = given.get("table", given.get("solution"))
+        told = "" if held is None else f"Its table has the columns {', '.join(held.columns)}. "
+        with theirs(name, f"{told}Mend the function; it may be one of: {SHAPES} (docs/metrics.md)"):
             return function(*flat, **given)
-        except (ArithmeticError, ValueError) as error:
-            raise MetricError(f"it raised {type(error).__name__}: {error}") from error
-        except Exception as error:  # whatever it is, it is their code that has to change
-            held = given.get("table", given.get("solution"))
-            told = "" if held is None else f" Its table has the columns {', '.join(held.columns)}."
-            raise UsageError(
-                f"the metric {name} raised {type(error).__name__}: {error}.{told} Mend the "
-                f"function; it may be one of: {SHAPES} (docs/metrics.md)"
-            ) from error
 
     return call
+
+
+@contextmanager
+def theirs(name: str, advice: str) -> Iterator[None]:
+    """While the user's code of the metric *name* runs: what it raises means that there is no score
+    (MetricError), or that the code has to change (UsageError, with *advice*)."""
+    try:
+        yield
+    except (ArithmeticError, ValueError) as error:
+        raise MetricError(f"it raised {type(error).__name__}: {error}") from error
+    except Exception as error:  # whatever it is
+        raise UsageError(
+            f"the metric {name} raised {type(error).__name__}: {error}. {advice}"
+        ) from error
 
 
 def _as_kaggle(truth: np.ndarray, table: Any, guess: np.ndarray) -> dict[str, Any]:

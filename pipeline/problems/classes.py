@@ -21,7 +21,7 @@ from pipeline.problems.form import (
     spelled,
     untouched,
 )
-from pipeline.problems.label_texts import Reader, canonical, class_reader, is_number
+from pipeline.problems.label_texts import Reader, class_reader, is_number, without_case
 from pipeline.problems.problem import Clues, Division, Problem, Task
 
 
@@ -164,9 +164,8 @@ class Binary(OneClass, YesOrNo):
         """By what the sample shows: a column per class, classes, or probabilities."""
         if clues.shown_columns > 1:
             return "a probability per class"
-        classes = {canonical(value).casefold() for value in clues.labels}
+        classes, shown = without_case(clues.labels), without_case(clues.shown)
         plain = bool(clues.shown) and all("." not in value for value in clues.shown)
-        shown = {canonical(value).casefold() for value in clues.shown}
         codes = shown <= {"0", "1"} and not any(map(is_number, classes))  # of words, most likely
         no_numbers = not any(map(is_number, clues.shown))
         if plain and (shown <= classes or codes or no_numbers):

@@ -19,7 +19,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from pipeline.base.errors import DataError, UsageError
-from pipeline.problems.label_texts import canonical, is_number
+from pipeline.problems.label_texts import canonical, is_number, without_case
 
 Kind = Literal["value", "label"]
 """Of what a file holds, or a metric takes: numbers (probabilities), or labels."""
@@ -228,8 +228,7 @@ def refuse_contradiction(
             "(init: --unlabelled=-1) and they are left out. Where -1 is a class like any other, "
             "set task.class_codes to the classes (init: --class-codes as-is)"
         )
-    known = {canonical(name).casefold() for name in classes}
-    if any(canonical(text).casefold() in known for text in told):
+    if without_case(told) & without_case(classes):
         return
     if all(map(is_number, told)) and any(map(is_number, classes)):
         return  # dummy answers, such as 0 everywhere

@@ -39,6 +39,15 @@ def canonical(text: str) -> str:
     return "0" if not value else f"{value:f}"
 
 
+def without_case(texts: Iterable[str]) -> set[str]:
+    """What *texts* are where neither case nor the way to write a number counts.
+
+    >>> sorted(without_case(["Spam", "SPAM ", "1.0"]))
+    ['1', 'spam']
+    """
+    return {canonical(text).casefold() for text in texts}
+
+
 def is_number(text: str) -> bool:
     """Is *text* a finite number, written with a point?"""
     return bool(NUMBER.fullmatch(text.strip())) and isfinite(float(text))

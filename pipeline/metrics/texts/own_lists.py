@@ -22,13 +22,16 @@ from pipeline.base import UsageError
 from pipeline.base.config import TaskConfig
 from pipeline.metrics.formulas import MetricError
 from pipeline.metrics.linearised_metrics import LabelSums
-from pipeline.metrics.own import number, once, parameters
+from pipeline.metrics.own import number, once, parameters, theirs
 from pipeline.metrics.record import Formula, Record
 from pipeline.metrics.spans import answers_of
 from pipeline.metrics.texts.scores import TextScore, mean_of_rows
 
 KEPT = 2**17
 """Documents whose scores are remembered."""
+GETS_LISTS = (
+    "Mend the function; it gets two lists, of right answers and of predictions (docs/metrics.md)"
+)
 Called = Callable[[Any, Any], Any]
 """A function that gets right answers and predictions, or those of one document."""
 Lists = Callable[[np.ndarray, np.ndarray], tuple[list[Any], list[Any]]]
@@ -37,15 +40,8 @@ Lists = Callable[[np.ndarray, np.ndarray], tuple[list[Any], list[Any]]]
 
 def _of_lists(name: str, function: Callable[..., Any]) -> Called:
     def call(truth: list[Any], said: list[Any]) -> Any:
-        try:
+        with theirs(name, GETS_LISTS):
             return function(truth, said)
-        except (ArithmeticError, ValueError) as error:
-            raise MetricError(f"it raised {type(error).__name__}: {error}") from error
-        except Exception as error:  # whatever it is, it is their code that has to change
-            raise UsageError(
-                f"the metric {name} raised {type(error).__name__}: {error}. Mend the function; it "
-                "gets two lists, of right answers and of predictions (docs/metrics.md)"
-            ) from error
 
     return call
 

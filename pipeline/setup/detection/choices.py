@@ -22,7 +22,7 @@ from pipeline.data.reading.packed import (
 from pipeline.data.reading.reader import CLOSED, FORMATS, SKIPPED, found_encoding, is_table, read
 from pipeline.data.reading.spreadsheet import sheets_of
 from pipeline.problems.form import unlabelled_among
-from pipeline.problems.label_texts import canonical, is_number
+from pipeline.problems.label_texts import canonical, is_number, without_case
 from pipeline.problems.registry import problem_of
 
 ABOUT = {"dataset_info.json", "state.json", "dataset_dict.json", "dataset_infos.json"}
@@ -214,18 +214,17 @@ def ask_alike(
 def find_codes(
     classes: Sequence[str],
     shown: Sequence[str],
-    beside: Path,
+    folder: Path,
     overrides: Overrides,
     choices: Choices,
 ) -> list[str]:
     """(c,) what is written for each of *classes*; empty where nothing was said of it.
 
-    Where the sample has *shown* none of them, a file *beside* the others may say which is which.
+    Where the sample has *shown* none of them, another file of the *folder* may say which is which.
     """
     if not overrides.class_codes:
-        folded = {canonical(name).casefold() for name in classes}
-        strange = classes and shown and not folded & {canonical(text).casefold() for text in shown}
-        for path in sorted(beside.iterdir()) if strange else ():
+        strange = classes and shown and not without_case(classes) & without_case(shown)
+        for path in sorted(folder.iterdir()) if strange else ():
             if codes := _codes_in(path, classes, shown):
                 choices.because("task.class_codes", f"As {path.name} has them.")
                 return codes

@@ -136,7 +136,7 @@ def detect(folder: Path, overrides: Overrides, spell: Callable[[Path], str]) -> 
         told = f"The sample's keys join it with the names of columns, as in {seen.joined!r}."
         choices.reasons["columns.id"] = told
     answers = answers_of(seen.sample, id_column, seen.test, no_ids(seen.profiles, seen.test))
-    tagged, by = _tags(seen, id_column, overrides), ""
+    tagged, named_by = _tags(seen, id_column, overrides), ""
     spanned = None if tagged else _spans(seen, id_column, overrides)
     if tagged:
         shared = _shared(seen, id_column, [tagged.target])
@@ -147,7 +147,7 @@ def detect(folder: Path, overrides: Overrides, spell: Callable[[Path], str]) -> 
     else:
         before = dict(choices.reasons)
         columns = _columns(seen, id_column, answers, overrides, choices)
-        if by := next((join.file for join in seen.joins if join.key in columns.targets), ""):
+        if named_by := next((join.file for join in seen.joins if join.key in columns.targets), ""):
             seen = _without_names_of_classes(seen, columns.targets)
             choices.reasons = before if seen.joins else {**before, "data.joins": ""}
             columns = _columns(seen, id_column, answers, overrides, choices)
@@ -165,7 +165,7 @@ def detect(folder: Path, overrides: Overrides, spell: Callable[[Path], str]) -> 
     elif spanned:
         task = span_task(spanned, overrides, choices)
     else:
-        task = _task(labelled, columns, answers, folder, by, overrides, choices)
+        task = _task(labelled, columns, answers, folder, named_by, overrides, choices)
     choices.settle()
     assert task is not None, "settled"
     read_from = [*seen.files.tables, *(Path(join.file) for join in seen.joins)]
@@ -347,8 +347,8 @@ def _task(
     labelled: Sequence[pd.DataFrame],
     columns: ColumnsConfig,
     answers: Answers,
-    beside: Path,
-    by: str,
+    folder: Path,
+    named_by: str,
     overrides: Overrides,
     choices: Choices,
 ) -> TaskConfig | None:
@@ -370,9 +370,9 @@ def _task(
     one = answers.values[answers.columns[0]] if len(answers.columns) == 1 else []
     plain = whole or shares
     heads = None if plain else find_heads(labelled[0], targets, one, overrides, choices)
-    if not by and targets[0].numeric:
-        by = name_column(labelled[0], profiles_of(labelled[0]), targets[0].name)
-    problem = find_problem(targets, answers, overrides, choices, whole, shares, heads, by)
+    if not named_by and targets[0].numeric:
+        named_by = name_column(labelled[0], profiles_of(labelled[0]), targets[0].name)
+    problem = find_problem(targets, answers, overrides, choices, whole, shares, heads, named_by)
     each = problem is not None and problem_of(problem).in_a_cell == "one of each"
     if problem is None or (each and heads is None):
         return None
@@ -394,7 +394,7 @@ def _task(
         metric=find_metric(problem, targets, pairs, graded(labels), answers, overrides, choices),
         classes=classes,
         label_range=bounds,
-        class_codes=find_codes(classes, answers.shown, beside, overrides, choices),
+        class_codes=find_codes(classes, answers.shown, folder, overrides, choices),
         separator=heads.separator if heads else separator_in(problem, targets),
         unlabelled=overrides.unlabelled,
     )
