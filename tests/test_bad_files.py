@@ -129,6 +129,7 @@ def test_no_command_takes_korean_for_latin_letters(folder, capsys, command):
     assert "train.csv is not latin-1; it looks like CP949 (EUC-KR)" in capsys.readouterr().err
 
 
+@pytest.mark.nightly
 def test_a_byte_order_mark_changes_nothing(folder):
     folder.write()
     whole_way(folder)
@@ -163,6 +164,7 @@ def test_a_fold_file_that_is_not_utf_8_is_named(folder, capsys):
 # --- 16: lines
 
 
+@pytest.mark.nightly
 def test_all_line_ends_give_the_same_predictions(folder):
     found = []
     folder.train[3][1] += "\n둘째 줄"  # in quotes; its own line end is the same in every file
@@ -279,6 +281,7 @@ def test_a_missing_label_column_ends_with_3_and_the_nearest(folder, capsys):
     )
 
 
+@pytest.mark.nightly
 def test_labels_with_spaces_are_the_same_labels_and_told(folder, capsys):
     folder.write()
     whole_way(folder)

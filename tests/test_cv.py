@@ -89,6 +89,7 @@ def test_what_the_folds_cannot_do_is_told_before_training(root, capsys):
     assert "note the largest group of rows that stay together has 4" in told
 
 
+@pytest.mark.nightly
 def test_texts_are_tokenised_once_for_all_seeds_and_later_commands(root, capsys, monkeypatch):
     asked = []
     encode = Tokeniser.encode

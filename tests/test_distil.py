@@ -73,6 +73,7 @@ def test_the_out_of_fold_predictions_as_answers_would_have_told_the_labels(
     assert honest(noise, capsys, "--rows", "none", "--weight", "0.99")["honest"] > 3 * CHANCE
 
 
+@pytest.mark.nightly
 def test_the_mean_of_all_learners_about_unlabelled_rows_would_have_told_them(
     noise, capsys, monkeypatch
 ):
@@ -93,6 +94,7 @@ def toy(tmp_path_factory):
     return competition(tmp_path_factory.mktemp("toy"), pairs(60, "train"))
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     "fault", ["fold:2:kill9", pytest.param("stage:2:kill9", marks=pytest.mark.nightly)]
 )

@@ -56,6 +56,7 @@ def exported(root, tmp_path_factory):
     return out, said[0]
 
 
+@pytest.mark.nightly
 @needed
 def test_predict_py_answers_as_the_learner_without_torch_and_without_this_package(
     root, exported, tmp_path
@@ -81,6 +82,7 @@ def test_predict_py_answers_as_the_learner_without_torch_and_without_this_packag
     assert about["members"] == about["teachers"] == ["linear"]
 
 
+@pytest.mark.nightly
 @needed
 def test_what_does_not_answer_as_the_learner_is_not_written(
     root, exported, tmp_path, capsys, monkeypatch
@@ -99,6 +101,7 @@ def test_what_does_not_answer_as_the_learner_is_not_written(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.nightly
 @needed
 def test_a_backbone_that_the_exporter_does_not_know_is_refused_in_a_sentence(
     root, exported, tmp_path, capsys, monkeypatch

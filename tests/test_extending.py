@@ -152,6 +152,7 @@ def prints(said: str, expected: str) -> bool:
     return any(re.search(pattern, " ".join(line.split())) for line in said.splitlines())
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.title)
 def test_the_example_runs_and_prints_what_the_page_says(section, done):
     for command, expected in section.commands.items():

@@ -70,6 +70,7 @@ def test_only_sent_files_are_compared_and_the_others_reasons_are_told(root, caps
     assert answer["rows_assumed"]
 
 
+@pytest.mark.nightly
 def test_all_files_are_scored_by_todays_metric_whatever_they_were_made_for(root, capsys):
     assert call(root, "--all", "--json") == 0
     before = json.loads(capsys.readouterr().out)["candidates"]

@@ -52,6 +52,7 @@ def test_words_against_codes_are_refused_before_the_config_and_the_remedy_works(
     assert [line[1] for line in lines[1:]] == ["8", "7", "9"] * 4
 
 
+@pytest.mark.nightly
 def test_words_may_stand_where_the_sample_shows_a_number(tmp_path):
     lines = submission(tmp_path, folder_of(tmp_path, topic="0"), "--class-codes", "as-is")
     assert [line[1] for line in lines[1:]] == ["money", "art", "state"] * 4
@@ -96,6 +97,7 @@ def test_minus_one_is_asked_about_and_may_be_rows_without_a_label(tmp_path, caps
     assert {line[1] for line in lines[1:]} == {"0", "1"}
 
 
+@pytest.mark.nightly
 def test_minus_one_may_be_a_class(tmp_path):
     flags = ["--class-codes", "as-is", "--problem", "multiclass"]
     lines = submission(tmp_path, with_minus_one(tmp_path), *flags)
@@ -151,6 +153,7 @@ def test_several_guesses_per_row_are_written_likeliest_first(tmp_path):
     assert all(len(set(answer)) == 2 for answer in answers)
 
 
+@pytest.mark.nightly
 def test_a_class_beside_the_list_of_all_probabilities_in_the_organisers_order(tmp_path, capsys):
     folder = tmp_path / "data"
     train, test, sample = competition(folder)
@@ -175,6 +178,7 @@ def test_lists_of_another_length_than_the_classes_are_refused(tmp_path, capsys):
     assert "lists 2 probabilities in column 'topic', task.classes has 3" in message
 
 
+@pytest.mark.nightly
 def test_a_column_such_as_usage_is_kept_and_tells_nothing_of_the_metric(tmp_path, capsys):
     folder = tmp_path / "data"
     train, test, sample = competition(folder)
@@ -187,6 +191,7 @@ def test_a_column_such_as_usage_is_kept_and_tells_nothing_of_the_metric(tmp_path
     assert lines[1:3] == [["00900", "Public", "money"], ["00901", "Private", "art"]]
 
 
+@pytest.mark.nightly
 def test_zeros_in_front_prove_a_code(tmp_path):
     folder = tmp_path / "data"
     train, test, sample = competition(folder)
@@ -196,6 +201,7 @@ def test_zeros_in_front_prove_a_code(tmp_path):
     assert [line[1] for line in lines[1:4]] == ["007", "010", "100"]
 
 
+@pytest.mark.nightly
 def test_a_class_of_one_row_is_trained_on_and_never_scored(tmp_path, capsys):
     folder = tmp_path / "data"
     train, test, sample = competition(folder)
@@ -306,6 +312,7 @@ def test_a_sample_with_a_row_per_class_is_written_with_a_row_per_class(tmp_path)
     assert best == ["money", "art", "state"]
 
 
+@pytest.mark.nightly
 def test_a_sample_of_the_first_rows_is_taken_on_request(tmp_path, capsys):
     folder = tmp_path / "data"
     train, test, sample = competition(folder)
@@ -359,6 +366,7 @@ def test_three_hundred_classes_take_no_more_than_a_screen(tmp_path, capsys, monk
     assert len(capsys.readouterr().out) < 6000
 
 
+@pytest.mark.nightly
 def test_rare_classes_of_long_names_beside_all_that_is_odd_take_no_more_than_a_screen(
     tmp_path, capsys, monkeypatch
 ):
@@ -432,6 +440,7 @@ def test_a_sample_that_is_no_csv_is_told_with_the_command_that_converts(tmp_path
 # Numbers that are written otherwise, labels in other forms, names that differ in their letters.
 
 
+@pytest.mark.nightly
 def test_whole_numbers_with_a_fraction_are_written_as_the_sample_has_them(tmp_path, capsys):
     folder = tmp_path / "data"
     train, test, sample = competition(folder)
@@ -458,6 +467,7 @@ def test_a_metric_that_takes_classes_only_is_refused_before_anything_is_trained(
     assert len(submission(tmp_path, folder, "--metric", "own_mcc:mcc")) == 13
 
 
+@pytest.mark.nightly
 def test_a_test_file_with_labels_lends_none_of_their_forms_to_the_model(tmp_path, capsys):
     folder = tmp_path / "data"
     train, test, _ = competition(folder)
@@ -475,6 +485,7 @@ def test_a_test_file_with_labels_lends_none_of_their_forms_to_the_model(tmp_path
     assert "The label in another form: topic_text." in config
 
 
+@pytest.mark.nightly
 def test_ids_that_are_called_alike_but_for_capital_letters(tmp_path):
     folder = tmp_path / "data"
     train, test, sample = competition(folder)
@@ -484,6 +495,7 @@ def test_ids_that_are_called_alike_but_for_capital_letters(tmp_path):
     assert [line[0] for line in lines[1:]] == test["Id"].tolist()
 
 
+@pytest.mark.nightly
 def test_doubled_ids_of_train_are_refused_and_the_remedy_works(tmp_path, capsys):
     folder = tmp_path / "data"
     train, test, sample = competition(folder)
@@ -525,6 +537,7 @@ def test_sheets_of_one_workbook_are_tables(tmp_path, capsys, sheets, flags):
     assert len(json.loads(provenance.read_text())["files"][f"data/all.xlsx#{sheets[0]}"]) == 64
 
 
+@pytest.mark.nightly
 def test_a_sheet_that_is_not_there_is_named_with_those_that_are(tmp_path, capsys):
     folder = tmp_path / "data"
     train, test, _ = competition(folder)
@@ -535,6 +548,7 @@ def test_a_sheet_that_is_not_there_is_named_with_those_that_are(tmp_path, capsys
     assert len(submission(tmp_path, folder, "--train", "all.xlsx#labelled")) == 13
 
 
+@pytest.mark.nightly
 def test_a_label_without_rows_is_refused_by_init_and_both_ways_out_work(tmp_path, capsys):
     folder = tmp_path / "data"
     train, test, sample = competition(folder)

@@ -38,6 +38,7 @@ def rows(tmp_path_factory):
     return path
 
 
+@pytest.mark.nightly
 def test_of_the_test_file_it_expects_what_the_ensemble_does(trained, bundles, capsys):
     found = asked(trained, bundles / "whole", trained / "test.csv", capsys)
     said = read_json(trained / "submissions" / NAME.replace(".csv", ".json"))["scores"]

@@ -60,6 +60,7 @@ def test_files_that_were_written_with_their_index(tmp_path):
     assert {line[2] for line in lines[1:]} == {"money", "art", "state"}
 
 
+@pytest.mark.nightly
 def test_an_index_is_no_answer_where_the_sample_calls_the_target_otherwise(tmp_path):
     folder = tmp_path / "data"
     train, test, sample = competition(folder)
@@ -71,6 +72,7 @@ def test_an_index_is_no_answer_where_the_sample_calls_the_target_otherwise(tmp_p
     assert {line[2] for line in lines[1:]} == {"money", "art", "state"}
 
 
+@pytest.mark.nightly
 def test_ids_of_both_texts_of_a_pair_do_not_name_the_row(tmp_path):
     folder = tmp_path / "data"
     train, test, _ = competition(folder)
@@ -140,6 +142,7 @@ def test_percent_signs_and_tabs_of_the_sample_are_those_of_the_submission(tmp_pa
     assert out.read_bytes() == written
 
 
+@pytest.mark.nightly
 def test_probabilities_in_percent_are_a_hundred_times_as_large(tmp_path):
     folder = tmp_path / "data"
     train, test, sample = competition(folder)
@@ -156,6 +159,7 @@ def test_probabilities_in_percent_are_a_hundred_times_as_large(tmp_path):
 # What test has where labels would be, and samples that show nothing.
 
 
+@pytest.mark.nightly
 def test_an_empty_column_of_the_sample_for_one_of_two_words_gets_words(tmp_path):
     folder = tmp_path / "data"
     train, test, sample = competition(folder)
@@ -217,6 +221,7 @@ def test_train_in_two_files_is_found_and_read_as_one(tmp_path, names, capsys):
     assert f'"data/{names[0][:6]}*' in provenance.read_text(encoding="utf-8")
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("form", ["{role}_{what}.txt", "{what}-{role}.txt"])
 def test_a_file_of_texts_and_one_of_labels_are_a_table_by_their_lines(tmp_path, form, capsys):
     folder = tmp_path / "data"
@@ -247,6 +252,7 @@ def test_a_file_of_each_class_is_no_column(tmp_path, capsys):
     assert "2 files could be it" in capsys.readouterr().err
 
 
+@pytest.mark.nightly
 def test_versions_of_a_file_are_asked_about(tmp_path, capsys):
     folder = tmp_path / "data"
     train, test, sample = competition(folder)
@@ -258,6 +264,7 @@ def test_versions_of_a_file_are_asked_about(tmp_path, capsys):
     assert len(submission(tmp_path, folder, "--train", "train_2.csv")) == 13
 
 
+@pytest.mark.nightly
 def test_a_folder_for_each_class_holds_the_labels(tmp_path):
     folder = tmp_path / "data"
     train, test, _ = competition(folder)
@@ -272,6 +279,7 @@ def test_a_folder_for_each_class_holds_the_labels(tmp_path):
     assert {line[1] for line in lines[1:]} == {"money", "art", "state"}
 
 
+@pytest.mark.nightly
 def test_essays_of_train_and_test_in_text_files_and_labels_in_a_table(tmp_path):
     folder = tmp_path / "data"
     train, test, sample = competition(folder)
@@ -328,6 +336,7 @@ def test_ids_that_a_spreadsheet_changed_are_named_with_what_changed_them(
     assert not (tmp_path / "configs").exists()
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     "flags",
     [
@@ -530,6 +539,7 @@ def test_every_way_to_write_a_table_is_read(tmp_path, write, ids):
         assert read.holdout.ids.tolist() == [f"d{row}" for row in range(9)]
 
 
+@pytest.mark.nightly
 def test_columns_of_the_sample_may_have_a_beginning_and_an_end_beside_the_class(tmp_path):
     folder = tmp_path / "data"
     train, test, sample = competition(folder)
@@ -542,6 +552,7 @@ def test_columns_of_the_sample_may_have_a_beginning_and_an_end_beside_the_class(
     assert likeliest == ["P(money)", "P(art)", "P(state)"] * 4
 
 
+@pytest.mark.nightly
 def test_a_sample_without_header_is_written_so(tmp_path):
     folder = tmp_path / "data"
     train, test, sample = competition(folder)
@@ -601,6 +612,7 @@ def test_a_file_per_row_in_folders_of_training_and_validation(tmp_path):
     assert sorted(read.test.ids) == test["id"].tolist()
 
 
+@pytest.mark.nightly
 def test_rows_that_are_named_by_their_texts(tmp_path):
     folder = tmp_path / "data"
     train, test, sample = competition(folder)

@@ -42,6 +42,7 @@ def trained(root: Path, name: str, windows: Sequence[int], method: str) -> list[
     return where
 
 
+@pytest.mark.nightly
 def test_the_whole_way_of_squads_files(tmp_path, capsys):
     data = tmp_path / "letters"
     data.mkdir()

@@ -96,6 +96,7 @@ def whole_way(root: Path) -> Path:
     return file
 
 
+@pytest.mark.nightly
 def test_the_whole_way_of_tags(tmp_path, capsys):
     answers = competition(tmp_path)
     file = whole_way(tmp_path)
@@ -246,6 +247,7 @@ def test_a_row_per_tagged_token_is_written_as_the_sample_shows_it(tmp_path):
     assert not [tag for _, _, tag in found if tag == "O"]
 
 
+@pytest.mark.nightly
 def test_a_unit_per_line_goes_the_same_way(tmp_path, capsys):
     folder = tmp_path / "names"
     folder.mkdir()

@@ -61,6 +61,7 @@ def test_a_terminal_that_knows_ascii_only_gets_ascii(folder):
     assert {row[1] for row in folder.submission()[1:]} <= {"나쁨", "좋음"}
 
 
+@pytest.mark.nightly
 def test_training_goes_on_when_nobody_reads_any_more(folder):
     """`python -m pipeline.cv … 2>&1 | head -1`: the reader is gone before the first fold ends."""
     reader, writer = os.pipe()
@@ -85,6 +86,7 @@ def test_the_submission_is_written_though_nobody_reads_the_page(folder):
     assert len(folder.submission()) == 7
 
 
+@pytest.mark.nightly
 def test_a_dumb_terminal_sees_no_control_sequences(folder):
     ours, theirs = pty.openpty()
     env = {"TERM": "dumb", "NO_COLOR": "1"}

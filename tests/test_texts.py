@@ -463,6 +463,7 @@ def test_one_answer_of_each_row_in_a_csv_is_enough_and_every_row_is_asked_for(ma
     assert [each["says"] for each in mended["findings"] if each["grade"] == "out"] == []
 
 
+@pytest.mark.nightly
 def test_the_report_shows_the_texts_that_are_far_from_every_right_answer(blended, capsys):
     assert run(report.main, [*asking(blended), "--quick"]) == 0
     page = (blended / "submissions" / "facts-report.html").read_text(encoding="utf-8")

@@ -178,6 +178,7 @@ def test_a_claim_that_another_has_taken_over_is_lost_and_stays_the_others(tmp_pa
         kill(child)
 
 
+@pytest.mark.nightly
 def test_a_process_asleep_for_too_long_learns_that_it_lost_its_claim(tmp_path, short):
     path = tmp_path / "fold.lease"
     child = holder_process(path, SHORT, "elsewhere")

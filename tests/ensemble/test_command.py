@@ -24,6 +24,7 @@ from pipeline.rebuild import main as rebuild
 from tests import blendable
 from tests.blendable import Toy, make
 from tests.ensemble.toys import CLASSES, member
+from tests.nightly import every
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +70,7 @@ KINDS = [
 ]
 
 
-@pytest.mark.parametrize(("problem", "metric", "more"), KINDS)
+@pytest.mark.parametrize(("problem", "metric", "more"), every(2, KINDS))
 def test_every_kind_of_problem_ends_in_a_file_that_fits_the_sample(
     tmp_path, capsys, problem, metric, more
 ):

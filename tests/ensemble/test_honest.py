@@ -18,12 +18,11 @@ from pipeline.ensemble.methods.ridge import UNTUNED, blends, tuned
 from pipeline.ensemble.methods.weights import best_single, greedy, simplex
 from pipeline.ensemble.predictor import Blend
 from tests.ensemble.toys import CASES, CLASSES, evidence_of, gather, member, truth_of
+from tests.nightly import often
 
 TRIED = [CASES[place] for place in (0, 5)]
 """A metric of numbers, one of classes: a spy fits every method once more than there are folds."""
-SPIED = [
-    case if case in TRIED else pytest.param(*case, marks=pytest.mark.nightly) for case in CASES
-]
+SPIED = often(CASES, TRIED.__contains__)
 
 
 def upset(evidence, fold):
@@ -114,7 +113,7 @@ def test_the_spy_catches_a_method_that_is_chosen_on_all_folds():
 
 
 @pytest.mark.parametrize("method", list(METHODS))
-@pytest.mark.parametrize(("problem", "metric", "k"), CASES)
+@pytest.mark.parametrize(("problem", "metric", "k"), often(CASES, CASES[::2].__contains__))
 def test_the_honest_gain_is_that_of_a_plain_loop_over_the_folds(problem, metric, k, method):
     evidence = evidence_of(problem, metric, k=k, n=96)
     if refusal(method, evidence):

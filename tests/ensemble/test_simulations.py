@@ -60,6 +60,7 @@ def test_noise_members_raise_the_in_sample_score_and_not_the_honest_one(problem,
     assert in_sample[2] - honest[2] > in_sample[1] - honest[1] > 0
 
 
+@pytest.mark.nightly
 def test_intervals_hold_where_six_members_are_equal_and_plain_ones_do_not():
     world = World(name="equal", metric="rmse", errors=(0.6,) * 6, groups=100, folds=10)
     found = [each.over("mean", "best") for each in competitions(world, ["best", "mean"])]

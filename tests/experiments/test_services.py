@@ -283,6 +283,7 @@ def refusing() -> Iterator[str]:
     server.server_close()
 
 
+@pytest.mark.nightly
 def test_a_key_that_the_server_refuses_is_told_in_a_sentence(tmp_path, refusing):
     pytest.importorskip("wandb", reason='pip install "foldstack[wandb]"')
     paths = Paths(tmp_path, "toy")

@@ -63,6 +63,7 @@ def manifests(root: Path) -> dict[str, dict]:
     return found
 
 
+@pytest.mark.nightly
 def test_a_server_that_is_gone_changes_no_byte_and_is_told_in_one_line(
     folder, gone, tmp_path, capsys, monkeypatch
 ):

@@ -16,9 +16,9 @@ from tests.toy import PROJECT, environment, toy_competition
 
 FEW = {
     "linear": {"kill9": 1, "enospc": 1},
-    "tiny": {"kill9": 1, "points": 1, "sigkill": 1, "sigterm": 1},
+    "tiny": {"points": 1},
 }
-MORE = {"linear": (), "tiny": ("enospc",)}
+MORE = {"linear": (), "tiny": ("kill9", "sigkill", "sigterm", "enospc")}
 """Kinds of the nightly run alone."""
 MANY = int(os.environ.get("FAULT_TRIALS", "0"))
 SWEEPS = [("tiny", FEW["tiny"])]  # full disks are in test_cases; all of linear is nightly

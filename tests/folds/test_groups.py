@@ -141,6 +141,7 @@ def test_the_bands_propose_a_pair_at_the_threshold_almost_surely(threshold):
     assert 1 - (1 - threshold**rows) ** count >= 0.998
 
 
+@pytest.mark.nightly
 def test_ten_thousand_near_copies_are_connected_by_few_links():
     sentences = [f"{LONG} number {number}" for number in range(10_000)]
     assert len(near_pairs(sentences, 0.8)) == 9_999

@@ -40,6 +40,7 @@ from pipeline.submissions.build import make as build
 from pipeline.submissions.submission_file import try_submission
 from tests.blendable import TARGETS, make
 from tests.ensemble.toys import CLASSES, task_of, truth_of
+from tests.nightly import every, nightly
 
 
 def median_absolute_error(truth, guess):
@@ -67,8 +68,8 @@ ENTRIES = {
 }
 CASES = [
     ("regression", "medae"),
-    ("binary", "balanced-accuracy"),
-    pytest.param("multiclass", "balanced-accuracy", marks=pytest.mark.nightly),
+    nightly("binary", "balanced-accuracy"),
+    nightly("multiclass", "balanced-accuracy"),
 ]
 
 
@@ -359,7 +360,7 @@ def written_of(content, problem):
     return np.array([[float(cell) for cell in row[1:]] for row in rows])
 
 
-@pytest.mark.parametrize(("problem", "name"), BY_REFERENCE)
+@pytest.mark.parametrize(("problem", "name"), every(3, BY_REFERENCE))
 def test_blend_honest_score_range_and_file_agree_with_the_reference(
     problem, name, tmp_path, monkeypatch
 ):

@@ -17,6 +17,7 @@ from pipeline.ensemble import __main__ as ensemble
 from pipeline.metrics import Draws, MetricError, get_metric, resampled_gains
 from pipeline.problems.span import targets_of
 from tests import test_tags, test_texts
+from tests.nightly import every
 from tests.reading_comprehension import asked, write_squad
 
 BODY = """
@@ -236,7 +237,7 @@ WAYS = [
 ]
 
 
-@pytest.mark.parametrize(("made", "known", "name", "members"), WAYS)
+@pytest.mark.parametrize(("made", "known", "name", "members"), every(3, WAYS))
 def test_the_whole_way_by_own_lists(home, tmp_path, capsys, made, known, name, members):
     where = made(tmp_path)
     shutil.copy(home / "own_of_documents.py", tmp_path)

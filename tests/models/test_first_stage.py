@@ -16,6 +16,7 @@ from pipeline.training.lightning.trainer import FoldFitter
 from pipeline.training.options import FailurePolicy
 from tests.fitting import CPU, Listener
 from tests.models.transformer.learners import backbone, factory_for, pairs
+from tests.nightly import nightly
 from tests.test_bad_files import Folder
 from tests.training.toys import COMPETITION, inject
 
@@ -48,7 +49,9 @@ def predicted(bert, folder, first):
     return learner.predict(TEST, told), told, learner
 
 
-@pytest.mark.parametrize("point", ["micro-batch:2:raise", "stage:1:raise", "micro-batch:6:raise"])
+@pytest.mark.parametrize(
+    "point", ["micro-batch:2:raise", nightly("stage:1:raise"), nightly("micro-batch:6:raise")]
+)
 def test_extra_rows_come_first_and_a_killed_stage_ends_in_the_same_bytes(
     bert, tmp_path, monkeypatch, point
 ):

@@ -32,6 +32,7 @@ from pipeline.models.row_transforms.transform import (
 from pipeline.oof.predictions import read_fold
 from pipeline.training.fold import train_fold
 from pipeline.training.jobs import Part
+from tests.nightly import nightly
 from tests.toy import predictions, toy_competition
 from tests.training.toys import COMPETITION, METRIC, Eavesdropper, inject, make_job, table
 from tests.training.toys import run as trained
@@ -197,7 +198,7 @@ def test_learners_see_children_of_training_rows_and_the_oof_is_of_the_rows_read(
     assert sum("extra" in each for each in heard) == 2 * 4
 
 
-@pytest.mark.parametrize("model", ["linear", "tiny"])
+@pytest.mark.parametrize("model", ["linear", nightly("tiny")])
 def test_a_killed_fold_ends_in_the_same_bytes(tmp_path, monkeypatch, model):
     asked = ["--model", model, "--set", "rows=[swap, both-equal]"]
     whole = toy_competition(tmp_path)

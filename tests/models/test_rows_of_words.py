@@ -118,6 +118,7 @@ def test_synonyms_of_rare_labels_only(tmp_path):
     assert children(rows, asked, root=tmp_path) == ["line 18", "line 19"]
 
 
+@pytest.mark.nightly
 def test_korean_words_are_found_under_their_particles(tmp_path):
     (tmp_path / "s.csv").write_text("word,synonym\n고양이,괭이\n방,거실\n", encoding="utf-8")
     rows, plain = texts("고양이가 방에서 잔다"), {"file": "s.csv", "words": 0.99}

@@ -62,6 +62,7 @@ def on_disk(monkeypatch):
     monkeypatch.setattr(module, "IN_MEMORY", 0)
 
 
+@pytest.mark.nightly
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
 def test_320_megabytes_of_members_are_never_in_memory(tmp_path):
     done = subprocess.run(

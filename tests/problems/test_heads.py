@@ -486,6 +486,7 @@ def test_a_mates_file_may_have_a_column_of_classes_per_target(
             assert values[row["id"]] == [float(name in given) for name in classes]
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     "joined",
     [

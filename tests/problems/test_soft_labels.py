@@ -94,6 +94,7 @@ def folder(tmp_path):
     return tmp_path
 
 
+@pytest.mark.nightly
 def test_shares_go_the_whole_way(folder, capsys):
     where = ["--root", str(folder), "--config", "topics", "--folds.count", "3"]
     assert run(init.main, [str(folder / "files"), "--root", str(folder), "--name", "topics"]) == 0

@@ -205,6 +205,7 @@ def test_every_problem_type_has_its_pictures(tmp_path, problem, metric, words):
 SAMPLES = {"multiclass": {"sample": (["label"], ["art"])}}
 
 
+@pytest.mark.nightly
 def test_what_was_sent_stands_beside_what_was_expected(root):
     folder = root / "submissions"
     digest = json.loads((folder / FIRST).with_suffix(".json").read_text())["sha256"]

@@ -158,6 +158,7 @@ def test_what_fails_on_the_way_leaves_nothing(root, tmp_path, monkeypatch):
     assert not list(place.iterdir())
 
 
+@pytest.mark.nightly
 def test_float16_halves_the_weights_and_tells_what_it_costs(bundle, trained, tmp_path, capsys):
     out = tmp_path / "half"
     assert call(trained, out, "--half", "--json") == 0

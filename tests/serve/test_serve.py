@@ -328,6 +328,7 @@ def test_beyond_this_machine_a_token_is_needed(quick, capsys, monkeypatch, tmp_p
     assert "the token has 5 characters, expected 32 or more" in capsys.readouterr().err
 
 
+@pytest.mark.nightly
 def test_sigterm_lets_a_request_finish_and_a_kill_leaves_the_bundle_whole(quick):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

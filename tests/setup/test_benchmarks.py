@@ -18,6 +18,7 @@ from pipeline.data.template import view_of
 from pipeline.ensemble import __main__ as ensemble
 from pipeline.setup.benchmark_files import official_files
 from pipeline.setup.benchmarks import BENCHMARKS
+from tests.nightly import every
 from tests.setup.official import FILES, ROWS
 
 METRICS = {
@@ -59,7 +60,7 @@ def begun(root, name, *more):
     return run(init.main, ["--benchmark", name, str(source), "--root", str(root), *more])
 
 
-@pytest.mark.parametrize("name", list(BENCHMARKS))
+@pytest.mark.parametrize("name", every(2, BENCHMARKS))
 def test_every_benchmark_is_read_with_its_metric_and_classes(tmp_path, name):
     assert set(METRICS) == set(BENCHMARKS) == set(FILES)
     assert begun(tmp_path, name) == 0

@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from tests.nightly import every
 from tests.setup.test_remedies import (
     SAMPLE,
     TEST,
@@ -301,7 +302,7 @@ ROWS: list[Case] = [
 
 @pytest.mark.parametrize(
     ("spoil", "asked", "said", "remedy"),
-    ROWS,
+    every(2, ROWS),
     ids=[f"{n} {each[2][:30]}" for n, each in enumerate(ROWS)],
 )
 def test_rows_that_do_not_fit_say_what_to_do(tmp_path, capsys, spoil, asked, said, remedy):

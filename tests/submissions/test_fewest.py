@@ -54,6 +54,7 @@ def test_equal_weights_are_better_without_what_harms_and_all_but_the_best_go(toy
     assert found.lost.difference < 0, "it is a gain"
 
 
+@pytest.mark.nightly
 def test_what_is_allowed_is_a_tenth_of_the_standard_error_of_the_honest_score(toy):
     made = built(toy)
     errors = (made.honest - made.outcome.evidence.truth) ** 2

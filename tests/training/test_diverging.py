@@ -127,6 +127,7 @@ def rolled_back(tmp_path_factory, backbone):
 
 
 # where a process is killed: before the divergence, between it and the first new state, after that
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     "point",
     [

@@ -13,6 +13,7 @@ from pipeline.models.learner import Silent
 from pipeline.training.fold import train_fold
 from pipeline.training.jobs import Part
 from pipeline.training.run import unfinished
+from tests.nightly import nightly
 from tests.training.toys import (
     METRIC,
     LengthRidge,
@@ -87,7 +88,7 @@ def test_nothing_is_committed_once_the_claim_is_lost(tmp_path, monkeypatch):
     assert unfinished(job, [0]) == [part]
 
 
-@pytest.mark.parametrize("point", ["trained", "predicted"])
+@pytest.mark.parametrize("point", ["trained", nightly("predicted")])
 def test_a_fold_killed_after_its_training_goes_straight_to_its_predictions(
     tmp_path, monkeypatch, point
 ):

@@ -190,6 +190,7 @@ def test_every_finished_part_is_read_once_and_then_joined(tmp_path, monkeypatch)
     assert sorted(read) == sorted(f"{part_name(0, fold)}.npz" for fold in range(job.folds.count))
 
 
+@pytest.mark.nightly
 def test_the_same_run_twice_gives_the_same_bytes(tmp_path):
     digests = []
     for name in ("a", "b"):

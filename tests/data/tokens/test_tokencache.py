@@ -233,6 +233,7 @@ def child(cache: Path, fault: str = "") -> subprocess.Popen:
     )
 
 
+@pytest.mark.nightly
 def test_two_processes_at_once_tokenise_once(tmp_path):
     children = [child(tmp_path) for _ in range(2)]
     said = sorted(each.communicate(timeout=120)[0].split() for each in children)

@@ -10,6 +10,7 @@ from pipeline.ensemble.forecast.leaderboard import Further, Labelled, leaderboar
 from pipeline.ensemble.forecast.ranges import weighed_gain
 from tests.ensemble.forecast.test_leaderboard import table_of
 from tests.ensemble.forecast.test_mean_of_learners import outputs_of, scored_of
+from tests.nightly import nightly
 
 
 def rows(n, shares, seed, problem="binary", noise=1.0, moved=0.0):
@@ -60,7 +61,7 @@ def test_the_shares_of_numbers_are_found():
     assert sum(shift.test) == pytest.approx(1)
 
 
-@pytest.mark.parametrize("problem", ["binary", "regression"])
+@pytest.mark.parametrize("problem", ["binary", nightly("regression")])
 def test_the_same_shares_are_seldom_called_others(problem):
     called = 0
     for seed in range(60):

@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 
+import pytest
+
 from pipeline import cv, init
 from pipeline.base.command import run
 from tests.test_texts import competition
@@ -40,6 +42,7 @@ def written(root):
     return {path.name: path.read_bytes() for path in parts}
 
 
+@pytest.mark.nightly
 def test_a_run_that_is_killed_while_it_writes_goes_on_to_the_same_bytes(tmp_path, capsys):
     whole, killed = begun(tmp_path / "whole"), begun(tmp_path / "killed")
     assert run(cv.main, whole) == 0

@@ -43,6 +43,7 @@ def test_a_writer_learns_to_write_what_it_has_read(tmp_path):
     assert all(log < 0 for logs in found.log_probabilities for log in logs)
 
 
+@pytest.mark.nightly
 def test_networks_side_by_side_say_the_same_once_saved(tmp_path):
     factory = factory_for(networks=2)
     learner = fitted(factory, tmp_path / "work")
@@ -80,6 +81,7 @@ def test_every_way_of_decoding_gives_the_same_bytes_again(trained, way):
     assert all(len(set(texts)) == len(texts) for texts in first.texts)
 
 
+@pytest.mark.nightly
 def test_drawn_answers_stand_behind_those_of_beams(trained):
     factory = factory_for(samples=5)
     found = factory.load(trained).predict(NEW, Listener())

@@ -32,5 +32,6 @@ def faults(mode):
     return int(done.stdout)
 
 
+@pytest.mark.nightly
 def test_a_tensor_that_is_made_again_asks_the_kernel_for_no_page():
     assert faults("kept") < 100 < faults("given back")

@@ -175,6 +175,7 @@ def many_classes(n=600, k=30, seed=0):
     return table(texts, chosen[:, None].astype(float))
 
 
+@pytest.mark.nightly
 def test_where_classes_are_many_least_squares_does_not_mask_them(tmp_path):
     train, unseen = many_classes(), many_classes(seed=1)
     task = TaskConfig(

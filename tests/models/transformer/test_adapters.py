@@ -18,6 +18,7 @@ from pipeline.training.options import FailurePolicy
 from tests.architectures import architecture
 from tests.fitting import CPU
 from tests.models.transformer.learners import WATCH, WORDS, factory_for, fitted, pairs
+from tests.nightly import every
 
 TRAIN, TEST = pairs(24), pairs(9, seed=1, labelled=False)
 
@@ -28,7 +29,9 @@ def factory_of(tmp_path, kind, lora=None, **changes):
     return factory_for(folder, **settings)
 
 
-@pytest.mark.parametrize("kind", ["qwen3", "gemma3_text", "llama", "t5", "gpt2", "modernbert"])
+@pytest.mark.parametrize(
+    "kind", every(3, ["qwen3", "gemma3_text", "llama", "t5", "gpt2", "modernbert"])
+)
 def test_a_backbone_with_adapters_learns_and_only_they_and_the_head_are_saved(kind, tmp_path):
     factory = factory_of(tmp_path, kind, gradient_checkpointing=True)
     base = {name: w.clone() for name, w in factory.shared.pristine.backbone.named_parameters()}

@@ -14,6 +14,7 @@ from pipeline.base.paths import Workspace
 from pipeline.data.table import Table
 from tests.fitting import Listener
 from tests.models.transformer.learners import WATCH, backbone, factory_for, fitted, pairs
+from tests.nightly import nightly
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def state_hash(backbone):
     return digest.hexdigest()
 
 
-@pytest.mark.parametrize("pairing", ["cross", "siamese"])
+@pytest.mark.parametrize("pairing", ["cross", nightly("siamese")])
 def test_it_learns_a_toy_task_far_better_than_a_constant(folders, tmp_path, pairing):
     factory = factory_for(folders["bert"], epochs=8, batch_size=16, pairing=pairing)
     alike = pairing == "siamese"

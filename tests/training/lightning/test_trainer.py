@@ -255,6 +255,7 @@ def test_on_a_cpu_only_deterministic_algorithms_are_allowed(tmp_path, backbone):
     assert torch.are_deterministic_algorithms_enabled()
 
 
+@pytest.mark.nightly
 def test_training_is_silent_and_sigterm_without_a_handler_is_no_success(tmp_path, backbone):
     script = textwrap.dedent("""
         import os, signal, sys

@@ -51,6 +51,7 @@ def lead(root, monkeypatch, capfd):
     return led
 
 
+@pytest.mark.nightly
 def test_a_worker_that_was_killed_is_started_again_and_no_byte_is_another(root, golden, lead):
     # two workers, three folds: one of them comes to a second fold, and is killed once it predicted
     status, out, error = lead("--model", "linear", "--json", fault="predicted:2:kill9")
