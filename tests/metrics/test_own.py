@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.base import UsageError
 from pipeline.metrics.metric import get_metric, metric_of
-from pipeline.metrics.own import tables_like
+from pipeline.metrics.own import find, tables_like
 from pipeline.submissions.build import BuildRequest
 from pipeline.submissions.build import make as build
 from tests.blendable import TARGETS, make
@@ -83,6 +83,19 @@ def root(tmp_path):
     (tmp_path / "own_alike.py").write_text(OWN)
     yield tmp_path
     sys.modules.pop("own_alike", None)
+
+
+def test_a_file_of_the_competition_comes_before_a_module_of_its_name_elsewhere(
+    tmp_path, monkeypatch
+):
+    for place in ("elsewhere", "here"):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "own_twice.py").write_text(f"def place(y, p): return {place!r}")
+    monkeypatch.syspath_prepend(tmp_path / "elsewhere")
+    before = list(sys.path)
+    assert find("own_twice:place", tmp_path / "here")(None, None) == "here"
+    sys.modules.pop("own_twice")
+    assert sys.path == before, "and is not looked for there later"
 
 
 def toy_of(root, problem, metric, n=40, targets=None, **more):

@@ -6,7 +6,6 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-import sklearn.metrics
 import torch
 
 from pipeline import cv, init, predict, rebuild
@@ -30,84 +29,8 @@ from pipeline.models.transformer.objective import fit_codec
 from pipeline.problems.registry import problem_of
 from pipeline.report import __main__ as report
 from pipeline.team import __main__ as team
+from tests.problems.heads import CLASSES, FLAT, SIZES, flags, kind, rows, task
 from tests.tiny import tiny_backbone
-
-CLASSES = {"kind": ["fact", "guess"], "tense": ["past", "now", "later"], "sure": ["yes", "no"]}
-FLAT = [f"{head}={name}" for head, own in CLASSES.items() for name in own]
-SIZES = [2, 3, 2]
-
-
-def task(metric="joint-weighted-f1", **more):
-    return TaskConfig(problem="heads", metric=metric, classes=FLAT, **more)
-
-
-def kind():
-    return task().problem_type
-
-
-def flags(numbers):
-    return np.hstack([np.eye(size)[own] for own, size in zip(numbers.T, SIZES, strict=True)])
-
-
-def rows(seed, n=200):
-    """(n, 3) class numbers, and (n, 7) predictions that know a little of them."""
-    random = np.random.default_rng(seed)
-    numbers = np.stack([random.integers(size, size=n) for size in SIZES], axis=1)
-    numbers[:, 1] = np.where(random.random(n) < 0.7, 0, numbers[:, 1])
-    blocks = [random.dirichlet(np.ones(size), size=n) for size in SIZES]
-    return numbers, kind().within_range(np.hstack(blocks) + 0.4 * flags(numbers), 1e-6)
-
-
-def decided(guess):
-    return np.stack(
-        [guess[:, own].argmax(axis=1) for own in (slice(2), slice(2, 5), slice(5, 7))], 1
-    )
-
-
-def each(score):
-    return lambda truth, guess: np.mean(
-        [score(*pair) for pair in zip(truth.T, decided(guess).T, strict=True)]
-    )
-
-
-def joined(score):
-    def texts(numbers):
-        return ["-".join(map(str, row)) for row in numbers]
-
-    return lambda truth, guess: score(texts(truth), texts(decided(guess)))
-
-
-def f1(average):
-    return lambda y, p: sklearn.metrics.f1_score(y, p, average=average)
-
-
-REFERENCES = {
-    "accuracy": each(sklearn.metrics.accuracy_score),
-    "macro-f1": each(f1("macro")),
-    "weighted-f1": each(f1("weighted")),
-    "joint-accuracy": joined(sklearn.metrics.accuracy_score),
-    "joint-macro-f1": joined(f1("macro")),
-    "joint-weighted-f1": joined(f1("weighted")),
-    "log-loss": lambda truth, guess: np.mean(
-        [
-            sklearn.metrics.log_loss(own, guess[:, block], labels=range(block.stop - block.start))
-            for own, block in zip(truth.T, kind().blocks(7), strict=True)
-        ]
-    ),
-}
-
-
-@pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("name", list(REFERENCES))
-def test_a_metric_of_heads_equals_its_reference(name, seed):
-    numbers, guess = rows(seed)
-    metric = get_metric(name, task(name))
-    expected = REFERENCES[name](numbers, guess)
-    assert metric.score(flags(numbers), guess) == pytest.approx(expected, rel=1e-9)
-    if metric.row_sums is not None:
-        terms, finish = metric.row_sums(flags(numbers), guess)
-        found = finish(terms.sum(axis=0)[None])[0]
-        assert metric.as_gain(found) == pytest.approx(expected, rel=1e-9)
 
 
 def test_the_type_is_found_again_by_the_name_that_has_its_sizes():
