@@ -77,7 +77,7 @@ def fewest(root: Path, made: Built) -> Fewest:
     draws = nest.draws(nest.evidence.folds)
     judge = Judge(metric, outcome.competition.task.problem_type.name, truth, draws)
     drawn = resampled_gains(metric, truth, made.honest, draws)
-    allowed = SHARE * float(np.nanstd(drawn, ddof=1))
+    allowed = SHARE * float(np.nanstd(drawn))
     total = len(nest.evidence.folds)
     found: list[Fewest] = []
     left: Built | None = made

@@ -151,10 +151,8 @@ def send(client: Client, slug: str, csv: Path, message: str, wait: float) -> Arr
         if said.startswith(UPLOAD_FAILED):
             raise BusyError(f"Kaggle did not take {csv.name}: {said}. Try again")
     found = earlier
-    while found is None or not _is_final(found):
-        if time.monotonic() >= until:
-            break
-        time.sleep(min(POLL_SECONDS, max(0.0, until - time.monotonic())))
+    while (found is None or not _is_final(found)) and (left := until - time.monotonic()) > 0:
+        time.sleep(min(POLL_SECONDS, left))
         found = _listed(client, slug, csv, message)
     if found is None:
         raise BusyError(

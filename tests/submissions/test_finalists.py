@@ -60,6 +60,16 @@ def test_many_groups_are_bundled_without_changing_the_answer(monkeypatch):
     assert len(board(300, 3000).kept) == 6 * 256
 
 
+@pytest.mark.parametrize("rows", [60, 300, 1000])
+def test_a_draw_of_bundles_takes_as_many_of_them_as_it_needs(rows, monkeypatch):
+    """Its size in rows is right to a hundredth or so only where it takes fifty or more."""
+    monkeypatch.setattr(chances, "BLOCKS", 256)
+    found = board(rows, 3000)
+    taken = found.draws.counts.sum(axis=1)
+    assert (taken >= chances.LEAST_DRAWN).all()
+    assert taken[0] * len(found.kept) / 256 == pytest.approx(rows, rel=0.02)
+
+
 def test_equal_files_tie_and_a_worse_one_seldom_wins():
     found = board(200, 1000, worlds=True)
     good, bad = (found.gains(predicted(found.truth, noise, 1)) for noise in (0.5, 0.9))
