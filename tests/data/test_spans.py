@@ -13,7 +13,6 @@ from pipeline.data.reading.reader import read
 from pipeline.data.sample import sample_of_documents
 from pipeline.data.spans import span_table
 from pipeline.problems.span import References
-from pipeline.submissions.submission_file import answers_under_ids
 
 COLUMNS = ColumnsConfig(id="id", texts=["text"], targets=["answer"], question="q")
 COMPETITION = Competition(
@@ -146,24 +145,3 @@ def test_a_sample_may_be_an_answer_under_each_id(tmp_path):
     row = pd.DataFrame([{"id": "q1", "answer": "Bo"}], dtype=object)
     alone = sample_of_documents(row, "id", ["answer"], {"id": "id", "answer": "answer"}, path.name)
     assert alone.ids.tolist() == ["q1"], "one row is one row"
-
-
-@pytest.mark.parametrize(
-    ("test", "sample", "asked"),
-    [
-        ("test.json", "", True),
-        ("test.json", "sample.csv", False),
-        ("test.csv", "sample.json", True),
-        ("test.csv", "", False),
-    ],
-)
-def test_answers_are_written_under_ids_where_that_is_asked(tmp_path, test, sample, asked):
-    csv = tmp_path / "c-001-mean.csv"
-    csv.write_text('id,answer\nq1,"two, ""red"" lamps"\nq2,\nq3,램프\n', encoding="utf-8")
-    data = DataConfig(train="a.json", test=test, sample_submission=sample)
-    found = answers_under_ids(csv, replace(COMPETITION, data=data))
-    assert bool(found) == asked
-    for path in found:
-        assert path == tmp_path / "c-001-mean" / "predictions.json"
-        answers = json.loads(path.read_text(encoding="utf-8"))
-        assert answers == {"q1": 'two, "red" lamps', "q2": "", "q3": "램프"}

@@ -2,15 +2,19 @@ import csv
 import hashlib
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline.base.config import ColumnsConfig, Competition, DataConfig, TaskConfig
 from pipeline.base.errors import BusyError, DataError
 from pipeline.base.leases import lease
-from pipeline.data.sample import Sample
-from pipeline.submissions.submission_file import build, check, existing, write
+from pipeline.data.reading.delimited import Layout
+from pipeline.data.sample import LongForm, Sample
+from pipeline.problems.label_texts import NumberForm
+from pipeline.submissions.submission_file import answers_under_ids, build, check, existing, write
 
 
 def sample_of(ids, columns=("target",), fill="0.0"):
@@ -29,6 +33,19 @@ def test_rows_are_joined_on_id_in_the_samples_order():
 def test_columns_that_are_not_filled_keep_the_samples_texts_and_place():
     sample = sample_of(["a"], ["usage", "target"], fill="Public")
     assert build(sample, ["a"], {"target": ["1"]}) == b"id,usage,target\na,Public,1\n"
+
+
+def test_a_row_per_class_is_filled_with_numbers_written_as_the_sample_writes_them():
+    ids, names = np.repeat(["x", "y"], 2).tolist(), ["a", "b"] * 2
+    frame = pd.DataFrame({"id": ids, "class": names, "chance": ["0,5"] * 4}, dtype=object)
+    sample = replace(
+        sample_of(["x", "y"], ["a", "b"], fill="0,5"),
+        file_form=LongForm(frame=frame, ids=ids, names=names, value_column="chance", told=""),
+        numbers={"chance": NumberForm.of("1,5")},
+        layout=Layout(separator=";"),
+    )
+    content = build(sample, ["y", "x"], {"a": ["0.25", "1"], "b": ["0.75", "0"]})
+    assert content == b"id;class;chance\nx;a;1\nx;b;0\ny;a;0,25\ny;b;0,75\n"
 
 
 AWKWARD = [
@@ -183,3 +200,30 @@ def test_two_writers_at_once_are_told_apart(tmp_path):
     with lease(tmp_path / ".toy.lease", "a submission"), pytest.raises(BusyError):
         write(tmp_path, "toy", "mean", b"x", {})
     assert not list(tmp_path.glob("*.csv"))
+
+
+@pytest.mark.parametrize(
+    ("test", "sample", "asked"),
+    [
+        ("test.json", "", True),
+        ("test.json", "sample.csv", False),
+        ("test.csv", "sample.json", True),
+        ("test.csv", "", False),
+    ],
+)
+def test_answers_are_written_under_ids_where_that_is_asked(tmp_path, test, sample, asked):
+    path_of_csv = tmp_path / "c-001-mean.csv"
+    path_of_csv.write_text('id,answer\nq1,"two, ""red"" lamps"\nq2,\nq3,램프\n', encoding="utf-8")
+    data = DataConfig(train="a.json", test=test, sample_submission=sample)
+    competition = Competition(
+        name="c",
+        data=data,
+        columns=ColumnsConfig(id="id", texts=["text"], targets=["answer"], question="q"),
+        task=TaskConfig(problem="span", metric="exact-match"),
+    )
+    found = answers_under_ids(path_of_csv, competition)
+    assert bool(found) == asked
+    for path in found:
+        assert path == tmp_path / "c-001-mean" / "predictions.json"
+        answers = json.loads(path.read_text(encoding="utf-8"))
+        assert answers == {"q1": 'two, "red" lamps', "q2": "", "q3": "램프"}
