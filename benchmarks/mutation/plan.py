@@ -122,13 +122,16 @@ def fits(spec: MutationSpec, types: list[tuple[Place, Place]]) -> bool:
 
 
 def annotations(source: str) -> list[tuple[Place, Place]]:
-    """Where types stand, whose signs mean nothing when the program runs: starts and ends."""
+    """Where types stand, and whether their names are imported, which mean nothing when the program
+    runs: starts and ends."""
     found: list[ast.expr | None] = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.arg | ast.AnnAssign):
             found.append(node.annotation)
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             found.append(node.returns)
+        elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            found.append(node.test)
     return [
         ((each.lineno, each.col_offset), (each.end_lineno or 0, each.end_col_offset or 0))
         for each in found

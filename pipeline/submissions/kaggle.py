@@ -66,7 +66,7 @@ def _meaning(slug: str, error: Exception) -> PipelineError:
             f"Kaggle knows no competition {slug!r} ({error}). Its name is the last part of its "
             "address; say it with --submissions.kaggle NAME"
         )
-    if status is not None and 400 <= status < 500 and status != 429:
+    if status is not None and status // 100 == 4 and status != 429:
         return DataError(f"Kaggle refuses the submission ({status}): {error}. See {page}")
     if status is not None or isinstance(error, OSError):  # requests' network errors are OSErrors
         return BusyError(

@@ -1,6 +1,5 @@
 """The ledger beside what we knew before: honest score, expected range, budget, noise."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -130,11 +129,11 @@ def noise(
 
     None where there are no two files whose honest predictions can be made again.
     """
-    ours = [line for line in lines if line.csv is not None and line.honest is not None]
-    sign = 1 if greater_is_better else -1
-    unscored = -sign * math.inf
-    ours.sort(key=lambda line: -sign * _or(line.entry.public, unscored))
-    found, _ = candidates(root, [line.csv for line in ours if line.csv is not None][:2])
+    scored = [line for line in lines if line.entry.public is not None]
+    scored.sort(key=lambda line: line.entry.public or 0.0, reverse=greater_is_better)
+    others = [line for line in lines if line.entry.public is None]
+    ours = [line.csv for line in [*scored, *others] if line.csv and line.honest is not None]
+    found, _ = candidates(root, ours[:2])
     if len(found) < 2:
         return None
     made = found[0].made
@@ -144,7 +143,3 @@ def noise(
     if both is None:
         return None
     return Noise(files=(found[0].csv.name, found[1].csv.name), rows=rows, duel=both)
-
-
-def _or(score: float | None, otherwise: float) -> float:
-    return otherwise if score is None else score
