@@ -41,11 +41,10 @@ class LabelDoubts:
         """(n,) bool: the *share* of all rows that is the most doubtful; those flagged for None."""
         if share is None:
             return self.flagged
-        known = np.nan_to_num(self.score, nan=-1.0)
-        worst = np.argsort(-known, kind="stable")[: round(share * len(known))]
-        found = np.zeros(len(known), dtype=bool)
-        found[worst] = known[worst] >= 0
-        return found
+        worst = np.argsort(-self.score, kind="stable")  # NaN comes last
+        found = np.zeros(len(worst), dtype=bool)
+        found[worst[: round(share * len(worst))]] = True
+        return found & np.isfinite(self.score)
 
 
 def check_library(problem: Problem) -> None:
