@@ -179,6 +179,16 @@ def test_a_metric_of_ones_own_spreads_as_over_draws_by_calls_without_one_bundle_
         assert np.mean(ours) == pytest.approx(np.mean(theirs), abs=0.35 * np.std(theirs))
 
 
+@pytest.mark.parametrize(("groups", "bundles"), [(6, 6), (60, 10), (300, 17), (4000, 40)])
+def test_the_root_of_the_groups_is_left_out_in_turn_but_ten_to_forty_times(groups, bundles):
+    calls = []
+    metric = of_a_function("mine:own", lambda y, p: calls.append(len(y)) or p.mean(), "regression")
+    draws = Draws.over(np.arange(groups), seed=0, resamples=20)
+    resampled_gains(metric, np.zeros((groups, 1)), np.arange(groups * 1.0)[:, None], draws)
+    assert len(calls) == 1 + bundles
+    assert freedom(metric, draws) == pytest.approx(bundles - 1)
+
+
 @pytest.mark.parametrize("problem", OWN)
 @pytest.mark.parametrize(("n", "per_group"), [(160, 1), (600, 3)])
 def test_intervals_of_a_metric_of_ones_own_hold(problem, n, per_group):
