@@ -93,6 +93,10 @@ def test_tests_that_run_the_line_come_first_and_quick_before_slow():
     assert whole.tests("a.py", [4]) == ["t.py::quick", "t.py::slow", "t.py::other"]
     assert whole.tests("a.py", [7]) == []
     assert set(whole.tests("a.py", [1])) == {"t.py::slow", "t.py::quick", "t.py::other"}
+    found = {"seconds": {"test_a.py::own": 1.0}, "failed": [], "modules": []}
+    reach.add(whole, "test_a.py", found | {"lines": {"a.py": {"4": ["test_a.py::own"]}}})
+    order = ["test_a.py::own", "t.py::quick", "t.py::slow", "t.py::other"]
+    assert whole.tests("a.py", [4]) == order, "the budget may not reach to the last"
 
 
 def test_a_reason_stands_for_a_line_that_is_there_and_a_change_that_is_made():

@@ -38,17 +38,20 @@ class Reach:
     modules: list[str] = field(default_factory=list)
 
     def tests(self, file: str, lines: Iterable[int]) -> list[str]:
-        """Tests that run one of the lines, quickest first; then the rest of their files.
+        """Tests that run one of the lines, those of the file's own test file and the quickest
+        first; then the rest of their files.
 
         The rest are needed where tests of a file share what one of them has computed.
         """
         found = set().union(*(self.lines.get(file, {}).get(line, set()) for line in lines))
         homes = {test.partition("::")[0] for test in found}
         rest = {test for test in self.seconds if test.partition("::")[0] in homes} - found
-        return [
-            *sorted(found & self.seconds.keys(), key=self.seconds.__getitem__),
-            *sorted(rest, key=self.seconds.__getitem__),
-        ]
+        own = f"test_{Path(file).name}"
+
+        def place(test: str) -> tuple[bool, float]:
+            return Path(test.partition("::")[0]).name != own, self.seconds[test]
+
+        return [*sorted(found & self.seconds.keys(), key=place), *sorted(rest, key=place)]
 
 
 class Watch:

@@ -15,6 +15,7 @@ from pipeline.submissions.build import BuildRequest
 from pipeline.submissions.build import make as build
 from tests.blendable import TARGETS, make
 from tests.ensemble.toys import CLASSES, task_of
+from tests.problems import heads
 
 OWN = """
 import numpy as np
@@ -127,6 +128,14 @@ def test_a_function_that_says_something_else_stays_as_it_is(problem, function, r
     _, competition = toy_of(root, kind, usual, targets=targets)
     found = metric_of(competition(function), root)
     assert (found.known_as, found.own, found.needs) == ("", None, "value")
+
+
+def test_made_up_rows_of_several_targets_have_a_class_of_each_and_all_occur():
+    for truth, guess in tables_like(heads.task(), 7):
+        for block in heads.kind().blocks(7):
+            assert (truth[:, block].sum(axis=1) == 1).all()
+            assert truth[:, block].any(axis=0).all()
+            assert guess[:, block].sum(axis=1) == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize(
