@@ -1,6 +1,7 @@
 """A student learns what an ensemble knows, and nothing of the labels that it is scored on."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -146,8 +147,29 @@ def test_another_student_of_the_same_teachers_trains_none_of_them_again(toy, cap
         (["--rows", "none", "--teachers", "none"], "there is nothing to learn from but the labels"),
         (["--teachers", "nobody"], "--teachers nobody: not in the ensemble, which has sure"),
         (["--rows", "nowhere.csv"], "--rows: there is no file"),
+        (["--export", "onnx"], "--export needs a folder to write: -o DIR"),
+        (["--int8"], "--int8 belongs to an exported model: add --export onnx"),
+        (["-o", "student", "--int8"], "-o and --int8 belong to an exported model: add --export"),
     ],
 )
 def test_what_cannot_be_taught_is_refused_in_a_sentence(toy, capsys, argv, says):
     assert run(main, ["--root", str(toy), "--student", "sure", "--runs", "sure", *argv]) == 2
     assert says in capsys.readouterr().err
+
+
+def test_members_whose_weights_are_gone_answer_no_new_rows_and_may_be_left_out(
+    toy, tmp_path, capsys
+):
+    root = tmp_path / "toy"
+    shutil.copytree(toy, root)
+    (root / "configs" / "models" / "weak.yaml").write_text("learner: linear\nbuckets: 16\n")
+    assert run(cv.main, ["--root", str(root), "--model", "weak"]) == 0
+    shutil.rmtree(root / "runs" / "toy" / "weak")
+    write(root / "texts.csv", COLUMNS[:3], [(f"more-{row[0]}", *row[1:3]) for row in pairs(9, "x")])
+    argv = ["--root", str(root), "--student", "sure", "--teachers", "none", "--rows", "texts.csv"]
+    assert run(main, [*argv, "--runs", "sure", "weak", "--method", "mean"]) == 2
+    said = capsys.readouterr().err
+    assert "--rows: members cannot answer new rows; leave them out of --runs" in said
+    assert "weak: " in said
+    assert "sure: " not in said
+    assert run(main, [*argv, "--runs", "sure"]) == 0

@@ -136,3 +136,6 @@ def test_what_cannot_be_exported_is_refused_before_anything_is_trained(root, tmp
     assert f"-o {root} is there already" in said
     assert "linear is of learner linear, which reads texts by code of our own" in said
     assert not (root / "runs" / "toy" / ".students" / "linear").exists()
+    argv += ["-o", str(tmp_path / "out"), "--set", "clean=[nfkc]"]
+    assert run(main, argv) == 2
+    assert "has clean, which changes texts before they are tokens" in capsys.readouterr().err

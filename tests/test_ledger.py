@@ -100,6 +100,8 @@ def test_budget_and_days_left(root, capsys):
     options = ["--submissions.per_day", "3", "--submissions.until", today()]
     found = listed(root, capsys, *options)["budget"]
     assert (found["left_today"], found["days_left"], found["left_in_all"]) == (2, 1, 2)
+    assert call(root) == 0
+    assert "1 submission today; --submissions.per_day tells the limit" in capsys.readouterr().out
     assert call(root, *options) == 0
     assert "2 of 3 left today for the team (1 used); 1 day left" in capsys.readouterr().out
 

@@ -271,6 +271,7 @@ def test_a_bundle_gives_the_bytes_of_the_submission(blended, tmp_path, capsys):
     watched(blended, out, tmp_path / "labelled.csv", capsys)
     half = [str(sent(blended)), "-o", f"{out}-half", "--half", "--root", str(blended)]
     assert run(bundle.main, half) == 2
+    assert "in numbers, not in texts: leave it" in capsys.readouterr().err
     assert not Path(f"{out}-half").exists()
 
 
@@ -499,18 +500,19 @@ def test_the_report_shows_the_texts_that_are_far_from_every_right_answer(blended
 
 
 @pytest.mark.parametrize(
-    ("main", "more"),
+    ("main", "more", "says"),
     [
-        (ensemble.main, ["--method", "ridge", "CONFIG"]),
+        (ensemble.main, ["--method", "ridge", "CONFIG"], "does not blend texts"),
+        (ensemble.main, ["--slice-by", "facts", "CONFIG"], "with the same weights in all rows"),
     ],
 )
-def test_what_cannot_do_texts_yet_says_so(blended, capsys, monkeypatch, main, more):
+def test_what_cannot_do_texts_yet_says_so(blended, capsys, monkeypatch, main, more, says):
     monkeypatch.chdir(blended)
     file = sent(blended)
     words = [str(file) if word == "FILE" else word for word in more if word != "CONFIG"]
     where = asking(blended) if "CONFIG" in more else ["--root", str(blended)]
     assert run(main, [*words, *where]) == 2
-    assert "texts" in capsys.readouterr().err
+    assert says in capsys.readouterr().err
 
 
 def test_the_notebook_blends_texts_and_shows_what_each_member_says(blended):

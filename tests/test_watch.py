@@ -141,7 +141,14 @@ def test_a_torn_file_is_no_more_than_unknown(tmp_path, capsys, content):
 
 def test_nothing_under_the_root_is_refused(tmp_path, capsys):
     assert run(watch, ["--root", str(tmp_path)]) == 2
-    assert "--root DIR says where" in capsys.readouterr().err
+    assert "nothing has been trained there. --root DIR says where" in capsys.readouterr().err
+
+
+def test_no_time_between_two_looks_is_refused(tmp_path, capsys):
+    finished(tmp_path, 0)
+    assert run(watch, ["--root", str(tmp_path), "--every", "0"]) == 2
+    assert "--every 0: expected more than 0 seconds" in capsys.readouterr().err
+    assert run(watch, ["--root", str(tmp_path), "--every", "0.5", "--once"]) == 0
 
 
 def test_a_disk_that_takes_nothing_does_not_stop_a_training(tmp_path):

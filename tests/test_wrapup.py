@@ -106,7 +106,8 @@ def test_a_draft_that_may_hold_words_of_a_person_is_not_written_over(draft, caps
     report.write_text("my own words")
     try:
         assert run(wrapup, ["--root", str(here), "--config", "toy"]) == 2
-        assert "--overwrite" in capsys.readouterr().err
+        said = capsys.readouterr().err
+        assert "may hold your own words. Another place: --to DIR; a new draft over it" in said
         assert report.read_text() == "my own words"
     finally:
         report.write_text(before, "utf-8")

@@ -88,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name, value in NOT_ASKED.items():
         args[name] = value
     args.seed = [args.seed]
-    from pipeline.distil.export import check_export, export
+    from pipeline.distil.export import check_export, check_not_exported, export
     from pipeline.distil.student import Asked, ensemble_to_learn_from, student_of, student_recipe
     from pipeline.report.page import page
     from pipeline.training.ground import Ground
@@ -104,6 +104,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         weight=args.weight,
     )
     console = page(sys.stderr if args.json else sys.stdout)
+    if not args.export:
+        check_not_exported(args.out, args.int8)
     ground = Ground.of(args, competition)
     recipe = student_recipe(asked, ground)
     if args.export:

@@ -45,6 +45,16 @@ INT8 = "model-int8.onnx"
 MODEL = "model.onnx"
 
 
+def check_not_exported(out: str | None, int8: bool) -> None:
+    """Raise UsageError where something is asked of an export that is not asked for."""
+    asked = [option for option, given in (("-o", out), ("--int8", int8)) if given]
+    if asked:
+        raise UsageError(
+            f"{' and '.join(asked)} belong{'s' if len(asked) == 1 else ''} to an exported model: "
+            "add --export onnx"
+        )
+
+
 def check_export(recipe: Recipe, out: str | None) -> None:
     """Raise UsageError, before anything is trained, where *recipe* cannot be exported to *out*."""
     problems = []

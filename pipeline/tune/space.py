@@ -10,7 +10,7 @@ the recipe before anything is trained.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from pathlib import Path
@@ -148,14 +148,14 @@ def read_space(file: str | None, model: str, root: Path, fixed: tuple[str, ...])
     that the recipe refuses.
     """
     default = find(model, root, fixed)
-    path = _path_of(file, root, default.learner)
+    known = [each.name for each in fields(default) if each.name not in (*NOT_SETTINGS, "source")]
+    path = _path_of(file, root, default, known)
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not a YAML file: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict) or not content:
         raise UsageError(f"{path} holds no settings; expected lines such as learning_rate: {FORM}")
-    known = [each.name for each in fields(default) if each.name not in (*NOT_SETTINGS, "source")]
     problems, settings = [], {}
     for key, value in content.items():
         found = _setting(str(key), value, known, fixed)
@@ -168,14 +168,25 @@ def read_space(file: str | None, model: str, root: Path, fixed: tuple[str, ...])
     return Space(model=model, fixed=fixed, root=root, default=default, settings=settings)
 
 
-def _path_of(file: str | None, root: Path, learner: str) -> Path:
+def _example(default: Recipe, known: Sequence[str]) -> str:
+    """A line of a space, of the recipe's first whole number: from half of it to twice as much."""
+    for name in known:
+        value = as_dict(default)[name]
+        if type(value) is int and value > 0:
+            return f"{name}: {{type: int, low: {max(value // 2, 1)}, high: {2 * value}}}"
+    return f"learning_rate: {FORM}"
+
+
+def _path_of(file: str | None, root: Path, default: Recipe, known: Sequence[str]) -> Path:
     if file is None:
+        learner = default.learner
         own = root / "configs" / "spaces" / f"{learner}.yaml"
         if found := own if own.is_file() else shipped(learner):
             return found
         raise UsageError(
-            f"--space is missing: no space is shipped for learner {learner}. Write a file with "
-            f"lines such as learning_rate: {FORM}"
+            f"--space is missing: no space is shipped for learner {learner}. Write a file with a "
+            f"line for each setting that is searched, such as {_example(default, known)}\nThe "
+            f"recipe has the settings {', '.join(known)}"
         )
     folders = (root / "configs" / "spaces", shipped_folder().parent / "spaces")
     candidates = [Path(file), root / file, *(folder / f"{file}.yaml" for folder in folders)]

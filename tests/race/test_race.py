@@ -148,10 +148,13 @@ def test_a_signal_ends_the_race_at_once(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--model", "good"], "--hours is missing"),
+        (["--model", "good"], "--hours is missing: expected the time there is"),
         (["--hours", "1"], "--model is missing"),
         (["--model", "good", "--hours", "-1"], "--hours -1"),
-        (["--model", "good", "--hours", "1", "--time-limit", "1h"], "--time-limit"),
+        (
+            ["--model", "good", "--hours", "1", "--time-limit", "1h"],
+            "a race ends; leave --time-limit out",
+        ),
     ],
 )
 def test_what_cannot_be_raced_is_refused(root, words, said):

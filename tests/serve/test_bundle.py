@@ -10,7 +10,9 @@ import zipfile
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from safetensors import safe_open
+from safetensors.torch import save_file
 
 from pipeline.base.command import run
 from pipeline.base.errors import ArtifactError, UsageError
@@ -18,6 +20,7 @@ from pipeline.base.files import read_json, sha256
 from pipeline.bundle import main
 from pipeline.data.sample import by_joined_keys, of_rows, sample_of
 from pipeline.serve.bundle import check_files, open_bundle
+from pipeline.serve.packing.half import _halved
 from pipeline.serve.packing.papers import Backbone, licence_of
 from pipeline.serve.packing.wheel import wheel
 from pipeline.serve.plain import from_plain, to_plain
@@ -156,6 +159,17 @@ def test_what_fails_on_the_way_leaves_nothing(root, tmp_path, monkeypatch):
     place.mkdir()
     assert call(root, place / "bundle") == 4
     assert not list(place.iterdir())
+
+
+def test_a_weight_beyond_float16_is_named_and_nothing_is_changed(tmp_path):
+    path = tmp_path / "model.safetensors"
+    save_file({"fine": torch.ones(2), "far": torch.tensor([1e6])}, path)
+    before = path.read_bytes()
+    with pytest.raises(
+        ArtifactError, match=r"far holds numbers that float16 has not .* without --h"
+    ):
+        _halved(path)
+    assert path.read_bytes() == before
 
 
 @pytest.mark.nightly

@@ -101,7 +101,7 @@ def test_who_is_in_no_team_yet_may_send(csv):
     [
         (HTTPError(401), UsageError, "does not know these credentials"),
         (HTTPError(403), UsageError, "accept its rules at https://www.kaggle.com/competitions/toy"),
-        (HTTPError(404), UsageError, "knows no competition 'toy'"),
+        (HTTPError(404), UsageError, "Its name is the last part of its address; say it"),
         (HTTPError(400), DataError, "refuses the submission (400)"),
         (HTTPError(429), BusyError, "cannot be reached"),
         (HTTPError(503), BusyError, "cannot be reached"),

@@ -198,6 +198,7 @@ def test_out_is_exit_code_3_and_nothing_is_written(toy, capsys):
     assert "verdict  out\n" in page
     assert "  - leakage: the predictions are the labels themselves\n" in page
     assert "--force stores it all the same" in page
+    assert "mend what is said above and add the file again; --why shows" in page
     assert files_of(toy) == before
 
 

@@ -84,3 +84,18 @@ def test_every_shipped_space_fits_the_shipped_recipes_of_its_kind():
             tried.add(learner)
             assert read_space(None, name, root, ()).settings
     assert tried == {"linear", "boosting", "transformer"}
+
+
+def test_a_learner_without_a_space_and_a_name_that_is_none_say_what_there_is(tmp_path):
+    with pytest.raises(UsageError, match="no space is shipped for learner embeddings") as found:
+        read_space(None, "minilm-frozen", tmp_path, ())
+    line = str(found.value).partition("searched, such as ")[2].splitlines()[0]
+    (tmp_path / "space.yaml").write_text(line)
+    setting = read_space("space.yaml", "minilm-frozen", tmp_path, ()).settings["max_length"]
+    assert (setting.low, setting.high) == (64, 256)
+    with pytest.raises(
+        UsageError, match="there is no such file, and no space of that name"
+    ) as found:
+        read_space("lineal", "linear", tmp_path, ())
+    assert str(found.value).endswith("there are: boosting, linear, transformer")
+    assert read_space("linear", "linear", tmp_path, ()).settings

@@ -189,6 +189,12 @@ def test_what_cannot_be_searched_is_refused_before_anything_is_read(tmp_path, wo
         main(["--root", str(tmp_path), *ASKED, *words])
 
 
+def test_the_model_is_asked_for(tmp_path):
+    competition(tmp_path)
+    with pytest.raises(UsageError, match="--model is missing: the recipe whose settings are"):
+        main(["--root", str(tmp_path), "--trials", "2"])
+
+
 def test_without_optuna_there_is_a_line_that_installs_it(tmp_path, monkeypatch):
     import sys
 
