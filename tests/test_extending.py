@@ -85,6 +85,8 @@ def sections() -> list[Section]:
 
 
 SECTIONS = sections()
+QUICK = [each for each in SECTIONS if not any("tiny" in command for command in each.commands)]
+"""Those that train no network; the others are tried at night."""
 LISTED = re.findall(r"\[([^]]+)\]\(#([\w-]+)\)", PAGE)
 
 
@@ -110,10 +112,9 @@ def add(file: Path, table: str, text: str) -> None:
     file.write_bytes(whole[:top] + added.encode() + whole[end:])
 
 
-@pytest.fixture(scope="module")
-def done(tmp_path_factory) -> dict[str, tuple[int, str]]:
-    """Command -> its exit code and what it printed, with everything on the page added."""
-    copy, root = tmp_path_factory.mktemp("copy"), tmp_path_factory.mktemp("root")
+def done(copy: Path, root: Path, asked: list[Section]) -> dict[str, tuple[int, str]]:
+    """Command of the sections that are *asked* for -> its exit code and what it printed, with
+    everything on the page added."""
     shutil.copytree(
         PROJECT / "pipeline", copy / "pipeline", ignore=shutil.ignore_patterns("__pycache__")
     )
@@ -127,7 +128,7 @@ def done(tmp_path_factory) -> dict[str, tuple[int, str]]:
                 file.write_text(block.text, encoding="utf-8")
             else:
                 add(file, block.table, block.text)
-    commands = [command for section in SECTIONS for command in section.commands]
+    commands = [command for section in asked for command in section.commands]
     child = subprocess.run(
         [sys.executable, "-c", DRIVER],
         input=json.dumps(commands),
@@ -152,14 +153,33 @@ def prints(said: str, expected: str) -> bool:
     return any(re.search(pattern, " ".join(line.split())) for line in said.splitlines())
 
 
-@pytest.mark.nightly
-@pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.title)
-def test_the_example_runs_and_prints_what_the_page_says(section, done):
+def assert_it_prints_what_the_page_says(section: Section, done: dict[str, tuple[int, str]]) -> None:
     for command, expected in section.commands.items():
         code, said = done[command]
         assert code == 0, f"{command}\n{said}"
         for line in expected:
             assert prints(said, line), f"{command} does not print {line!r}, but:\n{said}"
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory):
+    return done(tmp_path_factory.mktemp("copy"), tmp_path_factory.mktemp("root"), QUICK)
+
+
+@pytest.fixture(scope="module")
+def every(tmp_path_factory):
+    return done(tmp_path_factory.mktemp("copy"), tmp_path_factory.mktemp("root"), SECTIONS)
+
+
+@pytest.mark.parametrize("section", QUICK, ids=lambda section: section.title)
+def test_an_example_that_trains_no_network_runs(section, quick):
+    assert_it_prints_what_the_page_says(section, quick)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.title)
+def test_every_example_runs_beside_the_others(section, every):
+    assert_it_prints_what_the_page_says(section, every)
 
 
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.title)
