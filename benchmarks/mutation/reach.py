@@ -27,8 +27,8 @@ class Reach:
     """What the tests of a room run.
 
     `seconds`: processor seconds of each test that passes, by its id.
-    `lines`: per file and line, the tests that run it. A line that only a fixture or an import
-    runs has all the tests of the test files that do so.
+    `lines`: per file and line, the tests that run it. A line that a fixture or an import runs has
+    all the tests of the test files that do so.
     `failed`: tests that fail without any change; they judge nothing.
     """
 
@@ -156,5 +156,5 @@ def add(whole: Reach, home: str, found: dict) -> None:
         of_file = whole.lines.setdefault(file, defaultdict(set))
         for line, contexts in lines.items():
             named = {context for context in contexts if "::" in context}
-            shared = not named or home in contexts
+            shared = not named or bool({"", home} & set(contexts))
             of_file[int(line)] |= set(quick) if shared else named & quick.keys()

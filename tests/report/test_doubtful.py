@@ -4,7 +4,6 @@ import csv
 import json
 
 import numpy as np
-import pytest
 
 from pipeline import cv
 from pipeline.base.command import run
@@ -12,8 +11,6 @@ from pipeline.base.config import TaskConfig
 from pipeline.base.errors import UsageError
 from pipeline.data.table import Units
 from pipeline.metrics import get_metric
-from pipeline.metrics.label_doubt import answer_doubts
-from pipeline.problems.span import targets_of
 from pipeline.problems.tags import TAGS
 from pipeline.problems.text import TEXT
 from pipeline.report.__main__ import main as report
@@ -114,28 +111,3 @@ def test_a_document_is_as_doubtful_as_its_most_doubtful_tag():
     found = errors.doubts()
     assert int(found.score.argmax()) == 3
     assert np.flatnonzero(found.flagged).tolist() == [3]
-
-
-def test_an_answer_is_doubtful_where_another_place_got_more_than_right_answers_do():
-    """Of twenty texts one is labelled elsewhere than members say, one as if it had no answer, one
-    with an answer that is not there; one is hard: nothing got much."""
-    texts = 20
-    said = [(2, 5)] * texts
-    labels: list[list[tuple[int, int]]] = [[each] for each in said]
-    labels[3], labels[7] = [(0, 2)], []
-    none = np.full(texts, 0.05)
-    labels[8], none[8], none[11], labels[11] = [], 0.95, 0.97, [(2, 5)]
-    labels[12], none[12] = [(2, 5), (0, 1)], 0.05  # one of two references is what members say
-    sure = np.full(texts, 0.9)
-    sure[[8, 11]], sure[15] = 0.1, 0.2
-    labels[15] = [(0, 2)]
-    targets = np.concatenate([targets_of("abcdef", each) for each in labels])
-    chances = np.full((texts, 6, 3), 0.02)
-    chances[:, 2, 0] = chances[:, 4, 1] = sure
-    chances[:, :, 2] = none[:, None]
-    found = answer_doubts(targets, chances.reshape(-1, 3))
-    assert np.flatnonzero(found.flagged).tolist() == [3, 7, 11]
-    assert set(np.argsort(-found.score)[:3].tolist()) == {3, 7, 11}
-    assert ((found.score >= 0) & (found.score <= 1)).all()
-    assert found.score[12] == pytest.approx(found.score[0]) == pytest.approx(0.5 + (0.05 - 0.9) / 2)
-    assert 0.5 < found.score[15] < 0.6, "hard, not wrong"
