@@ -1,7 +1,6 @@
 """The table of docs/mutation.md."""
 
 from collections import Counter
-from datetime import date
 
 from benchmarks.mutation.explained import Explained
 from benchmarks.mutation.plan import ROOT
@@ -21,7 +20,7 @@ def write_page(
         for (file, before, after), why in explained.reasons.items()
     ]
     text = [
-        f"{date.today()}, `--share {share} --seed {seed}`: up to {share} mutants a file.",
+        f"`--share {share} --seed {seed}`: up to {share} mutants a file.",
         "",
         "| room | mutants | killed | survived, with a reason | survived | killed of all |",
         "| --- | --- | --- | --- | --- | --- |",
