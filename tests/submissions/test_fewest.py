@@ -46,6 +46,7 @@ def test_what_adds_next_to_nothing_goes_and_the_loss_is_that_of_the_blend_withou
     assert max(found.lost.difference, 0) + found.mean <= found.allowed
     assert found.learners[0] == 2 * found.folds[0]
     assert found.learners[1] == 3 * found.folds[1]
+    assert found.tried == 3 + 2, "each of three left out, then each of two"
     folds = found.folds[0]
     assert next(found.lines()).endswith(
         f"{2 * folds} of 12 learners: 2 of 3 members, by the learners of {folds} of 4 folds"
