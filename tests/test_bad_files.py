@@ -16,6 +16,7 @@ from pipeline.base.files import sha256
 from pipeline.ensemble import __main__ as ensemble
 from pipeline.folds import __main__ as folds
 from pipeline.oof.predictions import read_fold
+from tests.nightly import nightly
 
 WORDS = ["강아지", "고양이", "나무", "하늘", "바다", "산", "강", "꽃", "별", "달"]
 CONFIG = """
@@ -93,7 +94,7 @@ def whole_way(folder: Folder, *more: str) -> None:
 COMMANDS = [init, folds, cv, ensemble]
 
 
-@pytest.mark.parametrize("encoding", ["cp949", pytest.param("utf-16", marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("encoding", ["cp949", nightly("utf-16")])
 def test_every_command_names_file_guess_and_option_and_then_reads_the_same_rows(
     folder, capsys, encoding
 ):

@@ -96,9 +96,7 @@ def toy(tmp_path_factory):
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize(
-    "fault", ["fold:2:kill9", pytest.param("stage:2:kill9", marks=pytest.mark.nightly)]
-)
+@pytest.mark.parametrize("fault", ["fold:2:kill9", "stage:2:kill9"])
 def test_killed_after_a_fold_or_a_teacher_it_goes_on_to_the_same_bytes(
     toy, tmp_path, capsys, fault
 ):

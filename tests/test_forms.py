@@ -19,6 +19,7 @@ from pipeline.doctor import __main__ as doctor
 from pipeline.folds import __main__ as folds
 from pipeline.problems.multilabel import joined
 from pipeline.team import __main__ as team
+from tests.nightly import nightly
 from tests.test_shapes import WORDS, competition, save, submission
 
 CODES = ["art=7", "money=8", "state=9"]
@@ -239,7 +240,7 @@ SETS = [["money", "risk"], ["art"], ["state", "risk"], ["money"], ["art", "risk"
 
 @pytest.mark.parametrize(
     "how",
-    [",", *(pytest.param(how, marks=pytest.mark.nightly) for how in ("json", ", ", "python"))],
+    [",", *(nightly(how) for how in ("json", ", ", "python"))],
 )
 def test_labels_that_share_a_cell_are_several_labels_and_written_as_the_sample_has_them(
     tmp_path, how
@@ -511,10 +512,9 @@ def test_doubled_ids_of_train_are_refused_and_the_remedy_works(tmp_path, capsys)
     ("sheets", "flags"),
     [
         (["train", "test", "sample_submission"], []),
-        pytest.param(
+        nightly(
             ["labelled", "2024", "form"],
             ["--train", "all.xlsx#labelled", "--test", "all.xlsx#2024"],
-            marks=pytest.mark.nightly,
         ),
     ],
     ids=["called so", "named"],

@@ -16,6 +16,7 @@ from pipeline.base.parser import read_section
 from pipeline.data.tables import load
 from pipeline.doctor import __main__ as doctor
 from pipeline.ensemble import __main__ as ensemble
+from tests.nightly import nightly
 
 WORDS = ["market price", "song picture", "vote parliament"]
 
@@ -202,9 +203,7 @@ def test_a_word_in_every_row_of_test_stands_for_the_numbers_to_predict(tmp_path)
     "names",
     [
         ["train_1.csv", "train_2.csv"],
-        pytest.param(
-            ["train-00000-of-00002.csv", "train-00001-of-00002.csv"], marks=pytest.mark.nightly
-        ),
+        nightly(["train-00000-of-00002.csv", "train-00001-of-00002.csv"]),
     ],
 )
 def test_train_in_two_files_is_found_and_read_as_one(tmp_path, names, capsys):
@@ -292,7 +291,7 @@ def test_essays_of_train_and_test_in_text_files_and_labels_in_a_table(tmp_path):
     assert {line[1] for line in lines[1:]} == {"money", "art", "state"}
 
 
-@pytest.mark.parametrize("with_ids", [pytest.param(True, marks=pytest.mark.nightly), False])
+@pytest.mark.parametrize("with_ids", [nightly(True), False])
 def test_a_sample_without_ids_is_filled_in_the_order_of_the_test_file(tmp_path, with_ids, capsys):
     folder = tmp_path / "data"
     train, test, sample = competition(folder)
@@ -341,8 +340,8 @@ def test_ids_that_a_spreadsheet_changed_are_named_with_what_changed_them(
     "flags",
     [
         pytest.param([], id="found"),
-        pytest.param(["--encoding", "cp949"], id="of all", marks=pytest.mark.nightly),
-        pytest.param(["--encoding", "train.csv=cp949"], id="of one", marks=pytest.mark.nightly),
+        pytest.param(["--encoding", "cp949"], id="of all"),
+        pytest.param(["--encoding", "train.csv=cp949"], id="of one"),
     ],
 )
 def test_one_file_in_utf_8_beside_others_in_cp949(tmp_path, flags):
@@ -419,9 +418,7 @@ def test_the_sheet_that_is_a_table_is_read(tmp_path, capsys):
     assert "only its sheet 'rows' is read, not 'README', 'empty', 'more'" in " ".join(said.split())
 
 
-@pytest.mark.parametrize(
-    "key", ["{id}_{name}", pytest.param("{name}:{id}", marks=pytest.mark.nightly)]
-)
+@pytest.mark.parametrize("key", ["{id}_{name}", nightly("{name}:{id}")])
 def test_a_sample_whose_keys_join_ids_and_columns(tmp_path, key):
     folder = tmp_path / "data"
     train, test, _ = competition(folder)

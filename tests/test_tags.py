@@ -26,6 +26,7 @@ from pipeline.serve.engine import Engine
 from pipeline.serve.guard import Limits
 from pipeline.serve.predicting import predict_file
 from pipeline.team import __main__ as team
+from tests.nightly import nightly
 
 PEOPLE, PLACES = ["Ann Lee", "Bo", "Cy Young", "Dee"], ["Rome", "New York", "Oslo"]
 FRAMES = [
@@ -293,7 +294,7 @@ def spans_of(number: int, unit: str) -> list[tuple[int, int, str]]:
     ("unit", "last", "shown"),
     [
         ("character", 0, True),
-        pytest.param("character", 1, True, marks=pytest.mark.nightly),
+        nightly("character", 1, True),
         ("word", 1, False),
     ],
 )

@@ -9,6 +9,7 @@ import pytest
 from pipeline import cv, init
 from pipeline.base.command import run
 from pipeline.ensemble import __main__ as ensemble
+from tests.nightly import nightly
 
 CLASSES = ["경제", "문화", "정치"]
 WORDS = {"경제": "시장 가격", "문화": "노래 그림", "정치": "투표 국회"}
@@ -42,9 +43,9 @@ def written(folder: Path, apart: str) -> Path:
     "apart",
     [
         "labels",
-        pytest.param("train header", marks=pytest.mark.nightly),
-        pytest.param("nothing", marks=pytest.mark.nightly),
-        pytest.param("sample", marks=pytest.mark.nightly),
+        nightly("train header"),
+        nightly("nothing"),
+        nightly("sample"),
     ],
 )
 def test_what_looks_the_same_is_the_same_and_is_written_as_the_sample_has_it(tmp_path, apart):

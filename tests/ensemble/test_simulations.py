@@ -8,14 +8,10 @@ import pytest
 
 from pipeline.ensemble.honest import Nest
 from tests.ensemble.simulated import Answer, Competition, World
+from tests.nightly import nightly
 
 ROWS = 20_000
 MANY = 50  # competitions; the binomial error of a coverage of 95 % is then 3 %
-
-
-def nightly(*values: str):
-    """A case that tries what another tries too."""
-    return pytest.param(*values, marks=pytest.mark.nightly)
 
 
 def competitions(world: World, methods: list[str], count: int = MANY):

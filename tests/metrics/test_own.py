@@ -15,6 +15,7 @@ from pipeline.submissions.build import BuildRequest
 from pipeline.submissions.build import make as build
 from tests.blendable import TARGETS, make
 from tests.ensemble.toys import CLASSES, task_of
+from tests.nightly import nightly
 from tests.problems import heads
 
 OWN = """
@@ -180,10 +181,7 @@ def answers(root, competition):
 
 @pytest.mark.parametrize(
     ("problem", "function", "name"),
-    [KNOWN[5], KNOWN[11]]
-    + [
-        pytest.param(*KNOWN[each], marks=pytest.mark.nightly) for each in (0, 1, 2, 4, 6, 7, 10, 12)
-    ],
+    [KNOWN[5], KNOWN[11]] + [nightly(*KNOWN[each]) for each in (0, 1, 2, 4, 6, 7, 10, 12)],
 )
 def test_blend_choice_interval_forecast_and_file_are_those_of_the_metric(
     problem, function, name, root

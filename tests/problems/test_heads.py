@@ -414,7 +414,7 @@ def test_a_mates_file_may_have_a_column_of_classes_per_target(
     "joined",
     [
         pytest.param(True, id="joined"),
-        pytest.param(False, id="a column each", marks=pytest.mark.nightly),
+        pytest.param(False, id="a column each"),
     ],
 )
 def test_several_targets_go_the_whole_way(tmp_path, monkeypatch, capsys, joined):

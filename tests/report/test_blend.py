@@ -3,13 +3,14 @@ import pytest
 from pipeline.report.drawn.blend import draw
 from pipeline.submissions.build import BuildRequest, make
 from tests.blendable import make as make_toy
+from tests.nightly import nightly
 
 
 @pytest.mark.parametrize(
     ("problem", "metric"),
     [
         ("regression", "pearson"),
-        pytest.param("multiclass", "log-loss", marks=pytest.mark.nightly),
+        nightly("multiclass", "log-loss"),
     ],
 )
 def test_the_picture_says_members_weights_and_scores(tmp_path, problem, metric):

@@ -27,6 +27,7 @@ from pipeline.serve.plain import from_plain, to_plain
 from pipeline.serve.predicting import predict_file
 from pipeline.submissions.build import BuildRequest, fill, fitted_of, make
 from tests.blendable import make as blendable
+from tests.nightly import nightly
 from tests.trained import NAME, bundles, root, trained
 
 __all__ = ["bundles", "root", "trained"]
@@ -51,9 +52,7 @@ def cells(path):
     return list(csv.reader(path.read_text(encoding="utf-8").splitlines()))
 
 
-@pytest.mark.parametrize(
-    "members", [["linear"], pytest.param(["linear", "tiny"], marks=pytest.mark.nightly)]
-)
+@pytest.mark.parametrize("members", [["linear"], nightly(["linear", "tiny"])])
 def test_predict_py_alone_without_a_network_gives_the_bytes(trained, tmp_path, capsys, members):
     out = tmp_path / "bundle.zip"
     assert call(trained, out, "--prove", "--json", "--members", *members) == 0

@@ -134,7 +134,9 @@ def rolled_back(tmp_path_factory, backbone):
         "step:2",
         "event:4",
         "step:6",
-        *(pytest.param(at, marks=pytest.mark.nightly) for at in ("step:5", "event:3", "step:8")),
+        "step:5",
+        "event:3",
+        "step:8",
     ],
 )
 def test_a_kill_in_between_changes_no_byte(tmp_path, backbone, monkeypatch, rolled_back, point):

@@ -113,8 +113,8 @@ def test_a_fold_killed_after_its_training_goes_straight_to_its_predictions(
     "spoil",
     [
         "weights",
-        pytest.param("settings", marks=pytest.mark.nightly),
-        pytest.param("no weights", marks=pytest.mark.nightly),
+        nightly("settings"),
+        nightly("no weights"),
     ],
 )
 def test_weights_that_cannot_be_trusted_are_trained_again(tmp_path, monkeypatch, spoil):

@@ -17,6 +17,7 @@ from pipeline.doctor.__main__ import main as doctor
 from pipeline.models.recipes import find
 from pipeline.tune import bench
 from pipeline.tune.__main__ import main
+from tests.nightly import nightly
 from tests.toy import command, toy_files
 
 POOR = """
@@ -160,7 +161,7 @@ NIGHTLY = ["trial:1:kill9", "trial:2:kill9", "trial:3:kill9", "commit-replace:7:
 
 @pytest.mark.parametrize(
     "fault",
-    ["fold:3:kill9", *(pytest.param(each, marks=pytest.mark.nightly) for each in NIGHTLY)],
+    ["fold:3:kill9", *(nightly(each) for each in NIGHTLY)],
 )
 def test_a_search_that_is_killed_comes_to_the_same_trials(tmp_path, root, answer, fault):
     """Killed after a fold's commit, before the study hears of it; when a trial is begun or ends."""

@@ -16,6 +16,7 @@ from pipeline.base.leases import lease
 from pipeline.data.tokens.files import MANIFEST, stores
 from pipeline.data.tokens.store import LEASE, TokenStore
 from tests.data.tokens.test_store import Counting, texts_of
+from tests.nightly import nightly
 from tests.tiny import tiny_tokenizer
 
 WORDS = ["a", "cat", "dog", "sleeps", "barks", "birds", "sing", "on", "the", "mat"]
@@ -247,8 +248,8 @@ def test_two_processes_at_once_tokenise_once(tmp_path):
     "fault",
     [
         "commit-write:5:kill9",
-        pytest.param("commit-write:1:kill9", marks=pytest.mark.nightly),
-        pytest.param("commit-replace:5:kill9", marks=pytest.mark.nightly),
+        nightly("commit-write:1:kill9"),
+        nightly("commit-replace:5:kill9"),
     ],
 )
 def test_a_kill_leaves_nothing_that_is_taken_for_a_store(tmp_path, fault):

@@ -28,6 +28,7 @@ from pipeline.training.options import FailurePolicy
 from tests.fitting import CPU
 from tests.models.transformer.learners import SCORES, WATCH, backbone, factory_for, fitted, pairs
 from tests.models.transformer.toys import CODEC, Toy, Training, assert_near, step_of, steps_of
+from tests.nightly import often
 
 TRICKS = {
     "layer-mix": {"pooling": "layer-mix"},
@@ -92,10 +93,7 @@ OFTEN = ("sum", "soup")
 
 @pytest.mark.parametrize(
     "trick",
-    [
-        trick if trick in OFTEN else pytest.param(trick, marks=pytest.mark.nightly)
-        for trick in TRICKS
-    ],
+    often(TRICKS, OFTEN.__contains__),
 )
 def test_a_training_killed_within_a_step_ends_in_the_same_bytes(
     bert, plain, tmp_path, monkeypatch, trick
