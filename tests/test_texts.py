@@ -20,6 +20,7 @@ from pipeline.base.config import TaskConfig
 from pipeline.base.parser import read_section
 from pipeline.doctor import __main__ as doctor
 from pipeline.ensemble import __main__ as ensemble
+from pipeline.ensemble.texts.outcome import _interval
 from pipeline.folds import __main__ as folds
 from pipeline.metrics import get_metric
 from pipeline.monitor import __main__ as monitor
@@ -195,6 +196,16 @@ def test_the_file_has_a_text_for_every_row_of_the_sample(blended):
     assert {"chrf", "rouge-l", "exact-match"} <= scores["others"].keys()
     assert [each["name"] for each in record["decisions"]["candidates"]] == ["length"]
     assert record["decisions"]["applied"] == "nothing", record["decisions"]
+
+
+@pytest.mark.parametrize("score", [0.004, 0.996])
+def test_no_interval_leaves_what_the_metric_can_be(score, made):
+    competition = read_section(Competition, made / "configs" / "facts.yaml", [])
+    outcome = make_any(made, competition, BuildRequest(runs=["nearest"])).outcome
+    draws = np.random.default_rng(0).normal(score, 0.05, 200)
+    found = _interval(outcome.metric, score, draws, outcome.nest)
+    assert 0 <= found.low < score < found.high <= 1
+    assert found.high - found.low > 0.05
 
 
 def test_rebuild_gives_the_same_bytes_and_the_ledger_takes_the_file(blended, tmp_path, capsys):

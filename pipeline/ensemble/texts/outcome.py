@@ -290,7 +290,7 @@ def conclude_texts(
         blend=blend,
         decisions=tried,
         honest=metric.as_gain(honest),
-        interval=_interval(metric.as_gain(honest), nest.resampled(told_of, every), nest),
+        interval=_interval(metric, metric.as_gain(honest), nest.resampled(told_of, every), nest),
         in_sample=metric.as_gain(in_sample),
         over_single=gain_over(nest, told_of, "best"),
         others={
@@ -382,11 +382,12 @@ def _members(nest: TextNest, method: str, blend: Consensus) -> list[MemberLine]:
     ]
 
 
-def _interval(score: float, draws: np.ndarray, nest: TextNest) -> Interval:
+def _interval(metric: Metric, score: float, draws: np.ndarray, nest: TextNest) -> Interval:
+    """Of a *score* by the *metric*, cut to scores that it can have."""
     every = nest.evidence.folds
     reach = float(stdtrit(freedom(nest.evidence.metric, nest.draws(every)), UPPER))
-    apart = reach * spread_of(draws)
-    return Interval(score, score - apart, score + apart)
+    apart, (least, most) = reach * spread_of(draws), metric.record.bounds
+    return Interval(score, max(score - apart, least), min(score + apart, most))
 
 
 def _other(
@@ -395,4 +396,4 @@ def _other(
     """Another metric of the same texts."""
     metric = get_metric(name, competition.task)
     drawn = resampled_gains(metric, truth, said, nest.draws(nest.evidence.folds))
-    return _interval(metric.score(truth, said), drawn, nest)
+    return _interval(metric, metric.score(truth, said), drawn, nest)
