@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
 
-from pipeline.ensemble.assessment import error_correlation, shown_weights, weight_spread
+from pipeline.ensemble.assessment import assess, error_correlation, shown_weights, weight_spread
 from pipeline.ensemble.methods.registry import METHODS
-from tests.ensemble.toys import CASES, evidence_of, gather, member, truth_of
+from pipeline.metrics.metric import get_metric
+from pipeline.metrics.own import CALLS
+from tests.ensemble.toys import CASES, evidence_of, gather, member, task_of, truth_of
 
 
 @pytest.mark.parametrize("method", ["simplex", "ridge", "slices", "layers"])
@@ -64,3 +66,32 @@ def test_error_correlation_is_numpys_on_prediction_minus_target(problem, metric,
     flat = errors.reshape(len(errors), -1)
     expected = flat @ flat.T / np.outer(*[np.sqrt((flat**2).sum(axis=1))] * 2)
     np.testing.assert_allclose(error_correlation(evidence), expected, atol=1e-9)
+
+
+class Counted:
+    """The calls of a metric of one's own: as many as were announced, and as were made."""
+
+    def __init__(self):
+        self.ahead, self.made = 0, 0
+
+    def expect(self, calls):
+        self.ahead = calls
+
+    def one_more(self):
+        self.made += 1
+
+
+@pytest.mark.parametrize(("members", "folds"), [(1, 3), (2, 5)])
+def test_how_often_a_metric_of_ones_own_is_called_is_announced_within_a_fifth(
+    members, folds, tmp_path
+):
+    (tmp_path / "own_root.py").write_text(
+        "def score(y_true, y_pred):\n    return -abs(y_true - y_pred).mean() ** 0.7\n"
+    )
+    metric = get_metric("own_root:score", task_of("regression", "rmse"), tmp_path)
+    evidence = evidence_of("regression", "rmse", (0.6, 0.8)[:members], n=60, folds=folds)
+    counted = Counted()
+    token = CALLS.set(counted)
+    assess(evidence.judged_by(metric), "auto", 0)
+    CALLS.reset(token)
+    assert counted.made == pytest.approx(counted.ahead, rel=0.2)

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import softmax
 
 from pipeline.base.seeding import generator
 from pipeline.ensemble.forecast.ranges import Move, Scored
@@ -150,8 +151,7 @@ def _labels_of(
 
         def classes(sureness: float) -> np.ndarray:
             score = usual + sureness * (logs - usual)
-            share = np.exp(score - score.max(axis=1, keepdims=True))
-            share /= share.sum(axis=1, keepdims=True)
+            share = softmax(score, axis=1)
             if not kind.drawn:
                 return share
             below = np.cumsum(share, axis=1)

@@ -60,7 +60,7 @@ def mean_ranks(yardsticks: Sequence[np.ndarray], members: Sequence[np.ndarray]) 
     """(n, k) mean over members of the share of the yardstick below each prediction."""
     total = np.zeros(members[0].shape)
     for yardstick, member in zip(yardsticks, members, strict=True):
-        for column in range(members[0].shape[-1]):
+        for column in range(yardstick.shape[1]):
             total[:, column] += share_below(member[:, column], yardstick[:, column])
     return total / len(members)
 

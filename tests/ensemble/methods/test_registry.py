@@ -98,6 +98,12 @@ def test_methods_that_are_scored_row_by_row_are_left_to_small_problems(monkeypat
     assert "ridge" in found
 
 
+@pytest.mark.parametrize(("members", "bags"), [(14, False), (15, True)])
+def test_greedy_is_tried_in_bags_from_fifteen_members_on(members, bags):
+    evidence = evidence_of("regression", "rmse", [1.0] * members, n=16)
+    assert ("greedy-bag" in methods_for(evidence)) == bags
+
+
 @pytest.mark.parametrize(
     ("name", "says"), [("logistic", "this is a regression"), ("slices", "columns.features")]
 )
