@@ -96,6 +96,22 @@ def test_each_label_has_its_own_threshold_and_leaves_one_half_only_beyond_noise(
     assert fitted.says(["a", "b"]) == "positive from a 0.435, b 0.500 on"
 
 
+@pytest.mark.parametrize(("metric", "labels"), [("accuracy", 1), ("macro-f1", 3)])
+def test_a_label_that_is_scored_alone_is_looked_at_once(metric, labels, monkeypatch):
+    looked = []
+
+    def count(metric, truth, found, values, column):
+        looked.append(column)
+        return best_level(metric, truth, found, values, column)
+
+    monkeypatch.setattr(probabilities, "best_level", count)
+    truth, values = np.tile([1.0, 1, 0, 0], 50), np.tile([0.9, 0.45, 0.42, 0.3], 50)
+    rows = rows_of(*(np.stack([each] * labels, axis=1) for each in (truth, values)))
+    fitted = thresholds_for(known(metric, "multilabel"))(rows)
+    assert (fitted.levels < 0.45).all(), "a second look would go on from there"
+    assert len(looked) == labels
+
+
 def test_thresholds_for_rows_that_must_be_right_in_every_label_are_never_worse_than_one_half():
     truth = truth_of("multilabel", 2000, 3)
     predicted = member("multilabel", truth, 0.8, seed=3) ** 4  # too low: 0.5 finds too few

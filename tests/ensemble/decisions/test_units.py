@@ -1,6 +1,7 @@
 """What an entity or an answer may be: limits, and how likely no entity and no answer has to be."""
 
 import numpy as np
+import pytest
 
 from pipeline.base.config import TaskConfig
 from pipeline.ensemble.decisions.decision import Labelled
@@ -59,6 +60,18 @@ def test_nothing_is_limited_where_it_gains_nothing():
     assert found == AnswerLimits()
     assert found.apply(given.predicted) is given.predicted
     assert found.says([]) == "no limit gains beyond its noise"
+
+
+@pytest.mark.parametrize(
+    ("factor", "told"),
+    [
+        (0.0, "at most 7 characters; always an answer"),
+        (0.5, "at most 7 characters; no answer counts 0.5 times"),
+        (1.0, "at most 7 characters"),
+    ],
+)
+def test_how_often_no_answer_counts_is_told(factor, told):
+    assert AnswerLimits(7, factor).says([]) == told
 
 
 # Tags.

@@ -1,5 +1,7 @@
 """What a forecast is told by the members: their learners, and their holdout rows or the lack."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -32,8 +34,10 @@ def without_holdout(toy, run):
     commit_json(toy.paths.run_manifest(run), manifest | {"has_holdout": False})
 
 
-def board(toy, runs):
-    made = make(toy.root, toy.competition, BuildRequest(runs=runs, method="mean"))
+def board(toy, runs, metric="rmse"):
+    task = replace(toy.competition.task, metric=metric)
+    asked = BuildRequest(runs=runs, method="mean")
+    made = make(toy.root, replace(toy.competition, task=task), asked)
     return made.outcome.leaderboard, made.outcome
 
 
@@ -61,3 +65,11 @@ def test_a_run_without_holdout_rows_does_not_drop_the_holdout(toy):
     assert outcome.leaderboard.notes[0].startswith("mate has no predictions of the holdout file")
     assert found.basis == alone.basis
     assert found.parts["whole"].score < alone.parts["whole"].score
+
+
+def test_what_the_other_runs_score_on_the_holdout_contradicts_nothing_where_more_is_better(toy):
+    toy.add_run("silent", noise=0.4, seed=4)
+    without_holdout(toy, "silent")
+    found, _ = board(toy, ["good", "silent"], "pearson")
+    assert len(found.notes) == 1, "only that one run has no predictions of the holdout file"
+    assert found.parts["whole"].low > 0.98
