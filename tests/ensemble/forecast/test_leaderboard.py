@@ -60,6 +60,13 @@ def test_rows_of_one_group_are_drawn_together():
     assert ratio == pytest.approx(np.sqrt(5), rel=0.15)
 
 
+def test_a_file_of_fewer_rows_than_half_a_group_has_a_range_of_one_group():
+    scored = scored_of("regression", "rmse", 400, size=100)
+    found = ranges(scored, gain_of(scored), {"public": 20, "group": 100}, 0)
+    assert found["public"].low < found["public"].score < found["public"].high
+    assert found["public"].low == pytest.approx(found["group"].low, rel=0.05)
+
+
 def test_very_many_groups_are_drawn_from_a_part_or_in_bundles(monkeypatch):
     scored = scored_of("regression", "rmse", 4000, size=1)
     for blocks, rows in ((50, 400), (50, 5)):
