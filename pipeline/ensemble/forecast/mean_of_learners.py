@@ -154,8 +154,8 @@ def _labels_of(
             share = softmax(score, axis=1)
             if not kind.drawn:
                 return share
-            below = np.cumsum(share, axis=1)
-            return np.minimum((uniform > below).sum(axis=1), mean.shape[1] - 1)[:, None]
+            below = np.cumsum(share, axis=1)[:, :-1]
+            return (uniform > below).sum(axis=1)[:, None]
 
         return classes
     if blocks := kind.blocks(mean.shape[1]):

@@ -1,17 +1,21 @@
 """The mean of K learners: what it gains is known without a label of test."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from pipeline.ensemble.forecast.leaderboard import Further, Labelled, leaderboard
 from pipeline.ensemble.forecast.mean_of_learners import (
     Outputs,
+    _labels_of,
     combined,
     mean_gain,
     measured_gain,
 )
 from pipeline.ensemble.forecast.ranges import Move, Scored
 from pipeline.metrics.metric import get_metric
+from pipeline.problems.registry import problem_of
 from tests.ensemble.forecast.test_leaderboard import table_of
 from tests.ensemble.toys import task_of
 
@@ -73,6 +77,19 @@ def test_the_gain_is_that_on_the_labels_that_were_hidden(problem, metric, within
     assert found.gain == pytest.approx(real, rel=within)
     assert abs(found.gain - real) < 2 * found.doubt
     assert found.name == "mean of five"
+
+
+@pytest.mark.parametrize("problem", ["binary", "multiclass", "multilabel", "heads(2+3)"])
+def test_labels_imagined_as_sure_as_the_predictions_are_as_frequent(problem):
+    random, columns = np.random.default_rng(3), {"binary": 1, "multiclass": 4}.get(problem, 5)
+    rare = -1.5 * (np.arange(columns) % 2)  # every other column, so that shares are unlike
+    scores = rare - 0.5 + random.normal(size=(20_000, columns))
+    mean = problem_of(problem).from_scores(scores)
+    empty = SimpleNamespace(problem=problem)
+    labels = _labels_of(empty, mean, random)(1.0)
+    if problem == "multiclass":
+        labels = np.eye(columns)[labels[:, 0]]
+    np.testing.assert_allclose(labels.mean(axis=0), mean.mean(axis=0), atol=0.015)
 
 
 def test_learners_that_agree_gain_nothing():
