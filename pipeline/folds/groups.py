@@ -15,6 +15,7 @@ import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import sha256
 from itertools import combinations, pairwise
 from zlib import crc32
 
@@ -39,6 +40,9 @@ PERMUTATIONS = 64
 RECALL = 0.999
 """Chance that a pair exactly at the threshold is proposed."""
 CACHED = 8192
+REMEMBERED = 8
+"""Searches whose answers are kept: one command asks of the same sentences up to three times."""
+_FOUND: dict[bytes, np.ndarray] = {}
 
 Verify = Callable[[int, int], bool]
 
@@ -53,6 +57,25 @@ def near_pairs(sentences: Sequence[str], threshold: float) -> np.ndarray:
         sentences: distinct and normalised; empty ones are like nothing.
         threshold: in (0, 1].
     """
+    asked = _digest(sentences, threshold)
+    if asked not in _FOUND:
+        if len(_FOUND) >= REMEMBERED:
+            del _FOUND[next(iter(_FOUND))]
+        _FOUND[asked] = _search(sentences, threshold)
+    return _FOUND[asked].copy()
+
+
+def _digest(sentences: Sequence[str], threshold: float) -> bytes:
+    """What is asked, in 32 bytes: the sentences themselves are not kept alive."""
+    content = sha256(repr(threshold).encode())
+    for sentence in sentences:
+        written = sentence.encode("utf-8", "surrogatepass")
+        content.update(b"%d:" % len(written))
+        content.update(written)
+    return content.digest()
+
+
+def _search(sentences: Sequence[str], threshold: float) -> np.ndarray:
     filled = [number for number, sentence in enumerate(sentences) if sentence]
     signatures = _signatures([sentences[number] for number in filled])
     cached = lru_cache(CACHED)(ngrams)

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.folds import groups
 from pipeline.folds.groups import bands, connect, describe, jaccard, near_pairs, ngrams
 
 LONG = "the quick brown fox jumps over the lazy dog near the river bank on a sunny day"
@@ -145,3 +146,20 @@ def test_the_bands_propose_a_pair_at_the_threshold_almost_surely(threshold):
 def test_ten_thousand_near_copies_are_connected_by_few_links():
     sentences = [f"{LONG} number {number}" for number in range(10_000)]
     assert len(near_pairs(sentences, 0.8)) == 9_999
+
+
+def test_the_same_sentences_are_searched_once_and_others_anew(monkeypatch):
+    searched, search = [], groups._search
+    monkeypatch.setattr(groups, "_FOUND", {})
+    monkeypatch.setattr(groups, "_search", lambda *asked: searched.append(asked) or search(*asked))
+    sentences = ["the cat sleeps in the garden", "the cat sleeps in the gardens", "a dog"]
+    first = near_pairs(sentences, 0.8)
+    first[:] = 0  # what a caller does with its answer is its own affair
+    assert near_pairs([*sentences], 0.8).tolist() == [[0, 1]]
+    assert len(searched) == 1
+    assert near_pairs(sentences, 0.99).tolist() == []
+    assert near_pairs(["".join(sentences), ""], 0.8).tolist() == []
+    assert len(searched) == 3
+    for number in range(2 * groups.REMEMBERED):
+        near_pairs([f"sentence {number}"], 0.8)
+    assert len(groups._FOUND) == groups.REMEMBERED
