@@ -20,9 +20,8 @@ FIRST, SECOND, THIRD = "toy-001-mean.csv", "toy-002-best.csv", "toy-003-simplex.
 @pytest.fixture(scope="session")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The root that is copied; left as it is."""
-    toy = make(
-        tmp_path_factory.mktemp("written"), "regression", "pearson", task="label_range: [0, 5]"
-    )
+    folder, task = tmp_path_factory.mktemp("written"), "label_range: [0, 5]"
+    toy = make(folder, "regression", "pearson", task=task, folds=3)
     for place, noise in enumerate((0.6, 0.8, 1.0, 0.62)):
         toy.add_run(f"m{place}", noise, seed=place)
     for options in (

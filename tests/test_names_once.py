@@ -9,7 +9,9 @@ PACKAGE = Path(__file__).resolve().parents[1] / "pipeline"
 
 def lists_of_names(source: str) -> list[tuple[int, frozenset[str]]]:
     """Line and names of every Literal[…], and of every list of `choices=`, of two names or more."""
-    found = []
+    found: list[tuple[int, frozenset[str]]] = []
+    if "Literal[" not in source and "choices=" not in source:
+        return found  # as in most files: nothing to look through
     for node in ast.walk(ast.parse(source)):
         parts: list[ast.expr] = []
         if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "Literal":

@@ -5,6 +5,7 @@ from scipy.stats import t as student
 from pipeline.metrics.bootstrap import BLOCKS, Draws, freedom, resampled_gains
 from pipeline.metrics.metric import MetricError, fitting, get_metric, of_a_function
 from tests.ensemble.toys import CLASSES, member, task_of, truth_of
+from tests.nightly import nightly
 
 PROJECTED = ("auc", "spearman")
 """Of these the sums are exact only where every row counts once."""
@@ -189,8 +190,15 @@ def test_the_root_of_the_groups_is_left_out_in_turn_but_ten_to_forty_times(group
     assert freedom(metric, draws) == pytest.approx(bundles - 1)
 
 
-@pytest.mark.parametrize("problem", OWN)
-@pytest.mark.parametrize(("n", "per_group"), [(160, 1), (600, 3)])
+@pytest.mark.parametrize(
+    ("problem", "n", "per_group"),
+    [
+        ("binary", 600, 3),
+        ("regression", 160, 1),
+        nightly("binary", 160, 1),
+        nightly("regression", 600, 3),
+    ],
+)
 def test_intervals_of_a_metric_of_ones_own_hold(problem, n, per_group):
     """200 worlds: the binomial error of 95 % is 1.5 %."""
     metric = of_a_function("mine:own", OWN[problem], problem)

@@ -40,7 +40,7 @@ from pipeline.submissions.build import make as build
 from pipeline.submissions.submission_file import try_submission
 from tests.blendable import TARGETS, make
 from tests.ensemble.toys import CLASSES, task_of, truth_of
-from tests.nightly import every, nightly
+from tests.nightly import nightly, often
 
 
 def median_absolute_error(truth, guess):
@@ -85,7 +85,7 @@ def _entries(monkeypatch):
 @pytest.mark.parametrize(("problem", "name"), CASES)
 def test_a_metric_of_one_entry_goes_the_whole_way(problem, name, tmp_path, capsys):
     shown = {"multiclass": ["art"], "binary": ["1"], "regression": ["0.5"]}[problem]
-    toy = make(tmp_path, problem, name, n=160, m=40, sample=(["label"], shown))
+    toy = make(tmp_path, problem, name, n=160, m=40, sample=(["label"], shown), folds=3)
     shutil.rmtree(tmp_path / "folds")
     here = ["--root", str(tmp_path), "--config", "toy"]
     assert run(folds, here) == 0
@@ -360,13 +360,24 @@ def written_of(content, problem):
     return np.array([[float(cell) for cell in row[1:]] for row in rows])
 
 
-@pytest.mark.parametrize(("problem", "name"), every(3, BY_REFERENCE))
+OFTEN = [
+    ("multiclass", "weighted-f1"),
+    ("multiclass", "column-mean(log-loss, 1, 2, 1, 1)"),
+    ("multilabel", "f-beta(2)"),
+    ("binary", "pr-auc"),
+    ("regression", "mean(0.7 pearson, 0.3 spearman)"),
+]
+"""One of each kind of problem and of expression; every formula is tried in `test_metric`."""
+
+
+@pytest.mark.parametrize(("problem", "name"), often(BY_REFERENCE, OFTEN.__contains__))
 def test_blend_honest_score_range_and_file_agree_with_the_reference(
     problem, name, tmp_path, monkeypatch
 ):
     monkeypatch.setitem(METRICS, "balanced-accuracy", KNOWN)
     scored = BY_REFERENCE[problem, name]
-    toy = make(tmp_path, problem, f"'{name}'", n=150, m=60, sample=columns_of(problem, name))
+    sample = columns_of(problem, name)
+    toy = make(tmp_path, problem, f"'{name}'", n=150, m=60, sample=sample, folds=3)
     toy.add_run("bad", 2.0, seed=0)
     toy.add_run("good", 0.7, seed=1)
     made = build(tmp_path, toy.competition, BuildRequest(runs=["bad", "good"], method="greedy"))

@@ -102,7 +102,9 @@ def test_a_file_of_the_competition_comes_before_a_module_of_its_name_elsewhere(
 
 def toy_of(root, problem, metric, n=40, targets=None, **more):
     sample = SHOWN.get(problem)
-    toy = make(root, problem, f"'{metric}'", n=n, m=20, targets=targets, sample=sample, **more)
+    toy = make(
+        root, problem, f"'{metric}'", n=n, m=20, targets=targets, sample=sample, folds=3, **more
+    )
     return toy, lambda name: replace(
         toy.competition, task=replace(toy.competition.task, metric=f"own_alike:{name}")
     )

@@ -48,6 +48,8 @@ WORDS = {"text"}
 
 def names_in(source: str) -> list[str]:
     """The problem types that code names in comparisons, cases, keys, collections or results."""
+    if not any(f'"{name}"' in source for name in TYPES):
+        return []  # most files name none: nothing to look through
     nodes = list(ast.walk(ast.parse(source)))
     docs = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
     asked = [node for node in nodes if isinstance(node, ast.Compare | ast.Match | ast.Subscript)]

@@ -16,7 +16,7 @@ from tests.nightly import nightly
 def test_the_picture_says_members_weights_and_scores(tmp_path, problem, metric):
     classes = ["art", "business", "sport", "world"]
     sample = (classes, ["0.25"] * 4) if problem == "multiclass" else None
-    toy = make_toy(tmp_path, problem, metric, sample=sample)
+    toy = make_toy(tmp_path, problem, metric, sample=sample, folds=3)
     for place, noise in enumerate((0.6, 0.9, 1.2)):
         toy.add_run(f"member-with-a-very-long-name-{place}", noise, seed=place)
     runs = sorted(path.name for path in toy.paths.runs.iterdir())

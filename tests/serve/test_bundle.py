@@ -209,7 +209,7 @@ def test_a_fitted_ensemble_goes_through_plain_values_unchanged(tmp_path, problem
     sample = (["label"], ["1"]) if problem == "binary" else None
     sample = (["label"], ["art"]) if problem == "multiclass" else sample
     limits = "label_range: [0, 10]" if problem == "regression" else ""
-    toy = blendable(tmp_path, problem, metric, sample=sample, task=limits)
+    toy = blendable(tmp_path, problem, metric, sample=sample, task=limits, folds=3)
     for place, noise in enumerate((0.6, 0.8, 1.0)):
         toy.add_run(f"m{place}", noise * (9 if place == 2 else 1), seed=place)
     request = BuildRequest(runs=["m0", "m1", "m2"], method=method)

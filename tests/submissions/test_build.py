@@ -19,7 +19,7 @@ from tests.blendable import make as make_toy
 def test_equal_weights_beside_a_blend_are_those_of_all_runs_or_the_best_one_left_out(
     tmp_path, metric, noises, named
 ):
-    toy = make_toy(tmp_path, "regression", metric)
+    toy = make_toy(tmp_path, "regression", metric, folds=3)
     runs = ["blended", "left", "other"]
     for seed, (run, noise) in enumerate(zip(runs, noises, strict=True)):
         toy.add_run(run, noise, seed)

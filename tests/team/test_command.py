@@ -1,5 +1,6 @@
 import json
 import re
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,9 +14,12 @@ from pipeline.ledger import main as ledger
 from pipeline.oof.predictions import read_run
 from pipeline.rebuild import main as rebuild
 from pipeline.team.__main__ import main
-from tests.blendable import Toy, make
+from tests import blendable
+from tests.blendable import Toy
 from tests.ensemble.toys import CLASSES
 from tests.team.files import predictions, send
+
+make = partial(blendable.make, folds=3)
 
 
 def call(toy: Toy, action: str, *words: str) -> int:
@@ -451,7 +455,7 @@ def test_repeats_hold_the_same_predictions(tmp_path, capsys):
     toy.folds = frozen(toy.competition, toy.paths, toy.tables.train)
     assert call(toy, "add", str(send(toy)), "--name", "a", "--passport", toy.folds.digest) == 0
     manifest = read_json(toy.paths.run_manifest("a"))
-    assert (manifest["repeats"], len(manifest["parts"])) == (2, 8)
+    assert (manifest["repeats"], len(manifest["parts"])) == (2, 6)
     assert manifest["team"]["proof"]["kind"] == "passport"
     none = toy.tables.test.ids[:0]
     found = read_run(toy.paths.run("a"), toy.folds.ids, toy.tables.test.ids, none)

@@ -105,7 +105,7 @@ def test_a_range_holds_its_score_and_fewer_rows_widen_it():
 def test_the_range_adds_up_the_files_rows_and_the_honest_scores_own():
     scored = scored_of("regression", "rmse", 800, size=1)
     error = np.std(deviations(scored, 800, 0, "train"))
-    found = ranges(scored, gain_of(scored), {"equal": 800, "huge": 80_000}, 0)
+    found = ranges(scored, gain_of(scored), {"equal": 800, "huge": 20_000}, 0)
     widths = [each.high - each.low for each in found.values()]
     assert widths[0] == pytest.approx(2 * 1.645 * np.sqrt(2) * error, rel=0.1)
     assert widths[1] == pytest.approx(2 * 1.645 * error, rel=0.1)
