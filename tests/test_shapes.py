@@ -40,10 +40,14 @@ def save(folder: Path, index: bool = False, **frames: pd.DataFrame) -> None:
 
 
 def submission(root: Path, folder: Path, *flags: str) -> list[list[str]]:
-    """The cells of the file that the whole way ends in, its header first."""
-    where = ["--root", str(root)]
+    """The cells of the file that the whole way ends in, its header first.
+
+    Of three folds, not of five as init proposes: they are trained and blended in 60 % of the time.
+    """
+    where, file = ["--root", str(root)], root / "configs" / "topics.yaml"
     assert run(init.main, [str(folder), *where, "--name", "topics", *flags]) == 0
-    config = ["--config", str(root / "configs" / "topics.yaml")]
+    file.write_text(file.read_text("utf-8").replace("count: 5", "count: 3"), "utf-8")
+    config = ["--config", str(file)]
     assert run(cv.main, [*where, *config, "--model", "linear"]) == 0
     assert run(ensemble.main, [*where, *config]) == 0
     files = (root / "submissions").glob("topics-001-*")

@@ -33,7 +33,7 @@ def upset(evidence, fold):
     truth[rows] = turned.get(evidence.problem, 1 - truth)[rows][::-1]
     for place, each in enumerate(oof):
         each[rows] = np.roll(evidence.oof[place - 1][rows], 5, axis=0)
-    return gather(evidence.problem, evidence.metric.name, oof, truth)
+    return gather(evidence.problem, evidence.metric.name, oof, truth, len(evidence.folds))
 
 
 def spied(evidence, method, nest=Nest):

@@ -1,7 +1,9 @@
 """Whatever is done to a command, the same command again ends with the same bytes.
 
-A few trials of each kind here, all of a model in one process; FAULT_TRIALS=60 (`make faults`, the
-nightly run) makes it so many of each, each kind in a process of its own.
+FAULT_TRIALS=60 (`make faults`, the nightly run) makes so many trials of each kind, each kind in a
+process of its own. The ordinary suite kills at places of its own choice: `test_cv` between folds,
+`training/test_fold` after the training of one, `test_craft` within a step of the optimiser, and
+`test_cases` fills the disk.
 """
 
 import json
@@ -9,9 +11,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.nightly import nightly
 from tests.toy import PROJECT, environment, toy_competition
 
 FEW = {
@@ -21,13 +25,12 @@ FEW = {
 MORE = {"linear": (), "tiny": ("kill9", "sigkill", "sigterm", "enospc")}
 """Kinds of the nightly run alone."""
 MANY = int(os.environ.get("FAULT_TRIALS", "0"))
-SWEEPS = [("tiny", FEW["tiny"])]  # full disks are in test_cases; all of linear is nightly
+SWEEPS: list[Any] = [nightly("tiny", FEW["tiny"])]
 if MANY:
     SWEEPS = [(model, {kind: MANY}) for model, few in FEW.items() for kind in (*few, *MORE[model])]
-NAMES = [f"{model} {' '.join(counts)}" for model, counts in SWEEPS]
 
 
-@pytest.mark.parametrize(("model", "counts"), SWEEPS, ids=NAMES)
+@pytest.mark.parametrize(("model", "counts"), SWEEPS)
 def test_nothing_is_lost_and_nothing_is_different(
     tmp_path: Path, model: str, counts: dict[str, int]
 ) -> None:
