@@ -81,17 +81,24 @@ def imports_of(file: Path) -> list[tuple[ast.stmt, str]]:
     return found
 
 
-@pytest.mark.parametrize("file", FILES, ids=name_of)
-def test_a_module_imports_only_its_own_room_or_lower_floors(file):
-    floor = floor_of(file)
-    for node, module in imports_of(file):
-        if not module.startswith("pipeline.") or module == GROUND:
-            continue
-        assert name_of(file) != "base/errors.py", f"{GROUND} imports {module}"
-        assert isinstance(node, ast.ImportFrom), f"write: from {module} import …"
-        imported = "__main__" if module.endswith(".__main__") else module.split(".")[1]
-        allowed = imported == room_of(file) or HEIGHT[imported] < HEIGHT[floor]
-        assert allowed, f"{name_of(file)}:{node.lineno}: {floor} must not import {imported}"
+FILES_OF = {
+    room: [file for file in FILES if room_of(file) == room] for room in sorted(map(room_of, FILES))
+}
+"""Room, or command, -> its files: a test for each file takes longer to report than to run."""
+
+
+@pytest.mark.parametrize("room", FILES_OF)
+def test_a_module_imports_only_its_own_room_or_lower_floors(room):
+    for file in FILES_OF[room]:
+        floor = floor_of(file)
+        for node, module in imports_of(file):
+            if not module.startswith("pipeline.") or module == GROUND:
+                continue
+            assert name_of(file) != "base/errors.py", f"{GROUND} imports {module}"
+            assert isinstance(node, ast.ImportFrom), f"write: from {module} import …"
+            imported = "__main__" if module.endswith(".__main__") else module.split(".")[1]
+            allowed = imported == room_of(file) or HEIGHT[imported] < HEIGHT[floor]
+            assert allowed, f"{name_of(file)}:{node.lineno}: {floor} must not import {imported}"
 
 
 def modules_in(root: Path, package: str) -> dict[str, set[str]]:
@@ -178,21 +185,22 @@ def test_what_a_room_hands_on_is_there_and_others_take_it_at_the_door(room):
         _ = opened.nothing_of_the_kind
 
 
-@pytest.mark.parametrize("file", FILES, ids=name_of)
-def test_only_the_torch_rooms_load_torch_when_imported(file):
-    if loads_torch(name_of(file)):
-        return
-    for node in ast.parse(file.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            modules = (
-                [node.module or ""]
-                if isinstance(node, ast.ImportFrom)
-                else [alias.name for alias in node.names]
-            )
-            for module in modules:
-                assert module.split(".")[0] not in HEAVY, f"{name_of(file)} loads {module}"
-                as_file = f"{module.removeprefix('pipeline.').replace('.', '/')}.py"
-                assert not loads_torch(as_file), f"{name_of(file)} loads {module}"
+@pytest.mark.parametrize("room", FILES_OF)
+def test_only_the_torch_rooms_load_torch_when_imported(room):
+    for file in FILES_OF[room]:
+        if loads_torch(name_of(file)):
+            continue
+        for node in ast.parse(file.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                modules = (
+                    [node.module or ""]
+                    if isinstance(node, ast.ImportFrom)
+                    else [alias.name for alias in node.names]
+                )
+                for module in modules:
+                    assert module.split(".")[0] not in HEAVY, f"{name_of(file)} loads {module}"
+                    as_file = f"{module.removeprefix('pipeline.').replace('.', '/')}.py"
+                    assert not loads_torch(as_file), f"{name_of(file)} loads {module}"
 
 
 COMMANDS = ["init", "folds", "ensemble", "doctor", "cv"]
