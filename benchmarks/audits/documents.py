@@ -24,7 +24,7 @@ from pipeline.base.config import Competition
 from pipeline.base.parser import read_section
 from pipeline.base.paths import Workspace
 from pipeline.base.seeding import generator
-from pipeline.data.table import Table
+from pipeline.data.candidates import Candidates
 from pipeline.data.tables import Tables, load
 from pipeline.data.units import documents
 from pipeline.folds.frozen import Folds, new_folds
@@ -39,6 +39,11 @@ from pipeline.training.jobs import make_factory
 from pipeline.training.options import FailurePolicy
 
 FOLDS, FEWEST_OF_TEST = 3, 60
+HALF = (
+    *("width=64", "feed_forward=128", "learning_rate=0.002", "max_answer=72"),
+    *("decode=greedy", "candidates=1", "predict_batch_size=512"),
+)
+"""A network that is trained in a third of the time."""
 MODELS: dict[str, dict[str, tuple[str, ...]]] = {
     "tags": {
         "crf": ("crf", "iterations=25"),
@@ -51,6 +56,8 @@ MODELS: dict[str, dict[str, tuple[str, ...]]] = {
         "nearest, letters": ("nearest", "char_ngrams=[1, 2]", "word_ngrams=[1, 1]"),
         "nearest, 1 input": ("nearest", "inputs=1"),
         "tiny-seq2seq, 5 epochs": ("tiny-seq2seq", "epochs=5", "decode=greedy", "candidates=1"),
+        "half as wide, 14 epochs": ("tiny-seq2seq", "epochs=14", *HALF),
+        "half as wide, 30 epochs": ("tiny-seq2seq", "epochs=30", *HALF),
     },
 }
 """Problem -> learners, by what the page calls them: a recipe and its settings."""
@@ -65,14 +72,22 @@ class Made:
     """By part; of training rows each by the learner without its fold."""
     seen: dict[str, np.ndarray]
     """Of train and test by the learner of all training rows."""
+    logs: "Made | None" = None
+    """Of texts their log-probabilities, likewise."""
 
     def save(self, path: Path) -> None:
         """As arrays; texts as they are."""
-        arrays = self.values | {f"seen_{part}": each for part, each in self.seen.items()}
+        arrays = self.arrays()
+        if self.logs is not None:
+            arrays |= {f"log_{name}": each for name, each in self.logs.arrays().items()}
         plain = {
             n: each.astype(str) if each.dtype == object else each for n, each in arrays.items()
         }
         np.savez_compressed(path, allow_pickle=False, **plain)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All, by name."""
+        return self.values | {f"seen_{part}": each for part, each in self.seen.items()}
 
     @classmethod
     def load(cls, path: Path) -> "Made":
@@ -82,8 +97,13 @@ class Made:
                 name: found[name].astype(object) if found[name].dtype.kind == "U" else found[name]
                 for name in found.files
             }
-        seen = {name[5:]: each for name, each in arrays.items() if name.startswith("seen_")}
-        return cls({part: arrays[part] for part in PARTS}, seen)
+        logs = {name[4:]: each for name, each in arrays.items() if name.startswith("log_")}
+        return cls(*_parted(arrays), cls(*_parted(logs)) if logs else None)
+
+
+def _parted(arrays: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    seen = {name[5:]: each for name, each in arrays.items() if name.startswith("seen_")}
+    return {part: arrays[part] for part in PARTS}, seen
 
 
 def _one_fold(made: Made, held_out: np.ndarray) -> dict[str, np.ndarray]:
@@ -163,8 +183,9 @@ def world(root: Path, name: str, seed: int, rows: int, networks: bool) -> list[L
         others = [peer_of(each, made[each].values) for each in made if each != model][-3:]
         for what, file in FILES.items():
             values = file(own, held_out)
+            logs = None if own.logs is None else file(own.logs, held_out)
             for holdout in (True, False):
-                found = looked_at(contest, values, others, holdout)
+                found = looked_at(contest, values, others, holdout, logs)
                 accused = tuple(
                     f"{each.check} ({each.grade}): {each.says}"
                     for each in found.findings
@@ -223,34 +244,49 @@ def train(contest: CompetitionView, recipe: Sequence[str], seed: int) -> Made:
     )
     factory.prepare([*bare.values()], Silent())
 
-    def learned(rows: np.ndarray) -> Callable[[Table], np.ndarray]:
+    def learned(rows: np.ndarray) -> dict[str, Any]:
         learner = factory.make(seed)
         with tempfile.TemporaryDirectory() as folder:
             learner.fit(tables.train.rows(rows), Workspace(Path(folder)), Silent())
-        return lambda table: _best(learner.predict(table, Silent()))
+        return {part: learner.predict(table, Silent()) for part, table in bare.items()}
 
-    parts: dict[str, list[np.ndarray]] = {part: [] for part in PARTS}
-    for fold in range(folds.count):
-        said = learned(folds.training_rows(0, fold))
-        for part, table in bare.items():
-            parts[part].append(said(table))
-    own = parts["train"][0].copy()
-    for fold, each in enumerate(parts["train"]):
-        held_out = folds.valid_rows(0, fold)
-        own[held_out] = each[held_out]
-    said = learned(np.ones(len(tables.train), dtype=bool))
-    seen = {part: said(bare[part]) for part in ("train", "test")}
+    apart = [learned(folds.training_rows(0, fold)) for fold in range(folds.count)]
+    together = learned(np.ones(len(tables.train), dtype=bool))
     factory.close()
-    return Made({"train": own} | {part: _mean(parts[part]) for part in PARTS[1:]}, seen)
+    held_out = [folds.valid_rows(0, fold) for fold in range(folds.count)]
+    made = made_of(apart, together, held_out, _best)
+    if contest.kind.predictions == "texts":
+        made.logs = made_of(apart, together, held_out, log_of)
+    return made
+
+
+def made_of(
+    apart: Sequence[dict[str, Any]],
+    together: dict[str, Any],
+    held_out: Sequence[np.ndarray],
+    taken: Callable[[Any], np.ndarray],
+) -> Made:
+    """What is *taken* of predictions by the folds' learners, and by the one of all rows."""
+    parts = {part: [taken(each[part]) for each in apart] for part in PARTS}
+    own = parts["train"][0].copy()
+    for each, rows in zip(parts["train"], held_out, strict=True):
+        own[rows] = each[rows]
+    values = {"train": own} | {part: _mean(parts[part], apart[0][part]) for part in PARTS[1:]}
+    return Made(values, {part: taken(together[part]) for part in ("train", "test")})
 
 
 def _best(predicted: Any) -> np.ndarray:
-    return np.asarray(predicted.best if hasattr(predicted, "best") else predicted)
+    return np.asarray(predicted.best if isinstance(predicted, Candidates) else predicted)
 
 
-def _mean(learners: list[np.ndarray]) -> np.ndarray:
+def log_of(predicted: Candidates) -> np.ndarray:
+    """(n,) the log-probability of the first candidate of each row."""
+    return np.array([logs[0] for logs in predicted.log_probabilities])
+
+
+def _mean(learners: list[np.ndarray], predicted: Any) -> np.ndarray:
     """Of tags; of texts what the first learner says."""
-    return learners[0] if learners[0].dtype == object else np.mean(learners, axis=0)
+    return learners[0] if isinstance(predicted, Candidates) else np.mean(learners, axis=0)
 
 
 def peer_of(name: str, values: dict[str, np.ndarray]) -> Peer:
@@ -260,7 +296,11 @@ def peer_of(name: str, values: dict[str, np.ndarray]) -> Peer:
 
 
 def looked_at(
-    contest: CompetitionView, values: dict[str, np.ndarray], others: list[Peer], holdout: bool
+    contest: CompetitionView,
+    values: dict[str, np.ndarray],
+    others: list[Peer],
+    holdout: bool,
+    logs: dict[str, np.ndarray] | None = None,
 ) -> Audit:
     """The audit of one file beside *others*, with its *holdout* rows or where there are none."""
     if not holdout:
@@ -276,7 +316,9 @@ def looked_at(
     if contest.kind.predictions == "texts":
         for part, each in values.items():
             said[part] = np.full(len(each), None, dtype=object)
-            said[part][:] = [([text], [float("nan")]) for text in each.tolist()]
+            known = np.full(len(each), np.nan) if logs is None else logs[part][: len(each)]
+            pairs = zip(each.tolist(), known.tolist(), strict=True)
+            said[part][:] = [([text], [log]) for text, log in pairs]
     candidate = Candidate(
         sources={"mate.csv": "0" * 64},
         kind="texts" if said else "probabilities",
