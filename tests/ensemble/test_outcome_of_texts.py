@@ -8,6 +8,7 @@ import pytest
 from pipeline.base.config import ColumnsConfig, Competition, DataConfig, TaskConfig
 from pipeline.data import Table
 from pipeline.data.candidates import Candidates
+from pipeline.ensemble.forecast.given import WITHHELD
 from pipeline.ensemble.texts.outcome import conclude_texts
 from pipeline.metrics import get_metric
 from pipeline.oof.texts import TextRun
@@ -45,8 +46,8 @@ def table(first: int, rows: list[str]) -> Table:
     )
 
 
-@pytest.fixture(scope="module")
-def concluded():
+def conclude(method, holdout=None):
+    """The outcome, and what was told of rows."""
     train, told = table(0, RIGHT[:ROWS]), []
     folds = SimpleNamespace(
         ids=train.ids,
@@ -60,12 +61,18 @@ def concluded():
         train,
         folds,
         [run("good", 2), run("poor", 20)],
-        "best",
+        method,
         Form(kind="label", columns={"text": 0}),
         test=table(ROWS, RIGHT[ROWS:]),
+        holdout=holdout,
         told=lambda *each: told.append(each),
     )
     return outcome, told
+
+
+@pytest.fixture(scope="module")
+def concluded():
+    return conclude("best")
 
 
 def test_honest_and_test_texts_are_those_of_the_best_member_row_by_row(concluded):
@@ -90,6 +97,26 @@ def test_each_member_is_told_with_its_score_and_the_best_alone_is_no_gain(conclu
     assert outcome.interval.low <= outcome.honest <= outcome.interval.high
     assert all(ours.score == single.score for ours, single in outcome.others.values())
     assert max(single.score for _, single in outcome.others.values()) > 0.5
+
+
+def test_a_score_on_the_rows_that_were_fitted_flatters_by_its_difference(concluded):
+    outcome, _ = concluded
+    assert {line.name: line.optimism for line in outcome.methods} == {
+        line.name: pytest.approx(line.in_sample - line.honest) for line in outcome.methods
+    }
+
+
+def test_auto_says_why_it_chose_and_runs_without_holdout_rows_are_named(concluded):
+    asked, _ = concluded
+    assert asked.reason == "as asked for"
+    assert asked.notes == []
+    assert WITHHELD not in asked.leaderboard.notes, "no member is in doubt"
+    outcome, _ = conclude("auto", holdout=table(50, RIGHT[:3]))
+    assert outcome.requested == "auto"
+    assert outcome.method == "best"
+    assert outcome.reason.startswith("best honest score")
+    assert outcome.holdout is None
+    assert outcome.notes == ["no holdout score: good, poor came without its rows"]
 
 
 def test_how_many_rows_are_compared_is_told_file_by_file(concluded):
