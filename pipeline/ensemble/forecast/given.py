@@ -19,7 +19,7 @@ from pipeline.ensemble.forecast.leaderboard import (
     leaderboard,
 )
 from pipeline.ensemble.forecast.mean_of_learners import Outputs, measured_gain
-from pipeline.ensemble.forecast.ranges import Scored, within
+from pipeline.ensemble.forecast.ranges import Move, Scored, within
 from pipeline.ensemble.honest import Nest
 from pipeline.ensemble.predictor import Predictor, RowFeatures, Rows
 from pipeline.folds.relation import compare_folds
@@ -110,19 +110,24 @@ def forecast_texts(
     test: Table,
     fold_of_row: np.ndarray,
     refit: float,
+    together: Move | None,
 ) -> Leaderboard:
     """What the leaderboard will say of texts: *ours* are the training rows, in the folds' order,
-    with the honest ones; *refit* is what weights fitted on all rows may gain."""
+    with the honest ones; *refit* is what weights fitted on all rows may gain, *together* what the
+    candidates of all learners do, where that is known."""
     settings = competition.folds
     columns = settings.group_columns
     related = compare_folds(ours.table, test, fold_of_row, settings.near_threshold, columns)
-    further = Further(refit=refit, relation=related, names=competition.outputs)
+    names = competition.outputs
+    further = Further(refit=refit, together=together, relation=related, names=names)
     parts = parts_of(competition, test, test)
     found = leaderboard(ours, holdout, test, parts, settings.seed, columns, further)
     if not found.parts:
         return found
     known = ours if found.basis == "train" or holdout is None else holdout
-    return of_any_references(replace(found, notes=[*found.notes, MORE_TO_CHOOSE_FROM]), known)
+    if together is None and known is ours:
+        found = replace(found, notes=[*found.notes, MORE_TO_CHOOSE_FROM])
+    return of_any_references(found, known)
 
 
 def of_any_references(found: Leaderboard, known: Labelled) -> Leaderboard:

@@ -97,6 +97,8 @@ class Further:
     """Of the learners on test."""
     measured: tuple[float, float] | None = None
     """The gain of the mean on labelled rows, and its standard error."""
+    together: Move | None = None
+    """What all learners gain over one of them, of what has no mean; 0 for nothing."""
     refit: float = 0.0
     """What fitting the weights on all rows may gain."""
     relation: tuple[Relation, Relation] | None = None
@@ -255,18 +257,11 @@ class _Forecast:
         return between is not None and shift.auc <= between + EXCESS
 
     def _expected(
-        self,
-        scored: Scored,
-        gain: float,
-        moves: list[Move],
-        weights: np.ndarray | None = None,
+        self, scored: Scored, gain: float, moves: list[Move], weights: np.ndarray | None = None
     ) -> Leaderboard:
         """The ranges with all that moves them; *weights* are those of a shift in labels."""
-        start = gain + sum(each.gain for each in moves)
-        further = self.further
-        if further.outputs is not None:
-            mean = mean_gain(scored, start, further.outputs, self.seed, further.measured)
-            moves = moves if mean is None else [*moves, mean]
+        start, further = gain + sum(each.gain for each in moves), self.further
+        moves = [*moves, *self._of_all_learners(scored, start, further.measured)]
         if further.refit > 0:
             moves = [*moves, Move(name="weights", gain=further.refit, doubt=further.refit)]
         found = ranges(scored, gain, self.parts, self.seed, weights, moves=moves)
@@ -277,6 +272,15 @@ class _Forecast:
             folds=as_score(scored.metric, gain),
             moves=moves,
         )
+
+    def _of_all_learners(
+        self, scored: Scored, start: float, measured: tuple[float, float] | None = None
+    ) -> list[Move]:
+        """What they gain over one of them that scores *start*, where that is known."""
+        known, outputs = self.further.together, self.further.outputs
+        if outputs is not None:
+            known = mean_gain(scored, start, outputs, self.seed, measured)
+        return [] if known is None or not known.gain else [known]
 
     def _eased(self, part: Range) -> Range:
         """Wider where test rows have more, or fewer, relatives in train than folds ask about."""
@@ -377,10 +381,7 @@ class _Forecast:
     def _contradiction(self, holdout: Labelled, score: float) -> str | None:
         """What is wrong where the holdout's score is one that train makes all but impossible."""
         train, rows = self.train, {"holdout": len(holdout.table)}
-        mean = None
-        if self.further.outputs is not None:
-            mean = mean_gain(train.scored, train.gain, self.further.outputs, self.seed)
-        moves = [] if mean is None else [mean]
+        moves = self._of_all_learners(train.scored, train.gain)
         part = ranges(train.scored, train.gain, rows, self.seed, inside=NEVER, moves=moves)
         found = part.get("holdout")
         if found is None or found.low <= score <= found.high:

@@ -1,10 +1,9 @@
 """From members' candidates to an assessed blend of texts, and the text of each test row."""
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import numpy as np
 from scipy.special import stdtrit
@@ -17,23 +16,16 @@ from pipeline.ensemble.forecast.given import WITHHELD, forecast_texts, refit_of
 from pipeline.ensemble.forecast.leaderboard import Labelled, Leaderboard
 from pipeline.ensemble.forecast.ranges import Scored
 from pipeline.ensemble.honest import AUTO, UPPER, Gain, contributions, gain_over, spread_of
+from pipeline.ensemble.texts.more_candidates import gain_of_more
 from pipeline.ensemble.texts.nest import METHODS, Consensus, TextEvidence, TextNest, decide
-from pipeline.ensemble.texts.pool import FIELDS, MOST, TRUST, Pool, pooled, remembered
+from pipeline.ensemble.texts.pool import MOST, Pool, Pools, Told, pooled
 from pipeline.metrics import Metric, get_metric, resampled_gains
 from pipeline.metrics.bootstrap import freedom
 from pipeline.metrics.registry import fitting
-from pipeline.metrics.texts.scores import TextScore
 from pipeline.oof.compatibility import FrozenFolds
 from pipeline.oof.runs import FIXED, Doubt, doubted, warned
 from pipeline.oof.texts import TextRun
 from pipeline.problems.form import Form
-
-
-class Told(Protocol):
-    """Told how many rows are compared."""
-
-    def __call__(self, kind: str, done: int, rows: int) -> None:
-        """*done* of the *rows* of a *kind*."""
 
 
 def silent(kind: str, done: int, rows: int) -> None:
@@ -221,7 +213,7 @@ def conclude_texts(
     assert train.references is not None, "answers are texts"
     score = metric.formula.texts
     assert score is not None, "a metric of texts"
-    made = _Pools(score, metric.name, list(runs), cache, told)
+    made = Pools(score, metric.name, list(runs), cache, told)
     pool = made.of("oof", "training")
     evidence = TextEvidence.gather(
         [run.name for run in runs],
@@ -257,12 +249,15 @@ def conclude_texts(
     elif holdout is not None and len(holdout) and holdout.references is not None:
         known = _known(metric, holdout, blend.texts(made.of("holdout", "holdout")))
     refit = refit_of(in_sample - honest, len(every), len(runs))
+    together = gain_of_more(
+        [run.test for run in runs], [len(run.oof) for run in runs], blend, evidence, score
+    )
     in_doubt = doubted([run.manifest for run in runs], method in FIXED)
 
     def expects(asked: Competition, rows: Table) -> Leaderboard:
         if in_doubt:
             return Leaderboard(notes=[WITHHELD])
-        return forecast_texts(asked, ours, known, rows, folds.fold_of_row, refit)
+        return forecast_texts(asked, ours, known, rows, folds.fold_of_row, refit, together)
 
     return TextOutcome(
         competition=competition,
@@ -338,32 +333,6 @@ def _cut(pool: Pool) -> list[str]:
     return [
         f"{full:,} rows have more than {MOST} different candidates: the likeliest were compared"
     ]
-
-
-@dataclass(eq=False)
-class _Pools:
-    """Pools of the same members, each kept on disk."""
-
-    score: TextScore
-    metric: str
-    runs: list[TextRun]
-    cache: Path | None
-    told: Told
-
-    def of(self, kind: str, said: str) -> Pool:
-        """The pool of "oof", "test" or "holdout" rows, *said* to whoever is told."""
-        sets: list[list[Candidates]] = [getattr(run, kind) for run in self.runs]
-        rows = len(sets[0][0])
-
-        def make() -> Pool:
-            return pooled(sets, self.score, lambda done: self.told(said, done, rows))
-
-        if self.cache is None:
-            return make()
-        parts = [f"{run.name} {sorted(run.manifest['parts'].items())}" for run in self.runs]
-        key = [kind, self.metric, str(TRUST), str(MOST), *FIELDS, *parts]
-        name = hashlib.sha256("\n".join(key).encode()).hexdigest()[:12]
-        return remembered(self.cache / f"{kind}-{name}.npz", key, make)
 
 
 def _members(nest: TextNest, method: str, blend: Consensus) -> list[MemberLine]:

@@ -16,12 +16,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
 from pipeline.base.files import commit_arrays, read_arrays
 from pipeline.data.candidates import Candidates
 from pipeline.metrics.texts.scores import TextScore
+from pipeline.oof.texts import TextRun
 
 TRUST = (0.0, 0.5, 1.0)
 """Powers of a member's probabilities: from none of them (its candidates count alike) to all."""
@@ -197,6 +199,39 @@ def remembered(path: Path, key: Sequence[str], make: Callable[[], Pool]) -> Pool
         },
     )
     return pool
+
+
+class Told(Protocol):
+    """Told how many rows are compared."""
+
+    def __call__(self, kind: str, done: int, rows: int) -> None:
+        """*done* of the *rows* of a *kind*."""
+
+
+@dataclass(eq=False)
+class Pools:
+    """Pools of the same members, each kept on disk."""
+
+    score: TextScore
+    metric: str
+    runs: list[TextRun]
+    cache: Path | None
+    told: Told
+
+    def of(self, kind: str, said: str) -> Pool:
+        """The pool of "oof", "test" or "holdout" rows, *said* to whoever is told."""
+        sets: list[list[Candidates]] = [getattr(run, kind) for run in self.runs]
+        rows = len(sets[0][0])
+
+        def make() -> Pool:
+            return pooled(sets, self.score, lambda done: self.told(said, done, rows))
+
+        if self.cache is None:
+            return make()
+        parts = [f"{run.name} {sorted(run.manifest['parts'].items())}" for run in self.runs]
+        key = [kind, self.metric, str(TRUST), str(MOST), *FIELDS, *parts]
+        name = hashlib.sha256("\n".join(key).encode()).hexdigest()[:12]
+        return remembered(self.cache / f"{kind}-{name}.npz", key, make)
 
 
 # How a candidate's terms (`TextScore.terms`) are known for every candidate that may be chosen.
