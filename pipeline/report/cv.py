@@ -10,6 +10,7 @@ from rich.table import Table as Grid
 from pipeline.base.files import free_bytes, size_text
 from pipeline.models import Recipe
 from pipeline.models.recipes import row_steps_of, template_of, tta_steps_of
+from pipeline.report.page import plural
 from pipeline.training import Job, Part
 from pipeline.training.progress import clock_text
 
@@ -32,7 +33,8 @@ def first_lines(job: Job, tokens: str, missing: int) -> list[str]:
         f"  learner  {learner_text(job.recipe, facts)}",
         f"  rows     {rows}",
         *([f"  input    {tokens}"] if tokens else []),
-        f"  folds    {folds.count} × {len(folds.fold_of_row)} repeats × {len(job.seeds)} seeds, "
+        f"  folds    {folds.count} × {plural(len(folds.fold_of_row), 'repeat')} × "
+        f"{plural(len(job.seeds), 'seed')}, "
         f"passport {folds.digest[:12]}, {done}",
         *(f"  note     {note}" for note in (*folds.notes, *job.notes)),
         f"  disk     {size_text(free_bytes(job.paths.root))} free",
