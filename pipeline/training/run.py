@@ -4,10 +4,11 @@ The same call again goes on where the last one stopped: a finished fold is never
 never mixed with folds of other settings.
 """
 
+import gc
 import re
 import shutil
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
@@ -49,25 +50,26 @@ def cross_validate(
     done: dict[Part, dict[str, Any]] = {}
     held: dict[Part, str] = {}
     diverged: list[str] = []
-    for part in wanted(job, only_folds):
-        manifest = finished_part(job, part)
-        new = manifest is None
-        if new:
-            job.policy.stop.check()
-            try:
-                train_fold(job, part, metric, watch(part))
-            except BusyError as error:
-                held[part] = str(error)
-                continue
-            except DivergedError as error:
-                if job.policy.on_nan != "skip-fold":
-                    raise
-                diverged.append(f"{part.name}: {error}")
-                continue
+    with set_apart():
+        for part in wanted(job, only_folds):
             manifest = finished_part(job, part)
-        assert manifest is not None
-        done[part] = manifest
-        _tell(job, part, manifest, new, announce)
+            new = manifest is None
+            if new:
+                job.policy.stop.check()
+                try:
+                    train_fold(job, part, metric, watch(part))
+                except BusyError as error:
+                    held[part] = str(error)
+                    continue
+                except DivergedError as error:
+                    if job.policy.on_nan != "skip-fold":
+                        raise
+                    diverged.append(f"{part.name}: {error}")
+                    continue
+                manifest = finished_part(job, part)
+            assert manifest is not None
+            done[part] = manifest
+            _tell(job, part, manifest, new, announce)
     headline = f"{len(diverged)} of {len(list(job.parts()))} folds of {job.run} diverged, skipped"
     raise_if(diverged, DivergedError, headline)
     for part in list(held):
@@ -82,6 +84,22 @@ def cross_validate(
                 return None
             done[part] = manifest
     return finish(job, metric, done)
+
+
+@contextmanager
+def set_apart() -> Iterator[None]:
+    """Within it Python does not look for circles among what was there before: each fold has it
+    look, and through all libraries that takes longer than a fold of `linear`. Nothing is done
+    where somebody has set objects apart already."""
+    if gc.get_freeze_count():
+        yield
+        return
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _tell(job: Job, part: Part, manifest: dict[str, Any], new: bool, announce: Announce) -> None:

@@ -1,11 +1,13 @@
 """The most memory that a process had at once."""
 
+import gc
 import subprocess
 import sys
 
 import pytest
 
 from pipeline.training.fold import CLEAR, STATUS
+from pipeline.training.run import set_apart
 
 PROGRAM = """
 import numpy as np
@@ -81,3 +83,15 @@ def test_the_twentieth_fold_takes_no_more_memory_than_the_second(tmp_path):
     )
     assert resident[19] < 1.1 * resident[1]
     assert peaks[19] < 1.1 * peaks[1]
+
+
+@pytest.mark.parametrize(("before", "done"), [(0, ["freeze", "unfreeze"]), (7, [])])
+def test_what_was_there_is_set_apart_for_the_run_alone(monkeypatch, before, done) -> None:
+    """Whoever has set objects apart already finds them so afterwards."""
+    called = []
+    monkeypatch.setattr(gc, "get_freeze_count", lambda: before)
+    for name in ("freeze", "unfreeze"):
+        monkeypatch.setattr(gc, name, lambda name=name: called.append(name))
+    with set_apart():
+        assert called == done[:1]
+    assert called == done
