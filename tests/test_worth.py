@@ -8,6 +8,7 @@ from pipeline.ensemble.honest import Gain, Nest
 from pipeline.report.worth import verdict_text
 from pipeline.worth import main
 from tests.blendable import Toy, make
+from tests.ensemble.test_command import whole_numbers
 from tests.team.files import predictions, send
 
 
@@ -173,6 +174,16 @@ def test_every_kind_of_problem_has_a_page(tmp_path, capsys, problem, metric):
     assert f"is mate.csv worth adding to 1 run? Scored by {metric}" in page
     for piece in ("Honest score of the ensemble", "ensemble of them", "worth    ", "costs    "):
         assert piece in page
+    assert "cut points come last" not in page
+
+
+def test_scores_by_kappa_with_cuts_say_so(tmp_path, capsys):
+    """They are not those that cv prints, which rounds."""
+    toy = whole_numbers(tmp_path)
+    toy.add_run("m0", 0.8, seed=0)
+    toy.add_run("m1", 0.9, seed=1)
+    assert run(main, toy.arguments("m1")) == 0
+    assert "qwk with cuts that give each label its share of rows" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def explained(message: str, flags: Sequence[str], program: str) -> str:
     if "Expected a <class 'str'>" in message:
         lines.append("text that looks like a number or a date needs quotes in YAML")
     for name in unknown:
-        close = get_close_matches(name, known, n=1, cutoff=0.5)
+        close = get_close_matches(name, known, n=1)
         lines.append(f"did you mean {close[0]!r}?" if close else f"see {program} --help")
     return "; ".join(lines)
 

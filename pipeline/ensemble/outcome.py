@@ -243,14 +243,13 @@ class Outcome:
 
     @property
     def carrier(self) -> str | None:
-        """The member without which half as much again would be left to gain; None as a rule."""
+        """The member worth most, if half as much again would be left to gain without it."""
         if len(self.members.names) < 2 or self.honest is None:
             return None
         left = abs(self.metric.best - self.honest)
-        for line in self.assessment.members:
-            if line.cost_without is not None and line.cost_without > CARRIES * left:
-                return line.name
-        return None
+        worth = {each.name: each.cost_without or 0.0 for each in self.assessment.members}
+        most = max(worth, key=lambda name: worth[name])
+        return most if worth[most] > CARRIES * left else None
 
     @property
     def honest(self) -> float | None:

@@ -44,6 +44,12 @@ class Multilabel(YesOrNo):
         """0, false, 1 or true."""
         return flag
 
+    def label_text(self, values: np.ndarray, classes: Sequence[str]) -> str:
+        """The labels of a row; 0 and 1 where they have no names."""
+        if not classes:
+            return super().label_text(values, classes)
+        return ", ".join(classes[each] for each in np.flatnonzero(values > 0.5).tolist()) or "none"
+
     def strata(self, targets: np.ndarray, bins: int, least: int) -> np.ndarray:
         """Sets of labels; rare sets by the rarest label in them."""
         return set_strata(targets, least)

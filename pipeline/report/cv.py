@@ -63,9 +63,7 @@ def learner_text(recipe: Recipe, facts: Mapping[str, Any]) -> str:
 def fold_line(part: Part, manifest: Mapping[str, Any]) -> str:
     """One finished fold."""
     score = manifest["score"]
-    value = (
-        f"{manifest['metric']} undefined" if score is None else f"{manifest['metric']} {score:.4f}"
-    )
+    value = manifest["score_undefined"] if score is None else f"{manifest['metric']} {score:.4f}"
     seconds = clock_text(sum(manifest["seconds"].values()))
     return f"  {part.name}  {value}  {seconds}  {memory_text(manifest['peak_memory'])}"
 

@@ -12,6 +12,7 @@ from pipeline.data import Table
 from pipeline.folds import Folds
 from pipeline.folds.groups import describe
 from pipeline.folds.splitter import balance, deviation_by_fold, strata
+from pipeline.report.page import plural
 
 WIDEST = 8
 """More targets or classes than this are summed up by the largest deviation alone."""
@@ -90,7 +91,7 @@ def lines(found: dict[str, Any], competition: Competition, source: str) -> list[
     repeats = f" × {found['repeats']} repeats" if found["repeats"] > 1 else ""
     return [
         f"{found['competition']}: {found['rows']} rows of {source}",
-        f"  groups   {groups['count']}, the largest of {groups['largest']} rows; "
+        f"  groups   {groups['count']}, the largest of {plural(groups['largest'], 'row')}; "
         f"{groups['share_of_rows']:.1%} of the rows share a group",
         f"           (rows stay together that share {' or '.join(reasons) or 'nothing: never'})",
         f"  folds    {found['folds']}{repeats}, even in {found['strata']} strata of {by}, {own}",

@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from pipeline.ensemble import Gain
+from pipeline.ensemble.outcome import CUTS
+from pipeline.metrics.metric import judging
 from pipeline.report.page import empty_grid, score_text
 from pipeline.team import CompetitionView
 from pipeline.team.worth import MethodWorth, Worth
@@ -55,6 +57,8 @@ def _first_lines(worth: Worth, contest: CompetitionView) -> Iterator[str]:
     )
     yield f"  folds    passport {contest.folds.digest[:16]}, {contest.folds.count} folds"
     yield f"  score    {score_text(worth.score)} alone"
+    if judging(metric).cuts is not None:
+        yield f"  note     {CUTS.format(metric=metric.name)}"
     for note in worth.notes:
         yield f"  note     {note}"
 

@@ -65,6 +65,11 @@ def test_an_unknown_option_is_refused_with_the_nearest_one(root):
         read(root, "--folds.cont", "3")
 
 
+def test_an_unknown_option_that_resembles_none_gets_no_guess():
+    told = explained("unrecognized arguments: --config toy", ["--encoding", "--out"], "predict")
+    assert told.endswith("; see predict --help")
+
+
 def test_a_missing_config_names_those_that_are_there(root):
     with pytest.raises(UsageError, match=r"no config nope .* There are: default\."):
         read(root, "--config", "nope")

@@ -17,6 +17,7 @@ from pipeline.ensemble import outcome
 from pipeline.ensemble.__main__ import CallsLine, main
 from pipeline.ensemble.__main__ import _command as command_told
 from pipeline.ensemble.honest import Gain
+from pipeline.ensemble.outcome import Outcome
 from pipeline.finalists import main as finalists
 from pipeline.ledger import main as ledger
 from pipeline.metrics import get_metric
@@ -147,6 +148,20 @@ def test_a_member_without_which_little_is_left_is_said_to_carry_the_score(toy, c
     assert json.loads(printed.out)["carried_by"] == "m3"
     assert "m3 carries the score (" in printed.err
     assert "it was trained here" in printed.err
+
+
+@pytest.mark.parametrize(
+    ("costs", "named"), [([0.10, 0.22], "b"), ([0.10, None], "a"), ([0.05, 0.09], None)]
+)
+def test_of_two_members_that_carry_the_score_the_one_worth_more_is_named(costs, named):
+    lines = [SimpleNamespace(name=n, cost_without=c) for n, c in zip("ab", costs, strict=True)]
+    outcome = SimpleNamespace(
+        members=SimpleNamespace(names=["a", "b"]),
+        assessment=SimpleNamespace(members=lines),
+        metric=SimpleNamespace(best=1.0),
+        honest=0.805,
+    )
+    assert Outcome.carrier.fget(outcome) == named
 
 
 def test_the_page_says_what_was_read_chosen_and_written(toy, capsys):

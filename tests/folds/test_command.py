@@ -36,7 +36,7 @@ def test_the_first_call_freezes_and_the_second_checks(root, capsys):
     assert command(root) == 0
     first = capsys.readouterr().out
     assert "toy: 36 rows of train.csv" in first
-    assert "groups   36, the largest of 1 rows" in first
+    assert "groups   36, the largest of 1 row;" in first
     assert "folds    3, even in 6 strata of target × source, seed 42" in first
     assert "are frozen: keep both files in git" in first
     assert "[red]" in first

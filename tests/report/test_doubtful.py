@@ -11,10 +11,11 @@ from pipeline.base.config import TaskConfig
 from pipeline.base.errors import UsageError
 from pipeline.data.table import Units
 from pipeline.metrics import get_metric
+from pipeline.problems.multilabel import MULTILABEL
 from pipeline.problems.tags import TAGS
 from pipeline.problems.text import TEXT
 from pipeline.report.__main__ import main as report
-from pipeline.report.drawn.row_errors import DocumentErrors, TextErrors
+from pipeline.report.drawn.row_errors import DocumentErrors, Errors, TextErrors
 from tests.test_bad_files import Folder
 
 
@@ -111,3 +112,24 @@ def test_a_document_is_as_doubtful_as_its_most_doubtful_tag():
     found = errors.doubts()
     assert int(found.score.argmax()) == 3
     assert np.flatnonzero(found.flagged).tolist() == [3]
+
+
+def test_the_labels_of_a_row_stand_there_by_name():
+    """As its answers do, also where each has a column and task.classes is empty."""
+    truth = np.array([[0.0, 1.0, 1.0], [0.0, 0.0, 0.0]])
+    errors = Errors(
+        kind=MULTILABEL,
+        rows=None,
+        truth=truth,
+        target=truth,
+        predicted=truth,
+        members=[truth],
+        fold_of_row=np.zeros(2),
+        facts=None,
+        names=["one"],
+        outputs=["rude", "angry", "threat"],
+        classes=[],
+        limits=None,
+        metric=get_metric("auc", TaskConfig(problem="multilabel", metric="auc")),
+    )
+    assert [errors.label(0), errors.label(1)] == ["angry, threat", "none"]

@@ -6,7 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from pipeline.report.cv import fold_line
 from pipeline.report.page import page
+from pipeline.training import Part
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -48,3 +50,10 @@ def test_a_font_with_hangul_is_taken_where_one_is_here(monkeypatch):
         charts._families.cache_clear()
         assert charts._families()[1:] == taken
     charts._families.cache_clear()
+
+
+def test_a_fold_without_a_score_says_why():
+    told = "f1 has no value: no target and no prediction is positive in column 6 of 6"
+    manifest = {"metric": "f1", "score": None, "score_undefined": told}
+    manifest |= {"seconds": {"train": 4.0}, "peak_memory": {"ram": 1}}
+    assert told in fold_line(Part(42, 0, 1), manifest)

@@ -150,25 +150,39 @@ def _class_by_class(
 ) -> np.ndarray:
     """(n + 1,) the mean of the classes' values after each change of a row, all (n, 1).
 
-    Equal to running sums over all classes; for 100 of them it takes a twelfth of the time.
+    A change takes its row from one class and gives it to another. Sorted by class, these events
+    make one list, in which running sums give each class's counts after each of its own events.
     """
-    wanted, old, new = truth[:, 0], before[:, 0], after[:, 0]
-    changes, occurring = np.zeros(len(wanted) + 1), np.zeros(len(wanted) + 1)
-    for number in range(classes):
-        rows = np.flatnonzero((old == number) | (new == number))
-        own, left, came = wanted[rows] == number, old[rows] == number, new[rows] == number
-        # counts before the first change, and after each of them
-        hits = float((own & left).sum()) + _running(own & came, own & left)
-        either = float((wanted == number).sum() + left.sum()) + _running(came, left)
-        values = np.where(either > 0, value(hits, either), 0.0)
-        for total, now in ((changes, values), (occurring, (either > 0).astype(float))):
-            total[0] += now[0]
-            total[rows + 1] += np.diff(now)
-    return np.asarray(np.cumsum(changes) / np.cumsum(occurring))
+    wanted, old, new = (each[:, 0].astype(np.int64) for each in (truth, before, after))
+    hits = np.bincount(wanted[wanted == old], minlength=classes).astype(float)
+    either = (np.bincount(wanted, minlength=classes) + np.bincount(old, minlength=classes)).astype(
+        float
+    )
+    number = np.stack([old, new], axis=1).ravel()
+    order = np.argsort(number.astype(np.min_scalar_type(classes)), kind="stable")  # in order of row
+    number, row = number[order], order // 2
+    step = np.where(order % 2 == 0, -1.0, 1.0)
+    first = np.concatenate([[True], number[1:] != number[:-1]])[: len(number)]
+    own = np.flatnonzero(first)[np.cumsum(first) - 1]  # the first event of the same class
 
+    def running(steps: np.ndarray, start: np.ndarray) -> np.ndarray:
+        total = np.concatenate([[0.0], np.cumsum(steps)])
+        return np.asarray(start[number] + total[1:] - total[own])
 
-def _running(plus: np.ndarray, minus: np.ndarray) -> np.ndarray:
-    return np.concatenate([[0.0], np.cumsum(plus.astype(float) - minus)])
+    hits_then = running(step * (wanted[row] == number), hits)
+    either_then = running(step, either)
+    totals = []
+    for at_first, then in (
+        (
+            np.where(either > 0, value(hits, either), 0.0),
+            np.where(either_then > 0, value(hits_then, either_then), 0.0),
+        ),
+        ((either > 0).astype(float), (either_then > 0).astype(float)),
+    ):
+        earlier = np.where(first, at_first[number], np.roll(then, 1))
+        changes = np.bincount(row + 1, weights=then - earlier, minlength=len(wanted) + 1)
+        totals.append(at_first.sum() + np.cumsum(changes))
+    return np.asarray(totals[0] / totals[1])
 
 
 def gain_of_labels(metric: Metric, truth: np.ndarray, labels: np.ndarray) -> float:

@@ -122,10 +122,11 @@ def folds(disk: Disk) -> Iterator[Block]:
     frozen = disk.folds if disk.shape != "documents" else disk.folds_of(train)
     found = printed.facts(frozen, competition, train)
     groups, settings = found["groups"], competition.folds
+    largest = f"the largest of {plural(groups['largest'], 'row')}"
     yield Cards(
         cards=[
             ("folds", str(found["folds"]), f"{plural(found['repeats'], 'repeat')}"),
-            ("groups", f"{groups['count']:,}", f"the largest of {groups['largest']:,} rows"),
+            ("groups", f"{groups['count']:,}", largest),
             ("rows in company", f"{groups['share_of_rows']:.1%}", "share a group with another row"),
             ("passport", frozen.digest[:12], "what every run carries"),
         ]

@@ -71,7 +71,7 @@ class Errors:
 
     def label(self, row: int) -> str:
         """The label of a row in words."""
-        return self.kind.label_text(self.truth[row], self.classes)
+        return self.kind.label_text(self.truth[row], self.classes or self.outputs)
 
     def said(self, values: Any) -> str:
         """A prediction (k,) in words."""
