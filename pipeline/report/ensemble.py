@@ -13,7 +13,7 @@ from pipeline.base import Competition
 from pipeline.ensemble import Outcome
 from pipeline.ensemble.assessment import Assessment, MethodLine
 from pipeline.ensemble.decisions.choose import FEWEST, NOTHING, Decided, Line
-from pipeline.report.ensemble_answer import VERDICTS, answer_lines, leaderboard_sentences
+from pipeline.report.ensemble_answer import answer_lines, leaderboard_sentences, verdict_text
 from pipeline.report.page import empty_grid, reach, score_text, signed
 from pipeline.submissions.build import decisions, finite, scores
 from pipeline.submissions.submission_file import Written
@@ -271,7 +271,7 @@ def conclusion(outcome: Outcome) -> Iterator[Piece]:
     if len(assessment.members) > 1:
         yield (
             f"gain     {gain.difference:+.5f} over the best single model{_its_own(outcome)}, "
-            f"95 % interval {gain.low:+.5f} to {gain.high:+.5f}; {VERDICTS[outcome.verdict]}"
+            f"95 % interval {gain.low:+.5f} to {gain.high:+.5f}; {verdict_text(outcome)}"
         )
     if len(assessment.members) > 1 and assessment.method != "mean":
         mean = assessment.over_mean

@@ -17,7 +17,15 @@ VERDICTS = {
     "no": "no: blending does not beat the best single model here",
     "untold": "not to be told: a member's own score is in doubt",
 }
+NOTHING = "no gain to be seen: the honest score is no better, and the interval holds 0"
 LEFT_OUT = " left out: "
+
+
+def verdict_text(outcome: Outcome | TextOutcome) -> str:
+    """Whether blending pays, in words: luck is spoken of where there is a gain."""
+    if outcome.verdict == "undecided" and outcome.over_single.difference <= 0:
+        return NOTHING
+    return VERDICTS[outcome.verdict]
 
 
 def answer_lines(outcome: Outcome) -> Iterator[str]:
@@ -76,7 +84,7 @@ def _worth(outcome: Outcome) -> str:
     if len(outcome.members.names) == 1:
         return "there is one run, so nothing is blended"
     gain = outcome.over_single
-    return f"{gain.difference:+.4f} over the best single model: {VERDICTS[outcome.verdict]}"
+    return f"{gain.difference:+.4f} over the best single model: {verdict_text(outcome)}"
 
 
 def _carried(outcome: Outcome) -> str:

@@ -23,6 +23,7 @@ from pipeline.ledger import main as ledger
 from pipeline.metrics import get_metric
 from pipeline.oof.predictions import read_run
 from pipeline.rebuild import main as rebuild
+from pipeline.report.ensemble_answer import verdict_text
 from tests import blendable
 from tests.blendable import Toy
 from tests.ensemble.toys import CLASSES, member
@@ -682,3 +683,11 @@ def test_a_command_that_is_told_reads_every_config_that_was_given():
     assert command_told(args, "worth", "--all") == told
     here = Namespace(root=".", config=None)
     assert command_told(here, "worth") == "python -m pipeline.worth"
+
+
+@pytest.mark.parametrize(
+    ("difference", "said"), [(-0.02, "no gain to be seen"), (0.02, "the gain may be luck")]
+)
+def test_luck_is_said_of_a_gain_alone(difference, said):
+    gain = SimpleNamespace(difference=difference)
+    assert said in verdict_text(SimpleNamespace(verdict="undecided", over_single=gain))

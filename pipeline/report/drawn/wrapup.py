@@ -16,7 +16,7 @@ from pipeline.report.drawn import blend, competition, errors, runs
 from pipeline.report.drawn.disk import Disk
 from pipeline.report.drawn.document import Block, Cards, Chart, Says, Table, num, said, text
 from pipeline.report.drawn.words import Words
-from pipeline.report.ensemble_answer import VERDICTS
+from pipeline.report.ensemble_answer import verdict_text
 from pipeline.submissions.ledger import Entry, read_ledger
 from pipeline.team.competition import list_runs
 
@@ -239,7 +239,7 @@ def _gained(disk: Disk) -> Iterator[Block]:
         says=[
             f"gain over the best run {gain.difference:+.5f} "
             f"(95 %: {gain.low:+.5f} to {gain.high:+.5f})",
-            f"gain: {VERDICTS[outcome.verdict]}",
+            f"gain: {verdict_text(outcome)}",
         ],
         warns=[f"{run}: {doubt.says}" for run, doubt in outcome.doubts],
     )

@@ -12,7 +12,7 @@ from pipeline.ensemble.texts.nest import DECISIONS
 from pipeline.ensemble.texts.outcome import Interval, TextOutcome
 from pipeline.ensemble.texts.pool import TRUST
 from pipeline.report.ensemble import decision_table, submit_command
-from pipeline.report.ensemble_answer import VERDICTS, board_of, leaderboard_sentences
+from pipeline.report.ensemble_answer import board_of, leaderboard_sentences, verdict_text
 from pipeline.report.page import empty_grid, reach, score_text, signed
 from pipeline.submissions.build import finite
 from pipeline.submissions.submission_file import Written
@@ -36,7 +36,7 @@ def text_lines(outcome: TextOutcome) -> Iterator[str | Grid]:
     )
     yield (
         f"         {gain.difference:+.4f} over the best single model's first candidates: "
-        f"{VERDICTS[outcome.verdict]}"
+        f"{verdict_text(outcome)}"
     )
     yield ""
     runs = "1 run" if len(outcome.names) == 1 else f"{len(outcome.names)} runs"
@@ -69,7 +69,7 @@ def text_lines(outcome: TextOutcome) -> Iterator[str | Grid]:
         yield f"doubt    {run}: {doubt.says}"
     yield (
         f"gain     {gain.difference:+.5f} over the best single model, 95 % interval "
-        f"{gain.low:+.5f} to {gain.high:+.5f}; {VERDICTS[outcome.verdict]}"
+        f"{gain.low:+.5f} to {gain.high:+.5f}; {verdict_text(outcome)}"
     )
     if outcome.holdout is not None:
         yield f"holdout  {score_text(outcome.holdout)}"

@@ -289,12 +289,13 @@ def find_groups(
             continue
         seen = _seen(profile, test[name]) if name in test.columns else None
         values = f"{name!r} ({profile.distinct:,} values)"
-        if seen is not None and seen <= STRANGE and profile.distinct >= MANY:
+        new = 0.0 if seen is None else 1 - seen
+        share = f"{100 * new:.0f} % of test's rows have a value that train has not"
+        if new >= 1 - STRANGE and profile.distinct >= MANY:
             chosen.append(name)
-            share = f"{100 * (1 - seen):.0f} % of test's rows have a value that train has not"
             choices.because("folds.group_columns", f"{values}: {share}, so folds keep it whole.")
-        elif seen is not None and seen < 1 - SEEN:
-            told = f"{values} is worth it: most values in test are new."
+        elif new > SEEN:
+            told = f"Consider {values}: {share}."
             choices.because("folds.group_columns", told)
         elif names_rows(name):
             choices.because("folds.group_columns", f"{values} may name such rows.")
