@@ -44,7 +44,15 @@ class Choice:
         """The choice in a sentence."""
         best = max(self.gains, key=lambda name: self.gains[name])
         if best == self.method:
-            return "best honest score, and nothing simpler is within a standard error of it"
+            simpler = [name for name in self.spread if name != best]
+            if not simpler:
+                return "best honest score, and there is nothing simpler"
+            near = min(simpler, key=lambda name: self.behind[name])
+            return (
+                f"best honest score: {near}, the nearest that is simpler, is "
+                f"{self.behind[near]:.5f} behind, more than rows drawn anew move that "
+                f"({self.spread[near]:.5f})"
+            )
         return (
             f"{best} is {self.behind[self.method]:.5f} better, which is within the standard error "
             f"of that difference ({self.spread[self.method]:.5f}), so the simpler {self.method}"

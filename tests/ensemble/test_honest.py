@@ -4,6 +4,7 @@ import pytest
 from pipeline.ensemble import honest
 from pipeline.ensemble.honest import (
     AUTO,
+    Choice,
     Difference,
     Gain,
     Nest,
@@ -392,3 +393,13 @@ def test_every_method_has_a_gain_for_every_kind_of_problem(problem, metric, k, m
         pytest.skip("this method does not suit this problem")
     gain = gain_over(nest, method, "best")
     assert gain.low <= gain.difference <= gain.high
+
+
+def test_the_reason_has_the_figures_that_the_choice_was_made_by():
+    gains = {"best": 0.9, "mean": 0.95, "simplex": 0.96, "layers": 0.955}
+    behind = {name: 0.96 - gain for name, gain in gains.items()}
+    spread = {"best": 0.02, "mean": 0.004, "simplex": 0.0}
+    told = Choice("simplex", gains, behind, spread).reason
+    assert "mean, the nearest that is simpler, is 0.01000 behind" in told
+    assert "(0.00400)" in told
+    assert "nothing simpler" in Choice("best", {"best": 0.9}, {"best": 0.0}, {"best": 0.0}).reason
