@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass, field, replace
-from math import comb
 
 import numpy as np
 
@@ -164,7 +163,7 @@ def _calls_ahead(nest: Nest) -> int:
     six members and 120 to 3,000 rows: right within a fifth."""
     folds, members = len(nest.evidence.folds), len(nest.evidence.names)
     bundles = freedom(nest.evidence.metric, nest.draws(nest.evidence.folds)) + 1
-    sets = sum(comb(folds, without) for without in range(3))
+    sets = sum(math.comb(folds, without) for without in range(3))
     fitted = sum(METHODS[name].fitted for name in nest.methods)
     steps = STEPS_OF_GREEDY * members if "greedy" in nest.methods else 1
     fits = sets * (steps + STRENGTHS_TRIED * fitted)

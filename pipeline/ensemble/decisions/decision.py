@@ -8,6 +8,7 @@ import numpy as np
 
 from pipeline.base.config import TaskConfig
 from pipeline.metrics import Metric, MetricError
+from pipeline.metrics.bootstrap import slope_of
 from pipeline.metrics.moments import CELLS
 from pipeline.problems.form import Kind
 
@@ -214,9 +215,6 @@ FEWEST = 5
 BUNDLES = 50
 """Bundles of groups that are left out in turn."""
 
-STEP = 1e-5
-"""Share of a sum by which it is moved to see what the gain does."""
-
 
 def beyond_noise(
     metric: Metric,
@@ -257,10 +255,7 @@ def influence(
         gain = float(sums.finish(total))
         if not np.isfinite(gain):
             return -np.inf, np.zeros(len(truth))
-        # the slope of the gain by each sum; a sum of 0 has no rows, so its slope does not count
-        width = STEP * np.where(total > 0, total, 1.0)
-        ahead, behind = sums.finish(total + np.diag(width)), sums.finish(total - np.diag(width))
-        slope = np.where(total > 0, (ahead - behind) / (2 * width), 0.0)
+        slope = slope_of(sums.finish, total)
     if terms is not None:
         adds = terms @ slope
     else:  # a row counts for the class that it has and for the one it is given

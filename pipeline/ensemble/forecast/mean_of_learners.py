@@ -64,6 +64,15 @@ MEAN_OF = "mean of "
 NUMBERS = ["none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 
 
+def in_words(count: int) -> str:
+    """A small number as a word.
+
+    >>> in_words(5), in_words(25)
+    ('five', '25')
+    """
+    return NUMBERS[count] if count < len(NUMBERS) else str(count)
+
+
 def mean_gain(
     scored: Scored,
     gain: float,
@@ -91,7 +100,7 @@ def mean_gain(
     if found is None:
         return None
     count = len(outputs.raw)
-    name = f"{MEAN_OF}{NUMBERS[count] if count < len(NUMBERS) else count}"
+    name = f"{MEAN_OF}{in_words(count)}"
     move = Move(name=name, gain=found, doubt=share * abs(found))
     return combined(move, measured) if share == IMAGINED else move
 

@@ -18,11 +18,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pipeline.data.candidates import Candidates
-from pipeline.ensemble.forecast.mean_of_learners import NUMBERS
+from pipeline.ensemble.forecast.mean_of_learners import in_words
 from pipeline.ensemble.forecast.ranges import Move
 from pipeline.ensemble.texts.nest import Consensus, TextEvidence
 from pipeline.ensemble.texts.pool import Pool, pooled
+from pipeline.metrics.bootstrap import slope_of
 from pipeline.metrics.texts.scores import TextScore
+from pipeline.oof.predictions import sampled
 
 ROWS = 300
 """Test rows that are looked at, at most."""
@@ -31,8 +33,6 @@ DOUBT = 0.5
 LEAST = 0.1
 """Slope of one learner's agreement over another's below which nothing follows."""
 TINY = 1e-12
-STEP = 1e-4
-"""Share of a sum by which it is moved to see what the score does."""
 
 
 def gain_of_more(
@@ -57,13 +57,13 @@ def gain_of_more(
     """
     learners = _Learners.of(members, held_out, blend.weights)
     count = learners.folds
-    name = f"candidates of {NUMBERS[count] if count < len(NUMBERS) else count}"
+    name = f"candidates of {in_words(count)}"
     if blend.alone and blend.penalty is None:
         return Move(name=name, gain=0.0, doubt=0.0)
     rows = len(members[0][0])
     if blend.alone or evidence.terms is None or count < 3 or not rows:
         return None
-    places = np.unique(np.linspace(0, rows - 1, ROWS).astype(int))
+    places = sampled(rows, ROWS)
     pool = pooled([[each.rows(places)] for sets in members for each in sets], utility)
     single = [learners.taken(pool, blend, {fold}) for fold in range(count)]
     gained, like = [], _Slope()
@@ -149,9 +149,8 @@ def _worth_of_agreement(blend: Consensus, evidence: TextEvidence) -> float:
     assert evidence.terms is not None, "asked by gain_of_more"
     pool, terms = evidence.pool, evidence.terms
     sums = terms[blend.places(pool)].sum(axis=0)
-    width = STEP * np.where(sums > 0, sums, 1.0)
-    ahead, behind = evidence.finish(sums + np.diag(width)), evidence.finish(sums - np.diag(width))
-    slope = np.where(sums > 0, (ahead - behind) / (2 * width), 0.0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        slope = slope_of(evidence.finish, sums)
     adds = terms @ np.nan_to_num(slope) * len(pool)
     agreed = blend.weights @ pool.expected[blend.trust]
     found = _Slope()
