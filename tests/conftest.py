@@ -24,3 +24,13 @@ def pytest_collection_finish() -> None:
     and looking through all libraries every time would take most of the suite's time."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Set apart what a file of tests has loaded besides, too: libraries load much when first used.
+
+    Its fixtures are gone by now."""
+    if nextitem is not None and nextitem.path != item.path:
+        gc.collect()
+        gc.freeze()
