@@ -39,17 +39,17 @@ class View:
     problem: str
 
     def design(self, rows: Rows, first: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Offset (n, k) and design (n, k, d) for the first layer's predictions (n, k)."""
+        """Offset (n, k) and design (n, k, d) for the first layer's predictions (n, k); the biases
+        of columns come beside it."""
         features = (raw_features(rows) - self.mean) / self.spread
         (n, q), k = features.shape, first.shape[1]
         scores = scores_of(first, self.problem)
-        stretch = (scores - self.centre)[:, :, None] * np.hstack([np.ones((n, 1)), features])[
-            :, None
-        ]
-        parts = [stretch, np.broadcast_to(np.eye(k), (n, k, k))]
-        if not problem_of(self.problem).blocks(k):  # a softmax does not see what all classes get
-            parts.append(np.broadcast_to(features[:, None], (n, k, q)))
-        return scores, np.concatenate(parts, axis=-1)
+        by = np.hstack([np.ones((n, 1)), features])
+        stretch = (scores - self.centre)[:, :, None] * by[:, None]
+        if problem_of(self.problem).blocks(k):  # a softmax does not see what all classes get
+            return scores, stretch
+        shared = np.broadcast_to(features[:, None], (n, k, q))
+        return scores, np.concatenate([stretch, shared], axis=-1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +74,8 @@ class Layered:
         if not self.coefficients.any():
             return first
         offset, design = self.view.design(rows, first)
-        return probabilities_of(offset + design @ self.coefficients, problem)
+        shared, biases = np.split(self.coefficients, [design.shape[2]])
+        return probabilities_of(offset + design @ shared + biases, problem)
 
     def details(self) -> dict[str, Any]:
         """The first layer, and the second's coefficients."""
@@ -119,14 +120,13 @@ def layers(evidence: Evidence, folds: FoldSet) -> Layered:
         problem=evidence.problem,
     )
     offset, design = view.design(given, first)
-    if len(folds) < 2:
-        return Layered(base, view, np.zeros(design.shape[2]), names)
     truth = evidence.kind.expand(evidence.truth[rows], given.columns)
     if numbers:
         truth = truth - label_level(evidence, folds)
-    task = Task(offset, design, truth, evidence.kind.blocks(given.columns))
-    strength = _best_strength(evidence, rows, task)
-    return Layered(base, view, _fitted(task, strength, numbers), names)
+    task = Task(offset, design, truth, evidence.kind.blocks(given.columns), biased=True)
+    strength = _best_strength(evidence, rows, task) if several else None
+    coefficients = _fitted(task, [strength], numbers)[0] if strength else np.zeros(task.size)
+    return Layered(base, view, coefficients, names)
 
 
 def _base(evidence: Evidence, folds: FoldSet) -> Predictor:
@@ -143,26 +143,27 @@ def _first_layer(evidence: Evidence, folds: FoldSet) -> np.ndarray:
 def _best_strength(evidence: Evidence, rows: np.ndarray, task: Task) -> float | None:
     """The strength with the best gain on folds left out in turn; None where no correction is."""
     numbers, fold_of_row = not evidence.kind.scored_by_log_odds, evidence.fold_of_row[rows]
+    scores = np.tile(task.offset, (len(STRENGTHS), 1, 1))
+    for fold in np.unique(fold_of_row):
+        here = fold_of_row == fold
+        left_out = task.take(here)
+        for place, each in enumerate(_fitted(task.take(~here), STRENGTHS, numbers)):
+            scores[place, here] = left_out.scores(each)
     best, found = evidence.gain_of(rows, evidence.kind.from_scores(task.offset)), None
-    for strength in STRENGTHS:
-        scores = task.offset.copy()
-        for fold in np.unique(fold_of_row):
-            here = fold_of_row == fold
-            coefficients = _fitted(task.take(~here), strength, numbers)
-            scores[here] = task.take(here).scores(coefficients)
-        if (gain := evidence.gain_of(rows, evidence.kind.from_scores(scores))) > best:
+    for strength, tried in zip(STRENGTHS, scores, strict=True):
+        if (gain := evidence.gain_of(rows, evidence.kind.from_scores(tried))) > best:
             best, found = gain, strength
     return found
 
 
-def _fitted(task: Task, strength: float | None, numbers: bool) -> np.ndarray:
-    """(d,) coefficients: ridge for numbers, penalised logistic regression for probabilities."""
-    d = task.design.shape[2]
-    if strength is None:
-        return np.zeros(d)
+def _fitted(task: Task, strengths: Sequence[float], numbers: bool) -> list[np.ndarray]:
+    """(d,) coefficients for each strength: ridge for numbers, penalised logistic regression for
+    probabilities."""
     if not numbers:
-        return fit(task, strength)
-    flat = task.design.reshape(-1, d)
-    scatter = flat.T @ flat
-    held = scatter + strength * max(np.trace(scatter) / d, np.finfo(float).tiny) * np.eye(d)
-    return np.asarray(np.linalg.solve(held, flat.T @ (task.truth - task.offset).ravel()))
+        return [fit(task, strength) for strength in strengths]
+    (n, k, _), d = task.design.shape, task.size
+    biases = np.broadcast_to(np.eye(k), (n, k, k))
+    flat = np.concatenate([task.design, biases], axis=-1).reshape(n * k, d)
+    scatter, toward = flat.T @ flat, flat.T @ (task.truth - task.offset).ravel()
+    unit = max(np.trace(scatter) / d, np.finfo(float).tiny)
+    return [np.linalg.solve(scatter + each * unit * np.eye(d), toward) for each in strengths]

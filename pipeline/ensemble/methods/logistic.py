@@ -8,11 +8,12 @@ logarithms; its strength is chosen inside the folds that it is fitted on.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy.special import expit, logsumexp, softmax
+from scipy.special import expit
 
 from pipeline.ensemble.evidence import Evidence, FoldSet
 from pipeline.ensemble.methods.ridge import tuned
@@ -43,7 +44,7 @@ def probabilities_of(scores: np.ndarray, problem: str) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """n rows to be explained: scores = offset + design @ coefficients."""
+    """n rows to be explained: scores = offset + design @ coefficients, and each column's bias."""
 
     offset: np.ndarray
     """(n, k)."""
@@ -54,64 +55,94 @@ class Task:
     blocks: Sequence[slice]
     """Columns of which exactly one is 1 in a row (softmax); none where each stands for itself
     (sigmoid)."""
+    biased: bool = False
+    """Whether each column has a bias: k more coefficients, behind those of the design. As columns
+    of the design they would make it k times as wide."""
 
     def take(self, rows: np.ndarray) -> "Task":
         """Some of the rows."""
-        return Task(self.offset[rows], self.design[rows], self.truth[rows], self.blocks)
+        return replace(
+            self, offset=self.offset[rows], design=self.design[rows], truth=self.truth[rows]
+        )
+
+    @property
+    def size(self) -> int:
+        """The number of coefficients."""
+        return self.design.shape[2] + self.biased * self.design.shape[1]
+
+    @cached_property
+    def unit(self) -> float:
+        """The mean curvature of the loss at 0."""
+        curved = self.slopes(self.explain(np.zeros(self.size))[1])[1]
+        return max(float(np.trace(curved)) / self.size, np.finfo(float).tiny)
 
     def scores(self, coefficients: np.ndarray) -> np.ndarray:
         """(n, k)."""
-        return self.offset + self.design @ coefficients
+        shared, biases = np.split(coefficients, [self.design.shape[2]])
+        scores = self.offset + self.design @ shared
+        return scores + biases if self.biased else scores
 
-    def loss(self, coefficients: np.ndarray) -> float:
-        """Mean negative log likelihood of a row, in nats."""
+    def explain(self, coefficients: np.ndarray) -> tuple[float, np.ndarray]:
+        """Mean negative log likelihood of a row, in nats, and the probabilities (n, k)."""
         scores = self.scores(coefficients)
-        if self.blocks:
-            right = (scores * self.truth).sum(axis=1)
-            whole = np.sum([logsumexp(scores[:, own], axis=1) for own in self.blocks], axis=0)
-            return float((whole - right).mean())
-        return float((np.logaddexp(0, scores) - scores * self.truth).sum(axis=1).mean())
+        if not self.blocks:
+            losses = np.logaddexp(0, scores) - scores * self.truth
+            return float(losses.sum(axis=1).mean()), expit(scores)
+        chance, loss = np.empty_like(scores), -(scores * self.truth).sum(axis=1)
+        for own in self.blocks:
+            top = scores[:, own].max(axis=1, keepdims=True)
+            chance[:, own] = np.exp(scores[:, own] - top)
+            whole = chance[:, own].sum(axis=1, keepdims=True)
+            chance[:, own] /= whole
+            loss += (top + np.log(whole))[:, 0]
+        return float(loss.mean()), chance
 
-    def slopes(self, coefficients: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Gradient (d,) and Hessian (d, d) of the loss."""
+    def slopes(self, chance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Gradient (d,) and Hessian (d, d) of the loss where the probabilities are *chance*; d here
+        with the biases."""
         n, k, d = self.design.shape
-        scores, flat = self.scores(coefficients), self.design.reshape(n * k, d)
-        if self.blocks:
-            chance = np.hstack([softmax(scores[:, own], axis=1) for own in self.blocks])
-            curved = flat.T @ (flat * chance.reshape(-1, 1))
-            for own in self.blocks:
-                expected = np.einsum("nc,ncd->nd", chance[:, own], self.design[:, own])
-                curved = curved - expected.T @ expected
-        else:
-            chance = expit(scores)
-            curved = flat.T @ (flat * (chance * (1 - chance)).reshape(-1, 1))
-        return flat.T @ (chance - self.truth).ravel() / n, curved / n
+        flat = self.design.reshape(n * k, d)
+        bend = chance if self.blocks else chance * (1 - chance)
+        off = chance - self.truth
+        gradient, curved = flat.T @ off.ravel(), flat.T @ (flat * bend.reshape(-1, 1))
+        if self.biased:
+            between = np.einsum("nk,nkd->dk", bend, self.design)
+            curved = np.block([[curved, between], [between.T, np.diag(bend.sum(axis=0))]])
+            gradient = np.concatenate([gradient, off.sum(axis=0)])
+        for own in self.blocks:
+            expected = np.einsum("nc,ncd->nd", chance[:, own], self.design[:, own])
+            if self.biased:
+                of_biases = np.zeros((n, k))
+                of_biases[:, own] = chance[:, own]
+                expected = np.hstack([expected, of_biases])
+            curved = curved - expected.T @ expected
+        return gradient / n, curved / n
 
 
 def fit(task: Task, strength: float, start: np.ndarray | None = None) -> np.ndarray:
     """(d,) coefficients of least loss + strength/2 times their squared length.
 
-    *strength* is in units of the design's own curvature at 0, so it means the same for every task.
+    *strength* is in units of the task's own curvature at 0, so it means the same for every task.
     """
-    d = task.design.shape[2]
-    unit = max(float(np.trace(task.slopes(np.zeros(d))[1])) / d, np.finfo(float).tiny)
-    pull = strength * unit
-    found = np.zeros(d) if start is None else start
+    pull = strength * task.unit
+    found = np.zeros(task.size) if start is None else start
 
-    def whole(coefficients: np.ndarray) -> float:
-        return task.loss(coefficients) + pull / 2 * float(coefficients @ coefficients)
+    def at(coefficients: np.ndarray) -> tuple[float, np.ndarray]:
+        loss, chance = task.explain(coefficients)
+        return loss + pull / 2 * float(coefficients @ coefficients), chance
 
-    value = whole(found)
+    value, chance = at(found)
     for _ in range(STEPS):
-        gradient, curved = task.slopes(found)
+        gradient, curved = task.slopes(chance)
         gradient = gradient + pull * found
-        step = np.linalg.solve(curved + (pull + 1e-12 * unit) * np.eye(d), gradient)
+        step = np.linalg.solve(curved + (pull + 1e-12 * task.unit) * np.eye(task.size), gradient)
         size = 1.0
-        while (tried := whole(found - size * step)) > value and size > 1e-6:
+        while (tried := at(found - size * step))[0] > value and size > 1e-6:
             size /= 2
-        if not tried < value:
+        if not tried[0] < value:
             break
-        found, value, gained = found - size * step, tried, value - tried
+        found, gained = found - size * step, value - tried[0]
+        value, chance = tried
         if gained < ENOUGH:
             break
     return found
@@ -155,16 +186,15 @@ def pools(evidence: Evidence, folds: FoldSet, strengths: Sequence[float] = STREN
 
 
 def _task(evidence: Evidence, folds: FoldSet) -> Task:
-    """Scores of the members, and a 1 for each column's bias; the offset is their plain mean."""
+    """Scores of the members; the offset is their plain mean."""
     rows = evidence.rows(folds)
     k, members = evidence.given.columns, len(evidence.names)
     apart = -(-len(rows) * k * (members + k) // LARGEST)
     given = evidence.given.take(rows[:: max(apart, 1)])
     truth = evidence.kind.expand(evidence.truth[rows[:: max(apart, 1)]], k)
     scores = [scores_of(member, evidence.problem) for member in given.members]
-    biases = np.broadcast_to(np.eye(k), (len(given), k, k))
-    design = np.concatenate([np.stack(scores, axis=-1), biases], axis=-1)
-    return Task(np.mean(scores, axis=0), design, truth, evidence.kind.blocks(k))
+    design, offset = np.stack(scores, axis=-1), np.mean(scores, axis=0)
+    return Task(offset, design, truth, evidence.kind.blocks(k), biased=True)
 
 
 logistic = tuned("logistic", pools, 2)
