@@ -72,6 +72,7 @@ class Nest:
     _draws: dict[FoldSet, Draws] = field(default_factory=dict, repr=False)
     _resampled: dict[tuple[str, FoldSet], np.ndarray] = field(default_factory=dict, repr=False)
     _by_fit: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
+    _rivals: list["Nest"] = field(default_factory=list, repr=False)
 
     def __post_init__(self) -> None:
         self.methods = self.methods or methods_for(self.evidence)
@@ -309,15 +310,17 @@ def _variance_of_fits(drawn: np.ndarray, steps: bool) -> float:
 
 def rivals(nest: Nest) -> list[Nest]:
     """One nest for each member that may be the best single one."""
-    evidence = nest.evidence
-    alone = [nest.beside(evidence.keep([place])) for place in range(len(evidence.names))]
-    alone = sorted(alone, key=lambda each: -each.honest_gain("best"))[:RIVALS]
-    behind = [difference(alone[0], "best", each, "best") for each in alone]
-    return [
-        each
-        for each, gap in zip(alone, behind, strict=True)
-        if each is alone[0] or gap.value <= RIVAL * gap.error
-    ]
+    if not nest._rivals:  # the same for every method
+        evidence = nest.evidence
+        alone = [nest.beside(evidence.keep([place])) for place in range(len(evidence.names))]
+        alone = sorted(alone, key=lambda each: -each.honest_gain("best"))[:RIVALS]
+        behind = [difference(alone[0], "best", each, "best") for each in alone]
+        nest._rivals = [
+            each
+            for each, gap in zip(alone, behind, strict=True)
+            if each is alone[0] or gap.value <= RIVAL * gap.error
+        ]
+    return nest._rivals
 
 
 def lowest_upper_end(differences: Sequence[Difference]) -> float:

@@ -287,6 +287,7 @@ def test_every_member_that_may_be_the_best_is_a_rival_and_no_other():
     members = [member("regression", truth, noise, 1 + i) for i, noise in enumerate((1, 1, 3))]
     nest = Nest(gather("regression", "pearson", members, truth), seed=0)
     assert sorted(each.evidence.names[0] for each in rivals(nest)) == ["m0", "m1"]
+    assert rivals(nest) is rivals(nest)  # found once, for all methods
     assert [each.evidence.names for each in rivals(nest_of((0.5, 1.5, 1.5)))] == [["m0"]]
 
 

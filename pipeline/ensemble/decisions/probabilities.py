@@ -184,16 +184,15 @@ def offsets_for(metric: Metric) -> Rule:
     def fit(rows: Labelled) -> Offsets:
         logs, truth, groups = _logs(rows.predicted), rows.truth, rows.group_of_row
         classes = logs.shape[1]
-        offsets = np.zeros(classes)
+        offsets, still = np.zeros(classes), 0  # classes looked at in a row of which none moved
         found = logs.argmax(axis=1)[:, None].astype(float)
-        for _ in range(ROUNDS_OF_CLASSES):
-            before = offsets.copy()
-            for j in range(classes):
-                best, after = best_offset(metric, logs, offsets, truth, j)
-                if beyond_noise(metric, truth, found, after, groups, classes):
-                    offsets[j], found = best, after
-            if (offsets == before).all():
+        for j in [*range(classes)] * ROUNDS_OF_CLASSES:
+            if still == classes:
                 break
+            best, after = best_offset(metric, logs, offsets, truth, j)
+            still += 1
+            if beyond_noise(metric, truth, found, after, groups, classes):
+                offsets[j], found, still = best, after, 1  # it is now where it is best
         return Offsets(offsets)
 
     return fit

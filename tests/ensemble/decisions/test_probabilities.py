@@ -4,7 +4,7 @@ import pytest
 from pipeline.base.config import TaskConfig
 from pipeline.ensemble.decisions import probabilities
 from pipeline.ensemble.decisions.candidates import candidates, forced
-from pipeline.ensemble.decisions.decision import Labelled
+from pipeline.ensemble.decisions.decision import Labelled, beyond_noise
 from pipeline.ensemble.decisions.probabilities import (
     Offsets,
     Thresholds,
@@ -178,6 +178,25 @@ def test_a_rare_class_is_claimed_sooner_for_macro_f1_and_new_rows_gain():
     plain = gain("macro-f1", new_truth, new_chance.argmax(axis=1))
     decided = gain("macro-f1", new_truth, fitted.apply(new_chance).argmax(axis=1))
     assert decided > plain + 0.02
+
+
+def test_classes_are_gone_round_until_none_moves_and_no_further(monkeypatch):
+    metric, (truth, chance) = known("macro-f1", "multiclass"), unbalanced(3000, seed=1)
+    rows, moved = Labelled(truth[:, None].astype(float), chance, np.arange(3000)), []
+
+    def told(*given):
+        moved.append(beyond_noise(*given))
+        return moved[-1]
+
+    monkeypatch.setattr(probabilities, "beyond_noise", told)
+    fitted, logs = offsets_for(metric)(rows).offsets, np.log(chance)
+    assert sum(moved) > 1
+    assert not any(moved[-3:])  # the three other classes after the last that moved
+    assert moved[-4]
+    for j in range(4):
+        found = (logs + fitted).argmax(axis=1)[:, None].astype(float)
+        _, after = best_offset(metric, logs, fitted, rows.truth, j)
+        assert not beyond_noise(metric, rows.truth, found, after, rows.group_of_row, 4)
 
 
 def test_where_no_offset_is_needed_new_rows_lose_next_to_nothing():
