@@ -30,6 +30,22 @@ def test_the_same_bytes_are_made_again_and_nothing_is_written(root, capsys, name
     assert before == {path: path.stat().st_mtime_ns for path in root.rglob("*") if path.is_file()}
 
 
+def test_what_only_the_page_tells_is_not_found_anew(root, monkeypatch):
+    def never(*_):
+        raise AssertionError("neither the bytes nor the honest score need it")
+
+    for name in (
+        "assessment.contributions",
+        "assessment.gain_over",
+        "assessment.error_correlation",
+        "outcome._over_single",
+        "outcome.forecast",
+        "outcome.known_rows",
+    ):
+        monkeypatch.setattr(f"pipeline.ensemble.{name}", never)
+    assert call(root, FIRST) == 0
+
+
 def test_a_missing_file_is_written_again(root, capsys):
     csv = root / "submissions" / FIRST
     content = csv.read_bytes()

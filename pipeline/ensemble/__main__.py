@@ -260,13 +260,13 @@ def _make(args: "Namespace", competition: Competition) -> "BuiltSubmission":
     runs, notes = find_runs(paths, args.runs, args.force, competition.folds, train, args.method)
     asked = BuildRequest(runs=runs, method=args.method, slice_by=args.slice_by)
     made = make(paths.root, competition, asked, notes)
-    if args.runs or args.force or args.method in FIXED:
-        return made
-    more, _ = find_runs(paths, [], False, competition.folds, train, FIXED[0])
-    if set(more) == set(runs):
-        return made
-    mean = _command(args, "ensemble", "--method", FIXED[0])
-    return beside_equal_weights(made, paths.root, more, mean)
+    if not (args.runs or args.force or args.method in FIXED):
+        more, _ = find_runs(paths, [], False, competition.folds, train, FIXED[0])
+        if set(more) != set(runs):
+            mean = _command(args, "ensemble", "--method", FIXED[0])
+            made = beside_equal_weights(made, paths.root, more, mean)
+    made.outcome.complete()
+    return made
 
 
 def _make_texts(args: "Namespace", competition: Competition) -> "BuiltTexts":

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -67,10 +68,9 @@ class MethodLine:
 
 @dataclass(frozen=True, kw_only=True)
 class Assessment:
-    """An ensemble: what was chosen and how good it is."""
+    """An ensemble: what was chosen, and how good it is. What the page alone tells is found when it
+    is asked for: to write the file, or to make it again, nobody needs it."""
 
-    members: list[MemberLine]
-    methods: list[MethodLine]
     requested: str
     method: str
     reason: str
@@ -79,14 +79,35 @@ class Assessment:
     """(K,) the method that is chosen without each fold."""
     honest_blends: dict[int, Predictor]
     """Fold -> the blend that was fitted without it."""
-    over_mean: Gain
-    """Honest gain of what was requested over the plain mean."""
-    correlation: np.ndarray
-    """(M, M) of the members' errors."""
     nest: Nest = field(repr=False)
     """The fits that this was made from."""
     told: str
     """What the honest score is of: what was requested, or the method of the file."""
+
+    @cached_property
+    def members(self) -> list[MemberLine]:
+        """Each with what it is worth."""
+        return _members(self.nest, self.method, self.blend)
+
+    @cached_property
+    def methods(self) -> list[MethodLine]:
+        """Those that were compared, and what was requested."""
+        names = self.nest.methods
+        return [_method(self.nest, name) for name in [*names, *({self.requested} - set(names))]]
+
+    @cached_property
+    def over_mean(self) -> Gain:
+        """Honest gain of what it tells over the plain mean."""
+        return gain_over(self.nest, self.told, "mean")
+
+    @cached_property
+    def correlation(self) -> np.ndarray:
+        """(M, M) of the members' errors."""
+        return error_correlation(self.nest.evidence)
+
+    def complete(self) -> None:
+        """Find now what calls the metric."""
+        _ = self.members, self.methods, self.over_mean
 
     @property
     def headline(self) -> MethodLine:
@@ -97,9 +118,7 @@ class Assessment:
     def of_method(self) -> "Assessment":
         """The same, its honest score that of the file's method in every fold."""
         nest, method = self.nest, self.method
-        blends = nest.left_out(method, nest.evidence.folds)
-        mean = gain_over(nest, method, "mean")
-        return replace(self, told=method, honest_blends=blends, over_mean=mean)
+        return replace(self, told=method, honest_blends=nest.left_out(method, nest.evidence.folds))
 
     @property
     def wavers(self) -> bool:
@@ -113,7 +132,7 @@ class Assessment:
 
 
 def assess(evidence: Evidence, requested: str, seed: int, fitted: bool = True) -> Assessment:
-    """Fit, choose and score; *requested* is a method's name or "auto".
+    """Fit and choose; *requested* is a method's name or "auto".
 
     Without *fitted*, no method is compared whose weights are fitted: a member's folds are not ours.
 
@@ -135,19 +154,13 @@ def assess(evidence: Evidence, requested: str, seed: int, fitted: bool = True) -
         method = choice.method
         reason = "there is one run" if alone else choice.reason
         nested = [nest.choose(folds - {fold}).method for fold in sorted(folds)]
-    blend = nest.fit(method, folds)
-    listed = [*methods, *({requested} - set(methods))]
     return Assessment(
-        members=_members(nest, method, blend),
-        methods=[_method(nest, name) for name in listed],
         requested=requested,
         method=method,
         reason=reason,
-        blend=blend,
+        blend=nest.fit(method, folds),
         nested=nested,
-        over_mean=gain_over(nest, requested, "mean"),
         honest_blends=nest.left_out(requested, folds),
-        correlation=error_correlation(evidence),
         nest=nest,
         told=requested,
     )

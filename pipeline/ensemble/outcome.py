@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,61 +13,25 @@ from pipeline.data import Table
 from pipeline.ensemble.assessment import Assessment, as_score, assess, score_or_none
 from pipeline.ensemble.decisions.choose import NOTHING, Decided, Judge, decide_on
 from pipeline.ensemble.evidence import Evidence, as_known
-from pipeline.ensemble.forecast.given import WITHHELD, Given, forecast
+from pipeline.ensemble.forecast.given import (
+    WITHHELD,
+    Given,
+    Holdout,
+    forecast,
+    known_rows,
+    score_holdout,
+)
 from pipeline.ensemble.forecast.leaderboard import Labelled, Leaderboard
-from pipeline.ensemble.forecast.ranges import Scored
 from pipeline.ensemble.honest import Gain
 from pipeline.ensemble.methods.rank_mean import WRONG_TOOL
 from pipeline.ensemble.methods.scaling import find_scale
-from pipeline.ensemble.predictor import Predictor, RowFeatures, Rows, facts_by_file
+from pipeline.ensemble.predictor import RowFeatures, Rows, facts_by_file
 from pipeline.metrics import Metric
 from pipeline.metrics.metric import judging
 from pipeline.oof import Members
 from pipeline.oof.compatibility import FrozenFolds
 from pipeline.oof.runs import FIXED, Doubt, doubted, warned
 from pipeline.problems.form import Form
-
-# Labelled rows that nothing was fitted on: what the members and the ensemble score there.
-
-
-@dataclass(frozen=True, kw_only=True)
-class Holdout:
-    """Scores on labelled rows that nothing was fitted on; None where undefined."""
-
-    members: list[float | None]
-    """(M,)."""
-    ensemble: float | None
-
-
-def known_rows(
-    evidence: Evidence,
-    holdout: Table | None,
-    given: Rows,
-    blend: Predictor,
-    decided: Decided,
-) -> Labelled | None:
-    """The holdout's rows with their decided predictions; None where there are none.
-
-    Rows that a member does not predict have no score.
-    """
-    if holdout is None or holdout.targets is None:
-        return None
-    raw, rows = blend.predict(given, evidence.problem), np.arange(len(holdout))
-    predicted = decided.apply(raw) if np.isfinite(raw).all() else raw
-    scored = Scored(evidence.metric, evidence.problem, holdout.targets, predicted, rows)
-    score = score_or_none(evidence.metric, holdout.targets, predicted)
-    gain = -math.inf if score is None else evidence.metric.as_gain(score)
-    return Labelled(table=holdout, scored=scored, gain=gain, raw=raw)
-
-
-def score_holdout(known: Labelled, members: Sequence[np.ndarray]) -> Holdout:
-    """Scores of the *members*, M arrays (h, k), and of the ensemble."""
-    metric, truth = known.scored.metric, known.scored.truth
-    return Holdout(
-        members=[score_or_none(metric, truth, member) for member in members],
-        ensemble=as_score(metric, known.gain),
-    )
-
 
 # Members that only repeat another are left out before anything is fitted.
 #
@@ -171,7 +136,8 @@ class Instead:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """All that the command found, for its printed page, its JSON and the provenance."""
+    """All that the command found; what only its page, its JSON and the provenance tell is found
+    when it is asked for."""
 
     competition: Competition
     metric: Metric
@@ -188,24 +154,67 @@ class Outcome:
     form: Form
     decided: Decided
     """What is done to predictions before they are written."""
-    over_single: Gain
-    """The honest gain over the best single model, which gets decisions of its own where the blend
-    does: a threshold on one side only would be told as the gain of blending."""
-    of_single: str
-    """The decision that the best single model got."""
-    in_sample: float | None
-    """In-sample score with the decisions fitted and scored on the same rows."""
-    leaderboard: Leaderboard
-    """What the score on the test file will be."""
-    holdout: Holdout | None
-    facts: RowFeatures | None = None
-    """About the test rows."""
+    given: Given
+    """The same and the files, for the forecast."""
     slice_by: str | None = None
     """The column that was asked for to slice the rows by."""
     notes: list[str] = field(default_factory=list)
     """What a person should know: runs left out, how the form was found, copies."""
     instead: Instead | None = None
     """Where runs were left out that equal weights take."""
+
+    @property
+    def facts(self) -> RowFeatures | None:
+        """About the test rows."""
+        return self.given.facts.get("test")
+
+    @property
+    def over_single(self) -> Gain:
+        """The honest gain over the best single model, which gets decisions of its own where the
+        blend does: a threshold on one side only would be told as the gain of blending."""
+        return self._single[0]
+
+    @property
+    def of_single(self) -> str:
+        """The decision that the best single model got."""
+        return self._single[1]
+
+    @cached_property
+    def _single(self) -> tuple[Gain, str]:
+        return _over_single(
+            self.competition, self.metric, self.assessment, self.form, self.seen_range, self.decided
+        )
+
+    @cached_property
+    def in_sample(self) -> float | None:
+        """In-sample score with the decisions fitted and scored on the same rows."""
+        evidence = self.evidence
+        fitted = evidence.predict(dict.fromkeys(evidence.folds, self.assessment.blend))[1]
+        return score_or_none(self.metric, evidence.truth, self.decided.apply(fitted))
+
+    @cached_property
+    def _holdout(self) -> Labelled | None:
+        given = Rows(self.members.holdout, self.given.facts.get("holdout"))
+        blend = self.assessment.blend
+        return known_rows(self.evidence, self.given.holdout, given, blend, self.decided)
+
+    @property
+    def holdout(self) -> Holdout | None:
+        """Scores on a holdout file; None where there is none."""
+        known = self._holdout
+        return None if known is None else score_holdout(known, self.members.holdout)
+
+    @cached_property
+    def leaderboard(self) -> Leaderboard:
+        """What the score on the test file will be."""
+        if self.doubts:
+            return Leaderboard(notes=[WITHHELD])
+        return forecast(self.given, self._holdout)
+
+    def complete(self) -> None:
+        """Find all that the page tells now, while calls of the metric are counted."""
+        self.assessment.complete()
+        _ = self.over_single, self.in_sample, self.leaderboard
 
     @property
     def names(self) -> list[str]:
@@ -284,7 +293,7 @@ def conclude(
     slice_by: str | None = None,
     notes: Sequence[str] = (),
 ) -> Outcome:
-    """Fit, choose and score; everything a submission needs except its bytes.
+    """Fit and choose; everything a submission needs except its bytes.
 
     Without *test*, nothing but predictions is known of any row.
     """
@@ -310,7 +319,8 @@ def conclude(
     taken = method in FIXED and not doubted(members.manifests, fixed=True)
     proved = not taken or not doubted(members.manifests, fixed=False)
     assessment = assess(judged, method, competition.folds.seed, fitted=proved)
-    if assessment.headline.honest is None:  # let the metric say why it has no value
+    gain = assessment.nest.honest_gain(method)
+    if not math.isfinite(gain):  # let the metric say why it has no value
         judged.metric.score(truth, judged.predict(assessment.honest_blends)[1])
     seen_range = (float(truth.min()), float(truth.max()))
     decided = decide_on(
@@ -318,13 +328,6 @@ def conclude(
     )
     if decided.of_method:
         assessment = assessment.of_method()
-    over_single, of_single = _over_single(
-        competition, metric, assessment, form, seen_range, decided
-    )
-    known = known_rows(
-        evidence, holdout, Rows(members.holdout, about.get("holdout")), assessment.blend, decided
-    )
-    fitted = evidence.predict(dict.fromkeys(evidence.folds, assessment.blend))[1]
     return Outcome(
         competition=competition,
         metric=metric,
@@ -338,29 +341,19 @@ def conclude(
         assessment=assessment,
         form=form,
         decided=decided,
-        over_single=over_single,
-        of_single=of_single,
-        in_sample=score_or_none(metric, truth, decided.apply(fitted)),
-        leaderboard=Leaderboard(notes=[WITHHELD])
-        if doubted(members.manifests, method in FIXED)
-        else forecast(
-            Given(
-                competition=competition,
-                evidence=evidence,
-                members=members,
-                assessment=assessment,
-                decided=decided,
-                train=train,
-                test=test,
-                holdout=holdout,
-                facts=about,
-                fold_of_row=folds.fold_of_row,
-            ),
-            known,
+        given=Given(
+            competition=competition,
+            evidence=evidence,
+            members=members,
+            assessment=assessment,
+            decided=decided,
+            train=train,
+            test=test,
+            holdout=holdout,
+            facts=about,
+            fold_of_row=folds.fold_of_row,
         ),
-        facts=about.get("test"),
         slice_by=slice_by,
-        holdout=None if known is None else score_holdout(known, members.holdout),
         notes=[*notes, *told, *pruned, *remarks(judged, assessment.method)],
     )
 

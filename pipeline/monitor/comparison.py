@@ -23,11 +23,10 @@ from pipeline.data.tables import labelled_file
 from pipeline.data.units import documents
 from pipeline.ensemble import Outcome
 from pipeline.ensemble.assessment import as_score, score_or_none
-from pipeline.ensemble.forecast.given import Given, forecast
+from pipeline.ensemble.forecast.given import Given, forecast, known_rows
 from pipeline.ensemble.forecast.leaderboard import Leaderboard
 from pipeline.ensemble.forecast.ranges import INSIDE, Scored, deviations
 from pipeline.ensemble.forecast.shift import Copied, copied
-from pipeline.ensemble.outcome import known_rows
 from pipeline.ensemble.predictor import RowFeatures, Rows, about_rows
 from pipeline.ensemble.texts.outcome import FittedTexts, TextOutcome
 from pipeline.folds.frozen import Folds, read_frozen

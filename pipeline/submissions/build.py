@@ -66,7 +66,8 @@ class BuiltSubmission:
     @property
     def weights(self) -> dict[str, float]:
         """Of the members, by name."""
-        return {line.name: line.weight for line in self.outcome.assessment.members}
+        weights = self.outcome.assessment.blend.weights.tolist()
+        return dict(zip(self.outcome.names, weights, strict=True))
 
     @property
     def decision(self) -> str:

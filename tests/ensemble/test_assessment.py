@@ -92,6 +92,6 @@ def test_how_often_a_metric_of_ones_own_is_called_is_announced_within_a_fifth(
     evidence = evidence_of("regression", "rmse", (0.6, 0.8)[:members], n=60, folds=folds)
     counted = Counted()
     token = CALLS.set(counted)
-    assess(evidence.judged_by(metric), "auto", 0)
+    assess(evidence.judged_by(metric), "auto", 0).complete()
     CALLS.reset(token)
     assert counted.made == pytest.approx(counted.ahead, rel=0.2)

@@ -1,6 +1,7 @@
 """From an assessed ensemble to its forecast: what the forecast is told, and by which members."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,7 +9,7 @@ import numpy as np
 from pipeline.base.config import Competition
 from pipeline.data.table import Table
 from pipeline.data.units import documents
-from pipeline.ensemble.assessment import Assessment, score_or_none
+from pipeline.ensemble.assessment import Assessment, as_score, score_or_none
 from pipeline.ensemble.decisions.choose import Decided
 from pipeline.ensemble.evidence import Evidence
 from pipeline.ensemble.forecast.leaderboard import (
@@ -279,3 +280,45 @@ def _measured(
     ]
     part = holdout.scored.rows(places)
     return measured_gain(part, np.stack(decided), given.competition.folds.seed)
+
+
+# Labelled rows that nothing was fitted on: what the members and the ensemble score there.
+
+
+@dataclass(frozen=True, kw_only=True)
+class Holdout:
+    """Scores on labelled rows that nothing was fitted on; None where undefined."""
+
+    members: list[float | None]
+    """(M,)."""
+    ensemble: float | None
+
+
+def known_rows(
+    evidence: Evidence,
+    holdout: Table | None,
+    given: Rows,
+    blend: Predictor,
+    decided: Decided,
+) -> Labelled | None:
+    """The holdout's rows with their decided predictions; None where there are none.
+
+    Rows that a member does not predict have no score.
+    """
+    if holdout is None or holdout.targets is None:
+        return None
+    raw, rows = blend.predict(given, evidence.problem), np.arange(len(holdout))
+    predicted = decided.apply(raw) if np.isfinite(raw).all() else raw
+    scored = Scored(evidence.metric, evidence.problem, holdout.targets, predicted, rows)
+    score = score_or_none(evidence.metric, holdout.targets, predicted)
+    gain = -math.inf if score is None else evidence.metric.as_gain(score)
+    return Labelled(table=holdout, scored=scored, gain=gain, raw=raw)
+
+
+def score_holdout(known: Labelled, members: Sequence[np.ndarray]) -> Holdout:
+    """Scores of the *members*, M arrays (h, k), and of the ensemble."""
+    metric, truth = known.scored.metric, known.scored.truth
+    return Holdout(
+        members=[score_or_none(metric, truth, member) for member in members],
+        ensemble=as_score(metric, known.gain),
+    )
