@@ -7,6 +7,9 @@ import os
 import docstring_parser
 import pytest
 
+MUCH = 20_000
+"""Objects: more than a test leaves that loads nothing."""
+
 
 def pytest_configure() -> None:
     """Read the docstrings of settings once: each command that a test calls asks for them anew to
@@ -27,10 +30,8 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
-    """Set apart what a file of tests has loaded besides, too: libraries load much when first used.
-
-    Its fixtures are gone by now."""
-    if nextitem is not None and nextitem.path != item.path:
+def pytest_runtest_teardown() -> None:
+    """Set apart, too, what a test has loaded: libraries load much when they are first used."""
+    if len(gc.get_objects(generation=2)) > MUCH:
         gc.collect()
         gc.freeze()

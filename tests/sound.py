@@ -27,6 +27,7 @@ from pipeline.base.files import commit_arrays, sha256
 from pipeline.doctor import __main__ as doctor
 from pipeline.ensemble import __main__ as ensemble
 from tests.blendable import make
+from tests.quick import quick
 
 OOF = Path("oof/toy/linear/seed-42")
 WORK = Path("runs/toy/linear/seed-42")
@@ -40,6 +41,7 @@ def _whole() -> Path:
     atexit.register(folder.cleanup)
     root = Path(folder.name)
     make(root, "regression", "pearson", n=60, m=10)
+    quick(root)
     arguments = ["--root", str(root), "--config", "toy"]
     for main, more in ((cv.main, ["--model", "linear"]), (ensemble.main, ["--method", "best"])):
         with contextlib.redirect_stdout(io.StringIO()) as said:

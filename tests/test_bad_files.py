@@ -17,6 +17,7 @@ from pipeline.ensemble import __main__ as ensemble
 from pipeline.folds import __main__ as folds
 from pipeline.oof.predictions import read_fold
 from tests.nightly import nightly
+from tests.quick import quick
 
 WORDS = ["강아지", "고양이", "나무", "하늘", "바다", "산", "강", "꽃", "별", "달"]
 CONFIG = """
@@ -26,7 +27,6 @@ columns: {{id: id, texts: [text], targets: [label]}}
 task: {{problem: {problem}, metric: {metric}, classes: {classes}, submit: {submit}}}
 folds: {{count: {count}, groups: exact}}
 """
-QUICK = "learner: linear\nchar_ngrams: [1, 2]\nword_ngrams: [1, 1]\nbuckets: 4096\nstrengths: [1]\n"
 
 
 class Folder:
@@ -48,8 +48,7 @@ class Folder:
         self.configure()
 
     def configure(self) -> None:
-        (self.root / "configs" / "models").mkdir(parents=True, exist_ok=True)
-        (self.root / "configs" / "models" / "linear.yaml").write_text(QUICK)
+        quick(self.root)
         facts = {name: getattr(self, name) for name in ("problem", "metric", "count", "submit")}
         classes = json.dumps(self.classes, ensure_ascii=False)
         text = CONFIG.format(classes=classes, **facts)

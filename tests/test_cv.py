@@ -174,7 +174,7 @@ def test_fresh_deletes_only_when_told_to(root, capsys, monkeypatch):
 
 
 def test_other_settings_are_another_run(root):
-    cv(root, "--model", "linear", "--set", "word_ngrams=[1, 1]")
+    cv(root, "--model", "linear", "--set", "word_ngrams=[1, 2]")
     (name,) = [path.name for path in (root / "oof" / "toy").iterdir()]
     assert name.startswith("linear-")
 

@@ -20,6 +20,7 @@ from pipeline.folds import __main__ as folds
 from pipeline.problems.multilabel import joined
 from pipeline.team import __main__ as team
 from tests.nightly import nightly
+from tests.quick import quick
 from tests.test_shapes import WORDS, competition, save, submission
 
 CODES = ["art=7", "money=8", "state=9"]
@@ -73,6 +74,7 @@ def test_cv_refuses_what_cannot_be_written_before_it_trains(tmp_path, capsys):
     sample = pd.read_csv(folder / "sample_submission.csv", dtype=str)
     sample.assign(topic="0").to_csv(folder / "sample_submission.csv", index=False)
     config = ["--config", str(tmp_path / "configs" / "topics.yaml"), "--model", "linear"]
+    quick(tmp_path)
     assert run(cv.main, [*where, *config]) == 3
     assert "Set task.class_codes" in capsys.readouterr().err
     assert not (tmp_path / "folds").exists()
@@ -140,6 +142,7 @@ def test_a_row_with_two_ones_is_named_where_one_hot_was_asked_for(tmp_path, caps
     train.loc[4, ["art", "money", "state"]] = [1, 1, 0]
     save(folder, train=train.drop(columns="topic"))
     config = ["--config", str(tmp_path / "configs" / "topics.yaml"), "--model", "linear"]
+    quick(tmp_path)
     assert run(cv.main, [*where, *config]) == 3
     said = " ".join(capsys.readouterr().err.split())
     assert "rows that have not exactly one 1 among 0s: id 00004 (1, 1, 0)" in said
@@ -289,6 +292,7 @@ def test_a_label_that_the_config_does_not_name_is_told_with_its_row(tmp_path, ca
     train.loc[4, "topic"] = "art,rsik"
     save(folder, train=train)
     config = ["--config", str(tmp_path / "configs" / "topics.yaml"), "--model", "linear"]
+    quick(tmp_path)
     assert run(cv.main, [*where, *config]) == 3
     assert "a label that is not in task.classes: id 00004 ('rsik')" in capsys.readouterr().err
 

@@ -1,9 +1,8 @@
 """python -m pipeline.init, from a folder of files to a config and a look at them."""
 
+import io
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -146,16 +145,14 @@ def test_notes_on_the_files_are_printed(root, capsys):
     assert noted in capsys.readouterr().out
 
 
-def test_a_korean_competition_is_printed_where_the_terminal_cannot_write_it(root):
+def test_a_korean_competition_is_printed_where_the_terminal_cannot_write_it(root, monkeypatch):
     kinds.topic_words(root / "data" / "주제")
-    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONPATH": str(HERE.parents[1])}
-    done = subprocess.run(
-        [sys.executable, "-m", "pipeline.init", "data/주제", "--name", "topics"],
-        capture_output=True,
-        env=environment,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr.decode()
+    said = [io.TextIOWrapper(io.BytesIO(), encoding="ascii") for _ in range(2)]
+    monkeypatch.setattr("sys.stdout", said[0])
+    monkeypatch.setattr("sys.stderr", said[1])
+    assert run(main, ["data/주제", "--name", "topics"]) == 0
+    said[0].flush()
+    assert b"topics.yaml" in said[0].buffer.getvalue()
     assert read_section(Competition, root / "configs" / "topics.yaml").task.classes[0] == "경제"
 
 

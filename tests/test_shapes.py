@@ -17,6 +17,7 @@ from pipeline.data.tables import load
 from pipeline.doctor import __main__ as doctor
 from pipeline.ensemble import __main__ as ensemble
 from tests.nightly import nightly
+from tests.quick import quick
 
 WORDS = ["market price", "song picture", "vote parliament"]
 
@@ -47,6 +48,7 @@ def submission(root: Path, folder: Path, *flags: str) -> list[list[str]]:
     where, file = ["--root", str(root)], root / "configs" / "topics.yaml"
     assert run(init.main, [str(folder), *where, "--name", "topics", *flags]) == 0
     file.write_text(file.read_text("utf-8").replace("count: 5", "count: 3"), "utf-8")
+    quick(root)
     config = ["--config", str(file)]
     assert run(cv.main, [*where, *config, "--model", "linear"]) == 0
     assert run(ensemble.main, [*where, *config]) == 0

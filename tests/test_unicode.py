@@ -10,6 +10,7 @@ from pipeline import cv, init
 from pipeline.base.command import run
 from pipeline.ensemble import __main__ as ensemble
 from tests.nightly import nightly
+from tests.quick import quick
 
 CLASSES = ["경제", "문화", "정치"]
 WORDS = {"경제": "시장 가격", "문화": "노래 그림", "정치": "투표 국회"}
@@ -54,6 +55,7 @@ def test_what_looks_the_same_is_the_same_and_is_written_as_the_sample_has_it(tmp
     root = ["--root", str(tmp_path)]
     assert run(init.main, [str(folder), *root, "--name", "topics"]) == 0
     config = ["--config", str(tmp_path / "configs" / "topics.yaml")]
+    quick(tmp_path)
     assert run(cv.main, [*root, *config, "--model", "linear"]) == 0
     assert run(ensemble.main, [*root, *config]) == 0
     (file,) = (tmp_path / "submissions").glob("*.csv")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pipeline.base.files import sha256
 from pipeline.base.seeding import generator
+from tests.quick import quick
 from tests.tiny import tiny_backbone
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -69,14 +70,13 @@ def toy_competition(root: Path) -> Path:
 
 
 def toy_files(root: Path) -> Path:
-    """The competition without the recipe; the folder of its recipes."""
+    """The competition and a quick recipe `linear` alone; the folder of its recipes."""
     columns = ["id", "sentence_1", "sentence_2", "label"]
     write(root / "train.csv", columns, pairs(60, "train"))
     test = pairs(12, "test")
     write(root / "test.csv", columns[:3], [row[:3] for row in test])
     write(root / "sample.csv", ["id", "target"], [(row[0], "0.0") for row in test])
-    models = root / "configs" / "models"
-    models.mkdir(parents=True)
+    models = quick(root)
     (root / "configs" / "default.yaml").write_text(CONFIG)
     return models
 

@@ -126,7 +126,7 @@ def test_other_settings_than_the_other_folds_are_named(root):
     edit_settings(root / JSON, recipe=recipe | {"buckets": 7})
     assert problem_of(root, NPZ)["what"] == (
         "was trained with other settings than the run's other folds: "
-        "recipe.buckets 7 (elsewhere 262144)"
+        "recipe.buckets 7 (elsewhere 4096)"
     )
 
 

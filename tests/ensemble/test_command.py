@@ -645,6 +645,7 @@ def test_seeds_and_repeats_are_averaged(tmp_path):
     assert provenance(toy)["members"][0]["parts"] == parts
 
 
+@pytest.mark.nightly  # test_layers asks every command for help
 def test_help_is_quick_and_needs_no_torch():
     began = time.monotonic()
     code = (

@@ -11,11 +11,13 @@ from contextlib import suppress
 
 import pytest
 
+from pipeline import cv
+from pipeline.base.command import run as guarded
 from pipeline.base.errors import BusyError
 from pipeline.base.leases import lease
 from pipeline.training.run import start_over
 from tests.toy import command, environment, predictions, toy_competition
-from tests.training.toys import make_job, run
+from tests.training.toys import inject, make_job, run
 
 RECIPE = "configs/models/tiny.yaml"
 
@@ -42,11 +44,11 @@ def test_trained_weights_of_another_recipe_are_never_taken_for_ours(tmp_path):
     assert predictions(root) == predictions(clean)
 
 
-def test_an_error_nobody_expects_ends_the_command(tmp_path):
+def test_an_error_nobody_expects_ends_the_command(tmp_path, monkeypatch, capsys):
     root = toy_competition(tmp_path)
-    done = command(root, "cv", "--model", "linear", fault="commit-write:3:raise", timeout=60)
-    assert done.returncode == 1
-    assert "injected at commit-write" in done.stderr
+    inject(monkeypatch, "commit-write:3:raise")
+    assert guarded(cv.main, ["--root", str(root), "--model", "linear"]) == 1
+    assert "injected at commit-write" in capsys.readouterr().err
 
 
 @pytest.mark.nightly

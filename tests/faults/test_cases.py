@@ -3,14 +3,13 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from pipeline import cv
 from pipeline.base.command import run
 from tests.nightly import nightly
-from tests.toy import command, environment, predictions, toy_competition
+from tests.toy import environment, predictions, toy_competition
 from tests.training.toys import inject
 
 
@@ -79,9 +78,13 @@ def test_two_at_once_share_the_folds_and_change_no_byte(tmp_path, golden):
     assert (root / "oof" / "toy" / "linear" / "run.json").exists()
 
 
-def test_a_time_limit_that_is_over_says_how_to_go_on(tmp_path: Path) -> None:
+def test_a_time_limit_that_is_over_says_how_to_go_on(tmp_path, monkeypatch, capsys) -> None:
     root = toy_competition(tmp_path)
-    done = command(root, "cv", "--model", "linear", "--time-limit", "0s")
-    assert done.returncode == 75
-    assert "stopped by the time limit of 0s" in done.stderr
-    assert f"python -m pipeline.cv --root {root} --model linear --time-limit 0s" in done.stderr
+    argv = ["--root", str(root), "--model", "linear", "--time-limit", "0s"]
+    monkeypatch.setattr(sys, "argv", [cv.__file__, *argv])
+    monkeypatch.setattr("pipeline.base.command.STOP.deadline", None)
+    monkeypatch.setattr("pipeline.base.command.STOP.limit", "")
+    assert run(cv.main, argv) == 75
+    said = capsys.readouterr().err
+    assert "stopped by the time limit of 0s" in said
+    assert f"python -m pipeline.cv --root {root} --model linear --time-limit 0s" in said

@@ -41,6 +41,7 @@ from pipeline.submissions.submission_file import try_submission
 from tests.blendable import TARGETS, make
 from tests.ensemble.toys import CLASSES, task_of, truth_of
 from tests.nightly import nightly, often
+from tests.quick import quick
 
 
 def median_absolute_error(truth, guess):
@@ -87,6 +88,7 @@ def test_a_metric_of_one_entry_goes_the_whole_way(problem, name, tmp_path, capsy
     shown = {"multiclass": ["art"], "binary": ["1"], "regression": ["0.5"]}[problem]
     toy = make(tmp_path, problem, name, n=160, m=40, sample=(["label"], shown), folds=3)
     shutil.rmtree(tmp_path / "folds")
+    quick(tmp_path)
     here = ["--root", str(tmp_path), "--config", "toy"]
     assert run(folds, here) == 0
     assert run(cv, [*here, "--model", "linear"]) == 0

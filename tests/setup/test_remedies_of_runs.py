@@ -30,6 +30,7 @@ from pipeline.models.transformer.factory import problems_of_places
 from pipeline.models.transformer_settings import TransformerRecipe
 from pipeline.serve.packing.pack import check_place
 from pipeline.training.pretraining import Pretrained, Pretraining, write_recipe
+from tests.quick import quick
 from tests.setup.test_remedies import (
     TEST,
     TRAIN,
@@ -55,6 +56,7 @@ def learned(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save(root / "data", train=train, test=test, sample_submission=rows)
     asked = ["--root", str(root), "--name", "topics", "--folds", "3"]
     assert run(init.main, [str(root / "data"), *asked]) == 0
+    quick(root)
     assert run(cv.main, [*asking(root), *LINEAR]) == 0
     return root
 

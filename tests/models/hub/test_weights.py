@@ -7,7 +7,6 @@ import logging
 import re
 import shutil
 import socket
-import subprocess
 import sys
 import threading
 from argparse import Namespace
@@ -231,7 +230,7 @@ def test_a_pickle_is_refused_with_a_conversion_that_works(tiny):
         locate(recipe(tiny))
     script = re.search(r"<<'END'\n(.*)\nEND", str(caught.value), re.DOTALL)
     assert script
-    subprocess.run([sys.executable, "-c", script[1]], check=True)
+    exec(script[1], {})
     after = load_backbone(locate(recipe(tiny))).state_dict()
     for name, value in after.items():
         torch.testing.assert_close(value, before[name], rtol=0, atol=0)

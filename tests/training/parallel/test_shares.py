@@ -78,6 +78,7 @@ def test_without_its_tool_the_devices_are_counted(tmp_path, monkeypatch):
     assert visible_gpus({}) == ["0", "1"]
 
 
+@pytest.mark.nightly  # test_layers reads it from the source
 def test_counting_loads_no_torch():
     code = (
         "import sys, os; from pipeline.training.parallel.workers import visible_gpus\n"
