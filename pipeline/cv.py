@@ -177,7 +177,8 @@ def _run(job: "Job", args: "Namespace", console: "Console") -> dict[str, Any] | 
         console.print(f"  would train {todo}", soft_wrap=True)
         return None
 
-    with Progress(job.run, len(missing), page(sys.stderr), live=not args.worker) as progress:
+    live, workers = not args.worker, args.workers
+    with Progress(job.run, len(missing), page(sys.stderr), live=live, workers=workers) as progress:
 
         def announce(part: "Part", manifest: dict[str, Any], new: bool) -> None:
             if new:

@@ -15,12 +15,19 @@ from pipeline.ensemble.__main__ import main as ensemble
 from tests.blendable import make
 
 FIRST, SECOND, THIRD = "toy-001-mean.csv", "toy-002-best.csv", "toy-003-simplex.csv"
+MADE: list[Path] = []
 
 
 @pytest.fixture(scope="session")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The root that is copied; left as it is."""
-    folder, task = tmp_path_factory.mktemp("written"), "label_range: [0, 5]"
+    if not MADE:  # a fixture is made anew for every module that imports it
+        MADE.append(_written(tmp_path_factory.mktemp("written")))
+    return MADE[0]
+
+
+def _written(folder: Path) -> Path:
+    task = "label_range: [0, 5]"
     toy = make(folder, "regression", "pearson", task=task, folds=3)
     for place, noise in enumerate((0.6, 0.8, 1.0, 0.62)):
         toy.add_run(f"m{place}", noise, seed=place)

@@ -115,9 +115,7 @@ def add(file: Path, table: str, text: str) -> None:
 def done(copy: Path, root: Path, asked: list[Section]) -> dict[str, tuple[int, str]]:
     """Command of the sections that are *asked* for -> its exit code and what it printed, with
     everything on the page added."""
-    shutil.copytree(
-        PROJECT / "pipeline", copy / "pipeline", ignore=shutil.ignore_patterns("__pycache__")
-    )
+    shutil.copytree(PROJECT / "pipeline", copy / "pipeline")  # what is compiled, too
     shutil.copytree(PROJECT / "configs" / "models", copy / "configs" / "models")
     toy_competition(root)
     for section in SECTIONS:

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 
 from pipeline.base.command import run
-from pipeline.ensemble.honest import Gain, Nest
+from pipeline.ensemble.honest import AUTO, Gain, Nest
 from pipeline.report.worth import verdict_text
+from pipeline.team.worth import _before
 from pipeline.worth import main
 from tests.blendable import Toy, make
 from tests.ensemble.test_command import whole_numbers
+from tests.ensemble.toys import gather, member, truth_of
 from tests.team.files import predictions, send
 
 
@@ -198,3 +200,14 @@ def test_scores_by_kappa_with_cuts_say_so(tmp_path, capsys):
 )
 def test_luck_is_said_only_of_a_gain(difference, low, high, told):
     assert verdict_text(Gain(difference, 0.01, low, high)).startswith(told)
+
+
+@pytest.mark.parametrize(("n", "fitting_helps"), [(24, False), (40, True)])
+def test_one_other_run_counts_as_it_is_or_fitted_whichever_scores_higher(n, fitting_helps):
+    """A candidate is neither praised for what a fit does to the other run, nor for its harm."""
+    truth = truth_of("regression", n, 1, 2)
+    bare = gather("regression", "rmse", [member("regression", truth, 0.8, 2)], truth)
+    methods = ["best", "mean", "simplex", "greedy", "nonnegative-ridge", "ridge"]
+    plain, fitted = (Nest(bare, 0, each).honest_gain(AUTO) for each in (["best"], methods))
+    assert (plain < fitted) == fitting_helps
+    assert _before(bare, 0, methods).honest_gain(AUTO) == max(plain, fitted)

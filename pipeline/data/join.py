@@ -181,3 +181,47 @@ class Order:
         ordered = np.empty_like(values)
         ordered[places] = values
         return ordered
+
+
+# Of very many rows a part is enough, where each learner's predictions are kept. Ids of units say
+# where their documents begin: klue-ner-00012#0.
+
+
+NUMBER = "#"
+"""Between a document's id and a unit's place in it."""
+SAMPLED, SAMPLED_UNITS = 4096, 32768
+"""Test and holdout rows whose predictions are kept fold by fold, at most; and units of documents
+(or those of one document, where it has more)."""
+
+
+def begins(ids: Sequence[str]) -> np.ndarray:
+    """(n,) bool: whether a document begins with the unit of this id."""
+    return np.array([name.endswith(f"{NUMBER}0") for name in ids], dtype=bool)
+
+
+def sampled(rows: int, most: int = SAMPLED) -> np.ndarray:
+    """Positions of *most* of the rows, evenly spread.
+
+    >>> sampled(3).tolist(), len(sampled(10**6))
+    ([0, 1, 2], 4096)
+    """
+    if rows <= most:
+        return np.arange(rows)
+    return np.linspace(0, rows - 1, most).astype(np.int64)
+
+
+def kept_by_fold(ids: np.ndarray) -> np.ndarray:
+    """Positions of the rows of these *ids* that are kept fold by fold; of units whole documents.
+
+    >>> kept_by_fold(np.array(["a#0", "a#1", "b#0"], dtype=object)).tolist()
+    [0, 1, 2]
+    """
+    if len(ids) <= SAMPLED or not begins(ids[:1].tolist())[0]:
+        return sampled(len(ids))
+    starts = np.flatnonzero(begins(ids.tolist()))
+    lengths = np.diff(starts, append=len(ids))
+    kept = np.arange(len(starts))
+    while lengths[kept].sum() > SAMPLED_UNITS and len(kept) > 1:
+        fewer = int(len(kept) * SAMPLED_UNITS / lengths[kept].sum())
+        kept = sampled(len(starts), max(min(fewer, len(kept) - 1), 1))
+    return np.concatenate([np.arange(starts[at], starts[at] + lengths[at]) for at in kept])

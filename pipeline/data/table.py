@@ -182,6 +182,11 @@ class Table:
         return len(self.ids)
 
     @property
+    def document(self) -> np.ndarray:
+        """(n,) the number of each row's document; rows that stand for themselves are each one."""
+        return np.arange(len(self)) if self.units is None else self.units.number
+
+    @property
     def truth(self) -> np.ndarray | None:
         """What a metric compares predictions with: the targets, or the references (n,)."""
         return self.targets if self.references is None else self.references

@@ -19,15 +19,13 @@ import pandas as pd
 from pipeline.base import Competition
 from pipeline.base.config import TaskConfig, Unit
 from pipeline.base.inputs import SPANS, End
-from pipeline.data.join import compare
+from pipeline.data.join import NUMBER, compare
 from pipeline.data.labels import spans_in, tags_of_cells
 from pipeline.data.reading.json_lines import held_in
 from pipeline.data.sample import OTHERS, Sample
 from pipeline.data.table import MENDED, Findings, Table, Units, id_problems, listing
 from pipeline.problems.entities import OUTSIDE, entities_of, inventory_of
 
-NUMBER = "#"
-"""Between a document's id and a unit's place in it."""
 ENDS = frozenset(".,;:!?)]}'\"…%")
 """Given tokens that follow the one before without a space, where no column says so."""
 
@@ -171,11 +169,6 @@ def unit_ids(document: np.ndarray, place: np.ndarray) -> np.ndarray:
     """(n,) the ids of units, of their documents' ids and their places."""
     pairs = zip(document.tolist(), place.tolist(), strict=True)
     return np.array([f"{name}{NUMBER}{number}" for name, number in pairs], dtype=object)
-
-
-def begins(ids: Sequence[str]) -> np.ndarray:
-    """(n,) bool: whether a document begins with the unit of this id."""
-    return np.array([name.endswith(f"{NUMBER}0") for name in ids], dtype=bool)
 
 
 def documents_in(ids: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -21,7 +21,8 @@ from pipeline.ensemble.forecast.given import (
     known_rows,
     score_holdout,
 )
-from pipeline.ensemble.forecast.leaderboard import Labelled, Leaderboard
+from pipeline.ensemble.forecast.leaderboard import Leaderboard
+from pipeline.ensemble.forecast.ranges import Labelled
 from pipeline.ensemble.honest import Gain
 from pipeline.ensemble.methods.rank_mean import WRONG_TOOL
 from pipeline.ensemble.methods.scaling import find_scale
@@ -368,8 +369,9 @@ def _over_single(
 ) -> tuple[Gain, str]:
     """The gain over the best single model, both decided, each in its own way; what that one gets.
 
-    The interval is no narrower than that of the undecided gain, which also holds what the fits
-    vary by and the choice of the best model.
+    A decision that does the single model harm is left out: it would be sent without. The interval
+    is no narrower than that of the undecided gain, which also holds what the fits vary by and the
+    choice of the best model.
     """
     nest, plain = assessment.nest, assessment.headline.over_best
     if not decided.lines or assessment.requested == "best" or len(assessment.members) < 2:
@@ -377,16 +379,14 @@ def _over_single(
     single = decide_on(competition, metric, nest, "best", form, seen_range)
     if decided.decision is None and single.decision is None:
         return plain, NOTHING
-    draws = nest.draws(nest.evidence.folds)
-    judge = Judge(metric, nest.evidence.problem, nest.evidence.truth, draws)
-    best = max((single.predicted, single.anew), key=judge.score)
+    evidence = nest.evidence
+    judge = Judge(metric, evidence.problem, evidence.truth, nest.draws(evidence.folds))
+    ways = {single.chosen: max((single.predicted, single.anew), key=judge.score)}
+    ways.setdefault(NOTHING, single.undecided)
+    chosen, best = max(ways.items(), key=lambda way: judge.score(way[1]))
     found = judge.gain(decided.predicted, best)
     below = max(found.difference - found.low, plain.difference - plain.low)
     above = max(found.high - found.difference, plain.high - plain.difference)
-    gain = Gain(
-        found.difference,
-        max(found.error, plain.error),
-        low=found.difference - below,
-        high=found.difference + above,
-    )
-    return gain, single.chosen
+    low, high = found.difference - below, found.difference + above
+    gain = Gain(found.difference, max(found.error, plain.error), low=low, high=high)
+    return gain, chosen

@@ -212,7 +212,7 @@ class GeneratorRecipe:
         way = {"beam": f"{self.beams} beams", "greedy": "greedily", "sample": "sampling"}
         return (
             f"{self.backbone or small}, precision {precision}, effective batch {self.batch_size} "
-            f"references, {self.epochs} epochs, rate {self.learning_rate:g}; writes with "
+            f"references, epochs {self.epochs}, rate {self.learning_rate:g}; writes with "
             f"{way[self.decode]}, {self.kept} candidates a row"
             + (f" and {self.samples} drawn ones" if self.samples else "")
         )

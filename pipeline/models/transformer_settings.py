@@ -282,7 +282,7 @@ class TransformerRecipe(Taught):
         at_once = "" if most is None else f", at most {most} at once"
         return (
             f"{self.backbone} ({self.pairing}), precision {precision}, effective batch "
-            f"{self.batch_size} rows{at_once}, {self.epochs} epochs, rate {self.learning_rate:g}"
+            f"{self.batch_size} rows{at_once}, epochs {self.epochs}, rate {self.learning_rate:g}"
         )
 
 

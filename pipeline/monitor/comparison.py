@@ -18,7 +18,7 @@ import numpy as np
 
 from pipeline.base import ArtifactError, Competition, DataError, Paths, UsageError, raise_if
 from pipeline.data import Table, Tables, load
-from pipeline.data.join import shared
+from pipeline.data.join import kept_by_fold, shared
 from pipeline.data.tables import labelled_file
 from pipeline.data.units import documents
 from pipeline.ensemble import Outcome
@@ -31,7 +31,6 @@ from pipeline.ensemble.predictor import RowFeatures, Rows, about_rows
 from pipeline.ensemble.texts.outcome import FittedTexts, TextOutcome
 from pipeline.folds.frozen import Folds, read_frozen
 from pipeline.oof import Members
-from pipeline.oof.predictions import sampled
 from pipeline.serve.bundle import Bundle, digest_of, open_bundle
 from pipeline.setup.inspection.adversarial import Alike, alike
 from pipeline.setup.inspection.duplicates import code
@@ -189,7 +188,7 @@ def answered(bundle: Bundle, outcome: Outcome, rows: NewRows, console: "Console"
     means = dict(zip([each.run for each in runs], said_by, strict=True))
     folds = {each.run: of_each_fold(each, rows) for each in runs}
     count = 1 + max(fold for each in folds.values() for _, fold in each)
-    places = sampled(len(rows.table))
+    places = kept_by_fold(rows.table.ids)
     by_fold = []
     for name in members.names:
         said = folds.get(name, {})
@@ -251,8 +250,7 @@ def compared(
         rows = Rows(members.test, facts["test"]).take(places)
         problem = competition.task.problem_type.name
         said = decided.apply(assessment.blend.predict(rows, problem))
-        numbers = np.arange(len(table)) if table.units is None else table.units.number
-        real = _real(outcome, right, said, numbers[places])
+        real = _real(outcome, right, said, table.document[places])
     return _found(outcome, folds, train, table, expected, real)
 
 

@@ -40,7 +40,7 @@ class Members:
     """M arrays (h, k)."""
     by_fold: dict[str, list[np.ndarray]] = field(default_factory=dict)
     """Of "test" and "holdout": M arrays (K, s, k) of the learners of each fold, for the rows at
-    `predictions.sampled`."""
+    `pipeline.data.join.kept_by_fold`."""
 
     apart: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
     """Of "oof", "test" and "holdout": member -> (rows,) how far a row's wordings are apart, for

@@ -26,7 +26,7 @@ from pipeline.base.files import MEND, commit_arrays, commit_json, commit_text, r
 from pipeline.base.paths import Part
 from pipeline.data import doubled
 from pipeline.data.candidates import Candidates, read_lines
-from pipeline.data.join import Differences, Order
+from pipeline.data.join import Differences, Order, kept_by_fold
 from pipeline.oof.manifest import FORMAT, SAME, check_format, read_manifest
 
 
@@ -201,7 +201,7 @@ class Run:
     """Of "test" and "holdout": how many predictions of all parts are not finite."""
     by_fold: dict[str, np.ndarray]
     """Of "test" and "holdout": (K, s, k) float32 of the learners of each fold, the mean over seeds
-    and repeats, for the rows at `sampled`."""
+    and repeats, for the rows at `kept_by_fold`."""
     apart: dict[str, np.ndarray] = field(default_factory=dict)
     """Of "oof", "test", "holdout": (rows,) how far wordings are apart; empty without `tta`."""
 
@@ -230,21 +230,6 @@ class Wanted:
         return cls(train=Order(ids), test=Order(test_ids), holdout=Order(holdout_ids))
 
 
-SAMPLED = 4096
-"""Test and holdout rows whose predictions are kept fold by fold, at most."""
-
-
-def sampled(rows: int, most: int = SAMPLED) -> np.ndarray:
-    """Positions of *most* of the rows, those that are kept fold by fold, evenly spread.
-
-    >>> sampled(3).tolist(), len(sampled(10**6))
-    ([0, 1, 2], 4096)
-    """
-    if rows <= most:
-        return np.arange(rows)
-    return np.linspace(0, rows - 1, most).astype(np.int64)
-
-
 def read_run(folder: Path, ids: np.ndarray, test_ids: np.ndarray, holdout_ids: np.ndarray) -> Run:
     """Read a complete run, its rows put into the order of the given ids; see `assemble`."""
     return assemble(folder, read_manifest(folder), Wanted.of(ids, test_ids, holdout_ids))
@@ -259,12 +244,10 @@ def assemble(folder: Path, manifest: dict[str, Any], wanted: Wanted) -> Run:
     """
     ids, columns = wanted.train.ids, len(manifest["outputs"])
     total, count = np.zeros((len(ids), columns)), np.zeros(len(ids), dtype=int)
-    sums = {
-        name: np.zeros((len(order), columns))
-        for name, order in (("test", wanted.test), ("holdout", wanted.holdout))
-    }
+    others = {"test": wanted.test, "holdout": wanted.holdout}
+    sums = {name: np.zeros((len(order), columns)) for name, order in others.items()}
     not_finite = dict.fromkeys(sums, 0)
-    kept = {name: sampled(len(values)) for name, values in sums.items()}
+    kept = {name: kept_by_fold(order.ids) for name, order in others.items()}
     of_fold: dict[str, dict[str, list[np.ndarray]]] = {name: {} for name in sums}
     fold_manifests: dict[str, dict[str, Any]] = {}
     apart: dict[str, np.ndarray] = {}

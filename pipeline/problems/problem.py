@@ -5,7 +5,7 @@ metrics compare with; predictions (n, k) are what learners give and `oof/` keeps
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol
 
@@ -232,6 +232,18 @@ class Problem(ABC):
         """(n,) class numbers from the predictions (n, k) of whole documents, in order; *first* (n,)
         says where each begins."""
         raise NotImplementedError(self.name)
+
+    def imagined(
+        self,
+        mean: np.ndarray,
+        place: np.ndarray,
+        classes: Sequence[str],
+        random: np.random.Generator,
+    ) -> Callable[[float], np.ndarray] | None:
+        """A function of sureness that gives targets of whole documents such as these predictions
+        *mean* (n, k) hold likely, by noise that *random* has drawn once; None where no way is
+        known. *place* (n,) is each unit's in its document."""
+        return None
 
     def mistakes(
         self, targets: np.ndarray, labels: np.ndarray, classes: Sequence[str]

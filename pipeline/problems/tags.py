@@ -10,7 +10,7 @@ Predictions are (n, k), a probability per tag, as with one class of several; mem
 unit by unit, and the blend is decoded last: the likeliest tags of a whole document that make sense.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 from zlib import crc32
 
@@ -25,6 +25,8 @@ from pipeline.problems.problem import Clues, Division, Piece, Task
 
 OTHER_SCHEMES = ("S-", "E-", "L-", "U-", "M-")
 """Prefixes of BIOES, BILOU and BMES."""
+LEAST_CHANCE = 1e-6
+"""Lowest probability, where tags are imagined."""
 MANY = 4
 """Entities of a type in a document from which on there are many."""
 
@@ -132,6 +134,24 @@ class Tags(SumsToOne, OneClass):
     ) -> np.ndarray:
         """The best path of each document."""
         return decoded(predicted, first, inventory_of(tuple(classes)))
+
+    def imagined(
+        self,
+        mean: np.ndarray,
+        place: np.ndarray,
+        classes: Sequence[str],
+        random: np.random.Generator,
+    ) -> Callable[[float], np.ndarray]:
+        """The likeliest tags after noise on each log-probability: perturb and MAP (Papandreou &
+        Yuille, "Perturb-and-MAP Random Fields", ICCV 2011), unit by unit."""
+        logs = np.log(np.clip(mean, LEAST_CHANCE, 1.0))
+        noise = random.gumbel(size=logs.shape)
+
+        def tags(sureness: float) -> np.ndarray:
+            chances = self.from_scores(sureness * logs + noise)
+            return np.column_stack([self.decode(chances, place == 0, classes), place])
+
+        return tags
 
     def mistakes(
         self, targets: np.ndarray, labels: np.ndarray, classes: Sequence[str]

@@ -15,8 +15,8 @@ import numpy as np
 from pipeline.base import Competition, Paths
 from pipeline.base.config import TaskConfig, as_dict
 from pipeline.data import Table, load
+from pipeline.data.join import begins
 from pipeline.data.sample import Sample
-from pipeline.data.units import begins
 from pipeline.ensemble import Outcome
 from pipeline.ensemble.assessment import MemberLine
 from pipeline.ensemble.decisions.choose import Judge, Line

@@ -18,7 +18,7 @@ import numpy as np
 
 from pipeline.base.errors import UsageError
 from pipeline.ensemble.decisions.choose import Judge
-from pipeline.ensemble.forecast.mean_of_learners import MEAN_OF
+from pipeline.ensemble.forecast.mean_of_learners import move_of_mean
 from pipeline.ensemble.honest import Gain
 from pipeline.metrics.bootstrap import resampled_gains
 from pipeline.submissions.built import Built, make_any
@@ -130,8 +130,8 @@ def _without_one(
 
 def _of_mean(made: Built) -> float | None:
     """What the mean over all folds' learners gains over one of them; None where unknown."""
-    moves = made.outcome.leaderboard.moves
-    return next((move.gain for move in moves if move.name.startswith(MEAN_OF)), None)
+    found = move_of_mean(made.outcome.leaderboard.moves)
+    return None if found is None else found.gain
 
 
 def _learners(made: Built, folds: int, total: int) -> int:

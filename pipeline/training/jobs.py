@@ -198,7 +198,8 @@ def check_kind(recipe: Recipe, competition: Competition) -> None:
     fit = [name for name, each in LEARNERS.items() if each.factory_for(problem)]
     raise UsageError(
         f"the recipe {recipe.name} is for learner {recipe.learner}, which does not learn "
-        f"{problem.described}. Learners that do: {', '.join(fit)}"
+        f"{problem.described}. Learners that do: {', '.join(fit)}; for a first run take "
+        f"--model {problem.first_recipe}"
     )
 
 

@@ -8,6 +8,7 @@ process.
 
 import contextlib
 import json
+import math
 import os
 import platform
 import sys
@@ -40,10 +41,12 @@ class Progress:
         console: Console,
         clock: Callable[[], float] = time.monotonic,
         live: bool = True,
+        workers: int = 1,
     ) -> None:
-        """*live*: replace one line where *console* is a terminal, rather than print many."""
+        """*live*: replace one line where *console* is a terminal, rather than print many. So many
+        *workers* share the trainings, this process among them."""
         self.run = run
-        self.trainings = trainings
+        self.trainings, self.workers = trainings, workers
         self.console = console
         self.clock = clock
         self.wants_live = live and console.is_terminal
@@ -76,12 +79,13 @@ class Progress:
         self.finished_seconds.append(seconds)
 
     def run_left(self, fold_left: float | None, fold_total: float | None) -> float | None:
-        """Seconds until the run ends: this fold's rest and the mean fold for those to come."""
+        """Seconds until the run ends: this fold's rest and the mean fold for those to come, of
+        which each worker takes its share."""
         if fold_left is None or fold_total is None:
             return None
         known = [*self.finished_seconds, fold_total]
-        to_come = max(0, self.trainings - len(known))
-        return fold_left + to_come * sum(known) / len(known)
+        to_come = max(0, self.trainings - self.workers * len(known))
+        return fold_left + math.ceil(to_come / self.workers) * sum(known) / len(known)
 
     @contextmanager
     def pause(self) -> Iterator[None]:

@@ -245,18 +245,24 @@ def test_the_best_single_model_gets_a_threshold_though_the_blend_needs_none(
 
 
 @pytest.mark.parametrize(
-    ("decided", "plain", "low", "high"),
-    [((0.02, 0.13), (0.45, 0.8), 0.02, 0.4), ((0.07, 0.4), (0.45, 0.6), 0.05, 0.4)],
+    ("decided", "plain", "low", "high", "undecided"),
+    [
+        ((0.02, 0.13), (0.45, 0.8), 0.02, 0.4, 1.5),
+        ((0.07, 0.4), (0.45, 0.6), 0.05, 0.4, 2.5),  # its own threshold does the model harm
+    ],
 )
 def test_the_gain_between_decided_models_is_no_surer_than_that_of_undecided_ones(
-    monkeypatch, decided, plain, low, high
+    monkeypatch, decided, plain, low, high, undecided
 ):
     """On either side the wider interval counts: around 0.1 with decisions, around 0.5 without."""
     gains = [Gain(0.1, 0.01, *decided), Gain(0.5, 0.02, *plain)]
     nest = SimpleNamespace(draws=lambda folds: None, evidence=SimpleNamespace(
         folds=[], problem="binary", truth=None))  # fmt: skip
-    judge = SimpleNamespace(score=sum, gain=lambda ours, theirs: gains[0])
-    single = SimpleNamespace(decision="threshold", predicted=[1], anew=[2], chosen="a threshold")
+    compared = []
+    judge = SimpleNamespace(score=sum, gain=lambda *both: compared.append(both) or gains[0])
+    single = SimpleNamespace(
+        decision="threshold", predicted=[1], anew=[2], undecided=[undecided], chosen="a threshold"
+    )
     monkeypatch.setattr(outcome, "decide_on", lambda *_: single)
     monkeypatch.setattr(outcome, "Judge", lambda *_: judge)
     assessment = SimpleNamespace(
@@ -264,7 +270,9 @@ def test_the_gain_between_decided_models_is_no_surer_than_that_of_undecided_ones
     )
     blend = SimpleNamespace(lines=["…"], decision="threshold", predicted=[3])
     found, told = outcome._over_single(None, None, assessment, None, (0, 1), blend)
-    assert (found.difference, found.error, told) == (0.1, 0.02, "a threshold")
+    assert (found.difference, found.error) == (0.1, 0.02)
+    assert told == ("nothing" if undecided > 2 else "a threshold")
+    assert compared == [([3], [max(2, undecided)])]
     assert (found.low, found.high) == pytest.approx((low, high))
 
 

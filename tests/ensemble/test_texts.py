@@ -11,8 +11,8 @@ from pipeline.base.config import TaskConfig
 from pipeline.data import Table
 from pipeline.data.candidates import Candidates
 from pipeline.ensemble.forecast.given import of_any_references
-from pipeline.ensemble.forecast.leaderboard import Labelled, Leaderboard
-from pipeline.ensemble.forecast.ranges import Range, Scored
+from pipeline.ensemble.forecast.leaderboard import Leaderboard
+from pipeline.ensemble.forecast.ranges import Labelled, Range, Scored
 from pipeline.ensemble.texts.nest import (
     DECIDED,
     DECISIONS,

@@ -17,8 +17,9 @@ from pipeline.base.command import run
 from pipeline.base.errors import ArtifactError
 from pipeline.base.files import commit_json, read_json, sha256
 from pipeline.base.paths import Paths
+from pipeline.data.join import SAMPLED, SAMPLED_UNITS, kept_by_fold, sampled
 from pipeline.ensemble.__main__ import main
-from pipeline.oof.predictions import ARRAYS, LABELS, SAMPLED, read_fold, read_run, sampled
+from pipeline.oof.predictions import ARRAYS, LABELS, read_fold, read_run
 from tests.base.test_untrusted import Evil, array_bytes, npz, object_array
 from tests.blendable import Toy, make
 from tests.ensemble.toys import CLASSES
@@ -332,3 +333,17 @@ def test_rows_that_are_kept_fold_by_fold_reach_from_the_first_to_the_last():
     found = sampled(10 * SAMPLED)
     assert (found[0], found[-1], len(found)) == (0, 10 * SAMPLED - 1, SAMPLED)
     assert set(np.diff(found)) <= {9, 10, 11}
+
+
+def test_units_are_kept_as_whole_documents_from_the_first_to_the_last():
+    sizes = np.random.default_rng(0).integers(1, 90, 3000)
+    ids = np.array([f"d{d}#{u}" for d, size in enumerate(sizes) for u in range(size)], dtype=object)
+    found = kept_by_fold(ids)
+    assert SAMPLED_UNITS * 0.95 < len(found) <= SAMPLED_UNITS < len(ids)
+    kept = [name.rpartition("#")[0] for name in ids[found]]
+    assert (kept[0], kept[-1]) == ("d0", "d2999")
+    assert all(kept.count(name) == sizes[int(name[1:])] for name in set(kept))
+    rows = np.array([f"r{number}" for number in range(3 * SAMPLED)], dtype=object)
+    assert kept_by_fold(rows).tolist() == sampled(len(rows)).tolist()
+    one = np.array([f"d#{u}" for u in range(SAMPLED_UNITS + 9)], dtype=object)
+    assert len(kept_by_fold(one)) == len(one)

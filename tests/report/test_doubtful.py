@@ -2,8 +2,10 @@
 
 import csv
 import json
+from types import SimpleNamespace
 
 import numpy as np
+import pytest
 
 from pipeline import cv
 from pipeline.base.command import run
@@ -11,10 +13,12 @@ from pipeline.base.config import TaskConfig
 from pipeline.base.errors import UsageError
 from pipeline.data.table import Units
 from pipeline.metrics import get_metric
+from pipeline.metrics.label_doubt import LabelDoubts
 from pipeline.problems.multilabel import MULTILABEL
 from pipeline.problems.tags import TAGS
 from pipeline.problems.text import TEXT
 from pipeline.report.__main__ import main as report
+from pipeline.report.drawn import doubtful
 from pipeline.report.drawn.row_errors import DocumentErrors, Errors, TextErrors
 from tests.test_bad_files import Folder
 
@@ -45,6 +49,20 @@ def test_the_list_begins_with_the_planted_label_and_is_safe_in_a_spreadsheet(tmp
     out.unlink()
     assert run(report, [*where, "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"doubtful": str(out)}
+
+
+@pytest.mark.parametrize(("flagged", "weak"), [(2, False), (3, True)])
+def test_more_labels_than_are_ever_wrong_are_laid_to_the_models(
+    tmp_path, monkeypatch, flagged, weak
+):
+    judged = LabelDoubts(score=np.arange(10.0), flagged=np.arange(10) >= 10 - flagged)
+    errors = SimpleNamespace(doubts=lambda: judged, names=[])
+    disk = SimpleNamespace(shape="numbers", need_files=int, need_runs=int)
+    monkeypatch.setattr(doubtful, "errors_of", lambda disk: errors)
+    monkeypatch.setattr(doubtful, "as_csv", lambda *_: "")
+    said = doubtful.write_doubtful(disk, tmp_path / "list.csv")
+    assert f"{flagged} ({flagged / 10:.1%}) look wrong" in said
+    assert ("the models are too weak to judge them" in said) == weak
 
 
 def test_right_answers_are_doubted_where_members_agree_on_another_text():

@@ -1,5 +1,6 @@
 import io
 
+import pytest
 from rich.console import Console
 
 from pipeline.training.jobs import Part
@@ -14,10 +15,10 @@ class Clock:
         return self.now
 
 
-def plain(clock, trainings=5):
+def plain(clock, trainings=5, workers=1):
     stream = io.StringIO()
     console = Console(file=stream, force_terminal=False, width=200)
-    return Progress("minilm", trainings, console, clock), stream
+    return Progress("minilm", trainings, console, clock, workers=workers), stream
 
 
 def test_a_line_names_run_fold_step_speed_and_time_left():
@@ -76,6 +77,19 @@ def test_the_estimate_for_the_run_uses_the_folds_that_ended():
     clock.now = 5.0
     watch.advance(steps=5)
     assert "left: fold 0:05, run 0:20" in watch.line()  # 5 left, then one more of (20 + 10) / 2
+
+
+@pytest.mark.parametrize(("ended", "left"), [(0, "0:25"), (1, "0:15"), (2, "0:05")])
+def test_workers_share_the_folds_that_are_to_come(ended, left):
+    clock = Clock()
+    progress, _ = plain(clock, trainings=5, workers=2)
+    for _ in range(ended):
+        progress.finished(10.0)
+    watch = progress.watch(Part(42, 0, ended))
+    watch.phase("train", 10)
+    clock.now = 5.0
+    watch.advance(steps=5)
+    assert watch.line().endswith(f"left: fold 0:05, run {left}")  # 5 folds of two are 3 in a row
 
 
 def test_pieces_of_a_part_count_one_by_one():

@@ -135,6 +135,8 @@ class Decided:
     """(n, k) honest predictions, decided: those that the file's score is told from."""
     anew: np.ndarray = field(repr=False)
     """(n, k) the same with all that is chosen chosen anew without each fold."""
+    undecided: np.ndarray = field(repr=False)
+    """(n, k) the same with nothing but what the form of the file does."""
     gain: float
     """The gain of *predicted*: the honest score that the file has."""
     before: float
@@ -228,6 +230,7 @@ class _Chooser:
             nested=[nested.get(fold, NOTHING) for fold in sorted(folds)],
             predicted=told,
             anew=decided,
+            undecided=versions[NOTHING],
             gain=judge.score(told),
             before=judge.score(raw),
             with_choice=not lower and chosen != NOTHING,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pipeline.base.config import Competition
+from pipeline.data.join import kept_by_fold
 from pipeline.data.table import Table
 from pipeline.data.units import documents
 from pipeline.ensemble.assessment import Assessment, as_score, score_or_none
@@ -15,17 +16,15 @@ from pipeline.ensemble.evidence import Evidence
 from pipeline.ensemble.forecast.leaderboard import (
     FEWEST,
     Further,
-    Labelled,
     Leaderboard,
     leaderboard,
 )
-from pipeline.ensemble.forecast.mean_of_learners import Outputs, measured_gain
-from pipeline.ensemble.forecast.ranges import Move, Scored, within
+from pipeline.ensemble.forecast.mean_of_learners import Outputs, measured_gain, move_of_mean
+from pipeline.ensemble.forecast.ranges import Labelled, Move, Scored, within
 from pipeline.ensemble.honest import Nest
 from pipeline.ensemble.predictor import Predictor, RowFeatures, Rows
 from pipeline.folds.relation import compare_folds
 from pipeline.oof.members import Members
-from pipeline.oof.predictions import sampled
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -76,8 +75,8 @@ def forecast(given: Given, holdout: Labelled | None) -> Leaderboard:
     holdout = None if holdout is None else _of_documents(holdout, competition)
     columns = settings.group_columns
     further = Further(
-        outputs=None if evidence.kind.units else _outputs(given, given.assessment.blend),
-        measured=None if evidence.kind.units else _measured(given, holdout, absent),
+        outputs=_outputs(given, test),
+        measured=_measured(given, holdout, absent),
         refit=_refit(given),
         relation=compare_folds(known.table, asked, fold_of_row, settings.near_threshold, columns),
         names=competition.outputs,
@@ -85,7 +84,7 @@ def forecast(given: Given, holdout: Labelled | None) -> Leaderboard:
         absent=absent,
     )
     found = leaderboard(known, holdout, asked, parts, settings.seed, columns, further)
-    if evidence.kind.units and found.parts:
+    if evidence.kind.units and found.parts and move_of_mean(found.moves) is None:
         told = NOT_OF_THE_MEAN.format(evidence.kind.written["label"])
         return replace(found, notes=[*found.notes, told])
     return found
@@ -185,15 +184,14 @@ def _of_documents(known: Labelled, competition: Competition) -> Labelled:
     )
 
 
-def _outputs(given: Given, blend: Predictor) -> Outputs | None:
+def _outputs(given: Given, test: Table) -> Outputs | None:
     """What each fold's learners say of test, blended and decided; None where that is not known."""
     learners = given.members.by_fold.get("test")
     if not learners or len({each.shape for each in learners}) > 1 or not learners[0].size:
         return None
-    facts = given.facts.get("test")
-    places = sampled(len(given.members.test[0]))
+    facts, blend, problem = given.facts.get("test"), given.assessment.blend, given.evidence.problem
+    places = kept_by_fold(test.ids)
     about = None if facts is None else facts.take(places)
-    problem = given.evidence.problem
     raw = np.stack(
         [
             blend.predict(Rows([each[fold] for each in learners], about), problem)
@@ -206,6 +204,7 @@ def _outputs(given: Given, blend: Predictor) -> Outputs | None:
         decided=np.stack([given.decided.apply(each) for each in raw]),
         raw_mean=mean,
         decided_mean=given.decided.apply(mean),
+        place=None if test.units is None else test.units.place[places],
     )
 
 
@@ -255,7 +254,8 @@ def _with_holdout_rows(
     truth = holdout.scored.truth
     score = score_or_none(evidence.metric, truth, predicted)
     sign = 1 if evidence.metric.greater_is_better else -1
-    scored = Scored(evidence.metric, evidence.problem, truth, predicted, np.arange(len(truth)))
+    document = given.holdout.document
+    scored = Scored(evidence.metric, evidence.problem, truth, predicted, document)
     gain = -np.inf if score is None else sign * score
     whole = given.assessment.nest.honest_gain(given.assessment.told)
     adjust = float(whole - nest.honest_gain(method))
@@ -268,9 +268,9 @@ def _measured(
 ) -> tuple[float, float] | None:
     """The gain of the mean of learners on the holdout file, where every member predicts it."""
     learners = given.members.by_fold.get("holdout")
-    if holdout is None or absent or not learners or not learners[0].size:
+    if given.holdout is None or holdout is None or absent or not learners or not learners[0].size:
         return None
-    places, problem = sampled(len(holdout.table)), given.evidence.problem
+    places, problem = kept_by_fold(given.holdout.ids), given.evidence.problem
     facts = given.facts.get("holdout")
     about = None if facts is None else facts.take(places)
     blend = given.assessment.blend
@@ -307,9 +307,10 @@ def known_rows(
     """
     if holdout is None or holdout.targets is None:
         return None
-    raw, rows = blend.predict(given, evidence.problem), np.arange(len(holdout))
+    raw = blend.predict(given, evidence.problem)
     predicted = decided.apply(raw) if np.isfinite(raw).all() else raw
-    scored = Scored(evidence.metric, evidence.problem, holdout.targets, predicted, rows)
+    truth, documents = holdout.targets, holdout.document
+    scored = Scored(evidence.metric, evidence.problem, truth, predicted, documents)
     score = score_or_none(evidence.metric, holdout.targets, predicted)
     gain = -math.inf if score is None else evidence.metric.as_gain(score)
     return Labelled(table=holdout, scored=scored, gain=gain, raw=raw)

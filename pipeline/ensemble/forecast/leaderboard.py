@@ -20,6 +20,7 @@ from pipeline.ensemble.assessment import as_score
 from pipeline.ensemble.forecast.label_shift import LabelShift, find_label_shift
 from pipeline.ensemble.forecast.mean_of_learners import Outputs, mean_gain
 from pipeline.ensemble.forecast.ranges import (
+    Labelled,
     Move,
     Range,
     Scored,
@@ -32,7 +33,6 @@ from pipeline.ensemble.forecast.ranges import (
 )
 from pipeline.ensemble.forecast.shift import (
     Shift,
-    by_documents,
     copied,
     find_shift,
     left_of_shift,
@@ -69,24 +69,6 @@ class Leaderboard:
     """The score that the moves start from: that of the folds, or of the holdout file."""
     moves: list[Move] = field(default_factory=list)
     """What moved it, in the order told."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Labelled:
-    """Rows whose labels nothing of the ensemble was fitted on, or not those of their own fold."""
-
-    table: Table
-    """(n,) what they are; of units their documents."""
-    scored: Scored
-    """Their decided predictions, in the same order."""
-    gain: float
-    """The score of these, turned so that more is better."""
-    raw: np.ndarray | None = None
-    """(n, k) their predictions before decisions."""
-    fold_of_row: np.ndarray | None = None
-    """(n,) in which fold each was held out; None for a holdout file."""
-    document: np.ndarray | None = None
-    """Of units: (r,) the place in the table of the document of each row that is scored."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,8 +144,7 @@ class _Forecast:
         ours, theirs = code([train.table.texts, self.test.texts])
         shift = shift_between(train.table, self.test, ours, theirs, self.grouped_by)
         self.auc = None if shift is None else shift.auc
-        shift, groups = by_documents(shift, train.scored.group_of_row, train.document)
-        copies = copied(ours, groups, theirs)
+        copies = copied(ours, train.groups, theirs)
         if copies.many:
             return self._withheld(copies.told)
         if (why := self._other_question()) is not None:
@@ -214,7 +195,7 @@ class _Forecast:
             if alike:
                 return self._expected(scored, gain, [])
             assert shift is not None
-            if shift.auc > UNLIKE and self.further.outputs is None:
+            if shift.auc > UNLIKE and not self._would_see_moved_predictions:
                 return self._withheld(_apart(shift.auc))
             if not weighs:
                 return self._withheld(f"{_apart(shift.auc)}, and {_no_way(scored.metric)}")
@@ -247,6 +228,11 @@ class _Forecast:
         other = self._widened(shift)
         both = "other texts would explain it as well: the range holds both"
         return replace(found, parts=hull(found.parts, other.parts), notes=[*self.notes, both])
+
+    @property
+    def _would_see_moved_predictions(self) -> bool:
+        """Whether predictions of test and of train are compared; those of units are not."""
+        return self.further.outputs is not None and self.train.document is None
 
     def _as_folds_are(self, shift: Shift) -> bool:
         """Whether one fold is told from the others as well as test is from train, by its groups."""
@@ -302,8 +288,9 @@ class _Forecast:
         """The score of rows weighed as in test; the range holds that of rows as they are, too."""
         scored, gain = self.train.scored, self.train.gain
         plain = self._expected(scored, gain, [])
-        known = np.flatnonzero(np.isfinite(shift.weights))
-        part, weights = scored.rows(known), shift.weights[known]
+        weights = self.train.of_rows(shift.weights)
+        known = np.flatnonzero(np.isfinite(weights))
+        part, weights = scored.rows(known), weights[known]
         moved = weighed_gain(part, weights) - gain
         left = left_of_shift(shift, np.nan_to_num(shift.weights))
         if not np.isfinite(moved) or shift.counts_as < FEWEST or left > STRANGE:
@@ -312,7 +299,7 @@ class _Forecast:
         weighed = self._expected(part, gain, [move], weights)
         self.notes.append(
             f"{_apart(shift.auc)}: expected with training rows weighed as they are found in test "
-            f"({len(known):,} rows, which then tell as much as {shift.counts_as:,}); the range "
+            f"({shift.known:,} rows, which then tell as much as {shift.counts_as:,}); the range "
             "also holds the score without. Labels that go another way in test would not show"
         )
         parts = hull(weighed.parts, plain.parts)
@@ -380,7 +367,7 @@ class _Forecast:
 
     def _contradiction(self, holdout: Labelled, score: float) -> str | None:
         """What is wrong where the holdout's score is one that train makes all but impossible."""
-        train, rows = self.train, {"holdout": len(holdout.table)}
+        train, rows = self.train, {"holdout": len(holdout.scored.truth)}
         moves = self._of_all_learners(train.scored, train.gain)
         part = ranges(train.scored, train.gain, rows, self.seed, inside=NEVER, moves=moves)
         found = part.get("holdout")

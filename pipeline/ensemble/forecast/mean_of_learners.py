@@ -16,7 +16,7 @@ Where there is a labelled holdout file that every learner predicts, the gain of 
 is measured on it too.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,10 +30,10 @@ from pipeline.problems.registry import problem_of
 
 KNOWN, IMAGINED = 0.2, 0.5
 """Standard error of the gain as a share of it: where it follows from moments, and elsewhere."""
-DRAWS = 6
-"""Labels imagined for each row."""
-ROWS = 1500
-"""Rows for which labels are imagined, at most."""
+DRAWS, ROWS = 6, 1500
+"""Labels imagined for each row; rows for which they are, at most."""
+DRAWS_OF_UNITS, UNITS = 2, 16384
+"""The same of units of documents."""
 HALVINGS = 12
 SURENESS = (0.02, 50.0)
 """Between these factors the sureness of imagined labels is searched for."""
@@ -52,6 +52,8 @@ class Outputs:
     """(s, k) of the mean over all learners, before decisions."""
     decided_mean: np.ndarray
     """(s, k) as it is written."""
+    place: np.ndarray | None = None
+    """(s,) of units of whole documents: each one's place in its document."""
 
     @property
     def several(self) -> bool:
@@ -71,6 +73,11 @@ def in_words(count: int) -> str:
     ('five', '25')
     """
     return NUMBERS[count] if count < len(NUMBERS) else str(count)
+
+
+def move_of_mean(moves: Sequence[Move]) -> Move | None:
+    """The one of *moves* that `mean_gain` found; None where it found none."""
+    return next((move for move in moves if move.name.startswith(MEAN_OF)), None)
 
 
 def mean_gain(
@@ -97,10 +104,11 @@ def mean_gain(
     share = KNOWN
     if found is None:
         found, share = _imagined(scored, gain, outputs, seed), IMAGINED
+    name = f"{MEAN_OF}{in_words(len(outputs.raw))}"
     if found is None:
-        return None
-    count = len(outputs.raw)
-    name = f"{MEAN_OF}{in_words(count)}"
+        if measured is None or not np.isfinite(measured).all():
+            return None
+        return Move(name=name, gain=measured[0], doubt=measured[1])
     move = Move(name=name, gain=found, doubt=share * abs(found))
     return combined(move, measured) if share == IMAGINED else move
 
@@ -116,14 +124,16 @@ def _from_moments(scored: Scored, gain: float, outputs: Outputs) -> float | None
 def _imagined(scored: Scored, gain: float, outputs: Outputs, seed: int) -> float | None:
     """The gain by labels under which single learners score *gain*; None where none are found."""
     random = generator(seed, "imagined labels")
-    size = outputs.raw.shape[1]
-    part = np.arange(size) if size <= ROWS else random.choice(size, ROWS, replace=False)
-    rows = np.tile(part, DRAWS)
-    make = _labels_of(scored, outputs.raw_mean[rows], random)
+    rows = _rows_for_labels(outputs, random)
+    place = None if outputs.place is None else outputs.place[rows]
+    make = _labels_of(scored, outputs.raw_mean[rows], random, place)
+    if make is None:
+        return None
+    decided, decided_mean = outputs.decided[:, rows], outputs.decided_mean[rows]
 
     def single(sureness: float) -> float:
         truth = make(sureness)
-        gains = [_gain(scored.metric, truth, each[rows]) for each in outputs.decided]
+        gains = [_gain(scored.metric, truth, each) for each in decided]
         return float(np.mean(gains))
 
     low, high = np.log(SURENESS[0]), np.log(SURENESS[1])
@@ -133,15 +143,33 @@ def _imagined(scored: Scored, gain: float, outputs: Outputs, seed: int) -> float
         middle = (low + high) / 2
         low, high = (middle, high) if single(np.exp(middle)) < gain else (low, middle)
     sureness = float(np.exp((low + high) / 2))
-    found = _gain(scored.metric, make(sureness), outputs.decided_mean[rows]) - single(sureness)
+    found = _gain(scored.metric, make(sureness), decided_mean) - single(sureness)
     return float(found) if np.isfinite(found) else None
 
 
+def _rows_for_labels(outputs: Outputs, random: np.random.Generator) -> np.ndarray:
+    """(r,) the rows for which labels are imagined, as often as they are; whole documents."""
+    size, place = outputs.raw.shape[1], outputs.place
+    if place is None:
+        part = np.arange(size) if size <= ROWS else random.choice(size, ROWS, replace=False)
+        return np.tile(part, DRAWS)
+    starts = np.flatnonzero(place == 0)
+    kept = np.cumsum(np.diff(starts, append=size)) <= UNITS
+    end = size if kept.all() else starts[max(int(kept.sum()), 1)]
+    return np.tile(np.arange(end), DRAWS_OF_UNITS)
+
+
 def _labels_of(
-    scored: Scored, mean: np.ndarray, random: np.random.Generator
-) -> Callable[[float], np.ndarray]:
-    """A function of sureness that gives labels (r, k) for rows with these mean predictions."""
+    scored: Scored,
+    mean: np.ndarray,
+    random: np.random.Generator,
+    place: np.ndarray | None = None,
+) -> Callable[[float], np.ndarray] | None:
+    """A function of sureness that gives labels (r, k) for rows with these mean predictions; of
+    units that have a *place* in their documents, where a way is known."""
     kind = problem_of(scored.problem)
+    if place is not None:
+        return kind.imagined(mean, place, scored.metric.classes, random)
     if kind.numeric:
         residual = scored.truth - scored.predicted
         drawn = residual[random.integers(len(residual), size=len(mean))]

@@ -14,6 +14,7 @@ import numpy as np
 from scipy.special import ndtri, stdtrit
 
 from pipeline.base.seeding import generator
+from pipeline.data.table import Table
 from pipeline.ensemble.assessment import as_score
 from pipeline.metrics.bootstrap import BLOCKS, RESAMPLES, Draws, resampled_gains
 from pipeline.metrics.metric import Metric
@@ -39,6 +40,36 @@ class Scored:
         """The rows at these positions."""
         cut = (self.truth[which], self.predicted[which], self.group_of_row[which])
         return Scored(self.metric, self.problem, *cut)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Labelled:
+    """Rows whose labels nothing of the ensemble was fitted on, or not those of their own fold."""
+
+    table: Table
+    """(n,) what they are; of units their documents."""
+    scored: Scored
+    """Their decided predictions, in the same order."""
+    gain: float
+    """The score of these, turned so that more is better."""
+    raw: np.ndarray | None = None
+    """(n, k) their predictions before decisions."""
+    fold_of_row: np.ndarray | None = None
+    """(n,) in which fold each was held out; None for a holdout file."""
+    document: np.ndarray | None = None
+    """Of units: (r,) the place in the table of the document of each row that is scored."""
+
+    @property
+    def groups(self) -> np.ndarray:
+        """(n,) the group of each row of the table."""
+        groups = self.scored.group_of_row
+        if self.document is None:
+            return groups
+        return groups[np.unique(self.document, return_index=True)[1]]
+
+    def of_rows(self, weights: np.ndarray) -> np.ndarray:
+        """(r,) *weights* (n,) of the rows of the table for those that are scored."""
+        return weights if self.document is None else weights[self.document]
 
 
 def deviations(

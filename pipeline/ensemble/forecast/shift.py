@@ -8,7 +8,7 @@ the weight, and labels may go another way too: nothing can be promised then.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -44,6 +44,11 @@ class Shift:
         return "somewhat" if self.auc <= UNLIKE else "unlike"
 
     @property
+    def known(self) -> int:
+        """How many training rows were asked about."""
+        return int(np.isfinite(self.weights).sum())
+
+    @property
     def counts_as(self) -> int:
         """How many rows of equal weight tell as much."""
         known = self.weights[np.isfinite(self.weights)]
@@ -77,19 +82,6 @@ def shift_between(
         ours=ours_margin,
         theirs=asked[np.isfinite(asked)],
     )
-
-
-def by_documents(
-    shift: Shift | None, group_of_row: np.ndarray, document: np.ndarray | None
-) -> tuple[Shift | None, np.ndarray]:
-    """The *shift* of documents with weights for their units, and the groups of the documents.
-
-    *group_of_row* and *document* are of the units; without *document* rows stand for themselves.
-    """
-    if document is None:
-        return shift, group_of_row
-    groups = group_of_row[np.unique(document, return_index=True)[1]]
-    return None if shift is None else replace(shift, weights=shift.weights[document]), groups
 
 
 def left_of_shift(shift: Shift, weights: np.ndarray) -> float:

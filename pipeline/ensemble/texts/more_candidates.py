@@ -18,13 +18,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pipeline.data.candidates import Candidates
+from pipeline.data.join import sampled
 from pipeline.ensemble.forecast.mean_of_learners import in_words
 from pipeline.ensemble.forecast.ranges import Move
 from pipeline.ensemble.texts.nest import Consensus, TextEvidence
 from pipeline.ensemble.texts.pool import Pool, pooled
 from pipeline.metrics.bootstrap import slope_of
 from pipeline.metrics.texts.scores import TextScore
-from pipeline.oof.predictions import sampled
 
 ROWS = 300
 """Test rows that are looked at, at most."""

@@ -13,8 +13,8 @@ from pipeline.data import Table
 from pipeline.data.candidates import Candidates
 from pipeline.ensemble.decisions.choose import NOTHING, Line
 from pipeline.ensemble.forecast.given import WITHHELD, forecast_texts, refit_of
-from pipeline.ensemble.forecast.leaderboard import Labelled, Leaderboard
-from pipeline.ensemble.forecast.ranges import Scored
+from pipeline.ensemble.forecast.leaderboard import Leaderboard
+from pipeline.ensemble.forecast.ranges import Labelled, Scored
 from pipeline.ensemble.honest import AUTO, UPPER, Gain, contributions, gain_over, spread_of
 from pipeline.ensemble.texts.more_candidates import gain_of_more
 from pipeline.ensemble.texts.nest import METHODS, Consensus, TextEvidence, TextNest, decide

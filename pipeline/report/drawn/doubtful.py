@@ -19,6 +19,9 @@ from pipeline.report.drawn.disk import Disk
 from pipeline.report.drawn.row_errors import Errors, errors_of
 
 WHAT = {"numbers": "labels", "documents": "documents", "texts": "rows with their right answers"}
+TOO_MANY = 0.2
+"""Share of labels that look wrong above which models are doubted, not labels: 0.15 to 10 % are
+wrong in ten test sets (Northcutt, Athalye & Mueller, "Pervasive Label Errors", NeurIPS 2021)."""
 HEADER = ("id", "looks wrong", "doubt", "label", "answer")
 
 
@@ -37,9 +40,12 @@ def write_doubtful(disk: Disk, path: Path) -> str:
     judged = int(np.isfinite(doubts.score).sum())
     share = doubts.flagged.sum() / max(judged, 1)
     wrong = f"{doubts.flagged.sum():,} ({share:.1%})"
+    weak = ""
+    if share > TOO_MANY:
+        weak = ". So many seldom are: the models are too weak to judge them; read the first ones"
     return (
         f"wrote {path}: {judged:,} {WHAT[disk.shape]}, the most doubtful first; {wrong} look "
-        "wrong. Read them before you change any"
+        f"wrong. Read them before you change any{weak}"
     )
 
 

@@ -306,7 +306,8 @@ class Workers:
         return False
 
     def _start(self, number: int) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "pipeline.cv", *self.argv, "--worker", str(number)]
+        which = ["--workers", str(self.count), "--worker", str(number)]
+        command = [sys.executable, "-m", "pipeline.cv", *self.argv, *which]
         if (left := self.stop.left()) is not None:
             command += ["--time-limit", f"{left:.0f}s"]
         return subprocess.Popen(

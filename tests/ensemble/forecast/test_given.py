@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from pipeline.base.files import commit_json, read_json
-from pipeline.oof.predictions import commit_fold, read_fold, sampled
+from pipeline.data.join import sampled
+from pipeline.oof.predictions import commit_fold, read_fold
 from pipeline.submissions.build import BuildRequest, make
 from tests.blendable import make as make_toy
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from pipeline.ensemble.forecast.label_shift import LabelShift, find_label_shift
-from pipeline.ensemble.forecast.leaderboard import Further, Labelled, leaderboard
-from pipeline.ensemble.forecast.ranges import weighed_gain
+from pipeline.ensemble.forecast.leaderboard import Further, leaderboard
+from pipeline.ensemble.forecast.ranges import Labelled, weighed_gain
 from tests.ensemble.forecast.test_leaderboard import table_of
 from tests.ensemble.forecast.test_mean_of_learners import outputs_of, scored_of
 from tests.nightly import nightly

@@ -6,8 +6,8 @@ import pytest
 from pipeline.data.table import Table
 from pipeline.ensemble.forecast import leaderboard as forecast
 from pipeline.ensemble.forecast import ranges as samples
-from pipeline.ensemble.forecast.leaderboard import Further, Labelled, leaderboard
-from pipeline.ensemble.forecast.ranges import Scored, deviations, ranges
+from pipeline.ensemble.forecast.leaderboard import Further, leaderboard
+from pipeline.ensemble.forecast.ranges import Labelled, Scored, deviations, ranges
 from pipeline.ensemble.forecast.shift import Shift, find_shift
 from pipeline.folds.relation import LEVELS, Relation
 from pipeline.metrics.bootstrap import Draws, resampled_gains

@@ -1,19 +1,25 @@
 """The mean of K learners: what it gains is known without a label of test."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from pipeline.ensemble.forecast.leaderboard import Further, Labelled, leaderboard
+from pipeline.data.table import Table, Units
+from pipeline.ensemble.forecast.given import known_rows
+from pipeline.ensemble.forecast.leaderboard import Further, leaderboard
 from pipeline.ensemble.forecast.mean_of_learners import (
+    DRAWS_OF_UNITS,
+    UNITS,
     Outputs,
     _labels_of,
+    _rows_for_labels,
     combined,
     mean_gain,
     measured_gain,
 )
-from pipeline.ensemble.forecast.ranges import Move, Scored
+from pipeline.ensemble.forecast.ranges import Labelled, Move, Scored
 from pipeline.metrics.metric import get_metric
 from pipeline.problems.registry import problem_of
 from tests.ensemble.forecast.test_leaderboard import table_of
@@ -90,6 +96,113 @@ def test_labels_imagined_as_sure_as_the_predictions_are_as_frequent(problem):
     if problem == "multiclass":
         labels = np.eye(columns)[labels[:, 0]]
     np.testing.assert_allclose(labels.mean(axis=0), mean.mean(axis=0), atol=0.015)
+
+
+TAGS = ("O", "B-PS", "I-PS", "B-LC", "I-LC")
+
+
+def world_of_tags(seed, documents, noise=0.4, learners=K, units=30):
+    """Targets (n, 2) of documents, places (n,), and predictions (K, n, 5) of learners."""
+    random = np.random.default_rng(seed)
+    place = np.tile(np.arange(units), documents)
+    tags = np.zeros(len(place), dtype=int)
+    for start in np.flatnonzero(random.random(len(place)) < 0.08):
+        kind = 1 + 2 * random.integers(2)
+        size = min(random.integers(1, 5), units - place[start])
+        tags[start : start + size] = kind + 1
+        tags[start] = kind
+    tags[:-1][(tags[1:] % 2 == 0) & (tags[1:] > 0) & (tags[:-1] == 0)] = 0
+    hard = 3 * np.eye(len(TAGS))[tags] + random.normal(size=(len(tags), len(TAGS)))
+    each = hard + noise * random.normal(size=(learners, *hard.shape))
+    each = np.exp(each) / np.exp(each).sum(axis=2, keepdims=True)
+    return np.column_stack([tags, place]).astype(float), place, each
+
+
+def test_the_gain_in_entities_is_that_on_the_tags_that_were_hidden():
+    metric = get_metric("entity-f1", task_of("tags", "entity-f1", classes=list(TAGS)))
+    truth, place, learners = world_of_tags(1, 150)
+    single = Scored(metric, "tags", truth, learners[0], np.cumsum(place == 0))
+    hidden, place, each = world_of_tags(2, 300)
+    outputs = replace(outputs_of(each), place=place)
+    real = metric.gain(hidden, each.mean(axis=0)) - np.mean([metric.gain(hidden, e) for e in each])
+    found = mean_gain(single, metric.gain(truth, learners[0]), outputs, seed=0)
+    assert real > 0.02
+    assert abs(found.gain - real) < 2 * found.doubt
+    assert found.name == "mean of five"
+
+
+def test_documents_whose_tags_are_imagined_are_whole():
+    _, place, each = world_of_tags(3, UNITS // 30 + 50)
+    rows = _rows_for_labels(replace(outputs_of(each), place=place), np.random.default_rng(0))
+    assert len(rows) <= DRAWS_OF_UNITS * UNITS
+    assert (place[rows] == 0).sum() * 30 == len(rows)
+    one = replace(outputs_of(each[:, :20]), place=np.arange(20))
+    assert len(_rows_for_labels(one, np.random.default_rng(0))) == DRAWS_OF_UNITS * 20
+
+
+def test_what_was_measured_counts_alone_where_no_labels_can_be_imagined():
+    truth, learners = world("binary", 1, n=300)
+    single = scored_of("binary", "auc", truth, learners[0])
+    unheard_of = 0.2  # no label makes learners as bad as that
+    assert mean_gain(single, unheard_of, outputs_of(learners), 0) is None
+    found = mean_gain(single, unheard_of, outputs_of(learners), 0, (0.01, 0.002))
+    assert (found.gain, found.doubt) == (0.01, 0.002)
+
+
+def documents_of(truth, place, said, metric, of_documents=True):
+    """Units as they are known where their labels are, of documents or, wrongly, by themselves."""
+    number = np.cumsum(place == 0) - 1
+    groups = number if of_documents else np.arange(len(truth))
+    scored = Scored(metric, "tags", truth, said, groups)
+    table = table_of(int(number[-1]) + 1, 5)
+    return Labelled(table=table, scored=scored, gain=metric.gain(truth, said), document=number)
+
+
+def test_a_holdout_file_of_documents_is_as_large_as_its_units_are_many():
+    metric = get_metric("entity-f1", task_of("tags", "entity-f1", classes=list(TAGS)))
+    train, held = world_of_tags(1, 150), world_of_tags(2, 60, noise=2.0)
+    known = documents_of(*train[:2], train[2][0], metric)
+    holdout = documents_of(*held[:2], held[2][0], metric)
+    found = leaderboard(known, holdout, table_of(80, 5), {"whole": 2400}, 0)
+    assert any("would be expected of 1,800 rows like train" in each for each in found.notes)
+
+
+@pytest.mark.parametrize(("strange", "given"), [(0.4, True), (0.8, False)])
+def test_documents_that_look_otherwise_in_test_are_weighed_with_all_their_units(strange, given):
+    metric = get_metric("entity-f1", task_of("tags", "entity-f1", classes=list(TAGS)))
+    truth, place, each = world_of_tags(1, 200)
+    known = documents_of(truth, place, each[0], metric)
+    known = replace(known, table=table_of(200, 5, strange=0.05))
+    outputs = replace(outputs_of(each), place=place)
+    asked = (known, None, table_of(200, 6, strange), {"whole": 6000}, 0, ())
+    found = leaderboard(*asked, Further(outputs=outputs))
+    assert ("whole" in found.parts) == given, found.notes
+    if given:
+        (note,) = found.notes[:1]
+        assert (
+            "weighed as they are found in test (200 rows, which then tell as much as 128)" in note
+        )
+
+
+def test_units_of_a_holdout_file_are_drawn_with_their_documents():
+    truth, place, each = world_of_tags(1, 40)
+    metric = get_metric("entity-f1", task_of("tags", "entity-f1", classes=list(TAGS)))
+    document = np.array([f"d{number}" for number in np.cumsum(place == 0) - 1], dtype=object)
+    units = Units(document=document, place=place, after=np.full(len(place), "", dtype=object))
+    ids = np.array([f"{name}#{at}" for name, at in zip(document, place, strict=True)], dtype=object)
+    texts = np.full((len(ids), 1), "a", dtype=object)
+    table = Table(ids=ids, texts=texts, targets=truth, units=units)
+    known = known_rows(
+        SimpleNamespace(problem="tags", metric=metric),
+        table,
+        None,
+        SimpleNamespace(predict=lambda *_: each[0]),
+        SimpleNamespace(apply=lambda said: said),
+    )
+    assert known.scored.group_of_row.tolist() == np.repeat(np.arange(40), 30).tolist()
+    assert table.rows(place < 0).document.tolist() == []
+    alone = Table(ids=ids, texts=texts)
+    assert alone.document.tolist() == list(range(len(ids)))
 
 
 def test_learners_that_agree_gain_nothing():

@@ -19,6 +19,7 @@ from pipeline.models.learner import Silent
 from pipeline.models.linear.solver import inner_parts, row_hashes
 from pipeline.models.settings import BoostingRecipe
 from tests.base.test_untrusted import npz, object_array
+from tests.nightly import nightly
 from tests.training.toys import inject, make_job, run
 
 ANIMALS = ["cat", "dog", "owl", "eel", "ant", "bee", "cow", "hen"]
@@ -247,7 +248,7 @@ def test_what_was_changed_or_is_of_another_recipe_is_refused(tmp_path):
     assert not (tmp_path / "marker").exists()
 
 
-@pytest.mark.parametrize("point", ["trained", "predicted"])
+@pytest.mark.parametrize("point", ["trained", nightly("predicted")])
 def test_a_run_that_was_killed_and_started_again_has_the_same_bytes(point, tmp_path, monkeypatch):
     def job(folder):
         return make_job(folder, recipe=RECIPE, factory=factory_of("regression", 1))
