@@ -70,7 +70,7 @@ def learners(tmp_path_factory):
 
 @given(texts=st.lists(st.tuples(ANY_TEXT, ANY_TEXT), min_size=1, max_size=5))
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_the_linear_learner_predicts_any_text_and_any_pair(learners, texts):
     pairs = learners[2].predict(table(texts), Silent())

@@ -16,13 +16,21 @@ from pipeline.ensemble import __main__ as ensemble
 from tests.toy import command, pairs, predictions, toy_files, write
 
 COLUMNS = ["id", "sentence_1", "sentence_2", "label"]
+SURE = """
+learner: linear
+char_ngrams: [2, 3]
+word_ngrams: [1, 1]
+buckets: 4096
+pair_order: symmetric
+strengths: [0.01]
+"""
 CHANCE = 0.16
 """Two and a half standard errors of a correlation of 240 rows that is none."""
 
 
 def competition(root, rows):
     """`rows` of train, and a run on them of a linear recipe that learns its rows by heart."""
-    (toy_files(root) / "sure.yaml").write_text("learner: linear\nstrengths: [0.01]\n")
+    (toy_files(root) / "sure.yaml").write_text(SURE)
     write(root / "train.csv", COLUMNS, rows)
     assert run(cv.main, ["--root", str(root), "--model", "sure"]) == 0
     return root

@@ -19,9 +19,10 @@ from pipeline.race.race import PARTS, Race, parts_by_group
 from pipeline.tune import bench
 from tests.toy import toy_files
 
+ALIKE = "learner: linear\npair_order: symmetric\nstrengths: [1]\nword_ngrams: [1, 1]\n"
 RECIPES = {
-    "poor": "learner: linear\nbuckets: 4\nchar_ngrams: [1, 1]\nword_ngrams: [1, 1]\n",
-    "good": "learner: linear\nbuckets: 1024\nchar_ngrams: [1, 3]\n",
+    "poor": f"{ALIKE}buckets: 4\nchar_ngrams: [1, 1]\n",
+    "good": f"{ALIKE}buckets: 1024\nchar_ngrams: [1, 3]\n",
 }
 ASKED = ["--model", "poor", "--model", "good", "--hours", "1"]
 

@@ -24,6 +24,8 @@ POOR = """
 learner: linear
 buckets: 8
 char_ngrams: [1, 2]
+pair_order: symmetric
+strengths: [1]
 """
 SPACE = """
 buckets: {type: int, low: 8, high: 600, log: true}

@@ -226,7 +226,7 @@ def test_a_nul_does_not_end_a_text():
 
 
 @given(st.lists(st.tuples(st.text(max_size=40), st.text(max_size=40)), min_size=1, max_size=8))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_any_text_gives_between_one_token_and_the_limit(pairs):
     for pairing in ("cross", "siamese"):
         kept = store(pairing, max_length=9)
