@@ -9,6 +9,7 @@ Below: the interval of a difference of two honest scores, and what each member i
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from scipy.special import ndtri, stdtrit
@@ -67,6 +68,8 @@ class Nest:
     seed: int
     methods: Sequence[str] = ()
     """Those that "auto" chooses from; none given: all that suit the problem."""
+    decisions: dict[tuple[str, ...], Any] = field(default_factory=dict, repr=False)
+    """What decisions were fitted to predictions of these fits (`decisions.choose`)."""
     _fits: dict[tuple[str, FoldSet], Predictor] = field(default_factory=dict, repr=False)
     _choices: dict[FoldSet, Choice] = field(default_factory=dict, repr=False)
     _draws: dict[FoldSet, Draws] = field(default_factory=dict, repr=False)

@@ -9,9 +9,11 @@ of the whole, with its choice, was made without a look at the fold it is scored 
 From simple to flexible, a candidate takes over where it beats what was chosen so far by its hurdle.
 """
 
+import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from scipy.special import stdtrit
@@ -337,12 +339,31 @@ def decide_on(
         return by(requested, folds)
 
     wavers = method is not None and requested == AUTO and nest.wavers(method)
+    offered = candidates(task, metric, form.kind, evidence.truth, bool(form.join))
+    asked = repr((task, metric.name, form.kind, form.join))
     return decide(
         evidence.judged_by(metric),
         honest,
-        candidates(task, metric, form.kind, evidence.truth, bool(form.join)),
+        [_once(each, nest.decisions, asked) for each in offered],
         forced(task, metric, form.kind, seen_range, evidence.truth, bool(form.join)),
         competition.folds.seed,
         competition.outputs,
         of_method=(lambda folds: by(method, folds)) if wavers and method else None,
     )
+
+
+def _once(candidate: Candidate, fits: dict[tuple[str, ...], Any], asked: str) -> Candidate:
+    """The *candidate*, fitted once to the same predictions of the same rows: a blend that fits
+    nothing makes them whichever folds are left out, and two methods may choose one member."""
+
+    def fit(rows: Labelled) -> Decision:
+        digest = hashlib.sha256()
+        for each in (rows.truth, rows.predicted, rows.group_of_row):
+            digest.update(np.ascontiguousarray(each).data)
+        key = (candidate.name, asked, digest.hexdigest())
+        if key not in fits:
+            fits[key] = candidate.rule(rows)
+        decision: Decision = fits[key]
+        return decision
+
+    return replace(candidate, rule=fit)

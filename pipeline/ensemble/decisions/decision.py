@@ -180,7 +180,8 @@ def _class_by_class(
         ),
         ((either > 0).astype(float), (either_then > 0).astype(float)),
     ):
-        earlier = np.where(first, at_first[number], np.roll(then, 1))
+        earlier = at_first[number]
+        np.copyto(earlier[1:], then[:-1], where=~first[1:])
         changes = np.bincount(row + 1, weights=then - earlier, minlength=len(wanted) + 1)
         totals.append(at_first.sum() + np.cumsum(changes))
     return np.asarray(totals[0] / totals[1])

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
 
 from pipeline.data.table import Table
 from pipeline.setup.inspection.adversarial import ALIKE, UNLIKE, auc_of_parts, compare, margins
@@ -120,6 +119,8 @@ def _weights(margin: np.ndarray, is_test: np.ndarray) -> np.ndarray:
     weights, asked = np.full(len(margin), np.nan), np.isfinite(margin)
     if len(np.unique(is_test[asked])) < 2:
         return weights
+    from sklearn.linear_model import LogisticRegression  # here: it takes its time
+
     fitted = LogisticRegression(C=1e6, class_weight="balanced")
     fitted.fit(margin[asked, None], is_test[asked])
     odds = np.minimum(np.exp(np.minimum(fitted.decision_function(margin[asked, None]), 50)), MOST)

@@ -9,8 +9,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 from scipy import sparse
-from sklearn.feature_extraction.text import HashingVectorizer
-from sklearn.linear_model import SGDClassifier
 
 from pipeline.base import generator
 from pipeline.base.seeding import derive_seed
@@ -149,6 +147,8 @@ def parts_of_texts(names: np.ndarray) -> np.ndarray:
 
 def hashed_texts(texts: np.ndarray) -> sparse.csr_array:
     """(n, BUCKETS) character trigrams of each row of texts (n, s), of unit length."""
+    from sklearn.feature_extraction.text import HashingVectorizer  # here: it takes its time
+
     limit = max(100, CHARACTERS // texts.size)
     joined = ["\n".join(text[:limit] for text in row) for row in texts]
     hasher = HashingVectorizer(
@@ -199,6 +199,8 @@ def margins(view: sparse.csr_array, is_test: np.ndarray, part: np.ndarray) -> np
 
     NaN for a row that lies between parts, or whose part has rows of one file only.
     """
+    from sklearn.linear_model import SGDClassifier  # here: it takes its time
+
     margin = np.full(len(is_test), np.nan)
     for held_out in range(PARTS):
         learn, ask = (part != held_out).all(axis=1), (part == held_out).all(axis=1)

@@ -12,7 +12,6 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.stats import rankdata
 
 from pipeline.base import generator
 from pipeline.data import Table
@@ -167,6 +166,8 @@ def auc(positive: npt.ArrayLike, score: npt.ArrayLike) -> tuple[float, float]:
 
     *positive* (n,) is true or false, *score* (n,) is larger for rows held to be positive.
     """
+    from scipy.stats import rankdata  # here: it takes its time
+
     truth, values = np.asarray(positive, dtype=bool), np.asarray(score, dtype=float)
     above, below = int(truth.sum()), int((~truth).sum())
     if not above or not below:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -320,3 +322,28 @@ def test_the_interval_of_an_effect_is_students_for_one_group_less_than_there_are
     gain = Judge(metric, "regression", truth, draws).gain(one, other)
     assert (gain.high - gain.difference) / gain.error == pytest.approx(reach, abs=1e-4)
     assert (gain.difference - gain.low) / gain.error == pytest.approx(reach, abs=1e-4)
+
+
+def test_the_same_predictions_of_the_same_rows_are_fitted_once(monkeypatch):
+    truth = truth_of("multiclass", 240, 1)
+    oof = [member("multiclass", truth, noise, seed) for seed, noise in enumerate((0.3, 3.0))]
+    nest = Nest(gather("multiclass", "macro-f1", oof, truth, folds=4), 0, ("best", "mean"))
+    competition, metric = competition_of("multiclass", "macro-f1"), nest.evidence.metric
+    (offered,), fitted = candidates(competition.task, metric, "label", truth), []
+
+    def rule(rows):
+        fitted.append(len(rows.truth))
+        return offered.rule(rows)
+
+    counted = replace(offered, rule=rule)
+    monkeypatch.setattr("pipeline.ensemble.decisions.choose.candidates", lambda *_: [counted])
+    form = Form(kind="label", columns={"label": 0})
+    first = decide_on(competition, metric, nest, "best", form, (0, 3))
+    assert sorted(fitted) == [120] * 6 + [180] * 4 + [240]  # without two folds, one, and none
+    again = decide_on(competition, metric, nest, "auto", form, (0, 3))
+    assert nest.choose(nest.evidence.folds).method == "best"
+    assert len(fitted) == 11
+    assert again.gain == first.gain
+    other = replace(competition, task=replace(competition.task, label_range=(0.0, 3.0)))
+    decide_on(other, metric, nest, "best", form, (0, 3))
+    assert len(fitted) == 22
