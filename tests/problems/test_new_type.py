@@ -13,6 +13,7 @@ import pytest
 
 from pipeline.base.command import run
 from pipeline.folds import __main__ as folds
+from tests.quick import quick
 
 PROJECT = Path(__file__).resolve().parents[2]
 WORDS = {"good": 0.9, "fine": 0.7, "plain": 0.5, "dull": 0.3, "bad": 0.1}
@@ -67,9 +68,8 @@ def root(tmp_path_factory):
     written(root / "test.csv", ["id", "text"], [row[:2] for row in rows[90:]])
     written(root / "sample.csv", ["id", "liked"], [[row[0], "0.5"] for row in rows[90:]])
     written(root / "answers.csv", ["id", "liked"], [[row[0], row[2]] for row in rows[90:]])
-    (root / "configs" / "models").mkdir(parents=True)
+    (quick(root) / "short.yaml").write_text(RECIPE)
     (root / "configs" / "default.yaml").write_text(CONFIG)
-    (root / "configs" / "models" / "short.yaml").write_text(RECIPE)
     (root / "own.py").write_text(OWN_METRIC)
     return root
 

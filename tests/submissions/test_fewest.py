@@ -25,7 +25,7 @@ __all__ = ["root", "trained"]
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory) -> Toy:
     """Two members that err each in its own way, and one that adds next to nothing."""
-    found = make_toy(tmp_path_factory.mktemp("fast"), "regression", "rmse")
+    found = make_toy(tmp_path_factory.mktemp("fast"), "regression", "rmse", folds=3)
     for place, noise in enumerate((0.5, 0.55, 30.0)):
         found.add_run(f"m{place}", noise, seed=place)
     return found
@@ -49,7 +49,7 @@ def test_what_adds_next_to_nothing_goes_and_the_loss_is_that_of_the_blend_withou
     assert found.tried == 3 + 2, "each of three left out, then each of two"
     folds = found.folds[0]
     assert next(found.lines()).endswith(
-        f"{2 * folds} of 12 learners: 2 of 3 members, by the learners of {folds} of 4 folds"
+        f"{2 * folds} of 9 learners: 2 of 3 members, by the learners of {folds} of 3 folds"
     )
 
 

@@ -11,6 +11,7 @@ from pipeline.ensemble.texts.more_candidates import gain_of_more
 from pipeline.ensemble.texts.nest import Consensus, TextEvidence
 from pipeline.ensemble.texts.pool import pooled
 from pipeline.metrics import get_metric
+from tests.nightly import nightly
 
 WORDS = ["a", "pub", "near", "the", "river", "serves", "cheap", "food", "and", "tea"]
 ROWS, FOLDS, WRONG = 60, 5, 0.4
@@ -75,7 +76,7 @@ class World:
         return scored(self.test) - float(np.mean(one))
 
 
-@pytest.mark.parametrize("name", ["chrf", "rouge-l"])
+@pytest.mark.parametrize("name", [nightly("chrf"), "rouge-l"])
 def test_the_gain_that_is_told_is_the_one_that_comes(name: str) -> None:
     worlds = [World(name, seed) for seed in range(2)]
     true = np.array([world.true_gain() for world in worlds])
