@@ -59,7 +59,8 @@ class Layered:
     base: Predictor
     view: View
     coefficients: np.ndarray
-    """(d,); zeros: no correction."""
+    """(d,) of the scores (1 + q), the columns' biases (k), and the features (q; none of one class
+    of several), in this order in bundles of any age; zeros: no correction."""
     names: Sequence[str]
     """(q,) of the features."""
 
@@ -74,8 +75,10 @@ class Layered:
         if not self.coefficients.any():
             return first
         offset, design = self.view.design(rows, first)
-        shared, biases = np.split(self.coefficients, [design.shape[2]])
-        return probabilities_of(offset + design @ shared + biases, problem)
+        own = 1 + len(self.names)
+        scored, biases, shared = np.split(self.coefficients, [own, own + offset.shape[1]])
+        scores = offset + design @ np.concatenate([scored, shared]) + biases
+        return probabilities_of(scores, problem)
 
     def details(self) -> dict[str, Any]:
         """The first layer, and the second's coefficients."""
@@ -125,8 +128,9 @@ def layers(evidence: Evidence, folds: FoldSet) -> Layered:
         truth = truth - label_level(evidence, folds)
     task = Task(offset, design, truth, evidence.kind.blocks(given.columns), biased=True)
     strength = _best_strength(evidence, rows, task) if several else None
-    coefficients = _fitted(task, [strength], numbers)[0] if strength else np.zeros(task.size)
-    return Layered(base, view, coefficients, names)
+    found = _fitted(task, [strength], numbers)[0] if strength else np.zeros(task.size)
+    scored, shared, biases = np.split(found, [1 + len(names), design.shape[2]])
+    return Layered(base, view, np.concatenate([scored, biases, shared]), names)
 
 
 def _base(evidence: Evidence, folds: FoldSet) -> Predictor:

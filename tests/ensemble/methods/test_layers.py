@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.ensemble.honest import Nest
-from pipeline.ensemble.methods.layers import layers
+from pipeline.ensemble.methods.layers import layers, raw_features
 from pipeline.ensemble.methods.logistic import probabilities_of, scores_of
 from tests.ensemble.toys import evidence_of, gather, member, truth_of
 
@@ -62,3 +62,27 @@ def test_the_features_have_names_and_the_coefficients_a_place_each(problem, k):
     assert len(found.view.mean) == q
     shared = 0 if problem == "multiclass" else q
     assert len(found.coefficients) == 1 + q + columns + shared
+
+
+@pytest.mark.parametrize(
+    ("problem", "k"), [("regression", 2), ("binary", 1), ("multiclass", 1), ("multilabel", 3)]
+)
+def test_coefficients_mean_what_they_mean_in_a_bundle_that_was_packed_before(problem, k):
+    """One design with all columns: the scores, a 1 for each column's bias, the features."""
+    evidence = evidence_of(problem, "rmse" if problem == "regression" else "log-loss", k=k, n=60)
+    found = layers(evidence, FOLDS)
+    random, given = np.random.default_rng(0), evidence.given
+    found = dataclasses.replace(found, coefficients=random.normal(size=len(found.coefficients)))
+    first, columns = found.base.predict(given, problem), given.columns
+    features = (raw_features(given) - found.view.mean) / found.view.spread
+    n, q = features.shape
+    scores = scores_of(first, problem)
+    stretched = (scores - found.view.centre)[:, :, None] * np.hstack([np.ones((n, 1)), features])[
+        :, None
+    ]
+    parts = [stretched, np.broadcast_to(np.eye(columns), (n, columns, columns))]
+    if problem != "multiclass":
+        parts.append(np.broadcast_to(features[:, None], (n, columns, q)))
+    wanted = scores + np.concatenate(parts, axis=-1) @ found.coefficients
+    said = found.predict(given, problem)
+    np.testing.assert_allclose(said, probabilities_of(wanted, problem), rtol=1e-9, atol=1e-12)
