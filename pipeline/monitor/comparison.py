@@ -23,7 +23,7 @@ from pipeline.data.tables import labelled_file
 from pipeline.data.units import documents
 from pipeline.ensemble import Outcome
 from pipeline.ensemble.assessment import as_score, score_or_none
-from pipeline.ensemble.forecast.given import Given, forecast, known_rows
+from pipeline.ensemble.forecast.given import forecast, known_rows
 from pipeline.ensemble.forecast.leaderboard import Leaderboard
 from pipeline.ensemble.forecast.ranges import INSIDE, Scored, deviations
 from pipeline.ensemble.forecast.shift import Copied, copied
@@ -229,17 +229,12 @@ def compared(
         Leaderboard(notes=["withheld: a member's own score is in doubt"])
         if outcome.doubts
         else forecast(
-            Given(
+            replace(
+                outcome.given,
                 competition=whole(competition),
-                evidence=outcome.evidence,
                 members=members,
-                assessment=assessment,
-                decided=decided,
-                train=train,
                 test=table,
-                holdout=tables.holdout,
                 facts=facts,
-                fold_of_row=folds.fold_of_row,
             ),
             known,
         )

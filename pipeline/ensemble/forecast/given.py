@@ -249,18 +249,11 @@ def _with_holdout_rows(
     method = given.assessment.method
     blend = nest.fit(method, evidence.folds)
     rows = Rows([given.members.holdout[place] for place in places], given.facts.get("holdout"))
-    raw = blend.predict(rows, evidence.problem)
-    predicted = given.decided.apply(raw)
-    truth = holdout.scored.truth
-    score = score_or_none(evidence.metric, truth, predicted)
-    sign = 1 if evidence.metric.greater_is_better else -1
-    document = given.holdout.document
-    scored = Scored(evidence.metric, evidence.problem, truth, predicted, document)
-    gain = -np.inf if score is None else sign * score
+    known = known_rows(evidence, given.holdout, rows, blend, given.decided)
     whole = given.assessment.nest.honest_gain(given.assessment.told)
     adjust = float(whole - nest.honest_gain(method))
     adjust = adjust if np.isfinite(adjust) and given.evidence.metric.cuts is None else 0.0
-    return replace(holdout, scored=scored, gain=gain, raw=raw), absent, adjust
+    return known, absent, adjust
 
 
 def _measured(
