@@ -20,8 +20,7 @@ from pipeline.base.errors import PipelineError
 from pipeline.base.paths import Paths, Workspace, safe_name
 from pipeline.doctor.workspace import holder
 from pipeline.oof.predictions import read_fold
-from pipeline.training.fold import numbers_of
-from pipeline.training.tracking import curves_at
+from pipeline.training.tracking import curves_at, numbers_of
 
 SUBMISSIONS = "(submissions)"
 """The group of their records; no run's safe name."""

@@ -127,6 +127,15 @@ LEARNERS = {
         rows=False,
         texts="pipeline.models.generation.factory:make_factory",
     ),
+    "averaged": LearnerKind(
+        recipe="pipeline.models.averaged_settings:AveragedRecipe",
+        factory="pipeline.models.transformer.averaged:make_factory",
+        weights="pipeline.models.averaged_settings:check_weights",
+        torch=True,
+        units="pipeline.models.transformer.averaged:make_factory",
+        spans="pipeline.models.transformer.averaged:make_factory",
+        texts="pipeline.models.transformer.averaged:make_factory",
+    ),
 }
 """`learner:` in a recipe."""
 

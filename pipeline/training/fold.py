@@ -8,7 +8,7 @@ import resource
 import shutil
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -37,7 +37,7 @@ from pipeline.oof.manifest import FORMAT
 from pipeline.oof.predictions import FoldPredictions, commit_fold
 from pipeline.training.jobs import Job, Part
 from pipeline.training.progress import Journal, Pulse
-from pipeline.training.tracking import track
+from pipeline.training.tracking import numbers_of, track
 
 # What to do when a training diverges: stop, or go back and take smaller steps.
 
@@ -72,27 +72,6 @@ def fit_through(job: Job, part: Part, train: Table, workspace: Workspace, watch:
                 step=step,
                 rate_scale=rate_scale,
             )
-
-
-# A fold's result for the trackers, beside the curves that its learner logged.
-
-
-def numbers_of(manifest: Mapping[str, Any]) -> dict[str, float]:
-    """Score, seconds, peak memory and the learner's numbers, under names that trackers group by.
-
-    >>> numbers_of({"score": 0.5, "metric": "auc", "seconds": {"fit": 2}, "learner": {"steps": 7}})
-    {'fold/auc': 0.5, 'fold/seconds_fit': 2.0, 'learner/steps': 7.0}
-    """
-    numbers = {}
-    if manifest.get("score") is not None:
-        numbers[f"fold/{manifest['metric']}"] = float(manifest["score"])
-    for group in ("seconds", "peak_memory"):
-        for name, value in manifest.get(group, {}).items():
-            numbers[f"fold/{group}_{name}"] = float(value)
-    for name, value in manifest.get("learner", {}).items():
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            numbers[f"learner/{name}"] = float(value)
-    return numbers
 
 
 # Peak memory of a stretch of work: resident memory of this process, and of the GPU where used.
@@ -175,14 +154,14 @@ def _train(job: Job, part: Part, metric: Metric, workspace: Workspace, watch: Wa
     train, made = with_made_rows(job, part, training_table(job, part))
     train = train if job.lessons is None else job.lessons(part, train)
     learner = _trained(job, workspace, journal)
-    if learner is None:
+    if learner is None and job.averaging is not None:
+        learner = job.averaging.learner(job, part, workspace)
+    elif learner is None:
         learner = fit_through(job, part, train, workspace, journal)
         _keep(job, learner, workspace)
     reach("trained")
     fitted = time.monotonic()
-    if isinstance(learner, Resuming):
-        learner.keep_below(workspace.answers)
-    predictions = _predict(job, part, learner, journal)
+    predictions = _predict(job, part, learner, workspace, journal)
     reach("predicted")
     seconds = {"fit": fitted - started, "predict": time.monotonic() - fitted}
     manifest = _manifest(job, part, learner, metric, predictions) | {
@@ -253,7 +232,9 @@ def with_made_rows(job: Job, part: Part, train: Table) -> tuple[Table, dict[str,
     return augmented(train, job.row_steps, place, held_out)
 
 
-def _predict(job: Job, part: Part, learner: Learner, watch: Watch) -> FoldPredictions:
+def _predict(
+    job: Job, part: Part, learner: Learner, workspace: Workspace, watch: Watch
+) -> FoldPredictions:
     valid = job.tables.train.rows(job.folds.valid_rows(part.repeat, part.fold))
     test, holdout = job.tables.test, job.tables.holdout
     nobody = test.rows(np.zeros(len(test), dtype=bool))
@@ -262,6 +243,10 @@ def _predict(job: Job, part: Part, learner: Learner, watch: Watch) -> FoldPredic
     texts: dict[str, Candidates] = {}
     for name, table in asked.items():
         arrays[f"{name}_ids"] = table.ids
+        if job.averaging is not None:
+            learner = job.averaging.speaker(job, part, workspace, name, learner)
+        if isinstance(learner, Resuming):
+            learner.keep_below(workspace.answers)
         said = SAYING[job.competition.task.problem_type.predictions](job, learner, table, watch)
         arrays[name], arrays[f"{name}_apart"], candidates = said
         if candidates is not None:

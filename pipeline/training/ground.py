@@ -33,6 +33,7 @@ from pipeline.models.row_transforms.transform import (
     steps_of,
 )
 from pipeline.submissions.submission_file import try_submission
+from pipeline.training.averaging import averaged
 from pipeline.training.jobs import (
     Job,
     make_factory,
@@ -105,6 +106,10 @@ class Ground:
         home, paths = (Paths(self.root / each, competition.name) for each in (".", into))
         tokens = None if args.dry_run else home.tokens
         recipe = found if args.fresh and not args.only_fold else _as_begun(paths, found)
+        made = averaged(
+            recipe, competition, home, self.folds, lambda each: self.tables_for(each).train
+        )
+        recipe = made.recipe
         tables, seeds, notes = self.tables_for(found), sorted(set(args.seed)), list[str]()
         teaching = taught(
             recipe,
@@ -116,7 +121,7 @@ class Ground:
             rows_digest,
         )
         factory = teaching.factory
-        if recipe != found:
+        if made.averaging is None and recipe != found:
             old = {key: as_dict(recipe)[key] for key in YOUNGER if key in as_dict(recipe)}
             settings = ", ".join(f"{key} {value}" for key, value in old.items() if value)
             notes += [f"it was begun by an earlier release and goes on so: {settings}"]
@@ -136,9 +141,10 @@ class Ground:
             seeds=seeds,
             keep_weights=not args.no_weights,
             policy=policy,
-            notes=(*notes, *teaching.notes),
+            notes=(*notes, *made.notes, *teaching.notes),
             home=self.root,
-            teaching=teaching.settings,
+            teaching=teaching.settings | made.settings,
+            averaging=made.averaging,
         )
 
 

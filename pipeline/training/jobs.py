@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pipeline.base import Competition, Paths, UsageError
 from pipeline.base.config import as_dict, flat, short
@@ -19,7 +19,7 @@ from pipeline.data.template import view_of
 from pipeline.folds import Folds
 from pipeline.models import Recipe
 from pipeline.models.clean import SeenFactory, libraries_of
-from pipeline.models.learner import Engine, LearnerFactory
+from pipeline.models.learner import Engine, Learner, LearnerFactory
 from pipeline.models.recipes import (
     as_values,
     find,
@@ -40,6 +40,18 @@ from pipeline.training.options import FailurePolicy
 
 if TYPE_CHECKING:
     from jsonargparse import Namespace
+
+
+class LearnersOfOthers(Protocol):
+    """Makes a part's learner of those of finished runs: `training.averaging`."""
+
+    def learner(self, job: "Job", part: Part, workspace: Workspace) -> Learner:
+        """The one that answers test and new rows, kept as trained ones are."""
+
+    def speaker(
+        self, job: "Job", part: Part, workspace: Workspace, name: str, learner: Learner
+    ) -> Learner:
+        """Who answers the rows called *name*: the *learner*, or another."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +75,8 @@ class Job:
     """The competition's root, where that of *paths* is another: a trial's."""
     teaching: Mapping[str, Any] = field(default_factory=dict)
     """What predictions depend on beside the recipe where rows are taught (`training.teachers`)."""
+    averaging: "LearnersOfOthers | None" = None
+    """Where the learners are not trained but made of those of finished runs."""
     lessons: Callable[[Part, Table], Table] | None = None
     """A part and its training rows -> the rows that its learner is fitted on, where others teach it
     (`pipeline.distil`); *teaching* says by what."""
@@ -80,17 +94,13 @@ class Job:
 
     def workspace(self, part: Part) -> Workspace:
         """Where a part is trained."""
-        content = json.dumps([*part, self._made_from])
-        fingerprint = hashlib.sha256(content.encode()).hexdigest()
-        return Workspace(self.paths.fold_workspace(self.run, *part), fingerprint)
+        return Workspace(
+            self.paths.fold_workspace(self.run, *part), fingerprint(part, self._made_from)
+        )
 
     @cached_property
     def _made_from(self) -> dict[str, Any]:
-        """All that a training depends on: settings, and the files behind their names."""
-        table, facts = flat(self.settings), self.factory.facts()
-        settings = {key: table[key] for key in sorted(table.keys() - HARMLESS)}
-        rows = {"train_rows": rows_digest(self.tables.train)}  # their order too: plans are by place
-        return settings | rows | {key: facts.get(key) for key in SAME}
+        return made_from(self.settings, self.factory.facts(), self.tables.train)
 
     def checkpoints_of(self, part: Part) -> Checkpoints:
         """The states a part's training can go on from."""
@@ -130,6 +140,22 @@ class Job:
             **({"tta": wordings} if wordings else {}),
             **({"text_transforms": libraries} if libraries else {}),
         }
+
+
+def made_from(
+    settings: Mapping[str, Any], facts: Mapping[str, Any], train: Table
+) -> dict[str, Any]:
+    """All that a training depends on: *settings*, the *facts* of its factory about the files behind
+    their names, and the rows of *train*, their order too: plans are by place."""
+    table = flat(dict(settings))
+    kept = {key: table[key] for key in sorted(table.keys() - HARMLESS)}
+    rows = {"train_rows": rows_digest(train)}
+    return kept | rows | {key: facts.get(key) for key in SAME}
+
+
+def fingerprint(part: Part, made: Mapping[str, Any]) -> str:
+    """SHA-256 of what a part is trained under, *made* by `made_from`."""
+    return hashlib.sha256(json.dumps([*part, made]).encode()).hexdigest()
 
 
 def settings_of(recipe: Recipe) -> dict[str, Any]:

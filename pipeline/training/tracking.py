@@ -216,3 +216,21 @@ def curves_at(logs: Path) -> dict[str, dict[int, float]]:
         except Exception:  # a torn or foreign file: curves are a nicety, and others may be whole
             continue
     return found
+
+
+def numbers_of(manifest: Mapping[str, Any]) -> dict[str, float]:
+    """Score, seconds, peak memory and the learner's numbers, under names that trackers group by.
+
+    >>> numbers_of({"score": 0.5, "metric": "auc", "seconds": {"fit": 2}, "learner": {"steps": 7}})
+    {'fold/auc': 0.5, 'fold/seconds_fit': 2.0, 'learner/steps': 7.0}
+    """
+    numbers = {}
+    if manifest.get("score") is not None:
+        numbers[f"fold/{manifest['metric']}"] = float(manifest["score"])
+    for group in ("seconds", "peak_memory"):
+        for name, value in manifest.get(group, {}).items():
+            numbers[f"fold/{group}_{name}"] = float(value)
+    for name, value in manifest.get("learner", {}).items():
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            numbers[f"learner/{name}"] = float(value)
+    return numbers

@@ -51,6 +51,12 @@ class Writer(Network):
         self.distinct = frozenset(names)
         """One name for each of the weights, also where several share one (tied embeddings)."""
 
+    def write_with(self, others: Sequence[nn.Module]) -> None:
+        """From now on the *others*, which have the same tokenizer, write with it."""
+        self.beside = nn.ModuleList(others)
+        for other in others:
+            self.others += [other, *others_beside(other)]
+
     @property
     def whole(self) -> bool:
         """Never: names that stand for the same weights are left out."""
@@ -146,21 +152,39 @@ class Together:
     def __init__(self, others: Sequence[Any], ids: Tensor, mask: Tensor) -> None:
         """*others* read the B texts *ids* (B, S)."""
         self.others, self.mask = others, mask
-        self.read = [other.get_encoder()(ids, attention_mask=mask)[0] for other in others]
+        self.encode = bool(others[0].config.is_encoder_decoder)
+        self.read = [
+            other.get_encoder()(ids, attention_mask=mask)[0] if self.encode else None
+            for other in others
+        ]
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """(B x beams, V) of the beginnings *input_ids* (B x beams, t), where one says *scores*."""
         beams = len(input_ids) // len(self.mask)
         mask, said = self.mask.repeat_interleave(beams, dim=0), [scores.log_softmax(dim=-1)]
         for other, states in zip(self.others, self.read, strict=True):
-            found = other(
-                encoder_outputs=(states.repeat_interleave(beams, dim=0),),
-                attention_mask=mask,
-                decoder_input_ids=input_ids,
-                use_cache=False,
-            )
-            said.append(found.logits[:, -1].float().log_softmax(dim=-1))
+            if states is None:
+                found = self._going_on(other, input_ids, mask)
+            else:
+                found = other(
+                    encoder_outputs=(states.repeat_interleave(beams, dim=0),),
+                    attention_mask=mask,
+                    decoder_input_ids=input_ids,
+                    use_cache=False,
+                ).logits
+            said.append(found[:, -1].float().log_softmax(dim=-1))
         return mean_of_logs(said)
+
+    def _going_on(self, other: Any, line: Tensor, mask: Tensor) -> Tensor:
+        """(b, t, V) of a decoder alone about the *line* (b, t): a text, padded in front as *mask*
+        (b, S) says, and what was written after it."""
+        written = mask.new_ones(len(mask), line.shape[1] - mask.shape[1])
+        real = torch.cat([mask, written], dim=1)
+        place = (real.cumsum(dim=1) - 1).clamp(min=0)
+        logits: Tensor = other(
+            input_ids=line, attention_mask=real, position_ids=place, use_cache=False
+        ).logits
+        return logits
 
 
 def way_of(recipe: GeneratorRecipe, model: Any) -> GenerationConfig:
