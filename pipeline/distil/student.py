@@ -93,7 +93,12 @@ def student_recipe(asked: Asked, ground: Ground) -> Recipe:
             f"{recipe.name} has {', '.join(own)} already: rows that are taught twice, or made of "
             "others, have no answer of their own. Leave it out"
         )
-    if competition.task.problem_type.learnt_as != "rows":
+    if not LEARNERS[recipe.learner].fitted:
+        problems.append(
+            f"--student {recipe.name}: it is made of the learners of finished runs, and learns "
+            "nothing. Name a recipe that is trained"
+        )
+    elif competition.task.problem_type.learnt_as != "rows":
         described = competition.task.problem_type.described
         problems.append(f"rows of {described} are not taught: a student is of whole rows")
     else:

@@ -290,15 +290,11 @@ def _make_texts(args: "Namespace", competition: Competition) -> "BuiltTexts":
 
 def _write(args: "Namespace", made: "BuiltSubmission | BuiltTexts", message: str) -> "Written":
     from pipeline.base import Paths
-    from pipeline.submissions.build import provenance
+    from pipeline.submissions.built import provenance_any
     from pipeline.submissions.submission_file import write
-    from pipeline.submissions.texts import BuiltTexts, text_provenance
 
     name, root = made.outcome.competition.name, Path(args.root)
-    if isinstance(made, BuiltTexts):
-        origin = text_provenance(made, message, root)
-    else:
-        origin = provenance(made, message, root)
+    origin = provenance_any(made, message, root)
     return write(Paths(root, name).submissions, name, made.method, made.content, origin)
 
 

@@ -56,6 +56,8 @@ class LearnerKind:
     """What of the training rows its saved files hold, for whoever hands them on."""
     texts: str = ""
     """The same for answers that are texts; empty where it writes none."""
+    fitted: bool = True
+    """Whether it is fitted on rows; what is not is made of the learners of finished runs."""
 
     def factory_for(self, problem: Problem) -> str:
         """What makes its factory for a *problem*; empty where it cannot learn that."""
@@ -135,6 +137,7 @@ LEARNERS = {
         units="pipeline.models.transformer.averaged:make_factory",
         spans="pipeline.models.transformer.averaged:make_factory",
         texts="pipeline.models.transformer.averaged:make_factory",
+        fitted=False,
     ),
 }
 """`learner:` in a recipe."""

@@ -170,7 +170,8 @@ def _written(race: "Race", console: "Console") -> "Written | None":
     """The submission of the complete runs, printed as pipeline.ensemble does."""
     from pipeline.base.errors import DataError
     from pipeline.report.ensemble import print_outcome, print_submission
-    from pipeline.submissions.build import provenance
+    from pipeline.report.texts.ensemble import print_texts
+    from pipeline.submissions.built import provenance_any
     from pipeline.submissions.submission_file import write
 
     names = race.kept
@@ -179,12 +180,13 @@ def _written(race: "Race", console: "Console") -> "Written | None":
         return None
     made = race.made(names)
     outcome, paths = made.outcome, race.bench.paths()
-    method = outcome.assessment.method
-    message = f"{method} of {', '.join(outcome.members.names)}"
+    method = made.method
+    message = f"{method} of {', '.join(outcome.names)}"
     if outcome.honest is not None and not outcome.doubts:
         message += f"; honest {outcome.metric.name} {outcome.honest:.4f}"
-    print_outcome(outcome, console)
-    origin: dict[str, Any] = provenance(made, message, Path(race.bench.args.root))
+    show: dict[str, Any] = {"numbers": print_outcome, "texts": print_texts}
+    show[outcome.competition.task.problem_type.predictions](outcome, console)
+    origin = provenance_any(made, message, Path(race.bench.args.root))
     try:
         written = write(paths.submissions, outcome.competition.name, method, made.content, origin)
     except DataError as error:

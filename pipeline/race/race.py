@@ -1,11 +1,8 @@
 """Many models and so many hours: which fold is trained next, what it bought, and where it stands.
 
 The state is what lies on the disk, finished folds and `runs/NAME/race.jsonl`, so that the same
-command goes on after any kill. `rule` decides; here its numbers are measured: the gain of a run
-that is not complete is that of the ensemble with it over the same without it, both fitted, chosen
-and scored honestly on the rows of its finished folds, which are divided by groups for that (no
-learner has seen them, so any division will do). A complete run by which the honest score falls is
-left out of the ensemble.
+command goes on after any kill. `rule` decides, by what `gain` measures. A complete run by which the
+honest score falls is left out of the ensemble.
 """
 
 import statistics
@@ -13,32 +10,23 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-
 from pipeline.base import UsageError
 from pipeline.base.command import STOP
 from pipeline.base.paths import RACE
-from pipeline.base.seeding import generator
-from pipeline.data.join import shared
 from pipeline.ensemble import Gain
-from pipeline.ensemble.evidence import Evidence
-from pipeline.ensemble.honest import AUTO, Nest, difference
-from pipeline.metrics import MetricError
-from pipeline.metrics.metric import judging
 from pipeline.models import Recipe
 from pipeline.models.learner import Silent
 from pipeline.models.registry import LEARNERS
-from pipeline.oof.members import read_members
-from pipeline.oof.predictions import complete_runs, read_fold
+from pipeline.oof.predictions import complete_runs
 from pipeline.oof.runs import find_runs
+from pipeline.race.gain import MEASURED
 from pipeline.race.rule import Racer, kept_back, next_of
-from pipeline.submissions.build import BuildRequest, BuiltSubmission, make
+from pipeline.submissions.build import BuildRequest
+from pipeline.submissions.built import Built, make_any
 from pipeline.training.progress import Journal, clock_text
 from pipeline.training.run import cross_validate
 from pipeline.tune.bench import Bench, FoldOf, Outcome
 
-PARTS = 4
-"""Parts that the rows of finished folds are divided into, to fit on three and score on one."""
 HOUR = 3600.0
 TIDY_SECONDS = 30.0
 """For a fold to save, and for the file to be written, beside the time that the ensemble takes."""
@@ -187,57 +175,9 @@ class Race:
         names = self.kept
         key = (recipe.name, len(done), " ".join(names))
         if key not in self.gains:
-            self.gains[key] = self._measured(recipe, done, names)
+            kind = self.bench.ground.competition.task.problem_type.predictions
+            self.gains[key] = MEASURED[kind](self.bench, recipe, done, names)
         return self.gains[key]
-
-    def _measured(self, recipe: Recipe, done: Sequence[int], names: Sequence[str]) -> Gain:
-        """What the ensemble of *names* gains by the run, on the rows of its folds *done*."""
-        ground, unknown = self.bench.ground, Gain(0.0, np.inf, -np.inf, np.inf)
-        folds = ground.folds
-        rows, oof = self._held_out(recipe, done)
-        groups = folds.group_of_row[rows]
-        part_of_row = parts_by_group(groups, ground.competition.folds.seed)
-        if len(np.unique(part_of_row)) < 2:
-            return unknown
-        train = ground.tables.train.in_order(folds.ids)
-        assert train.targets is not None
-        members = self._members(names)
-        whole = Evidence.gather(
-            [*names, recipe.name],
-            [*(np.asarray(each[rows]) for each in members), oof],
-            train.targets[rows],
-            part_of_row,
-            groups,
-            judging(self.bench.metric),
-            ground.competition.task.problem_type.name,
-        )
-        after = Nest(whole, ground.competition.folds.seed)
-        before = Nest(whole.without(len(names)), after.seed, after.methods)
-        try:
-            found = difference(after, AUTO, before, AUTO).gain()
-        except MetricError:
-            return unknown
-        return found if np.isfinite(found.difference) else unknown
-
-    def _held_out(self, recipe: Recipe, done: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-        """Rows (their places in the order of the folds) and the run's predictions for them."""
-        ids = self.bench.ground.folds.ids
-        rows: list[int] = []
-        values = []
-        for fold in done:
-            first = self.bench.parts(recipe, fold)[0]  # of the first repeat
-            found = read_fold(first.with_suffix(".npz"))[0]
-            rows += shared(found.valid_ids, ids)[1].tolist()
-            values.append(found.valid)
-        order = np.argsort(rows, kind="stable")
-        return np.array(rows)[order], np.concatenate(values)[order].astype(float)
-
-    def _members(self, names: Sequence[str]) -> Sequence[np.ndarray]:
-        ground = self.bench.ground
-        tables, paths = ground.tables, self.bench.paths()
-        holdout = tables.test.ids[:0] if tables.holdout is None else tables.holdout.ids
-        outputs = ground.competition.outputs
-        return read_members(paths, names, ground.folds, outputs, tables.test.ids, holdout).oof
 
     # What has become of it.
 
@@ -319,10 +259,10 @@ class Race:
         entries = self.journal.entries()
         return {str(each.get("run")) for each in entries if each.get("what") == "left out"}
 
-    def made(self, names: Sequence[str]) -> BuiltSubmission:
+    def made(self, names: Sequence[str]) -> Built:
         """The submission that the runs of these *names* make."""
         ground = self.bench.ground
-        return make(ground.root, ground.competition, BuildRequest(runs=list(names)))
+        return make_any(ground.root, ground.competition, BuildRequest(runs=list(names)))
 
     def _gained(self, before: float, after: float) -> float:
         """Above 0 is better, whatever the metric's direction."""
@@ -354,10 +294,3 @@ class Race:
 
 def _shown(score: float | None) -> str:
     return "–" if score is None else f"{score:.4f}"
-
-
-def parts_by_group(groups: np.ndarray, seed: int) -> np.ndarray:
-    """(n,) 0 … PARTS - 1: the rows of a group, given by its number (n,), in one part."""
-    known, place = np.unique(groups, return_inverse=True)
-    part_of_group = generator(seed, "race", len(known)).permutation(len(known)) % PARTS
-    return np.asarray(part_of_group[place])

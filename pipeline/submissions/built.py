@@ -112,3 +112,17 @@ def make_any(
         root, competition, asked, notes
     )
     return made
+
+
+ORIGINS = {
+    "numbers": "pipeline.submissions.build:provenance",
+    "texts": "pipeline.submissions.texts:text_provenance",
+}
+"""What predictions are (`Problem.predictions`) -> what tells where a file came from."""
+
+
+def provenance_any(made: Built, message: str, root: Path) -> dict[str, Any]:
+    """Where a submission came from, as plain values for JSON."""
+    kind = made.outcome.competition.task.problem_type.predictions
+    origin: dict[str, Any] = load_object(ORIGINS[kind])(made, message, root)
+    return origin

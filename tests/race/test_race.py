@@ -10,13 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline import init
 from pipeline.api import called
 from pipeline.base import UsageError
-from pipeline.base.command import Stopped
+from pipeline.base.command import Stopped, run
 from pipeline.doctor.__main__ import main as doctor
 from pipeline.race.__main__ import main
-from pipeline.race.race import PARTS, Race, parts_by_group
+from pipeline.race.gain import MEASURED, PARTS, parts_by_group
+from pipeline.race.race import Race
 from pipeline.tune import bench
+from tests.test_texts import competition as facts
 from tests.toy import toy_files
 
 ALIKE = "learner: linear\npair_order: symmetric\nstrengths: [1]\nword_ngrams: [1, 1]\n"
@@ -168,3 +171,28 @@ def test_the_rows_of_a_group_stay_in_one_part():
     parts = parts_by_group(groups, 0)
     assert sorted(set(parts.tolist())) == list(range(PARTS))
     assert all(len(set(parts[groups == each].tolist())) == 1 for each in range(10))
+
+
+def test_runs_whose_answers_are_texts_race_too(tmp_path, monkeypatch):
+    """A second member is begun, measured on its own fold, completed and blended."""
+    told, real = [], MEASURED["texts"]
+    monkeypatch.setitem(
+        MEASURED, "texts", lambda *args: told.append((args[2], real(*args))) or told[-1][1]
+    )
+    facts(tmp_path)
+    named = ["--root", str(tmp_path), "--name", "facts", "--metric", "chrf", "--folds", "3"]
+    assert run(init.main, [*named, str(tmp_path)]) == 0
+    (tmp_path / "configs/models").mkdir()
+    far = "learner: nearest\ninputs: 6\ntemperature: 0.5\n"
+    (tmp_path / "configs/models/far.yaml").write_text(far)
+    config = ["--config", str(tmp_path / "configs/facts.yaml")]
+    answer = raced(tmp_path, *config, "--model", "nearest", "--model", "far", "--hours", "1")
+    assert "complete" in [each["stands"] for each in answer["runs"]]
+    done, gain = told[0]
+    assert done == [0], "of the fold that is finished"
+    assert 0 < gain.error < 0.2
+    assert gain.difference != 0
+    path = Path(answer["submission"])
+    scores = json.loads(path.with_suffix(".json").read_text())["scores"]
+    assert scores["honest"] == pytest.approx(answer["honest"])
+    assert path.read_text().startswith("id,text\n")

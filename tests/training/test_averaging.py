@@ -16,6 +16,7 @@ from pipeline.base.files import commit_json
 from pipeline.base.parser import read_section
 from pipeline.base.paths import Part
 from pipeline.data import load
+from pipeline.distil import __main__ as distil
 from pipeline.ensemble import __main__ as ensemble
 from pipeline.oof.predictions import read_fold
 from pipeline.serve.predicting import predict_file
@@ -216,6 +217,17 @@ def test_transformers_of_all_folds_become_one(trained, tmp_path):
     answered = tmp_path / "answers.csv"
     predict_file(out, str(root / "test.csv"), str(answered), str(root / "sample.csv"))
     assert answered.read_bytes() == file.read_bytes()
+
+
+def test_it_is_no_student_and_no_teacher(trained, tmp_path, capsys):
+    root = tmp_path / "toy"
+    shutil.copytree(trained, root)
+    assert run(distil.main, ["--root", str(root), "--student", "averaged"]) == 2
+    asked = ["--root", str(root), "--model", "linear", "--set=distil={teacher: {model: averaged}}"]
+    assert run(cv.main, asked) == 2
+    said_ = " ".join(capsys.readouterr().err.split())
+    assert "--student averaged: it is made of the learners of finished runs" in said_
+    assert "averaged is made of the learners of finished runs by pipeline.cv" in said_
 
 
 def test_a_killed_averaged_run_goes_on_with_the_learner_that_it_had_made(root):

@@ -34,10 +34,11 @@ class AveragedFactory(LearnerFactory):
     """Opens what `join` has made."""
 
     def __init__(self, recipe: AveragedRecipe, competition: Competition, engine: Engine) -> None:
-        """The backbone of the runs is loaded; raises UsageError where it cannot be had."""
+        """The backbone of the runs is loaded; raises UsageError where it cannot be had, or where
+        something is to be trained: only `pipeline.cv` knows the runs."""
         self.recipe = recipe
-        inner = recipe.of_runs()
-        assert inner, "the recipes of the runs were filled in"
+        if not (inner := recipe.of_runs()):
+            self.make(0)
         place = LEARNERS[inner[0].learner].factory_for(competition.task.problem_type)
         make = load_object(place)
         together = inner if recipe.what == "logits" else inner[:1]
@@ -60,9 +61,10 @@ class AveragedFactory(LearnerFactory):
 
     def make(self, seed: int) -> Learner:
         """Never: nothing is trained."""
+        runs = ", ".join(self.recipe.runs) or "finished runs"
         raise UsageError(
-            f"{self.recipe.name} is made of the learners of {', '.join(self.recipe.runs)} and "
-            "cannot be trained; train those, or another recipe"
+            f"{self.recipe.name} is made of the learners of {runs} by pipeline.cv; it cannot be "
+            "trained on other rows. Name one of those, or another recipe"
         )
 
     def load(self, folder: Path) -> Learner:
