@@ -12,6 +12,7 @@ import csv
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -124,11 +125,10 @@ def make(
     header, shown = sample or (names, ["0.5"] * len(names))
     form = (*header,), (*shown,)
     made = _made(problem, metric, names, tuple(files.items()), *form, task, texts, folds)
-    shutil.copytree(made, root, dirs_exist_ok=True)
-    competition = read_section(Competition, root / "configs" / "toy.yaml")
-    tables, paths = load(competition, root), Paths(root, "toy")
-    dealt = frozen(competition, paths, tables.train)
-    return Toy(root, competition, paths, tables, dealt, _truth(problem, files, len(names)))
+    shutil.copytree(made[0], root, dirs_exist_ok=True)
+    competition, tables, dealt = deepcopy(made[1:])
+    truth = _truth(problem, files, len(names))
+    return Toy(root, competition, Paths(root, "toy"), tables, dealt, truth)
 
 
 def _truth(problem: str, files: Mapping[str, int], targets: int) -> dict[str, np.ndarray]:
@@ -149,8 +149,9 @@ def _made(
     task: str,
     texts: int,
     folds: int,
-) -> Path:
-    """A folder with these files and their frozen folds: many tests want the same."""
+) -> tuple[Path, Competition, Tables, Folds]:
+    """A folder with these files and their frozen folds, and what is read of it: many tests want
+    the same."""
     root = Path(mkdtemp(prefix="toy-"))
     atexit.register(shutil.rmtree, root, ignore_errors=True)
     columns = [f"text{place}" for place in range(texts)]
@@ -165,8 +166,8 @@ def _made(
     _write(root / "data" / "sample.csv", ["id", *header], lines)
     _write_config(root, problem, metric, names, columns, "dev" in dict(files), task, folds)
     competition = read_section(Competition, root / "configs" / "toy.yaml")
-    frozen(competition, Paths(root, "toy"), load(competition, root).train)
-    return root
+    tables = load(competition, root)
+    return root, competition, tables, frozen(competition, Paths(root, "toy"), tables.train)
 
 
 def _row(

@@ -3,12 +3,39 @@
 import functools
 import gc
 import os
+import sys
+from typing import Any
 
 import docstring_parser
+import jsonargparse
 import pytest
+from jsonargparse._subcommands import find_action_and_subcommand
 
 MUCH = 20_000
 """Objects: more than a test leaves that loads nothing."""
+_LOADED = [0]
+"""Modules, when what a test has loaded was last looked at."""
+
+
+def _found(parser: Any, name: str, exclude: Any = None) -> tuple[Any, Any]:
+    """What `find_action_and_subcommand` of jsonargparse finds, remembered with the parser."""
+    known = parser.__dict__.setdefault("_known_actions", {})
+    asked = name, exclude, len(parser._actions)
+    if asked not in known:
+        known[asked] = find_action_and_subcommand(parser, name, exclude)
+    return known[asked]
+
+
+_DEFAULTS = jsonargparse.ArgumentParser.get_defaults
+
+
+def _defaults(parser: Any, skip_validation: bool = False) -> jsonargparse.Namespace:
+    """A copy of what `get_defaults` of jsonargparse gives, remembered with the parser."""
+    known = parser.__dict__.setdefault("_known_defaults", {})
+    asked = skip_validation, len(parser._actions)
+    if asked not in known:
+        known[asked] = _DEFAULTS(parser, skip_validation=skip_validation)
+    return known[asked].clone()
 
 
 def pytest_configure() -> None:
@@ -16,6 +43,14 @@ def pytest_configure() -> None:
     make its options, and parsing them is half of what a short command takes."""
     read = functools.cache(docstring_parser.parse_from_object)
     pytest.MonkeyPatch().setattr("docstring_parser.parse_from_object", read)
+
+    # A command's parser is made once and reads hundreds of times: which of its options a name
+    # means, and what all of them are if not given, is looked up by walking over all of them, more
+    # than half of what reading takes.
+    for name, module in list(sys.modules.items()):
+        if name.startswith("jsonargparse") and "find_action_and_subcommand" in vars(module):
+            pytest.MonkeyPatch().setattr(module, "find_action_and_subcommand", _found)
+    pytest.MonkeyPatch().setattr(jsonargparse.ArgumentParser, "get_defaults", _defaults)
 
     # What is kept is kept though the power fails: no test pulls the plug, and waiting for the disk
     # twice a file takes a twentieth of the time. Programs that tests start do wait.
@@ -30,8 +65,13 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_runtest_teardown() -> None:
-    """Set apart, too, what a test has loaded: libraries load much when they are first used."""
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Set apart, too, what a test has loaded: libraries load much when they are first used. Looked
+    at where one was, and at the end of a file: counting takes half a millisecond."""
+    loaded = len(sys.modules)
+    if loaded == _LOADED[0] and nextitem is not None and nextitem.path == item.path:
+        return
+    _LOADED[0] = loaded
     if len(gc.get_objects(generation=2)) > MUCH:
         gc.collect()
         gc.freeze()

@@ -9,6 +9,7 @@ from collections import Counter
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from importlib import import_module
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -82,7 +83,7 @@ def imports_of(file: Path) -> list[tuple[ast.stmt, str]]:
 
 
 FILES_OF = {
-    room: [file for file in FILES if room_of(file) == room] for room in sorted(map(room_of, FILES))
+    room: list(files) for room, files in groupby(sorted(FILES, key=room_of), key=room_of)
 }
 """Room, or command, -> its files: a test for each file takes longer to report than to run."""
 
