@@ -82,9 +82,7 @@ def imports_of(file: Path) -> list[tuple[ast.stmt, str]]:
     return found
 
 
-FILES_OF = {
-    room: list(files) for room, files in groupby(sorted(FILES, key=room_of), key=room_of)
-}
+FILES_OF = {room: list(files) for room, files in groupby(sorted(FILES, key=room_of), key=room_of)}
 """Room, or command, -> its files: a test for each file takes longer to report than to run."""
 
 

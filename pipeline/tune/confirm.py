@@ -7,7 +7,7 @@ optimism of the search.
 """
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import yaml
 
-from pipeline.base import Paths
 from pipeline.base.errors import DivergedError, UsageError
 from pipeline.base.files import commit_bytes, commit_text
 from pipeline.ensemble import Gain
@@ -27,6 +26,8 @@ from pipeline.metrics.metric import judging
 from pipeline.models import Recipe
 from pipeline.models.recipes import as_values, find
 from pipeline.oof.members import read_members
+from pipeline.oof.predictions import Wanted, files_of
+from pipeline.oof.texts import read_text_members
 from pipeline.training.run import cross_validate
 from pipeline.tune.bench import Bench, FoldOf, Outcome
 from pipeline.tune.study import Search, Standing
@@ -110,9 +111,9 @@ def take_over(bench: Bench, recipe: Recipe, fold: int, into: str) -> None:
         target = home.workspaces / recipe.name / seed / part
         if origin.is_dir():
             _moved(origin, target)
-        for suffix in (".npz", ".json"):
-            file = manifest.with_suffix(suffix)
-            commit_bytes(home.run(recipe.name) / seed / file.name, file.read_bytes())
+        for file in reversed(files_of(manifest.with_suffix(".npz"))):  # the manifest last
+            if file.exists():  # lines only where answers are texts
+                commit_bytes(home.run(recipe.name) / seed / file.name, file.read_bytes())
 
 
 def _moved(origin: Path, target: Path) -> None:
@@ -167,27 +168,18 @@ def _compared(
     bench: Bench, search: Search, kept: Sequence[tuple[Recipe, Standing | None]]
 ) -> list[Confirmed]:
     ground = bench.ground
-    tables, folds = ground.tables, ground.folds
-    holdout = tables.test.ids[:0] if tables.holdout is None else tables.holdout.ids
-    paths: Paths = bench.paths()
-    members = read_members(
-        paths,
-        [recipe.name for recipe, _ in kept],
-        folds,
-        ground.competition.outputs,
-        tables.test.ids,
-        holdout,
-    )
-    train = tables.train.in_order(folds.ids)
-    assert train.targets is not None
+    folds = ground.folds
+    truth = ground.tables.train.in_order(folds.ids).truth
+    assert truth is not None
+    kind = ground.competition.task.problem_type.predictions
+    arrays = READ[kind](bench, [recipe.name for recipe, _ in kept])
     metric, problem = judging(bench.metric), ground.competition.task.problem
     searched = rows_searched(folds, search.folds)
     judges = [
-        Judge(metric, problem, train.targets[rows], Draws.over(folds.group_of_row[rows], seed))
+        Judge(metric, problem, truth[rows], Draws.over(folds.group_of_row[rows], seed))
         for rows in (searched, ~searched)
         for seed in [ground.competition.folds.seed]
     ]
-    arrays = [np.asarray(each) for each in members.oof]
     parts = [[oof[rows] for oof in arrays] for rows in (searched, ~searched)]
     lines = []
     for place, (recipe, trial) in enumerate(kept):
@@ -197,7 +189,7 @@ def _compared(
                 run=recipe.name,
                 changed=() if trial is None else trial.overrides[len(search.space.fixed) :],
                 trial=None if trial is None else trial.number,
-                score=metric.score(train.targets, arrays[place]),
+                score=metric.score(truth, arrays[place]),
                 searched=_score(judges[0], known),
                 others=_score(judges[1], new),
                 searched_gain=judges[0].gain(known, parts[0][0]),
@@ -206,6 +198,35 @@ def _compared(
         )
     sign = -1 if metric.greater_is_better else 1
     return [lines[0], *sorted(lines[1:], key=lambda line: sign * line.score)]
+
+
+def _wanted(bench: Bench) -> Wanted:
+    tables = bench.ground.tables
+    holdout = tables.test.ids[:0] if tables.holdout is None else tables.holdout.ids
+    return Wanted.of(bench.ground.folds.ids, tables.test.ids, holdout)
+
+
+def _numbers(bench: Bench, runs: Sequence[str]) -> list[np.ndarray]:
+    """What each run says of the held-out rows, in the order of the folds."""
+    ground, wanted = bench.ground, _wanted(bench)
+    outputs, test, holdout = ground.competition.outputs, wanted.test.ids, wanted.holdout.ids
+    members = read_members(bench.paths(), runs, ground.folds, outputs, test, holdout)
+    return [np.asarray(each) for each in members.oof]
+
+
+def _texts(bench: Bench, runs: Sequence[str]) -> list[np.ndarray]:
+    """The same of texts: the first candidates, of the first seed and repeat."""
+    ground = bench.ground
+    outputs, wanted = ground.competition.outputs, _wanted(bench)
+    found = read_text_members(bench.paths(), runs, ground.folds, outputs, wanted)
+    return [run.oof[0].best for run in found]
+
+
+READ: dict[str, Callable[[Bench, Sequence[str]], list[np.ndarray]]] = {
+    "numbers": _numbers,
+    "texts": _texts,
+}
+"""What predictions are (`Problem.predictions`) -> how runs are read."""
 
 
 def rows_searched(folds: Folds, count: int) -> np.ndarray:

@@ -11,13 +11,17 @@ from typing import Any
 import optuna
 import pytest
 
+from pipeline import init
+from pipeline.api import called
 from pipeline.base import UsageError
+from pipeline.base.command import run as called_with
 from pipeline.cv import main as cv
 from pipeline.doctor.__main__ import main as doctor
 from pipeline.models.recipes import find
 from pipeline.tune import bench
 from pipeline.tune.__main__ import main
 from tests.nightly import nightly
+from tests.test_texts import competition as facts
 from tests.toy import command, toy_files
 
 POOR = """
@@ -61,8 +65,6 @@ def answer(root, told_tracker) -> dict[str, Any]:
 
 
 def tuned(root: Path, *more: str) -> dict[str, Any]:
-    from pipeline.api import called
-
     words = ["--root", str(root), *ASKED, "--trials", str(TRIALS), *more]
     return called(main, words)
 
@@ -205,3 +207,20 @@ def test_without_optuna_there_is_a_line_that_installs_it(tmp_path, monkeypatch):
     competition(tmp_path)
     with pytest.raises(UsageError, match=r'pip install "foldstack\[tune\]"'):
         main(["--root", str(tmp_path), *ASKED])
+
+
+def test_a_search_of_texts_takes_its_folds_over_and_compares_first_candidates(tmp_path, capsys):
+    facts(tmp_path)
+    named = ["--root", str(tmp_path), "--name", "facts", "--metric", "chrf", "--folds", "3"]
+    assert called_with(init.main, [*named, str(tmp_path)]) == 0
+    (tmp_path / "space.yaml").write_text("inputs: {type: int, low: 1, high: 9}\n")
+    words = ["--root", str(tmp_path), "--config", str(tmp_path / "configs/facts.yaml")]
+    words += ["--model", "nearest", "--trials", "3", "--confirm", "1", "--space", "space.yaml"]
+    found = called(main, words)
+    default, other = found["confirmed"]
+    for each in (default, other):
+        manifest = json.loads((tmp_path / f"oof/facts/{each['run']}/run.json").read_text())
+        assert each["score"] == pytest.approx(manifest["oof_score"]), "of first candidates"
+    assert default["run"] == "nearest"
+    assert other["gain"] != 0
+    assert called_with(doctor, words[:4]) == 0
