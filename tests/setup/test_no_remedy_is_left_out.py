@@ -179,16 +179,14 @@ def test_every_sentence_that_names_a_flag_or_a_field_is_followed():
 
 def texts(path: Path) -> Iterator[str]:
     """The strings of a file, {} for what is put into them; docstrings are none."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    inner = {
-        id(part)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.JoinedStr | ast.Expr)
-        for part in ast.walk(node)
-        if (part is not node and not isinstance(node, ast.Expr))
-        or (isinstance(node, ast.Expr) and part is node.value and isinstance(part, ast.Constant))
-    }  # fmt: skip
-    for node in ast.walk(tree):
+    every = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    inner = set()
+    for node in every:
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            inner.add(id(node.value))
+        elif isinstance(node, ast.JoinedStr):
+            inner |= {id(part) for part in ast.walk(node) if part is not node}
+    for node in every:
         if id(node) in inner:
             continue
         if isinstance(node, ast.JoinedStr):

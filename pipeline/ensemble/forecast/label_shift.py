@@ -9,7 +9,9 @@ What no such mixture explains is another kind of shift: rows look or behave othe
 say nothing.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property, partial
 
 import numpy as np
 from scipy.special import chdtrc
@@ -50,8 +52,13 @@ class LabelShift:
     """(n,) the bin of each out-of-fold prediction."""
     seen: np.ndarray = field(repr=False)
     """(bins,) share of test's predictions in each."""
-    redrawn: np.ndarray = field(repr=False)
-    """(B, n) the same from test and train rows drawn anew."""
+    redraw: Callable[[], np.ndarray] = field(repr=False)
+    """Makes `redrawn`, which is asked for where shares have changed alone."""
+
+    @cached_property
+    def redrawn(self) -> np.ndarray:
+        """(B, n) `weights` from test and train rows drawn anew."""
+        return self.redraw()
 
     def explained_by(self, weights: np.ndarray) -> bool:
         """Whether rows that count as *weights* (n,), NaN for unknown, have test's predictions: at
@@ -123,7 +130,6 @@ def find_label_shift(
     plain, mixed = (_divergence(seen, given, share) for share in (before, after))
     free = len(labels) - 1
     used = int((given.sum(axis=1) > 0).sum())
-    random = generator(seed, "label shares")
     return LabelShift(
         labels=labels,
         train=before.tolist(),
@@ -134,9 +140,7 @@ def find_label_shift(
         weights=_weights(after, before, label),
         outputs=ours,
         seen=seen,
-        redrawn=np.stack(
-            [_redrawn(ours, theirs, label, kinds, before, random) for _ in range(BOOTSTRAPS)]
-        ),
+        redraw=partial(_all_redrawn, ours, theirs, label, kinds, before, seed),
     )
 
 
@@ -200,6 +204,20 @@ def _divergence(seen: np.ndarray, given: np.ndarray, share: np.ndarray) -> float
 def _weights(after: np.ndarray, before: np.ndarray, label: np.ndarray) -> np.ndarray:
     weight = np.minimum(after / before, MOST)[label]
     return np.asarray(weight / weight.mean())
+
+
+def _all_redrawn(
+    ours: np.ndarray,
+    theirs: np.ndarray,
+    label: np.ndarray,
+    kinds: int,
+    before: np.ndarray,
+    seed: int,
+) -> np.ndarray:
+    random = generator(seed, "label shares")
+    return np.stack(
+        [_redrawn(ours, theirs, label, kinds, before, random) for _ in range(BOOTSTRAPS)]
+    )
 
 
 def _redrawn(

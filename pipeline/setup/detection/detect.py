@@ -5,6 +5,7 @@ Whatever cannot be decided is asked for at once, naming the flag and the candida
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -116,7 +117,7 @@ class Seen:
     overrides: Overrides
     """Those given, which know how numbers are written."""
 
-    @property
+    @cached_property
     def in_test(self) -> list[str]:
         """The columns of test, without those that are empty or a mark in every row."""
         return valued(self.profiles, self.test)
@@ -303,12 +304,9 @@ def _columns(
     if own and own.natural and not any(each.sentence_like for each in shared.values()):
         shared = {id_column: own, **shared}  # rows are named by their texts
     known = [name for name in targets if name in seen.in_test]
-    marks = {name: targets for name in shared if unseen(seen.profiles, seen.test, name)}
-    forms = [
-        name
-        for name in shared
-        if other_form(seen.train, seen.profiles, name, marks.get(name, known))
-    ]
+    marks = {name for name in shared if unseen(seen.profiles, seen.test, name)}
+    asked = {name: targets if name in marks else known for name in shared}
+    forms = [name for name in shared if other_form(seen.train, seen.profiles, name, asked[name])]
     shared = {name: profile for name, profile in shared.items() if name not in forms}
     entities = find_entities(seen.train, shared, choices)
     places = [place for each in entities for place in (each.start, each.end)]

@@ -125,6 +125,7 @@ def test_the_score_is_expected_for_the_shares_of_test():
     assert whole.low <= true <= whole.high
     assert made.moves[0].name == "label shares"
     assert made.moves[0].gain < -0.05
+    assert 0.005 < made.moves[0].doubt < 0.1, "other rows drawn, other shares"
     assert whole.score == pytest.approx(gain + sum(move.gain for move in made.moves))
     assert "labels have other shares" in made.notes[0]
 
