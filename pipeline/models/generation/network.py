@@ -147,7 +147,11 @@ def mean_of_logs(said: Sequence[Tensor]) -> Tensor:
 
 
 class Together:
-    """What transformers asks at each token: the mean of what all networks say of it."""
+    """What transformers asks at each token: the mean of what all networks say of it.
+
+    Each network keeps the states of what was written so far; a beam search goes on from some of its
+    beginnings and drops others, so states are brought into the order of those it goes on from.
+    """
 
     def __init__(self, others: Sequence[Any], ids: Tensor, mask: Tensor) -> None:
         """*others* read the B texts *ids* (B, S)."""
@@ -157,34 +161,60 @@ class Together:
             other.get_encoder()(ids, attention_mask=mask)[0] if self.encode else None
             for other in others
         ]
+        self.states: list[Any] = [None] * len(others)
+        self.before: Tensor | None = None
+        """(B x beams, t - 1) the beginnings at the last token."""
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """(B x beams, V) of the beginnings *input_ids* (B x beams, t), where one says *scores*."""
-        beams = len(input_ids) // len(self.mask)
-        mask, said = self.mask.repeat_interleave(beams, dim=0), [scores.log_softmax(dim=-1)]
-        for other, states in zip(self.others, self.read, strict=True):
-            if states is None:
-                found = self._going_on(other, input_ids, mask)
+        said, origin = [scores.log_softmax(dim=-1)], self._origin(input_ids)
+        mask = self.mask.repeat_interleave(len(input_ids) // len(self.mask), dim=0)
+        for place, other in enumerate(self.others):
+            if origin is None:
+                self.states[place] = None
             else:
-                found = other(
-                    encoder_outputs=(states.repeat_interleave(beams, dim=0),),
-                    attention_mask=mask,
-                    decoder_input_ids=input_ids,
-                    use_cache=False,
-                ).logits
-            said.append(found[:, -1].float().log_softmax(dim=-1))
+                self.states[place].reorder_cache(origin)
+            new = input_ids if origin is None else input_ids[:, -1:]
+            beside = self._beside(place, mask, input_ids, new.shape[1])
+            found = other(**beside, past_key_values=self.states[place], use_cache=True)
+            self.states[place] = found.past_key_values
+            said.append(found.logits[:, -1].float().log_softmax(dim=-1))
+        self.before = input_ids.clone()
         return mean_of_logs(said)
 
-    def _going_on(self, other: Any, line: Tensor, mask: Tensor) -> Tensor:
-        """(b, t, V) of a decoder alone about the *line* (b, t): a text, padded in front as *mask*
-        (b, S) says, and what was written after it."""
+    def _origin(self, line: Tensor) -> Tensor | None:
+        """(B x beams,) which of the last beginnings each of *line* (B x beams, t) goes on from;
+        None where there are none, or one of them goes on from no beginning of its text."""
+        if self.before is None or self.before.shape != line[:, :-1].shape:
+            return None
+        rows, beams = len(self.mask), len(line) // len(self.mask)
+        new = line[:, :-1].view(rows, beams, 1, -1)
+        same = (new == self.before.view(rows, 1, beams, -1)).all(dim=-1)
+        if not bool(same.any(dim=-1).all()):
+            return None
+        first = torch.arange(rows, device=line.device)[:, None] * beams
+        return (first + same.int().argmax(dim=-1)).flatten()
+
+    def _beside(self, place: int, mask: Tensor, line: Tensor, new: int) -> dict[str, Any]:
+        """What a network is given to say what comes after *line* (b, t), of which *new* tokens are
+        new to it. A decoder alone reads a text, padded in front as *mask* (b, S) says, and what was
+        written after it."""
+        states = self.read[place]
+        if states is not None:
+            repeated = states.repeat_interleave(len(line) // len(states), dim=0)
+            return {
+                "encoder_outputs": (repeated,),
+                "attention_mask": mask,
+                "decoder_input_ids": line[:, -new:],
+            }
         written = mask.new_ones(len(mask), line.shape[1] - mask.shape[1])
         real = torch.cat([mask, written], dim=1)
-        place = (real.cumsum(dim=1) - 1).clamp(min=0)
-        logits: Tensor = other(
-            input_ids=line, attention_mask=real, position_ids=place, use_cache=False
-        ).logits
-        return logits
+        places = (real.cumsum(dim=1) - 1).clamp(min=0)
+        return {
+            "input_ids": line[:, -new:],
+            "attention_mask": real,
+            "position_ids": places[:, -new:],
+        }
 
 
 def way_of(recipe: GeneratorRecipe, model: Any) -> GenerationConfig:

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
+from transformers import GPT2Config, GPT2LMHeadModel
 
-from pipeline.models.generation.network import LikelihoodCodec, Writer, from_nothing
+from pipeline.models.generation.network import LikelihoodCodec, Together, Writer, from_nothing
 from pipeline.models.generator_settings import GeneratorRecipe
+from pipeline.models.transformer.heads import drawn_from
 from tests.models.generation.writers import SMALL, factory_for, saved
 
 
@@ -199,3 +201,49 @@ def test_networks_side_by_side_write_by_the_mean_of_their_logs(talkative, way):
                 assert torch.equal(alone[0, 0, :length], ids[row, 0, :length])
         torch.manual_seed(0)
         assert torch.equal(together.write(text, recipe)[0], ids)
+
+
+@pytest.mark.parametrize("way", ["greedy", "beam", "sample"])
+@pytest.mark.parametrize("alone", [False, True], ids=["encoder", "decoder alone"])
+def test_states_that_are_kept_change_nothing_of_what_is_written(talkative, monkeypatch, way, alone):
+    """Beams that are dropped and doubled take their states along."""
+    writer = two_decoders() if alone else talkative
+    recipe = GeneratorRecipe(name="x", **(SMALL | {"decode": way, "beams": 4, "candidates": 4}))
+    went_on, real = [], Together._origin
+
+    def noted(self, line):
+        went_on.append(real(self, line))
+        return went_on[-1]
+
+    def written():
+        torch.manual_seed(0)
+        with torch.no_grad():
+            return writer.write(side([5, 2, 7]), recipe)[0]
+
+    monkeypatch.setattr(Together, "_origin", noted)
+    kept = written()
+    monkeypatch.setattr(Together, "_origin", lambda self, line: None)
+    assert torch.equal(kept, written())
+    assert [each is None for each in went_on] == [True] + [False] * (len(went_on) - 1)
+    assert len(went_on) > 3
+    if way == "beam":
+        orders = [each.tolist() for each in went_on[1:]]
+        assert any(order != sorted(order) or len(set(order)) < len(order) for order in orders)
+
+
+def two_decoders():
+    """Two networks of a decoder alone, which write together."""
+    config = GPT2Config(
+        vocab_size=300, n_embd=16, n_layer=2, n_head=2, n_positions=64, eos_token_id=1
+    )
+    made = []
+    for seed in (0, 1):
+        with drawn_from(seed, "test"):
+            model = GPT2LMHeadModel(config).eval()
+            for weight in model.parameters():
+                weight.data += 0.3 * torch.randn_like(weight)
+        model.generation_config.pad_token_id = 0
+        made.append(model)
+    writer = Writer(made[0], None, 0.0).eval()
+    writer.write_with(made[1:])
+    return writer
