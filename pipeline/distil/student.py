@@ -18,13 +18,16 @@ from pipeline.base.paths import safe_name
 from pipeline.data import Table
 from pipeline.data.table import concatenate
 from pipeline.distil.lessons import (
+    FOLDER,
     Lessons,
+    Pair,
     about_training_rows,
     about_unlabelled,
     blends_without_each_fold,
+    nested_answers,
+    pairs_of,
     test_answers,
 )
-from pipeline.distil.pairs import FOLDER, Pair, nested_answers, pairs_of
 from pipeline.ensemble import Outcome
 from pipeline.models import Recipe
 from pipeline.models.recipes import find, row_steps_of

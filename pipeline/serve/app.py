@@ -35,9 +35,8 @@ from prometheus_client import (
 
 from pipeline import __version__
 from pipeline.base.errors import DataError, PipelineError
-from pipeline.serve.batching import Batches, Full, Row
 from pipeline.serve.bundle import Bundle, check_files, open_bundle
-from pipeline.serve.engine import Engine
+from pipeline.serve.engine import Batches, Engine, Full, Row
 from pipeline.serve.guard import App, Guard, Limits, Refused, hashed, log, log_to_stderr
 
 SETTINGS, TOKEN = "FOLDSTACK_SERVE", "FOLDSTACK_TOKEN"

@@ -19,11 +19,10 @@ from pipeline.base.errors import ArtifactError, UsageError
 from pipeline.base.files import read_json, sha256
 from pipeline.bundle import main
 from pipeline.data.sample import by_joined_keys, of_rows, sample_of
-from pipeline.serve.bundle import check_files, open_bundle
+from pipeline.serve.bundle import check_files, from_plain, open_bundle, to_plain
 from pipeline.serve.packing.half import _halved
+from pipeline.serve.packing.pack import wheel
 from pipeline.serve.packing.papers import Backbone, licence_of
-from pipeline.serve.packing.wheel import wheel
-from pipeline.serve.plain import from_plain, to_plain
 from pipeline.serve.predicting import predict_file
 from pipeline.submissions.build import BuildRequest, fill, fitted_of, make
 from tests.blendable import make as blendable

@@ -28,9 +28,8 @@ from pipeline.base.parser import read_section
 from pipeline.data import Table
 from pipeline.serve.__main__ import main
 from pipeline.serve.app import Served, make_app, of_environment, rows_of
-from pipeline.serve.batching import Batches, Full
 from pipeline.serve.bundle import check_files
-from pipeline.serve.engine import Engine
+from pipeline.serve.engine import Batches, Engine, Full
 from pipeline.serve.guard import LOG, Limits, Refused
 from pipeline.serve.telling import of_numbers, spread_within
 from tests.toy import environment
