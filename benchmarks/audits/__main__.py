@@ -73,7 +73,7 @@ def main() -> int:
     lines = [line for each in found for line in each]
     if args.show:
         print("\n".join(shown(lines)))
-    text = page(lines, args.worlds)
+    text = page(found, args.worlds, args.first)
     print(text)
     if args.write:
         keep("audits", text)
@@ -204,9 +204,11 @@ def cut(
 ) -> tuple[CompetitionView, Table]:
     """A competition of so many rows, with folds that are frozen as those of any; and more rows."""
     competition, whole, groups = read(root, name)
-    order = random.permutation(int(groups.max()) + 1)
-    place = np.empty(len(order), dtype=int)
-    place[order] = np.cumsum(np.bincount(groups)[order])  # where a group ends, groups in a row
+    sizes = np.bincount(groups)
+    order = random.permutation(len(sizes))
+    order = order[sizes[order] <= min(rows.values())]  # a larger one would swallow a part
+    place = np.zeros(len(sizes), dtype=int)
+    place[order] = np.cumsum(sizes[order])  # where a group ends, groups in a row; 0: left out
     edges = np.cumsum([0, *rows.values()])
     parts = {
         part: whole.train.rows((place[groups] > low) & (place[groups] <= high))

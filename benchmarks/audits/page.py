@@ -1,9 +1,11 @@
 """What is kept of each audit, and the page of `python -m benchmarks.audits`."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
+
+import numpy as np
 
 from benchmarks.audits.answers import LEARNERS
 from benchmarks.audits.faults import FAULTS, LEAKS
@@ -40,8 +42,9 @@ class Line:
     """The same of the honest file of that model."""
 
 
-def page(lines: Sequence[Line], worlds: int) -> str:
-    """Everything in Markdown."""
+def page(found: Sequence[Sequence[Line]], worlds: int, first: int = 0) -> str:
+    """Everything in Markdown, from the lines of each world."""
+    lines = [line for world in found for line in world]
     names = list(dict.fromkeys(line.name for line in lines))
     sizes = sorted({line.rows for line in lines})
     told = " ".join(f"{each}" for each in sizes)
@@ -51,7 +54,7 @@ def page(lines: Sequence[Line], worlds: int) -> str:
             "# The audit of a team-mate's file: false alarms, and faults seen",
             "",
             f"`python -m benchmarks.audits {' '.join(names)} --root ROOT --rows {told} --worlds "
-            f"{worlds} --write`. {machine_line('scikit-learn')}",
+            f"{worlds}{f' --first {first}' * bool(first)} --write`. {machine_line('scikit-learn')}",
             "",
             f"Worlds of {', '.join(f'{each:,}' for each in sizes)} train rows, half as many test "
             "rows (60 at least), a quarter of holdout, whole groups, cut from the train files of "
@@ -60,6 +63,15 @@ def page(lines: Sequence[Line], worlds: int) -> str:
             "five folds of the world. *alone*: no other run is there; *beside others*: three are.",
             "",
             "What else was tried, and where it fails: [audits-remarks.md](audits-remarks.md).",
+            "",
+            "## In short",
+            "",
+            "Kept out: unproven or out. The interval (95 %) is the wider one of that of so many "
+            "files (Wilson) and that of worlds drawn anew, as files of one world are alike. A file "
+            "that collapsed has a fold, or test, with one prediction for all rows: the audit says "
+            "so, and no labels are in question.",
+            "",
+            *_in_short(found),
             "",
             "## Honest files",
             "",
@@ -96,6 +108,77 @@ def page(lines: Sequence[Line], worlds: int) -> str:
             *_faults(lines, names),
         ]
     )
+
+
+def _in_short(found: Sequence[Sequence[Line]]) -> list[str]:
+    text = ["| files | what is counted | files | in per cent | interval |"]
+    text.append("| --- |" + " --- |" * 4)
+    for told, counted, chosen, hit in IN_SHORT:
+        here = [np.array([hit(line) for line in world if chosen(line)]) for world in found]
+        count, files = int(sum(each.sum() for each in here)), sum(map(len, here))
+        if files:
+            low, high = interval(here)
+            cells = f"{files} | {100 * count / files:.1f} | {100 * low:.1f} to {100 * high:.1f}"
+            text.append(f"| {told} | {counted} | {cells} |")
+    return text
+
+
+def interval(worlds: Sequence[np.ndarray], draws: int = 2000) -> tuple[float, float]:
+    """95 % of a share, from whether each file of each world counts."""
+    hits = np.array([[each.sum(), len(each)] for each in worlds], dtype=float)
+    drawn = np.random.default_rng(0).integers(len(hits), size=(draws, len(hits)))
+    counts = hits[drawn].sum(axis=1)
+    low, high = np.quantile(counts[:, 0] / np.maximum(counts[:, 1], 1), [0.025, 0.975])
+    share, files, z = hits[:, 0].sum() / hits[:, 1].sum(), hits[:, 1].sum(), 1.96
+    middle = (share + z**2 / (2 * files)) / (1 + z**2 / files)
+    half = z / (1 + z**2 / files) * np.sqrt(share * (1 - share) / files + (z / (2 * files)) ** 2)
+    return float(min(low, max(middle - half, 0.0))), float(max(high, min(middle + half, 1.0)))
+
+
+def _collapsed(line: Line) -> bool:
+    said = (says for _, grade, says in line.accused if grade == "out")
+    return any("predictions are the same in" in each or "collapsed" in each for each in said)
+
+
+def _honest_file(line: Line) -> bool:
+    return line.what in (*HONEST, *STRONGER)
+
+
+IN_SHORT: tuple[tuple[str, str, Callable[[Line], bool], Callable[[Line], bool]], ...] = (
+    (
+        "have seen labels, remove half or more",
+        "kept out",
+        lambda line: line.what in LEAKS and line.removed >= HALF,
+        lambda line: line.verdict != "in",
+    ),
+    (
+        "the same, of models that remove less honestly",
+        "kept out",
+        lambda line: line.what in LEAKS and line.removed >= HALF > line.honest,
+        lambda line: line.verdict != "in",
+    ),
+    (
+        "have seen labels",
+        "kept out",
+        lambda line: line.what in LEAKS,
+        lambda line: line.verdict != "in",
+    ),
+    ("honest", "unproven", _honest_file, lambda line: line.verdict == "unproven"),
+    ("honest", "out", _honest_file, lambda line: line.verdict == "out"),
+    (
+        "honest, none collapsed",
+        "out",
+        lambda line: _honest_file(line) and not _collapsed(line),
+        lambda line: line.verdict == "out",
+    ),
+    (
+        "honest and stronger",
+        "unproven or out",
+        lambda line: line.what in STRONGER,
+        lambda line: line.verdict != "in",
+    ),
+)
+"""What the first table counts: of which files, and which of them."""
 
 
 def graded(line: Line) -> str:

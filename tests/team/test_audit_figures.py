@@ -1,10 +1,14 @@
 """The figures of the audit of tags and texts: what a leaking file holds, and what is counted."""
 
 import numpy as np
+import pytest
 
+from benchmarks.audits import __main__ as numbers
 from benchmarks.audits.documents import FILES, Line, Made, log_of, made_of, page
+from benchmarks.audits.page import interval
 from pipeline.data.candidates import Candidates
 from pipeline.team.competition import PARTS
+from tests.blendable import make
 
 
 def test_a_leaking_file_differs_where_rows_were_seen_and_the_page_counts_what_is_kept_out(tmp_path):
@@ -53,3 +57,57 @@ def test_texts_are_taken_with_their_probabilities_and_kept(tmp_path):
     assert again.logs is not None
     assert again.logs.values["train"].tolist() == [-1, -2]
     assert again.logs.seen["test"].tolist() == [-0.5, -0.5]
+
+
+def test_no_part_of_a_world_is_swallowed_by_a_group_of_many_rows(tmp_path, monkeypatch):
+    toy = make(tmp_path, "regression", "pearson", n=400)
+    groups = np.concatenate([np.zeros(200, dtype=int), np.arange(1, 201)])
+    monkeypatch.setattr(numbers, "read", lambda *_: (toy.competition, toy.tables, groups))
+    large = set(toy.tables.train.ids[:200].tolist())
+    for seed in range(5):
+        random = np.random.default_rng(seed)
+        rows = {"train": 60, "test": 30, "holdout": 20}
+        contest, _ = numbers.cut(tmp_path, "toy", random, rows)
+        assert {part: len(ids) for part, ids in contest.ids.items()} == rows
+        assert not large & {each for ids in contest.ids.values() for each in ids.tolist()}
+
+
+def test_a_share_of_the_page_has_the_interval_of_its_files_and_of_its_worlds():
+    none = [np.zeros(5, dtype=bool)] * 8
+    low, high = interval(none)
+    assert low == 0
+    assert high == pytest.approx(0.088, abs=0.002)  # Wilson, of 40 files
+    alike = [np.ones(5, dtype=bool)] * 4 + none[:4]
+    low, high = interval(alike)
+    assert (low, high) == (pytest.approx(0.125, abs=0.13), pytest.approx(0.875, abs=0.13))
+    assert interval([np.array([True, False])] * 20)[0] > low  # of one world no more than of another
+
+
+def test_the_page_of_numbers_begins_with_what_is_kept_out():
+    def line(
+        what: str, verdict: str, removed: float, *accused: tuple[str, str, str]
+    ) -> numbers.Line:
+        return numbers.Line("toy", 120, what, "trees", verdict, accused, removed, 0.1)
+
+    flat = ("values", "out", "all test predictions are the same in label")
+    world = [
+        line("trained on all rows", "out", 0.7),
+        line("trained on all rows", "in", 0.6),
+        line("trained on all rows", "unproven", 0.2),
+        line("alone", "unproven", 0.0),
+        line("beside others", "out", 0.0, flat),
+        line("beside others", "in", 0.0),
+        line("the mean of five beside one", "in", 0.4),
+    ]
+    text = numbers.page([world, world], 2, 7)
+    assert "--worlds 2 --first 7 --write" in text
+    for told in (
+        "have seen labels, remove half or more | kept out | 4 | 50.0 |",
+        "the same, of models that remove less honestly | kept out | 4 | 50.0 |",
+        "have seen labels | kept out | 6 | 66.7 |",
+        "honest | unproven | 8 | 25.0 |",
+        "honest | out | 8 | 25.0 |",
+        "honest, none collapsed | out | 6 | 0.0 |",
+        "honest and stronger | unproven or out | 2 | 0.0 |",
+    ):
+        assert told in text

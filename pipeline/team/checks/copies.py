@@ -87,3 +87,21 @@ def correlation(first: np.ndarray, second: np.ndarray) -> float:
     a, b = first - first.mean(axis=0), second - second.mean(axis=0)
     scale = float(np.sqrt((a**2).sum() * (b**2).sum()))
     return float((a * b).sum()) / scale if scale > 0 else 0.0
+
+
+def fisher(first: np.ndarray, second: np.ndarray, groups: np.ndarray) -> tuple[float, float]:
+    """Fisher's z of the correlation of two (n, k), and its standard error over *groups* of rows.
+
+    They are taken as they are, not centred. That error is too small for few rows, so it is never
+    below that of as many normal ones.
+    """
+    both, own = (first * second).sum(axis=1), (first**2).sum(axis=1)
+    rest, least = (second**2).sum(axis=1), 1 / max(len(first) - 3, 1)
+    scale = float(np.sqrt(own.sum() * rest.sum()))
+    if scale <= 0:
+        return 0.0, float(np.sqrt(least))
+    found = min(max(float(both.sum()) / scale, -0.999999), 0.999999)
+    ends = own / own.sum() + rest / rest.sum()
+    influence = (both / scale - found / 2 * ends) / (1 - found**2)
+    of_group = np.bincount(np.unique(groups, return_inverse=True)[1], weights=influence)
+    return float(np.arctanh(found)), float(np.sqrt(max(least, (of_group**2).sum())))

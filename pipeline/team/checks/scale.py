@@ -4,17 +4,19 @@ Regression: the slope of the labels on the predictions is 1 for calibrated ones,
 score. Beyond 1/2 to 2, or off by more than half a standard deviation on average, they are in
 another unit or of another spread. That costs pearson and spearman nothing, and every blend that
 fits no scale dear; so it is a warning.
-Blind: where the correlation with the labels is negative in every column beyond chance (2 / sqrt(n)
-for rows in a wrong order), or within it although chance gives less than WEAK, a constant would
-score as well: the file is out. Of fewer rows an honest weak model is within chance, too (one in six
-of 120 rows, one in twenty of 500: benchmarks/results/audits.md), so there it is a warning.
+Blind: where the correlation with the labels is TURNED standard errors (1 / sqrt(n), for rows in a
+wrong order) below none in every column, or within chance (2 of them) although that gives less than
+WEAK, a constant would score as well: the file is out. Of fewer rows an honest weak model is within
+chance, too (one in six of 120 rows, one in twenty of 500: benchmarks/results/audits.md), or below
+it, as a fold with high labels leaves low ones to learn from; so there it is a warning.
 Digits: rounding to 0.1 before blending cost 0.0003 of pearson in a measured case, and classes in
 place of probabilities cost far more, so two decimals or fewer are a warning as well.
 Order: the column of a class should be larger where that class is right, and that of a target where
 the target is. The assignment of columns to classes that fits the labels best (Hungarian method on
 their correlations, so that it does not matter how sure the model is) should therefore be the
 identity; where it is another one and gains clearly, columns were swapped, as happens when another
-tool numbers the classes in another order.
+tool numbers the classes in another order. Within CHANCE standard errors of that gain (2 / sqrt(n)
+where two columns say the contrary, as in a binary file) it is a warning.
 """
 
 from collections.abc import Callable, Iterator
@@ -26,14 +28,14 @@ from pipeline.team.candidate_view import CandidateView, Finding, ok, out, warnin
 
 STEEP = 2.0
 OFF = 0.5  # standard deviations of the labels
-BLIND = 2.0  # standard errors of a correlation
+BLIND, TURNED = 2.0, 4.0  # standard errors of a correlation
 WEAK = 0.07  # correlation that an honest model may have at least
 SAME = 0.3  # share of rows with one and the same value in all columns
 DECIMALS = 2  # predictions that all have no more than so many count as rounded
 SUMS = (1e-3, 0.02)  # rows of class probabilities: so far from one is rounding, is a warning
 ROUNDED = 0.005  # each class may be off by, where two decimals are left
 CLEARLY = 0.1  # correlation that every swapped class gains by the other order, on average
-CHANCE = 4.0  # … in standard errors of a correlation
+CHANCE = 4.0  # … in standard errors of a correlation, and of that gain
 
 
 def check(subject: CandidateView) -> Iterator[Finding]:
@@ -100,12 +102,17 @@ def _blind(subject: CandidateView) -> Iterator[Finding]:
         return
     chance = BLIND / float(np.sqrt(len(guess)))
     if found.max() <= chance:
-        certain = chance < WEAK or found.max() < -chance
+        certain = chance < WEAK or _turned(found.max(), len(guess))
         yield (out if certain else warning)(
             "values",
             f"no better than a constant: correlation with the labels {found.max():.3f} (chance "
             f"alone gives up to {chance:.3f}): are its rows or its labels those of another file?",
         )
+
+
+def _turned(correlation: float, rows: int) -> bool:
+    """Whether a correlation of so many rows is farther below none than by chance."""
+    return bool(correlation < -TURNED / np.sqrt(rows))
 
 
 def correlations(guess: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -125,7 +132,8 @@ def _unit(subject: CandidateView) -> Iterator[Finding]:
         slope = float(np.cov(guess, truth)[0, 1] / guess.var(ddof=1))
         off = float(guess.mean() - truth.mean()) / float(truth.std())
         if slope <= 0:
-            grade = out if len(outputs) == 1 else warning
+            turned = _turned(np.corrcoef(guess, truth)[0, 1], len(guess))
+            grade = out if len(outputs) == 1 and turned else warning
             yield grade("values", f"{name} falls where the labels rise (slope {slope:.2f})")
         elif not 1 / STEEP <= slope <= STEEP or abs(off) > OFF:
             yield warning(
@@ -238,7 +246,10 @@ def _order(subject: CandidateView) -> Iterator[Finding]:
         return
     told = ", ".join(f"{names[columns[c]]} predicts {names[c]}" for c in swapped[:5])
     what = kind.column_word
-    yield out(
+    alike = _correlations(predicted, predicted)
+    apart = np.sqrt([2 - 2 * alike[c, columns[c]] for c in swapped])
+    certain = np.mean(gained) > CHANCE * np.mean(apart) / np.sqrt(len(right))
+    yield (out if certain else warning)(
         "order",
         f"the columns are in another order than the {what}: {told}. Rename the columns after the "
         f"{what} they predict",

@@ -148,6 +148,22 @@ def test_of_few_rows_an_honest_weak_file_may_know_no_more_than_a_constant(tmp_pa
     assert "no better than a constant" not in said(weak, "out")
 
 
+@pytest.mark.parametrize(("problem", "metric"), [("regression", "pearson"), ("binary", "auc")])
+def test_of_few_rows_an_honest_weak_file_may_even_know_a_little_less(tmp_path, problem, metric):
+    """A fold with high labels leaves low ones to learn from: nothing learned says the contrary."""
+    toy = make(tmp_path, problem, metric, n=120, m=80)
+    random, below = np.random.default_rng(0), -0.22
+    values = {}
+    for file, truth in toy.truth.items():
+        unit = (truth - truth.mean()) / truth.std()
+        noise = random.normal(size=truth.shape)
+        noise = noise - noise.mean() - unit * (unit * noise).mean()
+        values[file] = 0.5 + 0.1 * (below * unit + np.sqrt(1 - below**2) * noise / noise.std())
+    found = look(toy, send(toy, values))
+    assert "no better than a constant: correlation with the labels -0.220" in said(found, "warning")
+    assert said(found, "out") == ""
+
+
 def test_rounded_numbers_are_told(toy):
     values = {file: np.round(each, 1) for file, each in predictions(toy).items()}
     told = said(look(toy, send(toy, values)), "warning")

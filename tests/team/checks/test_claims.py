@@ -7,7 +7,16 @@ import pytest
 
 from pipeline.team.audit import audit
 from pipeline.team.candidate_view import CandidateView
-from pipeline.team.checks.claims import HALF, LEAST, MOST, claim_of, holdout_of, power
+from pipeline.team.checks.claims import (
+    GAP,
+    GAP_ALONE,
+    HALF,
+    LEAST,
+    MOST,
+    claim_of,
+    holdout_of,
+    power,
+)
 from pipeline.team.competition import read_peers
 from tests.blendable import Toy, make
 from tests.team.files import contest_of, look, read, said, send
@@ -179,13 +188,13 @@ def test_a_test_file_of_another_kind_is_not_taken_for_a_leak(seen):
 
 
 class Holdout:
-    """A world with labelled rows that nobody was trained on."""
+    """A world with *held* labelled rows that nobody was trained on."""
 
-    def __init__(self, toy: Toy) -> None:
+    def __init__(self, toy: Toy, held: int = 300) -> None:
         self.toy = toy
         random = np.random.default_rng(4)
         self.weak, self.strong, self.truth = {}, {}, {}
-        for file, rows in (("train", N), ("test", M), ("dev", 300)):
+        for file, rows in (("train", N), ("test", M), ("dev", held)):
             known, hidden = random.normal(size=(2, rows, 1))
             self.weak[file], self.strong[file] = known, known + hidden
             self.truth[file] = known + hidden + 0.2 * random.normal(size=(rows, 1))
@@ -227,6 +236,49 @@ def test_what_is_not_there_on_the_holdout_is_unproven(labelled):
     assert told.grade == "unproven"
     honest = [each for each in audit(labelled.view(values)).findings if each.check == "claims"]
     assert [each.grade for each in honest if "holdout rows" in each.says] == ["ok"]
+
+
+def beside_holdout(subject) -> str:
+    """The grade of what a file removes on holdout rows."""
+    claims = [each for each in audit(subject).findings if each.check == "claims"]
+    (told,) = [each for each in claims if "on holdout rows" in each.says]
+    return told.grade
+
+
+def by_heart(labelled, share: float, own: float) -> dict[str, np.ndarray]:
+    """Beside weak runs: a *share* of the labels that were seen, noise for all other rows."""
+    random = np.random.default_rng(6)
+    values = {
+        file: each + own * random.normal(size=each.shape) for file, each in labelled.weak.items()
+    }
+    train = labelled.weak["train"]
+    return values | {"train": train + share * (labelled.truth["train"] - train)}
+
+
+@pytest.mark.parametrize("rows", [26, 40])
+def test_few_holdout_rows_that_come_out_far_worse_are_enough(tmp_path, rows):
+    """Their squared error grew so much that the error of its share hid it."""
+    toy = make(tmp_path, "regression", "pearson", n=N, m=M, holdout=True, h=rows)
+    labelled = Holdout(toy, rows)
+    subject = labelled.view(by_heart(labelled, 0.6, 2.0))
+    held = holdout_of(subject)
+    assert held.there < -0.5 < 0.5 < held.train
+    assert held.train - held.there < 4 * held.error
+    assert beside_holdout(subject) == "unproven"
+    assert beside_holdout(labelled.view(dict(labelled.strong))) == "ok"
+
+
+def test_alone_a_holdout_of_another_mix_is_no_reason_for_doubt(labelled):
+    """Where nothing is known of the mix more is asked for: half of what it removed stays away."""
+    random = np.random.default_rng(7)
+    values = dict(labelled.weak)
+    values["dev"] = values["dev"] + 0.9 * random.normal(size=values["dev"].shape)
+    subject = labelled.view(values)
+    alone = CandidateView(subject.candidate, subject.contest, [])
+    held = holdout_of(alone)
+    assert held.there < held.train / 2
+    assert GAP < held.apart < GAP_ALONE == held.bound
+    assert beside_holdout(alone) == "ok"
 
 
 def test_runs_in_doubt_show_nothing(seen):
