@@ -327,6 +327,19 @@ def test_labels_copied_into_some_rows_of_classes_are_found(tmp_path, rows, verdi
     )
 
 
+def test_votes_that_are_certain_and_right_by_chance_are_not_out(tmp_path):
+    """Seven neighbours agree now and then; on test 28 of four learners would have to."""
+    toy = make(tmp_path, "binary", "auc", n=600, m=150)
+    toy.add_run("peer", 1.5, seed=3)
+    values, truth = predictions(toy, noise=1.5), toy.truth["train"]
+    votes = np.rint(7 * values["train"]) / 7
+    wrong = np.abs(votes - truth) == 1
+    values["train"] = np.where(wrong, np.clip(votes, 1 / 7, 6 / 7), votes)
+    found = look(toy, send(toy, values))
+    assert "are predicted with exactly 0 and 1, every one rightly" in said(found, "unproven")
+    assert found.verdict == "unproven"
+
+
 def test_a_model_that_is_certain_and_honest_is_not_accused_of_copying(tmp_path):
     toy = make(tmp_path, "binary", "auc", n=600, m=150)
     toy.add_run("peer", 1.5, seed=3)
@@ -436,6 +449,18 @@ def test_test_rows_in_another_order_are_found(toy):
 def test_training_rows_in_another_order_are_found(toy):
     shuffled = changed(toy, np.random.default_rng(1).permutation)
     assert "its training rows are in another order" in said(look(toy, send(toy, shuffled)), "out")
+
+
+def test_a_level_for_each_fold_is_no_other_order(toy):
+    """What a learner of a weak model does not know is where its fold lies."""
+    values, random = predictions(toy), np.random.default_rng(2)
+    levels = np.array([-2.0, 2.0, -2.0, 2.0])[toy.folds.fold_of_row[0]]
+    values["train"] = 0.3 * values["train"] + levels[:, None]
+    values["test"] = 0.3 * values["test"]
+    assert "another order" not in said(look(toy, send(toy, values)), "out")
+    values["train"] = 0.3 * random.permutation(predictions(toy)["train"]) + levels[:, None]
+    told = said(look(toy, send(toy, values)), "out")
+    assert "its training rows are in another order" in told
 
 
 def test_turned_predictions_are_not_called_another_order(toy):
