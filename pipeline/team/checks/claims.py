@@ -48,7 +48,7 @@ from pipeline.team.checks.copies import fisher
 from pipeline.team.competition import Peer
 
 GAP, GAP_ALONE = 2.5, 4.0  # standard errors from what is removed out-of-fold to the holdout
-FEWEST_OF_HOLDOUT = 20  # rows
+FEWEST_OF_HOLDOUT = 20  # rows, or documents
 MOST = 0.8  # share of the remaining error that nothing but a proof makes believable
 HALF = 0.5  # share that no check of numbers could have cleared of every leak
 OUT = (0.5, 0.25, 4.0)  # share removed; beyond the bound by so much, and by so many errors
@@ -180,10 +180,13 @@ class Held:
 def holdout_of(subject: CandidateView) -> Held | None:
     """The claim on the holdout; None where the file or a trusted run lacks its rows."""
     truth, mine = subject.contest.holdout_truth, subject.candidate.values["holdout"]
-    if truth is None or not subject.has_holdout or not subject.whole:
+    table = subject.contest.tables.holdout
+    if table is None or truth is None or not subject.has_holdout or not subject.whole:
         return None
     peers = [peer for peer in peers_of(subject) if np.isfinite(peer.holdout).all()]
-    if len(peers) < len(peers_of(subject)) or len(mine) < FEWEST_OF_HOLDOUT + len(peers):
+    if len(peers) < len(peers_of(subject)):
+        return None
+    if len(np.unique(table.document)) < FEWEST_OF_HOLDOUT + len(peers):
         return None
     given = [peer.oof for peer in peers]
     there = [peer.holdout for peer in peers]
@@ -197,11 +200,11 @@ def holdout_of(subject: CandidateView) -> Held | None:
     if size <= 0:
         return None
     slope = float((left * added).sum()) / size
-    groups, alone = subject.contest.folds.group_of_row, np.arange(len(held))
+    groups, apart = subject.contest.folds.group_of_row, table.document
     share, error = _removed(left, left - slope * added, groups)
-    share_there, error_there = _removed(left_there, left_there - slope * added_there, alone)
+    share_there, error_there = _removed(left_there, left_there - slope * added_there, apart)
     together, doubt = fisher(left, added, groups)
-    together_there, doubt_there = fisher(left_there, added_there, alone)
+    together_there, doubt_there = fisher(left_there, added_there, apart)
     return Held(
         train=share,
         there=share_there,

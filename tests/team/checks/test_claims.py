@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from pipeline.data.table import Units
 from pipeline.team.audit import audit
 from pipeline.team.candidate_view import CandidateView
 from pipeline.team.checks.claims import (
@@ -266,6 +267,29 @@ def test_few_holdout_rows_that_come_out_far_worse_are_enough(tmp_path, rows):
     assert held.train - held.there < 4 * held.error
     assert beside_holdout(subject) == "unproven"
     assert beside_holdout(labelled.view(dict(labelled.strong))) == "ok"
+
+
+def test_units_of_a_held_out_document_count_once(labelled):
+    """Ten rows that say the same are one; of nineteen documents nothing is said."""
+    values = by_heart(labelled, 0.6, 2.0)
+    number = np.arange(300) // 10
+    for each in (values["dev"], labelled.truth["dev"], labelled.contest.tables.holdout.targets):
+        each[:] = each[10 * number]
+    rows = labelled.view(values)
+
+    def of_documents(number: np.ndarray) -> CandidateView:
+        tables, ids = labelled.contest.tables, number.astype(str).astype(object)
+        place = np.arange(300) - np.searchsorted(number, number)
+        units = Units(document=ids, place=place, after=np.full(300, "", dtype=object))
+        held = replace(tables.holdout, units=units)
+        contest = replace(labelled.contest, tables=replace(tables, holdout=held))
+        contest.__dict__["truth"] = labelled.truth["train"]
+        return CandidateView(rows.candidate, contest, labelled.peers)
+
+    told, doubted = holdout_of(rows), holdout_of(of_documents(number))
+    assert doubted.there == told.there
+    assert doubted.apart < 0.7 * told.apart
+    assert holdout_of(of_documents(number // 2)) is None
 
 
 def test_alone_a_holdout_of_another_mix_is_no_reason_for_doubt(labelled):
