@@ -91,7 +91,7 @@ def hub(folder: Path, mood: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
     handler = type("MoodyHub", (Hub,), {"folder": folder, "mood": mood, "over": over})
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         server.daemon_threads = True
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         here = f"http://127.0.0.1:{server.server_port}"
         template = here + "/{repo_id}/resolve/{revision}/{filename}"
         monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", here)

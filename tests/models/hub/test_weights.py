@@ -481,7 +481,7 @@ def test_a_download_takes_what_is_needed_and_is_not_repeated(tiny, hub_cache, mo
     asked: list[str] = []
     handler = type("TinyHub", (Hub,), {"folder": tiny, "asked": asked})
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         here = f"http://127.0.0.1:{server.server_port}"
         template = here + "/{repo_id}/resolve/{revision}/{filename}"
         monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", here)
