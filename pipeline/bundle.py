@@ -161,6 +161,10 @@ def _measured(asked: "Asked", effect: "Effect | None", proof: "Proof | None") ->
             f"float16  {effect.changed:,} of {effect.cells:,} answers of the test file are written "
             f"otherwise, predictions at most {effect.largest:.1e} away; honest "
             f"{asked.made.outcome.metric.name}, the method held: {scores[0]} -> {scores[1]}"
+            + "".join(
+                f"; held-out predictions of {name} are as they were, as its learners saw those rows"
+                for name in effect.as_they_were
+            )
         )
     if proof is not None:
         other = "OTHER bytes than the submission's" + (", as float16 tells" if effect else "")

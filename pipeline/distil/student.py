@@ -120,6 +120,8 @@ def ensemble_to_learn_from(asked: Asked, ground: Ground) -> tuple[BuiltSubmissio
         manifest = read_manifest(paths.run(name))
         if origin_of(manifest) is not None:
             why = "a team-mate's file: its learners of single folds are not here"
+        elif not LEARNERS[manifest["recipe"]["learner"]].fitted:
+            why = "it is made of other runs' learners, and cannot be trained without a fold"
         elif not asked.runs and TAUGHT in teaching_of(paths, manifest):
             why = "it is a student itself; --runs takes it"
         else:
@@ -127,7 +129,8 @@ def ensemble_to_learn_from(asked: Asked, ground: Ground) -> tuple[BuiltSubmissio
             continue
         notes.append(f"{name} left out: {why}")
     if not kept:
-        raise UsageError("there is no run of our own to learn from. Train one first: " + train)
+        why = "".join(f"\n  - {note}" for note in notes)
+        raise UsageError(f"there is no run of our own to learn from. Train one first: {train}{why}")
     return make(ground.root, competition, BuildRequest(runs=kept, method=asked.method)), notes
 
 

@@ -95,6 +95,14 @@ class AveragedRecipe:
             for each in map(json.loads, self.recipes)
         ]
 
+    @property
+    def draws(self) -> bool:
+        """Whether answers are drawn, so that they depend on a seed."""
+        return any(
+            getattr(each, "decode", "") == "sample" or getattr(each, "samples", 0) > 0
+            for each in self.of_runs()[:1]
+        )
+
     def in_words(self, precision: str) -> str:
         """What is averaged, of which runs."""
         folds = ", test rows across folds" if self.across_folds else ""

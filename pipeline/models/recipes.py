@@ -149,6 +149,17 @@ def tta_steps_of(recipe: Recipe) -> list[RowStep]:
     return list(getattr(recipe, "tta", ()))
 
 
+def saw_held_out(recipe: Recipe) -> bool:
+    """Whether the saved learners have seen the rows that their folds hold out, which others
+    answered (`AveragedRecipe.across_folds`)."""
+    return bool(getattr(recipe, "across_folds", False))
+
+
+def one_for_all(recipe: Recipe) -> bool:
+    """Whether the saved learners of all folds are one and the same, and answer alike."""
+    return saw_held_out(recipe) and not getattr(recipe, "draws", True)
+
+
 def available(root: Path) -> list[str]:
     """Names of the recipes in ROOT/configs/models and of those shipped, sorted."""
     folders = (root / "configs" / "models", shipped_folder())

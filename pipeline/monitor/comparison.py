@@ -193,15 +193,18 @@ def answered(bundle: Bundle, outcome: Outcome, rows: NewRows, console: "Console"
     for name in members.names:
         said = folds.get(name, {})
         each = [
-            np.mean([values for (_, own), values in said.items() if own == fold], axis=0)
-            if said
-            else np.zeros((len(rows.table), k))
+            np.mean(_of_fold(said, fold), axis=0) if said else np.zeros((len(rows.table), k))
             for fold in range(count)
         ]
         by_fold.append(np.stack(each)[:, places].astype(np.float32))
     nothing = np.zeros((len(rows.table), k))
     test = [means.get(name, nothing) for name in members.names]
     return replace(members, test=test, by_fold={**members.by_fold, "test": by_fold})
+
+
+def _of_fold(said: dict[tuple[int, int], np.ndarray], fold: int) -> list[np.ndarray]:
+    """What the learners of a fold say; where one learner stands for all folds, that one."""
+    return [values for (_, own), values in said.items() if own == fold] or [*said.values()]
 
 
 def compared(

@@ -36,7 +36,7 @@ from pipeline.data.tables import file_to_predict, sample_in
 from pipeline.folds.frozen import read_frozen
 from pipeline.models import Recipe, Watch
 from pipeline.models.learner import LearnerFactory, Resuming
-from pipeline.models.recipes import as_begun, further_columns, tta_steps_of
+from pipeline.models.recipes import as_begun, further_columns, one_for_all, tta_steps_of
 from pipeline.models.registry import LEARNERS
 from pipeline.oof.manifest import origin_of, parts_of
 from pipeline.submissions.built import Built, make_any
@@ -201,7 +201,7 @@ class SavedRun:
     recipe: Recipe
     factory: LearnerFactory
     parts: list[Part]
-    """In the order in which their predictions are added up."""
+    """In the order in which their predictions are added up; one where all learners are the same."""
     weights: Callable[[Part], Path]
     """The folder of a learner; raises ArtifactError where it is not the run's."""
     root: Path = Path()
@@ -226,7 +226,7 @@ def saved_run(job: Job, manifest: Mapping[str, Any]) -> SavedRun:
         competition=job.competition,
         recipe=job.recipe,
         factory=job.factory,
-        parts=parts_in_order(manifest),
+        parts=parts_in_order(manifest)[: 1 if one_for_all(job.recipe) else None],
         weights=weights,
         root=job.root,
     )

@@ -10,6 +10,7 @@ import torch
 from safetensors.numpy import load_file
 
 from pipeline import bundle, cv, init, predict
+from pipeline.api import called
 from pipeline.base import Competition, Paths
 from pipeline.base.command import run
 from pipeline.base.files import commit_json
@@ -186,7 +187,7 @@ def test_across_folds_held_out_rows_are_answered_by_their_own_fold_alone(root):
     assert out.read_bytes() == file.read_bytes()
 
 
-def test_transformers_of_all_folds_become_one(trained, tmp_path):
+def test_transformers_of_all_folds_become_one(trained, tmp_path, capsys):
     """Of numbers: held-out rows as the run has them, test rows and new ones by the mean."""
     root = tmp_path / "toy"
     shutil.copytree(trained, root)
@@ -213,6 +214,14 @@ def test_transformers_of_all_folds_become_one(trained, tmp_path):
     (file,) = (root / "submissions").glob("toy-00*-best.csv")
     out = tmp_path / "bundle"
     assert run(bundle.main, ["--root", str(root), file.name, "-o", str(out)]) == 0
+    assert len(list((out / "members").rglob("averaged.json"))) == 1, "all folds have the same"
+    asked = ["--root", str(root), file.name, "-o", str(tmp_path / "half"), "--half", "--json"]
+    effect = called(bundle.main, asked)["float16"]
+    assert effect["honest"] == effect["halved"], "its learners saw what the folds hold out"
+    assert effect["as_they_were"] == [mean.name]
+    assert effect["changed"] > 0
+    assert run(distil.main, ["--root", str(root), "--student", "linear", "--runs", mean.name]) == 2
+    assert "made of other runs' learners" in " ".join(capsys.readouterr().err.split())
     shutil.rmtree(root / "runs")
     answered = tmp_path / "answers.csv"
     predict_file(out, str(root / "test.csv"), str(answered), str(root / "sample.csv"))

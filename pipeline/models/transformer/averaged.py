@@ -94,8 +94,7 @@ class AveragedFactory(LearnerFactory):
 
     def seeds_matter(self, train: Table) -> bool:
         """Whether answers are drawn."""
-        way = self.recipe.of_runs()[0]
-        return getattr(way, "decode", "") == "sample" or getattr(way, "samples", 0) > 0
+        return self.recipe.draws
 
     def disk_bytes(self) -> int:
         """Bytes that a fold's learners take."""

@@ -15,6 +15,7 @@ from pipeline.base.files import commit, commit_json, commit_text, sha256
 from pipeline.data import load, places_of
 from pipeline.folds.frozen import read_frozen
 from pipeline.models.hub.download import check
+from pipeline.models.recipes import saw_held_out
 from pipeline.oof.members import Members
 from pipeline.serve.bundle import ABOUT, open_bundle
 from pipeline.serve.packing.pack import Asked
@@ -40,6 +41,9 @@ class Effect:
     """By the learners as they are, the method being that of the submission."""
     halved: float | None
     """The same by the halved ones."""
+    as_they_were: list[str]
+    """Members whose learners saw the held-out rows: their predictions of those are left as they
+    were."""
 
 
 def halve(folder: Path) -> None:
@@ -99,7 +103,10 @@ def effect_of(asked: Asked, folder: Path, kept: Path, console: "Console") -> Eff
     request = replace(
         made.asked, runs=list(outcome.members.names), method=outcome.assessment.method
     )
-    oof, test = _predicted_again(asked, folder, kept, console)
+    oof, test, seen = _predicted_again(asked, folder, kept, console)
+    for place, name in enumerate(packed.names):
+        if name in seen:
+            oof[place] = np.asarray(packed.oof[place])
 
     def instead(members: Members) -> Members:
         own = dict(zip(packed.names, zip(oof, test, strict=True), strict=True))
@@ -130,6 +137,7 @@ def effect_of(asked: Asked, folder: Path, kept: Path, console: "Console") -> Eff
         largest=float(np.abs(raw[0] - raw[1]).max()),
         honest=before.outcome.honest,
         halved=after.outcome.honest,
+        as_they_were=[each["name"] for each in packed.manifests if each["name"] in seen],
     )
     about = read_json(folder / ABOUT)
     said: dict[str, Any] = {
@@ -145,15 +153,20 @@ def effect_of(asked: Asked, folder: Path, kept: Path, console: "Console") -> Eff
 
 def _predicted_again(
     asked: Asked, folder: Path, kept: Path, console: "Console"
-) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Of each member (n, k) out-of-fold predictions, rows as in the folds, and (m, k) test ones."""
+) -> tuple[list[np.ndarray], list[np.ndarray], set[str]]:
+    """Of each member (n, k) out-of-fold predictions, rows as in the folds, and (m, k) test ones.
+
+    And the names of those whose learners saw the held-out rows: of them the first mean nothing.
+    """
     competition = asked.origin.competition
     tables = load(competition, asked.root)
     folds = read_frozen(competition, Paths(asked.root, competition.name), tables.train)
     places = places_of(folds.ids.tolist(), tables.train.ids.tolist(), "the rows of train")
-    oof, test = [], []
+    oof, test, seen = [], [], set[str]()
     for saved in open_bundle(folder, whole=False).runs(tokens=kept):
         columns = len(competition.outputs)
+        if saw_held_out(saved.recipe):
+            seen.add(saved.run)
         mine = np.zeros((len(tables.train), columns))
         count, others = np.zeros((len(tables.train), 1)), np.zeros((len(tables.test), columns))
         with Progress(f"{saved.run} in float16", len(saved.parts), console) as progress:
@@ -166,4 +179,4 @@ def _predicted_again(
                 others += predict_bare(saved, learner, tables.test, watch)
         oof.append((mine / np.maximum(count, 1))[places])
         test.append(others / len(saved.parts))
-    return oof, test
+    return oof, test, seen
