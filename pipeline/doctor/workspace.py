@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -106,8 +107,13 @@ SAVED = {
 
 def has_weights(folder: Path) -> bool:
     """Whether a learner was saved in *folder*, damaged or not."""
-    names = (name for settings, (weights, _) in SAVED.items() for name in (settings, weights))
-    return any((folder / name).exists() for name in names)
+    names = [name for settings, (weights, _) in SAVED.items() for name in (settings, weights)]
+    return any((place / name).exists() for place in _places(folder) for name in names)
+
+
+def _places(folder: Path) -> list[Path]:
+    """Where learners may lie: in *folder*, or several that answer as one in 0/, 1/, …"""
+    return [folder, *sorted(each for each in folder.glob("[0-9]*") if each.is_dir())]
 
 
 def check_weights(folder: Path, part: Part, finished: bool, quick: bool) -> Iterator[Finding]:
@@ -116,10 +122,10 @@ def check_weights(folder: Path, part: Part, finished: bool, quick: bool) -> Iter
         f"Delete {folder}: the predictions of {part.said} stay, only predicting further rows with "
         "it is lost (training the fold again brings it back)."
     )
-    for settings, (weights, inside) in SAVED.items():
-        path = folder / weights
-        if (folder / settings).exists():
-            yield from _check_weights(folder / settings, path, inside, quick, lost)
+    for place, (settings, (weights, inside)) in product(_places(folder), SAVED.items()):
+        path = place / weights
+        if (place / settings).exists():
+            yield from _check_weights(place / settings, path, inside, quick, lost)
         elif path.exists() and finished:
             yield problem(path, f"lacks {settings} beside it, which is written after it", lost)
         elif path.exists():

@@ -33,6 +33,11 @@ IN_ITS_ROOM = {
         "a fold is to get {}, and no node",
     ],
     "training/parallel/test_shares.py": ["this machine shows {} {}"],
+    "training/test_averaging.py": [
+        "runs is empty. Name finished runs",
+        "was trained on other folds; train it anew",
+        "bring that folder here from where the run was trained",
+    ],
     "training/test_disk_space.py": ["has room for {} more files (inodes)"],
     "oof/test_arrays.py": ["need {} on the disk of"],
     "oof/test_predictions.py": ["the tokenizer output changed"],

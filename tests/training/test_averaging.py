@@ -11,13 +11,14 @@ from safetensors.numpy import load_file
 
 from pipeline import bundle, cv, init, predict
 from pipeline.api import called
-from pipeline.base import Competition, Paths
+from pipeline.base import Competition, Paths, read_json
 from pipeline.base.command import run
 from pipeline.base.files import commit_json
 from pipeline.base.parser import read_section
 from pipeline.base.paths import Part
 from pipeline.data import load
 from pipeline.distil import __main__ as distil
+from pipeline.doctor import __main__ as doctor
 from pipeline.ensemble import __main__ as ensemble
 from pipeline.oof.predictions import read_fold
 from pipeline.serve.predicting import predict_file
@@ -39,7 +40,7 @@ def tiny(**changes):
     """A network from nothing."""
     settings = (
         TINY
-        | {"predict_batch_size": 8, "epochs": 12, "learning_rate": 1e-2, "max_answer": 48}
+        | {"predict_batch_size": 8, "epochs": 12, "learning_rate": 1e-2, "max_answer": 16}
         | changes
     )
     return ["tiny-seq2seq", *(f"--set={key}={each}" for key, each in settings.items())]
@@ -282,4 +283,23 @@ def test_weights_that_did_not_make_the_runs_predictions_are_refused(root, capsys
     )
     trained.unlink()
     assert averaged(root, "runs=[pretrained]") != 0
-    assert "seed-43/fold-1 of pretrained are not there" in " ".join(capsys.readouterr().err.split())
+    said_ = " ".join(capsys.readouterr().err.split())
+    assert "seed-43/fold-1 of pretrained are not there" in said_
+    assert "bring that folder here from where the run was trained" in said_
+    manifest = root / "oof/facts/pretrained/run.json"
+    commit_json(manifest, read_json(manifest) | {"passport": "0" * 64})
+    assert averaged(root, "runs=[pretrained]") != 0
+    said_ = " ".join(capsys.readouterr().err.split())
+    assert "pretrained was trained on other folds; train it anew (--fresh)" in said_
+
+
+def test_the_doctor_looks_at_each_of_the_learners(root, capsys):
+    assert averaged(root, f"runs=[{networks(root)[0]}]", "what=logits", "decoding={beams: 2}") == 0
+    assert run(doctor.main, asking(root)) == 0
+    second = root / "runs/facts" / only(root) / "seed-42/fold-0/weights/1/weights.safetensors"
+    second.write_bytes(second.read_bytes()[:-4] + b"spot")
+    capsys.readouterr()
+    run(doctor.main, asking(root))
+    assert "weights/1/weights.safetensors has changed since" in " ".join(
+        capsys.readouterr().out.split()
+    )
