@@ -137,7 +137,8 @@ def test_members_that_share_their_bytes_are_a_bomb_too(tmp_path):
         archive.infolist().extend([first] * 50)
         archive.filelist.extend([first] * 50)
         archive._didModify = True
-    with pytest.raises(ArtifactError, match="larger than the file"):
+    ours, of_zipfile = "larger than the file", "Overlapped entries"  # some versions look themselves
+    with pytest.raises(ArtifactError, match=f"{ours}|{of_zipfile}"):
         check_archive(path)
 
 

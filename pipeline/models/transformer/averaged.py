@@ -183,7 +183,7 @@ def _save_mean(paths: Sequence[Path], seed: int, folder: Path) -> None:
 def unlike(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> str:
     """Why two states have no mean; an empty text where they have.
 
-    >>> unlike({"a": torch.zeros(2)}, {"a": torch.zeros(3)})
+    >>> unlike({"a": Tensor([1, 2])}, {"a": Tensor([1, 2, 3])})
     'a has the shape [2] in one and [3] in the other'
     """
     if apart := sorted(one.keys() ^ other.keys()):
