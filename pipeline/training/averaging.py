@@ -22,7 +22,7 @@ from pipeline.models import Recipe
 from pipeline.models.averaged_settings import AVERAGED, BACKBONE, AveragedRecipe
 from pipeline.models.learner import Learner
 from pipeline.oof.manifest import origin_of, parts_of, read_manifest
-from pipeline.oof.runs import complete_runs
+from pipeline.oof.runs import complete_runs, doubts_of
 from pipeline.training.jobs import Job, fingerprint, made_from
 
 ALIKE = ("learner", *BACKBONE, "clean", "template", "prompt", "prefix", "pairing", "max_source")
@@ -176,7 +176,7 @@ def _problems(manifest: Mapping[str, Any]) -> Sequence[str]:
         return [
             f"runs: {name} is of learner {learner}; averaged are those of {' and '.join(AVERAGED)}"
         ]
-    return []
+    return [f"runs: {name}: {doubt.says}" for doubt in doubts_of(manifest)]
 
 
 def _check_alike(first: Mapping[str, Any], other: Mapping[str, Any]) -> None:

@@ -287,6 +287,10 @@ def test_weights_that_did_not_make_the_runs_predictions_are_refused(root, capsys
     assert "seed-43/fold-1 of pretrained are not there" in said_
     assert "bring that folder here from where the run was trained" in said_
     manifest = root / "oof/facts/pretrained/run.json"
+    commit_json(manifest, read_json(manifest) | {"selection": "best-on-valid"})
+    assert averaged(root, "runs=[pretrained]") != 0
+    chosen = "pretrained: its checkpoints were chosen on the held-out rows"
+    assert chosen in " ".join(capsys.readouterr().err.split())
     commit_json(manifest, read_json(manifest) | {"passport": "0" * 64})
     assert averaged(root, "runs=[pretrained]") != 0
     said_ = " ".join(capsys.readouterr().err.split())
