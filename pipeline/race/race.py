@@ -19,7 +19,8 @@ from pipeline.models.learner import Silent
 from pipeline.models.registry import LEARNERS
 from pipeline.oof.predictions import complete_runs
 from pipeline.oof.runs import find_runs
-from pipeline.race.rule import MEASURED, Racer, kept_back, next_of
+from pipeline.race.gain import MEASURED
+from pipeline.race.rule import Racer, kept_back, next_of
 from pipeline.submissions.build import BuildRequest
 from pipeline.submissions.built import Built, make_any
 from pipeline.training.progress import Journal, clock_text

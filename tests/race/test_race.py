@@ -16,8 +16,8 @@ from pipeline.base import UsageError
 from pipeline.base.command import Stopped, run
 from pipeline.doctor.__main__ import main as doctor
 from pipeline.race.__main__ import main
+from pipeline.race.gain import MEASURED, PARTS, parts_by_group
 from pipeline.race.race import Race
-from pipeline.race.rule import MEASURED, PARTS, parts_by_group
 from pipeline.tune import bench
 from tests.test_texts import competition as facts
 from tests.toy import toy_files
