@@ -13,7 +13,7 @@ what is sent again and knows nothing of Ray.
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -67,6 +67,8 @@ class FoldTask:
     """Of its repeats; they are there when it is done."""
     news: Callable[[], list[str]] = list
     """What happened to it since it was last asked, for people."""
+    leases: list[Path] = field(default_factory=list)
+    """Of its repeats; one is there while a process holds that part."""
     killed: int = 0
     lost: int = 0
     busy_since: float | None = None
@@ -88,6 +90,8 @@ VISIBLE_SECONDS = 90.0
 was none."""
 PATIENCE_SECONDS = 120.0
 """For folds to save and end, once they were asked to."""
+SAVING_SECONDS = 20.0
+"""For folds whose tasks are over to let go of their parts; one that was killed leaves its lease."""
 
 
 class Scheduler:
@@ -148,8 +152,16 @@ class Scheduler:
         while left and self.clock() < until:
             over = self.cluster.ended(left, POLL_SECONDS)
             left = [handle for handle in left if handle not in over]
+        self._await_leases()
         for task in self.under_way.values():
             self._tell(task)
+
+    def _await_leases(self) -> None:
+        """A task that was cancelled may count as over while its fold still saves."""
+        until = self.clock() + SAVING_SECONDS
+        leases = [lease for task in self.under_way.values() for lease in task.leases]
+        while any(lease.exists() for lease in leases) and self.clock() < until:
+            self.cluster.ended([], POLL_SECONDS)
 
     def _tell(self, task: FoldTask) -> None:
         for line in task.news():
@@ -230,6 +242,7 @@ def errands_of(missing: Missing, arguments: Sequence[str]) -> list[FoldTask]:
             argv=of_fold(arguments, missing.model, seed, fold),
             manifests=[missing.manifests[part] for part in parts],
             news=News(missing, parts),
+            leases=[missing.workspaces[part].lease for part in parts],
         )
         for (seed, fold), parts in grouped.items()
     ]

@@ -271,3 +271,36 @@ class Remote:
 class Answer:
     def __init__(self, value):
         self.value = value
+
+
+def test_a_fold_that_still_saves_when_its_task_counts_as_over_is_waited_for(tmp_path):
+    """Ray may say that a cancelled task is over at once; what the fold says last is told."""
+    said, clock, lease = [], Clock(), tmp_path / "fold.lease"
+    lease.touch()
+
+    class Saving(Script):
+        def ended(self, handles, seconds):
+            over = super().ended(handles, seconds)
+            if clock.now > 5:
+                lease.unlink(missing_ok=True)
+            return over
+
+    task = tasks(tmp_path, "a")[0]
+    task.leases, task.news = [lease], lambda: [] if lease.exists() else ["saved after step 3"]
+    stop = Stop(clock)
+    stop.deadline = 1.0
+    with pytest.raises(Stopped):
+        Scheduler(Saving(clock, a=[]), [task], stop, said.append, clock).work()
+    assert said == ["saved after step 3"]
+    assert clock.now < 10
+
+
+def test_a_lease_that_a_killed_fold_left_is_not_waited_for_long(tmp_path):
+    clock, lease = Clock(), tmp_path / "fold.lease"
+    lease.touch()
+    task = tasks(tmp_path, "a")[0]
+    task.leases, stop = [lease], Stop(clock)
+    stop.deadline = 1.0
+    with pytest.raises(Stopped):
+        Scheduler(Script(clock, a=[]), [task], stop, list, clock).work()
+    assert scheduler.SAVING_SECONDS <= clock.now < scheduler.SAVING_SECONDS + 10
