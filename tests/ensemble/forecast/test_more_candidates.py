@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.base.config import TaskConfig
 from pipeline.data.candidates import Candidates
+from pipeline.ensemble.texts import more_candidates
 from pipeline.ensemble.texts.more_candidates import gain_of_more
 from pipeline.ensemble.texts.nest import Consensus, TextEvidence
 from pipeline.ensemble.texts.pool import pooled
@@ -139,3 +140,16 @@ def test_none_where_each_learner_says_one_thing() -> None:
 def test_none_where_it_cannot_be_told(blend: Consensus) -> None:
     world = World("chrf", 6)
     assert world.told(blend, test=[own[:2] for own in world.test]) is None
+
+
+def test_what_four_gain_over_one_is_as_much_of_what_all_four_do_as_their_number_says(monkeypatch):
+    """Three learners say the same and one another: of three that are asked two say so, and what is
+    taken of them is what the fourth says in three of four cases, where one alone is so in two of
+    three of these. By 1 - 1 / K, four gain nine eighths of what three do."""
+    monkeypatch.setattr(more_candidates, "_worth_of_agreement", lambda *_: 1.0)
+    monkeypatch.setattr(more_candidates._Slope, "value", property(lambda _: 1.0))
+    world = World("exact-match", 0)
+    said = ["so", "so", "so", "otherwise"]
+    test = [[Candidates([[each]], [[math.nan]]) for each in said] for _ in range(2)]
+    told = world.told(test=test)
+    assert told.gain == pytest.approx(3 / 4 * (1 - 2 / 3) * (1 - 1 / 4) / (1 - 1 / 3))
