@@ -13,13 +13,16 @@ from pipeline import bundle, cv, init, predict
 from pipeline.api import called
 from pipeline.base import Competition, Paths, read_json
 from pipeline.base.command import run
-from pipeline.base.files import commit_json
+from pipeline.base.files import commit, commit_json
 from pipeline.base.parser import read_section
 from pipeline.base.paths import Part
 from pipeline.data import load
 from pipeline.distil import __main__ as distil
 from pipeline.doctor import __main__ as doctor
 from pipeline.ensemble import __main__ as ensemble
+from pipeline.models.transformer.averaged import join
+from pipeline.models.transformer.fine_tuning import SETTINGS, WEIGHTS
+from pipeline.models.transformer.tensor_file import read_checked, write
 from pipeline.oof.predictions import read_fold
 from pipeline.serve.predicting import predict_file
 from pipeline.training.new_rows import saved_again
@@ -34,6 +37,9 @@ LEARNS = (
     "learner: generator\nbackbone: {}\nepochs: 12\nmax_source: 32\nmax_answer: 12\nbatch_size: 8\n"
 )
 WRITES = "predict_batch_size: 8\nbeams: 2\ncandidates: 2\nlearning_rate: 1.0e-2\n"
+
+
+WITHHELD = "withheld: test rows of {} are answered by the mean over all folds"
 
 
 def tiny(**changes):
@@ -167,7 +173,7 @@ def test_weights_of_a_folds_learners_are_their_mean(root):
     assert said(root, mean, 0).texts != said(root, "pretrained", 0).texts
 
 
-def test_across_folds_held_out_rows_are_answered_by_their_own_fold_alone(root):
+def test_across_folds_held_out_rows_are_answered_by_their_own_fold_alone(root, capsys):
     shutil.rmtree(root / "oof/facts/pretrained/seed-43")
     assert run(cv.main, [*asking(root), "--model", "pretrained"]) == 0
     assert averaged(root, "runs=[pretrained]", "across_folds=true") == 0
@@ -181,6 +187,7 @@ def test_across_folds_held_out_rows_are_answered_by_their_own_fold_alone(root):
             np.testing.assert_allclose(values, (one[key] + two[key]) / 2, rtol=1e-6, atol=1e-9)
     assert said(root, mean, 0, "test").texts == said(root, mean, 1, "test").texts
     assert run(ensemble.main, [*asking(root), "--runs", mean]) == 0
+    assert WITHHELD.format(mean) in " ".join(capsys.readouterr().out.split())
     (file,) = (root / "submissions").glob("facts-001-*.csv")
     out = root / "again.csv"
     asked = ["--root", str(root), str(root / "test.csv"), "--with", file.name, "-o", str(out)]
@@ -212,6 +219,7 @@ def test_transformers_of_all_folds_become_one(trained, tmp_path, capsys):
             by_hand_ = np.mean([weights_[key] for weights_ in each], axis=0)
             np.testing.assert_allclose(values, by_hand_, rtol=1e-5, atol=1e-8)
     assert run(ensemble.main, ["--root", str(root), "--runs", mean.name, "--method", "best"]) == 0
+    assert WITHHELD.format(mean.name) in " ".join(capsys.readouterr().out.split())
     (file,) = (root / "submissions").glob("toy-00*-best.csv")
     out = tmp_path / "bundle"
     assert run(bundle.main, ["--root", str(root), file.name, "-o", str(out)]) == 0
@@ -307,3 +315,18 @@ def test_the_doctor_looks_at_each_of_the_learners(root, capsys):
     assert "weights/1/weights.safetensors has changed since" in " ".join(
         capsys.readouterr().out.split()
     )
+
+
+def test_a_mean_of_span_learners_knows_no_answer_where_one_of_them_learned_it(tmp_path):
+    for name, without in (("one", 0), ("two", 3)):
+        weight = {"a": torch.full((2,), float(without))}
+        digest = commit(tmp_path / name / WEIGHTS, lambda stream, w=weight: write(stream, w))
+        facts = {"rate_scale": 1.0, "learnt": {}, "without": without, "seconds": 9.0}
+        settings = {"seed": 7, "weights_sha256": digest, "facts": facts}
+        commit_json(tmp_path / name / SETTINGS, settings)
+    join("weights", [(0, tmp_path / "one"), (1, tmp_path / "two")], 5, tmp_path / "mean")
+    told = read_json(tmp_path / "mean/0" / SETTINGS)
+    assert told["facts"] == {"rate_scale": 1.0, "learnt": {}, "without": 3, "averaged": 2}
+    assert told["seed"] == 5
+    mean = read_checked(tmp_path / "mean/0" / WEIGHTS, told["weights_sha256"])
+    assert mean["a"].tolist() == [1.5, 1.5]

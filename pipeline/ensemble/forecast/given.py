@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -86,10 +87,30 @@ def forecast(given: Given, holdout: Labelled | None) -> Leaderboard:
     found = leaderboard(known, holdout, asked, parts, settings.seed, columns, further)
     if evidence.kind.units and found.parts and move_of_mean(found.moves) is None:
         told = NOT_OF_THE_MEAN.format(evidence.kind.written["label"])
-        return replace(found, notes=[*found.notes, told])
-    return found
+        found = replace(found, notes=[*found.notes, told])
+    return of_same_learners(found, given.members.manifests, given.assessment.blend.weights)
 
 
+def of_same_learners(
+    found: Leaderboard, manifests: Sequence[Mapping[str, Any]], weights: np.ndarray
+) -> Leaderboard:
+    """*found*, withheld where it follows from held-out rows that other learners have answered than
+    answer test rows (`AveragedRecipe.across_folds`), in a run that has weight."""
+    others = [
+        str(manifest["name"])
+        for manifest, weight in zip(manifests, weights, strict=True)
+        if weight and manifest.get("recipe", {}).get("across_folds")
+    ]
+    if not others or not found.parts or found.basis == "holdout":
+        return found
+    return Leaderboard(auc=found.auc, notes=[OTHERS.format(", ".join(others))])
+
+
+OTHERS = (
+    "withheld: test rows of {0} are answered by the mean over all folds, held-out rows by their "
+    "own fold's learner alone, so folds do not say what the file scores; a dev file "
+    "(data.holdout) does"
+)
 WITHHELD = "withheld: a member's own score is in doubt, so nothing follows from that of the blend"
 
 

@@ -12,7 +12,12 @@ from pipeline.base import Competition, UsageError
 from pipeline.data import Table
 from pipeline.data.candidates import Candidates
 from pipeline.ensemble.decisions.choose import NOTHING, Line
-from pipeline.ensemble.forecast.given import WITHHELD, forecast_texts, refit_of
+from pipeline.ensemble.forecast.given import (
+    WITHHELD,
+    forecast_texts,
+    of_same_learners,
+    refit_of,
+)
 from pipeline.ensemble.forecast.leaderboard import Leaderboard
 from pipeline.ensemble.forecast.ranges import Labelled, Scored
 from pipeline.ensemble.honest import AUTO, UPPER, Gain, contributions, gain_over, spread_of
@@ -257,7 +262,8 @@ def conclude_texts(
     def expects(asked: Competition, rows: Table) -> Leaderboard:
         if in_doubt:
             return Leaderboard(notes=[WITHHELD])
-        return forecast_texts(asked, ours, known, rows, folds.fold_of_row, refit, together)
+        found = forecast_texts(asked, ours, known, rows, folds.fold_of_row, refit, together)
+        return of_same_learners(found, [run.manifest for run in runs], blend.weights)
 
     return TextOutcome(
         competition=competition,

@@ -28,6 +28,8 @@ from pipeline.models.transformer.tensor_file import read_checked, write
 ABOUT = "averaged.json"
 KEPT = ("rate_scale", "learnt", "pieces")
 """Facts of a learner that its mean has, too."""
+COUNTED = ("without",)
+"""Facts that say how a learner answers (whether it learned "no answer"): the most of any."""
 
 
 class AveragedFactory(LearnerFactory):
@@ -140,15 +142,17 @@ def join(what: str, learners: Sequence[tuple[int, Path]], seed: int, folder: Pat
     commit_json(folder / ABOUT, {"what": what, "runs": runs, "learners": len(learners)})
 
 
-def _settings_of(path: Path, seed: int, learners: int) -> dict[str, Any]:
-    """What stands beside the weights of the learner saved at *path*, for one of several."""
-    settings = read_json(path / SETTINGS)
-    facts = {key: settings["facts"][key] for key in KEPT if key in settings["facts"]}
-    return settings | {"seed": seed, "facts": facts | {"averaged": learners}}
+def _settings_of(paths: Sequence[Path], seed: int) -> dict[str, Any]:
+    """What stands beside the weights of a learner that is made of those saved at *paths*."""
+    settings = read_json(paths[0] / SETTINGS)
+    every = [read_json(path / SETTINGS)["facts"] for path in paths]
+    facts = {key: every[0][key] for key in KEPT if key in every[0]}
+    most = {key: max(each[key] for each in every) for key in COUNTED if key in every[0]}
+    return settings | {"seed": seed, "facts": facts | most | {"averaged": len(paths)}}
 
 
 def _copy(path: Path, seed: int, folder: Path) -> None:
-    settings = _settings_of(path, seed, 1)
+    settings = _settings_of([path], seed)
     with (path / WEIGHTS).open("rb") as source:
         found = commit(folder / WEIGHTS, lambda stream: shutil.copyfileobj(source, stream))
     if found != settings["weights_sha256"]:
@@ -158,7 +162,7 @@ def _copy(path: Path, seed: int, folder: Path) -> None:
 
 def _save_mean(paths: Sequence[Path], seed: int, folder: Path) -> None:
     """The mean of what is saved at *paths*, added up in float64 in their order."""
-    settings = _settings_of(paths[0], seed, len(paths))
+    settings = _settings_of(paths, seed)
     total: dict[str, Tensor] = {}
     first: Mapping[str, Tensor] = {}
     for path in paths:
