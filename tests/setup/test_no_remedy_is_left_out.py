@@ -37,6 +37,7 @@ IN_ITS_ROOM = {
         "runs is empty. Name finished runs",
         "was trained on other folds; train it anew",
         "bring that folder here from where the run was trained",
+        "folds do not say what the file scores; a dev file (data.holdout) does",
     ],
     "training/test_disk_space.py": ["has room for {} more files (inodes)"],
     "oof/test_arrays.py": ["need {} on the disk of"],

@@ -3,6 +3,7 @@
 import copy
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,6 +21,9 @@ from pipeline.data import load
 from pipeline.distil import __main__ as distil
 from pipeline.doctor import __main__ as doctor
 from pipeline.ensemble import __main__ as ensemble
+from pipeline.ensemble.forecast.given import of_same_learners
+from pipeline.ensemble.forecast.leaderboard import Leaderboard
+from pipeline.ensemble.forecast.ranges import Range
 from pipeline.models.transformer.averaged import join
 from pipeline.models.transformer.fine_tuning import SETTINGS, WEIGHTS
 from pipeline.models.transformer.tensor_file import read_checked, write
@@ -330,3 +334,16 @@ def test_a_mean_of_span_learners_knows_no_answer_where_one_of_them_learned_it(tm
     assert told["seed"] == 5
     mean = read_checked(tmp_path / "mean/0" / WEIGHTS, told["weights_sha256"])
     assert mean["a"].tolist() == [1.5, 1.5]
+
+
+def test_a_dev_file_tells_what_the_mean_over_folds_scores():
+    """The range is withheld where it follows from the folds, for runs that have weight."""
+    manifests = [{"name": "mean", "recipe": {"across_folds": True}}, {"name": "b", "recipe": {}}]
+    of_folds = Leaderboard(parts={"whole": Range(score=0.8, low=0.7, high=0.9, rows=100)})
+    of_dev = replace(of_folds, basis="holdout")
+    both, none = np.array([0.5, 0.5]), np.array([0.0, 1.0])
+    withheld = of_same_learners(of_folds, manifests, both)
+    assert not withheld.parts
+    assert "folds do not say what the file scores; a dev file (data.holdout) does" in str(withheld)
+    assert of_same_learners(of_dev, manifests, both) is of_dev
+    assert of_same_learners(of_folds, manifests, none) is of_folds
