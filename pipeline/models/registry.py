@@ -66,6 +66,8 @@ class LearnerKind:
         return every[problem.learnt_as]
 
 
+TORCH_SAVED = SavedFiles("weights.safetensors", "learner.json", "weights_sha256")
+"""Of a transformer, and of a network that writes."""
 LEARNERS = {
     "linear": LearnerKind(
         recipe="pipeline.models.settings:LinearRecipe",
@@ -103,7 +105,7 @@ LEARNERS = {
     "transformer": LearnerKind(
         recipe="pipeline.models.transformer_settings:TransformerRecipe",
         factory="pipeline.models.transformer.factory:make_factory",
-        saved=SavedFiles("weights.safetensors", "learner.json", "weights_sha256"),
+        saved=TORCH_SAVED,
         starts=True,
         weighs=True,
         soft=True,
@@ -123,7 +125,7 @@ LEARNERS = {
     "generator": LearnerKind(
         recipe="pipeline.models.generator_settings:GeneratorRecipe",
         factory="pipeline.models.generation.factory:make_factory",
-        saved=SavedFiles("weights.safetensors", "learner.json", "weights_sha256"),
+        saved=TORCH_SAVED,
         weights="pipeline.models.generator_settings:check_weights",
         torch=True,
         rows=False,

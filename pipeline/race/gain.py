@@ -21,9 +21,7 @@ from pipeline.ensemble.texts.pool import pooled
 from pipeline.metrics import MetricError
 from pipeline.metrics.metric import judging
 from pipeline.models import Recipe
-from pipeline.oof.members import read_members
-from pipeline.oof.predictions import FoldPredictions, Wanted, read_fold
-from pipeline.oof.texts import read_text_members
+from pipeline.oof.predictions import FoldPredictions, read_fold
 from pipeline.tune.bench import Bench
 
 PARTS = 4
@@ -39,15 +37,10 @@ def of_numbers(bench: Bench, recipe: Recipe, done: Sequence[int], names: Sequenc
         return UNKNOWN
     train = ground.tables.train.in_order(ground.folds.ids)
     assert train.targets is not None
-    holdout = ground.tables.test.ids[:0]
-    if ground.tables.holdout is not None:
-        holdout = ground.tables.holdout.ids
-    outputs, test = ground.competition.outputs, ground.tables.test.ids
-    members = read_members(bench.paths(), names, ground.folds, outputs, test, holdout).oof
     oof = np.concatenate([each.valid for each in said])[order].astype(float)
     whole = Evidence.gather(
         [*names, recipe.name],
-        [*(np.asarray(each[rows]) for each in members), oof],
+        [*(each[rows] for each in bench.said(names)), oof],
         train.targets[rows],
         parts,
         ground.folds.group_of_row[rows],
@@ -66,17 +59,13 @@ def of_texts(bench: Bench, recipe: Recipe, done: Sequence[int], names: Sequence[
     assert score is not None, "a metric of texts"
     if len(np.unique(parts)) < 2:
         return UNKNOWN
-    train, nobody = ground.tables.train.in_order(ground.folds.ids), ground.tables.test.ids[:0]
-    holdout = nobody if ground.tables.holdout is None else ground.tables.holdout.ids
-    wanted = Wanted.of(ground.folds.ids, ground.tables.test.ids, holdout)
-    outputs = ground.competition.outputs
-    members = read_text_members(bench.paths(), names, ground.folds, outputs, wanted)
     oof = concatenate_rows([each.texts["valid"] for each in said]).rows(order)
-    truth = train.truth
+    truth = ground.tables.train.in_order(ground.folds.ids).truth
     assert truth is not None
+    members = [[each.rows(rows) for each in sets] for sets in bench.texts_said(names)]
     whole = TextEvidence.gather(
         [*names, recipe.name],
-        pooled([*([each.rows(rows) for each in run.oof] for run in members), [oof]], score),
+        pooled([*members, [oof]], score),
         truth[rows],
         parts,
         ground.folds.group_of_row[rows],

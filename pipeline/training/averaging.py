@@ -21,15 +21,13 @@ from pipeline.folds import Folds
 from pipeline.models import Recipe
 from pipeline.models.averaged_settings import AVERAGED, BACKBONE, AveragedRecipe
 from pipeline.models.learner import Learner
+from pipeline.models.registry import TORCH_SAVED
 from pipeline.oof.manifest import origin_of, parts_of, read_manifest
 from pipeline.oof.runs import complete_runs, doubts_of
 from pipeline.training.jobs import Job, fingerprint, made_from
 
 ALIKE = ("learner", *BACKBONE, "clean", "template", "prompt", "prefix", "pairing", "max_source")
 """Settings of how rows are read, which all runs must share."""
-SETTINGS = "learner.json"
-"""Of a saved learner."""
-
 ACROSS = (
     "held-out rows are answered by the learners of their own fold, test rows by the mean over all "
     "folds: the score is that of one fold's; what the mean is worth shows on a dev file alone"
@@ -63,9 +61,10 @@ class Averaging:
     def speaker(
         self, job: Job, part: Part, workspace: Workspace, name: str, learner: Learner
     ) -> Learner:
-        """Who answers the rows called *name*: the *learner*; where it is the mean over folds, it
-        saw the held-out rows, and those of their own fold alone answer them."""
-        if not self.across_folds:
+        """Who answers the rows called *name*, after the *learner* that answered those before: where
+        test rows are answered by the mean over folds, it saw the held-out rows, and the learners of
+        their own fold alone answer these."""
+        if not self.across_folds or name not in ("valid", "test"):
             return learner
         place = _place(job, workspace)
         if name == "valid":
@@ -245,7 +244,7 @@ def _check_tokens(own: Mapping[tuple[int, int], Learners], recipe: AveragedRecip
 
 def _pieces(learner: Path) -> str:
     """A tokenizer that was saved with a learner; empty where it is the backbone's."""
-    return str(read_json(learner / SETTINGS).get("pieces", ""))
+    return str(read_json(learner / TORCH_SAVED.settings).get("pieces", ""))
 
 
 def _digests(own: Mapping[tuple[int, int], Learners], runs: Sequence[str]) -> dict[str, str]:
@@ -253,6 +252,6 @@ def _digests(own: Mapping[tuple[int, int], Learners], runs: Sequence[str]) -> di
     found = {run: hashlib.sha256() for run in runs}
     for learners in own.values():
         for number, path in learners:
-            digest = read_json(path / SETTINGS)["weights_sha256"]
+            digest = read_json(path / TORCH_SAVED.settings)[TORCH_SAVED.digest]
             found[runs[number]].update(json.dumps([str(path.parent.name), digest]).encode())
     return {run: each.hexdigest() for run, each in found.items()}

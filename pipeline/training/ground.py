@@ -21,6 +21,7 @@ from pipeline.models.clean import libraries_of
 from pipeline.models.recipes import (
     YOUNGER,
     as_begun,
+    as_values,
     further_columns,
     row_steps_of,
     tta_steps_of,
@@ -33,7 +34,7 @@ from pipeline.models.row_transforms.transform import (
     steps_of,
 )
 from pipeline.submissions.submission_file import try_submission
-from pipeline.training.averaging import averaged
+from pipeline.training.averaging import Averaged, averaged
 from pipeline.training.jobs import (
     Job,
     make_factory,
@@ -62,6 +63,7 @@ class Ground:
     folds: Folds
     _wider: dict[str, Tables] = field(default_factory=dict, repr=False)
     _settled: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
+    _made: dict[str, Averaged] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, args: "Namespace", competition: Competition) -> "Ground":
@@ -96,7 +98,21 @@ class Ground:
         tables, key = self.tables_for(recipe), json.dumps(further_columns(recipe))
         if key not in self._settled:
             self._settled[key] = shared_settings(self.competition, self.folds, tables)
-        return self._settled[key] | {"recipe": settings_of(recipe)}
+        return self._settled[key] | {"recipe": settings_of(self.made_of(recipe).recipe)}
+
+    def made_of(self, recipe: Recipe) -> Averaged:
+        """*recipe*, with the runs that it averages where it does, read once."""
+        key = json.dumps(as_values(recipe), sort_keys=True)
+        if key not in self._made:
+            home = Paths(self.root, self.competition.name)
+            self._made[key] = averaged(
+                recipe,
+                self.competition,
+                home,
+                self.folds,
+                lambda each: self.tables_for(each).train,
+            )
+        return self._made[key]
 
     def job(self, found: Recipe, into: str = ".") -> Job:
         """The job that trains the recipe *found*; its files lie below the folder *into* of the
@@ -106,9 +122,7 @@ class Ground:
         home, paths = (Paths(self.root / each, competition.name) for each in (".", into))
         tokens = None if args.dry_run else home.tokens
         recipe = found if args.fresh and not args.only_fold else _as_begun(paths, found)
-        made = averaged(
-            recipe, competition, home, self.folds, lambda each: self.tables_for(each).train
-        )
+        made = self.made_of(recipe)
         recipe = made.recipe
         tables, seeds, notes = self.tables_for(found), sorted(set(args.seed)), list[str]()
         teaching = taught(

@@ -13,13 +13,19 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from pipeline.base import ArtifactError, Competition, Paths, UsageError, read_json
 from pipeline.base.command import STOP
 from pipeline.base.errors import DivergedError
+from pipeline.data.candidates import Candidates
 from pipeline.experiments.companion import tracked
 from pipeline.metrics import metric_of
 from pipeline.models import Recipe
 from pipeline.models.recipes import as_begun
+from pipeline.oof.members import read_members
+from pipeline.oof.predictions import Wanted
+from pipeline.oof.texts import read_text_members
 from pipeline.report.page import page
 from pipeline.training import Job, check_space
 from pipeline.training.ground import Ground, begun_seeds
@@ -156,6 +162,27 @@ class Bench:
                 + f"\nTrain it anew: python -m pipeline.cv --model {recipe.name} --fresh"
             )
         return found
+
+    def said(self, runs: Sequence[str]) -> list[np.ndarray]:
+        """(n, k) what each of these complete runs says of the held-out rows, in the order of the
+        folds."""
+        ground, wanted = self.ground, self._wanted
+        outputs, test, holdout = ground.competition.outputs, wanted.test.ids, wanted.holdout.ids
+        members = read_members(self.paths(), runs, ground.folds, outputs, test, holdout)
+        return [np.asarray(each) for each in members.oof]
+
+    def texts_said(self, runs: Sequence[str]) -> list[list[Candidates]]:
+        """The same of texts: candidates by each seed and repeat."""
+        ground = self.ground
+        outputs = ground.competition.outputs
+        found = read_text_members(self.paths(), runs, ground.folds, outputs, self._wanted)
+        return [run.oof for run in found]
+
+    @property
+    def _wanted(self) -> Wanted:
+        tables = self.ground.tables
+        holdout = tables.test.ids[:0] if tables.holdout is None else tables.holdout.ids
+        return Wanted.of(self.ground.folds.ids, tables.test.ids, holdout)
 
     def work(self, ask: Ask, told: Told) -> None:
         """Train what *ask* names until it names nothing and nothing is under way any more.

@@ -25,9 +25,7 @@ from pipeline.metrics import Draws
 from pipeline.metrics.metric import judging
 from pipeline.models import Recipe
 from pipeline.models.recipes import as_values, find
-from pipeline.oof.members import read_members
-from pipeline.oof.predictions import Wanted, files_of
-from pipeline.oof.texts import read_text_members
+from pipeline.oof.predictions import files_of
 from pipeline.training.run import cross_validate
 from pipeline.tune.bench import Bench, FoldOf, Outcome
 from pipeline.tune.study import Search, Standing
@@ -200,31 +198,14 @@ def _compared(
     return [lines[0], *sorted(lines[1:], key=lambda line: sign * line.score)]
 
 
-def _wanted(bench: Bench) -> Wanted:
-    tables = bench.ground.tables
-    holdout = tables.test.ids[:0] if tables.holdout is None else tables.holdout.ids
-    return Wanted.of(bench.ground.folds.ids, tables.test.ids, holdout)
-
-
-def _numbers(bench: Bench, runs: Sequence[str]) -> list[np.ndarray]:
-    """What each run says of the held-out rows, in the order of the folds."""
-    ground, wanted = bench.ground, _wanted(bench)
-    outputs, test, holdout = ground.competition.outputs, wanted.test.ids, wanted.holdout.ids
-    members = read_members(bench.paths(), runs, ground.folds, outputs, test, holdout)
-    return [np.asarray(each) for each in members.oof]
-
-
-def _texts(bench: Bench, runs: Sequence[str]) -> list[np.ndarray]:
-    """The same of texts: the first candidates, of the first seed and repeat."""
-    ground = bench.ground
-    outputs, wanted = ground.competition.outputs, _wanted(bench)
-    found = read_text_members(bench.paths(), runs, ground.folds, outputs, wanted)
-    return [run.oof[0].best for run in found]
+def _first_texts(bench: Bench, runs: Sequence[str]) -> list[np.ndarray]:
+    """The first candidates of each run, by its first seed and repeat."""
+    return [sets[0].best for sets in bench.texts_said(runs)]
 
 
 READ: dict[str, Callable[[Bench, Sequence[str]], list[np.ndarray]]] = {
-    "numbers": _numbers,
-    "texts": _texts,
+    "numbers": Bench.said,
+    "texts": _first_texts,
 }
 """What predictions are (`Problem.predictions`) -> how runs are read."""
 

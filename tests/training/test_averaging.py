@@ -28,6 +28,7 @@ from pipeline.models.transformer.averaged import join
 from pipeline.models.transformer.fine_tuning import SETTINGS, WEIGHTS
 from pipeline.models.transformer.tensor_file import read_checked, write
 from pipeline.oof.predictions import read_fold
+from pipeline.race import __main__ as race
 from pipeline.serve.predicting import predict_file
 from pipeline.training.new_rows import saved_again
 from tests.models.generation.test_whole_way import TINY
@@ -239,6 +240,15 @@ def test_transformers_of_all_folds_become_one(trained, tmp_path, capsys):
     answered = tmp_path / "answers.csv"
     predict_file(out, str(root / "test.csv"), str(answered), str(root / "sample.csv"))
     assert answered.read_bytes() == file.read_bytes()
+
+
+def test_it_takes_part_in_a_race(trained, tmp_path):
+    """Its finished folds have the settings that it is asked for with, runs and all."""
+    root = tmp_path / "toy"
+    shutil.copytree(trained, root)
+    asked = ["--model", "averaged", "--set=runs=[tiny]", "--set=across_folds=true", "--hours", "1"]
+    answer = called(race.main, ["--root", str(root), *asked])
+    assert [each["stands"] for each in answer["runs"]] == ["complete"]
 
 
 def test_it_is_no_student_and_no_teacher(trained, tmp_path, capsys):

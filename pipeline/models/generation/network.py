@@ -156,9 +156,9 @@ class Together:
     def __init__(self, others: Sequence[Any], ids: Tensor, mask: Tensor) -> None:
         """*others* read the B texts *ids* (B, S)."""
         self.others, self.mask = others, mask
-        self.encode = bool(others[0].config.is_encoder_decoder)
+        encodes = bool(others[0].config.is_encoder_decoder)
         self.read = [
-            other.get_encoder()(ids, attention_mask=mask)[0] if self.encode else None
+            other.get_encoder()(ids, attention_mask=mask)[0] if encodes else None
             for other in others
         ]
         self.states: list[Any] = [None] * len(others)
@@ -175,8 +175,8 @@ class Together:
             else:
                 self.states[place].reorder_cache(origin)
             new = input_ids if origin is None else input_ids[:, -1:]
-            beside = self._beside(place, mask, input_ids, new.shape[1])
-            found = other(**beside, past_key_values=self.states[place], use_cache=True)
+            asked = self._asked(place, mask, input_ids, new.shape[1])
+            found = other(**asked, past_key_values=self.states[place], use_cache=True)
             self.states[place] = found.past_key_values
             said.append(found.logits[:, -1].float().log_softmax(dim=-1))
         self.before = input_ids.clone()
@@ -195,7 +195,7 @@ class Together:
         first = torch.arange(rows, device=line.device)[:, None] * beams
         return (first + same.int().argmax(dim=-1)).flatten()
 
-    def _beside(self, place: int, mask: Tensor, line: Tensor, new: int) -> dict[str, Any]:
+    def _asked(self, place: int, mask: Tensor, line: Tensor, new: int) -> dict[str, Any]:
         """What a network is given to say what comes after *line* (b, t), of which *new* tokens are
         new to it. A decoder alone reads a text, padded in front as *mask* (b, S) says, and what was
         written after it."""

@@ -1,7 +1,7 @@
 """Learners of finished runs that answer as one: the mean of their weights, or of their logits.
 
     0/ 1/ …          the learners, as they saved themselves; of weights one, with their mean
-    averaged.json    written last: what they are, by which seed they draw
+    averaged.json    written last: what is averaged, and of which run each learner is
 
 Such a folder is made from the folders of a fold's learners (`join`), and `AveragedFactory.load`
 opens it: what comes out is a learner like those that it was made of.
@@ -20,7 +20,7 @@ from pipeline.base.doors import load as load_object
 from pipeline.base.files import commit, commit_json
 from pipeline.data import Table
 from pipeline.models.averaged_settings import AveragedRecipe
-from pipeline.models.learner import Engine, Learner, LearnerFactory, Watch
+from pipeline.models.learner import Engine, Learner, WrappedFactory
 from pipeline.models.registry import LEARNERS
 from pipeline.models.transformer.fine_tuning import SETTINGS, WEIGHTS
 from pipeline.models.transformer.tensor_file import read_checked, write
@@ -32,39 +32,33 @@ COUNTED = ("without",)
 """Facts that say how a learner answers (whether it learned "no answer"): the most of any."""
 
 
-class AveragedFactory(LearnerFactory):
-    """Opens what `join` has made."""
+class AveragedFactory(WrappedFactory):
+    """Opens what `join` has made; all else is that of the first run, whose settings say how rows
+    are read and answered."""
 
     def __init__(self, recipe: AveragedRecipe, competition: Competition, engine: Engine) -> None:
         """The backbone of the runs is loaded; raises UsageError where it cannot be had, or where
         something is to be trained: only `pipeline.cv` knows the runs."""
         self.recipe = recipe
-        if not (inner := recipe.of_runs()):
-            self.make(0)
-        place = LEARNERS[inner[0].learner].factory_for(competition.task.problem_type)
+        if not (recipes := recipe.of_runs()):
+            raise self._untrained()
+        place = LEARNERS[recipes[0].learner].factory_for(competition.task.problem_type)
         make = load_object(place)
-        together = inner if recipe.what == "logits" else inner[:1]
-        self.inner: list[Any] = [make(each, competition, engine) for each in together]
-
-    @property
-    def first(self) -> Any:
-        """The factory of the first run: its settings say how rows are read and answered."""
-        return self.inner[0]
+        together = recipes if recipe.what == "logits" else recipes[:1]
+        self.factories: list[Any] = [make(each, competition, engine) for each in together]
+        super().__init__(self.factories[0])
 
     def facts(self) -> dict[str, Any]:
         """Those of the first run's learners, and what is averaged."""
-        facts: dict[str, Any] = self.first.facts()
-        return facts | {"averaged": self.recipe.what, "runs": list(self.recipe.runs)}
-
-    def prepare(self, tables: Sequence[Table], watch: Watch) -> str:
-        """As the first run does."""
-        line: str = self.first.prepare(tables, watch)
-        return line
+        return self.inner.facts() | {"averaged": self.recipe.what, "runs": list(self.recipe.runs)}
 
     def make(self, seed: int) -> Learner:
         """Never: nothing is trained."""
+        raise self._untrained()
+
+    def _untrained(self) -> UsageError:
         runs = ", ".join(self.recipe.runs) or "finished runs"
-        raise UsageError(
+        return UsageError(
             f"{self.recipe.name} is made of the learners of {runs} by pipeline.cv; it cannot be "
             "trained on other rows. Name one of those, or another recipe"
         )
@@ -79,20 +73,12 @@ class AveragedFactory(LearnerFactory):
             )
         beside = []
         for place, run in list(enumerate(about["runs"]))[1:]:
-            other: Any = self.inner[run].load(folder / str(place))
+            other: Any = self.factories[run].load(folder / str(place))
             beside.append(copy.deepcopy(other.module.network.backbone))
-        learner: Any = self.inner[about["runs"][0]].load(folder / "0")
+        learner: Any = self.factories[about["runs"][0]].load(folder / "0")
         if beside:
             learner.module.network.write_with(beside)
         return learner
-
-    def separator(self) -> str:
-        """That of the first run."""
-        return self.first.separator()
-
-    def mask(self) -> str:
-        """Likewise."""
-        return self.first.mask()
 
     def seeds_matter(self, train: Table) -> bool:
         """Whether answers are drawn."""
@@ -100,21 +86,21 @@ class AveragedFactory(LearnerFactory):
 
     def disk_bytes(self) -> int:
         """Bytes that a fold's learners take."""
-        return sum(each.disk_bytes() for each in self.inner)
+        return sum(each.disk_bytes() for each in self.factories)
 
     def close(self) -> None:
         """Close those of the runs."""
-        for each in self.inner:
+        for each in self.factories:
             each.close()
 
     def settle(self) -> None:
         """Likewise."""
-        for each in self.inner:
+        for each in self.factories:
             each.settle()
 
     def forget(self) -> None:
         """Likewise."""
-        for each in self.inner:
+        for each in self.factories:
             each.forget()
 
 
