@@ -6,12 +6,9 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
 
 import docstring_parser
-import jsonargparse
 import pytest
-from jsonargparse._subcommands import find_action_and_subcommand
 
 MUCH = 20_000
 """Objects: more than a test leaves that loads nothing."""
@@ -21,40 +18,11 @@ _LOADED = [0]
 """Modules, when what a test has loaded was last looked at."""
 
 
-def _found(parser: Any, name: str, exclude: Any = None) -> tuple[Any, Any]:
-    """What `find_action_and_subcommand` of jsonargparse finds, remembered with the parser."""
-    known = parser.__dict__.setdefault("_known_actions", {})
-    asked = name, exclude, len(parser._actions)
-    if asked not in known:
-        known[asked] = find_action_and_subcommand(parser, name, exclude)
-    return known[asked]
-
-
-_DEFAULTS = jsonargparse.ArgumentParser.get_defaults
-
-
-def _defaults(parser: Any, skip_validation: bool = False) -> jsonargparse.Namespace:
-    """A copy of what `get_defaults` of jsonargparse gives, remembered with the parser."""
-    known = parser.__dict__.setdefault("_known_defaults", {})
-    asked = skip_validation, len(parser._actions)
-    if asked not in known:
-        known[asked] = _DEFAULTS(parser, skip_validation=skip_validation)
-    return known[asked].clone()
-
-
 def pytest_configure() -> None:
     """Read the docstrings of settings once: each command that a test calls asks for them anew to
     make its options, and parsing them is half of what a short command takes."""
     read = functools.cache(docstring_parser.parse_from_object)
     pytest.MonkeyPatch().setattr("docstring_parser.parse_from_object", read)
-
-    # A command's parser is made once and reads hundreds of times: which of its options a name
-    # means, and what all of them are if not given, is looked up by walking over all of them, more
-    # than half of what reading takes.
-    for name, module in list(sys.modules.items()):
-        if name.startswith("jsonargparse") and "find_action_and_subcommand" in vars(module):
-            pytest.MonkeyPatch().setattr(module, "find_action_and_subcommand", _found)
-    pytest.MonkeyPatch().setattr(jsonargparse.ArgumentParser, "get_defaults", _defaults)
 
     # Making and deleting files takes a disk a tenth of the time. PYTEST_DEBUG_TEMPROOT of the
     # environment, where pytest lets its folders lie, is heeded.
