@@ -50,7 +50,7 @@ TORCH_ROOMS = (
 TORCH_FILES = ("data/tokens/data_module.py", "models/embeddings/vectors.py", "distil/graph.py")
 HEAVY = {"torch", "pytorch_lightning", "transformers", "torchmetrics", "tokenizers"}
 FILES = sorted(PACKAGE.rglob("*.py"))
-MOST_FILES, MOST_FILES_OF_A_FOLDER, MOST_LINES = 386, 14, 400
+MOST_FILES, MOST_FILES_OF_A_FOLDER, MOST_LINES = 388, 14, 400
 
 
 def name_of(file: Path) -> str:

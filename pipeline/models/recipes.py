@@ -61,6 +61,7 @@ YOUNGER: dict[str, Any] = {
     "lora": None,
     "prefix": "",
     "class_fit": "squares",
+    "within_words": False,
     "pair_order": "ordered",
     "noise": None,
     "distil": None,

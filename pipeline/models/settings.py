@@ -68,14 +68,18 @@ class LinearRecipe(Taught):
     """Shortest and longest character n-gram."""
     word_ngrams: tuple[int, int] = (1, 2)
     """Shortest and longest word n-gram."""
+    within_words: bool = False
+    """Whether character n-grams stay inside a word, its edges included (scikit-learn's char_wb):
+    better for short texts that are cut into many words."""
     buckets: int = 2**18
     """Hash buckets per n-gram family."""
     strengths: list[float] | None = None
     """Regularisation strengths tried inside the training part; null for a standard grid."""
-    class_fit: Literal["auto", "squares", "logistic"] = "auto"
+    class_fit: Literal["auto", "squares", "logistic", "naive-bayes"] = "auto"
     """How one of several classes is fitted: least squares or logistic regression of each class
     against the rest; auto takes the way under which held-out rows of the training part are
-    likelier. With squares, yes or no has the strengths of the first release too."""
+    likelier. With squares, yes or no has the strengths of the first release too. naive-bayes is
+    complement naive Bayes, for yes or no as well: a member of another kind."""
     pair_order: Literal["auto", "symmetric", "ordered"] = "auto"
     """Whether (a, b) and (b, a) get the same answer: symmetric always; auto unless an ordered fit
     plainly predicts held-out rows of the training part better (a loss lower by a twentieth)."""
@@ -105,8 +109,9 @@ class LinearRecipe(Taught):
     def in_words(self, precision: str) -> str:
         """Its n-grams and precision."""
         (a, b), (c, d) = self.char_ngrams, self.word_ngrams
+        way = "naive Bayes on " if self.class_fit == "naive-bayes" else ""
         return (
-            f"n-grams of {a} to {b} characters and {c} to {d} words, precision {precision}, "
+            f"{way}n-grams of {a} to {b} characters and {c} to {d} words, precision {precision}, "
             "all rows at once"
         )
 

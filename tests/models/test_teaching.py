@@ -13,8 +13,8 @@ from pipeline.base.errors import UsageError
 from pipeline.base.fault_injection import Injected
 from pipeline.base.files import read_json, sha256
 from pipeline.metrics.label_doubt import LabelDoubts, label_doubts
+from pipeline.models.linear.class_fits import SOFT, answers_of, learn_answers
 from pipeline.models.linear.solver import Design, fit_glm
-from pipeline.models.linear.targets import SOFT, answers_of, learn_answers
 from pipeline.models.recipes import LinearRecipe, as_values
 from pipeline.models.registry import LEARNERS
 from pipeline.models.teaching.learner import Help, TaughtFactory, surest

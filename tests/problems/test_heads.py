@@ -22,7 +22,7 @@ from pipeline.ensemble.methods.weights import greedy, mean, simplex
 from pipeline.folds import __main__ as fold_command
 from pipeline.metrics import get_metric
 from pipeline.models.boosting.learner import BoostingFactory, _questions
-from pipeline.models.linear.targets import learn_answers, restored
+from pipeline.models.linear.class_fits import learn_answers, restored
 from pipeline.models.settings import BoostingRecipe
 from pipeline.models.transformer.losses import divergence
 from pipeline.models.transformer.objective import fit_codec

@@ -13,7 +13,7 @@ from pipeline.base.errors import UsageError
 from pipeline.ensemble.methods.registry import METHODS
 from pipeline.metrics.metric import fitting, get_metric
 from pipeline.metrics.registry import suggested
-from pipeline.models.linear.targets import ANSWERS
+from pipeline.models.linear.class_fits import ANSWERS
 from pipeline.problems.problem import Clues, Problem
 from pipeline.problems.registry import TYPES, problem_of
 from pipeline.setup.inspection.description import SPREADS

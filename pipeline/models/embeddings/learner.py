@@ -25,8 +25,9 @@ from pipeline.base.files import commit_arrays, commit_json
 from pipeline.base.paths import Workspace
 from pipeline.data import Table
 from pipeline.models.learner import Engine, LearnerFactory, Watch, read_saved
+from pipeline.models.linear.class_fits import learn_answers, restored
 from pipeline.models.linear.solver import Design, fit_glm, inner_parts, row_hashes
-from pipeline.models.linear.targets import Answers, learn_answers, restored
+from pipeline.models.linear.targets import Answers
 from pipeline.models.row_transforms.transform import originals
 from pipeline.models.settings import EmbeddingsRecipe
 

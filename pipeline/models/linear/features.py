@@ -77,7 +77,7 @@ Sides = list[list[sparse.csr_array]]
 CHUNK_ROWS = 20_000
 QUANTILES = (0.2, 0.4, 0.6, 0.8)
 LIMIT = 8.0  # standard deviations; beyond them lies what training never saw
-UNIT_WEIGHT = {"char": 1.0, "word": 0.3}
+UNIT_WEIGHT = {"char": 1.0, "char_wb": 1.0, "word": 0.3}
 """Of the blocks: words that are worth knowing are character n-grams as well."""
 MOST_SLOPES = 20
 ENOUGH_ROWS = 50  # with a value before it gets slopes
@@ -251,6 +251,8 @@ def _blocks(weighted: Sides, counter: NgramCounter) -> list[sparse.csr_array]:
     blocks = []
     for unit, weight in UNIT_WEIGHT.items():
         mine = [place for place, family in enumerate(counter.families) if family[0] == unit]
+        if not mine:
+            continue
         texts = [
             sparse.csr_array(sparse.hstack([side[place] for place in mine], format="csr"))
             for side in weighted

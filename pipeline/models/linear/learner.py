@@ -20,21 +20,18 @@ from pipeline.base.files import commit_arrays, commit_json
 from pipeline.base.paths import Workspace
 from pipeline.data import Table
 from pipeline.models.learner import Engine, LearnerFactory, Watch, read_saved
+from pipeline.models.linear.class_fits import answers_of, learn_answers, restored
 from pipeline.models.linear.features import Features, chunks, learn_features
 from pipeline.models.linear.solver import (
-    DENSE,
-    STANDARD,
-    WEAKER,
     Design,
     Trial,
-    fit_glm,
     inner_parts,
     kept_rows,
     plainly_lower,
     row_hashes,
     try_strengths,
 )
-from pipeline.models.linear.targets import Answers, learn_answers, restored
+from pipeline.models.linear.targets import Answers
 from pipeline.models.linear.text_features import NgramCounter, families_of, ngram_settings, tidy
 from pipeline.models.row_transforms.transform import originals
 from pipeline.models.settings import LinearRecipe
@@ -55,10 +52,11 @@ class LinearFactory(LearnerFactory):
         grouped_by: Sequence[str] = (),
     ) -> None:
         """*outputs* is the number of prediction columns, k; folds are *grouped_by* columns."""
+        answers_of(task, recipe.class_fit)  # or it is refused
         self.recipe, self.task, self.outputs = recipe, task, outputs
         self.grouped_by = grouped_by
         self.counter = NgramCounter(
-            families_of(recipe.char_ngrams, recipe.word_ngrams), recipe.buckets
+            families_of(recipe.char_ngrams, recipe.word_ngrams, recipe.within_words), recipe.buckets
         )
 
     def facts(self) -> dict[str, Any]:
@@ -146,7 +144,7 @@ class LinearLearner:
         assert train.targets is not None
         targets = answers.encode(train.targets)
         self.features, self.symmetric = found.features, found.symmetric
-        self.weights = fit_glm(design, targets, answers.loss, DENSE, best.strength)
+        self.weights = answers.fit(design, targets, best.strength)
         self.answers = answers.sharpened(best.scores, best.answers)
         watch.advance(len(train), rows=len(train))
         tried = [trial for trial in found.trials if len(trial.scores)]
@@ -190,10 +188,9 @@ class LinearLearner:
         assert train.targets is not None
         found: list[Trained] = []
         for answers in candidates:
-            weaker = WEAKER if answers.loss == "sigmoid" and recipe.class_fit != "squares" else ()
-            grid = recipe.strengths or (*STANDARD[answers.loss], *weaker)
+            grid = recipe.strengths or answers.grid(recipe.class_fit != "squares")
             targets = answers.encode(train.targets)
-            trials = try_strengths(design, targets, answers.loss, inner, grid, answers.surprise)
+            trials = try_strengths(design, targets, answers.fit, inner, grid, answers.surprise)
             found.append(Trained(features, design, symmetric, answers, trials))
         return min(found, key=lambda each: each.trials[0].loss)  # the first, where none is known
 

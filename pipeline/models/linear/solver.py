@@ -234,6 +234,8 @@ MOST_ROWS = 30_000
 """More rows than this do not change it either."""
 
 
+Fit = Callable[[Design, np.ndarray, float], np.ndarray]
+"""(inputs of n rows, targets (n, k), strength) -> weights (d + p, k)."""
 Judge = Callable[[np.ndarray, np.ndarray], float]
 """(scores (h, k), targets (h, k)) of held-out rows -> loss per row."""
 
@@ -318,7 +320,7 @@ def plainly_lower(losses: np.ndarray, others: np.ndarray) -> bool:
 def try_strengths(
     design: Design,
     targets: np.ndarray,
-    loss: Loss,
+    fit: Fit,
     inner: Sequence[tuple[np.ndarray, np.ndarray]],
     strengths: Sequence[float],
     judge: Judge,
@@ -330,14 +332,14 @@ def try_strengths(
     """
     grid = sorted(strengths, reverse=True)
     parts = [
-        (design.rows(fit), targets[fit], design.rows(held_out), targets[held_out])
-        for fit, held_out in inner
+        (design.rows(learnt), targets[learnt], design.rows(held_out), targets[held_out])
+        for learnt, held_out in inner
     ]
     if not parts:
         return [Trial(grid[len(grid) // 2], np.nan, targets[:0], targets[:0])]
     trials: list[Trial] = []
     for strength in grid:
-        trials.append(_try(parts, loss, strength, judge))
+        trials.append(_try(parts, fit, strength, judge))
         if len(trials) > 1 and trials[-1].loss >= trials[-2].loss:
             break
     return sorted(trials, key=lambda trial: trial.loss)
@@ -347,12 +349,9 @@ Part = tuple[Design, np.ndarray, Design, np.ndarray]
 """Inputs and targets to fit on, inputs and targets held out."""
 
 
-def _try(parts: list[Part], loss: Loss, strength: float, judge: Judge) -> Trial:
+def _try(parts: list[Part], fit: Fit, strength: float, judge: Judge) -> Trial:
     scores = np.concatenate(
-        [
-            held_out.times(fit_glm(inputs, targets, loss, DENSE, strength))
-            for inputs, targets, held_out, _ in parts
-        ]
+        [held_out.times(fit(inputs, targets, strength)) for inputs, targets, held_out, _ in parts]
     )
     answers = np.concatenate([part[3] for part in parts])
     return Trial(strength, judge(scores, answers), scores, answers)

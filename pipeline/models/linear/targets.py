@@ -7,9 +7,8 @@ where classes are few and even; where they are many or uneven it masks those tha
 logistic regression does not. Both are tried on held-out rows, and the likelier one is taken.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -18,8 +17,16 @@ from scipy.special import logsumexp
 from pipeline.base import DataError
 from pipeline.base.config import TaskConfig
 from pipeline.data import Table
-from pipeline.models.linear.solver import Loss, loss_sum, predicted
-from pipeline.problems.problem import TargetKind
+from pipeline.models.linear.solver import (
+    DENSE,
+    STANDARD,
+    WEAKER,
+    Design,
+    Loss,
+    fit_glm,
+    loss_sum,
+    predicted,
+)
 
 USUAL_SLOPE = 8.0  # of the softmax, where there are no held-out rows to find it on
 
@@ -36,6 +43,15 @@ class Answers:
     """What the linear model minimises."""
     way: ClassVar[str] = ""
     """Of fitting classes, as a recipe calls it; empty for other targets."""
+
+    def grid(self, weaker: bool) -> tuple[float, ...]:
+        """Strengths to try; *weaker* ones too, where the loss has some."""
+        more = WEAKER if weaker and self.loss == "sigmoid" else ()
+        return (*STANDARD[self.loss], *more)
+
+    def fit(self, design: Design, targets: np.ndarray, strength: float) -> np.ndarray:
+        """(d + p, k) float32 weights for *targets* (n, k) as `encode` gives them."""
+        return fit_glm(design, targets, self.loss, DENSE, strength)
 
     @classmethod
     def learn(cls, targets: np.ndarray, outputs: int) -> "Answers":
@@ -85,13 +101,13 @@ class ClassAnswers(Answers):
     @classmethod
     def learn(cls, targets: np.ndarray, outputs: int) -> "Answers":
         """The classes' shares."""
-        rows = _is_class(targets, outputs).sum(axis=0)
+        rows = is_class(targets, outputs).sum(axis=0)
         center = np.log((rows + 0.5) / (len(targets) + 0.5 * outputs))
         return cls._of(center, np.ones(outputs))
 
     def encode(self, targets: np.ndarray) -> np.ndarray:
         """(n, k) float32: 1 for the class, less its share."""
-        return (_is_class(targets, len(self.center)) - np.exp(self.center)).astype(np.float32)
+        return (is_class(targets, len(self.center)) - np.exp(self.center)).astype(np.float32)
 
     def decode(self, scores: np.ndarray) -> np.ndarray:
         """(n, k) float32 probabilities."""
@@ -102,12 +118,12 @@ class ClassAnswers(Answers):
 
     def surprise(self, scores: np.ndarray, encoded: np.ndarray) -> float:
         """Log loss per row of held-out *scores* (h, k), the softmax at its best slope."""
-        return _best_slope(scores, self.center, encoded > 0)[1]
+        return best_slope(scores, self.center, encoded > 0)[1]
 
     def sharpened(self, scores: np.ndarray, encoded: np.ndarray) -> "Answers":
         """These, with the slope that suits held-out *scores* (h, k) best."""
         known = len(scores) > 0
-        slope = _best_slope(scores, self.center, encoded > 0)[0] if known else USUAL_SLOPE
+        slope = best_slope(scores, self.center, encoded > 0)[0] if known else USUAL_SLOPE
         return replace(self, scale=np.full_like(self.scale, slope))
 
 
@@ -124,7 +140,7 @@ class LogisticClassAnswers(ClassAnswers):
 
     def encode(self, targets: np.ndarray) -> np.ndarray:
         """(n, k) float32: 1 for the class, else 0."""
-        return _is_class(targets, len(self.center)).astype(np.float32)
+        return is_class(targets, len(self.center)).astype(np.float32)
 
     def _values(self, scores: np.ndarray) -> np.ndarray:
         return np.asarray(scores * self.scale)
@@ -150,12 +166,12 @@ class ShareAnswers(ClassAnswers):
 
     def surprise(self, scores: np.ndarray, encoded: np.ndarray) -> float:
         """Cross-entropy per row of held-out *scores* (h, k), the softmax at its best slope."""
-        return _best_slope(scores, self.center, encoded + np.exp(self.center))[1]
+        return best_slope(scores, self.center, encoded + np.exp(self.center))[1]
 
     def sharpened(self, scores: np.ndarray, encoded: np.ndarray) -> "Answers":
         """These, with the slope that suits held-out *scores* (h, k) best."""
         shares = encoded + np.exp(self.center)
-        slope = _best_slope(scores, self.center, shares)[0] if len(scores) else USUAL_SLOPE
+        slope = best_slope(scores, self.center, shares)[0] if len(scores) else USUAL_SLOPE
         return replace(self, scale=np.full_like(self.scale, slope))
 
 
@@ -174,13 +190,13 @@ class SoftLogisticClassAnswers(LogisticClassAnswers):
 
     def surprise(self, scores: np.ndarray, encoded: np.ndarray) -> float:
         """Cross-entropy per row of held-out *scores* (h, k), the softmax at its best slope."""
-        return _best_slope(scores, self.center, encoded)[1]
+        return best_slope(scores, self.center, encoded)[1]
 
     def sharpened(self, scores: np.ndarray, encoded: np.ndarray) -> "Answers":
         """These, with the slope that suits held-out *scores* best; 1 where there are none."""
         if not len(scores):
             return self
-        slope = _best_slope(scores, self.center, encoded)[0]
+        slope = best_slope(scores, self.center, encoded)[0]
         return replace(self, scale=np.full_like(self.scale, slope))
 
 
@@ -204,7 +220,7 @@ class HeadAnswers(Answers):
     @classmethod
     def of_heads(cls, targets: np.ndarray, sizes: tuple[int, ...]) -> "HeadAnswers":
         """The shares of each target's classes in (n, k) *targets*."""
-        blocks = zip(_blocks(targets, sizes), sizes, strict=True)
+        blocks = zip(blocks_of(targets, sizes), sizes, strict=True)
         parts = [cls.each.learn(cls._own(own), size) for own, size in blocks]
         center, scale = ([getattr(part, name) for part in parts] for name in ("center", "scale"))
         return cls(center=np.concatenate(center), scale=np.concatenate(scale), sizes=sizes)
@@ -217,17 +233,19 @@ class HeadAnswers(Answers):
     @property
     def parts(self) -> list[Answers]:
         """(H,) those of each target."""
-        own = zip(_blocks(self.center, self.sizes), _blocks(self.scale, self.sizes), strict=True)
+        own = zip(
+            blocks_of(self.center, self.sizes), blocks_of(self.scale, self.sizes), strict=True
+        )
         return [self.each(center=center, scale=scale) for center, scale in own]
 
     def encode(self, targets: np.ndarray) -> np.ndarray:
         """(n, k) float32, block by block."""
-        blocks = zip(self.parts, _blocks(targets, self.sizes), strict=True)
+        blocks = zip(self.parts, blocks_of(targets, self.sizes), strict=True)
         return np.hstack([part.encode(self._own(own)) for part, own in blocks])
 
     def decode(self, scores: np.ndarray) -> np.ndarray:
         """(n, k) float32 probabilities, each block with the sum one."""
-        blocks = zip(self.parts, _blocks(scores, self.sizes), strict=True)
+        blocks = zip(self.parts, blocks_of(scores, self.sizes), strict=True)
         return np.hstack([part.decode(own) for part, own in blocks])
 
     def surprise(self, scores: np.ndarray, encoded: np.ndarray) -> float:
@@ -242,7 +260,7 @@ class HeadAnswers(Answers):
     def _paired(
         self, scores: np.ndarray, encoded: np.ndarray
     ) -> list[tuple[Answers, tuple[np.ndarray, np.ndarray]]]:
-        both = zip(_blocks(scores, self.sizes), _blocks(encoded, self.sizes), strict=True)
+        both = zip(blocks_of(scores, self.sizes), blocks_of(encoded, self.sizes), strict=True)
         return list(zip(self.parts, both, strict=True))
 
 
@@ -268,79 +286,9 @@ class SoftLogisticHeadAnswers(LogisticHeadAnswers):
     soft = True
 
 
-SOFT: dict[type[Answers], type[Answers]] = {
-    ClassAnswers: SoftClassAnswers,
-    LogisticClassAnswers: SoftLogisticClassAnswers,
-    HeadAnswers: SoftHeadAnswers,
-    LogisticHeadAnswers: SoftLogisticHeadAnswers,
-}
-"""Each way to fit classes -> the same for soft labels; what it learns, the first one restores."""
-
-
-def is_soft(targets: np.ndarray, kind: TargetKind) -> bool:
-    """Whether *targets* have probabilities where a *kind* has classes."""
-    if kind == "classes":
-        return targets.shape[1] > 1
-    return kind == "blocks" and not bool(np.isin(targets, (0, 1)).all())
-
-
-def _blocks(values: np.ndarray, sizes: tuple[int, ...]) -> list[np.ndarray]:
+def blocks_of(values: np.ndarray, sizes: tuple[int, ...]) -> list[np.ndarray]:
+    """The columns of (n, k) *values* of each of several targets with so many classes."""
     return np.split(values, np.cumsum(sizes)[:-1], axis=-1)
-
-
-CLASS_FITS = {kind.way: kind for kind in (ClassAnswers, LogisticClassAnswers)}
-"""What a recipe's `class_fit` can name, beside "auto"."""
-HEAD_FITS = {kind.way: kind for kind in (HeadAnswers, LogisticHeadAnswers)}
-"""The same, of several targets."""
-
-ANSWERS: dict[TargetKind, type[Answers]] = {
-    "numbers": Answers,
-    "flags": FlagAnswers,
-    "classes": ClassAnswers,
-    "shares": ShareAnswers,
-    "blocks": HeadAnswers,
-}
-"""How each kind of target is fitted."""
-
-
-def answers_of(task: TaskConfig, class_fit: str = "squares") -> list[type[Answers]]:
-    """The ways to fit the targets of *task*: one, or for *class_fit* "auto" all there are."""
-    usual = ANSWERS[task.problem_type.target_kind]
-    fits: dict[type[Answers], dict[str, Any]] = {ClassAnswers: CLASS_FITS, HeadAnswers: HEAD_FITS}
-    if usual not in fits:
-        return [usual]
-    return list(fits[usual].values()) if class_fit == "auto" else [fits[usual][class_fit]]
-
-
-def restored(task: TaskConfig, class_fit: str, arrays: Mapping[str, np.ndarray]) -> Answers:
-    """The answers of the one way *class_fit* whose `center` and `scale` stand in *arrays*."""
-    (kind,) = answers_of(task, class_fit)
-    shape: dict[str, Any] = {"sizes": _sizes(task)} if issubclass(kind, HeadAnswers) else {}
-    return kind(center=arrays["center"], scale=arrays["scale"], **shape)
-
-
-def _sizes(task: TaskConfig) -> tuple[int, ...]:
-    blocks = task.problem_type.blocks(len(task.classes))
-    return tuple(own.stop - own.start for own in blocks)
-
-
-def learn_answers(
-    train: Table, task: TaskConfig, outputs: int, class_fit: str = "squares"
-) -> list[Answers]:
-    """Each way to fit the targets of *train*; DataError where there is nothing to tell apart.
-
-    *outputs* is the number of prediction columns, k; *class_fit* as a recipe has it.
-    """
-    targets = check_varied(train, task)
-    kinds = answers_of(task, class_fit)
-    if is_soft(targets, task.problem_type.target_kind):
-        kinds = [SOFT.get(kind, kind) for kind in kinds]
-    return [
-        kind.of_heads(targets, _sizes(task))
-        if issubclass(kind, HeadAnswers)
-        else kind.learn(targets, outputs)
-        for kind in kinds
-    ]
 
 
 def check_varied(train: Table, task: TaskConfig) -> np.ndarray:
@@ -359,22 +307,23 @@ def check_varied(train: Table, task: TaskConfig) -> np.ndarray:
     return targets
 
 
-def _is_class(targets: np.ndarray, k: int) -> np.ndarray:
+def is_class(targets: np.ndarray, k: int) -> np.ndarray:
+    """(n, k) bool of (n, 1) class numbers."""
     return np.asarray(targets == np.arange(k))
 
 
-def _best_slope(
-    scores: np.ndarray, log_share: np.ndarray, is_class: np.ndarray
+def best_slope(
+    scores: np.ndarray, log_share: np.ndarray, truth: np.ndarray, least: float = 1.0
 ) -> tuple[float, float]:
-    """The slope, 1 or more, that makes the classes of h rows likeliest, and their log loss.
+    """The slope, *least* or more, that makes the classes of h rows likeliest, and their log loss.
 
-    Probabilities are softmax(slope · scores + log_share); *is_class* is (h, k) bool, or shares.
+    Probabilities are softmax(slope · scores + log_share); *truth* is (h, k) bool, or shares.
     """
 
     def loss(log_slope: float) -> float:
         sure = np.exp(log_slope) * scores.astype(np.float64) + log_share
-        right = sure[is_class] if is_class.dtype == bool else (sure * is_class).sum(axis=1)
+        right = sure[truth] if truth.dtype == bool else (sure * truth).sum(axis=1)
         return float((logsumexp(sure, axis=1) - right).mean())
 
-    found = minimize_scalar(loss, bounds=(0, 5), method="bounded")
+    found = minimize_scalar(loss, bounds=(np.log(least), 5), method="bounded")
     return float(np.exp(found.x)), float(found.fun)

@@ -17,9 +17,9 @@ from sklearn.feature_extraction.text import HashingVectorizer
 from pipeline.base.config import as_dict
 from pipeline.models.settings import Recipe
 
-Unit = Literal["char", "word"]
+Unit = Literal["char", "char_wb", "word"]
 Family = tuple[Unit, int]
-"""Unit and size of n-grams: ("char", 3)."""
+"""Unit and size of n-grams: ("char", 3). Those of char_wb stay inside a word and its edges."""
 
 WORD = r"[^\W_]+"  # a run of letters and digits, single ones included
 CACHE_NONZEROS = 50_000_000  # about 400 MB
@@ -62,20 +62,26 @@ def count_ngrams(texts: Sequence[str], family: Family, buckets: int) -> sparse.c
     return sparse.csr_array(vectorizer.transform(texts))
 
 
-def families_of(char_ngrams: tuple[int, int], word_ngrams: tuple[int, int]) -> list[Family]:
+def families_of(
+    char_ngrams: tuple[int, int], word_ngrams: tuple[int, int], within_words: bool = False
+) -> list[Family]:
     """The families of a recipe's shortest and longest n-grams.
 
     >>> families_of((1, 2), (1, 1))
     [('char', 1), ('char', 2), ('word', 1)]
     """
-    spans: list[tuple[Unit, tuple[int, int]]] = [("char", char_ngrams), ("word", word_ngrams)]
+    char: Unit = "char_wb" if within_words else "char"
+    spans: list[tuple[Unit, tuple[int, int]]] = [(char, char_ngrams), ("word", word_ngrams)]
     return [(unit, size) for unit, (low, high) in spans for size in range(low, high + 1)]
 
 
 def ngram_settings(recipe: Recipe) -> dict[str, Any]:
     """The part of a *recipe* that says which n-grams learned numbers belong to."""
     settings = as_dict(recipe)
-    return {name: settings[name] for name in ("char_ngrams", "word_ngrams", "buckets")}
+    names = ["char_ngrams", "word_ngrams", "buckets"]
+    if settings.get("within_words"):
+        names.append("within_words")
+    return {name: settings[name] for name in names}
 
 
 class NgramCounter:
