@@ -34,7 +34,8 @@ def test_it_writes_a_config_that_the_other_commands_read(root, capsys):
     assert competition.data.train == "data/disaster/train.csv"
     assert competition.columns.features == ["keyword", "location"]
     last = capsys.readouterr().out.rstrip().split("\n")[-1]
-    assert last == "  python -m pipeline.cv --config configs/disaster.yaml --model linear"
+    train = "python -m pipeline.cv --config configs/disaster.yaml"
+    assert last == f"  {train} --model linear --model naive-bayes"
 
 
 def test_every_choice_has_its_reason_in_the_config(root):
