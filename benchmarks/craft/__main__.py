@@ -105,6 +105,15 @@ ROWS: dict[str, list[str]] = {
     "clean shorten-repeats": ["clean=[shorten-repeats]"],
 }
 """Of every kind of learner, for pairs of English sentences with a number from 0 to 5."""
+COUNTED: dict[str, list[str]] = {
+    "class_fit naive-bayes": ["class_fit=naive-bayes"],
+    "naive-bayes within words": ["class_fit=naive-bayes", "within_words=true"],
+    "within_words": ["within_words=true"],
+    "clean kiwi-morphemes": ["clean=[kiwi-morphemes]"],
+    "naive-bayes of morphemes": ["class_fit=naive-bayes", "clean=[kiwi-morphemes]"],
+    "clean kiwi-normalise": ["clean=[kiwi-normalise]"],
+}
+"""Of `linear`, for classes of Korean texts."""
 
 
 def tricks(data: str, model: str = "minilm") -> dict[str, list[str]]:
@@ -115,7 +124,8 @@ def tricks(data: str, model: str = "minilm") -> dict[str, list[str]]:
     """
     found: dict[str, list[str]] = {}
     if not has_epochs(model):
-        return {PLAIN: []} | (ROWS if data == "stsb-en" else {})
+        counted = COUNTED if model == "linear" else {}
+        return {PLAIN: []} | (ROWS if data == "stsb-en" else counted)
     for name, changes in EVERYWHERE.items():
         found |= OWN[data] if name.startswith("loss,") else {name: changes}
     return found | (ROWS if data == "stsb-en" else {})
