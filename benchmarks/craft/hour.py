@@ -56,9 +56,9 @@ KOREAN = {
     "morphemes": f"linear {MORPHEMES}",
     "within words": "linear --set within_words=true",
     "naive Bayes": "naive-bayes",
-    "naive Bayes, across words": "naive-bayes --set within_words=false",
+    "naive Bayes, within words": "naive-bayes --set within_words=true",
     "naive Bayes, morphemes": f"naive-bayes {MORPHEMES}",
-    "naive Bayes, morphemes, across": f"naive-bayes --set within_words=false {MORPHEMES}",
+    "naive Bayes, morphemes, within": f"naive-bayes --set within_words=true {MORPHEMES}",
 }
 MORE: dict[str, dict[str, str]] = {
     "stsb-en": {

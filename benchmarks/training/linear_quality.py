@@ -1,10 +1,11 @@
-"""The built-in member `linear` against plain scikit-learn pipelines: quality beside seconds.
+"""The built-in members `linear` and `naive-bayes` against plain scikit-learn pipelines: quality
+beside seconds.
 
 Part of `python -m benchmarks.training.linear`.
 
 Each set is cut at random, a quarter held out, once per seed; every contender gets the same rows.
-The pipelines: TF-IDF of words (1-2) and characters (1-5), sublinear, under LogisticRegression(C=10)
-or LinearSVC for classes; for pairs Ridge on the products and differences of the two texts' TF-IDF,
+The pipelines: TF-IDF of words (1-2) and characters (1-5), sublinear, under
+LogisticRegression(C=10), LinearSVC or ComplementNB(alpha=0.3) for classes; for pairs Ridge on the products and differences of the two texts' TF-IDF,
 and their cosine. Sets of many or uneven classes are made from what is there: the commonest meanings
 of the restaurants (a sentence -> which of 77 lists of facts), the source of a sentence, and whether
 it is from one source that has a twentieth of the rows. Decided classes are the likeliest ones; *f1*
@@ -27,17 +28,21 @@ from scipy import sparse
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import f1_score, roc_auc_score
+from sklearn.naive_bayes import ComplementNB
 from sklearn.pipeline import make_union
 from sklearn.svm import LinearSVC
 
+from benchmarks.shared.machine import PROJECT
 from pipeline.base.config import TaskConfig
 from pipeline.base.paths import Workspace
 from pipeline.data.table import Table
 from pipeline.models.learner import Silent
 from pipeline.models.linear.learner import LinearFactory
+from pipeline.models.recipes import find
 from pipeline.models.settings import LinearRecipe
 
 OURS = "linear"
+COUNTS = "naive-bayes"
 
 
 class Set(NamedTuple):
@@ -116,8 +121,10 @@ Contender = Callable[[Set, np.ndarray, np.ndarray], np.ndarray]
 """(set, rows to fit on, rows to predict) -> (h, k) scores of classes, or (h,) numbers."""
 
 
-def ours(asked: Set, fit: np.ndarray, held_out: np.ndarray) -> np.ndarray:
-    """The built-in member with its default settings."""
+def ours(
+    asked: Set, fit: np.ndarray, held_out: np.ndarray, recipe: LinearRecipe | None = None
+) -> np.ndarray:
+    """The built-in member with its default settings, or those of another *recipe*."""
     k = int(asked.targets.max()) + 1
     problem = "binary" if k == 2 else "multiclass"
     if asked.metric == "pearson":
@@ -126,7 +133,7 @@ def ours(asked: Set, fit: np.ndarray, held_out: np.ndarray) -> np.ndarray:
         names = [str(number) for number in range(k)]
         task = TaskConfig(problem=problem, metric="accuracy", classes=names)
         outputs = 1 if k == 2 else k
-    learner = LinearFactory(LinearRecipe(), task, outputs).make(0)
+    learner = LinearFactory(recipe or LinearRecipe(), task, outputs).make(0)
     targets = asked.targets[fit, None].astype(float)
     with tempfile.TemporaryDirectory() as folder:
         learner.fit(table(asked.texts[fit], targets), Workspace(Path(folder)), Silent())
@@ -134,6 +141,13 @@ def ours(asked: Set, fit: np.ndarray, held_out: np.ndarray) -> np.ndarray:
     if asked.metric == "pearson":
         return found[:, 0]
     return np.hstack([1 - found, found]) if k == 2 else found
+
+
+def naive_bayes(asked: Set, fit: np.ndarray, held_out: np.ndarray) -> np.ndarray:
+    """The recipe of that name."""
+    recipe = find(COUNTS, PROJECT)
+    assert isinstance(recipe, LinearRecipe)
+    return ours(asked, fit, held_out, recipe)
 
 
 def table(texts: np.ndarray, targets: np.ndarray | None = None) -> Table:
@@ -156,7 +170,9 @@ def classifier(model: Any) -> Contender:
         inputs = tfidf()
         seen = inputs.fit_transform(asked.texts[fit, 0])
         fitted = model().fit(seen, asked.targets[fit])
-        scores = fitted.decision_function(inputs.transform(asked.texts[held_out, 0]))
+        rows = inputs.transform(asked.texts[held_out, 0])
+        counts = isinstance(fitted, ComplementNB)
+        scores = fitted.predict_log_proba(rows) if counts else fitted.decision_function(rows)
         if scores.ndim == 1:
             return np.stack([-scores, scores], axis=1)
         every = np.full((len(held_out), int(asked.targets.max()) + 1), -np.inf)
@@ -185,7 +201,13 @@ def contenders(asked: Set) -> dict[str, Contender]:
     if asked.metric == "pearson":
         return {OURS: ours, "Ridge": ridge}
     logistic = classifier(lambda: LogisticRegression(C=10, max_iter=300))
-    return {OURS: ours, "LogisticRegression": logistic, "LinearSVC": classifier(LinearSVC)}
+    return {
+        OURS: ours,
+        COUNTS: naive_bayes,
+        "LogisticRegression": logistic,
+        "LinearSVC": classifier(LinearSVC),
+        "ComplementNB": classifier(lambda: ComplementNB(alpha=0.3)),
+    }
 
 
 def score(asked: Set, rows: np.ndarray, found: np.ndarray) -> float:

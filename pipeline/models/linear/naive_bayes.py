@@ -54,16 +54,15 @@ def _with_dense(design: Design, weights: np.ndarray) -> np.ndarray:
 
 
 class NaiveBayesClasses(ClassAnswers):
-    """One of several classes, or a probability for each."""
+    """One of several classes, or a probability for each; how many rows each has is left out, as in
+    the paper."""
 
     way = NAME
 
     @classmethod
     def learn(cls, targets: np.ndarray, outputs: int) -> "Answers":
-        """The classes' shares."""
-        rows = _shares(targets, outputs).sum(axis=0)
-        center = np.log((rows + 0.5) / (len(targets) + 0.5 * outputs))
-        return cls._of(center, np.ones(outputs))
+        """Nothing is centred or scaled."""
+        return cls._of(np.zeros(outputs), np.ones(outputs))
 
     def grid(self, weaker: bool) -> tuple[float, ...]:
         """What is added to each count."""
