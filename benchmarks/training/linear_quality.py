@@ -5,12 +5,13 @@ Part of `python -m benchmarks.training.linear`.
 
 Each set is cut at random, a quarter held out, once per seed; every contender gets the same rows.
 The pipelines: TF-IDF of words (1-2) and characters (1-5), sublinear, under
-LogisticRegression(C=10), LinearSVC or ComplementNB(alpha=0.3) for classes; for pairs Ridge on the products and differences of the two texts' TF-IDF,
-and their cosine. Sets of many or uneven classes are made from what is there: the commonest meanings
-of the restaurants (a sentence -> which of 77 lists of facts), the source of a sentence, and whether
-it is from one source that has a twentieth of the rows. Decided classes are the likeliest ones; *f1*
-is told twice: of the likelier class, and (*f1, threshold*) beyond the threshold that is best on
-three inner folds of the training part, as `ensemble` decides a binary F1, for every contender.
+LogisticRegression(C=10), LinearSVC or ComplementNB(alpha=0.3) for classes; for pairs Ridge on the
+products and differences of the two texts' TF-IDF, and their cosine. Sets of many or uneven classes
+are made from what is there: the commonest meanings of the restaurants (a sentence -> which of 77
+lists of facts), the source of a sentence, and whether it is from one source that has a twentieth of
+the rows. Decided classes are the likeliest ones; *f1* is told twice: of the likelier class, and
+(*f1, threshold*) beyond the threshold that is best on three inner folds of the training part, as
+`ensemble` decides a binary F1, for every contender.
 One thread; seconds of fit and predict, of the process's own time.
 """
 
