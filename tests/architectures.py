@@ -14,7 +14,13 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 from tokenizers.processors import TemplateProcessing
-from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+    Qwen2Tokenizer,
+)
 
 TokenizerKind = Literal["types", "no-types", "two-separators", "at-the-end", "bare"]
 HIDDEN = 32
@@ -59,7 +65,16 @@ OWN: dict[str, dict[str, Any]] = {
         "architectures": ["FunnelModel"],
     },
     "gemma3_text": {"head_dim": 16},
+    "gpt_neo": {
+        "num_hidden_layers": None,
+        "num_attention_heads": None,
+        "num_layers": 2,
+        "num_heads": 2,
+        "attention_types": [[["global", "local"], 1]],
+        "window_size": 8,
+    },
     "longformer": {"attention_window": 8},
+    "luke": {"entity_vocab_size": 10, "entity_emb_size": 16},
     "mobilebert": {
         "embedding_size": 16,
         "true_hidden_size": 16,
@@ -67,6 +82,25 @@ OWN: dict[str, dict[str, Any]] = {
         "num_feedforward_networks": 1,
     },
     "qwen3": {"head_dim": 16},
+    "reformer": {
+        "intermediate_size": None,
+        "num_key_value_heads": None,
+        "max_position_embeddings": 128,
+        "attention_head_size": 16,
+        "axial_pos_shape": [8, 16],
+        "axial_pos_embds_dim": [16, 16],
+        "feed_forward_size": 64,
+        "attn_layers": ["local", "lsh"],
+        "local_attn_chunk_length": 8,
+        "lsh_attn_chunk_length": 8,
+        "num_buckets": 2,
+    },
+    "roc_bert": {
+        "shape_vocab_size": 30,
+        "shape_embed_dim": 16,
+        "pronunciation_vocab_size": 30,
+        "pronunciation_embed_dim": 16,
+    },
     "squeezebert": {
         "embedding_size": HIDDEN,
         **{
@@ -75,8 +109,12 @@ OWN: dict[str, dict[str, Any]] = {
         },
     },
     "xlnet": {"max_position_embeddings": None, "d_inner": 64, "d_head": 16},
+    "xmod": {"default_language": "en_XX"},
 }
 """Settings that an architecture names differently, needs besides, or (None) does not take."""
+LETTERS: dict[str, type[PreTrainedTokenizerBase]] = {"qwen2": Qwen2Tokenizer}
+"""Architectures whose tokenizer files are read by a class of their own, and that class; it knows
+letters here, whichever kind of file is asked for."""
 
 
 def settings_of(kind: str) -> dict[str, Any]:
@@ -89,7 +127,8 @@ def architecture(
     folder: Path, kind: str, tokenizer: TokenizerKind, words: Sequence[str], **settings: Any
 ) -> Path:
     """Save a random backbone of *kind* whose tokenizer knows *words*; its folder."""
-    pieces = tokenizer_of(tokenizer, words)
+    own = LETTERS.get(kind)
+    pieces = tokenizer_of(tokenizer, words) if own is None else letters_of(own, words)
     config = AutoConfig.for_model(
         kind, **{"vocab_size": len(pieces), **settings_of(kind), **settings}
     )
@@ -98,6 +137,14 @@ def architecture(
         AutoModel.from_config(config).save_pretrained(folder)
     pieces.save_pretrained(folder)
     return folder
+
+
+def letters_of(kind: Any, words: Sequence[str]) -> PreTrainedTokenizerBase:
+    """A tokenizer of byte pairs that knows the letters of *words* and no pair."""
+    letters = sorted({*"".join(words), "Ġ"})
+    known = {letter: place for place, letter in enumerate([*letters, "<|endoftext|>"])}
+    tokenizer: PreTrainedTokenizerBase = kind(vocab=known, merges=[])
+    return tokenizer
 
 
 def tokenizer_of(kind: TokenizerKind, words: Sequence[str]) -> PreTrainedTokenizerFast:

@@ -169,6 +169,7 @@ def trained(case: Case, folder: Path) -> str:
         gradient_checkpointing=case.checkpointing,
     )
     table = rows_of(case)
+    factory.prepare([table], WATCH)
     learner = factory.make(1)
     learner.fit(table, Workspace(folder / "fold"), WATCH)
     found = learner.predict(table, WATCH)[:, 0]

@@ -119,6 +119,8 @@ def _there(folder: Path, tell: ProgressCallback) -> Kept | None:
 
 
 __all__ = ["TokenStore", "clean"]
+SAMPLE = 200
+"""Inputs whose tokens are compared."""
 CHUNK = 4_096
 """Inputs handed to the tokenizer at once: parallel enough, and its objects are not kept."""
 
@@ -195,6 +197,12 @@ class TokenStore:
         """Token numbers (T,) int32 and token types (T,) int8 of one store row."""
         later = row - len(self._kept)
         return self._split(self._kept.slice(row) if later < 0 else self._more.slice(later))
+
+    def reads_alike(self, rows: np.ndarray) -> bool:
+        """Whether several store rows *rows* (m,), of distinct inputs, all have the same tokens, as
+        far as SAMPLE of them tell: the tokenizer knows nothing of these texts."""
+        some = rows[:: max(1, len(rows) // SAMPLE)]
+        return len(some) > 1 and len({self.tokens(row)[0].tobytes() for row in some.tolist()}) == 1
 
     def gather(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The tokens of the store rows *rows* (r,), one row after the other; only they are read.

@@ -17,7 +17,7 @@ import torch
 import transformers
 from torch import nn
 
-from pipeline.base import Competition, UsageError, raise_if
+from pipeline.base import ArtifactError, Competition, UsageError, raise_if
 from pipeline.base.config import ColumnsConfig, TaskConfig
 from pipeline.base.doors import load
 from pipeline.data import Table
@@ -186,6 +186,12 @@ class TransformerFactory:
         """Tokenise every row of *tables* once; the line says how many tokens, and how many cut."""
         store, limit = self.shared.store, self.shared.recipe.max_length
         rows = store.keep([self.shared.read(table).texts for table in tables], watch)
+        if store.reads_alike(rows):
+            raise ArtifactError(
+                f"{self.weights.origin}: its tokenizer reads {len(rows):,} different texts as the "
+                "same tokens, so there is nothing to learn from. Its tokenizer files do not belong "
+                "together, or not to these texts; choose another backbone, or mend the files."
+            )
         lengths, cut = store.lengths(rows), store.truncated(rows)
         line = (
             f"{len(rows):,} distinct inputs, {lengths.sum():,} tokens, "

@@ -1,5 +1,6 @@
 """Backbones of other architectures than BERT's are trained right, or refused in a sentence."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 from tokenizers.pre_tokenizers import Punctuation, Sequence, Split
-from transformers import AutoModel
+from transformers import AutoConfig, AutoModel
 
 from pipeline.base.errors import ArtifactError, DivergedError, UsageError
 from pipeline.base.paths import Workspace
@@ -223,6 +224,20 @@ def test_a_training_that_ends_with_all_rows_alike_has_failed(tmp_path):
     assert learner.facts["rate_scale"] == 1.0  # what --on-nan rollback halves
     one = replace(pairs(24), targets=np.full((24, 1), 5.0))  # then there is nothing to tell apart
     factory.make(1).fit(one, Workspace(tmp_path / "other"), WATCH)
+
+
+def test_a_tokenizer_that_knows_nothing_of_the_texts_is_refused(tmp_path):
+    """Words in a file that its own class reads as pairs of bytes: every text has no token left."""
+    folder = architecture(tmp_path / "model", "qwen2", "types", WORDS)
+    factory_for(folder).prepare([pairs(8)], WATCH)
+    for file in folder.glob("*token*"):
+        file.unlink()
+    tokenizer_of("types", WORDS).save_pretrained(folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"vocab_size": 40}))
+    AutoModel.from_config(AutoConfig.from_pretrained(folder)).save_pretrained(folder)
+    with pytest.raises(ArtifactError, match=r"reads \d+ different texts as the same tokens"):
+        factory_for(folder).prepare([pairs(8)], WATCH)
 
 
 def test_predictions_that_are_all_alike_are_told(tmp_path):
