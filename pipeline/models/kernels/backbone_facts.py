@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -56,6 +57,8 @@ class BackboneFacts:
     is predicted of a text in a padded batch depends on the other texts."""
     can_recompute: bool
     """Whether it knows gradient checkpointing."""
+    own_words: tuple[int, ...] = ()
+    """Words that it reads beside those of a text, whatever the text: CPM-Ant's prompt."""
 
 
 def facts_of(backbone: nn.Module) -> BackboneFacts:
@@ -80,6 +83,7 @@ def facts_of(backbone: nn.Module) -> BackboneFacts:
             del seen[:]
             states = _states(backbone, kind, ids)
             longest = min(_stated_limit(model.config), _table_limit(seen))
+            own_words = _own_words(table, ids, seen)
             other = ids.clone()
             other[0, -1] = ids[0, 0]
             masks_padding = _masks_padding(backbone, kind, ids, states, longest)
@@ -103,6 +107,7 @@ def facts_of(backbone: nn.Module) -> BackboneFacts:
         sees_later=sees_later,
         masks_padding=masks_padding,
         can_recompute=can_recompute(backbone),
+        own_words=own_words,
     )
 
 
@@ -272,6 +277,16 @@ def _table_limit(seen: list[tuple[nn.Module, Tensor]]) -> int:
     return min(limits)
 
 
+def _own_words(
+    table: nn.Module, ids: Tensor, seen: list[tuple[nn.Module, Tensor]]
+) -> tuple[int, ...]:
+    """The numbers that *table* was asked for beside those of *ids* (1, T)."""
+    asked = {
+        number for module, given in seen if module is table for number in given.unique().tolist()
+    }
+    return tuple(sorted(asked - set(ids.unique().tolist())))
+
+
 class Pristine:
     """A backbone as it was loaded, lent to one learner after the other."""
 
@@ -280,10 +295,12 @@ class Pristine:
         backbone: nn.Module,
         hidden: int | None = None,
         adapters: Collection[str] | None = None,
+        own_words: Collection[int] = (),
     ) -> None:
         """*hidden*: the size of its states; that of its config by default. *adapters*: the names of
-        those of its parameters that a training can change; None for all."""
-        self.backbone = backbone
+        those of its parameters that a training can change; None for all. *own_words*: those that it
+        reads whatever the text."""
+        self.backbone, self.own_words = backbone, np.array(sorted(own_words), dtype=np.int64)
         self._hidden = hidden
         self.adapters = None if adapters is None else frozenset(adapters)
         self.weights = {

@@ -81,7 +81,8 @@ class TransformerFactory:
         pooled_layers = check_pooling(recipe, backbone, self.backbone_facts)
         check_layers(recipe, backbone, self.backbone_facts.kind)
         adapters = add_adapters(backbone, recipe.lora, self.backbone_facts.kind)
-        pristine = Pristine(backbone, self.backbone_facts.hidden, adapters)
+        facts = self.backbone_facts
+        pristine = Pristine(backbone, facts.hidden, adapters, facts.own_words)
         if hardware.accelerator == "cpu":
             keep_memory()
             use_cheap_dropout(pristine.backbone)

@@ -217,7 +217,8 @@ class TransformerLearner:
         if shared.graphs is not None:
             return nullcontext(0)
         words = shared.store.words(data.datasets["train"].rows)
-        return only_used(shared.pristine.backbone, torch.from_numpy(words))
+        used = np.union1d(words, shared.pristine.own_words)
+        return only_used(shared.pristine.backbone, torch.from_numpy(used))
 
     def _check_told_apart(self, train: Table) -> None:
         """Raise DivergedError where training rows of unlike targets and tokens are all predicted

@@ -226,6 +226,19 @@ def test_a_training_that_ends_with_all_rows_alike_has_failed(tmp_path):
     factory.make(1).fit(one, Workspace(tmp_path / "other"), WATCH)
 
 
+def test_words_that_a_backbone_puts_before_every_text_are_trained_with_it(tmp_path):
+    """CPM-Ant's prompt is looked up in its table of words, and stands in no text."""
+    factory = factory_of(tmp_path, "cpmant")
+    own = list(factory.backbone_facts.own_words)
+    assert own
+    before = factory.shared.pristine.backbone.get_input_embeddings().weight.detach().clone()
+    learner, found = trained(factory, tmp_path / "fold")
+    assert np.ptp(found) > 0
+    after = learner.module.network.backbone.get_input_embeddings().weight.detach()
+    assert ((after - before)[own].abs().amax(dim=1) > 1e-6).all()
+    assert factory_of(tmp_path / "other", "bert").backbone_facts.own_words == ()
+
+
 def test_a_tokenizer_that_knows_nothing_of_the_texts_is_refused(tmp_path):
     """Words in a file that its own class reads as pairs of bytes: every text has no token left."""
     folder = architecture(tmp_path / "model", "qwen2", "types", WORDS)
