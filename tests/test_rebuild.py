@@ -38,7 +38,7 @@ def test_what_only_the_page_tells_is_not_found_anew(root, monkeypatch):
         "assessment.contributions",
         "assessment.gain_over",
         "assessment.error_correlation",
-        "outcome._over_single",
+        "outcome._over_simple",
         "outcome.forecast",
         "outcome.known_rows",
     ):

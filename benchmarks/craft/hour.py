@@ -64,6 +64,10 @@ MORE: dict[str, dict[str, str]] = {
     "stsb-en": {
         "siamese, 2 seeds": f"minilm-siamese --set epochs=2 {SHORT} --seed 42 43",
         "cross bce, 2 seeds": f"minilm --set loss=bce --set epochs=3 {SHORT} --seed 42 43",
+        "cross bce, both orders": (
+            f"minilm --set loss=bce --set epochs=2 {SHORT} --set rows=[swap] --set tta=[swap] "
+            "--seed 44"
+        ),
         "frozen": "minilm-frozen",
         "frozen, svr": "minilm-frozen --set head=svr",
         "boosting": "boosting",

@@ -18,6 +18,7 @@ from pipeline.ensemble.honest import (
     contributions,
     gain_over,
 )
+from pipeline.ensemble.methods.rank_mean import WRONG_TOOL
 from pipeline.ensemble.methods.registry import METHODS, methods_for, refusal
 from pipeline.ensemble.methods.scaling import find_scale
 from pipeline.ensemble.predictor import Predictor
@@ -245,6 +246,31 @@ def error_correlation(evidence: Evidence) -> np.ndarray:
     correlation = np.divide(errors, scale, out=np.zeros_like(errors), where=scale > 0)
     np.fill_diagonal(correlation, 1.0)
     return np.clip(correlation, -1.0, 1.0)
+
+
+# What a person should know about how members and method fit the metric.
+
+
+CUTS = (
+    "members and methods are compared by {metric} with cuts that give each label its share of "
+    "rows, as cut points come last; pipeline.cv and the audit round"
+)
+
+
+def remarks(evidence: Evidence, method: str) -> list[str]:
+    """A sentence about each member on another scale, and about a method that is the wrong tool."""
+    scale, found = find_scale(evidence, evidence.folds), []
+    for place in np.flatnonzero(scale.moved):
+        line = f"{scale.slope[place]:.3g} times the prediction {scale.offset[0, place]:+.3g}"
+        found.append(
+            f"{evidence.names[place]} is on another scale than the target: brought to it by "
+            f"{line}{'' if len(scale.offset) == 1 else ' (first column)'}, fitted inside the nest"
+        )
+    if method == "rank-mean" and evidence.metric.record.sees != "order":
+        found.append(WRONG_TOOL.format(metric=evidence.metric.name))
+    if evidence.metric.cuts is not None:
+        found.append(CUTS.format(metric=evidence.metric.name))
+    return found
 
 
 # How much blend weights move with the rows: refitted on bootstrap draws of whole groups.

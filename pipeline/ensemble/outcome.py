@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.base import Competition
 from pipeline.data import Table
-from pipeline.ensemble.assessment import Assessment, as_score, assess, score_or_none
+from pipeline.ensemble.assessment import Assessment, as_score, assess, remarks, score_or_none
 from pipeline.ensemble.decisions.choose import NOTHING, Decided, Judge, decide_on
 from pipeline.ensemble.evidence import Evidence, as_known
 from pipeline.ensemble.forecast.given import (
@@ -24,8 +24,6 @@ from pipeline.ensemble.forecast.given import (
 from pipeline.ensemble.forecast.leaderboard import Leaderboard
 from pipeline.ensemble.forecast.ranges import Labelled
 from pipeline.ensemble.honest import Gain
-from pipeline.ensemble.methods.rank_mean import WRONG_TOOL
-from pipeline.ensemble.methods.scaling import find_scale
 from pipeline.ensemble.predictor import RowFeatures, Rows, facts_by_file
 from pipeline.metrics import Metric
 from pipeline.metrics.metric import judging
@@ -94,31 +92,6 @@ def _test_correlation(one: np.ndarray, other: np.ndarray) -> float:
     return float(_correlation(centred @ centred.T)[0, 1])
 
 
-# What a person should know about how members and method fit the metric.
-
-
-CUTS = (
-    "members and methods are compared by {metric} with cuts that give each label its share of "
-    "rows, as cut points come last; pipeline.cv and the audit round"
-)
-
-
-def remarks(evidence: Evidence, method: str) -> list[str]:
-    """A sentence about each member on another scale, and about a method that is the wrong tool."""
-    scale, found = find_scale(evidence, evidence.folds), []
-    for place in np.flatnonzero(scale.moved):
-        line = f"{scale.slope[place]:.3g} times the prediction {scale.offset[0, place]:+.3g}"
-        found.append(
-            f"{evidence.names[place]} is on another scale than the target: brought to it by "
-            f"{line}{'' if len(scale.offset) == 1 else ' (first column)'}, fitted inside the nest"
-        )
-    if method == "rank-mean" and evidence.metric.record.sees != "order":
-        found.append(WRONG_TOOL.format(metric=evidence.metric.name))
-    if evidence.metric.cuts is not None:
-        found.append(CUTS.format(metric=evidence.metric.name))
-    return found
-
-
 CARRIES = 0.5  # of what is left to gain: a member that is worth more carries the score
 
 
@@ -180,11 +153,38 @@ class Outcome:
         """The decision that the best single model got."""
         return self._single[1]
 
+    @property
+    def over_mean(self) -> Gain:
+        """The same over the plain mean."""
+        return self._mean[0]
+
+    @property
+    def plainer(self) -> tuple[str, float, Gain] | None:
+        """best or mean, where a file of it scores honestly higher than this one by more than a
+        standard error; its score, and the gain over this one."""
+        if self.honest is None or self.doubts or len(self.members.names) < 2:
+            return None
+        name, gain = min(
+            (("best", self.over_single), ("mean", self.over_mean)),
+            key=lambda each: each[1].difference,
+        )
+        if not -gain.difference > max(gain.error, 0.0):
+            return None
+        score = as_score(self.metric, self.decided.gain - gain.difference)
+        over = Gain(-gain.difference, gain.error, low=-gain.high, high=-gain.low)
+        return None if score is None else (name, score, over)
+
     @cached_property
     def _single(self) -> tuple[Gain, str]:
-        return _over_single(
-            self.competition, self.metric, self.assessment, self.form, self.seen_range, self.decided
-        )
+        return self._over("best", self.assessment.headline.over_best)
+
+    @cached_property
+    def _mean(self) -> tuple[Gain, str]:
+        return self._over("mean", self.assessment.over_mean)
+
+    def _over(self, simple: str, plain: Gain) -> tuple[Gain, str]:
+        asked = (self.competition, self.metric, self.assessment, self.form, self.seen_range)
+        return _over_simple(*asked, self.decided, simple, plain)
 
     @cached_property
     def in_sample(self) -> float | None:
@@ -215,7 +215,7 @@ class Outcome:
     def complete(self) -> None:
         """Find all that the page tells now, while calls of the metric are counted."""
         self.assessment.complete()
-        _ = self.over_single, self.in_sample, self.leaderboard
+        _ = self.over_single, self.over_mean, self.in_sample, self.leaderboard
 
     @property
     def names(self) -> list[str]:
@@ -359,24 +359,27 @@ def conclude(
     )
 
 
-def _over_single(
+def _over_simple(
     competition: Competition,
     metric: Metric,
     assessment: Assessment,
     form: Form,
     seen_range: tuple[float, float],
     decided: Decided,
+    simple: str,
+    plain: Gain,
 ) -> tuple[Gain, str]:
-    """The gain over the best single model, both decided, each in its own way; what that one gets.
+    """The gain over a *simple* method, the best single model or the mean, both decided, each in its
+    own way; what that one gets.
 
-    A decision that does the single model harm is left out: it would be sent without. The interval
-    is no narrower than that of the undecided gain, which also holds what the fits vary by and the
-    choice of the best model.
+    A decision that does the simple one harm is left out: it would be sent without. The interval is
+    no narrower than that of the undecided gain, *plain*, which also holds what the fits vary by and
+    the choice of the best model.
     """
-    nest, plain = assessment.nest, assessment.headline.over_best
-    if not decided.lines or assessment.requested == "best" or len(assessment.members) < 2:
+    nest = assessment.nest
+    if not decided.lines or assessment.requested == simple or len(assessment.members) < 2:
         return plain, NOTHING
-    single = decide_on(competition, metric, nest, "best", form, seen_range)
+    single = decide_on(competition, metric, nest, simple, form, seen_range)
     if decided.decision is None and single.decision is None:
         return plain, NOTHING
     evidence = nest.evidence

@@ -274,13 +274,17 @@ def conclusion(outcome: Outcome) -> Iterator[Piece]:
             f"95 % interval {gain.low:+.5f} to {gain.high:+.5f}; {verdict_text(outcome)}"
         )
     if len(assessment.members) > 1 and assessment.method != "mean":
-        mean = assessment.over_mean
+        mean = outcome.over_mean
+        own = f", {DECIDED}" if outcome.decided.lines else ""
         yield (
-            f"         {mean.difference:+.5f} over the plain mean, 95 % interval "
+            f"         {mean.difference:+.5f} over the plain mean{own}, 95 % interval "
             f"{mean.low:+.5f} to {mean.high:+.5f}: "
             f"{'untold' if outcome.doubts else mean.verdict}"
         )
     yield ""
+
+
+DECIDED = "with what is decided on it"
 
 
 def _its_own(outcome: Outcome) -> str:

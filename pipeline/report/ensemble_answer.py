@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pipeline.ensemble import Outcome
 from pipeline.ensemble.forecast.leaderboard import Leaderboard
 from pipeline.ensemble.forecast.ranges import INSIDE
+from pipeline.ensemble.honest import Gain
 from pipeline.ensemble.outcome import Instead
 from pipeline.ensemble.texts.outcome import TextOutcome
 from pipeline.oof import origin_of
@@ -50,6 +51,8 @@ def answer_lines(outcome: Outcome) -> Iterator[str]:
     other = outcome.instead
     if other is not None and other.gain.difference > max(other.gain.error, 0.0):
         yield f"next     {_instead(other, metric)}"
+    elif outcome.plainer is not None:
+        yield f"next     {_plainer(*outcome.plainer, metric)}"
     else:
         yield "next     the evidence stands below, the file and how to send it at the end"
     yield ""
@@ -69,6 +72,16 @@ def _instead(found: Instead, metric: str) -> str:
         f"{what}{', '.join(found.runs)} scores {metric} {found.honest:.4f} "
         f"({found.gain.difference:+.4f}: {better}), if each row was predicted by a learner that "
         f"had not seen it. Nothing is fitted, so folds need no proof: {found.command}"
+    )
+
+
+def _plainer(method: str, honest: float, gain: Gain, metric: str) -> str:
+    """The simple method whose file scores higher, once both are decided."""
+    what = "the best single model" if method == "best" else "the plain mean"
+    better = "better" if gain.verdict == "real" else "better, which may be luck"
+    return (
+        f"{what}, as a file of it is decided, scores honest {metric} {honest:.4f} "
+        f"({gain.difference:+.4f}: {better}): add --method {method}"
     )
 
 

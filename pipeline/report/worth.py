@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from pipeline.ensemble import Gain
-from pipeline.ensemble.outcome import CUTS
+from pipeline.ensemble.assessment import CUTS
 from pipeline.metrics.metric import judging
 from pipeline.report.page import empty_grid, score_text
 from pipeline.team import CompetitionView

@@ -23,6 +23,7 @@ from pipeline.ledger import main as ledger
 from pipeline.metrics import get_metric
 from pipeline.oof.predictions import read_run
 from pipeline.rebuild import main as rebuild
+from pipeline.report import ensemble_answer as answer
 from pipeline.report.ensemble_answer import verdict_text
 from tests import blendable
 from tests.blendable import Toy
@@ -244,6 +245,56 @@ def test_the_best_single_model_gets_a_threshold_though_the_blend_needs_none(
     assert "over the best single model with threshold of its own" in page
 
 
+def test_the_gain_over_the_plain_mean_is_between_the_two_files(tmp_path, capsys, monkeypatch):
+    """Models that lean to yes with few: a fit brings the blend to its threshold, the mean has one
+    of its own."""
+
+    def leaning(problem, truth, noise, seed):
+        return member(problem, truth, noise, seed) ** 4
+
+    monkeypatch.setattr(blendable, "member", leaning)
+    toy = make(tmp_path, "binary", "f1", n=300, m=60, sample=(["target"], ["0"]))
+    for place in range(2):
+        toy.add_run(f"m{place}", 0.8, seed=place)
+    found, pages = {}, {}
+    for method in ("mean", "logistic"):
+        assert call(toy, "--json", "--dry-run", "--method", method) == 0
+        printed = capsys.readouterr()
+        found[method], pages[method] = json.loads(printed.out)["scores"], printed.err
+    mean, fitted = (found[method]["honest"] for method in ("mean", "logistic"))
+    assert mean > found["mean"]["honest_undecided"] + 0.02
+    told = re.search(
+        r"([-+]\d\.\d{5}) over the plain mean, with what is decided", pages["logistic"]
+    )
+    assert float(told[1]) == pytest.approx(fitted - mean, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("single", "mean", "named"),
+    [
+        ((-0.09, 0.05), (-0.07, 0.01), ("best", 0.59)),
+        ((0.01, 0.05), (-0.07, 0.01), ("mean", 0.57)),
+        ((-0.04, 0.05), (0.02, 0.01), None),  # within a standard error
+    ],
+)
+def test_a_simple_method_that_scores_higher_once_decided_is_named(single, mean, named):
+    gains = [Gain(gain, error, gain - 0.1, gain + 0.1) for gain, error in (single, mean)]
+    this = SimpleNamespace(
+        honest=0.5, doubts=[], members=SimpleNamespace(names=["a", "b"]), over_single=gains[0],
+        over_mean=gains[1], metric=SimpleNamespace(as_gain=float), decided=SimpleNamespace(gain=0.5),
+    )  # fmt: skip
+    found = Outcome.plainer.fget(this)
+    if named is None:
+        assert found is None
+        return
+    assert found[:2] == (named[0], pytest.approx(named[1]))
+    said = answer._plainer(*found, "f1")
+    assert (
+        f"honest f1 {named[1]:.4f} (+{found[2].difference:.4f}: better, which may be luck)" in said
+    )
+    assert said.endswith(f"add --method {named[0]}")
+
+
 @pytest.mark.parametrize(
     ("decided", "plain", "low", "high", "undecided"),
     [
@@ -265,11 +316,11 @@ def test_the_gain_between_decided_models_is_no_surer_than_that_of_undecided_ones
     )
     monkeypatch.setattr(outcome, "decide_on", lambda *_: single)
     monkeypatch.setattr(outcome, "Judge", lambda *_: judge)
-    assessment = SimpleNamespace(
-        nest=nest, headline=SimpleNamespace(over_best=gains[1]), requested="mean", members=[1, 2]
-    )
+    assessment = SimpleNamespace(nest=nest, requested="auto", members=[1, 2])
     blend = SimpleNamespace(lines=["…"], decision="threshold", predicted=[3])
-    found, told = outcome._over_single(None, None, assessment, None, (0, 1), blend)
+    asked = (None, None, assessment, None, (0, 1), blend)
+    found, told = outcome._over_simple(*asked, "best", gains[1])
+    assert outcome._over_simple(*asked, "auto", gains[1]) == (gains[1], "nothing")
     assert (found.difference, found.error) == (0.1, 0.02)
     assert told == ("nothing" if undecided > 2 else "a threshold")
     assert compared == [([3], [max(2, undecided)])]
