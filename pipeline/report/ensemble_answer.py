@@ -133,8 +133,8 @@ def leaderboard_sentences(outcome: Outcome | TextOutcome) -> Iterator[str]:
             f"{title:<12} {name:<7} {part.score:.4f} ({INSIDE} %: {part.low:.4f} to "
             f"{part.high:.4f}, {part.rows:,} rows)"
         )
-        if title and found.moves:
-            moved = moves_sentence(found, outcome.metric.greater_is_better)
+        if title and (found.moves or found.basis == "holdout"):
+            moved = moves_sentence(found, outcome.metric.greater_is_better, outcome.honest)
             yield f"{'':<12} {moved} → {part.score:.4f} ({part.low:.4f} to {part.high:.4f})"
         title = ""
     for note in found.notes:
@@ -144,13 +144,16 @@ def leaderboard_sentences(outcome: Outcome | TextOutcome) -> Iterator[str]:
         yield f"{'':<12} {NO_SHARE}"
 
 
-def moves_sentence(found: Leaderboard, greater_is_better: bool) -> str:
-    """The score that a forecast starts from, and what moved it by how much.
+def moves_sentence(found: Leaderboard, greater_is_better: bool, honest: float | None = None) -> str:
+    """The *honest* score of the folds, or what a forecast starts from, and what moved it by how
+    much.
 
     >>> from pipeline.ensemble.forecast.ranges import Move
     >>> move = Move(name="mean of five", gain=0.0061, doubt=0.0012)
     >>> moves_sentence(Leaderboard(folds=0.8233, moves=[move]), greater_is_better=True)
     '0.8233 folds + 0.0061 mean of five ± 0.0012'
+    >>> moves_sentence(Leaderboard(folds=0.91, basis="holdout"), True, honest=0.96)
+    '0.9600 folds - 0.0500 as the holdout file scores'
     """
     sign = 1 if greater_is_better else -1
     told = [
@@ -158,5 +161,8 @@ def moves_sentence(found: Leaderboard, greater_is_better: bool) -> str:
         f"± {each.doubt:.4f}"
         for each in found.moves
     ]
-    start = "folds" if found.basis == "train" else "holdout"
-    return " ".join([f"{found.folds:.4f} {start}", *told])
+    start = f"{found.folds:.4f} {'folds' if found.basis == 'train' else 'holdout'}"
+    if found.basis == "holdout" and honest is not None and found.folds is not None:
+        apart, start = found.folds - honest, f"{honest:.4f} folds"
+        told = [f"{'+' if apart >= 0 else '-'} {abs(apart):.4f} as the holdout file scores", *told]
+    return " ".join([start, *told])

@@ -280,8 +280,9 @@ def test_the_gain_over_the_plain_mean_is_between_the_two_files(tmp_path, capsys,
 def test_a_simple_method_that_scores_higher_once_decided_is_named(single, mean, named):
     gains = [Gain(gain, error, gain - 0.1, gain + 0.1) for gain, error in (single, mean)]
     this = SimpleNamespace(
-        honest=0.5, doubts=[], members=SimpleNamespace(names=["a", "b"]), over_single=gains[0],
-        over_mean=gains[1], metric=SimpleNamespace(as_gain=float), decided=SimpleNamespace(gain=0.5),
+        honest=0.5, doubts=[], members=SimpleNamespace(names=["a", "b"]),
+        over_single=gains[0], over_mean=gains[1], metric=SimpleNamespace(as_gain=float),
+        decided=SimpleNamespace(gain=0.5),
     )  # fmt: skip
     found = Outcome.plainer.fget(this)
     if named is None:

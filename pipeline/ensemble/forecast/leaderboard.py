@@ -153,7 +153,7 @@ class _Forecast:
             self.notes.append(
                 "too few rows to tell whether train and test are alike: taken as alike"
             )
-        labels = self._labels()
+        labels, self.of_any_basis = self._labels(), list(self.notes)
         from_train = self._from_train(shift, labels)
         return from_train if self.holdout is None else self._with_holdout(from_train, self.holdout)
 
@@ -337,7 +337,8 @@ class _Forecast:
             notes = [*found.notes, f"{told}, but {other}: the range holds both"]
             return replace(found, parts=hull(found.parts, parts), notes=notes)
         if not found.parts or nearer:
-            why = [each.removeprefix("withheld: ") for each in found.notes]
+            before = self.of_any_basis if found.parts else found.notes
+            why = [each.removeprefix("withheld: ") for each in before]
             if known is not None and known.verdict != "alike":
                 parts = {name: wider(self.metric, each) for name, each in parts.items()}
             notes = [*why, f"test is more like the holdout file{told}: expected from it"]
