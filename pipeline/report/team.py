@@ -65,7 +65,7 @@ def answer_lines(audit: Audit, contest: CompetitionView, title: str) -> Iterator
         yield f"  - {each.check}: {each.says}"
     if len(reasons) > MOST_REASONS:
         yield f"  - and {len(reasons) - MOST_REASONS} more (--why)"
-    if not reasons:
+    if audit.verdict not in ("out", "unproven"):
         yield f"labels   {audit.power or 'nothing was looked at'}"
     yield f"next     {_next(audit, contest, title.split()[0])}"
 

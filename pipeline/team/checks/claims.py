@@ -137,6 +137,17 @@ def on_trust(subject: CandidateView) -> bool:
     return many and not (held is not None and held.confirms)
 
 
+def nothing_found(subject: CandidateView, looked: str) -> str:
+    """What is said where no sign of a leak was found by what was *looked* at: "no sign" only where
+    one would have shown."""
+    found = claim_of(subject)
+    if found is None or found.broken or on_trust(subject):
+        return f"not excluded: nothing found ({looked}), but see claims"
+    if found.share < found.visible:
+        return f"nothing found ({looked}); less than {_percent(found.visible)} would not have shown"
+    return f"no sign of it ({looked})"
+
+
 def power(subject: CandidateView) -> str:
     """What the audit could exclude about labels that were seen, in a sentence."""
     found = claim_of(subject)

@@ -37,7 +37,7 @@ from pipeline.team.candidate_view import (
     standard_error,
     unproven,
 )
-from pipeline.team.checks.claims import on_trust
+from pipeline.team.checks.claims import nothing_found
 from pipeline.team.checks.copies import correlation
 from pipeline.team.checks.scale import rounded_to
 from pipeline.team.checks.shift import agreement
@@ -164,10 +164,7 @@ def check(subject: CandidateView) -> Iterator[Finding]:
         looked = ["agreement with labels", "other runs' errors" * bool(subject.trusted)]
         looked.append("gap to the holdout" * has_gap(subject))
         told = ", ".join(each for each in looked if each)
-        if on_trust(subject):  # "no sign" may only be said where a sign would have shown
-            yield ok("leakage", f"not excluded: nothing found ({told}), but see claims")
-        else:
-            yield ok("leakage", f"no sign of it ({told})")
+        yield ok("leakage", nothing_found(subject, told))
 
 
 def _alone(subject: CandidateView) -> Iterator[Finding]:

@@ -141,8 +141,19 @@ def _unit(subject: CandidateView) -> Iterator[Finding]:
                 f"{name} has another scale than the labels: mean {guess.mean():.3g} against "
                 f"{truth.mean():.3g}, and the labels rise by {slope:.3g} where it rises by 1 "
                 f"(expected {1 / STEEP:g} to {STEEP:g}); methods that fit no scale (mean, "
-                "greedy) suffer from it",
+                f"greedy) suffer from it{_raw(subject, guess)}",
             )
+
+
+def _raw(subject: CandidateView, guess: np.ndarray) -> str:
+    """What helps where numbers lie below all labels there can be, as a network's raw outputs do."""
+    ends = subject.contest.competition.task.label_range
+    if ends is None or subject.candidate.kind == "logits" or guess.min() >= ends[0]:
+        return ""
+    return (
+        f"; numbers below {ends[0]:g} may be raw outputs of a sigmoid: --logits brings them "
+        f"between {ends[0]:g} and {ends[1]:g}"
+    )
 
 
 def _sums(subject: CandidateView) -> Iterator[Finding]:

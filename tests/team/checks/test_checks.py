@@ -121,10 +121,21 @@ def test_a_constant_file_a_constant_fold_and_a_constant_test_are_out(toy):
     assert "all test predictions are the same in label" in said(last, "out")
 
 
+def test_raw_outputs_of_a_sigmoid_are_told_what_helps(tmp_path):
+    toy = make(tmp_path, "regression", "pearson", task="label_range: [0, 5]")
+    toy.add_run("m0", 0.5)
+    raw = {file: each / 5 - 1 for file, each in predictions(toy).items()}
+    told = said(look(toy, send(toy, raw)), "warning")
+    assert "numbers below 0 may be raw outputs of a sigmoid: --logits brings them between" in told
+    above = {file: np.abs(each) / 5 for file, each in predictions(toy).items()}
+    assert "--logits" not in said(look(toy, send(toy, above)), "warning")
+
+
 def test_another_unit_is_told_with_the_slope(toy):
     values = {file: each / 5 for file, each in predictions(toy).items()}
     told = said(look(toy, send(toy, values)), "warning")
     assert "label has another scale than the labels: mean 0.5" in told
+    assert "--logits" not in told
     upside = {file: -each for file, each in predictions(toy).items()}
     assert "label falls where the labels rise" in said(look(toy, send(toy, upside)), "out")
 
@@ -393,7 +404,10 @@ def test_a_leak_is_better_than_all_with_errors_like_nobodys(toy):
     better = changed(
         toy, lambda values: toy.truth["train"] + 0.95 * noise + 0.1 * random.normal(size=(400, 1))
     )
-    assert "no sign of it" in said(look(toy, send(toy, better)), "ok")
+    quiet = said(look(toy, send(toy, better)), "ok")
+    assert "leakage: nothing found (agreement with labels, other runs' errors)" in quiet
+    assert "would not have shown" in quiet
+    assert "no sign" not in quiet  # it removes 13 %, of which these checks can see nothing
 
 
 def test_out_of_fold_far_above_its_own_holdout_is_told(tmp_path):
