@@ -119,6 +119,10 @@ def find_scale(evidence: Evidence, folds: FoldSet) -> Scale:
     target = np.sqrt(moments.scatter[:, -1, -1] / moments.count)
     if not evidence.kind.numeric or not target.all():
         return scale
+    if len(scale.slope) == 1 and not evidence.sees_level and folds != evidence.folds:
+        whole = find_scale(evidence, evidence.folds)  # one line, which such a metric does not see:
+        if whole.slope[0] > 0:  # a line for each fold would be seen as a fault of the member
+            return whole
     members, toward = moments.pooled(columns)
     own = np.diagonal(members)
     ratio = np.sqrt(own / columns.dot(moments.scatter[:, -1, -1]))

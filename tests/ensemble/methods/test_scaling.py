@@ -34,6 +34,19 @@ def test_the_line_is_least_squares_on_the_folds_asked_for():
     np.testing.assert_allclose(scale.offset, [[0, offset]], atol=1e-12)
 
 
+@pytest.mark.parametrize("turned", [1, -1])
+def test_one_member_alone_has_one_line_where_the_metric_sees_none(turned):
+    """A line for each fold would be told as a fault of the member: folds of unlike sources."""
+    truth = truth_of("regression", 300, 1)
+    own = turned * member("regression", truth, 0.5, 1) / 5
+    for metric, same in (("pearson", turned > 0), ("rmse", False)):
+        evidence = gather("regression", metric, [own], truth)
+        lines = [find_scale(evidence, evidence.folds - {fold}) for fold in sorted(evidence.folds)]
+        assert (len({float(each.slope[0]) for each in lines}) == 1) == same
+        if same:
+            assert lines[0].slope[0] == find_scale(evidence, evidence.folds).slope[0] != 1
+
+
 @pytest.mark.parametrize(
     ("problem", "metric"), [("regression", "rmse"), ("binary", "auc"), ("multiclass", "log-loss")]
 )
