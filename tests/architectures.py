@@ -64,6 +64,7 @@ OWN: dict[str, dict[str, Any]] = {
         "block_sizes": [1, 1, 1],
         "architectures": ["FunnelModel"],
     },
+    "codegen": {"num_attention_heads": None, "n_head": 4, "n_layer": 2, "rotary_dim": 4},
     "gemma3_text": {"head_dim": 16},
     "gpt_neo": {
         "num_hidden_layers": None,
@@ -73,6 +74,8 @@ OWN: dict[str, dict[str, Any]] = {
         "attention_types": [[["global", "local"], 1]],
         "window_size": 8,
     },
+    "gptj": {"n_embd": HIDDEN, "n_head": 2, "n_layer": 2, "n_positions": 66, "rotary_dim": 8},
+    "helium": {"head_dim": 16},
     "longformer": {"attention_window": 8},
     "luke": {"entity_vocab_size": 10, "entity_emb_size": 16},
     "mobilebert": {

@@ -27,6 +27,8 @@ JOINED = re.compile(r'"\s*\n\s*f?"')
 SHORTEST, LONGEST = 9, 24
 """Characters that a test must quote of a sentence: all of it, or so many."""
 IN_ITS_ROOM = {
+    "team/checks/test_checks.py": ["may be raw outputs of a sigmoid: --logits brings them"],
+    "ensemble/test_command.py": [", as a file of it is decided, scores honest"],
     "team/test_reading.py": ["ids that stand in several of"],
     "training/parallel/test_scheduler.py": [
         "no Ray cluster at",

@@ -75,7 +75,12 @@ def facts_of(backbone: nn.Module) -> BackboneFacts:
     ids = sample_ids(model.config, words, TOKENS)[None].to(table.weight.device)
     model.eval()
     try:
-        with torch.no_grad(), torch.random.fork_rng(devices=[]), looked_up(backbone) as seen:
+        with (
+            torch.no_grad(),
+            torch.random.fork_rng(devices=[]),
+            without_cache(model),
+            looked_up(backbone) as seen,
+        ):
             for shorter in range(
                 1, TOKENS
             ):  # Funnel halves a text more often than short ones allow
@@ -109,6 +114,21 @@ def facts_of(backbone: nn.Module) -> BackboneFacts:
         can_recompute=can_recompute(backbone),
         own_words=own_words,
     )
+
+
+@contextmanager
+def without_cache(model: Any) -> Iterator[None]:
+    """Within, a decoder keeps no states for tokens to come: it is not asked to go on, and those of
+    several kinds of layers cannot even begin (LFM3)."""
+    before = getattr(model.config, "use_cache", None)
+    if before is None:
+        yield
+        return
+    model.config.use_cache = False
+    try:
+        yield
+    finally:
+        model.config.use_cache = before
 
 
 def facts_of_writer(model: Any) -> BackboneFacts:
@@ -282,9 +302,12 @@ def _own_words(
 ) -> tuple[int, ...]:
     """The numbers that *table* was asked for beside those of *ids* (1, T)."""
     asked = {
-        number for module, given in seen if module is table for number in given.unique().tolist()
+        number
+        for module, given in seen
+        if module is table
+        for number in given.reshape(-1).cpu().tolist()
     }
-    return tuple(sorted(asked - set(ids.unique().tolist())))
+    return tuple(sorted(asked - set(ids.reshape(-1).cpu().tolist())))
 
 
 class Pristine:
@@ -335,6 +358,13 @@ class Pristine:
         config: Any = self.backbone.config
         content = json.dumps(config.to_diff_dict(), sort_keys=True, default=str)
         return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+    def keep_no_cache(self) -> None:
+        """Have a decoder keep no states for tokens to come, in what is left of its life; the digest
+        of its settings stays that of its file."""
+        config: Any = self.backbone.config
+        if self.config_digest and getattr(config, "use_cache", None) is not None:
+            config.use_cache = False
 
     @property
     def hidden(self) -> int:

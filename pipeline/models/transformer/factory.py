@@ -83,6 +83,7 @@ class TransformerFactory:
         adapters = add_adapters(backbone, recipe.lora, self.backbone_facts.kind)
         facts = self.backbone_facts
         pristine = Pristine(backbone, facts.hidden, adapters, facts.own_words)
+        pristine.keep_no_cache()
         if hardware.accelerator == "cpu":
             keep_memory()
             use_cheap_dropout(pristine.backbone)

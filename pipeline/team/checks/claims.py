@@ -91,8 +91,8 @@ def check(subject: CandidateView) -> Iterator[Finding]:
     beside = f"the {len(peers_of(subject))} other runs" if peers_of(subject) else "a constant"
     told = (
         f"of the error that {beside} leave{'s' * (not peers_of(subject))} it removes "
-        f"{_percent(whole.share)} out-of-fold; its test predictions can remove "
-        f"{_percent(whole.reach)} at most (± {_percent(whole.error)})"
+        f"{percent(whole.share)} out-of-fold; its test predictions can remove "
+        f"{percent(whole.reach)} at most (± {percent(whole.error)})"
     )
     if whole.broken and not confirmed:
         least, beyond, errors = OUT
@@ -108,11 +108,11 @@ def check(subject: CandidateView) -> Iterator[Finding]:
         yield warning(
             "claims",
             f"{told}; that is much, and a leak need not have shown below "
-            f"{_percent(whole.visible)}: holdout rows in the file or python -m pipeline.team "
+            f"{percent(whole.visible)}: holdout rows in the file or python -m pipeline.team "
             "challenge would prove it",
         )
     else:
-        yield ok("claims", f"{told}; a leak would have shown from {_percent(whole.visible)} on")
+        yield ok("claims", f"{told}; a leak would have shown from {percent(whole.visible)} on")
     if held is not None:
         yield _beside_holdout(held)
     yield from _folds(subject)
@@ -120,8 +120,8 @@ def check(subject: CandidateView) -> Iterator[Finding]:
 
 def _beside_holdout(held: "Held") -> Finding:
     told = (
-        f"of the error that others leave it removes {_percent(held.train)} out-of-fold and "
-        f"{_percent(held.there)} (± {_percent(held.error)}) on holdout rows"
+        f"of the error that others leave it removes {percent(held.train)} out-of-fold and "
+        f"{percent(held.there)} (± {percent(held.error)}) on holdout rows"
     )
     if held.contradicts:
         far = f"{held.apart:.1f} standard errors below, bound {held.bound:g}"
@@ -137,17 +137,6 @@ def on_trust(subject: CandidateView) -> bool:
     return many and not (held is not None and held.confirms)
 
 
-def nothing_found(subject: CandidateView, looked: str) -> str:
-    """What is said where no sign of a leak was found by what was *looked* at: "no sign" only where
-    one would have shown."""
-    found = claim_of(subject)
-    if found is None or found.broken or on_trust(subject):
-        return f"not excluded: nothing found ({looked}), but see claims"
-    if found.share < found.visible:
-        return f"nothing found ({looked}); less than {_percent(found.visible)} would not have shown"
-    return f"no sign of it ({looked})"
-
-
 def power(subject: CandidateView) -> str:
     """What the audit could exclude about labels that were seen, in a sentence."""
     found = claim_of(subject)
@@ -155,9 +144,9 @@ def power(subject: CandidateView) -> str:
         return "nothing could be excluded: rows are missing, or too few of test"
     beside = "the other runs" if peers_of(subject) else "a constant"
     return (
-        f"labels that were seen would have shown from {_percent(found.visible)} of the error that "
+        f"labels that were seen would have shown from {percent(found.visible)} of the error that "
         f"{beside} leave{'s' * (not peers_of(subject))}; what it removes of it, "
-        f"{_percent(found.share)}, is taken on trust"
+        f"{percent(found.share)}, is taken on trust"
     )
 
 
@@ -251,7 +240,12 @@ def _removed(before: np.ndarray, after: np.ndarray, groups: np.ndarray) -> tuple
     return 1 - ratio, float(np.sqrt((of_group**2).sum()))
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
+    """A share from 0 to 1 in per cent; what lies outside is cut.
+
+    >>> percent(0.468)
+    '47 %'
+    """
     return f"{100 * min(max(share, 0.0), 1.0):.0f} %"
 
 
@@ -266,8 +260,8 @@ def _folds(subject: CandidateView) -> Iterator[Finding]:
         fold, found = worst
         yield unproven(
             "claims",
-            f"fold {fold} removes {_percent(found.share)} of the error that others leave, its test "
-            f"predictions can remove {_percent(found.reach)} at most (± {_percent(found.error)}): "
+            f"fold {fold} removes {percent(found.share)} of the error that others leave, its test "
+            f"predictions can remove {percent(found.reach)} at most (± {percent(found.error)}): "
             "were its rows trained on?",
             "labels",
         )

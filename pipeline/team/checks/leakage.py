@@ -37,7 +37,7 @@ from pipeline.team.candidate_view import (
     standard_error,
     unproven,
 )
-from pipeline.team.checks.claims import nothing_found
+from pipeline.team.checks.claims import claim_of, on_trust, percent
 from pipeline.team.checks.copies import correlation
 from pipeline.team.checks.scale import rounded_to
 from pipeline.team.checks.shift import agreement
@@ -164,7 +164,18 @@ def check(subject: CandidateView) -> Iterator[Finding]:
         looked = ["agreement with labels", "other runs' errors" * bool(subject.trusted)]
         looked.append("gap to the holdout" * has_gap(subject))
         told = ", ".join(each for each in looked if each)
-        yield ok("leakage", nothing_found(subject, told))
+        yield ok("leakage", _nothing_found(subject, told))
+
+
+def _nothing_found(subject: CandidateView, looked: str) -> str:
+    """What is said where no sign of a leak was found by what was *looked* at: "no sign" only where
+    one would have shown."""
+    found = claim_of(subject)
+    if found is None or found.broken or on_trust(subject):
+        return f"not excluded: nothing found ({looked}), but see claims"
+    if found.share < found.visible:
+        return f"nothing found ({looked}); less than {percent(found.visible)} would not have shown"
+    return f"no sign of it ({looked})"
 
 
 def _alone(subject: CandidateView) -> Iterator[Finding]:

@@ -19,7 +19,7 @@ from pipeline.base.errors import ArtifactError, BusyError, ResourceError, UsageE
 from pipeline.cv import main
 from pipeline.models.hub.weights import fetch, locate
 from pipeline.models.transformer_settings import TransformerRecipe
-from tests.test_bad_files import Folder
+from tests.test_bad_files import Folder, sentence
 from tests.tiny import tiny_backbone
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -115,7 +115,7 @@ def hurried(tmp_path, monkeypatch) -> None:
 
 @pytest.fixture
 def tiny(tmp_path) -> Path:
-    return tiny_backbone(tmp_path / "tiny", ["a cat sleeps"])
+    return tiny_backbone(tmp_path / "tiny", ["a cat sleeps", *map(sentence, range(3))])
 
 
 def recipe(**more) -> TransformerRecipe:
