@@ -24,7 +24,7 @@ from pipeline.folds import __main__ as folds
 from pipeline.team import __main__ as team
 from tests.blendable import Toy, make
 from tests.setup.test_remedies import TEST, TRAIN
-from tests.setup.test_remedies_of_runs import LINEAR, WORDS, asking, learned, root, told
+from tests.setup.test_remedies_of_runs import LINEAR, asking, learned, root, told
 from tests.team.files import predictions, send
 from tests.test_shapes import competition, save
 from tests.tiny import tiny_backbone
@@ -164,7 +164,7 @@ def test_a_backbone_without_its_config_is_saved_whole(root, capsys):
     asked = [*asking(root), "--model", str(folder), "--dry-run"]
     assert run(cv.main, asked) == 2
     assert "is a folder without config.json. Expected a backbone as" in told(capsys)
-    tiny_backbone(folder, WORDS)
+    tiny_backbone(folder, [(root / "data" / "train.csv").read_text(encoding="utf-8")])
     assert run(cv.main, asked) == 0, told(capsys)
 
 
