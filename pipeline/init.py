@@ -332,6 +332,11 @@ def _print(text: str) -> None:
     print(writable(text, sys.stdout.encoding or "utf-8"))
 
 
+SECOND_RECIPE = "naive-bayes"
+"""What is proposed beside the first recipe for classes of single texts: it is as soon done, and
+errs in another way."""
+
+
 def _next_command(config: Path, args: "Namespace", competition: Competition) -> str:
     command = ["python", "-m", "pipeline.cv"]
     if args.root != ".":
@@ -339,13 +344,8 @@ def _next_command(config: Path, args: "Namespace", competition: Competition) -> 
     kind = competition.task.problem_type
     models = ["--model", kind.first_recipe]
     if competition.task.classes and kind.learnt_as == "rows" and len(competition.columns.texts) < 2:
-        models += ["--model", COUNTS]
+        models += ["--model", SECOND_RECIPE]
     return shlex.join([*command, "--config", str(config), *models])
-
-
-COUNTS = "naive-bayes"
-"""The recipe that is proposed beside the first one for classes of single texts: it is as soon done,
-and errs in another way."""
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.shared.machine import DATA, keep, machine_line
+from benchmarks.shared.members import MEMBERS
 from pipeline.base.config import Competition
 from pipeline.base.parser import read_section
 from pipeline.data.tables import load
@@ -29,28 +30,12 @@ from pipeline.ensemble.predictor import Rows
 from pipeline.metrics.bootstrap import Draws
 from pipeline.submissions.build import BuildRequest, BuiltSubmission, make
 
-LINEAR = {
-    "linear": "linear",
-    "characters": "linear --set word_ngrams=[1,1] --set char_ngrams=[1,5]",
-    "words": "linear --set char_ngrams=[1,1] --set word_ngrams=[1,3]",
-    "syllables": "linear --set char_ngrams=[2,3] --set word_ngrams=[1,1]",
-    "strong": "linear --set strengths=[100.0]",
-    "weak": "linear --set strengths=[0.1]",
-    "narrow": "linear --set buckets=1024",
-}
-SHORT = "--set max_length=64"
-BEFORE: dict[str, dict[str, str]] = {
-    "stsb-en": {
-        **{name: LINEAR[name] for name in ("linear", "characters", "words")},
-        "cross": f"minilm --set epochs=1 {SHORT}",
-        "cross bce": f"minilm --set epochs=1 {SHORT} --set loss=bce --seed 7",
-        "siamese": f"minilm-siamese --set epochs=1 {SHORT}",
-        "siamese huber": f"minilm-siamese --set epochs=1 {SHORT} --set loss=huber --seed 7",
-    },
-    "ynat": LINEAR,
-    "nsmc": LINEAR,
+BEFORE = {
+    name: {member: shlex.join(words) for member, words in MEMBERS[name].items()}
+    for name in ("stsb-en", "ynat", "nsmc")
 }
 """Competition -> member -> what follows --model: those of docs/ensembles.md."""
+LENGTH = "--set max_length=64"
 MORPHEMES = "--set clean=[kiwi-morphemes]"
 KOREAN = {
     "morphemes": f"linear {MORPHEMES}",
@@ -62,10 +47,10 @@ KOREAN = {
 }
 MORE: dict[str, dict[str, str]] = {
     "stsb-en": {
-        "siamese, 2 seeds": f"minilm-siamese --set epochs=2 {SHORT} --seed 42 43",
-        "cross bce, 2 seeds": f"minilm --set loss=bce --set epochs=3 {SHORT} --seed 42 43",
+        "siamese, 2 seeds": f"minilm-siamese --set epochs=2 {LENGTH} --seed 42 43",
+        "cross bce, 2 seeds": f"minilm --set loss=bce --set epochs=3 {LENGTH} --seed 42 43",
         "cross bce, both orders": (
-            f"minilm --set loss=bce --set epochs=2 {SHORT} --set rows=[swap] --set tta=[swap] "
+            f"minilm --set loss=bce --set epochs=2 {LENGTH} --set rows=[swap] --set tta=[swap] "
             "--seed 44"
         ),
         "frozen": "minilm-frozen",

@@ -126,6 +126,7 @@ class _Forecast:
         usable = holdout is not None and len(holdout.table) >= FEWEST and np.isfinite(holdout.gain)
         self.holdout = holdout if usable else None
         self.notes: list[str] = []
+        self.of_any_basis: list[str] = []  # those that hold whatever it is expected from
         if self.holdout is not None and further.absent:
             self.notes.append(
                 f"{', '.join(further.absent)} has no predictions of the holdout file: what the "
@@ -153,7 +154,7 @@ class _Forecast:
             self.notes.append(
                 "too few rows to tell whether train and test are alike: taken as alike"
             )
-        labels, self.of_any_basis = self._labels(), list(self.notes)
+        labels, self.of_any_basis = self._labels(), [*self.notes]
         from_train = self._from_train(shift, labels)
         return from_train if self.holdout is None else self._with_holdout(from_train, self.holdout)
 

@@ -18,9 +18,8 @@ from scipy.special import expit, logit
 from pipeline.models.linear.solver import Design
 from pipeline.models.linear.targets import (
     Answers,
-    ClassAnswers,
     HeadAnswers,
-    best_slope,
+    SoftLogisticClassAnswers,
     blocks_of,
     is_class,
 )
@@ -53,20 +52,21 @@ def _with_dense(design: Design, weights: np.ndarray) -> np.ndarray:
     return np.concatenate([nothing, weights]).astype(np.float32)
 
 
-class NaiveBayesClasses(ClassAnswers):
-    """One of several classes, or a probability for each; how many rows each has is left out, as in
-    the paper."""
+class NaiveBayes:
+    """What all kinds of targets have in common."""
 
     way = NAME
-
-    @classmethod
-    def learn(cls, targets: np.ndarray, outputs: int) -> "Answers":
-        """Nothing is centred or scaled."""
-        return cls._of(np.zeros(outputs), np.ones(outputs))
 
     def grid(self, weaker: bool) -> tuple[float, ...]:
         """What is added to each count."""
         return ADDED
+
+
+class NaiveBayesClasses(NaiveBayes, SoftLogisticClassAnswers):
+    """One of several classes, or a probability for each; how many rows each has is left out, as in
+    the paper."""
+
+    gentlest = 0.01  # it can be far too sure of long texts
 
     def fit(self, design: Design, targets: np.ndarray, strength: float) -> np.ndarray:
         """See `Answers.fit`."""
@@ -74,43 +74,20 @@ class NaiveBayesClasses(ClassAnswers):
 
     def encode(self, targets: np.ndarray) -> np.ndarray:
         """(n, k) float32 shares."""
-        return _shares(targets, len(self.center))
-
-    def surprise(self, scores: np.ndarray, encoded: np.ndarray) -> float:
-        """Cross-entropy per row of held-out *scores* (h, k), the softmax at its best slope."""
-        return best_slope(scores, self.center, encoded, GENTLEST)[1]
-
-    def sharpened(self, scores: np.ndarray, encoded: np.ndarray) -> "Answers":
-        """These, with the slope that suits held-out *scores* best; 1 where there are none."""
-        if not len(scores):
-            return self
-        slope = best_slope(scores, self.center, encoded, GENTLEST)[0]
-        return replace(self, scale=np.full_like(self.scale, slope))
+        one = targets.shape[1] == 1
+        return (is_class(targets, len(self.center)) if one else targets).astype(np.float32)
 
 
-GENTLEST = 0.01
-"""Slope of a softmax: naive Bayes can be far too sure of long texts."""
-
-
-def _shares(targets: np.ndarray, outputs: int) -> np.ndarray:
-    return (targets if targets.shape[1] > 1 else is_class(targets, outputs)).astype(np.float32)
-
-
-class NaiveBayesFlags(Answers):
+class NaiveBayesFlags(NaiveBayes, Answers):
     """Yes or no, column by column."""
 
     loss = "sigmoid"
-    way = NAME
 
     @classmethod
     def learn(cls, targets: np.ndarray, outputs: int) -> "Answers":
         """How often it is yes."""
         yes = (targets.sum(axis=0) + 0.5) / (len(targets) + 1)
         return cls._of(logit(yes), np.ones(outputs))
-
-    def grid(self, weaker: bool) -> tuple[float, ...]:
-        """What is added to each count."""
-        return ADDED
 
     def fit(self, design: Design, targets: np.ndarray, strength: float) -> np.ndarray:
         """See `Answers.fit`."""
@@ -150,15 +127,10 @@ class NaiveBayesFlags(Answers):
         return replace(self, center=center, scale=scale)
 
 
-class NaiveBayesHeads(HeadAnswers):
+class NaiveBayesHeads(NaiveBayes, HeadAnswers):
     """One class of each of several targets."""
 
     each = NaiveBayesClasses
-    way = NAME
-
-    def grid(self, weaker: bool) -> tuple[float, ...]:
-        """What is added to each count."""
-        return ADDED
 
     def fit(self, design: Design, targets: np.ndarray, strength: float) -> np.ndarray:
         """See `Answers.fit`."""

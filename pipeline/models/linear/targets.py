@@ -132,6 +132,8 @@ class LogisticClassAnswers(ClassAnswers):
 
     loss = "sigmoid"
     way = "logistic"
+    gentlest: ClassVar[float] = 1.0
+    """The lowest slope of the softmax that is tried."""
 
     @classmethod
     def learn(cls, targets: np.ndarray, outputs: int) -> "Answers":
@@ -190,13 +192,13 @@ class SoftLogisticClassAnswers(LogisticClassAnswers):
 
     def surprise(self, scores: np.ndarray, encoded: np.ndarray) -> float:
         """Cross-entropy per row of held-out *scores* (h, k), the softmax at its best slope."""
-        return best_slope(scores, self.center, encoded)[1]
+        return best_slope(scores, self.center, encoded, self.gentlest)[1]
 
     def sharpened(self, scores: np.ndarray, encoded: np.ndarray) -> "Answers":
         """These, with the slope that suits held-out *scores* best; 1 where there are none."""
         if not len(scores):
             return self
-        slope = best_slope(scores, self.center, encoded)[0]
+        slope = best_slope(scores, self.center, encoded, self.gentlest)[0]
         return replace(self, scale=np.full_like(self.scale, slope))
 
 
@@ -313,9 +315,9 @@ def is_class(targets: np.ndarray, k: int) -> np.ndarray:
 
 
 def best_slope(
-    scores: np.ndarray, log_share: np.ndarray, truth: np.ndarray, least: float = 1.0
+    scores: np.ndarray, log_share: np.ndarray, truth: np.ndarray, gentlest: float = 1.0
 ) -> tuple[float, float]:
-    """The slope, *least* or more, that makes the classes of h rows likeliest, and their log loss.
+    """The slope, *gentlest* or more, that makes the classes of h rows likeliest; their log loss.
 
     Probabilities are softmax(slope · scores + log_share); *truth* is (h, k) bool, or shares.
     """
@@ -325,5 +327,5 @@ def best_slope(
         right = sure[truth] if truth.dtype == bool else (sure * truth).sum(axis=1)
         return float((logsumexp(sure, axis=1) - right).mean())
 
-    found = minimize_scalar(loss, bounds=(np.log(least), 5), method="bounded")
+    found = minimize_scalar(loss, bounds=(np.log(gentlest), 5), method="bounded")
     return float(np.exp(found.x)), float(found.fun)
