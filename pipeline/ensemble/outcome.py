@@ -159,6 +159,11 @@ class Outcome:
         return self._mean[0]
 
     @property
+    def of_mean(self) -> str:
+        """The decision that the plain mean got."""
+        return self._mean[1]
+
+    @property
     def plainer(self) -> tuple[str, float, Gain] | None:
         """best or mean, where a file of it scores honestly higher than this one by more than a
         standard error; its score, and the gain over this one."""

@@ -270,26 +270,23 @@ def conclusion(outcome: Outcome) -> Iterator[Piece]:
         yield "         so no score on this page is honest"
     if len(assessment.members) > 1:
         yield (
-            f"gain     {gain.difference:+.5f} over the best single model{_its_own(outcome)}, "
-            f"95 % interval {gain.low:+.5f} to {gain.high:+.5f}; {verdict_text(outcome)}"
+            f"gain     {gain.difference:+.5f} over the best single model"
+            f"{_its_own(outcome.of_single)}, 95 % interval {gain.low:+.5f} to {gain.high:+.5f}; {verdict_text(outcome)}"
         )
     if len(assessment.members) > 1 and assessment.method != "mean":
         mean = outcome.over_mean
-        own = f", {DECIDED}" if outcome.decided.lines else ""
         yield (
-            f"         {mean.difference:+.5f} over the plain mean{own}, 95 % interval "
+            f"         {mean.difference:+.5f} over the plain mean{_its_own(outcome.of_mean)}, "
+            "95 % interval "
             f"{mean.low:+.5f} to {mean.high:+.5f}: "
             f"{'untold' if outcome.doubts else mean.verdict}"
         )
     yield ""
 
 
-DECIDED = "with what is decided on it"
-
-
-def _its_own(outcome: Outcome) -> str:
-    """The decision that the single model gets."""
-    return f" with {outcome.of_single} of its own" if outcome.of_single != NOTHING else ""
+def _its_own(decision: str) -> str:
+    """The decision that what is compared with gets."""
+    return f" with {decision} of its own" if decision != NOTHING else ""
 
 
 def _with(outcome: Outcome) -> str:

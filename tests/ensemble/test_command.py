@@ -264,7 +264,7 @@ def test_the_gain_over_the_plain_mean_is_between_the_two_files(tmp_path, capsys,
     mean, fitted = (found[method]["honest"] for method in ("mean", "logistic"))
     assert mean > found["mean"]["honest_undecided"] + 0.02
     told = re.search(
-        r"([-+]\d\.\d{5}) over the plain mean, with what is decided", pages["logistic"]
+        r"([-+]\d\.\d{5}) over the plain mean with threshold of its own", pages["logistic"]
     )
     assert float(told[1]) == pytest.approx(fitted - mean, abs=1e-5)
 
