@@ -271,14 +271,14 @@ def conclusion(outcome: Outcome) -> Iterator[Piece]:
     if len(assessment.members) > 1:
         yield (
             f"gain     {gain.difference:+.5f} over the best single model"
-            f"{_its_own(outcome.of_single)}, 95 % interval {gain.low:+.5f} to {gain.high:+.5f}; {verdict_text(outcome)}"
+            f"{_its_own(outcome.of_single)}, 95 % interval "
+            f"{gain.low:+.5f} to {gain.high:+.5f}; {verdict_text(outcome)}"
         )
     if len(assessment.members) > 1 and assessment.method != "mean":
         mean = outcome.over_mean
         yield (
             f"         {mean.difference:+.5f} over the plain mean{_its_own(outcome.of_mean)}, "
-            "95 % interval "
-            f"{mean.low:+.5f} to {mean.high:+.5f}: "
+            f"95 % interval {mean.low:+.5f} to {mean.high:+.5f}: "
             f"{'untold' if outcome.doubts else mean.verdict}"
         )
     yield ""
